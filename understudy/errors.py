@@ -1,0 +1,67 @@
+"""Everything that can go wrong, as one tree. Every message says what, where, and what to do now.
+
+UnderstudyError          exit code 1
+├── BadOption            2   an option has no such name or value
+├── BadMedia             3   a video, picture or folder cannot be read, or holds nothing
+├── BadProject           4   the show's folder or project file does not fit the order
+│   └── Busy             5   another run holds it
+├── NoFaces              6   footage or faceset without a usable face
+├── WeightsMissing       7   a weight file is neither here nor to be had
+├── CannotWrite          8   the disk is full, or the place is read-only
+├── Diverged             9   training broke down again and again
+├── DegeneratePoints     1   landmarks from which no alignment follows
+└── MissingExtra        10   an optional package is not installed
+"""
+
+from __future__ import annotations
+
+
+class UnderstudyError(Exception):
+    """The root. `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class BadOption(UnderstudyError):
+    exit_code = 2
+
+
+class BadMedia(UnderstudyError):
+    exit_code = 3
+
+
+class BadProject(UnderstudyError):
+    exit_code = 4
+
+
+class Busy(BadProject):
+    exit_code = 5
+
+
+class NoFaces(UnderstudyError):
+    exit_code = 6
+
+
+class WeightsMissing(UnderstudyError):
+    exit_code = 7
+
+
+class CannotWrite(UnderstudyError):
+    exit_code = 8
+
+
+class Diverged(UnderstudyError):
+    exit_code = 9
+
+
+class DegeneratePoints(UnderstudyError):
+    exit_code = 1
+
+
+class MissingExtra(UnderstudyError):
+    exit_code = 10
+
+
+# Not errors of ours, but part of the same table: a run that finished with listed failures, and a run the user stopped.
+EXIT_FAILED_FRAMES = 20
+EXIT_INTERRUPTED = 130

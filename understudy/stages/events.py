@@ -1,0 +1,102 @@
+"""What a stage tells while it runs, and the orders it takes. Both travel as JSON lines between processes.
+
+A stage is a generator: `for event in stage(...)`. An order goes in by `.send()`; a stage looks at it when it is safe to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class Started(_Message):
+    """A stage begins. total: steps to come, or None when nobody can know; unit: what a step is ("frame", "iteration")."""
+
+    event: Literal["started"] = "started"
+    stage: str
+    total: int | None = None
+    unit: str = "frame"
+
+
+class Progress(_Message):
+    """`done` steps are through. values: named numbers worth showing, e.g. losses."""
+
+    event: Literal["progress"] = "progress"
+    stage: str
+    done: int
+    total: int | None = None
+    values: dict[str, float] = {}
+
+
+class Note(_Message):
+    """Something worth reading that needs no action."""
+
+    event: Literal["note"] = "note"
+    text: str
+
+
+class Warned(_Message):
+    """Something that the user should look into; the run goes on."""
+
+    event: Literal["warned"] = "warned"
+    text: str
+
+
+class FailedFrame(_Message):
+    """A frame that could not be done: it is passed through or left out, listed, and makes the exit code non-zero."""
+
+    event: Literal["failed-frame"] = "failed-frame"
+    frame: int
+    text: str
+
+
+class Saved(_Message):
+    """A file that a user may want to open now lies at `path`. what: "result", "preview", "checkpoint", "faceset", …"""
+
+    event: Literal["saved"] = "saved"
+    what: str
+    path: Path
+
+
+class Finished(_Message):
+    """A stage is through. summary: what it did, as plain values."""
+
+    event: Literal["finished"] = "finished"
+    stage: str
+    summary: dict[str, Any] = {}
+
+
+Event = Started | Progress | Note | Warned | FailedFrame | Saved | Finished
+
+
+class Stop(_Message):
+    """Save what there is and end, as after Ctrl-C."""
+
+    order: Literal["stop"] = "stop"
+
+
+class Save(_Message):
+    """Save now and go on."""
+
+    order: Literal["save"] = "save"
+
+
+class Change(_Message):
+    """Change options that are marked live. options: nested values, e.g. {"save_minutes": 5}."""
+
+    order: Literal["change"] = "change"
+    options: dict[str, Any]
+
+
+Order = Stop | Save | Change
+Stage = Generator[Event, Order | None, None]
+
+read_event: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+read_order: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator="order")])

@@ -1,0 +1,72 @@
+"""A job is data: a verb, its arguments and its options. The same job runs from Python, the CLI and a file."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, validate_call
+
+from understudy.errors import BadOption
+from understudy.options import Options
+from understudy.stages.events import Stage
+
+Verb = Callable[..., Stage]
+Decorated = TypeVar("Decorated", bound=Verb)
+
+_VERBS: dict[str, Verb] = {}
+# Modules of this package that hold verbs, in the order in which --help lists them.
+_MODULES = ("new", "extract", "train", "merge", "swap", "measure", "footage", "verify", "doctor", "models", "demo")
+
+
+def verb(function: Decorated) -> Decorated:
+    """File a stage under its own name as a command.
+
+    Its parameters before `options` are the command's arguments; `options` is an `Options` whose fields are its flags. The
+    docstring's first paragraph is the command's help.
+    """
+    _VERBS[function.__name__] = function
+    return function
+
+
+def verbs() -> dict[str, Verb]:
+    """Every command by name."""
+    for module in _MODULES:
+        importlib.import_module(f"understudy.stages.{module}")
+    return dict(_VERBS)
+
+
+def options_of(function: Verb) -> type[Options]:
+    """The `Options` class that a verb takes."""
+    hint = inspect.signature(function, eval_str=True).parameters["options"].annotation
+    assert isinstance(hint, type) and issubclass(hint, Options)
+    return hint
+
+
+class Job(BaseModel):
+    """One order for one verb. arguments and options are plain values: this is what lies in a job file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    verb: str
+    arguments: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+
+    @classmethod
+    def load(cls, path: Path) -> Job:
+        """The job in a JSON file."""
+        return cls.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def run(job: Job) -> Stage:
+    """Run a job and yield its events; orders that are sent in reach the stage. Raises BadOption for an unknown verb."""
+    known = verbs()
+    if job.verb not in known:
+        raise BadOption(f"job: there is no command '{job.verb}'. Choose one of: {', '.join(known)}.")
+    function = known[job.verb]
+    options = options_of(function).layered(job.options, where=job.verb)
+    stage: Stage = validate_call(function, config=ConfigDict(arbitrary_types_allowed=True))(**job.arguments, options=options)
+    yield from stage

@@ -1,0 +1,146 @@
+"""A show: the folder in which one swap lives, and its project file `understudy.toml`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tomli_w
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from understudy.errors import BadOption, BadProject, Busy
+from understudy.io import atomic
+from understudy.options import Options, option, readable
+from understudy.types import Side
+
+PROJECT_FILE = "understudy.toml"
+SCHEMA = 1
+
+Chosen = TypeVar("Chosen", bound=Options)
+
+
+class ProjectFile(Options):
+    """What `understudy.toml` holds. Paths are relative to the show's folder where that is possible."""
+
+    schema_version: int = option(SCHEMA, "Version of this file's layout", low=1)
+    src: str = option("", "Footage of the person whose face is used")
+    dst: str = option("", "Footage in which the face is replaced")
+    consent: str = option("", "Who agreed to what, and where that is written down")
+    options: dict[str, dict[str, Any]] = option({}, "Options of the stages, by verb: [options.extract], [options.train], …")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A show on disk. folder: its absolute path. file: what its project file says."""
+
+    folder: Path
+    file: ProjectFile
+
+    @classmethod
+    def create(cls, folder: Path, src: Path, dst: Path, consent: str = "") -> Project:
+        """A new show. Raises BadProject when one is there already: nothing is overwritten."""
+        folder = folder.absolute()
+        if (folder / PROJECT_FILE).exists():
+            raise BadProject(f"{folder}: there is a show already. Use it as it is, or choose another name.")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise BadProject(f"{folder}: something else is there already. Choose another name for the show.")
+        project = cls(folder, ProjectFile(src=_portable(src, folder), dst=_portable(dst, folder), consent=consent))
+        project.save()
+        return project
+
+    @classmethod
+    def load(cls, folder: Path) -> Project:
+        """The show in `folder`. Raises BadProject: no show, unreadable file, or one from a newer version."""
+        path = folder.absolute() / PROJECT_FILE
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise BadProject(
+                f"{folder}: no show here (no {PROJECT_FILE}). Make one: understudy new {folder} --src A --dst B."
+            ) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadProject(f"{path}: not readable as TOML: {error}. Mend that line, or restore the file.") from None
+        version = values.get("schema_version", 0)
+        if isinstance(version, int) and version > SCHEMA:
+            raise BadProject(f"{path}: made by a newer Understudy (layout {version}, this one reads {SCHEMA}). Update Understudy.")
+        try:
+            return cls(folder.absolute(), ProjectFile.model_validate(values))
+        except ValidationError as error:
+            raise BadProject(readable(error, str(path))) from None
+
+    def save(self) -> None:
+        """Write the project file, all or nothing."""
+        atomic.write_text(self.folder / PROJECT_FILE, tomli_w.dumps(self.file.model_dump(mode="json")))
+
+    def options(self, verb: str, flags: Chosen) -> Chosen:
+        """The options of a verb: defaults < user's file < project file < flags (what was set explicitly in `flags`)."""
+        where = f"{self.folder / PROJECT_FILE} [options.{verb}] or flags"
+        return type(flags).layered(user_options(verb), self.file.options.get(verb, {}), flags.set_values(), where=where)
+
+    def footage(self, side: Side) -> Path:
+        """The footage of a side, absolute."""
+        return self.folder / (self.file.src if side == "src" else self.file.dst)
+
+    def faces(self, side: Side) -> Path:
+        """The faceset of a side."""
+        return self.folder / side / "faces"
+
+    def model(self, name: str) -> Path:
+        """The folder of a model."""
+        return self.folder / "models" / name
+
+    @property
+    def merged(self) -> Path:
+        """The folder that holds the versions of the merge."""
+        return self.folder / "merged"
+
+    @property
+    def result(self) -> Path:
+        """The newest finished video."""
+        return self.folder / "result.mp4"
+
+    @contextlib.contextmanager
+    def held(self, part: str) -> Iterator[None]:
+        """Hold a part of the show ("src", "dst", "models/NAME", "merged") alone; a killed run lets go of it by itself.
+
+        Raises Busy when another run holds it.
+        """
+        lock = self.folder / ".locks" / f"{part.replace('/', '-')}.lock"
+        with atomic.explained(lock):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with atomic.explained(lock), FileLock(lock, timeout=0):
+                yield
+        except Timeout:
+            raise Busy(f"{self.folder}: another run is working on {part}. Wait for it, or stop it, then try again.") from None
+
+
+def user_options(verb: str) -> dict[str, Any]:
+    """What the user's own file says about a verb: a table [verb] in $UNDERSTUDY_CONFIG (the CLI's --config). {} without one."""
+    name = os.environ.get("UNDERSTUDY_CONFIG", "")
+    if not name:
+        return {}
+    try:
+        table = tomllib.loads(Path(name).read_text(encoding="utf-8")).get(verb, {})
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadOption(f"{name}: options file not readable: {error}. Mend it, or leave --config out.") from None
+    if not isinstance(table, dict):
+        raise BadOption(f"{name}: [{verb}] is not a table of options. Write it as [{verb}] and name = value lines below.")
+    return table
+
+
+def settled(verb: str, flags: Chosen) -> Chosen:
+    """The options of a verb that works without a show: defaults < user's file < flags."""
+    return type(flags).layered(user_options(verb), flags.set_values(), where=verb)
+
+
+def _portable(path: Path, folder: Path) -> str:
+    """`path` relative to the show when it lies inside it, else absolute."""
+    absolute = path.absolute()
+    return absolute.relative_to(folder).as_posix() if absolute.is_relative_to(folder) else str(absolute)

@@ -1,0 +1,193 @@
+"""The data that every layer passes along, and the conventions behind it.
+
+Convention: pictures are RGB, (height, width, channels). Points are (x, y) in pixels whose centres lie at whole numbers, so
+the picture's area runs from -0.5 to width - 0.5. Angles are radians. Matrices are named `to_from`: `face_from_frame` is a
+(2, 3) affine that carries frame pixels to face pixels. Arrays are treated as read-only by everyone who did not make them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
+
+Side = Literal["src", "dst"]
+FaceType = Literal["half", "mid-full", "full"]
+
+
+@dataclass(frozen=True, slots=True)
+class Color:
+    """How a picture's numbers become light: code points of ITU-T H.273, as FFmpeg writes them; 2 = not stated.
+
+    range: 1 = limited ("tv"), 2 = full ("pc"), 0 = not stated.
+    """
+
+    primaries: int = 2
+    transfer: int = 2
+    matrix: int = 2
+    range: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a footage.
+
+    index: position in the footage, from 0. pts: presentation time in units of time_base, or None for a still.
+    image: (H, W, 3) uint8, uint16 (full scale 65535) or float32, RGB. color: how it was coded in the file.
+    """
+
+    index: int
+    image: Array
+    pts: int | None = None
+    time_base: Fraction | None = None
+    color: Color = field(default_factory=Color)
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One face in one frame; the fields are those of `Faces` without the leading N."""
+
+    frame: int
+    box: Floats
+    landmarks: Floats
+    score: float
+    track: int
+    pose: Floats
+    identity: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """Faces as a table: index it with a number, a mask, a slice or an array, and iterate it face by face.
+
+    frame: (N,) int64 frame index. box: (N, 4) float32 x0 y0 x1 y1 in frame pixels. landmarks: (N, 68, 2) float32 in frame
+    pixels, iBUG order. score: (N,) float32 in 0..1. track: (N,) int64, -1 = none. pose: (N, 3) float32 pitch, yaw, roll
+    in radians. identity: (N, D) float32 unit vectors, or None when nobody asked for them.
+    """
+
+    frame: NDArray[np.int64]
+    box: Floats
+    landmarks: Floats
+    score: Floats
+    track: NDArray[np.int64]
+    pose: Floats
+    identity: Floats | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.frame)
+        shapes = {"box": (count, 4), "landmarks": (count, 68, 2), "score": (count,), "track": (count,), "pose": (count, 3)}
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"Faces.{name} has shape {getattr(self, name).shape}, expected {shape}.")
+
+    @classmethod
+    def empty(cls) -> Faces:
+        """A table without rows."""
+        none = np.zeros(0, np.int64)
+        real = np.float32
+        return cls(none, np.zeros((0, 4), real), np.zeros((0, 68, 2), real), np.zeros(0, real), none, np.zeros((0, 3), real))
+
+    @classmethod
+    def of(cls, faces: list[Face]) -> Faces:
+        """The table with these faces as rows; identities are kept only when every face has one."""
+        if not faces:
+            return cls.empty()
+        known = [face.identity for face in faces if face.identity is not None]
+        return cls(
+            frame=np.array([face.frame for face in faces], np.int64),
+            box=np.stack([face.box for face in faces]).astype(np.float32),
+            landmarks=np.stack([face.landmarks for face in faces]).astype(np.float32),
+            score=np.array([face.score for face in faces], np.float32),
+            track=np.array([face.track for face in faces], np.int64),
+            pose=np.stack([face.pose for face in faces]).astype(np.float32),
+            identity=np.stack(known).astype(np.float32) if len(known) == len(faces) else None,
+        )
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __iter__(self) -> Iterator[Face]:
+        return (self.face(row) for row in range(len(self)))
+
+    def __getitem__(self, rows: slice | Array | list[int]) -> Faces:
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Faces(**{name: None if column is None else column[rows] for name, column in columns.items()})
+
+    def face(self, row: int) -> Face:
+        """Row `row` as a `Face`."""
+        identity = None if self.identity is None else self.identity[row]
+        return Face(
+            int(self.frame[row]),
+            self.box[row],
+            self.landmarks[row],
+            float(self.score[row]),
+            int(self.track[row]),
+            self.pose[row],
+            identity,
+        )
+
+    def with_track(self, track: int) -> Faces:
+        """The same faces, all on one track."""
+        return replace(self, track=np.full(len(self), track, np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedFace:
+    """A face, upright and cropped to a square.
+
+    image: (S, S, 3) uint8 RGB. face_from_frame: (2, 3) float64. mask: (S, S) float32 in 0..1, or None: then the hull of the
+    landmarks serves. source: name of the footage file; pts: presentation time in seconds within it, None for stills.
+    """
+
+    face: Face
+    image: Bytes
+    face_from_frame: Doubles
+    face_type: FaceType
+    mask: Floats | None = None
+    source: str = ""
+    pts: float | None = None
+
+    @property
+    def size(self) -> int:
+        """Side of the square, in pixels."""
+        return int(self.image.shape[0])
+
+    @property
+    def landmarks(self) -> Floats:
+        """The 68 points in face pixels, (68, 2)."""
+        points = self.face.landmarks @ self.face_from_frame[:, :2].T + self.face_from_frame[:, 2]
+        return np.asarray(points, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model makes of N dst faces: float32 in 0..1.
+
+    image: (N, S, S, 3) src's face acting dst's part. mask: (N, S, S) where that face is. dst_mask: (N, S, S) where dst's is.
+    """
+
+    image: Floats
+    mask: Floats
+    dst_mask: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """What a compositor gets of one frame.
+
+    image: the finished frame, dtype and shape of the plate. matte: (H, W) float32 in 0..1. face: (H, W, 3) float32 in 0..1,
+    the new face alone, defined where the matte is above 0.
+    """
+
+    image: Array
+    matte: Floats
+    face: Floats
