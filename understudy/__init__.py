@@ -1,1 +1,25 @@
-"""Understudy: one person's face onto another person's performance, with consent. Start at `stages`."""
+"""Understudy: one person's face onto another person's performance, with consent.
+
+Every command is a function here that yields the command's events: `for event in understudy.swap("a.mp4", "b.mp4", "c.mp4")`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from importlib.metadata import version
+from typing import Any
+
+__version__ = version("understudy")
+
+
+def __getattr__(name: str) -> Any:
+    missing = AttributeError(f"understudy has no command '{name}'. See `understudy --help`.")
+    # `from understudy import core` asks here first: its own modules are no commands.
+    if name.startswith("_") or importlib.util.find_spec(f"understudy.{name}") is not None:
+        raise missing
+    # Late, so that `import understudy` stays quick and no layer below the stages ever loads them.
+    jobs = importlib.import_module("understudy.stages.jobs")
+    if name not in jobs.verbs():
+        raise missing
+    return jobs.call(name)

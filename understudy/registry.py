@@ -33,7 +33,8 @@ class Registry(Generic[Part]):
             known: Any = self._parts.get(name, part)
             if known is not part:
                 raise ValueError(f"{self.family}: two parts are called '{name}'.")
-            self._parts[name] = part  # type: ignore[assignment]
+            filed: Any = part
+            self._parts[name] = filed
             return part
 
         return decorate

@@ -8,7 +8,7 @@ the picture's area runs from -0.5 to width - 0.5. Angles are radians. Matrices a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -86,8 +86,9 @@ class Faces:
         count = len(self.frame)
         shapes = {"box": (count, 4), "landmarks": (count, 68, 2), "score": (count,), "track": (count,), "pose": (count, 3)}
         for name, shape in shapes.items():
-            if getattr(self, name).shape != shape:
-                raise ValueError(f"Faces.{name} has shape {getattr(self, name).shape}, expected {shape}.")
+            found = getattr(self, name).shape
+            if found != shape:
+                raise ValueError(f"Faces.{name} has shape {found}, expected {shape}.")
 
     @classmethod
     def empty(cls) -> Faces:
@@ -119,8 +120,10 @@ class Faces:
         return (self.face(row) for row in range(len(self)))
 
     def __getitem__(self, rows: slice | Array | list[int]) -> Faces:
-        columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Faces(**{name: None if column is None else column[rows] for name, column in columns.items()})
+        identity = None if self.identity is None else self.identity[rows]
+        return Faces(
+            self.frame[rows], self.box[rows], self.landmarks[rows], self.score[rows], self.track[rows], self.pose[rows], identity
+        )
 
     def face(self, row: int) -> Face:
         """Row `row` as a `Face`."""

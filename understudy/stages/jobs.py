@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, validate_call
+from pydantic import BaseModel, ConfigDict, ValidationError, validate_call
 
 from understudy.errors import BadOption
-from understudy.options import Options
+from understudy.options import Options, readable
 from understudy.stages.events import Stage
 
 Verb = Callable[..., Stage]
@@ -57,8 +57,13 @@ class Job(BaseModel):
 
     @classmethod
     def load(cls, path: Path) -> Job:
-        """The job in a JSON file."""
-        return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        """The job in a JSON file. Raises BadOption when it is missing or not a job."""
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadOption(f"{path}: job file not readable: {error}. Give the path of a JSON file.") from None
+        except ValidationError as error:
+            raise BadOption(readable(error, str(path))) from None
 
 
 def run(job: Job) -> Stage:
@@ -68,5 +73,25 @@ def run(job: Job) -> Stage:
         raise BadOption(f"job: there is no command '{job.verb}'. Choose one of: {', '.join(known)}.")
     function = known[job.verb]
     options = options_of(function).layered(job.options, where=job.verb)
-    stage: Stage = validate_call(function, config=ConfigDict(arbitrary_types_allowed=True))(**job.arguments, options=options)
+    try:
+        stage: Stage = validate_call(function)(**job.arguments, options=options)
+    except ValidationError as error:
+        raise BadOption(readable(error, job.verb)) from None
     yield from stage
+
+
+def call(name: str) -> Verb:
+    """A command as a Python function that yields its events: `call("swap")("a.mp4", "b.mp4", "c.mp4", minutes=5)`.
+
+    Its arguments are those of the command; options go in by name, nested ones as dicts, or all together as `options=`.
+    """
+    function = verbs()[name]
+    arguments = inspect.Signature([one for one in inspect.signature(function).parameters.values() if one.name != "options"])
+
+    def command(*args: Any, options: Options | None = None, **named: Any) -> Stage:
+        given = {key: named.pop(key) for key in list(named) if key in arguments.parameters}
+        layers = {} if options is None else options.set_values()
+        return run(Job(verb=name, arguments=dict(arguments.bind(*args, **given).arguments), options={**layers, **named}))
+
+    command.__name__, command.__doc__ = name, function.__doc__
+    return command

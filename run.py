@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Set Understudy up beside this file, then run one command of it. Needs nothing but Python 3.11 or newer.
+
+    python3 run.py demo           a whole swap of two synthetic people; says where the result is
+    python3 run.py test           every test; further words go to pytest: python3 run.py test -k footage
+    python3 run.py COMMAND ...    any command of `understudy`: extract, train, merge, swap, doctor, ...
+    python3 run.py                the list of commands
+
+The set-up lives in .venv beside this file. It is done once, again when pyproject.toml or constraints.txt change, and is
+mended when it was broken off. Delete .venv to start afresh.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+if sys.version_info < (3, 11):  # noqa: UP036 -- whoever comes with an older Python shall read why it does not work.
+    found = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    sys.exit(f"run.py: Understudy needs Python 3.11 or newer, this is {found}. Start it with a newer one.")
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+STAMP = VENV / "understudy-setup.json"
+# What a command needs beyond the base: see [project.optional-dependencies] in pyproject.toml.
+EXTRAS = {"demo": {"demo", "dlib"}, "test": {"demo", "dlib", "dev"}}
+
+
+class SetupFailed(Exception):
+    """The set-up did not work; the message says what, and what now."""
+
+
+def main(words: list[str]) -> int:
+    """Set up what is missing, run the command, return its exit code."""
+    command = words[0] if words else "--help"
+    # Threads that spin while they wait would steal the cores from the readers and writers.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        set_up(EXTRAS.get(command, set()))
+    except SetupFailed as failure:
+        print(f"run.py: {failure}", file=sys.stderr)
+        return 1
+    if command == "test":
+        return run([str(PYTHON), "-m", "pytest", *words[1:]], cwd=ROOT)
+    return run([str(PYTHON), "-m", "understudy", *(words or ["--help"])])
+
+
+def set_up(extras: set[str]) -> None:
+    """Make .venv hold Understudy with these extras, as pinned in constraints.txt. Does nothing when it does already."""
+    done = stamp()
+    wanted = extras | set(done.get("extras", []))
+    if done.get("of") == fingerprint() and wanted == set(done["extras"]):
+        return
+    # Without the stamp, a set-up that is broken off from here on is done again next time.
+    STAMP.unlink(missing_ok=True)
+    make_venv()
+    target = ".[" + ",".join(sorted(wanted)) + "]" if wanted else "."
+    say("installing PyTorch (the largest part, some minutes on a slow line)")
+    pip(pinned("torch"))
+    say(f"installing Understudy and what else it needs ({target})")
+    pip("-e", target)
+    say("fetching the default weights")
+    if run([str(PYTHON), "-m", "understudy", "models", "--fetch", "--quiet"], cwd=ROOT) != 0:
+        say("the weights could not be had now; a command that needs them tries again")
+    STAMP.write_text(json.dumps({"of": fingerprint(), "extras": sorted(wanted)}), encoding="utf-8")
+    say("set up")
+
+
+def make_venv() -> None:
+    """Make .venv, or make it anew when its Python does not run."""
+    works = PYTHON.exists() and run([str(PYTHON), "-m", "pip", "--version"], quiet=True) == 0
+    if works:
+        return
+    say(f"making {VENV}")
+    if run([sys.executable, "-m", "venv", "--clear", str(VENV)]) != 0:
+        raise SetupFailed(f"{VENV} could not be made. Install Python's venv module (python3-venv on Debian), see above.")
+
+
+def pip(*words: str) -> None:
+    """Install, held to constraints.txt."""
+    manner = ["--no-input", "--disable-pip-version-check", *([] if sys.stdout.isatty() else ["--quiet"])]
+    if run([str(PYTHON), "-m", "pip", "install", *manner, "-c", "constraints.txt", *words], cwd=ROOT) != 0:
+        raise SetupFailed(
+            f"pip could not install {' '.join(words)}. Its reason stands above: mend that, then run the same command again."
+        )
+
+
+def pinned(package: str) -> str:
+    """The line of constraints.txt that pins a package."""
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith(f"{package}=="):
+            return line.strip()
+    raise SetupFailed(f"constraints.txt pins no {package}. Restore the file.")
+
+
+def stamp() -> dict[str, Any]:
+    """What the last set-up that came to its end wrote down; {} without one."""
+    try:
+        return dict(json.loads(STAMP.read_text(encoding="utf-8"))) if PYTHON.exists() else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def fingerprint() -> str:
+    """A hash of everything that the set-up follows from: the two files, the Python, and where this clone lies."""
+    parts = [(ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt")]
+    return hashlib.sha256(b"\0".join([*parts, sys.version.encode(), str(ROOT).encode()])).hexdigest()
+
+
+def run(words: list[str], cwd: Path | None = None, quiet: bool = False) -> int:
+    """Run a program to its end and return its exit code; 128 + n when signal n ended it.
+
+    Ctrl-C reaches the program by itself, which ends in its own time: here it is only not to end the waiting.
+    """
+    before = {}
+    try:
+        output = subprocess.DEVNULL if quiet else None
+        with subprocess.Popen(words, cwd=cwd, stdout=output, stderr=output) as child:
+            before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda number, frame: None)
+            before[signal.SIGTERM] = signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())
+            code = child.wait()
+            return code if code >= 0 else 128 - code
+    except OSError as error:
+        raise SetupFailed(f"{words[0]} does not start: {error}. Delete {VENV} and run the same command again.") from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def say(text: str) -> None:
+    """Tell what is going on, before what it starts does."""
+    print(f"run.py: {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

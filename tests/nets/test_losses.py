@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import structural_similarity
+
+from understudy.nets import losses
+from understudy.types import Floats
+
+
+def pictures(seed: int, size: int = 40) -> tuple[Floats, Floats, Floats]:
+    """Two (3, size, size) pictures that are alike, and a mask."""
+    rng = np.random.default_rng(seed)
+    one = rng.random((3, size, size), np.float32)
+    other = np.clip(one + rng.normal(0, 0.1, one.shape), 0, 1).astype(np.float32)
+    return one, other, rng.random((1, size, size), np.float32)
+
+
+def on(*arrays: Floats) -> list[torch.Tensor]:
+    return [torch.from_numpy(array)[None] for array in arrays]
+
+
+def scikit_ssim(one: Floats, other: Floats) -> Floats:
+    """The map of a window of 11 pixels, the only one that scikit-image has with sigma 1.5."""
+    full = structural_similarity(
+        one.astype(np.float64),
+        other.astype(np.float64),
+        data_range=1,
+        channel_axis=0,
+        full=True,
+        gaussian_weights=True,
+        sigma=losses.SIGMA,
+        use_sample_covariance=False,
+    )[1]
+    return np.asarray(full[:, 5:-5, 5:-5], np.float32)
+
+
+def test_ssim_equals_scikit_image() -> None:
+    one, other, _ = pictures(0)
+    ours = losses.ssim(*on(one, other), 11)[0].numpy()
+    assert np.allclose(ours, scikit_ssim(one, other), atol=2e-4)
+
+
+def test_dssim_equals_the_formula_on_masked_pictures() -> None:
+    one, other, mask = pictures(1, 128)
+    expected = (1 - scikit_ssim(one * mask, other * mask).mean()) / 2
+    assert float(losses.dssim(*on(one, other, mask))) == pytest.approx(expected, abs=1e-4)
+
+
+def test_pixel_losses_equal_numpy() -> None:
+    one, other, mask = pictures(2)
+    assert float(losses.l1(*on(one, other, mask))) == pytest.approx(np.mean(np.abs(one - other) * mask), rel=1e-5)
+    assert float(losses.mse(*on(one, other, mask))) == pytest.approx(np.mean(((one - other) * mask) ** 2), rel=1e-5)
+    assert float(losses.mse(*on(one, other))) == pytest.approx(np.mean((one - other) ** 2), rel=1e-5)
+
+
+def test_within_counts_only_the_mask() -> None:
+    one, _, mask = pictures(3)
+    expected = (one * mask).sum() / (mask.sum() * 3)
+    assert float(losses.within(*on(one, mask))) == pytest.approx(expected, rel=1e-5)
+    cropped = one[:, 4:-4, 4:-4]
+    expected = (cropped * mask[:, 4:-4, 4:-4]).sum() / (mask[:, 4:-4, 4:-4].sum() * 3)
+    assert float(losses.within(*on(cropped, mask))) == pytest.approx(expected, rel=1e-5)
+
+
+def test_outside_the_mask_nothing_counts() -> None:
+    one, other, _ = pictures(4)
+    mask = np.zeros((1, 40, 40), np.float32)
+    mask[:, 10:30, 10:30] = 1
+    elsewhere = np.where(mask > 0, one, other)
+    for loss in (losses.dssim, losses.l1, losses.mse):
+        assert float(loss(*on(one, elsewhere, mask))) == pytest.approx(0, abs=1e-6)
+        assert float(loss(*on(one, other, mask))) > 1e-3
+
+
+def test_autocast_does_not_coarsen_the_losses() -> None:
+    one, other, mask = pictures(5)
+    plain = losses.dssim(*on(one, other, mask))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(losses.dssim(*on(one, other, mask)), plain)
+
+
+def test_blurred_keeps_the_sum_and_softens_the_edge() -> None:
+    mask = torch.zeros(1, 1, 41, 41)
+    mask[..., 15:26, 15:26] = 1
+    soft = losses.blurred(mask, 2)
+    assert soft.shape == mask.shape and float(soft.sum()) == pytest.approx(121, rel=1e-3)
+    assert 0.35 < float(soft[0, 0, 20, 14]) < 0.5 and float(soft[0, 0, 20, 20]) > 0.95
+
+
+def test_windows_are_odd_and_grow_with_the_face() -> None:
+    assert [losses.window_of(side) for side in (32, 64, 96, 128, 160)] == [3, 5, 9, 11, 13]

@@ -1,0 +1,110 @@
+import cv2
+import numpy as np
+import torch
+
+from understudy.nets import augment, bridge, optim
+from understudy.nets.blocks import PixelNorm, Up, initialise
+from understudy.nets.decoders import OneHead, TwoBranches
+from understudy.nets.encoders import Encoder, Inter
+from understudy.nets.swappers import Swapper, TwoDecoders, TwoInters
+
+
+def faces(seed: int, count: int = 2) -> torch.Tensor:
+    return torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
+
+
+def started(net: Swapper) -> Swapper:
+    initialise(net, "kaiming", torch.Generator().manual_seed(1))
+    return net
+
+
+def two_decoders() -> Swapper:
+    encoder = Encoder(32, (8, 16, 16))
+    return started(TwoDecoders(encoder, Inter(encoder, 12, 8, 8, True), OneHead(8, (8, 8)), OneHead(8, (8, 8)), signed=True))
+
+
+def two_inters() -> Swapper:
+    encoder = Encoder(32, (8, 16, 16))
+    ab, b = (Inter(encoder, 12, 8, 8) for _ in range(2))
+    return started(TwoInters(encoder, ab, b, TwoBranches(16, (8, 8), (8, 4))))
+
+
+@torch.no_grad()
+def test_every_network_paints_faces_and_masks_in_range() -> None:
+    for net in (two_decoders(), two_inters()):
+        for painted in (*net(faces(0), faces(1)), *net.swap(faces(1))):
+            assert painted.face.shape == (2, 3, 32, 32) and painted.mask.shape == (2, 1, 32, 32)
+            assert 0 <= float(painted.face.min()) and float(painted.face.max()) <= 1
+
+
+@torch.no_grad()
+def test_two_decoders_swap_by_the_decoder() -> None:
+    net = two_decoders()
+    swapped, rebuilt = net.swap(faces(1))
+    as_src, _ = net(faces(1), faces(0))
+    _, as_dst = net(faces(0), faces(1))
+    assert torch.allclose(swapped.face, as_src.face, atol=1e-6) and torch.allclose(rebuilt.face, as_dst.face, atol=1e-6)
+
+
+@torch.no_grad()
+def test_two_inters_swap_without_what_only_dst_has() -> None:
+    net = two_inters()
+    assert isinstance(net, TwoInters)
+    swapped, rebuilt = net.swap(faces(1))
+    as_src, _ = net(faces(1), faces(0))
+    _, as_dst = net(faces(0), faces(1))
+    assert torch.allclose(swapped.face, as_src.face, atol=1e-6) and torch.allclose(rebuilt.face, as_dst.face, atol=1e-6)
+    for weight in net.b.parameters():
+        weight.add_(0.5)
+    swapped_now, rebuilt_now = net.swap(faces(1))
+    assert torch.equal(swapped.face, swapped_now.face) and not torch.allclose(rebuilt.face, rebuilt_now.face)
+
+
+def test_up_makes_four_channels_two_by_two_pixels() -> None:
+    assert Up(6, 5)(torch.rand(1, 6, 7, 9)).shape == (1, 5, 14, 18)
+
+
+def test_pixel_norm_gives_every_code_the_same_length() -> None:
+    codes = PixelNorm()(torch.randn(4, 192) * torch.tensor([[0.01], [1], [30], [1000]]))
+    assert torch.allclose(codes.square().mean(1), torch.ones(4), atol=1e-3)
+
+
+def test_the_start_follows_the_generator_alone() -> None:
+    weights = [next(two_decoders().parameters()).clone() for _ in range(2)]
+    torch.manual_seed(5)
+    assert torch.equal(*weights) and torch.equal(weights[0], next(two_decoders().parameters()))
+
+
+def test_pictures_go_to_tensors_and_back() -> None:
+    picture = np.random.default_rng(0).random((2, 5, 7, 3)).astype(np.float32)
+    assert np.array_equal(bridge.pictures(bridge.tensor(picture, torch.device("cpu"))), picture)
+    bytes_ = np.full((1, 4, 4), 255, np.uint8)
+    assert float(bridge.tensor(bytes_, torch.device("cpu")).max()) == 1
+
+
+def test_the_device_samples_as_opencv_does() -> None:
+    rng = np.random.default_rng(0)
+    stored = cv2.GaussianBlur(rng.integers(0, 256, (40, 40, 3)).astype(np.uint8), (0, 0), 1.5)
+    places = rng.uniform(-4, 43, (24, 24, 2)).astype(np.float32)
+    on_cpu = cv2.remap(stored, places[..., 0].copy(), places[..., 1].copy(), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    on_device = augment.sampled(torch.from_numpy(stored)[None], torch.from_numpy(places)[None])
+    assert np.abs(bridge.pictures(on_device)[0] * 255 - on_cpu).max() < 2
+
+
+def test_optimizer_state_survives_as_arrays() -> None:
+    def learn(net: Swapper, optimizer: torch.optim.Optimizer, seed: int) -> None:
+        src, dst = net(faces(seed), faces(seed + 1))
+        (src.face.mean() - dst.face.mean() + src.mask.mean()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    one, other = two_decoders(), two_decoders()
+    groups = [{"generator": dict(net.named_parameters())} for net in (one, other)]
+    first, second = (optim.adams(group, 1e-3) for group in groups)
+    learn(one, first["generator"], 0)
+    other.load_state_dict(one.state_dict())
+    optim.load_state(second, groups[1], optim.state_arrays(first, groups[0]))
+    for net, optimizers in ((one, first), (other, second)):
+        learn(net, optimizers["generator"], 7)
+    for mine, theirs in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine, theirs)

@@ -1,0 +1,98 @@
+"""The documents tell the truth: every command has a page, every line to type is understood, every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from understudy import cli, errors
+from understudy.stages import jobs
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")])
+NAMES = [str(page.relative_to(REPOSITORY)) for page in PAGES]
+# Signs of a pattern to fill in, not of a line to type.
+PATTERN = re.compile(r"[\[\]|…<>]|\.\.\.")
+
+
+def lines_to_type(page: Path) -> list[str]:
+    """Every line of a code block, and every piece of code within text, that starts one of our programs."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    within = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    joined = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    lines = [re.sub(r"\s+#.*", "", line).removeprefix("$ ") for line in joined + within]
+    return [line for line in lines if re.match(r"(understudy|python3? run\.py|python3? -m understudy) ", line)]
+
+
+def words_of(line: str) -> list[str]:
+    """What the command line gets of a line to type; [] for `run.py test`, whose words are pytest's."""
+    words = shlex.split(line)
+    words = words[2:] if words[1] == "run.py" else words[3:] if words[1] == "-m" else words[1:]
+    return [] if words[0] == "test" else words
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower().replace("`", "")).strip().replace(" ", "-")
+
+
+def anchors(page: Path) -> set[str]:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return {slug(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("verb", [*jobs.verbs(), "run"])
+def test_every_command_has_a_page_that_the_index_links(verb: str) -> None:
+    page = REPOSITORY / "docs" / f"{verb}.md"
+    assert page.is_file() and f"understudy {verb}" in page.read_text(encoding="utf-8")
+    assert f"({verb}.md)" in (REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_line_to_type_is_understood(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for line in lines_to_type(page):
+        words = [] if PATTERN.search(line) else words_of(line)
+        if words == ["run", "job.json"] or not words:
+            continue
+        cli.understood(words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith(("https://", "mailto:")):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), f"{page.name} links {target}, which is not there"
+        assert linked.is_relative_to(REPOSITORY), f"{page.name} links {target}, which is no part of the project"
+        assert not anchor or anchor in anchors(linked), f"{page.name} links {target}, a heading that is not there"
+
+
+def test_the_index_links_every_page() -> None:
+    index = (REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
+    for page in (REPOSITORY / "docs").glob("*.md"):
+        assert page.name == "index.md" or f"({page.name})" in index, page.name
+
+
+def test_the_readme_starts_with_the_two_commands() -> None:
+    lines = lines_to_type(REPOSITORY / "README.md")
+    assert {"python3 run.py demo", "python3 run.py test"} <= set(lines)
+    assert "python3 run.py test\n" in (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_the_page_of_exit_codes_holds_every_one() -> None:
+    rows = (REPOSITORY / "docs" / "exit-codes.md").read_text(encoding="utf-8")
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, errors.UnderstudyError):
+            assert re.search(rf"^\| {kind.exit_code} \|.*\b{kind.__name__}\b", rows, re.MULTILINE), kind.__name__
+    for code in (0, errors.EXIT_FAILED_FRAMES, errors.EXIT_INTERRUPTED):
+        assert re.search(rf"^\| {code} \|", rows, re.MULTILINE)
+
+
+def test_the_newest_version_has_its_lines_in_the_changelog() -> None:
+    text = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^## \[(Unreleased|0\.1\.0)\]", text, re.MULTILINE)

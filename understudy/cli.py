@@ -1,0 +1,121 @@
+"""The command line: every verb of the stages is a command, its options are flags, its events become lines, bars or JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cyclopts.exceptions import CycloptsError
+from pydantic import ValidationError
+
+from understudy.cli_app import Manner, Ordered, application
+from understudy.cli_orders import Orders
+from understudy.cli_view import JsonView, ScreenView, View
+from understudy.errors import EXIT_FAILED_FRAMES, EXIT_INTERRUPTED, BadOption, MissingExtra, UnderstudyError
+from understudy.io.atomic import explained
+from understudy.options import readable
+from understudy.stages import jobs
+from understudy.stages.events import FailedFrame
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code: docs/exit-codes.md. tokens: without the program's name."""
+    # Threads that spin while they wait would steal the cores from the readers and writers. Must be set before torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    words = list(sys.argv[1:] if tokens is None else tokens)
+    with _view(Manner.told_by(words)) as view:
+        try:
+            ordered = understood(words)
+            return 0 if ordered is None else _carried_out(ordered, view)
+        except UnderstudyError as error:
+            view.error(str(error), type(error).__name__, error.exit_code)
+            return error.exit_code
+        except KeyboardInterrupt:
+            return EXIT_INTERRUPTED
+        except BrokenPipeError:
+            # Whoever read our lines has gone (`| head`): nobody is left to tell, and Python must not try at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except ModuleNotFoundError as error:
+            # Without a package not even `doctor` can start, so the advice has to come from here.
+            if error.name is None or error.name.startswith("understudy"):
+                view.error(_crash_report(words), "Crash", 1)
+                return 1
+            fix = "Run: pip install -c constraints.txt -e . (or: python3 run.py doctor)."
+            view.error(f"understudy: the package '{error.name}' is not installed. {fix}", "MissingExtra", MissingExtra.exit_code)
+            return MissingExtra.exit_code
+        except Exception:
+            view.error(_crash_report(words), "Crash", 1)
+            return 1
+
+
+def understood(tokens: Sequence[str]) -> Ordered | None:
+    """The job and the manner that a command line asks for, or None after --help and --version, which are shown at once.
+
+    Raises BadOption for a line that is not understood.
+    """
+    try:
+        asked: Ordered | None = application().meta(list(tokens), exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise BadOption(_explanation(error)) from None
+    return asked
+
+
+def _carried_out(ordered: Ordered, view: View) -> int:
+    """The exit code of a job whose events went to the view."""
+    if ordered.manner.config is not None:
+        if not ordered.manner.config.is_file():
+            raise BadOption(f"{ordered.manner.config}: there is no such options file. Mend --config, or leave it out.")
+        os.environ["UNDERSTUDY_CONFIG"] = str(ordered.manner.config)
+    failed = False
+    view.begin(ordered.job)
+    stage = jobs.run(ordered.job)
+    with Orders(from_stdin=ordered.manner.orders, say=view.say) as orders, contextlib.closing(stage), explained(Path.cwd()):
+        with contextlib.suppress(StopIteration):
+            event = next(stage)
+            while True:
+                view.show(event)
+                failed = failed or isinstance(event, FailedFrame)
+                event = stage.send(orders.after(event))
+        if orders.stopped:
+            return EXIT_INTERRUPTED
+    return EXIT_FAILED_FRAMES if failed else 0
+
+
+@contextlib.contextmanager
+def _view(manner: Manner) -> Iterator[View]:
+    view: View = JsonView() if manner.json else ScreenView(quiet=manner.quiet)
+    try:
+        yield view
+    finally:
+        view.close()
+
+
+def _explanation(error: CycloptsError) -> str:
+    """What is wrong with the command line, where, and what now."""
+    where = " ".join(("understudy", *(error.command_chain or ())))
+    if isinstance(error.__cause__, ValidationError):
+        return readable(error.__cause__, where)
+    with contextlib.suppress(AttributeError):
+        error.verbose = False
+    text = " ".join(str(error).split()).removesuffix(".")
+    return f"{where}: {text}. See `{where} --help`."
+
+
+def _crash_report(tokens: Sequence[str]) -> str:
+    """Write the current exception to a file and say where it lies. The report holds no pictures."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    path = Path(tempfile.gettempdir()) / f"understudy-crash-{stamp}-{os.getpid()}.txt"
+    last = traceback.format_exc().strip().splitlines()[-1].removesuffix(".")
+    report = f"understudy {' '.join(tokens)}\nPython {sys.version}\n{sys.platform}\n\n{traceback.format_exc()}"
+    try:
+        path.write_text(report, encoding="utf-8")
+    except OSError:
+        return f"understudy: a mistake of ours: {last}. No report could be written to {path.parent}; please report it.\n{report}"
+    return f"understudy: a mistake of ours: {last}. The whole story is in {path}: please report it with that file."

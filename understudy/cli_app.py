@@ -1,0 +1,132 @@
+"""The grammar of the command line, made from the verbs: parameters before `options` are arguments, option fields are flags."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Group, Parameter
+
+from understudy.options import Options
+from understudy.stages import jobs
+from understudy.stages.jobs import Job, Verb
+
+_ABOUT = """Put one person's face onto another person's performance in film footage, with consent.
+
+A whole swap in one line: understudy swap --src A.mp4 --dst B.mp4 --out C.mp4. Step by step: new, extract, train, merge.
+"""
+_ARGUMENTS = Group("Arguments", sort_key=1)
+_OPTIONS = Group("Options", sort_key=2)
+_ALWAYS = Group("Options of every command", sort_key=3)
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How the command line tells and listens, whatever the command."""
+
+    json: bool = False
+    quiet: bool = False
+    orders: bool = False
+    config: Path | None = None
+
+    @classmethod
+    def told_by(cls, tokens: Sequence[str]) -> Manner:
+        """A first guess before the line is understood, so that even a line that is not gets its answer in the right form."""
+        return cls(json="--json" in tokens, quiet="--quiet" in tokens)
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """What a command line asks for."""
+
+    job: Job
+    manner: Manner
+
+
+def application() -> App:
+    """The parser of every command; `application().meta(tokens)` gives an `Ordered`, or None after --help or --version."""
+    app = App(
+        name="understudy",
+        help=_ABOUT,
+        version=version("understudy"),
+        result_action="return_value",
+        group_arguments=_ARGUMENTS,
+        default_parameter=Parameter(negative_iterable=(), show_choices=True),
+    )
+    app["--help"].group = app["--version"].group = _ALWAYS
+    for place, (name, verb) in enumerate(jobs.verbs().items()):
+        app.command(_command(verb), name=name, sort_key=place, help=_paragraph(verb))
+    app.command(_run, name="run", sort_key=len(jobs.verbs()), help="Run a job from a JSON file: verb, arguments, options.")
+    _add_manner(app)
+    return app
+
+
+def _add_manner(app: App) -> None:
+    """Let --json, --quiet, --config and --orders stand anywhere in the line."""
+
+    def launch(
+        *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+        json: Annotated[bool, Parameter(negative=(), group=_ALWAYS, help="Tell events as JSON lines on standard output.")] = False,
+        quiet: Annotated[bool, Parameter(negative=(), group=_ALWAYS, help="Tell only what went wrong.")] = False,
+        config: Annotated[
+            Path | None, Parameter(group=_ALWAYS, help="Your own defaults: a TOML file with a table for each command.")
+        ] = None,
+        orders: Annotated[
+            bool, Parameter(negative=(), group=_ALWAYS, help="Take orders (stop, save, change) as JSON lines on standard input.")
+        ] = False,
+    ) -> Ordered | None:
+        job = app(tokens, exit_on_error=False, print_error=False)
+        return None if job is None else Ordered(job, Manner(json, quiet, orders, config))
+
+    app.meta.result_action = "return_value"
+    app.meta.default(launch)
+
+
+def _run(job: Annotated[Path, Parameter(group=_ARGUMENTS, help="The job file.")]) -> Job:
+    return Job.load(job)
+
+
+def _command(verb: Verb) -> Callable[..., Job]:
+    """A function for cyclopts whose parameters are those of the verb, and that returns the job instead of running it."""
+    parameters = []
+    for parameter in _arguments(verb):
+        note = Parameter(group=_ARGUMENTS, help=_about(parameter.name, verb))
+        parameters.append(parameter.replace(annotation=Annotated[parameter.annotation, note]))
+    options: Any = Annotated[jobs.options_of(verb), Parameter(name="*", group=_OPTIONS)]
+    parameters.append(inspect.Parameter("options", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=options))
+    signature = inspect.Signature(parameters)
+
+    def command(*args: Any, **kwargs: Any) -> Job:
+        given = dict(signature.bind(*args, **kwargs).arguments)
+        options: Options | None = given.pop("options", None)
+        return Job(verb=verb.__name__, arguments=given, options={} if options is None else options.set_values())
+
+    command.__name__ = verb.__name__
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
+
+
+def _arguments(verb: Verb) -> list[inspect.Parameter]:
+    return [one for one in inspect.signature(verb, eval_str=True).parameters.values() if one.name != "options"]
+
+
+def _paragraph(verb: Verb) -> str:
+    """The first paragraph of a docstring, on one line."""
+    return " ".join(inspect.cleandoc(verb.__doc__ or "").split("\n\n")[0].split())
+
+
+def _about(argument: str, verb: Verb) -> str:
+    """What a docstring says behind `argument:`, up to the next argument, what it raises, or the end."""
+    names = "|".join(one.name for one in _arguments(verb))
+    for paragraph in inspect.cleandoc(verb.__doc__ or "").split("\n\n")[1:]:
+        found = re.search(rf"\b{argument}: (.*?)(?=\s*\b(?:(?:{names}): |Raises )|$)", " ".join(paragraph.split()))
+        if found:
+            return found.group(1)[:1].upper() + found.group(1)[1:]
+    # The one argument that means the same in every command.
+    return "The folder of the show." if argument == "show" else ""

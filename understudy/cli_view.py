@@ -1,0 +1,241 @@
+"""How events reach the user: JSON lines for programs; bars, lines and a closing table for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from understudy.stages import events
+from understudy.stages.events import Event
+from understudy.stages.jobs import Job
+
+# Without a screen (a log file, CI) progress becomes a line now and then.
+SECONDS_BETWEEN_LINES = 15.0
+SHOWN_VALUES = 5
+# The bar tells the rate already.
+RATES = {"frames_per_second", "it/s"}
+
+
+class View(Protocol):
+    """Where a command's events go."""
+
+    def begin(self, job: Job) -> None:
+        """A job is about to run."""
+
+    def show(self, event: Event) -> None:
+        """Tell one event."""
+
+    def say(self, text: str) -> None:
+        """Tell a remark of the shell's own."""
+
+    def error(self, text: str, kind: str, exit_code: int) -> None:
+        """Tell what ended the run."""
+
+    def close(self) -> None:
+        """Leave the screen in order."""
+
+
+class JsonView:
+    """One JSON object a line on standard output; the last one is `{"event": "error", …}` when the run failed."""
+
+    def begin(self, job: Job) -> None:
+        pass
+
+    def show(self, event: Event) -> None:
+        self._write(event.model_dump_json())
+
+    def say(self, text: str) -> None:
+        self._write(events.Note(text=text).model_dump_json())
+
+    def error(self, text: str, kind: str, exit_code: int) -> None:
+        self._write(json.dumps({"event": "error", "kind": kind, "text": text, "exit_code": exit_code}))
+
+    def close(self) -> None:
+        pass
+
+    def _write(self, line: str) -> None:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+class ScreenView:
+    """Bars with rate and time left, a line for each note, warning and file, and a table of what came out.
+
+    quiet: tell only what went wrong. Errors go to standard error, everything else to standard output.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._console = Console(highlight=False)
+        self._errors = Console(stderr=True, highlight=False)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            _Count(),
+            _Rate(),
+            _Time(),
+            TextColumn("[dim]{task.fields[values]}"),
+            console=self._console,
+            speed_estimate_period=60,
+        )
+        self._has_bars = self._console.is_terminal and not quiet
+        self._tasks: dict[str, TaskID] = {}
+        self._told = time.monotonic()
+        self._verb = ""
+
+    def begin(self, job: Job) -> None:
+        self._verb = job.verb
+
+    def show(self, event: Event) -> None:
+        match event:
+            case events.Warned(text=text):
+                self._line(f"Warning: {text}", "yellow", always=True)
+            case events.FailedFrame(frame=frame, text=text):
+                self._line(f"Frame {frame} failed: {text}", "red", always=True)
+            case events.Note(text=text):
+                self._line(text)
+            case events.Saved(what=what, path=path):
+                self._line(f"{what}: {path}", "green")
+            case events.Started():
+                self._start(event)
+            case events.Progress():
+                self._advance(event)
+            case events.Finished():
+                self._finish(event)
+
+    def say(self, text: str) -> None:
+        self._line(text, "yellow", always=True)
+
+    def error(self, text: str, kind: str, exit_code: int) -> None:
+        self._stop()
+        self._errors.print(Text(text, "bold red"), soft_wrap=True)
+
+    def close(self) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        # rich ends even bars that never started with an empty line.
+        if self._bars.live.is_started:
+            self._bars.stop()
+
+    def _line(self, text: str, style: str = "", always: bool = False) -> None:
+        if always or not self._quiet:
+            self._console.print(Text(text, style), soft_wrap=True)
+
+    def _start(self, event: events.Started) -> None:
+        task = self._bars.add_task(event.stage, total=event.total, unit=event.unit, values="")
+        self._tasks[event.stage] = task
+        if self._has_bars:
+            self._bars.start()
+        else:
+            self._line(f"{event.stage}: {_many(event.total, event.unit)}" if event.total is not None else event.stage)
+
+    def _advance(self, event: events.Progress) -> None:
+        if event.stage not in self._tasks:
+            self._start(events.Started(stage=event.stage, total=event.total, unit=""))
+        task = self._tasks[event.stage]
+        named = [f"{name} {value:.4g}" for name, value in event.values.items() if name not in RATES]
+        values = "  ".join(named[:SHOWN_VALUES])
+        self._bars.update(task, completed=event.done, values=values, total=event.total)
+        if not self._has_bars and time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
+            self._told = time.monotonic()
+            self._line(_progress_line(self._bars.tasks[self._bars.task_ids.index(task)]))
+
+    def _finish(self, event: events.Finished) -> None:
+        task = self._tasks.pop(event.stage, None)
+        if task is not None:
+            self._bars.stop_task(task)
+        if not event.summary or self._quiet:
+            return
+        # A stage may tell which side it works on: "extract src".
+        if event.stage.split()[0] == self._verb:
+            self._console.print(_table(event))
+        else:
+            self._line(f"{event.stage}: " + _plain(event.summary))
+
+
+class _Count(ProgressColumn):
+    """How many steps are through, and of how many."""
+
+    def render(self, task: Task) -> Text:
+        return Text(_count(task))
+
+
+class _Rate(ProgressColumn):
+    """Steps a second, or seconds a step when they are slow."""
+
+    def render(self, task: Task) -> Text:
+        return Text(_rate(task), "dim")
+
+
+class _Time(ProgressColumn):
+    """How long it has taken, and how much longer it will."""
+
+    def render(self, task: Task) -> Text:
+        taken = task.finished_time if task.finished else task.elapsed
+        left = "" if task.finished or task.time_remaining is None else f", {_clock(task.time_remaining)} left"
+        return Text(f"{_clock(taken or 0)}{left}", "cyan")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _count(task: Task) -> str:
+    unit = task.fields["unit"]
+    if task.total is None:
+        return _many(int(task.completed), unit)
+    return f"{task.completed:.0f} of {_many(int(task.total), unit)}"
+
+
+def _rate(task: Task) -> str:
+    speed = task.finished_speed or task.speed
+    if not speed:
+        return ""
+    return f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each"
+
+
+def _progress_line(task: Task) -> str:
+    left = "" if task.time_remaining is None else f"{_clock(task.time_remaining)} left"
+    parts = [f"{task.description}: {_count(task)}", _rate(task), left, task.fields["values"]]
+    return ", ".join(part for part in parts if part)
+
+
+def _table(event: events.Finished) -> Table:
+    table = Table(title=event.stage, title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in event.summary.items():
+        rows = isinstance(value, dict) and value
+        lines = [f"{_spaced(inner)}: {_plain(one)}" for inner, one in value.items()] if rows else [_plain(value)]
+        table.add_row(Text(_spaced(name)), Text("\n".join(lines)))
+    return table
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_plain(one) for one in value) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{_spaced(name)} {_plain(one)}" for name, one in value.items()) or "none"
+    return "none" if value is None or value == "" else str(value)
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _many(count: int, unit: str) -> str:
+    return f"{count} {unit}" if count == 1 or not unit else f"{count} {unit}s"

@@ -1,0 +1,97 @@
+"""Pictures through affine maps, resampled once and properly."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from understudy.core import geometry
+from understudy.types import Doubles, Floats
+
+if TYPE_CHECKING:
+    from cv2.typing import MatLike
+
+Border = Literal["black", "replicate"]
+Filter = Literal["cubic", "linear"]
+Kind = TypeVar("Kind", bound=np.generic)
+
+
+def warp(
+    picture: NDArray[Kind], to_from: ArrayLike, size: tuple[int, int], border: Border = "black", filter: Filter = "cubic"
+) -> NDArray[Kind]:
+    """The picture seen through `to_from`, as a new (height, width[, C]) picture of the same dtype.
+
+    picture: (H, W) or (H, W, C), uint8, uint16 or float32. size: (width, height) of the result. border: what lies outside the
+    picture. Where the map shrinks, the picture is first low-passed by as much as it shrinks, without a step at scale 1, so
+    that slow zooms do not flicker. filter: "cubic" may overshoot in float pictures; "linear" never does: take it for masks.
+    Only the part of the picture that is seen is touched. The identity returns the picture bit for bit. Raises
+    DegeneratePoints when the matrix squeezes the plane flat.
+    """
+    matrix = np.asarray(to_from, np.float64)
+    geometry.invert(matrix)
+    shrink = 1 / geometry.scale_of(matrix)
+    # Half a pixel of the result as standard deviation, less what the picture's own pixels have.
+    variance = max(0.25 * (shrink**2 - 1), 0.0)
+    seen, picture_from_seen = _seen(picture, matrix, size, margin=3 + math.ceil(4 * math.sqrt(variance)))
+    matrix = geometry.compose(matrix, picture_from_seen)
+    if variance > 0.01:
+        seen, matrix = _smoothed(seen, matrix, shrink, variance, _BORDERS[border])
+    flags = _FILTERS[filter] | cv2.WARP_INVERSE_MAP
+    warped = cv2.warpAffine(seen, geometry.invert(matrix), size, flags=flags, borderMode=_BORDERS[border])
+    return warped.reshape(size[1], size[0], *picture.shape[2:]).astype(picture.dtype, copy=False)
+
+
+def resized(picture: NDArray[Kind], size: tuple[int, int]) -> NDArray[Kind]:
+    """The whole picture at (width, height), same dtype: areas averaged where it shrinks, cubic where it grows."""
+    height, width = picture.shape[:2]
+    if size == (width, height):
+        return picture
+    smaller = size[0] * size[1] < width * height
+    small = cv2.resize(cast("MatLike", picture), size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+    return small.reshape(size[1], size[0], *picture.shape[2:]).astype(picture.dtype, copy=False)
+
+
+def as_float(picture: NDArray[Kind]) -> Floats:
+    """The picture as float32; integers come out in 0..1 (255 or 65535 become 1), float32 as it is."""
+    full = {"uint8": 255, "uint16": 65535}.get(picture.dtype.name)
+    floats = np.asarray(picture, np.float32)
+    return floats if full is None else floats * np.float32(1 / full)
+
+
+def as_bytes(picture: NDArray[Kind]) -> NDArray[np.uint8]:
+    """The picture as uint8, rounded and clipped: floats from 0..1, uint16 from 0..65535, uint8 as it is."""
+    if picture.dtype == np.uint8:
+        return np.asarray(picture, np.uint8)
+    return np.asarray(np.clip(np.rint(as_float(picture) * 255), 0, 255), np.uint8)
+
+
+def _seen(picture: NDArray[Kind], to_from: Doubles, size: tuple[int, int], margin: int) -> tuple[MatLike, Doubles]:
+    """The part of the picture that the result looks at, never empty, and picture_from_part."""
+    height, width = picture.shape[:2]
+    reach = geometry.apply(geometry.invert(to_from), geometry.corners(size))
+    # Where only border is seen, the nearest row or column of the picture is all that is needed.
+    x0, y0 = np.clip(np.floor(reach.min(0)) - margin, 0, (width - 1, height - 1)).astype(int)
+    x1, y1 = np.clip(np.ceil(reach.max(0)) + margin + 1, 1, (width, height)).astype(int)
+    return cast("MatLike", picture[y0:y1, x0:x1]), np.array([[1.0, 0, x0], [0, 1, y0]])
+
+
+def _smoothed(seen: MatLike, to_from: Doubles, shrink: float, variance: float, border: int) -> tuple[MatLike, Doubles]:
+    """The picture low-passed for a map that shrinks it, and the map from there."""
+    step = max(1, int(shrink / 2))
+    if step > 1:
+        # Whole blocks first: a wide Gaussian at full size would cost more and give the same.
+        height, width = seen.shape[:2]
+        padded = cv2.copyMakeBorder(seen, 0, -height % step, 0, -width % step, border)
+        blocks = (padded.shape[1] // step, padded.shape[0] // step)
+        seen = cv2.resize(padded, blocks, interpolation=cv2.INTER_AREA)
+        to_from = geometry.compose(to_from, geometry.scaling(step))
+        variance = (variance - (step**2 - 1) / 12) / step**2
+    return cv2.GaussianBlur(seen, (0, 0), math.sqrt(variance), borderType=border), to_from
+
+
+_BORDERS: Final = {"black": cv2.BORDER_CONSTANT, "replicate": cv2.BORDER_REPLICATE}
+_FILTERS: Final = {"cubic": cv2.INTER_CUBIC, "linear": cv2.INTER_LINEAR}

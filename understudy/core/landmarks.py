@@ -1,0 +1,43 @@
+"""The 68 points of iBUG 300-W: which is which, and how they mirror.
+
+Left and right are the picture's. 0-16 jaw from left to right (8 = chin), 17-21 and 22-26 brows, 27-30 bridge of the nose,
+31-35 its lower edge, 36-41 and 42-47 eyes, 48-59 outer lip, 60-67 inner lip.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from understudy.types import Floats
+
+COUNT = 68
+JAW = slice(0, 17)
+LEFT_BROW, RIGHT_BROW = slice(17, 22), slice(22, 27)
+BRIDGE, NOSTRILS = slice(27, 31), slice(31, 36)
+LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
+OUTER_LIP, INNER_LIP = slice(48, 60), slice(60, 68)
+INNER = slice(17, 68)
+
+# MIRROR[i] is the point that takes the place of point i when the picture is flipped left to right.
+MIRROR = np.array(
+    [
+        *range(16, -1, -1),
+        *range(26, 16, -1),
+        *range(27, 31),
+        *range(35, 30, -1),
+        *[45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40],
+        *[54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65],
+    ]
+)
+
+
+def mirrored(landmarks: Floats, width: int) -> Floats:
+    """The landmarks (..., 68, 2) of the same picture flipped left to right; width: the picture's, in pixels."""
+    flipped = np.array(landmarks, np.float32)[..., MIRROR, :]
+    flipped[..., 0] = width - 1 - flipped[..., 0]
+    return flipped
+
+
+def eye_distance(landmarks: Floats) -> float:
+    """The distance between the outer corners of the eyes, the usual yardstick for errors; in pixels."""
+    return float(np.linalg.norm(landmarks[45] - landmarks[36]))

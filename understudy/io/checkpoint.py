@@ -1,0 +1,133 @@
+"""Checkpoints: arrays and state as one step that is whole or not there. safetensors and JSON; nothing here runs what it reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from understudy.errors import BadProject, CannotWrite
+from understudy.io import atomic
+from understudy.types import Array
+
+SCHEMA = 1
+STATE, CURRENT = "state.json", "current"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One saved step. state: plain values; its arrays are read on demand."""
+
+    folder: Path
+    iteration: int
+    state: dict[str, Any]
+
+    def arrays(self, part: str) -> dict[str, Array]:
+        """The arrays of a part ("weights", "optimizer") by name."""
+        found: dict[str, Array] = load_file(self.folder / f"{part}.safetensors")
+        return found
+
+
+def save(folder: Path, iteration: int, parts: Mapping[str, Mapping[str, Array]], state: Mapping[str, Any], keep: int = 3) -> Path:
+    """Write a checkpoint into `folder`, make it the current one and keep the newest `keep`. Raises CannotWrite."""
+    with atomic.explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        partial = Path(tempfile.mkdtemp(prefix=f".{iteration:09d}-", suffix=atomic.PARTIAL, dir=folder))
+        try:
+            _fill(partial, iteration, parts, state)
+            final = _free_name(folder, iteration)
+            partial.chmod(0o755)
+            partial.replace(final)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        atomic.write_text(folder / CURRENT, f"{final.name}\n")
+        for old in sorted(_steps(folder), reverse=True)[keep:]:
+            if old != final:
+                shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def intact(folder: Path) -> tuple[list[Checkpoint], list[str]]:
+    """The checkpoints that are whole, the current one first and then the newest; and what is wrong with the others.
+
+    Raises BadProject for one from a newer version.
+    """
+    if not folder.is_dir():
+        return [], []
+    pointer = folder / CURRENT
+    current = pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else ""
+    whole, torn = [], []
+    for step in sorted(_steps(folder), key=lambda path: (path.name == current, path.name), reverse=True):
+        try:
+            whole.append(_checked(step))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            torn.append(f"{step}: damaged checkpoint ({error}). An older one is used where there is one.")
+    return whole, torn
+
+
+def drop_after(folder: Path, iteration: int) -> None:
+    """Remove the checkpoints of later iterations than `iteration`: they have gone bad."""
+    for step in _steps(folder):
+        if int(step.name[:9]) > iteration:
+            shutil.rmtree(step, ignore_errors=True)
+
+
+def _fill(partial: Path, iteration: int, parts: Mapping[str, Mapping[str, Array]], state: Mapping[str, Any]) -> None:
+    hashes = {}
+    for part, arrays in parts.items():
+        path = partial / f"{part}.safetensors"
+        try:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+        except SafetensorError as error:
+            raise CannotWrite(f"{path}: not written: {error}. Free some space, or choose another disk, and go on.") from error
+        hashes[path.name] = _sha256(path)
+    text = json.dumps({"schema_version": SCHEMA, "iteration": iteration, "sha256": hashes, "state": state}, indent=1)
+    (partial / STATE).write_text(text, encoding="utf-8")
+    for path in partial.iterdir():
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+
+
+def _checked(step: Path) -> Checkpoint:
+    found = json.loads((step / STATE).read_text(encoding="utf-8"))
+    if found["schema_version"] > SCHEMA:
+        raise BadProject(f"{step}: made by a newer Understudy (layout {found['schema_version']}). Update Understudy.")
+    for name, expected in found["sha256"].items():
+        if _sha256(step / name) != expected:
+            raise ValueError(f"{name} is not what was written")
+    return Checkpoint(step, int(found["iteration"]), dict(found["state"]))
+
+
+def _steps(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir() and path.name[:9].isdigit()]
+
+
+def _free_name(folder: Path, iteration: int) -> Path:
+    """A name that sorts behind those of the same iteration."""
+    taken = sum(int(step.name[:9]) == iteration for step in _steps(folder))
+    name = f"{iteration:09d}"
+    while (folder / name).exists():
+        name, taken = f"{iteration:09d}-{taken:03d}", taken + 1
+    return folder / name
+
+
+def _sweep(folder: Path) -> None:
+    for path in folder.glob(f".*{atomic.PARTIAL}"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,76 @@
+"""What this machine has: packages, codecs, room on the disk."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from importlib.metadata import PackageNotFoundError, distributions, requires, version
+from pathlib import Path
+
+import av
+
+
+def requirements() -> dict[str, dict[str, str | None]]:
+    """What Understudy asks for, by extra ("" = always), then by package: the version that is installed, or None."""
+    found: dict[str, dict[str, str | None]] = {"": {}}
+    for line in requires("understudy") or []:
+        name = re.match(r"[\w.-]+", line)
+        extra = re.search(r'extra == "([^"]+)"', line)
+        if name:
+            found.setdefault(extra.group(1) if extra else "", {})[name.group()] = _version(name.group())
+    return found
+
+
+def opencv_packages() -> list[str]:
+    """Every installed package that brings a module `cv2`. More than one and they overwrite each other's files."""
+    names = {(one.metadata["Name"] or "").lower().replace("_", "-") for one in distributions()}
+    return sorted(name for name in names if re.fullmatch(r"opencv(-contrib)?-python(-headless)?", name))
+
+
+def ffmpeg_libraries() -> dict[str, str]:
+    """The FFmpeg libraries inside PyAV and their versions."""
+    return {name: ".".join(map(str, numbers)) for name, numbers in av.library_versions.items()}
+
+
+def missing_encoders(names: tuple[str, ...]) -> list[str]:
+    """Those of the named encoders that PyAV was built without."""
+    return [name for name in names if not _encodes(name)]
+
+
+def free_bytes(folder: Path) -> int:
+    """Room for us on the disk of `folder`, or of its first parent that exists."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def can_write(folder: Path) -> bool:
+    """Whether a file can be made in `folder`, or in its first parent that exists: tried, because rights alone can mislead."""
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _encodes(name: str) -> bool:
+    try:
+        return bool(av.codec.Codec(name, "w").is_encoder)
+    except ValueError:
+        return False

@@ -1,0 +1,76 @@
+"""Between numpy pictures (N, H, W, C) and torch tensors (N, C, H, W), and between option values and torch settings."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from understudy.errors import BadOption
+from understudy.types import Array, Floats
+
+Precision = Literal["auto", "fp32", "bf16"]
+Layout = Literal["auto", "on", "off"]
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def tensor(pictures: Array, device: torch.device) -> Tensor:
+    """Pictures (N, H, W, C) or masks (N, H, W) as float32 (N, C, H, W); uint8 comes out in 0..1."""
+    stacked = torch.from_numpy(np.ascontiguousarray(pictures)).to(device, non_blocking=True)
+    planes = stacked.unsqueeze(1) if stacked.ndim == 3 else stacked.permute(0, 3, 1, 2)
+    return planes.float().contiguous() / 255 if stacked.dtype == torch.uint8 else planes.float().contiguous()
+
+
+def pictures(planes: Tensor) -> Floats:
+    """(N, C, H, W) as float32 (N, H, W, C) on the host, or (N, H, W) when C is 1."""
+    found = planes.detach().float().cpu()
+    return (found.squeeze(1) if found.shape[1] == 1 else found.permute(0, 2, 3, 1)).contiguous().numpy()
+
+
+def arrays(named: Mapping[str, Tensor]) -> dict[str, Array]:
+    """Tensors as host arrays of the same dtype, by the same names; on the CPU they share memory."""
+    return {name: value.detach().cpu().contiguous().numpy() for name, value in named.items()}
+
+
+def device_of(name: str) -> torch.device:
+    """The device called `name`; auto = the first of cuda, mps, cpu that is there. Raises BadOption for one that is not."""
+    if name == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return accelerator if accelerator is not None and accelerator.type in ("cuda", "mps") else torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise BadOption(
+            f"device: '{name}' cannot be used here: {first} Choose auto or cpu; `doctor` lists what is there."
+        ) from None
+    return device
+
+
+def uses_bf16(precision: Precision, device: torch.device) -> bool:
+    """Whether to compute in bf16: asked for, or auto on a device that is built for it."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        found = torch.cpu.get_capabilities()
+        return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+    return False
+
+
+def computing(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """The context in which to run a network; weights stay fp32. bf16 keeps fp32's range, so no gradient scaler is needed."""
+    return torch.autocast(device.type, torch.bfloat16) if uses_bf16(precision, device) else contextlib.nullcontext()
+
+
+def laid_out(net: Net, layout: Layout, device: torch.device) -> Net:
+    """`net` with the channels of its weights last where that is asked for, or where it wins: measured neutral on the CPU."""
+    last = layout == "on" or (layout == "auto" and device.type == "cuda")
+    return net.to(memory_format=torch.channels_last) if last else net  # type: ignore[call-overload]

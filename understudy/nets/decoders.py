@@ -1,0 +1,36 @@
+"""From a map to a face and its mask, both in 0..1: (N, 3, R, R) and (N, 1, R, R)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from understudy.nets.blocks import Up
+
+
+class TwoBranches(nn.Module):
+    """A decoder whose face and mask share nothing but the map they start from."""
+
+    def __init__(self, inward: int, face: tuple[int, ...], mask: tuple[int, ...]) -> None:
+        super().__init__()
+        self.face = _stack(inward, face, 3)
+        self.mask = _stack(inward, mask, 1)
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        return self.face(maps).sigmoid(), self.mask(maps).sigmoid()
+
+
+class OneHead(nn.Module):
+    """A decoder that ends in four channels: face and mask from the same features, for about half the work."""
+
+    def __init__(self, inward: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.stack = _stack(inward, widths, 4)
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        both = self.stack(maps).sigmoid()
+        return both[:, :3], both[:, 3:]
+
+
+def _stack(inward: int, widths: tuple[int, ...], channels: int) -> nn.Sequential:
+    ups = (Up(before, after) for before, after in zip((inward, *widths), widths, strict=False))
+    return nn.Sequential(*ups, nn.Conv2d(widths[-1], channels, 5, 1, 2))

@@ -1,0 +1,39 @@
+"""From a face to a code, and from a code to the map that decoders start from."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from understudy.nets.blocks import Down, PixelNorm, Up
+
+
+class Encoder(nn.Sequential):
+    """Faces (N, 3, R, R) as feature maps: one `Down` a width.
+
+    Its `channels` and `size` describe what comes out for faces of `resolution` pixels.
+    """
+
+    def __init__(self, resolution: int, widths: tuple[int, ...]) -> None:
+        super().__init__(*(Down(inward, outward) for inward, outward in zip((3, *widths), widths, strict=False)))
+        self.channels, self.size = widths[-1], resolution // 2 ** len(widths)
+
+
+class Inter(nn.Module):
+    """Feature maps squeezed through a code and spread out again: dense to `code`, dense to size x size, then one `Up`.
+
+    normalised: bring each code to a root mean square of 1, so that every face keeps the same say.
+    """
+
+    def __init__(self, encoder: Encoder, code: int, spread: int, out: int, normalised: bool = False) -> None:
+        super().__init__()
+        self.squeeze = nn.Sequential(nn.Flatten(), nn.Linear(encoder.channels * encoder.size**2, code))
+        self.norm = PixelNorm() if normalised else nn.Identity()
+        self.spread = nn.Sequential(
+            nn.Linear(code, spread * encoder.size**2), nn.Unflatten(1, (spread, encoder.size, encoder.size))
+        )
+        self.up = Up(spread, out)
+        self.channels = out
+
+    def forward(self, features: Tensor) -> Tensor:
+        maps: Tensor = self.up(self.spread(self.norm(self.squeeze(features))))
+        return maps

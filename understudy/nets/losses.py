@@ -1,0 +1,85 @@
+"""How far a painted face is from the true one. Everything here runs in fp32 whatever autocast says, and returns means."""
+
+from __future__ import annotations
+
+import contextlib
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+SIGMA = 1.5
+
+
+def window_of(resolution: int) -> int:
+    """The odd width of the DSSIM window for faces of `resolution` pixels: 11 at 128, 5 at 64."""
+    return max(3, int(resolution / 11.6) // 2 * 2 + 1)
+
+
+def ssim(ours: Tensor, theirs: Tensor, window: int = 11) -> Tensor:
+    """The map of structural similarity of pictures (N, C, H, W) in 0..1, (N, C, H - window + 1, W - window + 1).
+
+    After Wang et al. (2004): Gaussian window of sigma 1.5, k1 0.01, k2 0.03, population variances.
+    """
+    with _exactly(ours.device):
+        one, other = ours.float(), theirs.float()
+        channels = one.shape[1]
+        # The four maps in one convolution: twice as fast as four. bf16 would cancel in E[x²] - E[x]².
+        maps = torch.cat([one, other, one * one + other * other, one * other], 1)
+        kernel = _gaussian(window, one.device).expand(4 * channels, 1, window, window)
+        mean_one, mean_other, squares, product = functional.conv2d(maps, kernel, groups=4 * channels).chunk(4, 1)
+        c1, c2 = 0.01**2, 0.03**2
+        means, powers = mean_one * mean_other, mean_one * mean_one + mean_other * mean_other
+        return (2 * means + c1) / (powers + c1) * (2 * (product - means) + c2) / (squares - powers + c2)
+
+
+def dssim(ours: Tensor, theirs: Tensor, mask: Tensor) -> Tensor:
+    """Structural dissimilarity, (1 - SSIM) / 2, of faces multiplied by their soft mask (N, 1, H, W): 0 = alike."""
+    shown = mask.float()
+    similarity = ssim(ours.float() * shown, theirs.float() * shown, window_of(ours.shape[-1]))
+    return (1 - similarity).mean() / 2
+
+
+def l1(ours: Tensor, theirs: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean absolute difference over all pixels, weighted by a mask (N, 1, H, W) where one is given."""
+    distance = (ours.float() - theirs.float()).abs()
+    return distance.mean() if mask is None else (distance * mask.float()).mean()
+
+
+def mse(ours: Tensor, theirs: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean squared difference over all pixels, of both pictures multiplied by a mask (N, 1, H, W) where one is given."""
+    distance = ours.float() - theirs.float()
+    return (distance if mask is None else distance * mask.float()).square().mean()
+
+
+def within(values: Tensor, mask: Tensor) -> Tensor:
+    """The mean of values (N, C, H, W) inside a soft mask (N, 1, H, W); a mask of another size is cropped about its middle."""
+    height, width = values.shape[-2:]
+    top, left = (mask.shape[-2] - height) // 2, (mask.shape[-1] - width) // 2
+    weights = mask.float()[..., top : top + height, left : left + width].expand_as(values)
+    return (values.float() * weights).sum() / weights.sum().clamp_min(1e-6)
+
+
+def blurred(mask: Tensor, sigma: float) -> Tensor:
+    """A mask (N, 1, H, W) under a Gaussian of `sigma` pixels; its border is repeated outwards."""
+    with _exactly(mask.device):
+        reach = max(1, round(3 * sigma))
+        row = _bell(2 * reach + 1, sigma, mask.device)
+        padded = functional.pad(mask.float(), (reach, reach, reach, reach), mode="replicate")
+        return functional.conv2d(functional.conv2d(padded, row.view(1, 1, 1, -1)), row.view(1, 1, -1, 1))
+
+
+def _exactly(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    known = torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if known else contextlib.nullcontext()
+
+
+def _gaussian(window: int, device: torch.device) -> Tensor:
+    row = _bell(window, SIGMA, device)
+    return torch.outer(row, row)
+
+
+def _bell(width: int, sigma: float, device: torch.device) -> Tensor:
+    places = torch.arange(width, device=device, dtype=torch.float32) - (width - 1) / 2
+    heights = torch.exp(-0.5 * (places / sigma) ** 2)
+    return heights / heights.sum()

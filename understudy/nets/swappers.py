@@ -1,0 +1,87 @@
+"""Whole networks: one encoder for two people, and a way out for each of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from understudy.nets.encoders import Encoder, Inter
+
+
+class Painted(NamedTuple):
+    """Faces (N, 3, R, R) and their masks (N, 1, R, R) in 0..1."""
+
+    face: Tensor
+    mask: Tensor
+
+
+class Swapper(nn.Module):
+    """What a model asks of its network.
+
+    forward: src and dst faces (B, 3, R, R) each, rebuilt as themselves. swap: dst faces with src's identity, and as
+    themselves. Inputs run over 0..1; signed = the first layer sees them as -1..1.
+    """
+
+    def __init__(self, signed: bool) -> None:
+        super().__init__()
+        self.signed = signed
+
+    def forward(self, src: Tensor, dst: Tensor) -> tuple[Painted, Painted]:
+        raise NotImplementedError
+
+    def swap(self, dst: Tensor) -> tuple[Painted, Painted]:
+        raise NotImplementedError
+
+    def seen(self, faces: Tensor) -> Tensor:
+        """Faces as the first layer wants them."""
+        return faces * 2 - 1 if self.signed else faces
+
+
+class TwoDecoders(Swapper):
+    """One encoder and inter for both people, one decoder each: src's decoder paints what it is told of dst's expression."""
+
+    def __init__(self, encoder: Encoder, inter: Inter, src: nn.Module, dst: nn.Module, signed: bool = False) -> None:
+        super().__init__(signed)
+        self.encoder, self.inter, self.src, self.dst = encoder, inter, src, dst
+
+    def forward(self, src: Tensor, dst: Tensor) -> tuple[Painted, Painted]:
+        # One pass for both: the same work in larger pieces.
+        src_maps, dst_maps = self._maps(torch.cat([src, dst])).chunk(2)
+        return Painted(*self.src(src_maps)), Painted(*self.dst(dst_maps))
+
+    def swap(self, dst: Tensor) -> tuple[Painted, Painted]:
+        maps = self._maps(dst)
+        return Painted(*self.src(maps)), Painted(*self.dst(maps))
+
+    def _maps(self, faces: Tensor) -> Tensor:
+        maps: Tensor = self.inter(self.encoder(self.seen(faces)))
+        return maps
+
+
+class TwoInters(Swapper):
+    """One encoder, one decoder and two inters: `ab` learns what both share, `b` what only dst has.
+
+    src is painted from (ab, ab), dst from (b, ab), the swap from dst's (ab, ab).
+    """
+
+    def __init__(self, encoder: Encoder, ab: Inter, b: Inter, decoder: nn.Module, signed: bool = False) -> None:
+        super().__init__(signed)
+        self.encoder, self.ab, self.b, self.decoder = encoder, ab, b, decoder
+
+    def forward(self, src: Tensor, dst: Tensor) -> tuple[Painted, Painted]:
+        features = self.encoder(self.seen(torch.cat([src, dst])))
+        src_shared, dst_shared = self.ab(features).chunk(2)
+        return self._painted(src_shared, self.b(features[len(src) :]), dst_shared)
+
+    def swap(self, dst: Tensor) -> tuple[Painted, Painted]:
+        features = self.encoder(self.seen(dst))
+        shared = self.ab(features)
+        return self._painted(shared, self.b(features), shared)
+
+    def _painted(self, src_shared: Tensor, dst_own: Tensor, dst_shared: Tensor) -> tuple[Painted, Painted]:
+        maps = torch.cat([torch.cat([src_shared, src_shared], 1), torch.cat([dst_own, dst_shared], 1)])
+        faces, masks = self.decoder(maps)
+        half = len(src_shared)
+        return Painted(faces[:half], masks[:half]), Painted(faces[half:], masks[half:])

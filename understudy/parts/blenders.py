@@ -1,0 +1,10 @@
+"""Blenders: how the new face meets the plate around it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from understudy.core import blend
+from understudy.core.composite import Blend
+
+BLENDERS: Final[dict[str, Blend]] = {"overlay": blend.overlay, "seamless": blend.seamless}

@@ -1,0 +1,41 @@
+"""Detectors: where in a picture are faces?
+
+A detector is a class of options whose `build()` gives a function: picture (H, W, 3) uint8 RGB -> its faces, largest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from understudy.options import Options
+from understudy.registry import Registry
+from understudy.types import Bytes, Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A face as a detector sees it.
+
+    box: (4,) float32 x0 y0 x1 y1 in frame pixels, may reach beyond the frame. score: 0..1. angle: radians by which the head
+    is turned clockwise on screen; 0 = upright. keypoints: (k, 2) float32 frame pixels, the detector's own; may be empty.
+    """
+
+    box: Floats
+    score: float
+    angle: float
+    keypoints: Floats
+
+
+Detect = Callable[[Bytes], list[Detection]]
+
+
+class Detector(Options):
+    """The options of one detector; `build` makes it ready."""
+
+    def build(self) -> Detect:
+        """The detector as a function. Raises WeightsMissing."""
+        raise NotImplementedError
+
+
+detectors: Registry[type[Detector]] = Registry("detectors", __name__)

@@ -1,0 +1,26 @@
+"""Identities: whose face is it? Only for measuring and sorting, never for naming people.
+
+An identity is a class of options whose `build()` gives a function: picture (H, W, 3) uint8 RGB, its landmarks (68, 2) -> a
+vector that lies near that of another picture of the same person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from understudy.options import Options
+from understudy.registry import Registry
+from understudy.types import Bytes, Floats
+
+Embed = Callable[[Bytes, Floats], Floats]
+
+
+class Identity(Options):
+    """The options of one identity network; `build` makes it ready."""
+
+    def build(self) -> Embed:
+        """The network as a function; its result is (D,) float32. Raises MissingExtra, WeightsMissing."""
+        raise NotImplementedError
+
+
+identities: Registry[type[Identity]] = Registry("identities", __name__)

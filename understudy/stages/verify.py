@@ -1,0 +1,66 @@
+"""`verify`: what a file says about how it was made, and whether that holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from understudy.errors import BadMedia, BadOption
+from understudy.io import provenance
+from understudy.options import Options, option
+from understudy.stages.events import Finished, Note, Stage
+from understudy.stages.jobs import verb
+
+_ROLES = {"parentOf": "changed", "inputTo": "used", "componentOf": "contains"}
+_STATES = {
+    "trusted": "trusted: unchanged since it was signed, by a signer you trust",
+    "valid": "valid: unchanged since it was signed; the signer is on no list of trust",
+    "invalid": "INVALID: changed after it was signed, or badly signed",
+}
+
+
+class VerifyOptions(Options):
+    """What `verify` asks."""
+
+    trust: str = option("", "PEM file with the certificates of the authorities you trust; then any other signer is refused")
+
+
+@verb
+def verify(file: Path, options: VerifyOptions) -> Stage:
+    """Read the content credentials of a file: who made it, when, with what, from what, and whether it was changed since.
+
+    Ends with an error when the file has none, or when they do not hold.
+    """
+    manifest = provenance.read(file, _anchors(options.trust))
+    yield Note(text=f"{file.name}: {_STATES[manifest.state]}")
+    yield Note(text=f"made with {manifest.tool} {manifest.version}, signed by {manifest.signer or 'nobody known'}, {manifest.made}")
+    yield Note(text="synthetic: yes, a trained model had a part in it" if manifest.is_synthetic else "synthetic: not said")
+    for each in manifest.ingredients:
+        mark = f", sha256 {each.sha256[:16]}…" if each.sha256 else ""
+        yield Note(text=f"{_ROLES.get(each.role, each.role)}: {each.title}{mark}")
+    if manifest.state == "invalid":
+        raise BadMedia(f"{file}: content credentials do not hold ({', '.join(manifest.problems)}). Ask for the original file.")
+    if options.trust and manifest.state != "trusted":
+        raise BadMedia(
+            f"{file}: signed by '{manifest.signer}', who is not in {options.trust}. Ask for a file from someone you trust."
+        )
+    yield Finished(
+        stage="verify",
+        summary={
+            "state": manifest.state,
+            "tool": manifest.tool,
+            "version": manifest.version,
+            "signer": manifest.signer,
+            "made": manifest.made,
+            "synthetic": manifest.is_synthetic,
+            "ingredients": [{"title": each.title, "role": each.role, "sha256": each.sha256} for each in manifest.ingredients],
+        },
+    )
+
+
+def _anchors(path: str) -> str:
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadOption(f"--trust {path}: not readable: {error}. Give a PEM file.") from None
