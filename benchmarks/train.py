@@ -63,7 +63,7 @@ def main() -> None:
 
 def measured(model: str, batch: int, rounds: int, clock: Clock, limit: dict[str, float]) -> list[dict[str, object]]:
     """A row of results for each number format."""
-    learners = {name: Learner(Recipe(model=model), TrainOptions(precision=name), clock.device) for name in FORMATS}
+    learners = {name: Learner(Recipe(model=model), TrainOptions.layered({"precision": name}), clock.device) for name in FORMATS}
     pairs = batch or learners["fp32"].recipe.model_options.batch
     data = batch_of(pairs, learners["fp32"].model.resolution, clock.device)
     with FlopCounterMode(display=False) as counter:

@@ -5,6 +5,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from understudy.errors import BadMedia, BadOption
 from understudy.io import credentials, provenance
@@ -168,6 +170,20 @@ def test_a_broken_certificate_is_told_before_anything_is_written(clip, tmp_path,
     with pytest.raises(BadOption, match="PEM"):
         provenance.sign(clip, tmp_path / "result.mp4", [clip])
     assert not (tmp_path / "result.mp4").exists()
+
+
+def test_a_certificate_that_does_not_serve_is_found_before_the_work(tmp_path, monkeypatch):
+    """One that may not sign at all: an authority's."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = credentials._name("authority")
+    authority = credentials._certificate(name, key, name, key, is_authority=True)
+    pem = serialization.Encoding.PEM
+    (tmp_path / "cert.pem").write_bytes(authority.public_bytes(pem))
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    for part in ("cert", "key"):
+        monkeypatch.setenv(f"UNDERSTUDY_SIGN_{part.upper()}", str(tmp_path / f"{part}.pem"))
+    with pytest.raises(BadOption, match="certificate"):
+        provenance.proven()
 
 
 def test_a_failed_signing_leaves_nothing(tmp_path, clip):

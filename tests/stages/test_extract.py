@@ -113,6 +113,26 @@ def test_every_face_becomes_an_upright_picture_that_knows_its_frame(show):
     assert [event.done for event in events if isinstance(event, Progress)] == list(range(1, 10))
 
 
+def test_a_face_that_was_detected_twice_is_kept_once(show, monkeypatch):
+    class Twice(Squares):
+        def build(self):
+            once = super().build()
+
+            def detect(image):
+                return [
+                    Detection(each.box + aside, each.score - aside / 20, 0.0, each.keypoints)
+                    for each in once(image)
+                    for aside in (0, 4)
+                ]
+
+            return detect
+
+    monkeypatch.setitem(detectors._parts, "squares", Twice)
+    run(show)
+    assert names(show) == [f"{n:06d}_{i}.jpg" for n in range(9) if n != 4 for i in (0, 1)]
+    assert faces_of(show).faces.score.min() > 0.85
+
+
 def test_faces_of_a_frame_come_largest_first_and_may_be_limited(show):
     run(show, max_faces=1)
     assert names(show) == [f"{n:06d}_0.jpg" for n in range(9) if n != 4]

@@ -14,7 +14,8 @@ from understudy.io.faceset import Faceset
 from understudy.nets.decoders import OneHead
 from understudy.nets.encoders import Encoder, Inter
 from understudy.nets.swappers import TwoDecoders
-from understudy.parts.models import Model, autoencoder
+from understudy.parts.models import Batch, Model, autoencoder
+from understudy.stages import training
 from understudy.stages.batches import Batches, FaceStore, ahead, held_out, load_faces
 from understudy.stages.events import Change, Event, Finished, Progress, Save, Saved, Stop, Warned
 from understudy.stages.learner import Learner, Watch
@@ -101,11 +102,15 @@ def test_a_run_leaves_a_model_that_predicts_pictures_and_a_history(show: Path) -
 
 
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
-def test_a_run_in_two_parts_equals_an_unbroken_one(tmp_path: Path, precision: str) -> None:
+def test_a_run_in_two_parts_equals_an_unbroken_one(tmp_path: Path, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "REPORT", 0)
     whole, parts = make_show(tmp_path / "whole"), make_show(tmp_path / "parts")
-    done(whole, iterations=4, precision=precision)
-    done(parts, iterations=2, precision=precision)
-    done(parts, iterations=4, precision=precision)
+    done(whole, iterations=6, precision=precision)
+    run = train(parts, TrainOptions.layered({**SMALL, "iterations": 6, "precision": precision}))
+    while not (isinstance(event := next(run), Progress) and event.done == 3):
+        pass
+    assert list(run.send(Stop()) and run)[-1].summary["iteration"] == 3  # type: ignore[union-attr]
+    done(parts, iterations=6, precision=precision)
     for part in ("weights", "optimizer"):
         one, other = newest(whole).arrays(part), newest(parts).arrays(part)
         assert one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
@@ -182,9 +187,9 @@ def test_losses_that_are_no_numbers_lead_back_to_the_last_checkpoint(show: Path,
     done(show, iterations=2)
     good, step, told = newest(show).arrays("weights"), Learner.step, []
 
-    def once_poisoned(learner: Learner, batch: object) -> dict[str, torch.Tensor]:
+    def once_poisoned(learner: Learner, batch: Batch, share: float) -> dict[str, torch.Tensor]:
         told.append(learner.iteration)
-        losses = step(learner, batch)  # type: ignore[arg-type]
+        losses = step(learner, batch, share)
         if len(told) == 1:
             for weight in learner.model.parameters():
                 weight.data.fill_(float("nan"))
@@ -203,8 +208,8 @@ def test_a_run_that_never_recovers_ends_and_keeps_the_last_good_checkpoint(show:
     done(show, iterations=1)
     step = Learner.step
 
-    def poisoned(learner: Learner, batch: object) -> dict[str, torch.Tensor]:
-        return {name: loss * float("nan") for name, loss in step(learner, batch).items()}  # type: ignore[arg-type]
+    def poisoned(learner: Learner, batch: Batch, share: float) -> dict[str, torch.Tensor]:
+        return {name: loss * float("nan") for name, loss in step(learner, batch, share).items()}
 
     monkeypatch.setattr(Learner, "step", poisoned)
     with pytest.raises(Diverged, match="is kept"):

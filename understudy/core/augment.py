@@ -20,14 +20,14 @@ REACH, CUT = 0.24, 2.5
 class Motion:
     """How far pictures are moved at random, evenly both ways. rotation: radians. shift: in widths of the face.
 
-    scale: 0.05 = up to 5 % larger or smaller. flip: mirror every second one. warp: bend the input.
+    scale: 0.05 = up to 5 % larger or smaller. flip: mirror every second one. warp: how much the input is bent, 0..1.
     """
 
     rotation: float = math.radians(10)
     shift: float = 0.05
     scale: float = 0.05
     flip: bool = False
-    warp: bool = True
+    warp: float = 1.0
 
     @property
     def margin(self) -> float:
@@ -51,7 +51,7 @@ def draw(rng: np.random.Generator, motion: Motion, size: int) -> tuple[Doubles, 
     cells = int(rng.choice(CELLS))
     nodes = np.zeros((cells + 1, cells + 1, 2), np.float32)
     if motion.warp:
-        nodes[1:-1, 1:-1] = _cut_normal(rng, (cells - 1, cells - 1, 2)) / CUT * REACH * size / cells
+        nodes[1:-1, 1:-1] = _cut_normal(rng, (cells - 1, cells - 1, 2)) / CUT * motion.warp * REACH * size / cells
     return moved_from_picture, nodes
 
 

@@ -89,3 +89,13 @@ def box(points: ArrayLike) -> NDArray[np.float32]:
     """The smallest upright box around (N, 2) points: (4,) float32 x0 y0 x1 y1."""
     each = np.asarray(points, np.float64).reshape(-1, 2)
     return np.concatenate([each.min(0), each.max(0)]).astype(np.float32)
+
+
+def overlap(one: ArrayLike, other: ArrayLike) -> float:
+    """Intersection over union of two boxes x0 y0 x1 y1; 0 when they do not meet."""
+    a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    if (sides <= 0).any():
+        return 0.0
+    shared = float(sides.prod())
+    return shared / float((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared)

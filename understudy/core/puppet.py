@@ -119,17 +119,18 @@ class Puppet:
         mouth = rims is MOUTH
         still = self._skull(place, rims, moved)
         layer = self._sampled(self._drawn_at(still))
+        gap = float(np.linalg.norm(moved[62] - moved[66]))
         if mouth:
             edge = _height(_curve(self.rest[list(rims[1])]), still[..., 0])
             behind = _smooth((still[..., 1] - edge + 2.2) / 2.6)[..., None]
             tongue = _smooth((place[..., 1] - _height(lower, place[..., 0]) + 6) / 7)[..., None]
+            layer *= 0.6 + 0.4 * min(1.0, gap / 3)  # little light falls through lips that are nearly closed
             layer += behind * (_CAVITY + tongue * (_TONGUE - _CAVITY) - layer)
         matte = _filled(outline - origin, part.shape[:2])
         part += matte[..., None] * (layer - part)
         if mouth:
             line = _stroke((outline[: len(upper)] + outline[: len(upper) - 1 : -1]) / 2 - origin, part.shape[:2])
-            gap = np.linalg.norm(moved[62] - moved[66])
-            part += (0.55 * np.exp(-0.5 * gap**2) * line)[..., None] * (_LIP_LINE - part)
+            part += (0.7 * np.exp(-0.5 * (gap / 2) ** 2) * line)[..., None] * (_LIP_LINE - part)
 
     def _skull(self, place: Floats, rims: tuple[tuple[int, ...], ...], moved: Doubles) -> Floats:
         """Where, at rest, lies what is seen at `place` between the rims: it moves with the skull and never with the lids."""

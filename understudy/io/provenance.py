@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import io
 import json
 import mimetypes
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import c2pa
+import cv2
+import numpy as np
 
 from understudy.errors import BadMedia, BadOption, CannotWrite
 from understudy.io import atomic
@@ -75,11 +78,27 @@ def sign(unsigned: Path, signed: Path, ingredients: Sequence[Path], signer: Cred
                         # Its own history is kept inside ours.
                         with path.open("rb") as file:
                             builder.add_ingredient(_ingredient(number, path, roles[number]), _kind(path), file)
-                info = c2pa.C2paSignerInfo(chosen.algorithm.encode(), chosen.chain, chosen.key, None)
-                with c2pa.Signer.from_info(info) as signing:
+                with _signer(chosen) as signing:
                     builder.sign_file(unsigned, partial, signing)
         except c2pa.C2paError as error:
             raise _explained(error, unsigned, signed) from error
+
+
+def proven() -> Credentials:
+    """This computer's credentials, tried on one pixel: hours of work must not end at a certificate that does not serve.
+
+    Raises BadOption, CannotWrite.
+    """
+    chosen = credentials()
+    pixel = io.BytesIO(cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes())
+    created = {"action": "c2pa.created", "digitalSourceType": f"{_SOURCES}digitalCreation"}
+    claim = {"assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [created]}}]}
+    try:
+        with c2pa.Builder(claim) as builder, _signer(chosen) as signing:
+            builder.sign(signing, "image/png", pixel, io.BytesIO())
+    except c2pa.C2paError as error:
+        raise BadOption(f"signing: {error}. Check the certificate in UNDERSTUDY_SIGN_CERT and its key.") from error
+    return chosen
 
 
 def read(path: Path, trusted: str = "") -> Manifest:
@@ -119,6 +138,11 @@ def fingerprint(path: Path) -> str:
             for block in iter(lambda: file.read(1 << 20), b""):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _signer(chosen: Credentials) -> c2pa.Signer:
+    # No time server: nothing of this may need a network.
+    return c2pa.Signer.from_info(c2pa.C2paSignerInfo(chosen.algorithm.encode(), chosen.chain, chosen.key, None))
 
 
 def _definition(title: str, ingredients: Sequence[Path], roles: Sequence[str]) -> dict[str, Any]:

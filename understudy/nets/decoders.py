@@ -20,11 +20,14 @@ class TwoBranches(nn.Module):
 
 
 class OneHead(nn.Module):
-    """A decoder that ends in four channels: face and mask from the same features, for about half the work."""
+    """A decoder that ends in four channels: face and mask from the same features, for about half the work.
 
-    def __init__(self, inward: int, widths: tuple[int, ...]) -> None:
+    fold: the last step paints squares of so many pixels at once.
+    """
+
+    def __init__(self, inward: int, widths: tuple[int, ...], fold: int = 1) -> None:
         super().__init__()
-        self.stack = _stack(inward, widths, 4)
+        self.stack = nn.Sequential(_stack(inward, widths, 4 * fold**2), nn.PixelShuffle(fold))
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         both = self.stack(maps).sigmoid()

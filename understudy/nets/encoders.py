@@ -10,12 +10,14 @@ from understudy.nets.blocks import Down, PixelNorm, Up
 class Encoder(nn.Sequential):
     """Faces (N, 3, R, R) as feature maps: one `Down` a width.
 
-    Its `channels` and `size` describe what comes out for faces of `resolution` pixels.
+    fold: squares of so many pixels become channels first, which spares the costly work at full size. Its `channels` and
+    `size` describe what comes out for faces of `resolution` pixels.
     """
 
-    def __init__(self, resolution: int, widths: tuple[int, ...]) -> None:
-        super().__init__(*(Down(inward, outward) for inward, outward in zip((3, *widths), widths, strict=False)))
-        self.channels, self.size = widths[-1], resolution // 2 ** len(widths)
+    def __init__(self, resolution: int, widths: tuple[int, ...], fold: int = 1) -> None:
+        downs = (Down(inward, outward) for inward, outward in zip((3 * fold**2, *widths), widths, strict=False))
+        super().__init__(*([nn.PixelUnshuffle(fold)] if fold > 1 else []), *downs)
+        self.channels, self.size = widths[-1], resolution // (fold * 2 ** len(widths))
 
 
 class Inter(nn.Module):

@@ -41,9 +41,15 @@ def load_state(optimizers: Mapping[str, Adam], groups: Groups, arrays: Mapping[s
     for group, optimizer in optimizers.items():
         state: dict[int, dict[str, torch.Tensor]] = {}
         for place, name in enumerate(groups[group]) if arrays else ():
-            fields = ("step", "exp_avg", "exp_avg_sq")
-            state[place] = {field: torch.from_numpy(np.array(arrays[f"{group}/{name}/{field}"])) for field in fields}
+            fields = {field: arrays[f"{group}/{name}/{field}"] for field in ("step", "exp_avg", "exp_avg_sq")}
+            state[place] = {field: _like(groups[group][name], array) for field, array in fields.items()}
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _like(parameter: Parameter, array: Array) -> torch.Tensor:
+    """The array as a tensor, in the memory layout of the parameter: the fused step walks both as they lie."""
+    found = torch.from_numpy(np.array(array))
+    return torch.empty_like(parameter, device="cpu").copy_(found) if found.shape == parameter.shape else found
 
 
 def _is_fused(group: Mapping[str, Parameter]) -> bool:

@@ -92,7 +92,7 @@ def _devices() -> Iterator[Finding]:
     if torch.backends.mps.is_available():
         yield Finding("devices", "mps: Apple GPU")
     if not torch.cuda.is_available() and not torch.backends.mps.is_available():
-        yield Finding("devices", "no GPU that PyTorch can use", "Training works on the CPU, about a hundred times slower.")
+        yield Finding("devices", "no GPU that PyTorch can use", "Training works on the CPU too, but far slower.")
 
 
 def _packages() -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -48,6 +47,8 @@ FindFaces = Callable[[Frame], list[AlignedFace]]
 Decoded = tuple[int, Frame | BadMedia]
 Attempt = Callable[[Decoded], tuple[int, list[AlignedFace], str | None]]
 
+# Points that overlap by this much lie on one face: two people cheek to cheek stand side by side.
+_SAME_FACE = 0.5
 # The record is written this often: so much work a killed run loses at most.
 _SAVE_SECONDS = 2.0
 # What a single bad frame may raise; anything else is about the whole run, and ends it.
@@ -114,7 +115,7 @@ def find_faces(footage: Footage, options: ExtractOptions) -> Callable[[Frame], l
     def faces(frame: Frame) -> list[AlignedFace]:
         image = as_bytes(frame.image)
         each = (aligned(frame, image, detection) for detection in sorted(detect(image), key=_area, reverse=True))
-        return list(itertools.islice((face for face in each if face is not None), options.max_faces or None))
+        return _distinct([face for face in each if face is not None])[: options.max_faces or None]
 
     return faces
 
@@ -205,6 +206,19 @@ def _attempt(faces: FindFaces) -> Attempt:
             return index, [], str(error)
 
     return attempt
+
+
+def _distinct(faces: list[AlignedFace]) -> list[AlignedFace]:
+    """The faces in their order, each person's once: of two whose points cover the same place the surer one stays.
+
+    Two detections of one face are common; the landmarks then settle on the same features.
+    """
+    kept: list[AlignedFace] = []
+    for face in sorted(faces, key=lambda each: each.face.score, reverse=True):
+        box = geometry.box(face.face.landmarks)
+        if all(geometry.overlap(box, geometry.box(other.face.landmarks)) < _SAME_FACE for other in kept):
+            kept.append(face)
+    return [face for face in faces if any(face is other for other in kept)]
 
 
 def _fits(found: Found, detection: Detection) -> bool:

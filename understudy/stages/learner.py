@@ -27,7 +27,7 @@ class Learner:
 
     def __init__(self, recipe: Recipe, options: TrainOptions, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
-        self.model: Model = bridge.laid_out(recipe.build(device), options.channels_last, device)
+        self.model: Model = bridge.laid_out(recipe.build(device), options.channels_last, device, recipe.model_options.channels_last)
         self.groups = self.model.groups()
         self.optimizers = optim.adams(self.groups, 1)
         self.watch = Watch()
@@ -50,10 +50,11 @@ class Learner:
         defaults = self.recipe.model_options
         self.clip = options.clip if options.clip >= 0 else defaults.clip
         self.precision = options.precision
-        optim.set_lr(self.optimizers, (options.lr or defaults.lr) * self.slowed)
+        self.lr = (options.lr or defaults.lr) * self.slowed
 
-    def step(self, batch: Batch) -> dict[str, Tensor]:
-        """Learn from one batch; its losses, still on the device, so that nobody waits for them."""
+    def step(self, batch: Batch, share: float = 1) -> dict[str, Tensor]:
+        """Learn from one batch with a `share` of the step size; its losses, still on the device, so that nobody waits for them."""
+        optim.set_lr(self.optimizers, self.lr * share)
         told: dict[str, Tensor] = {}
         for group, optimizer in self.optimizers.items():
             with bridge.computing(self.precision, self.device):

@@ -71,6 +71,7 @@ def merge(show: Path, options: MergeOptions) -> Stage:
     model = _model_folder(project, options.model)
     for name in options.masks:
         maskers[name]  # an unknown name is told before any work
+    signer = provenance.proven()
     with project.held("merged"), open_footage(project.footage("dst")) as footage, _making(project.merged) as folder:
         scene = Scene.of(project.faces("dst"), smooth=options.smooth)
         if scene.last_frame >= len(footage):
@@ -84,7 +85,7 @@ def merge(show: Path, options: MergeOptions) -> Stage:
         if not (yield from _write(unsigned, merged_frames(footage.path, scene, recipe, report), footage, options, report)):
             yield Note(text="merge: stopped. Nothing was written; the results of earlier runs are untouched.")
             return
-        provenance.sign(unsigned, video, [footage.path, project.footage("src")])
+        provenance.sign(unsigned, video, [footage.path, project.footage("src")], signer)
         unsigned.unlink()
         facts = {"model": model.name, "iteration": recipe.iteration, "frames": len(footage), **report.facts()}
         record = {"understudy": version("understudy"), **facts, "options": options.model_dump(mode="json")}

@@ -120,6 +120,5 @@ def _lesson(project: Project, options: SwapOptions) -> TrainOptions | None:
         goal, is_done = {}, bool(chosen.iterations) and iterations >= chosen.iterations
     else:
         # A second more or less is no reason to begin again: loading alone would cost more.
-        left = options.minutes - minutes
-        goal, is_done = {"minutes": left}, left < 1 / 60
+        goal, is_done = {"minutes": options.minutes}, options.minutes - minutes < 1 / 60
     return None if is_done else TrainOptions.layered(given, goal, where="swap")

@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,26 @@ import torch
 
 from understudy.core.augment import Motion
 from understudy.errors import BadOption, Diverged
-from understudy.io import atomic, checkpoint, history
+from understudy.io import atomic, checkpoint
 from understudy.io.faceset import Faceset
 from understudy.nets import bridge
 from understudy.parts.models import Batch
 from understudy.stages import previews
 from understudy.stages.batches import Batches, FaceStore, ahead, load_faces
-from understudy.stages.events import Change, Event, Finished, Note, Order, Progress, Save, Saved, Stage, Started, Stop, Warned
+from understudy.stages.events import Change, Event, Finished, Note, Progress, Save, Saved, Stage, Started, Stop, Warned
 from understudy.stages.learner import Learner
+from understudy.stages.ledger import Ledger
 from understudy.stages.project import Project
 from understudy.stages.saved_model import CHECKPOINTS, name_of, settle
 from understudy.stages.train import TrainOptions
 
 HISTORY = "history.jsonl"
-# Seconds between two reports at least, and iterations between two lines of the history.
-REPORT, LINE = 0.1, 10
+# Seconds between two reports at least.
+REPORT = 0.1
+# Seconds between two checkpoints at least.
+LEAST_PAUSE = 20
+# The share of the step size that is left at the very end.
+LEAST_STEP = 0.05
 # So many setbacks without a checkpoint in between, and nothing helps.
 SETBACKS = 4
 
@@ -40,9 +46,9 @@ def training(project: Project, options: TrainOptions) -> Stage:
         folder = project.model(name)
         recipe, device = settle(folder, options), bridge.device_of(options.device)
         shape = recipe.build(torch.device("meta"))
-        motion = Motion(math.radians(options.rotation), options.shift, options.scale, options.src_flip, options.warp)
+        margin = motion_of(options, recipe.model_options.motion).margin
         sets = (Faceset(project.faces("src")), Faceset(project.faces("dst")))
-        src, dst = (load_faces(each, shape.face_type, shape.resolution, motion.margin) for each in sets)
+        src, dst = (load_faces(each, shape.face_type, shape.resolution, margin) for each in sets)
         run = Run(folder, options, src, dst, Learner(recipe, options, device))
         yield Note(text=f"{name}: {len(src.pictures)} src and {len(dst.pictures)} dst faces, on {device}")
         yield from run.resume()
@@ -56,6 +62,16 @@ def training(project: Project, options: TrainOptions) -> Stage:
         yield Finished(stage="train", summary={"model": name, "ended": run.ended, **run.summary()})
 
 
+def motion_of(options: TrainOptions, own: Motion) -> Motion:
+    """How faces move: what the options say, and where they say nothing (-1) what is the model's own."""
+    return Motion(
+        own.rotation if options.rotation < 0 else math.radians(options.rotation),
+        own.shift if options.shift < 0 else options.shift,
+        own.scale if options.scale < 0 else options.scale,
+        warp=own.warp if options.warp < 0 else options.warp,
+    )
+
+
 class Run:
     """One run of one model. ended: why it is over; empty while it is not."""
 
@@ -63,15 +79,10 @@ class Run:
         self.folder, self.options, self.src, self.dst, self.learner = folder, options, src, dst, learner
         self.ended = ""
         self.setbacks = 0
-        self.losses: dict[str, float] = {}
         self.error: dict[str, float] = {}
-        self._orders: list[Order] = []
-        self._pending: list[torch.Tensor] = []
-        self._names: list[str] = []
-        self._line: list[list[float]] = []
-        self._rows: list[history.Row] = []
+        self.ledger = Ledger(folder / HISTORY)
         self._saved_at = -1
-        self._began = self._reported = self._last_save = self._last_preview = time.monotonic()
+        self._reported = self._last_save = self._last_preview = time.monotonic()
         self._waited = 0.0
 
     def resume(self) -> Iterator[Event]:
@@ -82,15 +93,16 @@ class Run:
         if whole:
             self._become(whole[0])
             yield Note(text=f"{self.folder.name}: goes on from iteration {self.learner.iteration}")
-        history.truncate(self.folder / HISTORY, self.learner.iteration)
+        self.ledger.forget(self.learner.iteration)
 
     def learn(self) -> Stage:
         """Iterations until something ends them."""
-        self._began = self._reported = self._last_save = self._last_preview = time.monotonic()
+        self._reported = self._last_save = self._last_preview = time.monotonic()
         while not self._is_over():
             workers = 1 if self.learner.device.type == "cpu" else min(8, os.cpu_count() or 1)
-            with contextlib.closing(ahead(self._batches().make, self.learner.iteration, workers)) as coming:
-                yield from self._stretch(coming)
+            finishing = self._finished() > 0
+            with contextlib.closing(ahead(self._batches(finishing).make, self.learner.iteration, workers)) as coming:
+                yield from self._stretch(coming, finishing)
             if self._is_over():
                 # This may find weights gone bad and step back: then it is not over.
                 yield from self.save()
@@ -102,7 +114,7 @@ class Run:
         if trouble := self._collect() or ("" if self.learner.is_sound() else "a weight is not a number"):
             yield from self._step_back(trouble)
             return
-        self._flush()
+        self.ledger.write(self.learner.iteration)
         path = self.learner.save(self.folder / CHECKPOINTS)
         self._saved_at, self._last_save, self.setbacks = self.learner.iteration, time.monotonic(), 0
         yield Saved(what="checkpoint", path=path)
@@ -113,8 +125,8 @@ class Run:
         atomic.write_bytes(path, previews.face_grid(self.learner.model, self.src, self.dst))
         self.error = previews.held_out_error(self.learner.model, self.src, self.dst)
         if self.error:
-            self._rows.append({"iteration": self.learner.iteration, "held_out": self.error})
-        self._flush()
+            self.ledger.note({"iteration": self.learner.iteration, "held_out": self.error})
+        self.ledger.write(self.learner.iteration)
         yield Saved(what="preview", path=path)
         yield Saved(what="loss-plot", path=previews.loss_plot(self.folder))
         self._last_preview = time.monotonic()
@@ -122,29 +134,29 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """How far the model is."""
         done = {"iteration": self.learner.iteration, "minutes": round(self.learner.seconds / 60, 2)}
-        return {**done, "losses": self.losses, "held_out": self.error}
+        return {**done, "losses": self.ledger.latest, "held_out": self.error}
 
-    def _stretch(self, coming: Iterator[tuple[Batch, float]]) -> Stage:
-        """Iterations until the end or a setback: after either, batches must be drawn anew."""
+    def _stretch(self, coming: Iterator[tuple[Batch, float]], finishing: bool) -> Stage:
+        """Iterations until the end, a setback or the finish: after each of them batches must be drawn anew."""
         for batch, waited in coming:
-            losses = self.learner.step(batch)
-            self._names = list(losses)
-            self._pending.append(torch.stack(list(losses.values())))
+            self.ledger.add(self.learner.step(batch, 1 - (1 - LEAST_STEP) * self._finished()))
             self._waited += waited
             if time.monotonic() - self._reported >= REPORT or self._is_over():
                 setbacks = self.setbacks
                 yield from self._report()
                 if self.setbacks > setbacks or self._is_over():
                     return
+            if (self._finished() > 0) != finishing:
+                return
 
     def _report(self) -> Stage:
         """Say how it goes, take orders, save and draw when it is time."""
-        count, before, waited = len(self._pending), self._reported, self._waited
+        count, before, waited = len(self.ledger), self._reported, self._waited
         if trouble := self._collect():
             yield from self._step_back(trouble)
             return
         span = max(self._reported - before, 1e-6)
-        values = {**self.losses, "it/s": count / span, "wait": waited / span}
+        values = {**self.ledger.latest, "it/s": count / span, "wait": waited / span}
         total = self.options.iterations or None
         order = yield Progress(stage="train", done=self.learner.iteration, total=total, values=values)
         now, live = time.monotonic(), self.options
@@ -152,7 +164,9 @@ class Run:
             self.ended = "stopped"
         elif isinstance(order, Change):
             yield from self._change(order)
-        if isinstance(order, Save) or now - self._last_save >= 60 * live.save_minutes:
+        # Early on more often: a setback or a kill never costs much more than a third of what was learnt.
+        pause = min(60 * live.save_minutes, max(LEAST_PAUSE, self.learner.seconds / 2))
+        if isinstance(order, Save) or now - self._last_save >= pause:
             yield from self.save()
         if live.preview_minutes and now - self._last_preview >= 60 * live.preview_minutes:
             yield from self.preview()
@@ -161,31 +175,13 @@ class Run:
 
     def _collect(self) -> str:
         """Fetch the losses since the last time; what is wrong with them, or an empty text."""
-        if not self._pending:
+        if not len(self.ledger):
             return ""
-        fetched = torch.stack(self._pending).tolist()
-        self._pending.clear()
+        totals = self.ledger.fetch(self.learner.iteration)
         now = time.monotonic()
         self.learner.seconds += now - self._reported
         self._reported, self._waited = now, 0.0
-        first = self.learner.iteration - len(fetched)
-        for place, values in enumerate(fetched, start=first + 1):
-            self._line.append(values)
-            if place % LINE == 0:
-                self._end_line(place)
-        self.losses = dict(zip(self._names, fetched[-1], strict=True))
-        return self.learner.watch.broken(sum(values) for values in fetched)
-
-    def _end_line(self, iteration: int) -> None:
-        means = [sum(column) / len(self._line) for column in zip(*self._line, strict=True)]
-        self._rows.append({"iteration": iteration, "losses": dict(zip(self._names, (round(m, 6) for m in means), strict=True))})
-        self._line.clear()
-
-    def _flush(self) -> None:
-        if self._line:
-            self._end_line(self.learner.iteration)
-        history.append(self.folder / HISTORY, self._rows)
-        self._rows.clear()
+        return self.learner.watch.broken(totals)
 
     def _change(self, order: Change) -> Stage:
         """Take new values of live options; refuse others."""
@@ -219,9 +215,7 @@ class Run:
             self.learner.start_over()
         self.learner.slowed = slowed
         self.learner.use(self.options)
-        for held in (self._pending, self._line, self._rows):
-            held.clear()
-        history.truncate(self.folder / HISTORY, self.learner.iteration)
+        self.ledger.forget(self.learner.iteration)
         yield Warned(text=f"{self.folder.name}, iteration {at}: {trouble}. Back to {self.learner.iteration}, step size halved.")
 
     def _become(self, saved: checkpoint.Checkpoint) -> None:
@@ -233,16 +227,24 @@ class Run:
         options = self.options
         if not self.ended and options.iterations and self.learner.iteration >= options.iterations:
             self.ended = "iterations"
-        if not self.ended and options.minutes and time.monotonic() - self._began >= 60 * options.minutes:
+        if not self.ended and options.minutes and self.learner.seconds >= 60 * options.minutes:
             self.ended = "minutes"
         return bool(self.ended)
 
-    def _batches(self) -> Batches:
+    def _finished(self) -> float:
+        """How much of the finish is behind, 0..1; 0 before it, and always where nothing sets an end."""
+        options, done = self.options, 0.0
+        if options.iterations:
+            done = self.learner.iteration / options.iterations
+        if options.minutes:
+            done = max(done, self.learner.seconds / (60 * options.minutes))
+        return min(1.0, max(0.0, (done - 1 + options.finish) / options.finish)) if options.finish else 0.0
+
+    def _batches(self, finishing: bool) -> Batches:
         options, learner = self.options, self.learner
-        angle = math.radians(options.rotation)
-        src_motion, dst_motion = (
-            Motion(angle, options.shift, options.scale, flip, options.warp) for flip in (options.src_flip, options.dst_flip)
-        )
+        motion = motion_of(options, learner.recipe.model_options.motion)
+        motion = replace(motion, warp=0.0) if finishing else motion
+        src_motion, dst_motion = (replace(motion, flip=flip) for flip in (options.src_flip, options.dst_flip))
         pairs = options.batch or learner.recipe.model_options.batch
         resolution, seed = learner.model.resolution, learner.recipe.seed
         return Batches(self.src, self.dst, src_motion, dst_motion, options.random_color, resolution, pairs, learner.device, seed)

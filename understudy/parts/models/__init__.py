@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from understudy.core.augment import Motion
 from understudy.options import Options
 from understudy.registry import Registry
 from understudy.types import FaceType, Floats, Prediction
@@ -64,12 +65,15 @@ class Model(nn.Module):
 class ModelOptions(Options):
     """How a model is built: fixed once it has learnt something. Each registered class is one model.
 
-    lr: Adam's step. clip: longest gradient that is not shortened, 0 = any. batch: pairs of faces an iteration.
+    lr: Adam's step. clip: longest gradient that is not shortened, 0 = any. batch: pairs of faces an iteration. motion: how
+    far its faces are moved at random. channels_last: whether that memory layout is faster on a CPU too.
     """
 
     lr: ClassVar[float] = 5e-5
     clip: ClassVar[float] = 0
     batch: ClassVar[int] = 4
+    motion: ClassVar[Motion] = Motion()
+    channels_last: ClassVar[bool] = False
 
     def build(self) -> Model:
         """The model with weights not yet set: call `initialise`, or load them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from understudy.core.augment import Motion
 from understudy.errors import BadOption
 from understudy.nets import bridge, losses
 from understudy.nets.blocks import Init, initialise
@@ -69,8 +71,10 @@ class Autoencoder(Model):
 
     @torch.inference_mode()
     def predict(self, images: Floats) -> Prediction:
+        if not len(images):
+            return Prediction(images, images[..., 0], images[..., 0])
         device = next(self.parameters()).device
-        found = [self.net.swap(bridge.tensor(images[at : at + CHUNK], device)) for at in range(0, max(1, len(images)), CHUNK)]
+        found = [self.net.swap(bridge.tensor(images[at : at + CHUNK], device)) for at in range(0, len(images), CHUNK)]
         return Prediction(
             image=bridge.pictures(torch.cat([swapped.face for swapped, _ in found])),
             mask=bridge.pictures(torch.cat([swapped.mask for swapped, _ in found])),
@@ -96,19 +100,24 @@ class Autoencoder(Model):
 
 @models.register("tiny")
 class Tiny(ModelOptions):
-    """A small DF for a CPU: recognisable after five minutes on two cores, at 96 pixels. 7.4 M parameters."""
+    """A small DF for a CPU: recognisable after five minutes on two cores, at 96 pixels. 5.0 M parameters."""
 
-    lr = 2.5e-4
+    # Twice this broke down once, after 943 iterations.
+    lr = 5e-4
     clip = 5
     batch = 8
+    # Measured: 1.2 times as fast; the classic models stay the same or lose.
+    channels_last = True
+    # A third of the usual: in minutes there is no time to learn what a clip's steady faces never show.
+    motion = Motion(math.radians(4), 0.02, 0.03, warp=0.5)
 
     resolution: int = option(96, "Side of the faces, a multiple of 16", low=64, high=160, unit="px")
 
     def build(self) -> Model:
         side = _multiple(self.resolution, 16)
-        encoder = Encoder(side, (32, 64, 128, 256))
-        inter = Inter(encoder, code=192, spread=192, out=192, normalised=True)
-        src, dst = (OneHead(192, (96, 64, 32)) for _ in range(2))
+        encoder = Encoder(side, (64, 128, 192), fold=2)
+        inter = Inter(encoder, code=256, spread=96, out=128, normalised=True)
+        src, dst = (OneHead(128, (96, 64), fold=2) for _ in range(2))
         # Signed inputs, kaiming and the norm on the code go together: with the usual start it stays at the mean face.
         net = TwoDecoders(encoder, inter, src, dst, signed=True)
         return Autoencoder(net, side, "full", Lesson(dssim=10, l1=10, around=1), "kaiming")
