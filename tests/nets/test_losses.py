@@ -89,3 +89,22 @@ def test_blurred_keeps_the_sum_and_softens_the_edge() -> None:
 
 def test_windows_are_odd_and_grow_with_the_face() -> None:
     assert [losses.window_of(side) for side in (32, 64, 96, 128, 160)] == [3, 5, 9, 11, 13]
+
+
+def test_energy_distance_is_nought_for_one_law_and_grows_with_the_gap():
+    rng = np.random.default_rng(5)
+    near, other = (torch.from_numpy(rng.standard_normal((400, 8), np.float32)) for _ in range(2))
+    assert abs(float(losses.energy_distance(near, other))) < 0.02
+    gaps = [float(losses.energy_distance(near, other + shift)) for shift in (0.5, 1.0, 2.0)]
+    assert 0.02 < gaps[0] < gaps[1] < gaps[2]
+
+
+def test_energy_distance_gives_a_cloud_nothing_for_shrinking():
+    rng = np.random.default_rng(6)
+    one = torch.from_numpy(rng.standard_normal((400, 8), np.float32))
+    other = torch.from_numpy(rng.standard_normal((400, 8), np.float32))
+    assert float(losses.energy_distance(one * 0.5, other)) > float(losses.energy_distance(one, other)) + 0.02
+
+
+def test_energy_distance_of_single_codes_is_their_distance():
+    assert float(losses.energy_distance(torch.zeros(1, 4), torch.ones(1, 4))) == pytest.approx(2)

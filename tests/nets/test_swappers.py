@@ -1,12 +1,13 @@
 import cv2
 import numpy as np
+import pytest
 import torch
 
 from understudy.nets import augment, bridge, optim
 from understudy.nets.blocks import PixelNorm, Up, initialise
-from understudy.nets.decoders import OneHead, TwoBranches
+from understudy.nets.decoders import OneHead, PersonalDecoder, TwoBranches
 from understudy.nets.encoders import Encoder, Inter
-from understudy.nets.swappers import Swapper, TwoDecoders, TwoInters
+from understudy.nets.swappers import Swapper, TwoDecoders, TwoInters, TwoPersonas
 
 
 def faces(seed: int, count: int = 2) -> torch.Tensor:
@@ -29,21 +30,39 @@ def two_inters() -> Swapper:
     return started(TwoInters(encoder, ab, b, TwoBranches(16, (8, 8), (8, 4))))
 
 
+def two_personas() -> Swapper:
+    encoder = Encoder(32, (8, 16), fold=2)
+    return started(TwoPersonas(encoder, Inter(encoder, 12, 8, 8, True), PersonalDecoder(2, 8, 8, (8,), fold=2), signed=True))
+
+
 @torch.no_grad()
 def test_every_network_paints_faces_and_masks_in_range() -> None:
-    for net in (two_decoders(), two_inters()):
-        for painted in (*net(faces(0), faces(1)), *net.swap(faces(1))):
+    for net in (two_decoders(), two_personas(), two_inters()):
+        rebuilt = net(faces(0), faces(1))
+        for painted in (rebuilt.src, rebuilt.dst, *net.swap(faces(1))):
             assert painted.face.shape == (2, 3, 32, 32) and painted.mask.shape == (2, 1, 32, 32)
             assert 0 <= float(painted.face.min()) and float(painted.face.max()) <= 1
 
 
 @torch.no_grad()
-def test_two_decoders_swap_by_the_decoder() -> None:
-    net = two_decoders()
+@pytest.mark.parametrize("make", [two_decoders, two_personas])
+def test_a_swap_is_the_dst_code_painted_as_src(make) -> None:
+    net = make()
     swapped, rebuilt = net.swap(faces(1))
-    as_src, _ = net(faces(1), faces(0))
-    _, as_dst = net(faces(0), faces(1))
+    as_src, as_dst = net(faces(1), faces(0)).src, net(faces(0), faces(1)).dst
     assert torch.allclose(swapped.face, as_src.face, atol=1e-6) and torch.allclose(rebuilt.face, as_dst.face, atol=1e-6)
+
+
+@torch.no_grad()
+def test_two_personas_differ_only_in_what_each_colours() -> None:
+    net = two_personas()
+    assert isinstance(net, TwoPersonas)
+    swapped, rebuilt = net.swap(faces(1))
+    assert not torch.allclose(swapped.face, rebuilt.face, atol=1e-3)
+    for personas in net.decoder.personas:
+        personas.gain[1], personas.bias[1] = personas.gain[0], personas.bias[0]
+    swapped, rebuilt = net.swap(faces(1))
+    assert torch.allclose(swapped.face, rebuilt.face, atol=1e-6)
 
 
 @torch.no_grad()
@@ -51,8 +70,7 @@ def test_two_inters_swap_without_what_only_dst_has() -> None:
     net = two_inters()
     assert isinstance(net, TwoInters)
     swapped, rebuilt = net.swap(faces(1))
-    as_src, _ = net(faces(1), faces(0))
-    _, as_dst = net(faces(0), faces(1))
+    as_src, as_dst = net(faces(1), faces(0)).src, net(faces(0), faces(1)).dst
     assert torch.allclose(swapped.face, as_src.face, atol=1e-6) and torch.allclose(rebuilt.face, as_dst.face, atol=1e-6)
     for weight in net.b.parameters():
         weight.add_(0.5)
@@ -93,7 +111,7 @@ def test_the_device_samples_as_opencv_does() -> None:
 
 def test_optimizer_state_survives_as_arrays() -> None:
     def learn(net: Swapper, optimizer: torch.optim.Optimizer, seed: int) -> None:
-        src, dst = net(faces(seed), faces(seed + 1))
+        src, dst, *_ = net(faces(seed), faces(seed + 1))
         (src.face.mean() - dst.face.mean() + src.mask.mean()).backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 Init = Literal["kaiming", "glorot"]
 
 SLOPE = 0.1
+# How far two people's biases lie apart at the start.
+APART = 0.1
 
 
 class Down(nn.Sequential):
@@ -29,6 +31,22 @@ class Up(nn.Sequential):
         super().__init__(nn.Conv2d(inward, 4 * outward, 3, 1, 1), nn.LeakyReLU(SLOPE), nn.PixelShuffle(2))
 
 
+class Personas(nn.Module):
+    """Feature maps (N, C, S, S) coloured by whose face it is: a gain a channel and a bias a place, learnt for each person.
+
+    Aligned faces have their features in the same places, so this is enough to tell two people apart.
+    """
+
+    def __init__(self, people: int, channels: int, size: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.zeros(people, channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(people, channels, size, size))
+
+    def forward(self, maps: Tensor, who: Tensor) -> Tensor:
+        """who: (N,) int64, the person of each map."""
+        return maps * (1 + self.gain[who]) + self.bias[who]
+
+
 class PixelNorm(nn.Module):
     """Vectors (N, C) scaled to a root mean square of 1. After Karras et al. (2018)."""
 
@@ -46,6 +64,9 @@ def initialise(net: nn.Module, init: Init, generator: torch.Generator) -> None:
     (Glorot and Bengio 2010), the start of the classic models.
     """
     for layer in net.modules():
+        if isinstance(layer, Personas):
+            nn.init.zeros_(layer.gain)
+            nn.init.normal_(layer.bias, std=APART, generator=generator)
         if isinstance(layer, nn.Conv2d | nn.Linear):
             if init == "kaiming":
                 nn.init.kaiming_normal_(layer.weight, a=SLOPE, generator=generator)

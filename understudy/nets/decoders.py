@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from understudy.nets.blocks import Up
+from understudy.nets.blocks import Personas, Up
 
 
 class TwoBranches(nn.Module):
@@ -17,6 +17,28 @@ class TwoBranches(nn.Module):
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         return self.face(maps).sigmoid(), self.mask(maps).sigmoid()
+
+
+class PersonalDecoder(nn.Module):
+    """One decoder for several people: all convolutions are shared, and whose face it paints is told by `Personas` alone.
+
+    So an open mouth that only one of them was seen with is something that it can paint on the other. From maps (N, inward,
+    size, size); ends like `OneHead`.
+    """
+
+    def __init__(self, people: int, inward: int, size: int, widths: tuple[int, ...], fold: int = 1) -> None:
+        super().__init__()
+        self.ups = nn.ModuleList(Up(before, after) for before, after in zip((inward, *widths), widths, strict=False))
+        sizes = [size * 2**step for step in range(len(widths) + 1)]
+        self.personas = nn.ModuleList(Personas(people, *place) for place in zip((inward, *widths), sizes, strict=True))
+        self.head = nn.Sequential(nn.Conv2d(widths[-1], 4 * fold**2, 3, 1, 1), nn.PixelShuffle(fold))
+
+    def forward(self, maps: Tensor, who: Tensor) -> tuple[Tensor, Tensor]:
+        maps = self.personas[0](maps, who)
+        for up, personas in zip(self.ups, self.personas[1:], strict=True):
+            maps = personas(up(maps), who)
+        both = self.head(maps).sigmoid()
+        return both[:, :3], both[:, 3:]
 
 
 class OneHead(nn.Module):

@@ -36,6 +36,15 @@ class Inter(nn.Module):
         self.up = Up(spread, out)
         self.channels = out
 
-    def forward(self, features: Tensor) -> Tensor:
-        maps: Tensor = self.up(self.spread(self.norm(self.squeeze(features))))
+    def code(self, features: Tensor) -> Tensor:
+        """The codes (N, code) of feature maps."""
+        code: Tensor = self.norm(self.squeeze(features))
+        return code
+
+    def maps(self, code: Tensor) -> Tensor:
+        """What a decoder starts from, (N, out, 2 size, 2 size)."""
+        maps: Tensor = self.up(self.spread(code))
         return maps
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.maps(self.code(features))

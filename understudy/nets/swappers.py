@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from understudy.nets.decoders import PersonalDecoder
 from understudy.nets.encoders import Encoder, Inter
 
 
@@ -17,10 +18,19 @@ class Painted(NamedTuple):
     mask: Tensor
 
 
+class Rebuilt(NamedTuple):
+    """Both people as themselves, and the codes (B, C) that a swap takes from one to the other."""
+
+    src: Painted
+    dst: Painted
+    src_code: Tensor
+    dst_code: Tensor
+
+
 class Swapper(nn.Module):
     """What a model asks of its network.
 
-    forward: src and dst faces (B, 3, R, R) each, rebuilt as themselves. swap: dst faces with src's identity, and as
+    forward: src and dst faces (B, 3, R, R) each, rebuilt. swap: dst faces with src's identity, and as
     themselves. Inputs run over 0..1; signed = the first layer sees them as -1..1.
     """
 
@@ -28,7 +38,7 @@ class Swapper(nn.Module):
         super().__init__()
         self.signed = signed
 
-    def forward(self, src: Tensor, dst: Tensor) -> tuple[Painted, Painted]:
+    def forward(self, src: Tensor, dst: Tensor) -> Rebuilt:
         raise NotImplementedError
 
     def swap(self, dst: Tensor) -> tuple[Painted, Painted]:
@@ -46,18 +56,37 @@ class TwoDecoders(Swapper):
         super().__init__(signed)
         self.encoder, self.inter, self.src, self.dst = encoder, inter, src, dst
 
-    def forward(self, src: Tensor, dst: Tensor) -> tuple[Painted, Painted]:
+    def forward(self, src: Tensor, dst: Tensor) -> Rebuilt:
         # One pass for both: the same work in larger pieces.
-        src_maps, dst_maps = self._maps(torch.cat([src, dst])).chunk(2)
-        return Painted(*self.src(src_maps)), Painted(*self.dst(dst_maps))
+        codes = self.inter.code(self.encoder(self.seen(torch.cat([src, dst]))))
+        src_maps, dst_maps = self.inter.maps(codes).chunk(2)
+        return Rebuilt(Painted(*self.src(src_maps)), Painted(*self.dst(dst_maps)), *codes.chunk(2))
 
     def swap(self, dst: Tensor) -> tuple[Painted, Painted]:
-        maps = self._maps(dst)
+        maps = self.inter(self.encoder(self.seen(dst)))
         return Painted(*self.src(maps)), Painted(*self.dst(maps))
 
-    def _maps(self, faces: Tensor) -> Tensor:
-        maps: Tensor = self.inter(self.encoder(self.seen(faces)))
-        return maps
+
+class TwoPersonas(Swapper):
+    """One encoder, inter and decoder for both people; the decoder is told whose face to paint: 0 = src, 1 = dst."""
+
+    def __init__(self, encoder: Encoder, inter: Inter, decoder: PersonalDecoder, signed: bool = False) -> None:
+        super().__init__(signed)
+        self.encoder, self.inter, self.decoder = encoder, inter, decoder
+
+    def forward(self, src: Tensor, dst: Tensor) -> Rebuilt:
+        codes = self.inter.code(self.encoder(self.seen(torch.cat([src, dst]))))
+        return Rebuilt(*self._painted(self.inter.maps(codes)), *codes.chunk(2))
+
+    def swap(self, dst: Tensor) -> tuple[Painted, Painted]:
+        maps = self.inter(self.encoder(self.seen(dst)))
+        return self._painted(torch.cat([maps, maps]))
+
+    def _painted(self, maps: Tensor) -> tuple[Painted, Painted]:
+        """The first half of the maps as src, the second as dst."""
+        half = len(maps) // 2
+        faces, masks = self.decoder(maps, (torch.arange(len(maps), device=maps.device) >= half).long())
+        return Painted(faces[:half], masks[:half]), Painted(faces[half:], masks[half:])
 
 
 class TwoInters(Swapper):
@@ -70,10 +99,11 @@ class TwoInters(Swapper):
         super().__init__(signed)
         self.encoder, self.ab, self.b, self.decoder = encoder, ab, b, decoder
 
-    def forward(self, src: Tensor, dst: Tensor) -> tuple[Painted, Painted]:
+    def forward(self, src: Tensor, dst: Tensor) -> Rebuilt:
         features = self.encoder(self.seen(torch.cat([src, dst])))
-        src_shared, dst_shared = self.ab(features).chunk(2)
-        return self._painted(src_shared, self.b(features[len(src) :]), dst_shared)
+        codes = self.ab.code(features)
+        src_shared, dst_shared = self.ab.maps(codes).chunk(2)
+        return Rebuilt(*self._painted(src_shared, self.b(features[len(src) :]), dst_shared), *codes.chunk(2))
 
     def swap(self, dst: Tensor) -> tuple[Painted, Painted]:
         features = self.encoder(self.seen(dst))

@@ -14,9 +14,9 @@ from understudy.core.augment import Motion
 from understudy.errors import BadOption
 from understudy.nets import bridge, losses
 from understudy.nets.blocks import Init, initialise
-from understudy.nets.decoders import OneHead, TwoBranches
+from understudy.nets.decoders import PersonalDecoder, TwoBranches
 from understudy.nets.encoders import Encoder, Inter
-from understudy.nets.swappers import Painted, Swapper, TwoDecoders, TwoInters
+from understudy.nets.swappers import Painted, Swapper, TwoDecoders, TwoInters, TwoPersonas
 from understudy.options import option
 from understudy.parts.models import Batch, Model, ModelOptions, Samples, models
 from understudy.types import FaceType, Floats, Prediction
@@ -29,13 +29,17 @@ MaskLoss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Lesson:
-    """What counts, as weights. dssim, l1, mse: within the mask. around: l1 of the whole picture. mask: of `mask_loss`."""
+    """What counts, as weights. dssim, l1, mse: within the mask. around: l1 of the whole picture. mask: of `mask_loss`.
+
+    codes: that both people's codes lie among each other, so that src's decoder knows what to make of dst's.
+    """
 
     dssim: float = 10
     l1: float = 0
     mse: float = 0
     around: float = 0
     mask: float = 1
+    codes: float = 0
     mask_loss: MaskLoss = losses.mse
 
 
@@ -57,15 +61,18 @@ class Autoencoder(Model):
         return {"generator": dict(self.named_parameters())}
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
-        src, dst = self.net(batch.src.input, batch.dst.input)
-        return {
-            "src": self._face_loss(src, batch.src),
-            "dst": self._face_loss(dst, batch.dst),
-            "mask": self._mask_loss(src, batch.src) + self._mask_loss(dst, batch.dst),
+        rebuilt = self.net(batch.src.input, batch.dst.input)
+        told = {
+            "src": self._face_loss(rebuilt.src, batch.src),
+            "dst": self._face_loss(rebuilt.dst, batch.dst),
+            "mask": self._mask_loss(rebuilt.src, batch.src) + self._mask_loss(rebuilt.dst, batch.dst),
         }
+        if self.lesson.codes:
+            told["codes"] = self.lesson.codes * losses.energy_distance(rebuilt.src_code, rebuilt.dst_code)
+        return told
 
     def passes(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        own, _ = self.net(src, dst)
+        own = self.net(src, dst).src
         swapped, rebuilt = self.net.swap(dst)
         return {"ss": own, "dd": rebuilt, "sd": swapped}
 
@@ -117,10 +124,10 @@ class Tiny(ModelOptions):
         side = _multiple(self.resolution, 16)
         encoder = Encoder(side, (64, 128, 192), fold=2)
         inter = Inter(encoder, code=256, spread=96, out=128, normalised=True)
-        src, dst = (OneHead(128, (96, 64), fold=2) for _ in range(2))
+        decoder = PersonalDecoder(2, 128, 2 * encoder.size, (96, 64), fold=2)
         # Signed inputs, kaiming and the norm on the code go together: with the usual start it stays at the mean face.
-        net = TwoDecoders(encoder, inter, src, dst, signed=True)
-        return Autoencoder(net, side, "full", Lesson(dssim=10, l1=10, around=1), "kaiming")
+        net = TwoPersonas(encoder, inter, decoder, signed=True)
+        return Autoencoder(net, side, "full", Lesson(dssim=10, l1=10, around=1, codes=0.3), "kaiming")
 
 
 class Classic(ModelOptions):
