@@ -178,3 +178,17 @@ def test_a_dst_without_any_face_is_told_and_the_faces_of_src_are_kept(clips: dic
 def test_a_result_of_another_kind_of_file_is_refused(clips: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(BadOption, match=r"out\.avi.*\.mp4"):
         list(understudy.swap(clips["src"], clips["dst"], tmp_path / "out.avi"))
+
+
+@pytest.mark.footage
+def test_real_footage_keeps_its_frames_times_size_and_sound(footage_folder: Path, tmp_path: Path) -> None:
+    src, dst, out = footage_folder / "talker-b.mp4", footage_folder / "talker-a.mp4", tmp_path / "result.mp4"
+    short = {**TRAINING, "extract": {"size": 256, "every": 12}}
+    assert last(list(understudy.swap(src, dst, out, **short)), "swap")["result"] == str(out)
+    with open_footage(out) as result, open_footage(dst) as plate:
+        assert len(result) == len(plate) == 216 and result.size == plate.size == (480, 480)
+        assert [result.seconds(index) for index in range(216)] == [plate.seconds(index) for index in range(216)]
+        swapped, bare = (np.abs(result[index].image.astype(int) - plate[index].image).mean() for index in (12, 13))
+        assert swapped > 2 * bare
+    assert sound(out) == sound(dst)
+    assert last(list(understudy.verify(out)), "verify")["synthetic"]

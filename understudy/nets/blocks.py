@@ -32,9 +32,10 @@ class Up(nn.Sequential):
 
 
 class Personas(nn.Module):
-    """Feature maps (N, C, S, S) coloured by whose face it is: a gain a channel and a bias a place, learnt for each person.
+    """Feature maps (people x N, C, S, S) coloured by whose face it is: a gain a channel and a bias a place for each person.
 
-    Aligned faces have their features in the same places, so this is enough to tell two people apart.
+    The maps come in equal blocks, one for each person. Aligned faces have their features in the same places, so this is
+    enough to tell two people apart.
     """
 
     def __init__(self, people: int, channels: int, size: int) -> None:
@@ -42,9 +43,10 @@ class Personas(nn.Module):
         self.gain = nn.Parameter(torch.zeros(people, channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(people, channels, size, size))
 
-    def forward(self, maps: Tensor, who: Tensor) -> Tensor:
-        """who: (N,) int64, the person of each map."""
-        return maps * (1 + self.gain[who]) + self.bias[who]
+    def forward(self, maps: Tensor) -> Tensor:
+        # In the maps' own format: fp32 parameters would double the memory that passes through here.
+        gain, bias = ((1 + self.gain).to(maps.dtype).unsqueeze(1), self.bias.to(maps.dtype).unsqueeze(1))
+        return (maps.unflatten(0, (len(gain), -1)) * gain + bias).flatten(0, 1)
 
 
 class PixelNorm(nn.Module):

@@ -23,7 +23,7 @@ class PersonalDecoder(nn.Module):
     """One decoder for several people: all convolutions are shared, and whose face it paints is told by `Personas` alone.
 
     So an open mouth that only one of them was seen with is something that it can paint on the other. From maps (N, inward,
-    size, size); ends like `OneHead`.
+    size, size), in equal blocks, one for each of them; ends like `OneHead`.
     """
 
     def __init__(self, people: int, inward: int, size: int, widths: tuple[int, ...], fold: int = 1) -> None:
@@ -33,10 +33,10 @@ class PersonalDecoder(nn.Module):
         self.personas = nn.ModuleList(Personas(people, *place) for place in zip((inward, *widths), sizes, strict=True))
         self.head = nn.Sequential(nn.Conv2d(widths[-1], 4 * fold**2, 3, 1, 1), nn.PixelShuffle(fold))
 
-    def forward(self, maps: Tensor, who: Tensor) -> tuple[Tensor, Tensor]:
-        maps = self.personas[0](maps, who)
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        maps = self.personas[0](maps)
         for up, personas in zip(self.ups, self.personas[1:], strict=True):
-            maps = personas(up(maps), who)
+            maps = personas(up(maps))
         both = self.head(maps).sigmoid()
         return both[:, :3], both[:, 3:]
 

@@ -68,7 +68,7 @@ class TwoDecoders(Swapper):
 
 
 class TwoPersonas(Swapper):
-    """One encoder, inter and decoder for both people; the decoder is told whose face to paint: 0 = src, 1 = dst."""
+    """One encoder, inter and decoder for both people; the decoder paints the first half as src, the second as dst."""
 
     def __init__(self, encoder: Encoder, inter: Inter, decoder: PersonalDecoder, signed: bool = False) -> None:
         super().__init__(signed)
@@ -85,7 +85,7 @@ class TwoPersonas(Swapper):
     def _painted(self, maps: Tensor) -> tuple[Painted, Painted]:
         """The first half of the maps as src, the second as dst."""
         half = len(maps) // 2
-        faces, masks = self.decoder(maps, (torch.arange(len(maps), device=maps.device) >= half).long())
+        faces, masks = self.decoder(maps)
         return Painted(faces[:half], masks[:half]), Painted(faces[half:], masks[half:])
 
 

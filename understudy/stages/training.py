@@ -157,8 +157,7 @@ class Run:
             return
         span = max(self._reported - before, 1e-6)
         values = {**self.ledger.latest, "it/s": count / span, "wait": waited / span}
-        total = self.options.iterations or None
-        order = yield Progress(stage="train", done=self.learner.iteration, total=total, values=values)
+        order = yield Progress(stage="train", done=self.learner.iteration, total=self._total(), values=values)
         now, live = time.monotonic(), self.options
         if isinstance(order, Stop):
             self.ended = "stopped"
@@ -222,6 +221,14 @@ class Run:
         self.learner.restore(saved)
         self.learner.use(self.options)
         self._saved_at = saved.iteration
+
+    def _total(self) -> int | None:
+        """How many iterations it will have been at the end: as asked for, or at this pace; None where nothing sets an end."""
+        options, learner = self.options, self.learner
+        ends = [options.iterations] if options.iterations else []
+        if options.minutes and learner.seconds > 1:
+            ends.append(max(learner.iteration, round(learner.iteration * 60 * options.minutes / learner.seconds)))
+        return min(ends, default=None)
 
     def _is_over(self) -> bool:
         options = self.options
