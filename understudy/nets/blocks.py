@@ -45,8 +45,9 @@ class Personas(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         # In the maps' own format: fp32 parameters would double the memory that passes through here.
-        gain, bias = ((1 + self.gain).to(maps.dtype).unsqueeze(1), self.bias.to(maps.dtype).unsqueeze(1))
-        return (maps.unflatten(0, (len(gain), -1)) * gain + bias).flatten(0, 1)
+        gain, bias = (1 + self.gain).to(maps.dtype), self.bias.to(maps.dtype)
+        blocks = maps.reshape(len(gain), -1, *maps.shape[1:])
+        return (blocks * gain[:, None] + bias[:, None]).flatten(0, 1)
 
 
 class PixelNorm(nn.Module):

@@ -58,7 +58,7 @@ def energy_distance(ones: Tensor, others: Tensor) -> Tensor:
     Székely and Rizzo (2013), without bias: the distances within a cloud count against those between, so a cloud gains
     nothing by shrinking. May come out slightly below 0 by chance.
     """
-    with torch.autocast(ones.device.type, enabled=False):
+    with _exactly(ones.device):
         scale = ones.shape[1] ** -0.5
         one, other = ones.float() * scale, others.float() * scale
         return 2 * torch.cdist(one, other).mean() - _spread(one) - _spread(other)
