@@ -5,7 +5,7 @@ import torch
 
 from understudy.nets import augment, bridge, optim
 from understudy.nets.blocks import PixelNorm, Up, initialise
-from understudy.nets.decoders import OneHead, PersonalDecoder, TwoBranches
+from understudy.nets.decoders import PersonalDecoder, TwoBranches
 from understudy.nets.encoders import Encoder, Inter
 from understudy.nets.swappers import Swapper, TwoDecoders, TwoInters, TwoPersonas
 
@@ -21,7 +21,8 @@ def started(net: Swapper) -> Swapper:
 
 def two_decoders() -> Swapper:
     encoder = Encoder(32, (8, 16, 16))
-    return started(TwoDecoders(encoder, Inter(encoder, 12, 8, 8, True), OneHead(8, (8, 8)), OneHead(8, (8, 8)), signed=True))
+    src, dst = (TwoBranches(8, (8, 8), (8, 4)) for _ in range(2))
+    return started(TwoDecoders(encoder, Inter(encoder, 12, 8, 8, True), src, dst))
 
 
 def two_inters() -> Swapper:
@@ -32,7 +33,7 @@ def two_inters() -> Swapper:
 
 def two_personas() -> Swapper:
     encoder = Encoder(32, (8, 16), fold=2)
-    return started(TwoPersonas(encoder, Inter(encoder, 12, 8, 8, True), PersonalDecoder(2, 8, 8, (8,), fold=2), signed=True))
+    return started(TwoPersonas(encoder, Inter(encoder, 12, 8, 8, True), PersonalDecoder(2, 8, 8, (8,), fold=2)))
 
 
 @torch.no_grad()
@@ -112,7 +113,7 @@ def test_the_device_samples_as_opencv_does() -> None:
 def test_optimizer_state_survives_as_arrays() -> None:
     def learn(net: Swapper, optimizer: torch.optim.Optimizer, seed: int) -> None:
         src, dst, *_ = net(faces(seed), faces(seed + 1))
-        (src.face.mean() - dst.face.mean() + src.mask.mean()).backward()
+        (src.face.mean() - dst.face.mean() + src.mask.mean() + dst.mask.mean()).backward()
         optimizer.step()
         optimizer.zero_grad()
 

@@ -11,9 +11,9 @@ from understudy.core.augment import Motion
 from understudy.errors import BadMedia, BadOption, BadProject, Busy, Diverged, NoFaces
 from understudy.io import checkpoint, history
 from understudy.io.faceset import Faceset
-from understudy.nets.decoders import OneHead
+from understudy.nets.decoders import PersonalDecoder
 from understudy.nets.encoders import Encoder, Inter
-from understudy.nets.swappers import TwoDecoders
+from understudy.nets.swappers import TwoPersonas
 from understudy.parts.models import Batch, Model, autoencoder
 from understudy.stages import training
 from understudy.stages.batches import Batches, FaceStore, ahead, held_out, load_faces
@@ -31,10 +31,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One thread, and in place of `tiny` one of the same kind that is smaller still."""
 
     def build(options: autoencoder.Tiny) -> Model:
-        encoder = Encoder(options.resolution, (8, 8, 16, 16))
-        src, dst = (OneHead(16, (16, 8, 8)) for _ in range(2))
-        net = TwoDecoders(encoder, Inter(encoder, 24, 16, 16, normalised=True), src, dst, signed=True)
-        return autoencoder.Autoencoder(net, options.resolution, "full", autoencoder.Lesson(l1=10), "kaiming")
+        encoder = Encoder(options.resolution, (8, 8, 16), fold=2)
+        decoder = PersonalDecoder(2, 16, 2 * encoder.size, (16, 8), fold=2)
+        net = TwoPersonas(encoder, Inter(encoder, 24, 16, 16, normalised=True), decoder)
+        return autoencoder.Autoencoder(net, options.resolution, "full", autoencoder.Lesson(l1=10, codes=0.3), "kaiming")
 
     monkeypatch.setattr(autoencoder.Tiny, "build", build)
     before = torch.get_num_threads()

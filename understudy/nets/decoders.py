@@ -23,7 +23,8 @@ class PersonalDecoder(nn.Module):
     """One decoder for several people: all convolutions are shared, and whose face it paints is told by `Personas` alone.
 
     So an open mouth that only one of them was seen with is something that it can paint on the other. From maps (N, inward,
-    size, size), in equal blocks, one for each of them; ends like `OneHead`.
+    size, size), in equal blocks, one for each of them; face and mask come from the same features. fold: the last step paints
+    squares of so many pixels at once.
     """
 
     def __init__(self, people: int, inward: int, size: int, widths: tuple[int, ...], fold: int = 1) -> None:
@@ -38,21 +39,6 @@ class PersonalDecoder(nn.Module):
         for up, personas in zip(self.ups, self.personas[1:], strict=True):
             maps = personas(up(maps))
         both = self.head(maps).sigmoid()
-        return both[:, :3], both[:, 3:]
-
-
-class OneHead(nn.Module):
-    """A decoder that ends in four channels: face and mask from the same features, for about half the work.
-
-    fold: the last step paints squares of so many pixels at once.
-    """
-
-    def __init__(self, inward: int, widths: tuple[int, ...], fold: int = 1) -> None:
-        super().__init__()
-        self.stack = nn.Sequential(_stack(inward, widths, 4 * fold**2), nn.PixelShuffle(fold))
-
-    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        both = self.stack(maps).sigmoid()
         return both[:, :3], both[:, 3:]
 
 

@@ -31,59 +31,57 @@ class Swapper(nn.Module):
     """What a model asks of its network.
 
     forward: src and dst faces (B, 3, R, R) each, rebuilt. swap: dst faces with src's identity, and as
-    themselves. Inputs run over 0..1; signed = the first layer sees them as -1..1.
+    themselves.
     """
-
-    def __init__(self, signed: bool) -> None:
-        super().__init__()
-        self.signed = signed
 
     def forward(self, src: Tensor, dst: Tensor) -> Rebuilt:
         raise NotImplementedError
 
     def swap(self, dst: Tensor) -> tuple[Painted, Painted]:
         raise NotImplementedError
-
-    def seen(self, faces: Tensor) -> Tensor:
-        """Faces as the first layer wants them."""
-        return faces * 2 - 1 if self.signed else faces
 
 
 class TwoDecoders(Swapper):
     """One encoder and inter for both people, one decoder each: src's decoder paints what it is told of dst's expression."""
 
-    def __init__(self, encoder: Encoder, inter: Inter, src: nn.Module, dst: nn.Module, signed: bool = False) -> None:
-        super().__init__(signed)
+    def __init__(self, encoder: Encoder, inter: Inter, src: nn.Module, dst: nn.Module) -> None:
+        super().__init__()
         self.encoder, self.inter, self.src, self.dst = encoder, inter, src, dst
 
     def forward(self, src: Tensor, dst: Tensor) -> Rebuilt:
         # One pass for both: the same work in larger pieces.
-        codes = self.inter.code(self.encoder(self.seen(torch.cat([src, dst]))))
+        codes = self.inter.code(self.encoder(torch.cat([src, dst])))
         src_maps, dst_maps = self.inter.maps(codes).chunk(2)
         return Rebuilt(Painted(*self.src(src_maps)), Painted(*self.dst(dst_maps)), *codes.chunk(2))
 
     def swap(self, dst: Tensor) -> tuple[Painted, Painted]:
-        maps = self.inter(self.encoder(self.seen(dst)))
+        maps = self.inter(self.encoder(dst))
         return Painted(*self.src(maps)), Painted(*self.dst(maps))
 
 
 class TwoPersonas(Swapper):
-    """One encoder, inter and decoder for both people; the decoder paints the first half as src, the second as dst."""
+    """One encoder, inter and decoder for both people; the decoder paints the first half as src, the second as dst.
 
-    def __init__(self, encoder: Encoder, inter: Inter, decoder: PersonalDecoder, signed: bool = False) -> None:
-        super().__init__(signed)
+    The encoder sees faces as -1..1.
+    """
+
+    def __init__(self, encoder: Encoder, inter: Inter, decoder: PersonalDecoder) -> None:
+        super().__init__()
         self.encoder, self.inter, self.decoder = encoder, inter, decoder
 
     def forward(self, src: Tensor, dst: Tensor) -> Rebuilt:
-        codes = self.inter.code(self.encoder(self.seen(torch.cat([src, dst]))))
+        codes = self.inter.code(self.encoder(_signed(torch.cat([src, dst]))))
         return Rebuilt(*self._painted(self.inter.maps(codes)), *codes.chunk(2))
 
     def swap(self, dst: Tensor) -> tuple[Painted, Painted]:
-        maps = self.inter(self.encoder(self.seen(dst)))
+        maps = self.inter(self.encoder(_signed(dst)))
         return self._painted(torch.cat([maps, maps]))
 
     def _painted(self, maps: Tensor) -> tuple[Painted, Painted]:
-        """The first half of the maps as src, the second as dst."""
+        """The first half of the maps as src, the second as dst.
+
+        The encoder sees faces as -1..1.
+        """
         half = len(maps) // 2
         faces, masks = self.decoder(maps)
         return Painted(faces[:half], masks[:half]), Painted(faces[half:], masks[half:])
@@ -95,18 +93,18 @@ class TwoInters(Swapper):
     src is painted from (ab, ab), dst from (b, ab), the swap from dst's (ab, ab).
     """
 
-    def __init__(self, encoder: Encoder, ab: Inter, b: Inter, decoder: nn.Module, signed: bool = False) -> None:
-        super().__init__(signed)
+    def __init__(self, encoder: Encoder, ab: Inter, b: Inter, decoder: nn.Module) -> None:
+        super().__init__()
         self.encoder, self.ab, self.b, self.decoder = encoder, ab, b, decoder
 
     def forward(self, src: Tensor, dst: Tensor) -> Rebuilt:
-        features = self.encoder(self.seen(torch.cat([src, dst])))
+        features = self.encoder(torch.cat([src, dst]))
         codes = self.ab.code(features)
         src_shared, dst_shared = self.ab.maps(codes).chunk(2)
         return Rebuilt(*self._painted(src_shared, self.b(features[len(src) :]), dst_shared), *codes.chunk(2))
 
     def swap(self, dst: Tensor) -> tuple[Painted, Painted]:
-        features = self.encoder(self.seen(dst))
+        features = self.encoder(dst)
         shared = self.ab(features)
         return self._painted(shared, self.b(features), shared)
 
@@ -115,3 +113,7 @@ class TwoInters(Swapper):
         faces, masks = self.decoder(maps)
         half = len(src_shared)
         return Painted(faces[:half], masks[:half]), Painted(faces[half:], masks[half:])
+
+
+def _signed(faces: Tensor) -> Tensor:
+    return faces * 2 - 1

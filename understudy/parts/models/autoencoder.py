@@ -127,7 +127,7 @@ class Tiny(ModelOptions):
         decoder = PersonalDecoder(2, 128, 2 * encoder.size, (96, 64), fold=2)
         # A narrow code, and both people's codes held together: what is left to say is what both faces do.
         # Signed inputs, kaiming and the norm on the code go together: with the usual start it stays at the mean face.
-        net = TwoPersonas(encoder, inter, decoder, signed=True)
+        net = TwoPersonas(encoder, inter, decoder)
         return Autoencoder(net, side, "full", Lesson(dssim=10, l1=10, around=1, codes=0.3), "kaiming")
 
 
