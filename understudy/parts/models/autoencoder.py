@@ -109,7 +109,7 @@ class Autoencoder(Model):
 class Tiny(ModelOptions):
     """One decoder for both people, small enough for a CPU: a swap in ten minutes on two cores. 3.1 M parameters."""
 
-    # Twice this broke down once, after 943 iterations.
+    # At twice this a run broke down after 943 iterations.
     lr = 5e-4
     clip = 5
     batch = 8
