@@ -91,11 +91,10 @@ def box(points: ArrayLike) -> NDArray[np.float32]:
     return np.concatenate([each.min(0), each.max(0)]).astype(np.float32)
 
 
-def overlap(one: ArrayLike, other: ArrayLike) -> float:
-    """Intersection over union of two boxes x0 y0 x1 y1; 0 when they do not meet."""
-    a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
-    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    if (sides <= 0).any():
-        return 0.0
-    shared = float(sides.prod())
-    return shared / float((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared)
+def overlap(box: ArrayLike, others: ArrayLike) -> Doubles:
+    """Intersection over union of boxes x0 y0 x1 y1, (4,) or (N, 4) each, as (N,) or a single number; 0 where they do not meet."""
+    one, other = np.asarray(box, np.float64), np.asarray(others, np.float64)
+    sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
+    shared = np.maximum(sides, 0).prod(-1)
+    both = (one[..., 2:] - one[..., :2]).prod(-1) + (other[..., 2:] - other[..., :2]).prod(-1) - shared
+    return np.asarray(shared / np.maximum(both, 1e-9))

@@ -70,7 +70,7 @@ def computing(precision: Precision, device: torch.device) -> contextlib.Abstract
     return torch.autocast(device.type, torch.bfloat16) if uses_bf16(precision, device) else contextlib.nullcontext()
 
 
-def laid_out(net: Net, layout: Layout, device: torch.device, wins_on_cpu: bool = False) -> Net:
-    """`net` with the channels of its weights last where that is asked for, or where it wins."""
-    last = layout == "on" or (layout == "auto" and (device.type == "cuda" or wins_on_cpu))
+def laid_out(net: Net, layout: Layout, device: torch.device) -> Net:
+    """`net` with the channels of its weights last where that is asked for, or on CUDA; on a CPU it measures neutral."""
+    last = layout == "on" or (layout == "auto" and device.type == "cuda")
     return net.to(memory_format=torch.channels_last) if last else net  # type: ignore[call-overload]

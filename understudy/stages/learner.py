@@ -27,7 +27,7 @@ class Learner:
 
     def __init__(self, recipe: Recipe, options: TrainOptions, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
-        self.model: Model = bridge.laid_out(recipe.build(device), options.channels_last, device, recipe.model_options.channels_last)
+        self.model: Model = bridge.laid_out(recipe.build(device), options.channels_last, device)
         self.groups = self.model.groups()
         self.optimizers = optim.adams(self.groups, 1)
         self.watch = Watch()

@@ -104,7 +104,7 @@ def _merged(boxes: Doubles, points: Doubles, scores: Doubles) -> list[tuple[Doub
     """Overlapping detections of one view as one: their mean, weighted by score, which is steadier than the best alone."""
     left, faces = np.argsort(-scores, kind="stable"), []
     while len(left):
-        same = _overlap(boxes[left[0]], boxes[left]) > 0.3
+        same = geometry.overlap(boxes[left[0]], boxes[left]) > 0.3
         same[0] = True
         group = left[same]
         weights = scores[group] / scores[group].sum()
@@ -125,16 +125,9 @@ def _distinct(found: list[Detection]) -> list[Detection]:
     """The detections of all views without repetitions: the surer stays, as heads are surest when upright in their view."""
     kept: list[Detection] = []
     for face in sorted(found, key=lambda face: -(face.score + (_UPRIGHT_FIRST if _is_level(face) else 0))):
-        if all(_overlap(face.box, other.box[None])[0] < 0.3 and not _inside(face.box, other.box) for other in kept):
+        if all(geometry.overlap(face.box, other.box) < 0.3 and not _inside(face.box, other.box) for other in kept):
             kept.append(face)
     return kept
-
-
-def _overlap(box: Doubles | Floats, others: Doubles | Floats) -> Doubles:
-    """Intersection over union of one box (4,) with each of (N, 4)."""
-    common = _common(box, others)
-    areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
-    return np.asarray(common / np.maximum(areas + _area(box) - common, 1e-9), np.float64)
 
 
 def _inside(box: Floats, other: Floats) -> bool:

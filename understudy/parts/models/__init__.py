@@ -66,14 +66,13 @@ class ModelOptions(Options):
     """How a model is built: fixed once it has learnt something. Each registered class is one model.
 
     lr: Adam's step. clip: longest gradient that is not shortened, 0 = any. batch: pairs of faces an iteration. motion: how
-    far its faces are moved at random. channels_last: whether that memory layout is faster on a CPU too.
+    far its faces are moved at random.
     """
 
     lr: ClassVar[float] = 5e-5
     clip: ClassVar[float] = 0
     batch: ClassVar[int] = 4
     motion: ClassVar[Motion] = Motion()
-    channels_last: ClassVar[bool] = False
 
     def build(self) -> Model:
         """The model with weights not yet set: call `initialise`, or load them."""
