@@ -10,7 +10,8 @@ UnderstudyError          exit code 1
 ├── CannotWrite          8   the disk is full, or the place is read-only
 ├── Diverged             9   training broke down again and again
 ├── DegeneratePoints     1   landmarks from which no alignment follows
-└── MissingExtra        10   an optional package is not installed
+├── MissingExtra        10   an optional package is not installed
+└── WorkerLost          11   a worker process died again and again over the same work
 """
 
 from __future__ import annotations
@@ -60,6 +61,10 @@ class DegeneratePoints(UnderstudyError):
 
 class MissingExtra(UnderstudyError):
     exit_code = 10
+
+
+class WorkerLost(UnderstudyError):
+    exit_code = 11
 
 
 # Not errors of ours, but part of the same table: a run that finished with listed failures, and a run the user stopped.

@@ -8,9 +8,9 @@ the picture's area runs from -0.5 to width - 0.5. Angles are radians. Matrices a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ Doubles = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
 Side = Literal["src", "dst"]
-FaceType = Literal["half", "mid-full", "full"]
+FaceType = Literal["half", "mid-full", "full", "whole", "head", "no-align", "mark-only"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One face in one frame; the fields are those of `Faces` without the leading N."""
+    """One face in one frame; the fields are those of `Faces` without the leading N. raw: None = the same as landmarks."""
 
     frame: int
     box: Floats
@@ -63,6 +63,9 @@ class Face:
     track: int
     pose: Floats
     identity: Floats | None = None
+    person: int = -1
+    filled: bool = False
+    raw: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,10 @@ class Faces:
     """Faces as a table: index it with a number, a mask, a slice or an array, and iterate it face by face.
 
     frame: (N,) int64 frame index. box: (N, 4) float32 x0 y0 x1 y1 in frame pixels. landmarks: (N, 68, 2) float32 in frame
-    pixels, iBUG order. score: (N,) float32 in 0..1. track: (N,) int64, -1 = none. pose: (N, 3) float32 pitch, yaw, roll
-    in radians. identity: (N, D) float32 unit vectors, or None when nobody asked for them.
+    pixels, iBUG order, steadied. score: (N,) float32 in 0..1. track: (N,) int64, -1 = none. pose: (N, 3) float32 pitch, yaw,
+    roll in radians. identity: (N, D) float32, or None when nobody asked for them. person: (N,) int64, 0 = who is seen most,
+    -1 = nobody knows. filled: (N,) bool, no detector saw the face: its points were carried over from the frames around. raw:
+    (N, 68, 2) float32, the landmarks before they were steadied.
     """
 
     frame: NDArray[np.int64]
@@ -80,12 +85,16 @@ class Faces:
     score: Floats
     track: NDArray[np.int64]
     pose: Floats
-    identity: Floats | None = None
+    identity: Floats | None
+    person: NDArray[np.int64]
+    filled: NDArray[np.bool_]
+    raw: Floats
 
     def __post_init__(self) -> None:
         count = len(self.frame)
-        shapes = {"box": (count, 4), "landmarks": (count, 68, 2), "score": (count,), "track": (count,), "pose": (count, 3)}
-        for name, shape in shapes.items():
+        points = (count, 68, 2)
+        shapes = {"box": (count, 4), "landmarks": points, "score": (count,), "track": (count,), "pose": (count, 3)}
+        for name, shape in {**shapes, "person": (count,), "filled": (count,), "raw": points}.items():
             found = getattr(self, name).shape
             if found != shape:
                 raise ValueError(f"Faces.{name} has shape {found}, expected {shape}.")
@@ -93,9 +102,20 @@ class Faces:
     @classmethod
     def empty(cls) -> Faces:
         """A table without rows."""
-        none = np.zeros(0, np.int64)
-        real = np.float32
-        return cls(none, np.zeros((0, 4), real), np.zeros((0, 68, 2), real), np.zeros(0, real), none, np.zeros((0, 3), real))
+        none, real = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        points = np.zeros((0, 68, 2), np.float32)
+        return cls(
+            frame=none,
+            box=real.reshape(0, 4),
+            landmarks=points,
+            score=real,
+            track=none,
+            pose=real.reshape(0, 3),
+            identity=None,
+            person=none,
+            filled=np.zeros(0, bool),
+            raw=points,
+        )
 
     @classmethod
     def of(cls, faces: list[Face]) -> Faces:
@@ -111,6 +131,9 @@ class Faces:
             track=np.array([face.track for face in faces], np.int64),
             pose=np.stack([face.pose for face in faces]).astype(np.float32),
             identity=np.stack(known).astype(np.float32) if len(known) == len(faces) else None,
+            person=np.array([face.person for face in faces], np.int64),
+            filled=np.array([face.filled for face in faces], bool),
+            raw=np.stack([face.landmarks if face.raw is None else face.raw for face in faces]).astype(np.float32),
         )
 
     def __len__(self) -> int:
@@ -120,10 +143,9 @@ class Faces:
         return (self.face(row) for row in range(len(self)))
 
     def __getitem__(self, rows: slice | Array | list[int]) -> Faces:
-        identity = None if self.identity is None else self.identity[rows]
-        return Faces(
-            self.frame[rows], self.box[rows], self.landmarks[rows], self.score[rows], self.track[rows], self.pose[rows], identity
-        )
+        columns = {column.name: getattr(self, column.name) for column in fields(self)}
+        kept: dict[str, Any] = {name: None if values is None else values[rows] for name, values in columns.items()}
+        return Faces(**kept)
 
     def face(self, row: int) -> Face:
         """Row `row` as a `Face`."""
@@ -136,6 +158,9 @@ class Faces:
             int(self.track[row]),
             self.pose[row],
             identity,
+            int(self.person[row]),
+            bool(self.filled[row]),
+            self.raw[row],
         )
 
     def with_track(self, track: int) -> Faces:

@@ -10,6 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from understudy.errors import BadMedia
 from understudy.io import embedded, face_image
@@ -26,7 +28,8 @@ def face() -> AlignedFace:
     landmarks = rng.uniform(100, 160, (68, 2)).astype(np.float32)
     identity = rng.standard_normal(128).astype(np.float32)
     pose = np.array([0.1, -0.2, 0.3], np.float32)
-    in_frame = Face(118, np.array([90, 95.5, 170, 180], np.float32), landmarks, 0.87, 3, pose, identity / np.linalg.norm(identity))
+    box, raw = np.array([90, 95.5, 170, 180], np.float32), landmarks + np.float32(0.25)
+    in_frame = Face(118, box, landmarks, 0.87, 3, pose, identity / np.linalg.norm(identity), 2, True, raw)
     matrix = np.array([[0.8, 0.1, -75.123456789], [-0.1, 0.8, -60.987654321]])
     mask = np.linspace(0, 1, SIZE * SIZE, dtype=np.float32).reshape(SIZE, SIZE)
     return AlignedFace(in_frame, image, matrix, "full", mask, "Zoë's clip.mp4", 3.933333)
@@ -37,9 +40,9 @@ def test_a_face_comes_back_as_it_was_written(face, tmp_path, name):
     write(tmp_path / name, face)
     back = read(tmp_path / name)
     assert (back.source, back.pts, back.face_type, back.size) == ("Zoë's clip.mp4", 3.933333, "full", SIZE)
-    assert (back.face.frame, back.face.track, back.face.score) == (118, 3, 0.87)
+    assert (back.face.frame, back.face.track, back.face.score, back.face.person, back.face.filled) == (118, 3, 0.87, 2, True)
     assert np.array_equal(back.face_from_frame, face.face_from_frame)
-    for column in ("box", "landmarks", "pose", "identity"):
+    for column in ("box", "landmarks", "raw", "pose", "identity"):
         assert np.abs(getattr(back.face, column) - getattr(face.face, column)).max() < 1e-4, column
     assert np.abs(back.mask - face.mask).max() <= 0.5 / 255 + 1e-6
     difference = np.abs(back.image.astype(int) - face.image)
@@ -104,7 +107,7 @@ def with_block(face, path, block) -> Path:
 SQUARE_PNG = base64.b64encode(cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes()).decode()
 TALL_PNG = base64.b64encode(cv2.imencode(".png", np.zeros((SIZE, 8), np.uint8))[1].tobytes()).decode()
 LIES = {
-    "version": [{"version": 2}, "newer Understudy.*Update"],
+    "version": [{"version": 3}, "newer Understudy.*Update"],
     "version kind": [{"version": "1"}, "version"],
     "NaN": [{"score": float("nan")}, "score"],
     "infinity": [{"box": [0, 0, float("inf"), 1]}, "box"],
@@ -139,6 +142,41 @@ def test_a_lie_in_the_metadata_is_named(face, tmp_path, lie):
 def test_metadata_that_is_no_json_of_ours_is_refused(face, tmp_path, name, block):
     with pytest.raises(BadMedia, match="bad metadata"):
         read(with_block(face, tmp_path / name, block))
+
+
+def test_a_picture_from_before_there_were_people_still_loads(face, tmp_path):
+    fields = json.loads(face_image.describe(face))
+    old = {name: value for name, value in fields.items() if name not in ("person", "filled", "raw")} | {"version": 1}
+    back = read(with_block(face, tmp_path / "a.png", json.dumps(old).encode()))
+    assert (back.face.person, back.face.filled, back.face.raw) == (-1, False, None) and back.face.track == 3
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@given(chance=st.randoms(use_true_random=False), suffix=st.sampled_from([".png", ".jpg"]), extra=st.binary(max_size=40))
+def test_bytes_that_anybody_has_touched_are_a_face_or_a_clear_error(face, tmp_path, chance, suffix, extra):
+    path = tmp_path / f"a{suffix}"
+    write(path, face)
+    data = bytearray(path.read_bytes())
+    for _ in range(chance.randrange(1, 5)):
+        at = chance.randrange(1 + min(len(data) - 1, chance.choice([40, 400, len(data)]))) if data else 0
+        change = chance.choice(["flip", "cut", "put", "drop"])
+        if change == "flip" and data:
+            data[at] ^= 1 << chance.randrange(8)
+        elif change == "put":
+            data[at:at] = extra
+        else:
+            del data[at : None if change == "cut" else at + 8]
+    path.write_bytes(bytes(data))
+    try:
+        assert read(path).image.shape[2] == 3
+    except BadMedia as error:
+        assert str(error).startswith(str(path))
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_as_metadata_are_a_clear_error(block):
+    with pytest.raises(BadMedia, match="bad metadata"):
+        face_image._metadata(block, Path("a.png"))
 
 
 def test_a_picture_that_is_not_square_is_refused(face, tmp_path):

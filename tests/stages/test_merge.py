@@ -181,6 +181,22 @@ def test_a_frame_that_fails_is_told_listed_and_left_as_it_was(show, monkeypatch)
     assert np.abs(frames(show / "result.mp4")[0][0] - frames(show.parent / "dst.mp4")[0][0]).mean() < 1.5
 
 
+def test_a_frame_that_cannot_be_read_is_the_one_before_it_with_its_new_face(show):
+    dst = show.parent / "dst.mp4"
+    with av.open(str(dst)) as source:
+        spoilt = next(packet for packet in source.demux(video=0) if packet.pts == PTS[10])
+    data = bytearray(dst.read_bytes())
+    data[spoilt.pos + 8 : spoilt.pos + spoilt.size] = np.random.default_rng(1).bytes(spoilt.size - 8)
+    dst.write_bytes(data)
+    events = list(merge(show, PLAIN))
+    failed = {event.frame: event.text for event in events if isinstance(event, FailedFrame)}
+    assert "frame 10: " in failed[10] and "In its place: frame 9 again." in failed[10]
+    assert json.loads((show / "merged" / "001" / "merge.json").read_text())["failed_frames"] == list(failed)
+    after, times = frames(show / "result.mp4")
+    assert times == PTS and len(after) == FRAMES
+    assert np.abs(after[10][45:55, 64:74] - np.array([26, 230, 51])).mean() < 8
+
+
 def test_a_stopped_merge_leaves_nothing_half_done(show):
     list(merge(show, PLAIN))
     kept = (show / "result.mp4").read_bytes()

@@ -22,7 +22,7 @@ from understudy.errors import BadMedia
 from understudy.io import atomic, embedded, stills
 from understudy.types import AlignedFace, Bytes, Doubles, Face, FaceType, Floats
 
-VERSION = 1
+VERSION = 2
 SUFFIXES = (".jpg", ".jpeg", ".png")
 MAX_BYTES = 64 << 20
 
@@ -38,7 +38,7 @@ class Metadata(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    version: Literal[1]
+    version: Literal[1, 2]
     face_type: FaceType
     size: int = Field(ge=1, le=embedded.MAX_SIDE)
     face_from_frame: tuple[Row, Row]
@@ -52,6 +52,10 @@ class Metadata(BaseModel):
     pose: tuple[Angle, Angle, Angle]
     identity: Annotated[tuple[Angle, ...], Field(min_length=1, max_length=4096)] | None
     mask: str | None
+    # Since version 2.
+    person: int = Field(default=-1, ge=-1, le=2**48)
+    filled: bool = False
+    raw: Annotated[tuple[Point, ...], Field(min_length=68, max_length=68)] | None = None
 
     @model_validator(mode="after")
     def _can_be_inverted(self) -> Self:
@@ -65,7 +69,8 @@ class Metadata(BaseModel):
         """The face in its frame."""
         identity = None if self.identity is None else np.array(self.identity, np.float32)
         box, landmarks, pose = (np.array(values, np.float32) for values in (self.box, self.landmarks, self.pose))
-        return Face(self.frame, box, landmarks, self.score, self.track, pose, identity)
+        raw = None if self.raw is None else np.array(self.raw, np.float32)
+        return Face(self.frame, box, landmarks, self.score, self.track, pose, identity, self.person, self.filled, raw)
 
 
 def write(path: Path, face: AlignedFace, quality: int = 95) -> None:
@@ -73,14 +78,19 @@ def write(path: Path, face: AlignedFace, quality: int = 95) -> None:
 
     Raises CannotWrite. A suffix or a face that does not fit the format is our mistake: ValueError.
     """
+    atomic.write_bytes(path, encode(face, path.suffix, quality))
+
+
+def encode(face: AlignedFace, suffix: str, quality: int = 95) -> bytes:
+    """The file that `write` writes. A suffix or a face that does not fit the format is our mistake: ValueError."""
     if face.image.dtype != np.uint8 or face.image.shape != (face.size, face.size, 3):
         raise ValueError(f"a face picture is (S, S, 3) uint8, not {face.image.shape} {face.image.dtype}")
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"a face picture ends in {', '.join(SUFFIXES)}, not '{path.suffix}'")
+    if suffix.lower() not in SUFFIXES:
+        raise ValueError(f"a face picture ends in {', '.join(SUFFIXES)}, not '{suffix}'")
     block = describe(face)
     Metadata.model_validate_json(block)
-    picture = stills.encode_image(face.image, path.suffix, quality)
-    atomic.write_bytes(path, embedded.insert(picture, block.encode("ascii")))
+    picture = stills.encode_image(face.image, suffix, quality)
+    return embedded.insert(picture, block.encode("ascii"))
 
 
 def read(path: Path) -> AlignedFace:
@@ -129,6 +139,9 @@ def describe(face: AlignedFace) -> str:
         "pose": _rounded(face.face.pose, 6),
         "identity": None if identity is None else _rounded(identity, 6),
         "mask": None if mask is None else _mask_text(mask, face.size),
+        "person": int(face.face.person),
+        "filled": bool(face.face.filled),
+        "raw": None if face.face.raw is None else _rounded(face.face.raw, 4),
     }
     return json.dumps(fields, allow_nan=False, separators=(",", ":"))
 

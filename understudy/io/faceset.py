@@ -46,6 +46,16 @@ class Faceset:
         return [self.folder / entry.name for entry in self._table()]
 
     @property
+    def pts(self) -> list[float | None]:
+        """When each face is shown, in seconds of its footage; None for stills."""
+        return [entry.metadata.pts for entry in self._table()]
+
+    @property
+    def face_types(self) -> list[FaceType]:
+        """The face type of each picture."""
+        return [entry.metadata.face_type for entry in self._table()]
+
+    @property
     def face_type(self) -> FaceType:
         """The face type of all pictures. Raises NoFaces when there are none, BadMedia when they differ."""
         types = sorted({entry.metadata.face_type for entry in self._table()})

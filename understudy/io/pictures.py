@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
@@ -12,40 +13,59 @@ import numpy as np
 
 from understudy.errors import BadMedia
 from understudy.io import stills
-from understudy.io.sequence import Footage
+from understudy.io.sequence import BadFrame, Footage
 from understudy.types import Color, Frame
 
 # sRGB, RGB as it is, full range: ITU-T H.273 code points.
 _SRGB = Color(primaries=1, transfer=13, matrix=0, range=2)
 
 
+@dataclass(frozen=True)
+class PictureIndex:
+    """What opening a folder finds out: the pictures' names in order, and (width, height) and bits of the first."""
+
+    names: tuple[str, ...]
+    size: tuple[int, int]
+    bits: int
+
+
 class PictureFootage(Footage):
     """The pictures of a folder in natural order, as frames at 25 a second. files: their paths, in that order.
 
-    Hidden files and everything that is no picture by its suffix are passed over. Raises BadMedia: no pictures, one that
-    cannot be read, or one whose size differs from the first (when it is reached, named).
+    Hidden files and everything that is no picture by its suffix are passed over. Raises BadMedia when there is none. A picture
+    whose size differs from the first is a bad frame, unless any_size.
     """
 
     is_video: ClassVar[bool] = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, any_size: bool = False, index: PictureIndex | None = None) -> None:
         self.path = path
-        self.files = picture_files(path)
-        if not self.files:
-            raise BadMedia(f"{path}: no pictures in this folder. Give one with {', '.join(sorted(stills.SUFFIXES))} files.")
-        first = stills.read_image(self.files[0])
-        self.size = (first.shape[1], first.shape[0])
-        self.bits = 8 * first.dtype.itemsize
+        self._any_size = any_size
+        self._index = index or _looked_at(path)
+        self.files = [path / name for name in self._index.names]
+        self.size, self.bits = self._index.size, self._index.bits
         self.fps, self.time_base = Fraction(25), Fraction(1, 25)
         self.pts, self.last_duration = list(range(len(self.files))), 1
         self.color = _SRGB
 
-    def pick(self, indices: Iterable[int]) -> Iterator[Frame]:
-        return (self._frame(index) for index in indices)
+    @property
+    def index(self) -> PictureIndex:
+        return self._index
+
+    @property
+    def keyframes(self) -> list[int]:
+        return list(range(len(self)))
+
+    def attempts(self, indices: Iterable[int]) -> Generator[Frame | BadFrame]:
+        for index in indices:
+            try:
+                yield self._frame(index)
+            except BadMedia as error:
+                yield BadFrame(index, str(error))
 
     def _frame(self, index: int) -> Frame:
         image = stills.read_image(self.files[index])
-        if (image.shape[1], image.shape[0]) != self.size:
+        if (image.shape[1], image.shape[0]) != self.size and not self._any_size:
             width, height = self.size
             raise BadMedia(
                 f"{self.files[index]}: {image.shape[1]}x{image.shape[0]} pixels, but the first picture of the folder has "
@@ -60,6 +80,14 @@ def picture_files(folder: Path) -> list[Path]:
     """The pictures in a folder, in natural order, hidden files left out."""
     found = (path for path in folder.iterdir() if path.suffix.lower() in stills.SUFFIXES and not path.name.startswith("."))
     return sorted((path for path in found if path.is_file()), key=natural)
+
+
+def _looked_at(folder: Path) -> PictureIndex:
+    files = picture_files(folder)
+    if not files:
+        raise BadMedia(f"{folder}: no pictures in this folder. Give one with {', '.join(sorted(stills.SUFFIXES))} files.")
+    first = stills.read_image(files[0])
+    return PictureIndex(tuple(file.name for file in files), (first.shape[1], first.shape[0]), 8 * first.dtype.itemsize)
 
 
 def natural(path: Path) -> tuple[list[tuple[int, str]], str]:

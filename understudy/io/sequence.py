@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
+from understudy.errors import BadMedia
 from understudy.types import Color, Frame
+
+if TYPE_CHECKING:
+    from understudy.io.pictures import PictureIndex
+    from understudy.io.video_index import VideoIndex
 
 # No camera and no codec of ours goes further; a header that claims more is broken or hostile.
 MAX_SIDE = 16384
 MAX_PIXELS = 2**27
+
+
+@dataclass(frozen=True, slots=True)
+class BadFrame:
+    """A frame of which there is no sound picture. reason: what, where, what now."""
+
+    index: int
+    reason: str
 
 
 class Footage(ABC):
@@ -26,7 +40,7 @@ class Footage(ABC):
     path: what it was opened from. size: (width, height) of the upright pictures. fps: pictures a second; the mean where the
     rate varies. pts: presentation time of every frame in units of time_base. last_duration: how long the last frame stays,
     same unit. color: as coded, with absent tags resolved. bits: per channel in the source. pixel_aspect: width of a pixel
-    over its height. is_cut_off: the file ends before what its header promises.
+    over its height. is_cut_off: the file ends before what its header promises. notes: what a user may want to know.
     is_video: False for pictures, whose pts are made up at 25 a second.
     """
 
@@ -43,6 +57,7 @@ class Footage(ABC):
     has_audio: bool = False
     is_cut_off: bool = False
     pixel_aspect: Fraction = Fraction(1)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -65,9 +80,29 @@ class Footage(ABC):
         """The frames from `start` up to but not including `stop` (the end when None). Raises BadMedia at a broken frame."""
         return self.pick(range(start, len(self) if stop is None else min(stop, len(self))))
 
+    def pick(self, indices: Iterable[int]) -> Generator[Frame]:
+        """The frames at these indices, which must not descend. Raises BadMedia at a broken one, and then ends."""
+        for each in self.attempts(indices):
+            if isinstance(each, BadFrame):
+                raise BadMedia(each.reason)
+            yield each
+
     @abstractmethod
-    def pick(self, indices: Iterable[int]) -> Iterator[Frame]:
-        """The frames at these indices, which must not descend; the others are decoded at most, never converted."""
+    def attempts(self, indices: Iterable[int]) -> Generator[Frame | BadFrame]:
+        """The frames at these indices, which must not descend; a broken one comes as a `BadFrame` and the rest goes on.
+
+        Frames between are decoded at most, never converted. Damage costs no more than looking at the frames around it once.
+        """
+
+    @property
+    @abstractmethod
+    def index(self) -> VideoIndex | PictureIndex:
+        """What opening found out, as plain data: `open_footage(path, index=...)` elsewhere then reads nothing again."""
+
+    @property
+    @abstractmethod
+    def keyframes(self) -> list[int]:
+        """Frames that can be reached without decoding earlier ones, ascending, 0 always among them: where work is best cut."""
 
     @property
     def duration(self) -> Fraction:

@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from understudy.errors import BadMedia, BadOption
-from understudy.io import video_index
+from understudy.io import video_packets
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def chosen(source: InputContainer, sound: Sound) -> list[AudioStream]:
 def open_source(sound: Sound) -> InputContainer:
     """The file that holds the sound. Raises BadMedia."""
     try:
-        return video_index.open_container(sound.path)
+        return video_packets.open_container(sound.path)
     except av.FFmpegError as error:
         raise BadMedia(f"{sound.path}: its sound cannot be read: {error.strerror}. Fetch the file again.") from None
 

@@ -2,44 +2,58 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from collections.abc import Generator, Iterable, Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.container import InputContainer
 
 from understudy.errors import BadMedia
-from understudy.io import video_color, video_index
-from understudy.io.sequence import Footage, refused_size
+from understudy.io import video_color, video_index, video_packets
+from understudy.io.sequence import BadFrame, Footage
+from understudy.io.video_index import VideoIndex
 from understudy.types import Frame
-
-# So many frames from the start must decode as the packets promise, or all are decoded and counted.
-_HEAD = 4
-_NO_VIDEO = frozenset({"hls", "concat", "dash", "image2", "tty", "sdp"})
 
 
 class VideoFootage(Footage):
     """See `Footage` and `open_footage`. Frames that the file itself marks as not to be shown (edit lists) do not count."""
 
-    def __init__(self, path: Path, *, partial: bool = False) -> None:
+    def __init__(self, path: Path, *, partial: bool = False, index: VideoIndex | None = None, threads: int = 0) -> None:
         self.path = path
+        self._threads = threads
         self._random: tuple[int, Generator[Frame]] | None = None
+        if index is not None and index.bytes != path.stat().st_size:
+            raise BadMedia(f"{path}: this is not the file that was looked at before. Start again with the file as it is now.")
         try:
-            self._open(partial)
+            known = index or video_index.read(path, partial)
         except av.FFmpegError as error:
             raise BadMedia(
                 f"{path}: cannot be read as a video: {_said(error)}. It may be cut off or of another kind; fetch it again."
             ) from None
+        self._index = known
+        self.size, self.fps, self.time_base = known.size, known.fps, known.time_base
+        self.pts, self.last_duration = known.pts, known.last_duration
+        self.color, self.bits, self.pixel_aspect = known.color, known.bits, known.pixel_aspect
+        self.has_audio, self.is_cut_off, self.notes = known.has_audio, known.is_cut_off, known.notes
+        self._keys = sorted({0, *(place for place in map(self._shown, known.keys) if place is not None)})
 
-    def pick(self, indices: Iterable[int]) -> Generator[Frame]:
+    @property
+    def index(self) -> VideoIndex:
+        return self._index
+
+    @property
+    def keyframes(self) -> list[int]:
+        return self._keys if self._index.is_exact else [0]
+
+    def attempts(self, indices: Iterable[int]) -> Generator[Frame | BadFrame]:
         wanted = iter(indices)
         index = next(wanted, None)
         if index is None:
             return
-        for at, frame in self._decoded(index):
+        for at, found in self._judged(index):
             while index == at:
-                yield self._converted(at, frame)
+                yield self._converted(at, found)
                 # Zip-like: the same index twice is legal, and costs only a conversion.
                 index = next(wanted, None)
             if index is None:
@@ -60,143 +74,90 @@ class VideoFootage(Footage):
         self._random = (index + 1, frames)
         return frame
 
-    def _open(self, partial: bool) -> None:
-        with video_index.open_container(self.path) as container:
-            stream = self._checked(container)
-            self.time_base = stream.time_base or Fraction(1, 1000)
-            self.has_audio = bool(container.streams.audio)
-            self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
-            self._index = video_index.build(container, stream, self.path)
-            stated = stream.average_rate or stream.guessed_rate
-        self.last_duration = self._index.last_duration
-        self.is_cut_off = self._index.is_cut_off
-        self._is_exact = self._index.is_exact and not self.is_cut_off
-        if self.is_cut_off and not partial:
-            last = f"{float((self._index.pts[-1] - self._index.pts[0]) * self.time_base):.2f}" if self._index.pts else "0"
-            raise BadMedia(
-                f"{self.path}: the file is cut off after {last} seconds. Fetch it again, or keep what is there: "
-                f"understudy cut {self.path.name} whole.mp4 --end {last}."
-            )
-        self.pts = self._index.pts
-        self._head()
-        if not self._is_exact:
-            self.pts = self._counted()
-        self.fps = video_index.rate(stated, self.pts, self.time_base)
-        self.last_duration = self.last_duration or max(1, round(1 / (self.fps * self.time_base)))
+    def _judged(self, first: int) -> Generator[tuple[int, av.VideoFrame | str]]:
+        """Frame `first` and all that follow, numbered without a gap; in place of a bad one, what is wrong with it."""
+        spoilt_from = spoilt_to = 0
+        for at, frame in self._numbered(first):
+            why = "it cannot be decoded" if frame is None else "its data is damaged" if frame.is_corrupt else ""
+            if why and at in self._keys:
+                spoilt_from, spoilt_to = at, self._next_keyframe(at)
+            elif at < spoilt_to:
+                why = f"it builds on frame {spoilt_from}, which is damaged"
+            elif why and self._next_keyframe(at) > at + 1:
+                why += f", and those up to {self._next_keyframe(at) - 1} may be smeared"
+            if at >= first:
+                yield at, why if frame is None or why else frame
 
-    def _checked(self, container: InputContainer) -> av.VideoStream:
-        """The picture stream, after a look at what would make it useless or harmful to decode."""
-        kind = container.format.name
-        if kind.endswith("_pipe") or kind in _NO_VIDEO:
-            what = f"a single picture ({kind.removesuffix('_pipe')})" if kind.endswith("_pipe") else f"a list ({kind})"
-            raise BadMedia(f"{self.path}: this is {what}, not a video. Give a video, or the folder that holds the pictures.")
-        stream = video_index.picture_stream(container)
-        if stream is None:
-            found = "sound alone" if container.streams.audio else "neither pictures nor sound"
-            raise BadMedia(f"{self.path}: no video in this file, {found}. Give one with pictures.")
-        if stream.codec_context.width and stream.codec_context.height:
-            problem = refused_size(stream.codec_context.width, stream.codec_context.height)
-            if problem:
-                raise BadMedia(f"{self.path}: not decoded: {problem}. Give an intact file.")
-        return stream
+    def _numbered(self, first: int) -> Generator[tuple[int, av.VideoFrame | None]]:
+        """The frames from a keyframe at or before `first` to the last, each under its number; None where one is missing."""
+        at, frames = self._reached(first)
+        for frame in frames:
+            place = self._place(frame, at)
+            if place is None:
+                continue
+            yield from ((missing, None) for missing in range(at, place))
+            yield place, frame
+            at = place + 1
+        yield from ((missing, None) for missing in range(at, len(self)))
 
-    def _head(self) -> None:
-        """Learn size, colour, depth and orientation from the first frame; check the index on the first few."""
-        head: list[av.VideoFrame] = []
-        for frame in self._raw():
-            head.append(frame)
-            if len(head) == _HEAD:
-                break
-        if not head:
-            raise BadMedia(f"{self.path}: no frame in it can be decoded. Fetch the file again, or give another.")
-        self._is_exact = self._is_exact and [frame.pts for frame in head] == self.pts[: len(head)]
-        first = head[0]
-        self._coded_size = (first.width, first.height)
-        self._orientation = video_color.orientation_of(first)
-        self.color, self.bits = video_color.resolved(first), video_color.depth(first)
-        if not video_color.is_readable(self.color):
-            raise BadMedia(f"{self.path}: colour matrix {self.color.matrix} (H.273) is not read. Convert it to BT.709 first.")
-        is_turned = video_color.is_turned(self._orientation)
-        self.size = (first.height, first.width) if is_turned else (first.width, first.height)
-        if is_turned:
-            self.pixel_aspect = 1 / self.pixel_aspect
+    def _place(self, frame: av.VideoFrame, least: int) -> int | None:
+        """The number of a decoded frame, or None when the index knows none like it from `least` on."""
+        if self._index.is_exact:
+            place = self._shown(frame.pts)
+            return None if place is None or place < least else place
+        return next((place for place in range(least, len(self)) if place not in self._index.lost), None)
 
-    def _counted(self) -> list[int]:
-        """The pts of every frame, by decoding them all; times that are absent or run backwards are mended."""
-        step = max(1, round(1 / (Fraction(25) * self.time_base)))
-        times: list[int] = []
+    def _shown(self, pts: int | None) -> int | None:
+        """The number of the frame with that time, if there is one."""
+        place = len(self) if pts is None else bisect.bisect_left(self.pts, pts)
+        return place if place < len(self) and self.pts[place] == pts else None
+
+    def _reached(self, first: int) -> tuple[int, Iterator[av.VideoFrame]]:
+        """A number at or before `first` and the frames from there on, sought where that can be, else from the beginning."""
+        keys = self._index.keys
+        at, back = bisect.bisect_right(keys, self.pts[first]) - 1, 1
+        while self._index.is_exact and first and at > 0:
+            frames = self._raw(keys[at])
+            begin = next(frames, None)
+            place = None if begin is None else self._place(begin, 0)
+            # Only from a sound keyframe: on a damaged one the frames after it cannot build.
+            if begin is not None and place is not None and place <= bisect.bisect_left(self.pts, keys[at]):
+                return place, itertools.chain([begin], frames)
+            # The steps back grow, so that a long dead stretch is not walked key by key.
+            at, back = at - back, back * 2
+        return 0, self._raw()
+
+    def _raw(self, seek_to: int | None = None) -> Generator[av.VideoFrame]:
+        threads = self._threads if self._index.is_exact else 1
         try:
-            for frame in self._raw():
-                after = times[-1] + 1 if times else None
-                time = frame.pts if frame.pts is not None else (times[-1] + step if times else 0)
-                times.append(time if after is None else max(time, after))
+            for _, frames in video_packets.decoded(self.path, seek_to, threads):
+                yield from frames or ()
         except av.FFmpegError as error:
-            if not self.is_cut_off:
-                raise BadMedia(self._broken(len(times), _said(error))) from None
-        return times
+            raise BadMedia(f"{self.path}: cannot be read any more: {_said(error)}. Check the disk and that it is there.") from None
 
-    def _decoded(self, first: int) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Frame `first` and all that follow, numbered; each is the one that the index promises. Raises BadMedia."""
-        at = first
-        try:
-            for frame in self._raw_from(first):
-                if at == len(self):
-                    return
-                if self._is_exact and frame.pts != self.pts[at]:
-                    raise BadMedia(self._broken(at, "it is missing"))
-                if (frame.width, frame.height) != self._coded_size:
-                    raise BadMedia(self._broken(at, f"its size changes to {frame.width}x{frame.height}"))
-                yield at, frame
-                at += 1
-        except av.FFmpegError as error:
-            raise BadMedia(self._broken(at, _said(error))) from None
-        if at < len(self):
-            raise BadMedia(self._broken(at, "the video breaks off"))
+    def _converted(self, index: int, found: av.VideoFrame | str) -> Frame | BadFrame:
+        why = found if isinstance(found, str) else self._misfit(found)
+        if not isinstance(found, str) and not why:
+            known = self._index
+            try:
+                image = video_color.to_rgb(found, known.color, known.bits, known.orientation, known.coded_size)
+                return Frame(index, image, self.pts[index], self.time_base, self.color)
+            except av.FFmpegError as error:
+                why = _said(error)
+        what_now = "Fetch the file again, or keep the part before it with understudy cut."
+        return BadFrame(index, f"{self.path}, frame {index}: {why}. {what_now}")
 
-    def _raw_from(self, first: int) -> Iterator[av.VideoFrame]:
-        """The frames from number `first` on, sought where that is exact, else decoded from the beginning."""
-        starts = self._index.starts(self.pts[first]) if self._is_exact and first else iter(())
-        for start in starts:
-            frames = self._raw(start)
-            frame = next((frame for frame in frames if frame.pts is not None and frame.pts >= self.pts[first]), None)
-            if frame is not None and frame.pts == self.pts[first] and not frame.is_corrupt:
-                yield frame
-                yield from frames
-                return
-        for count, frame in enumerate(self._raw()):
-            if count >= first:
-                yield frame
+    def _misfit(self, frame: av.VideoFrame) -> str:
+        """Why the frame cannot stand beside the first one, or "". Streams that change their resolution keep their shape."""
+        width, height = self._index.coded_size
+        if abs(frame.width * height - frame.height * width) <= 0.02 * frame.height * width:
+            return ""
+        return f"its shape changes from {width}x{height} to {frame.width}x{frame.height}"
 
-    def _raw(self, seek_to: int | None = None) -> Iterator[av.VideoFrame]:
-        """Frames in display order as the decoder gives them, sound ones only; undecodable ones at the start are left out."""
-        has_begun = False
-        with video_index.open_container(self.path) as container:
-            stream = video_index.picture_stream(container)
-            assert stream is not None
-            # Frame threads: 1.7 times the default's speed (measured).
-            stream.codec_context.thread_type = "AUTO"
-            if seek_to is not None:
-                container.seek(seek_to, stream=stream, backward=True)
-            for packet in container.demux(stream):
-                try:
-                    frames = packet.decode()
-                except av.FFmpegError:
-                    if has_begun:
-                        raise
-                    continue
-                for frame in frames:
-                    has_begun = has_begun or not frame.is_corrupt
-                    if has_begun:
-                        yield frame
-
-    def _converted(self, index: int, frame: av.VideoFrame) -> Frame:
-        if frame.is_corrupt:
-            raise BadMedia(self._broken(index, "its data is damaged"))
-        image = video_color.to_rgb(frame, self.color, self.bits, self._orientation)
-        return Frame(index, image, self.pts[index], self.time_base, self.color)
-
-    def _broken(self, index: int, why: str) -> str:
-        return f"{self.path}, frame {index}: {why}. Fetch the file again, or keep the part before it with understudy cut."
+    def _next_keyframe(self, at: int) -> int:
+        """The first keyframe after frame `at`, or the end."""
+        after = bisect.bisect_right(self._keys, at)
+        return self._keys[after] if after < len(self._keys) else len(self)
 
 
 def _said(error: av.FFmpegError) -> str:

@@ -62,13 +62,19 @@ def depth(frame: av.VideoFrame) -> int:
     return max(component.bits for component in frame.format.components)
 
 
-def to_rgb(frame: av.VideoFrame, color: Color, bits: int, orientation: Orientation) -> Array:
-    """The frame as upright RGB (H, W, 3): uint8, or uint16 (full scale 65535) for more than 8 bits."""
+def to_rgb(frame: av.VideoFrame, color: Color, bits: int, orientation: Orientation, size: tuple[int, int]) -> Array:
+    """The frame as upright RGB (H, W, 3): uint8, or uint16 (full scale 65535) for more than 8 bits.
+
+    size: (width, height) before it is turned; a frame of another size is scaled.
+    """
     layout = "rgb24" if bits <= 8 else "rgb48le"
+    width, height = size
     if color.matrix == 0:
-        rgb = frame.reformat(format=layout)
+        rgb = frame.reformat(width, height, layout, interpolation=_FAITHFUL)
     else:
         rgb = frame.reformat(
+            width,
+            height,
             format=layout,
             src_colorspace=_MATRICES[color.matrix],
             src_color_range=color.range,

@@ -17,7 +17,7 @@ from understudy.core.composite import Look, Swap, composite
 from understudy.errors import DegeneratePoints, NoFaces
 from understudy.io import checkpoint
 from understudy.io.faceset import Faceset
-from understudy.io.footage import open_footage
+from understudy.io.footage import Footage, open_footage
 from understudy.parts.maskers import Masked, product
 from understudy.stages.pipes import ahead
 from understudy.types import Doubles, Faces, FaceType, Floats, Frame, Prediction
@@ -121,7 +121,9 @@ class Report:
 
 
 def merged_frames(footage: Path, scene: Scene, recipe: Recipe, report: Report) -> Generator[Frame, None, None]:
-    """The finished frames of the footage, in order. A frame that fails comes as it was and is in the report."""
+    """The finished frames of the footage, in order. A frame that fails comes as it was, one that cannot be read as the one before
+    it; both are in the report.
+    """
     return ahead(_swapped(ahead(_read(footage, scene, recipe), _DEPTH), recipe, report), _DEPTH)
 
 
@@ -138,7 +140,7 @@ def ranges(numbers: Iterable[int]) -> list[list[int]]:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A frame and its faces, ready for the model. crops: (K, S, S, 3). problem: why the frame stays as it is, or ""."""
+    """A frame and its faces, ready for the model. crops: (K, S, S, 3). problem: why it is listed as failed, or ""."""
 
     frame: Frame
     placed: list[Placed]
@@ -151,14 +153,34 @@ def _read(footage: Path, scene: Scene, recipe: Recipe) -> Generator[_Pending, No
     size = recipe.model.resolution
     places = scene.placed(recipe.model.face_type, size)
     with open_footage(footage) as opened:
-        for frame in opened:
-            placed = places.get(frame.index, [])
-            problem = next((each.face_from_frame for each in placed if isinstance(each.face_from_frame, str)), "")
-            if problem:
-                yield _Pending(frame, [], [], problem)
+        for frame, pictured, problem in _plates(opened):
+            placed = places.get(pictured, [])
+            misplaced = next((each.face_from_frame for each in placed if isinstance(each.face_from_frame, str)), "")
+            if misplaced:
+                yield _Pending(frame, [], [], problem or misplaced)
                 continue
-            crops = [image.as_float(image.warp(frame.image, each.face_from_frame, (size, size))) for each in placed]
-            yield _Pending(frame, placed, crops)
+            # What lies outside the frame is as its edge: black would pull the colours of the face to it.
+            crops = [image.warp(frame.image, np.asarray(each.face_from_frame), (size, size), "replicate") for each in placed]
+            yield _Pending(frame, placed, [image.as_float(crop) for crop in crops], problem)
+
+
+def _plates(footage: Footage) -> Iterator[tuple[Frame, int, str]]:
+    """Every frame, the number of the one whose picture it shows, and what is wrong with it.
+
+    In place of one that cannot be read stands the one before it, new face and all: the old one must not flash up. At the start
+    that is black, number -1.
+    """
+    width, height = footage.size
+    pictured, before = -1, np.zeros((height, width, 3), np.uint16 if footage.bits > 8 else np.uint8)
+    for each in footage.attempts(range(len(footage))):
+        if isinstance(each, Frame):
+            pictured, before = each.index, each.image
+            yield each, pictured, ""
+            continue
+        pts = footage.pts[each.index] if footage.is_video else None
+        stands = f"frame {pictured} again" if pictured >= 0 else "black"
+        again = Frame(each.index, before, pts, footage.time_base, footage.color)
+        yield again, pictured, f"{each.reason} In its place: {stands}."
 
 
 def _swapped(pending: Generator[_Pending, None, None], recipe: Recipe, report: Report) -> Generator[Frame, None, None]:
@@ -183,9 +205,9 @@ def _predictions(crops: list[Floats], model: Predictor) -> Iterator[Prediction]:
 
 def _finished(pending: _Pending, faces: list[Prediction], recipe: Recipe, report: Report) -> Frame:
     frame = pending.frame
-    if pending.problem or not faces:
-        if pending.problem:
-            report.failed.append((frame.index, pending.problem))
+    if pending.problem:
+        report.failed.append((frame.index, pending.problem))
+    if not faces:
         return frame
     try:
         swaps = [

@@ -30,6 +30,7 @@ def new(show: Path, src: Path, dst: Path, options: NewOptions) -> Stage:
                 raise BadMedia(f"{path}: no frames. Give footage with at least one.")
             width, height = footage.size
             yield Note(text=f"{path.name}: {len(footage)} frames, {width}x{height}, {float(footage.fps):g} frames a second")
+            yield from (Note(text=note) for note in footage.notes)
     project = Project.create(show, src, dst, options.consent)
     yield Saved(what="project", path=project.folder / PROJECT_FILE)
     yield Finished(stage="new", summary={"show": str(project.folder)})
