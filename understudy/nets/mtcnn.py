@@ -1,0 +1,80 @@
+"""MTCNN: three small networks that propose, refine and settle faces, after Zhang, Zhang, Li and Qiao (2016)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class PNet(nn.Module):
+    """Pictures (N, 3, H, W) in -1..1 -> for every window of 12 pixels, 2 pixels apart: is it a face, where is its box.
+
+    score (N, h, w) 0..1; box (N, 4, h, w) x0 y0 x1 y1, as shifts of the window's edges in window sides.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.prelu1 = nn.Conv2d(3, 10, 3), nn.PReLU(10)
+        self.conv2, self.prelu2 = nn.Conv2d(10, 16, 3), nn.PReLU(16)
+        self.conv3, self.prelu3 = nn.Conv2d(16, 32, 3), nn.PReLU(32)
+        self.box, self.score = nn.Conv2d(32, 4, 1), nn.Conv2d(32, 2, 1)
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        planes = _pooled(self.prelu1(self.conv1(pictures)), 2)
+        planes = self.prelu3(self.conv3(self.prelu2(self.conv2(planes))))
+        return torch.softmax(self.score(planes), 1)[:, 1], self.box(planes)
+
+
+class RNet(nn.Module):
+    """Crops (N, 3, 24, 24) in -1..1 -> score (N,) 0..1, box (N, 4) as shifts of the crop's edges in crop sides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.prelu1 = nn.Conv2d(3, 28, 3), nn.PReLU(28)
+        self.conv2, self.prelu2 = nn.Conv2d(28, 48, 3), nn.PReLU(48)
+        self.conv3, self.prelu3 = nn.Conv2d(48, 64, 2), nn.PReLU(64)
+        self.fc4, self.prelu4 = nn.Linear(576, 128), nn.PReLU(128)
+        self.box, self.score = nn.Linear(128, 4), nn.Linear(128, 2)
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        planes = _pooled(self.prelu1(self.conv1(crops)), 3)
+        planes = nn.functional.max_pool2d(self.prelu2(self.conv2(planes)), 3, 2)
+        code = self.prelu4(self.fc4(self.prelu3(self.conv3(planes)).flatten(1)))
+        return torch.softmax(self.score(code), 1)[:, 1], self.box(code)
+
+
+class ONet(nn.Module):
+    """Crops (N, 3, 48, 48) in -1..1 -> score and box as of `RNet`, and points (N, 5, 2) xy in crop sides.
+
+    The points are the eyes, the nose and the corners of the mouth, the left ones on screen first.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.prelu1 = nn.Conv2d(3, 32, 3), nn.PReLU(32)
+        self.conv2, self.prelu2 = nn.Conv2d(32, 64, 3), nn.PReLU(64)
+        self.conv3, self.prelu3 = nn.Conv2d(64, 64, 3), nn.PReLU(64)
+        self.conv4, self.prelu4 = nn.Conv2d(64, 128, 2), nn.PReLU(128)
+        self.fc5, self.prelu5 = nn.Linear(1152, 256), nn.PReLU(256)
+        self.box, self.points, self.score = nn.Linear(256, 4), nn.Linear(256, 10), nn.Linear(256, 2)
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        planes = _pooled(self.prelu1(self.conv1(crops)), 3)
+        planes = nn.functional.max_pool2d(self.prelu2(self.conv2(planes)), 3, 2)
+        planes = _pooled(self.prelu3(self.conv3(planes)), 2)
+        code = self.prelu5(self.fc5(self.prelu4(self.conv4(planes)).flatten(1)))
+        points = self.points(code).reshape(-1, 2, 5).transpose(1, 2)
+        return torch.softmax(self.score(code), 1)[:, 1], self.box(code), points
+
+
+class MTCNN(nn.Module):
+    """The three networks under the names that their weights have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pnet, self.rnet, self.onet = PNet(), RNet(), ONet()
+
+
+def _pooled(planes: Tensor, size: int) -> Tensor:
+    """Half the size, rounded up: the last window may hang over the edge."""
+    return nn.functional.max_pool2d(planes, size, 2, ceil_mode=True)
