@@ -109,7 +109,7 @@ def conv_limit(precision: str, clock: Clock) -> float:
 def batch_of(pairs: int, side: int, device: torch.device) -> Batch:
     """A batch of noise."""
     chance = torch.Generator().manual_seed(0)
-    shapes = ((pairs, 3, side, side), (pairs, 3, side, side), (pairs, 1, side, side))
+    shapes = ((pairs, 3, side, side), (pairs, 3, side, side), (pairs, 1, side, side), (pairs, 1, side, side))
     return Batch(*(Samples(*(torch.rand(shape, generator=chance).to(device) for shape in shapes)) for _ in range(2)))
 
 

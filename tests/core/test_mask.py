@@ -45,3 +45,12 @@ def test_a_face_beyond_the_picture_leaves_an_empty_or_cut_mask(landmarks):
     assert not mask.hull(landmarks + 900, (256, 256)).any()
     half = mask.hull(landmarks - (128, 0), (256, 256))
     assert half[:, 0].any() and not half[:, 130:].any()
+
+
+def test_the_mouth_covers_the_lips_and_little_else():
+    points = np.concatenate([np.zeros((17, 2), np.float32), align.template("full", 128)])
+    mouth = mask.mouth(points, (128, 128))
+    across, down = points[48:68].mean(0).round().astype(int)
+    assert mouth[down, across] == 1 and 0.01 < mouth.mean() < 0.06
+    assert all(mouth[round(y), round(x)] > 0.9 for x, y in points[60:68])
+    assert mouth[points[33].round().astype(int)[1], across] == 0

@@ -108,3 +108,20 @@ def test_energy_distance_gives_a_cloud_nothing_for_shrinking():
 
 def test_energy_distance_of_single_codes_is_their_distance():
     assert float(losses.energy_distance(torch.zeros(1, 4), torch.ones(1, 4))) == pytest.approx(2)
+
+
+def test_a_face_takes_on_the_colours_of_another_and_keeps_its_structure():
+    rng = torch.Generator().manual_seed(3)
+    picture, model = (0.3 + 0.2 * torch.rand(2, 3, 16, 16, generator=rng) for _ in range(2))
+    model = model * torch.tensor([0.5, 1.0, 1.2])[None, :, None, None]
+    mask = (torch.rand(2, 1, 16, 16, generator=rng) > 0.4).float()
+    changed = losses.in_colors_of(picture, model.requires_grad_(), mask)
+    assert not changed.requires_grad
+    model, inside = model.detach(), mask.expand_as(changed).bool()
+    for one in range(2):
+        for channel in range(3):
+            ours, theirs = (side[one, channel][inside[one, channel]] for side in (changed, model))
+            assert float(ours.mean()) == pytest.approx(float(theirs.mean()), abs=1e-4)
+            assert float(ours.std()) == pytest.approx(float(theirs.std()), rel=0.01)
+            straight = torch.corrcoef(torch.stack([changed[one, channel].ravel(), picture[one, channel].ravel()]))[0, 1]
+            assert float(straight) == pytest.approx(1, abs=1e-4)

@@ -66,6 +66,13 @@ def test_two_personas_differ_only_in_what_each_colours() -> None:
     assert torch.allclose(swapped.face, rebuilt.face, atol=1e-6)
 
 
+def test_two_personas_paint_the_swap_that_they_learn_from() -> None:
+    net = two_personas()
+    learnt = net(faces(0), faces(1)).swapped
+    assert learnt is not None
+    assert torch.allclose(learnt.face, net.swap(faces(1))[0].face, atol=1e-6)
+
+
 @torch.no_grad()
 def test_two_inters_swap_without_what_only_dst_has() -> None:
     net = two_inters()

@@ -24,7 +24,7 @@ def built(name: str, **settings: object) -> Model:
 
 def batch(size: int, device: str = "cpu") -> Batch:
     rng = torch.Generator().manual_seed(0)
-    shapes = ((2, 3, size, size), (2, 3, size, size), (2, 1, size, size))
+    shapes = ((2, 3, size, size), (2, 3, size, size), (2, 1, size, size), (2, 1, size, size))
     return Batch(*(Samples(*(torch.rand(shape, generator=rng).to(device) for shape in shapes)) for _ in range(2)))
 
 

@@ -277,7 +277,7 @@ def test_held_out_faces_are_neighbours_and_never_learnt() -> None:
     assert kept.sum() == 8 and np.diff(np.flatnonzero(kept)).max() > 50 and kept[-4:].all()
     pictures = np.zeros((200, 90, 90, 4), np.uint8)
     pictures[kept] = 255
-    faces = FaceStore(pictures, np.array([[1.0, 0, 13], [0, 1, 13]]), kept)
+    faces = FaceStore(pictures, np.zeros((200, 68, 2), np.float32), np.array([[1.0, 0, 13], [0, 1, 13]]), kept)
     assert max(float(batches(faces).make(number).dst.target.max()) for number in range(100)) == 0
 
 

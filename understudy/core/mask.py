@@ -21,6 +21,14 @@ def hull(landmarks: Floats, size: tuple[int, int], brow: float = 1.0) -> Floats:
     return polygons([np.asarray(cv2.convexHull(lifted[part])[:, 0], np.float32) for part in _PARTS], size)
 
 
+def mouth(landmarks: Floats, size: tuple[int, int]) -> Floats:
+    """The lips and what they enclose with a little skin around, (height, width) float32 in 0..1; landmarks: (68, 2) pixels."""
+    lips = np.asarray(landmarks, np.float64)[48:60]
+    middle = lips.mean(0)
+    grown = (middle + _AROUND_LIPS * (lips - middle)).astype(np.float32)
+    return polygons([np.asarray(cv2.convexHull(grown)[:, 0], np.float32)], size)
+
+
 def raised_brows(landmarks: Floats, brow: float = 1.0) -> Doubles:
     """The landmarks with every brow point moved away from the eye by `brow` x half its distance to it, (68, 2) float64."""
     points = np.array(landmarks, np.float64)
@@ -52,6 +60,8 @@ def polygons(shapes: list[Floats], size: tuple[int, int]) -> Floats:
 
 # Each pixel is drawn as 8 x 8.
 _FINE: Final = 8
+# How much larger than the lips themselves.
+_AROUND_LIPS: Final = 1.2
 
 _PARTS: Final = [
     [*range(9), 17],

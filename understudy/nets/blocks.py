@@ -32,10 +32,10 @@ class Up(nn.Sequential):
 
 
 class Personas(nn.Module):
-    """Feature maps (people x N, C, S, S) coloured by whose face it is: a gain a channel and a bias a place for each person.
+    """Feature maps (N, C, S, S) coloured by whose face it is: a gain a channel and a bias a place for each person.
 
-    The maps come in equal blocks, one for each person. Aligned faces have their features in the same places, so this is
-    enough to tell two people apart.
+    The maps come in blocks, one for each person, of `sizes` rows. Aligned faces have their features in the same places, so
+    this is enough to tell two people apart.
     """
 
     def __init__(self, people: int, channels: int, size: int) -> None:
@@ -43,11 +43,11 @@ class Personas(nn.Module):
         self.gain = nn.Parameter(torch.zeros(people, channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(people, channels, size, size))
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, sizes: tuple[int, ...]) -> Tensor:
         # In the maps' own format: fp32 parameters would double the memory that passes through here.
         gain, bias = (1 + self.gain).to(maps.dtype), self.bias.to(maps.dtype)
-        blocks = maps.reshape(len(gain), -1, *maps.shape[1:])
-        return (blocks * gain[:, None] + bias[:, None]).flatten(0, 1)
+        blocks = zip(torch.split(maps, list(sizes)), gain, bias, strict=True)
+        return torch.cat([torch.addcmul(own_bias, block, own_gain) for block, own_gain, own_bias in blocks])
 
 
 class PixelNorm(nn.Module):

@@ -23,8 +23,8 @@ class PersonalDecoder(nn.Module):
     """One decoder for several people: all convolutions are shared, and whose face it paints is told by `Personas` alone.
 
     So an open mouth that only one of them was seen with is something that it can paint on the other. From maps (N, inward,
-    size, size), in equal blocks, one for each of them; face and mask come from the same features. fold: the last step paints
-    squares of so many pixels at once.
+    size, size), in blocks of `sizes`, one for each of them; face and mask come from the same features. fold: the last step
+    paints squares of so many pixels at once.
     """
 
     def __init__(self, people: int, inward: int, size: int, widths: tuple[int, ...], fold: int = 1) -> None:
@@ -34,10 +34,10 @@ class PersonalDecoder(nn.Module):
         self.personas = nn.ModuleList(Personas(people, *place) for place in zip((inward, *widths), sizes, strict=True))
         self.head = nn.Sequential(nn.Conv2d(widths[-1], 4 * fold**2, 3, 1, 1), nn.PixelShuffle(fold))
 
-    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        maps = self.personas[0](maps)
+    def forward(self, maps: Tensor, sizes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        maps = self.personas[0](maps, sizes)
         for up, personas in zip(self.ups, self.personas[1:], strict=True):
-            maps = personas(up(maps))
+            maps = personas(up(maps), sizes)
         both = self.head(maps).sigmoid()
         return both[:, :3], both[:, 3:]
 

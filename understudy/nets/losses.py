@@ -52,6 +52,17 @@ def mse(ours: Tensor, theirs: Tensor, mask: Tensor | None = None) -> Tensor:
     return (distance if mask is None else distance * mask.float()).square().mean()
 
 
+def in_colors_of(picture: Tensor, model: Tensor, mask: Tensor) -> Tensor:
+    """`picture` with the mean and the deviation that `model` has within `mask`, channel by channel, in 0..1.
+
+    picture, model: (N, C, H, W); mask: (N, 1, H, W). After Reinhard et al. (2001), in RGB. No gradient flows through it.
+    """
+    with torch.no_grad():
+        mean, spread = _moments(picture, mask)
+        wanted_mean, wanted_spread = _moments(model, mask)
+        return ((picture.float() - mean) / spread * wanted_spread + wanted_mean).clamp(0, 1)
+
+
 def energy_distance(ones: Tensor, others: Tensor) -> Tensor:
     """How far apart two clouds of points (N, C) and (M, C) lie, in units of a point's norm: about 0 when drawn from one law.
 
@@ -95,6 +106,15 @@ def _bell(width: int, sigma: float, device: torch.device) -> Tensor:
     places = torch.arange(width, device=device, dtype=torch.float32) - (width - 1) / 2
     heights = torch.exp(-0.5 * (places / sigma) ** 2)
     return heights / heights.sum()
+
+
+def _moments(picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each channel within the mask, (N, C, 1, 1) each."""
+    values, weights = picture.float(), mask.float()
+    total = weights.sum((2, 3), keepdim=True).clamp_min(1e-3)
+    mean = (values * weights).sum((2, 3), keepdim=True) / total
+    variance = ((values - mean).square() * weights).sum((2, 3), keepdim=True) / total
+    return mean, (variance + 1e-6).sqrt()
 
 
 def _spread(points: Tensor) -> Tensor:

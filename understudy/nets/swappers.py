@@ -19,12 +19,16 @@ class Painted(NamedTuple):
 
 
 class Rebuilt(NamedTuple):
-    """Both people as themselves, and the codes (B, C) that a swap takes from one to the other."""
+    """Both people as themselves, and the codes (B, C) that a swap takes from one to the other.
+
+    swapped: the dst faces with src's identity, from networks that learn from them.
+    """
 
     src: Painted
     dst: Painted
     src_code: Tensor
     dst_code: Tensor
+    swapped: Painted | None = None
 
 
 class Swapper(nn.Module):
@@ -51,8 +55,8 @@ class TwoDecoders(Swapper):
     def forward(self, src: Tensor, dst: Tensor) -> Rebuilt:
         # One pass for both: the same work in larger pieces.
         codes = self.inter.code(self.encoder(torch.cat([src, dst])))
-        src_maps, dst_maps = self.inter.maps(codes).chunk(2)
-        return Rebuilt(Painted(*self.src(src_maps)), Painted(*self.dst(dst_maps)), *codes.chunk(2))
+        (src_maps, dst_maps), (src_code, dst_code) = self.inter.maps(codes).chunk(2), codes.chunk(2)
+        return Rebuilt(Painted(*self.src(src_maps)), Painted(*self.dst(dst_maps)), src_code, dst_code)
 
     def swap(self, dst: Tensor) -> tuple[Painted, Painted]:
         maps = self.inter(self.encoder(dst))
@@ -60,7 +64,7 @@ class TwoDecoders(Swapper):
 
 
 class TwoPersonas(Swapper):
-    """One encoder, inter and decoder for both people; the decoder paints the first half as src, the second as dst.
+    """One encoder, inter and decoder for both people, which paints as src or as dst; it also paints the swap while it learns.
 
     The encoder sees faces as -1..1.
     """
@@ -71,20 +75,16 @@ class TwoPersonas(Swapper):
 
     def forward(self, src: Tensor, dst: Tensor) -> Rebuilt:
         codes = self.inter.code(self.encoder(_signed(torch.cat([src, dst]))))
-        return Rebuilt(*self._painted(self.inter.maps(codes)), *codes.chunk(2))
+        (src_maps, dst_maps), (src_code, dst_code) = self.inter.maps(codes).chunk(2), codes.chunk(2)
+        faces, masks = self.decoder(torch.cat([src_maps, dst_maps, dst_maps]), (2 * len(src), len(dst)))
+        own, swapped, rebuilt = (Painted(*each) for each in zip(faces.chunk(3), masks.chunk(3), strict=True))
+        return Rebuilt(own, rebuilt, src_code, dst_code, swapped)
 
     def swap(self, dst: Tensor) -> tuple[Painted, Painted]:
         maps = self.inter(self.encoder(_signed(dst)))
-        return self._painted(torch.cat([maps, maps]))
-
-    def _painted(self, maps: Tensor) -> tuple[Painted, Painted]:
-        """The first half of the maps as src, the second as dst.
-
-        The encoder sees faces as -1..1.
-        """
-        half = len(maps) // 2
-        faces, masks = self.decoder(maps)
-        return Painted(faces[:half], masks[:half]), Painted(faces[half:], masks[half:])
+        faces, masks = self.decoder(torch.cat([maps, maps]), (len(dst), len(dst)))
+        swapped, rebuilt = (Painted(*each) for each in zip(faces.chunk(2), masks.chunk(2), strict=True))
+        return swapped, rebuilt
 
 
 class TwoInters(Swapper):
@@ -101,7 +101,8 @@ class TwoInters(Swapper):
         features = self.encoder(torch.cat([src, dst]))
         codes = self.ab.code(features)
         src_shared, dst_shared = self.ab.maps(codes).chunk(2)
-        return Rebuilt(*self._painted(src_shared, self.b(features[len(src) :]), dst_shared), *codes.chunk(2))
+        src_code, dst_code = codes.chunk(2)
+        return Rebuilt(*self._painted(src_shared, self.b(features[len(src) :]), dst_shared), src_code, dst_code)
 
     def swap(self, dst: Tensor) -> tuple[Painted, Painted]:
         features = self.encoder(dst)

@@ -35,10 +35,12 @@ Made = TypeVar("Made")
 class FaceStore:
     """A side's faces, decoded once.
 
-    pictures: (N, P, P, 4) uint8, RGB and mask. store_from_face: (2, 3) from the model's pixels. held_out: (N,) bool.
+    pictures: (N, P, P, 4) uint8, RGB and mask. landmarks: (N, 68, 2) in their pixels. store_from_face: (2, 3) from the model's
+    pixels. held_out: (N,) bool.
     """
 
     pictures: Bytes
+    landmarks: Floats
     store_from_face: Doubles
     held_out: NDArray[np.bool_]
 
@@ -65,15 +67,16 @@ def load_faces(faceset: Faceset, face_type: FaceType, resolution: int, margin: f
     rim = int(np.ceil(margin * inner)) + 2
     store_from_inner = np.array([[1.0, 0, rim], [0, 1, rim]])
 
-    def stored(row: int) -> Bytes:
+    def stored(row: int) -> tuple[Bytes, Floats]:
         face = faceset.load(row)
-        inner_from_face = align.face_from_face(face.face_type, face.size, face_type, inner)
-        return _stored(face, geometry.compose(store_from_inner, inner_from_face), inner + 2 * rim)
+        store_from_face = geometry.compose(store_from_inner, align.face_from_face(face, face_type, inner))
+        points = geometry.apply(store_from_face, face.landmarks).astype(np.float32)
+        return _stored(face, points, store_from_face, inner + 2 * rim), points
 
     with ThreadPoolExecutor() as pool:
-        pictures = np.stack(list(pool.map(stored, range(len(faceset)))))
-    inner_from_model = geometry.scaling(inner / resolution)
-    return FaceStore(pictures, geometry.compose(store_from_inner, inner_from_model), held_out(len(faceset)))
+        pictures, points = zip(*pool.map(stored, range(len(faceset))), strict=True)
+    store_from_model = geometry.compose(store_from_inner, geometry.scaling(inner / resolution))
+    return FaceStore(np.stack(pictures), np.stack(points), store_from_model, held_out(len(faceset)))
 
 
 def held_out(count: int) -> NDArray[np.bool_]:
@@ -123,7 +126,12 @@ class Batches:
             gain, offset = (self._evenly(rng, self.color * reach) for reach in (0.2, 0.1))
             warped = on_device.recoloured(warped, 1 + gain, offset)
             target = on_device.recoloured(target, 1 + gain, offset)
-        return Samples(warped, target, matte)
+        return Samples(warped, target, matte, self._mouths(store.landmarks[rows], chains))
+
+    def _mouths(self, points: Floats, store_from_picture: list[Doubles]) -> torch.Tensor:
+        size = (self.resolution, self.resolution)
+        moved = [geometry.apply(geometry.invert(chain), each) for each, chain in zip(points, store_from_picture, strict=True)]
+        return bridge.tensor(np.stack([mask.mouth(each.astype(np.float32), size) for each in moved])[..., None], self.device)
 
     def _on_cpu(self, stored: Bytes, chains: list[Doubles], maps: Floats) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         bent = [_bent(each, at) for each, at in zip(stored, maps, strict=True)]
@@ -157,11 +165,10 @@ def ahead(make: Callable[[int], Made], first: int, workers: int = 1) -> Generato
                 each.cancel()
 
 
-def _stored(face: AlignedFace, store_from_face: Doubles, size: int) -> Bytes:
-    """A face picture with its mask, (size, size, 4): the mask it carries, else the hull of its landmarks."""
+def _stored(face: AlignedFace, points: Floats, store_from_face: Doubles, size: int) -> Bytes:
+    """A face picture with its mask, (size, size, 4): the mask it carries, else the hull of its landmarks, `points` there."""
     picture = image.warp(face.image, store_from_face, (size, size), "replicate")
     if face.mask is None:
-        points = geometry.apply(store_from_face, face.landmarks).astype(np.float32)
         matte = mask.hull(points, (size, size))
     else:
         matte = image.warp(face.mask, store_from_face, (size, size))

@@ -17,11 +17,15 @@ from understudy.types import FaceType, Floats, Prediction
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """One side of a batch, float in 0..1: input (B, 3, R, R) warped, target (B, 3, R, R) and its soft mask (B, 1, R, R)."""
+    """One side of a batch, float in 0..1: input (B, 3, R, R) warped, target (B, 3, R, R) and its soft masks (B, 1, R, R).
+
+    mask: the face. mouth: lips and what they enclose.
+    """
 
     input: Tensor
     target: Tensor
     mask: Tensor
+    mouth: Tensor
 
 
 @dataclass(frozen=True, slots=True)
