@@ -146,7 +146,7 @@ def test_a_swap_that_was_stopped_anywhere_ends_as_one_that_was_not(
     finished: tuple[Path, list[Event]], clips: dict[str, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "result.mp4"
-    for within in ("extract src", "extract dst", "train", "merge"):
+    for within in ("find src", "cut src", "find dst", "train", "merge"):
         stopped(understudy.swap(clips["src"], clips["dst"], out, **TRAINING), within)
         assert not out.exists(), f"stopped in {within}: there is no half result"
     events = list(understudy.swap(clips["src"], clips["dst"], out, **TRAINING))

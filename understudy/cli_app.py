@@ -60,7 +60,9 @@ def application() -> App:
     )
     app["--help"].group = app["--version"].group = _ALWAYS
     for place, (name, verb) in enumerate(jobs.verbs().items()):
-        app.command(_command(verb), name=name, sort_key=place, help=_paragraph(verb))
+        # `faces_check` is the command `check` of `faces`.
+        above, _, below = name.partition("_")
+        (app[above] if below else app).command(_command(verb), name=below or name, sort_key=place, help=_paragraph(verb))
     app.command(_run, name="run", sort_key=len(jobs.verbs()), help="Run a job from a JSON file: verb, arguments, options.")
     _add_manner(app)
     return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from typing import Protocol
@@ -103,6 +104,11 @@ class ScreenView:
                 self._line(text)
             case events.Saved(what=what, path=path):
                 self._line(f"{what}: {path}", "green")
+            case events.FaceRow():
+                self._line(_face_line(event))
+            case events.Suspicious():
+                where = f"{event.file} (frame {event.frame}, track {event.track})"
+                self._line(f"{where}: {event.reason}, {event.value:.3g}, bound {event.bound:g}", "yellow")
             case events.Started():
                 self._start(event)
             case events.Progress():
@@ -161,6 +167,17 @@ class ScreenView:
             self._line(f"{event.stage}: " + _plain(event.summary))
 
 
+def _face_line(face: events.FaceRow) -> str:
+    """One face on one line of fixed columns."""
+    x0, y0, x1, y1 = face.box
+    pitch, yaw, roll = (math.degrees(angle) for angle in face.pose)
+    seconds = "" if face.pts is None else f"{face.pts:9.3f} s"
+    who = f"track {face.track:<4d} person {face.person:<3d}"
+    place = f"{x1 - x0:.0f}x{y1 - y0:.0f} at {x0:.0f},{y0:.0f}"
+    turned = f"pitch {pitch:+4.0f} yaw {yaw:+4.0f} roll {roll:+4.0f}"
+    return f"{face.file}  {seconds}  {who} score {face.score:.2f}  {turned}  {place}{'  filled' if face.filled else ''}"
+
+
 class _Count(ProgressColumn):
     """How many steps are through, and of how many."""
 
@@ -211,7 +228,7 @@ def _progress_line(task: Task) -> str:
 
 
 def _table(event: events.Finished) -> Table:
-    table = Table(title=event.stage, title_justify="left", show_header=False)
+    table = Table(title=_spaced(event.stage), title_justify="left", show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
     for name, value in event.summary.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from understudy.types import Floats
+from understudy.types import Doubles, Floats
 
 COUNT = 68
 JAW = slice(0, 17)
@@ -41,3 +41,13 @@ def mirrored(landmarks: Floats, width: int) -> Floats:
 def eye_distance(landmarks: Floats) -> float:
     """The distance between the outer corners of the eyes, the usual yardstick for errors; in pixels."""
     return float(np.linalg.norm(landmarks[45] - landmarks[36]))
+
+
+def face_size(landmarks: Floats | Doubles) -> Doubles:
+    """How large faces are, (...) pixels, from (..., 68, 2): their eye distance, if they looked into the camera.
+
+    Unlike the eye distance itself it hardly shrinks when a head turns: 5/3 of the points' standard deviation.
+    """
+    points = np.asarray(landmarks, np.float64)
+    spread = ((points - points.mean(axis=-2, keepdims=True)) ** 2).sum(axis=-1).mean(axis=-1)
+    return np.asarray(np.sqrt(spread) * (5 / 3), np.float64)

@@ -1,4 +1,4 @@
-"""Steadies what shakes from frame to frame, without lag."""
+"""Steadies what shakes from frame to frame, without lag, and fills short gaps."""
 
 from __future__ import annotations
 
@@ -7,12 +7,66 @@ from typing import Final
 import numpy as np
 
 from understudy.core import geometry
-from understudy.types import Doubles, Faces
+from understudy.core.flow import Carried
+from understudy.core.landmarks import INNER, face_size
+from understudy.types import Doubles, Faces, Floats
 
 _WINDOW: Final = 7
 _ORDER: Final = 2
 # Two boxes of neighbouring frames that overlap by this share of their union show the same face.
 _SAME_FACE: Final = 0.4
+# How far a point is pulled from where flow puts it to where it was found: this much when all agrees, the whole way when flow
+# comes back elsewhere or the two differ by more than these shares of the face's size.
+_GAIN: Final = 0.12
+_FLOW_ERROR: Final = 0.02
+_DISAGREEMENT: Final = 0.03
+# Points carried over a gap from both sides may lie so far apart, as a share of the face's size.
+_APART: Final = 0.1
+
+
+def steady(landmarks: Floats, forward: Carried, backward: Carried) -> Floats:
+    """The points of one face without what trembles, (T, 68, 2): flow tells how they moved, the landmarker where they are.
+
+    landmarks: (T, 68, 2), finite, of frames next to each other without a cut. forward: each but the last carried into the frame
+    after it, (T - 1, 68, 2) and (T - 1, 68). backward: each but the first carried into the frame before. NaN: flow knows nothing
+    there, and the next frame begins anew. The mean of a pass forward and a pass backward, so nothing lags behind.
+    """
+    points = np.asarray(landmarks, np.float64)
+    size = face_size(points)
+    moved, moved_back = forward.points - points[:-1], backward.points - points[1:]
+    there = _followed(points, moved, forward.error / size[:-1, None], size)
+    back = _followed(points[::-1], moved_back[::-1], (backward.error / size[1:, None])[::-1], size[::-1])[::-1]
+    return np.asarray((there + back) / 2, np.float32)
+
+
+def filtered(landmarks: Floats) -> Floats:
+    """The same without flow, (T, 68, 2): Savitzky-Golay, 7 frames wide, order 2, weaker where a point moves fast.
+
+    landmarks: as for `steady`. What the filter takes away is usually noise; where it takes far more than usual from a point of
+    this face, it is movement, and the point stays.
+    """
+    points = np.asarray(landmarks, np.float64)
+    if len(points) <= _ORDER + 1:
+        return np.asarray(landmarks, np.float32)
+    smooth = savgol(points.reshape(len(points), -1)).reshape(points.shape)
+    taken = np.linalg.norm(points - smooth, axis=-1) / face_size(points)[:, None]
+    usual = max(float(np.median(taken)), 1e-9)
+    kept = np.clip(taken / (3 * usual) - 0.5, 0, 1)[..., None]
+    return np.asarray(smooth + kept * (points - smooth), np.float32)
+
+
+def bridged(forward: Floats, backward: Floats) -> Floats | None:
+    """The points in the G frames of a gap, (G, 68, 2), or None when the two sides disagree: the face was hidden or gone.
+
+    forward: (G, 68, 2), the face before the gap carried on by flow, frame by frame. backward: (G, 68, 2), in the same order of
+    frames, the face after the gap carried back. Either counts the more, the nearer it is to where it comes from.
+    """
+    ahead, behind = np.asarray(forward, np.float64), np.asarray(backward, np.float64)
+    apart = np.linalg.norm(ahead - behind, axis=-1)[:, INNER].mean(axis=1)
+    if not (apart <= _APART * np.minimum(face_size(ahead), face_size(behind))).all():
+        return None
+    share = (np.arange(len(ahead)) + 1)[:, None, None] / (len(ahead) + 1)
+    return np.asarray(ahead + share * (behind - ahead), np.float32)
 
 
 def smoothed(face_from_frame: Doubles, faces: Faces, size: int) -> Doubles:
@@ -56,10 +110,18 @@ def savgol(values: Doubles) -> Doubles:
     half = window // 2
     basis = np.vander(np.arange(-half, half + 1), _ORDER + 1, increasing=True)
     fits = basis @ np.linalg.pinv(basis)
-    result = values.copy()
-    for row in range(len(values)):
-        start = min(max(row - half, 0), len(values) - window)
-        result[row] = fits[row - start] @ values[start : start + window]
+    middle = np.lib.stride_tricks.sliding_window_view(values, window, axis=0) @ fits[half]
+    return np.concatenate([fits[:half] @ values[:window], middle, fits[half + 1 :] @ values[-window:]])[: len(values)]
+
+
+def _followed(points: Doubles, moved: Doubles, error: Doubles, size: Doubles) -> Doubles:
+    """One pass over the points (T, 68, 2). moved: (T - 1, 68, 2) by flow. error: (T - 1, 68) of it, in face sizes."""
+    result = points.copy()
+    for frame in range(1, len(points)):
+        off = points[frame] - result[frame - 1] - moved[frame - 1]
+        doubt = (error[frame - 1] / _FLOW_ERROR) ** 4 + (np.linalg.norm(off, axis=-1) / (size[frame] * _DISAGREEMENT)) ** 4
+        left = (1 - _GAIN) / (1 + doubt)
+        result[frame] -= np.where(np.isfinite(doubt)[:, None], left[:, None] * off, 0)
     return result
 
 

@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from understudy.core.suspects import Reason
+from understudy.types import FaceType
+
 
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
@@ -65,6 +68,37 @@ class Saved(_Message):
     path: Path
 
 
+class FaceRow(_Message):
+    """One face of a faceset, as `Face` has it. pts: seconds, or None in stills; pose: pitch, yaw, roll; file: the picture."""
+
+    event: Literal["face"] = "face"
+    frame: int
+    pts: float | None
+    box: tuple[float, ...]
+    landmarks: tuple[tuple[float, float], ...]
+    raw: tuple[tuple[float, float], ...]
+    score: float
+    track: int
+    person: int
+    pose: tuple[float, ...]
+    face_type: FaceType
+    filled: bool
+    file: str
+
+
+class Suspicious(_Message):
+    """A face worth a look. reason: see `core.suspects`; value: what was measured; bound: what it went over, or under."""
+
+    event: Literal["suspicious"] = "suspicious"
+    frame: int
+    track: int
+    person: int
+    file: str
+    reason: Reason
+    value: float
+    bound: float
+
+
 class Finished(_Message):
     """A stage is through. summary: what it did, as plain values."""
 
@@ -73,7 +107,7 @@ class Finished(_Message):
     summary: dict[str, Any] = {}
 
 
-Event = Started | Progress | Note | Warned | FailedFrame | Saved | Finished
+Event = Started | Progress | Note | Warned | FailedFrame | Saved | FaceRow | Suspicious | Finished
 
 
 class Stop(_Message):

@@ -1,16 +1,20 @@
-"""What an extraction has done so far: `extract.json` beside the faces. It lets a run go on where a killed one stopped."""
+"""What an extraction has done so far: `extract.json` and the tables in `found` beside the faces. They let a run go on."""
 
 from __future__ import annotations
 
 import itertools
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from understudy.errors import BadMedia, BadProject
-from understudy.io import atomic
+from understudy.io import atomic, tables
 from understudy.io.face_image import SUFFIXES
+from understudy.stages.extract_options import ExtractOptions
+from understudy.stages.finds import Finds
 
 
 class Source(BaseModel):
@@ -35,87 +39,107 @@ class Source(BaseModel):
 
 
 class Extracted(BaseModel):
-    """Frames 0 .. done - 1 are through, with `faces` faces found; the stage advances it, frame by frame.
+    """The order that a faceset follows, and how far it came.
 
-    options: those that shape the pictures. empty: frames without a face as [first, last] ranges. failed: frame, reason.
+    finding, cutting: the options that decide which faces are found and which pictures are made of them. marks: what was marked
+    by hand, by frame. cut: first frames of the chunks whose pictures are written. pending: frames to be looked at again. bare:
+    first and last frames of the stretches without a face. failed: frame and reason.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     source: Source
-    options: dict[str, Any]
-    done: int = Field(default=0, ge=0)
-    faces: int = Field(default=0, ge=0)
-    empty: list[tuple[int, int]] = []
+    finding: dict[str, Any]
+    cutting: dict[str, Any]
+    marks: dict[str, Any] = {}
+    cut: list[int] = []
+    pending: list[int] = []
+    is_complete: bool = False
+    bare: list[tuple[int, int]] = []
     failed: list[tuple[int, str]] = []
+    summary: dict[str, Any] = {}
 
     @classmethod
-    def load(cls, path: Path) -> Self | None:
-        """The record at `path`, or None when there is none. Raises BadProject when it cannot be understood."""
+    def load(cls, folder: Path) -> Self | None:
+        """The record of the faces in `folder`; None when there is none that this version can read."""
         try:
-            return cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            return None
+            return cls.model_validate_json(record_path(folder).read_bytes())
         except (OSError, ValidationError):
-            raise BadProject(
-                f"{path}: not readable as our record. Run extract with --redo: it moves the old faces aside."
-            ) from None
+            return None
 
-    def save(self, path: Path) -> None:
+    def save(self, folder: Path) -> None:
         """Write the record, all or nothing."""
-        atomic.write_text(path, self.model_dump_json(indent=1) + "\n")
+        atomic.write_text(record_path(folder), self.model_dump_json(indent=1) + "\n")
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether every frame is through."""
-        return self.done >= self.source.frames
-
-    def advance(self, frame: int, step: int, faces: int, problem: str | None) -> None:
-        """Frame `frame` is through; the next one to do is `step` later."""
-        self.done = min(frame + step, self.source.frames)
-        self.faces += faces
-        if problem is not None:
-            self.failed.append((frame, problem))
-        elif faces == 0 and self.empty and self.empty[-1][1] == frame - step:
-            self.empty[-1] = (self.empty[-1][0], frame)
-        elif faces == 0:
-            self.empty.append((frame, frame))
-
-    def empty_ranges(self) -> str:
-        """The frames without a face, to be read: "0-11, 40"."""
-        return ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in self.empty)
+    def differences(self, other: Extracted) -> list[str]:
+        """In what the two orders differ, in words for people."""
+        mine, theirs = {**self.finding, **self.cutting}, {**other.finding, **other.cutting}
+        changed = sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name))
+        return [*changed, *(["the footage"] if self.source != other.source else [])]
 
 
-def prepared(folder: Path, source: Source, options: dict[str, Any], redo: bool) -> Extracted:
-    """The record to go on from, with `folder` (the faces) in the state it tells of.
+def prepared(folder: Path, order: Extracted, options: ExtractOptions) -> tuple[Extracted, list[str]]:
+    """The record to go on from, with what lies in and beside `folder` (the faces) in the state it tells of; and what to say.
 
-    Old faces are only ever moved aside (redo), to `<folder>_old_N`. Raises BadProject when faces are there that this order
-    does not fit: other options, other footage, or no record of them.
+    Faces that follow another order are moved aside with all that belongs to them, to `<name>_old_N`: nothing is lost, nothing
+    is mixed. What was found is kept for a new order that only cuts other pictures from it. Raises BadProject.
     """
-    fresh = Extracted(source=source, options=options)
-    if not folder.is_dir():
-        return fresh
-    atomic.sweep(folder)
-    has_pictures = any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
-    if redo and has_pictures:
-        _move_aside(folder)
-    if redo:
-        return fresh
-    record = Extracted.load(record_path(folder))
-    if not has_pictures:
-        # Nothing can be lost: go on only where a run with the same order had found nothing yet.
-        same = record is not None and record.faces == 0 and (record.source, record.options) == (source, options)
-        return record if record is not None and same else fresh
-    if record is None:
-        raise BadProject(f"{folder}: faces without a record of how they were made. Run with --redo: it moves them aside.")
-    changed = sorted(name for name in {*options, *record.options} if options.get(name) != record.options.get(name))
-    if record.source != source:
-        changed.append("the footage")
+    for each in (folder, found_folder(folder), debug_folder(folder)):
+        if each.is_dir():
+            atomic.sweep(each)
+    known = Extracted.load(folder)
+    if known is not None and not folder.is_dir():
+        # The pictures were taken away as a whole: what was found is still there, and they are cut again.
+        known = known.model_copy(update={"cut": [], "is_complete": False})
+    if options.redo_missing:
+        return _asked_again(folder, known, order)
+    if known is None or options.redo or known.differences(order):
+        return _started_anew(folder, known, order, options.redo)
+    changed = {int(frame) for frame in {*known.marks, *order.marks} if known.marks.get(frame) != order.marks.get(frame)}
+    record = known.model_copy(update={"marks": order.marks, "pending": sorted({*known.pending, *changed})})
+    record.save(folder)
     if changed:
-        raise BadProject(f"{folder}: faces made with other settings ({', '.join(changed)}). Run with --redo: it moves them aside.")
-    _drop_unrecorded(folder, record.done)
-    return record
+        return record, [f"{len(changed)} frames were marked since; they are looked at again."]
+    if record.is_complete and not record.pending:
+        return record, ["all frames are done already; nothing to do. To start anew: --redo."]
+    return record, ["going on where the last run came to. To start anew: --redo."]
+
+
+def _started_anew(folder: Path, known: Extracted | None, order: Extracted, redo: bool) -> tuple[Extracted, list[str]]:
+    said = []
+    if folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.iterdir()):
+        aside = _move_aside(folder)
+        differences = "" if known is None else ", ".join(known.differences(order))
+        why = f"they were made with other settings ({differences})" if differences else "nothing tells how they were made"
+        said = [f"the faces that were there are in {aside.name} now: {'a new start was asked for' if redo else why}."]
+    is_found = known is not None and not redo and (known.source, known.finding) == (order.source, order.finding)
+    if known is None or not is_found:
+        shutil.rmtree(found_folder(folder), ignore_errors=True)
+        record = order
+    else:
+        # Marks that came since the frames were looked at are a matter for a second look.
+        changed = sorted(int(frame) for frame in {*known.marks, *order.marks} if known.marks.get(frame) != order.marks.get(frame))
+        record = order.model_copy(update={"pending": sorted({*known.pending, *changed})})
+    record.save(folder)
+    return record, said
+
+
+def _asked_again(folder: Path, known: Extracted | None, order: Extracted) -> tuple[Extracted, list[str]]:
+    """The frames whose debug picture was deleted are looked at again, whatever the finding options are now."""
+    if known is None or not known.is_complete or not known.cutting.get("debug") == "jpg":
+        raise BadProject(f"{folder}: --redo-missing needs debug pictures of a finished run. Run extract with --debug jpg first.")
+    order = order.model_copy(update={"finding": known.finding})
+    if known.differences(order):
+        raise BadProject(
+            f"{folder}: --redo-missing keeps the kind of pictures, but {', '.join(known.differences(order))} differ from what is "
+            "there. Give the same, or start anew with --redo."
+        )
+    every = known.finding["every"]
+    missing = [frame for frame in range(0, known.source.frames, every) if not debug_picture(folder, frame).exists()]
+    record = known.model_copy(update={"pending": sorted({*known.pending, *missing})})
+    record.save(folder)
+    return record, [f"{len(missing)} frames whose debug picture is gone are looked at again."]
 
 
 def record_path(folder: Path) -> Path:
@@ -123,17 +147,53 @@ def record_path(folder: Path) -> Path:
     return folder.with_name("extract.json")
 
 
-def _move_aside(folder: Path) -> None:
+def found_folder(folder: Path) -> Path:
+    """Where the tables of what was found lie. They are a cache: without them, the footage is looked through again."""
+    return folder.with_name("found")
+
+
+def debug_folder(folder: Path) -> Path:
+    """Where the pictures for debugging lie."""
+    return folder.with_name("debug")
+
+
+def debug_picture(folder: Path, frame: int) -> Path:
+    """Where a frame lies with what was found drawn onto it."""
+    return debug_folder(folder) / f"{frame:06d}.jpg"
+
+
+def chunk_name(first: int) -> str:
+    """What the table of the chunk that starts with this frame is called."""
+    return f"{first:06d}"
+
+
+def save_finds(folder: Path, name: str, finds: Finds) -> None:
+    """Keep a table of what was found under `name`."""
+    tables.write_table(_table(folder, name), finds.columns(), finds.notes())
+
+
+def load_finds(folder: Path, name: str, frames: Sequence[int] = ()) -> Finds | None:
+    """The table kept under `name`; None when there is none, or not of these frames."""
+    read = tables.read_table(_table(folder, name))
+    if read is None:
+        return None
+    try:
+        finds = Finds.read(*read)
+    except (KeyError, ValueError, TypeError):
+        return None
+    return finds if finds.looked().issuperset(frames) else None
+
+
+def _move_aside(folder: Path) -> Path:
     places = (folder.with_name(f"{folder.name}_old_{number}") for number in itertools.count(1))
+    place = next(place for place in places if not place.exists())
     with atomic.explained(folder):
-        folder.rename(next(place for place in places if not place.exists()))
+        folder.rename(place)
+        for beside in (debug_folder(folder), record_path(folder)):
+            if beside.exists():
+                beside.rename(beside.with_name(place.name.replace(folder.name, beside.stem, 1) + beside.suffix))
+    return place
 
 
-def _drop_unrecorded(folder: Path, done: int) -> None:
-    """Remove pictures of frames from `done` on: a killed run wrote them after its last record, and they are made again."""
-    for path in folder.iterdir():
-        frame, _, number = path.stem.partition("_")
-        is_ours = path.suffix.lower() in SUFFIXES and frame.isdecimal() and number.isdecimal()
-        if is_ours and int(frame) >= done:
-            with atomic.explained(path):
-                path.unlink()
+def _table(folder: Path, name: str) -> Path:
+    return found_folder(folder) / f"{name}.safetensors"

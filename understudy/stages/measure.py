@@ -22,8 +22,9 @@ from understudy.io.footage import Footage, open_footage
 from understudy.options import Options, option
 from understudy.parts.identities import Embed, identities
 from understudy.stages.events import Event, Finished, Note, Order, Progress, Saved, Stage, Started, Stop, Warned
-from understudy.stages.extract import ExtractOptions, find_faces
+from understudy.stages.extract_options import ExtractOptions
 from understudy.stages.jobs import verb
+from understudy.stages.looking import looker
 from understudy.stages.project import Project
 from understudy.types import Bytes, Faces, Floats
 
@@ -62,7 +63,7 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
     if not project.result.exists():
         raise BadProject(f"{project.folder}: there is no result to measure. Run: understudy merge {show}.")
     with (
-        open_footage(project.footage("src")) as src_footage,
+        open_footage(project.footage("src"), any_size=True) as src_footage,
         open_footage(project.footage("dst")) as dst_footage,
         open_footage(project.result) as result_footage,
     ):
@@ -83,9 +84,9 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
 
 
 def main_faces(faces: Faces) -> dict[int, Floats]:
-    """The largest face of each frame: frame -> landmarks (68, 2)."""
+    """The largest face of each frame: frame -> landmarks (68, 2), as they were found: so are those of the result."""
     area = np.prod(faces.box[:, 2:] - faces.box[:, :2], axis=1)
-    return {int(faces.frame[row]): faces.landmarks[row] for row in np.argsort(area, kind="stable")}
+    return {int(faces.frame[row]): faces.raw[row] for row in np.argsort(area, kind="stable")}
 
 
 def spoken(values: dict[str, Any]) -> str:
@@ -104,13 +105,14 @@ def _found_again(
     footage: Footage, dst: Track, settings: ExtractOptions, every: int
 ) -> Generator[Event, Order | None, dict[int, Floats] | None]:
     """The face of each frame of the result that lies where dst's main face was; None when told to stop."""
-    faces = find_faces(footage, settings)
+    look = looker(settings)
     indices = [index for index in range(0, len(footage), every) if index in dst.points]
     found: dict[int, Floats] = {}
     yield Started(stage="measure", total=len(indices))
     for done, frame in enumerate(footage.pick(indices), start=1):
         there = dst.points[frame.index]
-        near = [(float(np.abs(each.face.landmarks.mean(0) - there.mean(0)).max()), each.face.landmarks) for each in faces(frame)]
+        seen = [each.landmarks for each in look(frame.index, as_bytes(frame.image))]
+        near = [(float(np.abs(points.mean(0) - there.mean(0)).max()), points) for points in seen]
         near = [(distance, points) for distance, points in near if distance < float(np.ptp(there[:, 0])) / 2]
         if near:
             found[frame.index] = min(near, key=lambda one: one[0])[1]

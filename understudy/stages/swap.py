@@ -11,7 +11,8 @@ from understudy.errors import BadMedia, BadOption, BadProject
 from understudy.io import atomic, checkpoint
 from understudy.options import Options, option
 from understudy.stages.events import Event, Finished, Note, Order, Saved, Stage
-from understudy.stages.extract import ExtractOptions, extract
+from understudy.stages.extract import extract
+from understudy.stages.extract_options import ExtractOptions
 from understudy.stages.jobs import verb
 from understudy.stages.merge import MergeOptions, merge
 from understudy.stages.new import NewOptions, new

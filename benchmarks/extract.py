@@ -1,0 +1,230 @@
+"""How good and how fast extraction is: faces found, points against the truth and the real movement, frames a second, memory.
+
+    python benchmarks/extract.py [found] [points] [speed]
+
+All but the synthetic people need the test footage (UNDERSTUDY_FOOTAGE, else ../shared/footage). Jitter stands beside the movement
+that optical flow (Lucas and Kanade) sees in the same frames, and beside dlib's points as they come; speed beside decoding the same
+clip, and beside S3FD and FAN on the same frames with random weights, which take as long as trained ones.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from understudy.core import measure, synthetic
+from understudy.core.image import as_bytes, resized
+from understudy.core.landmarks import INNER
+from understudy.io.clip_writer import write_clip
+from understudy.io.faceset import Faceset
+from understudy.io.footage import open_footage
+from understudy.io.stills import read_image
+from understudy.nets.fan import FAN
+from understudy.nets.s3fd import S3FD
+from understudy.parts.detectors import detectors
+from understudy.parts.detectors.s3fd import S3fd
+from understudy.parts.landmarkers import landmarkers
+from understudy.parts.landmarkers.fan import Fan
+from understudy.stages.demo import portrait
+from understudy.stages.extract import ExtractOptions, extract
+from understudy.stages.looking import looker
+from understudy.stages.project import Project
+from understudy.types import Bytes, Faces, Floats
+
+CLIPS = ("talker-a", "talker-b", "talker-c", "talker-d", "scene-720p", "painting")
+TALKERS = CLIPS[:4]
+STILLS = {"group-3": 3, "group-7": 8, "grid-9": 9}
+FOOTAGE = Path(os.environ.get("UNDERSTUDY_FOOTAGE", Path(__file__).parents[2] / "shared" / "footage"))
+# Frames of each talker for jitter, and of the synthetic clips.
+FRAMES, ACTED = 100, 120
+
+
+def main() -> None:
+    """Print one line a measurement."""
+    parts: dict[str, Callable[[Path], None]] = {"found": found, "points": points, "speed": speed}
+    for name in sys.argv[1:] or parts:
+        with tempfile.TemporaryDirectory() as folder:
+            parts[name](Path(folder))
+
+
+def found(folder: Path) -> None:
+    """Frames of clips without a face; faces of stills and of sampled frames, turned and small."""
+    for clip in CLIPS:
+        path = FOOTAGE / f"{clip}.mp4"
+        faces = extracted(folder / clip, path, ExtractOptions(size=256, steady="off", identity="none")).faces
+        with open_footage(path) as footage:
+            seen, frames = len(np.unique(faces.frame)), len(footage)
+            samples = [as_bytes(frame.image) for frame in footage.pick(range(0, frames, 40))]
+        print(
+            f"{clip:12} a face in {seen} of {frames} frames, {len(faces)} faces; every 40th {turned(samples, len(samples))}",
+            flush=True,
+        )
+    for still, true in STILLS.items():
+        print(f"{still:12} {turned([read_image(FOOTAGE / f'{still}.jpg')], true)}", flush=True)
+
+
+def turned(images: list[Bytes], true: int) -> str:
+    """How many faces are found as they are, turned by quarters, and at a quarter of the size."""
+    look = looker(ExtractOptions())
+
+    def count(views: Iterable[Bytes]) -> int:
+        return sum(len(look(0, np.ascontiguousarray(view))) for view in views)
+
+    turns = [count(np.rot90(image, quarters) for image in images) for quarters in range(4)]
+    small = count(resized(image, (image.shape[1] // 4, image.shape[0] // 4)) for image in images)
+    return f"upright {turns[0]}, turned {turns[1]} {turns[2]} {turns[3]}, quarter size {small} of {true}"
+
+
+def points(folder: Path) -> None:
+    """Points against the truth of synthetic people, their lag; jitter against the real movement and dlib."""
+    for person in ("a", "b"):
+        acted = list(synthetic.clip(portrait(), person, ACTED))
+        true = np.stack([landmarks for _, landmarks in acted])
+        path = folder / f"{person}.mp4"
+        for _ in write_clip(path, (image for image, _ in acted), (640, 480)):
+            pass
+        faces = extracted(folder / f"show-{person}", path, ExtractOptions(size=256)).faces
+        eyes = np.linalg.norm(true[:, 45] - true[:, 36], axis=-1)[:, None]
+        error = 100 * np.linalg.norm(faces.landmarks - true, axis=-1) / eyes
+        lags = ", ".join(f"{name} {lag(each, true):+.2f}" for name, each in (("raw", faces.raw), ("steady", faces.landmarks)))
+        print(
+            f"synthetic {person}: inner points {error[:, INNER].mean():.2f} %, jaw {error[:, :17].mean():.2f} % of the eye "
+            f"distance, {measure.landmark_error(faces.landmarks, true):.2f} % without the constant offsets; "
+            f"movement kept {measure.movement(measure.expression(faces.landmarks), measure.expression(true))[0]:.2f}; "
+            f"frames behind the truth where it moves fast: {lags}",
+            flush=True,
+        )
+    for clip in TALKERS:
+        jitter(folder / clip, FOOTAGE / f"{clip}.mp4")
+
+
+def lag(found: Floats, true: Floats) -> float:
+    """How many frames the points come late, in the fastest tenth of the frames."""
+    offset = (found - true).mean(axis=0)
+    speed = (true[2:, INNER] - true[:-2, INNER]).mean(axis=1, keepdims=True) / 2
+    fast = np.linalg.norm(speed[:, 0], axis=-1) >= np.quantile(np.linalg.norm(speed[:, 0], axis=-1), 0.9)
+    off = (found - true - offset)[1:-1, INNER].mean(axis=1, keepdims=True)
+    return float(-(off * speed)[fast].sum() / (speed**2)[fast].sum())
+
+
+def jitter(folder: Path, path: Path) -> None:
+    """The trembling of steady, filtered and raw points and of dlib's, beside the movement that flow sees in the same frames."""
+    folder.mkdir()
+    with open_footage(path) as footage:
+        images = [as_bytes(frame.image) for frame in footage.frames(0, FRAMES)]
+    short = folder / "clip.mkv"
+    height, width = images[0].shape[:2]
+    for _ in write_clip(short, images, (width, height)):
+        pass
+    with open_footage(short) as footage:
+        images = [as_bytes(frame.image) for frame in footage]
+    tables = {mode: extracted(folder / mode, short, ExtractOptions(size=256, steady=mode)).faces for mode in ("flow", "filter")}
+    raw = tables["flow"].raw
+    slow = measure.slow_frames(raw)
+    values = {"raw": raw, **{mode: faces.landmarks for mode, faces in tables.items()}, "dlib": by_dlib(images, tables["flow"])}
+    told = {name: measure.jitter(each, slow) for name, each in values.items()}
+    floor = movement(images, tables["flow"].landmarks, slow)
+    shown = ", ".join(f"{name} {value:.2f} ({value / floor:.2f} of it)" for name, value in told.items())
+    print(f"{path.stem}: {int(slow.sum())} slow frames; real movement {floor:.2f} % of the eye distance; {shown}", flush=True)
+
+
+def movement(images: list[Bytes], landmarks: Floats, slow: np.ndarray) -> float:
+    """What the jitter would be if only the picture's own movement were in it: each frame's points carried to both neighbours."""
+    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
+
+    def carried(one: int, other: int) -> Floats:
+        start = np.ascontiguousarray(landmarks[one, INNER], np.float32)
+        return cv2.calcOpticalFlowPyrLK(grey[one], grey[other], start, None, winSize=(31, 31), maxLevel=4)[0]
+
+    bends = []
+    for at in np.flatnonzero(slow) + 1:
+        bend = carried(at, at - 1) - 2 * landmarks[at, INNER] + carried(at, at + 1)
+        bends.append(np.linalg.norm(bend, axis=-1).mean() / np.linalg.norm(landmarks[at, 45] - landmarks[at, 36]))
+    return float(100 * np.mean(bends))
+
+
+def by_dlib(images: list[Bytes], faces: Faces) -> Floats:
+    """dlib's points, in the boxes of its own detector, as they come; NaN where it finds nothing."""
+    detect, locate = detectors["dlib"]().build(), landmarkers["dlib"]().build()
+    result = np.full((len(images), 68, 2), np.nan, np.float32)
+    for number, image in enumerate(images):
+        boxes = detect(image)
+        seen = locate(image, boxes[0]) if boxes else None
+        if seen is not None:
+            result[number] = seen.landmarks
+    return result
+
+
+def speed(folder: Path) -> None:
+    """Frames a second of whole runs, from the command to the report, and memory; against decoding, and S3FD with FAN."""
+    source = FOOTAGE / "scene-720p.mp4"
+    with open_footage(source) as footage:
+        images = [as_bytes(frame.image) for frame in footage]
+    there_and_back = [*images, *images[::-1], *images, *images[::-1]]
+    long = folder / "long.mp4"
+    for _ in write_clip(long, there_and_back, (1280, 720), 30):
+        pass
+    began = time.perf_counter()
+    with open_footage(long) as footage:
+        count = sum(1 for _ in footage)
+    print(f"decoding alone: {count / (time.perf_counter() - began):.0f} frames/s")
+    for path in (source, long):
+        for quality in ("default", "fast"):
+            run(folder, path, quality)
+    torch.set_num_threads(1)
+    detect = S3fd(device="cpu").looking(S3FD().eval()).look
+    locate = Fan(device="cpu", score=0).locating(FAN())
+    small, detection = resized(images[0], (640, 360)), detectors["blazeface"]().build()(images[0])[0]
+    theirs = cpu_ms(lambda: (detect(small), locate(images[0], detection)), 2)
+    look = looker(ExtractOptions())
+    ours = cpu_ms(lambda: look(0, images[0]), 10)
+    print(f"detector and points of one 720p frame: ours {ours:.1f}, S3FD and FAN {theirs:.0f} CPU-ms: {theirs / ours:.0f} times")
+
+
+def run(folder: Path, path: Path, quality: str) -> None:
+    """One whole run in processes of its own."""
+    show = folder / f"{path.stem}-{quality}"
+    Project.create(show, path, path)
+    order = [sys.executable, "-m", "understudy", "extract", str(show), "dst", "--quality", quality, "--quiet"]
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(order, check=True, stdout=subprocess.DEVNULL)
+    took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    frames = len(Faceset(show / "dst" / "faces"))
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(
+        f"{path.stem}, {quality}: {frames} faces, {frames / took:.1f} frames/s, {1000 * spent / frames:.1f} CPU-ms a frame, "
+        f"largest process so far {after.ru_maxrss / 1024:.0f} MB",
+        flush=True,
+    )
+
+
+def extracted(show: Path, footage: Path, options: ExtractOptions) -> Faceset:
+    """The faces of a footage."""
+    Project.create(show, footage, footage)
+    for _ in extract(show, "dst", options=options):
+        pass
+    return Faceset(show / "dst" / "faces")
+
+
+def cpu_ms(work: Callable[[], object], times: int) -> float:
+    """The least CPU time of several runs, in ms."""
+    best = float("inf")
+    for _ in range(times + 1):
+        began = time.process_time()
+        work()
+        best = min(best, time.process_time() - began)
+    return 1000 * best
+
+
+if __name__ == "__main__":
+    main()

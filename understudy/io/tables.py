@@ -1,0 +1,31 @@
+"""Tables on disk: named arrays and a few words in one safetensors file that is whole or not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from understudy.io import atomic
+from understudy.types import Array
+
+
+def write_table(path: Path, columns: Mapping[str, Array], notes: Mapping[str, str]) -> None:
+    """Write the columns and the notes, all or nothing. Raises CannotWrite."""
+    data = save({name: np.ascontiguousarray(column) for name, column in columns.items()}, dict(notes))
+    atomic.write_bytes(path, data)
+
+
+def read_table(path: Path) -> tuple[dict[str, Array], dict[str, str]] | None:
+    """The columns and notes at `path`; None when there is none that can be read: such tables are made again, never mended."""
+    try:
+        data = path.read_bytes()
+        columns: dict[str, Array] = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except (OSError, SafetensorError, ValueError):
+        return None
+    return columns, header.get("__metadata__", {})

@@ -1,0 +1,254 @@
+"""The run behind `extract`: find faces in every chunk of frames, solve who is who and where, cut the pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from understudy.core.image import as_bytes
+from understudy.core.report import Facts
+from understudy.errors import BadMedia, NoFaces
+from understudy.io import atomic
+from understudy.io.clip_writer import write_clip
+from understudy.io.faceset import Faceset
+from understudy.io.footage import Footage
+from understudy.io.marks import Marks, read_marks, write_marks
+from understudy.io.stills import read_image
+from understudy.stages import extracted
+from understudy.stages.chunks import chunks
+from understudy.stages.cutting import CutTask, Cuttings, cut
+from understudy.stages.events import Change, Event, FailedFrame, Finished, Note, Order, Progress, Saved, Started, Stop, Warned
+from understudy.stages.extract_options import ExtractOptions
+from understudy.stages.extracted import Extracted
+from understudy.stages.finding import Film, FindTask, find
+from understudy.stages.finds import Finds, joined
+from understudy.stages.looking import embedder
+from understudy.stages.report import told, write_report
+from understudy.stages.solving import Solved, places, solve
+from understudy.stages.spread import spread
+from understudy.types import Side
+
+Step = Generator[Event, Order | None, bool]
+Task = TypeVar("Task", FindTask, CutTask)
+Result = TypeVar("Result", Finds, Cuttings)
+
+# The table of the frames that were looked at again, beside those of the chunks.
+_AGAIN = "again"
+
+
+class Extraction:
+    """The extraction of one side. What is done is on disk at once, so a run that was killed goes on from there."""
+
+    def __init__(self, footage: Footage, folder: Path, side: Side, options: ExtractOptions) -> None:
+        if not len(footage):
+            raise BadMedia(f"{footage.path}: no frames. Give footage with at least one.")
+        self.footage, self.folder, self.side, self.options = footage, folder, side, options
+        self.film = Film.of(footage, any_size=side == "src")
+        self.chunks = chunks(footage, options.every)
+        self.marks_path = folder.with_name("marks.json")
+        self.marks = read_marks(self.marks_path) if self.marks_path.exists() else Marks()
+        self.failed: dict[int, str] = {}
+        # A wrong name is told before anything is touched.
+        options.detector_part()
+        options.landmarker_part()
+
+    def run(self) -> Step:
+        """Do what is left to do; True when it ended by itself, False when it was told to stop."""
+        yield Started(stage=f"extract {self.side}", total=None)
+        self.record, said = extracted.prepared(self.folder, self._order(), self.options)
+        yield from (Note(text=f"{self.side}: {each}") for each in [*self.footage.notes, *said, *self._advice()])
+        if self.record.is_complete and not self.record.pending:
+            # What failed has not been mended since: it is told again, so that no run looks better than its faces.
+            yield from (FailedFrame(frame=frame, text=reason) for frame, reason in self.record.failed)
+        else:
+            finds = yield from self._found()
+            solved = None if finds is None else solve(finds, self.footage, self.options, self.marks)
+            if solved is None or not (yield from self._cut(solved)):
+                yield Note(text=f"{self.side}: stopped. The same command goes on from there.")
+                return False
+            yield from self._conclude(solved)
+        if self.options.fix:
+            yield from self._ask_for_marks()
+        yield Saved(what="faceset", path=self.folder)
+        yield Finished(stage=f"extract {self.side}", summary=self.record.summary)
+        return True
+
+    def _advice(self) -> list[str]:
+        if self.options.identity == "auto" and embedder("auto") is None:
+            return [
+                "nobody is told apart without the extra dlib (pip install 'understudy[dlib]'); --identity none leaves it at that."
+            ]
+        return []
+
+    def _order(self) -> Extracted:
+        """What this run is asked for, as nothing of it were done."""
+        known = ((frame, marks) for frame, marks in self.marks.frames.items() if marks is not None)
+        marked = {str(frame): [mark.model_dump(mode="json") for mark in marks] for frame, marks in known}
+        return Extracted(source=self.film.source, finding=self.options.finding(), cutting=self.options.cutting(), marks=marked)
+
+    def _found(self) -> Generator[Event, Order | None, Finds | None]:
+        """All that is to be seen, from the tables of former runs as far as they go; None when told to stop."""
+        known = {
+            chunk: extracted.load_finds(self.folder, extracted.chunk_name(chunk.frames[0]), chunk.frames) for chunk in self.chunks
+        }
+        again, pending = extracted.load_finds(self.folder, _AGAIN) or joined([]), set(self.record.pending)
+        parts = [finds for finds in known.values() if finds is not None]
+        for finds in (joined(parts).without(again.looked() | pending), again.without(pending)):
+            yield from self._failures(finds)
+        left = [chunk for chunk in self.chunks if known[chunk] is None]
+        tasks = [self._task(chunk.frames, chunk.following) for chunk in left]
+
+        def keep(task: FindTask, finds: Finds) -> int:
+            extracted.save_finds(self.folder, extracted.chunk_name(task.frames[0]), finds)
+            parts.append(finds)
+            return _count(task, finds)
+
+        if not (yield from self._work("find", find, tasks, keep)):
+            return None
+        fresh: list[Finds] = []
+
+        def renew(task: FindTask, finds: Finds) -> int:
+            fresh.append(finds)
+            return _count(task, finds)
+
+        asked = [[frame for frame in chunk.frames if frame in pending] for chunk in self.chunks]
+        if not (yield from self._work("find again", find, [self._task(frames, -1) for frames in asked if frames], renew)):
+            return None
+        if fresh:
+            again = joined([again.without(pending), *fresh])
+            extracted.save_finds(self.folder, _AGAIN, again)
+        return joined([joined(parts).without(again.looked()), again])
+
+    def _cut(self, solved: Solved) -> Step:
+        """Write the pictures, chunk by chunk; frames that were looked at again get theirs anew. Raises NoFaces."""
+        faces = solved.chosen(self.options)
+        if not len(faces):
+            raise NoFaces(self._no_faces())
+        pending = set(self.record.pending)
+        if pending and self.folder.is_dir():
+            faceset = Faceset(self.folder)
+            faceset.trash(np.isin(faceset.faces.frame, sorted(pending)))
+        numbers = places(faces)
+        done = set(self.record.cut)
+        tasks = []
+        for chunk in self.chunks:
+            frames = [frame for frame in chunk.frames if chunk.frames[0] not in done or frame in pending]
+            rows = np.isin(faces.frame, frames)
+            shown = set(frames) - set(self.failed) if self.options.debug != "off" else set(faces.frame[rows].tolist())
+            tasks.append(CutTask(self.film, sorted(shown), faces[rows], numbers[rows], self.options))
+
+        def keep(task: CutTask, made: Cuttings) -> int:
+            for name, data in made.pictures:
+                atomic.write_bytes(self.folder / name, data)
+            for name, data in made.overlays:
+                atomic.write_bytes(extracted.debug_folder(self.folder) / name, data)
+            start = next(chunk.frames[0] for chunk in reversed(self.chunks) if chunk.frames[0] <= task.frames[0])
+            self.record = self.record.model_copy(update={"cut": sorted({*self.record.cut, start})})
+            self.record.save(self.folder)
+            return len(made.pictures)
+
+        return (yield from self._work("cut", cut, [task for task in tasks if task.frames], keep))
+
+    def _work(self, name: str, do: Callable[[Task], Result], tasks: Sequence[Task], keep: Callable[[Task, Result], int]) -> Step:
+        """Do the tasks, wherever; `keep` stores what each gave and says how many faces it holds. False when told to stop."""
+        stage, total, began = f"{name} {self.side}", sum(len(task.frames) for task in tasks), time.monotonic()
+        done = faces = 0
+        if not tasks:
+            return True
+        yield Started(stage=stage, total=total)
+        with contextlib.closing(spread(do, tasks, self.options.workers, self.options.engine)) as results:
+            for task, result in results:
+                faces += keep(task, result)
+                yield from self._failures(result)
+                done += len(task.frames)
+                values = {"frames_per_second": done / max(time.monotonic() - began, 1e-9), "faces": float(faces)}
+                order = yield Progress(stage=stage, done=done, total=total, values=values)
+                if isinstance(order, Stop):
+                    return False
+                if isinstance(order, Change):
+                    yield Warned(
+                        text="extract has no option that can change while it runs. Stop it, and run it anew with the other."
+                    )
+        return True
+
+    def _task(self, frames: Sequence[int], following: int) -> FindTask:
+        return FindTask(self.film, frames, self.options, self.marks, following if self.options.follows_flow else -1)
+
+    def _failures(self, result: Finds | Cuttings) -> Generator[Event, Order | None, None]:
+        for frame, reason in result.failed:
+            if frame not in self.failed:
+                self.failed[frame] = reason
+                yield FailedFrame(frame=frame, text=reason)
+
+    def _conclude(self, solved: Solved) -> Generator[Event, Order | None, None]:
+        """The report, and the record closed, when all pictures are there."""
+        if self.options.debug == "video":
+            yield Saved(what="debug video", path=self._debug_video())
+        looked, faces = np.arange(0, len(self.footage), self.options.every), solved.chosen(self.options)
+        bare = _stretches(np.setdiff1d(looked, solved.faces.frame).tolist(), self.options.every)
+        facts = Facts(self.footage.path.name, looked, sorted(self.failed.items()), self.footage.size)
+        report = write_report(self.folder.parent, Faceset(self.folder), facts)
+        yield from (Note(text=line) for line in told(report).splitlines())
+        yield Saved(what="report", path=self.folder.parent / "report.html")
+        summary = {
+            "side": self.side,
+            "frames": len(looked),
+            "faces": len(faces),
+            "left_out": len(solved.faces) - len(faces),
+            "people": len(np.unique(faces.person[faces.person >= 0])),
+            "tracks": len(np.unique(faces.track)),
+            "filled": int(faces.filled.sum()),
+            "frames_without_a_face": ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in bare),
+            "failed_frames": len(self.failed),
+            "folder": str(self.folder),
+        }
+        closed = {"is_complete": True, "pending": [], "bare": bare, "failed": sorted(self.failed.items()), "summary": summary}
+        self.record = self.record.model_copy(update=closed)
+        self.record.save(self.folder)
+
+    def _ask_for_marks(self) -> Generator[Event, Order | None, None]:
+        """Leave a file in which the frames without a face wait to be marked."""
+        bare = [frame for first, last in self.record.bare for frame in range(first, last + 1, self.options.every)]
+        write_marks(self.marks_path, self.marks.asking_for(bare))
+        yield Saved(what="marks", path=self.marks_path)
+        yield Note(text=f"{self.side}: {len(bare)} frames without a face wait in {self.marks_path.name} to be marked by hand.")
+
+    def _debug_video(self) -> Path:
+        """The debugging pictures as one video, at the footage's speed; the pictures go."""
+        folder = extracted.debug_folder(self.folder)
+        width, height = (side - side % 2 for side in self.footage.size)
+        images = (as_bytes(read_image(path))[:height, :width] for path in sorted(folder.glob("*.jpg")))
+        path = folder.with_suffix(".mp4")
+        for _ in write_clip(path, images, (width, height), max(1, round(self.footage.fps / self.options.every))):
+            pass
+        shutil.rmtree(folder)
+        return path
+
+    def _no_faces(self) -> str:
+        where = self.footage.path
+        if self.failed:
+            return f"{where}: no face found, and {len(self.failed)} frames failed, the first: {next(iter(self.failed.values()))}"
+        blazeface = "Lower blazeface.score, set blazeface.tiles for small faces"
+        advice = blazeface if self.options.detector == "blazeface" else "Try another detector"
+        return f"{where}: no face found in any frame. {advice}, or give other footage."
+
+
+def _count(task: FindTask, finds: Finds) -> int:
+    return int(np.isin(finds.frame, task.frames).sum())
+
+
+def _stretches(frames: Sequence[int], step: int) -> list[tuple[int, int]]:
+    """Ascending frames as first and last of every unbroken stretch."""
+    found: list[tuple[int, int]] = []
+    for frame in frames:
+        if found and frame == found[-1][1] + step:
+            found[-1] = (found[-1][0], frame)
+        else:
+            found.append((frame, frame))
+    return found

@@ -1,0 +1,143 @@
+"""`faces`: the table of a faceset, read out face by face; `faces check`: those of them that deserve a look."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from understudy.core import geometry, sharpness
+from understudy.core.suspects import Bounds, suspects
+from understudy.errors import BadMedia, NoFaces
+from understudy.io.faceset import Faceset
+from understudy.io.footage import open_footage
+from understudy.options import Options, option
+from understudy.stages.events import Event, FaceRow, Finished, Note, Order, Progress, Stage, Started, Stop, Suspicious
+from understudy.stages.jobs import verb
+from understudy.stages.project import Project
+from understudy.types import AlignedFace, Face, Faces, FaceType, Floats, Side
+
+
+class FacesOptions(Options):
+    """What `faces` asks."""
+
+    person: int = option(-1, "Only this person's faces; -1 = all", low=-1)
+    track: int = option(-1, "Only the faces of this track; -1 = all", low=-1)
+
+
+class FacesCheckOptions(Bounds):
+    """What `faces check` asks."""
+
+    pixels: bool = option(True, "Also read every picture, to tell which are blurred; without it the check takes a moment")
+
+
+@verb
+def faces(show: Path, side: Side, *, options: FacesOptions) -> Stage:
+    """Read out every face of a side: where it is, its points, who it is, which way it looks, and its file; --json for programs.
+
+    side: whose faces. Raises NoFaces when there are none.
+    """
+    project = Project.load(show)
+    options = project.options("faces", options)
+    faceset, table = _opened(project, side)
+    shown = 0
+    pts, face_types, paths = faceset.pts, faceset.face_types, faceset.paths
+    for row, face in enumerate(table):
+        if options.person in (-1, face.person) and options.track in (-1, face.track):
+            shown += 1
+            if isinstance((yield _row(face, pts[row], face_types[row], paths[row].name)), Stop):
+                return
+    yield Finished(stage="faces", summary={"faces": shown, "of": len(table), "folder": str(faceset.folder)})
+
+
+@verb
+def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
+    """Tell which faces of a side deserve a look, each with a reason; nothing is changed.
+
+    side: whose faces. Raises NoFaces when there are none.
+    """
+    project = Project.load(show)
+    options = project.options("faces_check", options)
+    faceset, table = _opened(project, side)
+    if (table.track < 0).all():
+        yield Note(text=f"{faceset.folder}: these faces have no tracks, so jumps and wrong sizes cannot be told. Extract anew.")
+    frame_size = _frame_size(project, side)
+    if frame_size is None:
+        yield Note(text=f"{project.footage(side)}: cannot be read, so it is not told which faces the frame's edge cuts.")
+    detail = (yield from _details(faceset)) if options.pixels else None
+    if options.pixels and detail is None:
+        return
+    found = suspects(table, options, frame_size=frame_size, detail=detail)
+    paths = faceset.paths
+    for each in found:
+        face = table.face(each.row)
+        yield Suspicious(
+            frame=face.frame,
+            track=face.track,
+            person=face.person,
+            file=paths[each.row].name,
+            reason=each.reason,
+            value=round(each.value, 4),
+            bound=each.bound,
+        )
+    reasons = dict(Counter(each.reason for each in found).most_common())
+    rows = len({each.row for each in found})
+    yield Finished(stage="faces_check", summary={"faces": len(table), "suspicious": rows, "reasons": reasons})
+
+
+def detail_of(face: AlignedFace) -> float:
+    """`sharpness.detail` of a face picture, judged at the size that the face has in its frame."""
+    return sharpness.detail(face.image, face.landmarks, geometry.scale_of(face.face_from_frame))
+
+
+def _opened(project: Project, side: Side) -> tuple[Faceset, Faces]:
+    faceset = Faceset(project.faces(side))
+    table = faceset.faces
+    if not len(table):
+        raise NoFaces(f"{faceset.folder}: no faces. Run: understudy extract {project.folder} {side}.")
+    return faceset, table
+
+
+def _row(face: Face, pts: float | None, face_type: FaceType, file: str) -> FaceRow:
+    return FaceRow(
+        frame=face.frame,
+        pts=pts,
+        box=_plain(face.box),
+        landmarks=_plain(face.landmarks),
+        raw=_plain(face.landmarks if face.raw is None else face.raw),
+        score=round(face.score, 6),
+        track=face.track,
+        person=face.person,
+        pose=_plain(face.pose, 6),
+        face_type=face_type,
+        filled=face.filled,
+        file=file,
+    )
+
+
+def _plain(values: Floats, digits: int = 4) -> Any:
+    """Numbers as they lie in the picture's metadata, without the tail that float32 gives them."""
+    return np.asarray(values, np.float64).round(digits).tolist()
+
+
+def _frame_size(project: Project, side: Side) -> tuple[int, int] | None:
+    try:
+        with open_footage(project.footage(side)) as footage:
+            return footage.size
+    except BadMedia:
+        return None
+
+
+def _details(faceset: Faceset) -> Generator[Event, Order | None, Floats | None]:
+    """(N,) the detail of every face; None when told to stop."""
+    result = np.zeros(len(faceset), np.float32)
+    yield Started(stage="look", total=len(faceset), unit="face")
+    for row in range(len(faceset)):
+        result[row] = detail_of(faceset.load(row))
+        if isinstance((yield Progress(stage="look", done=row + 1, total=len(faceset))), Stop):
+            return None
+    yield Finished(stage="look")
+    return result

@@ -1,0 +1,42 @@
+"""Work spread over a Ray cluster. The only place that knows Ray."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, TypeVar
+
+from understudy.errors import MissingExtra
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# So often Ray runs a task again when the worker or the machine under it goes.
+_RETRIES = 3
+
+
+def on_ray(task: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Generator[tuple[Item, Result], None, None]:
+    """As `spread`, on the cluster that RAY_ADDRESS names, else on one of this machine's own. Raises MissingExtra.
+
+    Every machine must reach the footage under the same path; results travel back and are written here alone.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtra("engine ray: Ray is not installed. Run: pip install 'understudy[farm]', or use another.") from None
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False, include_dashboard=False)
+    remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(task)
+    most = 2 * (workers or max(1, int(ray.cluster_resources().get("CPU", 1))))
+    waiting, under_way = deque(items), dict[Any, Item]()
+    while waiting or under_way:
+        while waiting and len(under_way) < most:
+            item = waiting.popleft()
+            under_way[remote.remote(item)] = item
+        ready, _ = ray.wait(list(under_way))
+        for reference in ready:
+            try:
+                result = ray.get(reference)
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from None
+            yield under_way.pop(reference), result
