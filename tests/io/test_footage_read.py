@@ -112,6 +112,14 @@ def test_tagged_colours_come_out_as_they_went_in(clip, shown, tags):
         assert off(footage[0].image, shown(0, SIZE)) < 1.5
 
 
+@pytest.mark.parametrize("tags", [(1, 1, 1, 1), (6, 6, 6, 1), (5, 6, 5, 2)])
+def test_rough_colours_are_a_level_off_and_the_geometry_stays(clip, tags):
+    path = clip(tags=tags)
+    with open_footage(path) as footage, open_footage(path, rough=True) as rough:
+        for true, quick in zip(footage, rough, strict=True):
+            assert off(quick.image, true.image) < 3 and quick.pts == true.pts
+
+
 def test_untagged_colours_go_by_the_number_of_lines(clip):
     with open_footage(clip("low.mp4", frames=2)) as low, open_footage(clip("high.mp4", frames=2, size=(1280, 720))) as high:
         assert (low.color.matrix, low.color.range) == (6, 1)

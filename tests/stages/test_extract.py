@@ -18,7 +18,7 @@ from understudy.io.faceset import Faceset
 from understudy.io.footage import open_footage
 from understudy.parts.detectors import Detection, Detector, detectors
 from understudy.parts.landmarkers import Found, Landmarker, landmarkers
-from understudy.stages import chunks, finding, looking
+from understudy.stages import chunks, looking, reading
 from understudy.stages.events import FailedFrame, Finished, Note, Progress, Saved, Started, Stop
 from understudy.stages.extract import ExtractOptions, extract
 from understudy.stages.project import Project
@@ -64,11 +64,11 @@ def drawn_parts(monkeypatch):
 @pytest.fixture(autouse=True)
 def short_chunks(monkeypatch):
     """Three frames each, so that a small clip has several."""
-    monkeypatch.setattr(chunks, "_FEWEST", 2)
+    monkeypatch.setattr(chunks, "_FEWEST", 3)
     monkeypatch.setattr(chunks, "_MOST", 3)
     yield
     # What a process keeps open; the next test has another clip of the same name, and other parts.
-    finding.opened.cache_clear()
+    reading.opened.cache_clear()
     looking._parts.cache_clear()
 
 
@@ -223,7 +223,7 @@ sys.path[:0] = [sys.argv[2]]
 import pytest
 import test_extract as t
 from understudy.io import atomic
-t.chunks._FEWEST, t.chunks._MOST = 2, 3
+t.chunks._FEWEST, t.chunks._MOST = 3, 3
 t.detectors["blazeface"], t.landmarkers["facemesh"]
 t.detectors._parts["squares"], t.landmarkers._parts["fitted"] = t.Squares, t.Fitted
 left, write = int(sys.argv[3]), atomic.write_bytes
@@ -281,7 +281,7 @@ def test_redo_starts_anew_and_keeps_the_old_faces(show):
 def test_other_footage_starts_a_new_version(show, tmp_path):
     run(show)
     cv2.imwrite(str(tmp_path / "clip" / "8.png"), frame((5, 5, 30))[:, :, ::-1])
-    finding.opened.cache_clear()
+    reading.opened.cache_clear()
     assert any("the footage" in event.text for event in run(show) if isinstance(event, Note))
     assert len(faces_of(show)) == 15 and len(Faceset(show / "dst" / "faces_old_1")) == 16
 

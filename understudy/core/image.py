@@ -84,13 +84,26 @@ def _smoothed(seen: MatLike, to_from: Doubles, shrink: float, variance: float, b
     step = max(1, int(shrink / 2))
     if step > 1:
         # Whole blocks first: a wide Gaussian at full size would cost more and give the same.
-        height, width = seen.shape[:2]
-        padded = cv2.copyMakeBorder(seen, 0, -height % step, 0, -width % step, border)
-        blocks = (padded.shape[1] // step, padded.shape[0] // step)
-        seen = cv2.resize(padded, blocks, interpolation=cv2.INTER_AREA)
+        seen = _blocks(seen, step, border)
         to_from = geometry.compose(to_from, geometry.scaling(step))
         variance = (variance - (step**2 - 1) / 12) / step**2
     return cv2.GaussianBlur(seen, (0, 0), math.sqrt(variance), borderType=border), to_from
+
+
+def _blocks(seen: MatLike, step: int, border: int) -> MatLike:
+    """The means of blocks of step x step pixels; the border fills up those at the right and the bottom."""
+    height, width = seen.shape[:2]
+    right, below = width % step, height % step
+    if right and width > step:
+        # Only the last blocks are filled up: a copy of the whole picture would cost more than the means.
+        sides = seen[:, : width - right], seen[:, width - right :]
+        return np.concatenate([_blocks(side, step, border) for side in sides], axis=1)
+    if below and height > step:
+        sides = seen[: height - below], seen[height - below :]
+        return np.concatenate([_blocks(side, step, border) for side in sides], axis=0)
+    if right or below:
+        seen = cv2.copyMakeBorder(seen, 0, -height % step, 0, -width % step, border)
+    return cv2.resize(seen, (seen.shape[1] // step, seen.shape[0] // step), interpolation=cv2.INTER_AREA)
 
 
 _BORDERS: Final = {"black": cv2.BORDER_CONSTANT, "replicate": cv2.BORDER_REPLICATE}

@@ -19,9 +19,11 @@ from understudy.types import Frame
 class VideoFootage(Footage):
     """See `Footage` and `open_footage`. Frames that the file itself marks as not to be shown (edit lists) do not count."""
 
-    def __init__(self, path: Path, *, partial: bool = False, index: VideoIndex | None = None, threads: int = 0) -> None:
+    def __init__(
+        self, path: Path, *, partial: bool = False, index: VideoIndex | None = None, threads: int = 0, rough: bool = False
+    ) -> None:
         self.path = path
-        self._threads = threads
+        self._threads, self._rough = threads, rough
         self._random: tuple[int, Generator[Frame]] | None = None
         if index is not None and index.bytes != path.stat().st_size:
             raise BadMedia(f"{path}: this is not the file that was looked at before. Start again with the file as it is now.")
@@ -140,7 +142,7 @@ class VideoFootage(Footage):
         if not isinstance(found, str) and not why:
             known = self._index
             try:
-                image = video_color.to_rgb(found, known.color, known.bits, known.orientation, known.coded_size)
+                image = video_color.to_rgb(found, known.color, known.bits, known.orientation, known.coded_size, self._rough)
                 return Frame(index, image, self.pts[index], self.time_base, self.color)
             except av.FFmpegError as error:
                 why = _said(error)

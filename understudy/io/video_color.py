@@ -62,15 +62,19 @@ def depth(frame: av.VideoFrame) -> int:
     return max(component.bits for component in frame.format.components)
 
 
-def to_rgb(frame: av.VideoFrame, color: Color, bits: int, orientation: Orientation, size: tuple[int, int]) -> Array:
+def to_rgb(
+    frame: av.VideoFrame, color: Color, bits: int, orientation: Orientation, size: tuple[int, int], rough: bool = False
+) -> Array:
     """The frame as upright RGB (H, W, 3): uint8, or uint16 (full scale 65535) for more than 8 bits.
 
-    size: (width, height) before it is turned; a frame of another size is scaled.
+    size: (width, height) before it is turned; a frame of another size is scaled. rough: off by a level on average, twenty times
+    as fast at 8 bits.
     """
+    interpolation = Interpolation.BILINEAR if rough else _FAITHFUL
     layout = "rgb24" if bits <= 8 else "rgb48le"
     width, height = size
     if color.matrix == 0:
-        rgb = frame.reformat(width, height, layout, interpolation=_FAITHFUL)
+        rgb = frame.reformat(width, height, layout, interpolation=interpolation)
     else:
         rgb = frame.reformat(
             width,
@@ -79,7 +83,7 @@ def to_rgb(frame: av.VideoFrame, color: Color, bits: int, orientation: Orientati
             src_colorspace=_MATRICES[color.matrix],
             src_color_range=color.range,
             dst_color_range=ColorRange.JPEG,
-            interpolation=_FAITHFUL,
+            interpolation=interpolation,
         )
     return upright(cast(Array, rgb.to_ndarray()), orientation)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import bisect
+import math
 from dataclasses import dataclass
 
 from understudy.io.footage import Footage
 
 # Frames a chunk: enough that starting one does not count, few enough that a killed run loses little.
-_FEWEST, _MOST = 48, 96
+_FEWEST, _MOST = 24, 96
+# A short clip still has so many chunks, that every core has its share.
+_SHARES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +28,11 @@ def chunks(footage: Footage, every: int) -> list[Chunk]:
     A chunk begins where decoding can begin, if such a frame comes in time: to reach any other, those before it must be decoded.
     """
     total, keys = len(footage), footage.keyframes
+    most = every * min(max(math.ceil(total / every / _SHARES), _FEWEST), _MOST)
     starts = [0]
-    while starts[-1] + _MOST * every < total:
-        at = bisect.bisect_right(keys, starts[-1] + _MOST * every) - 1
-        key = keys[at] if at >= 0 else 0
-        start = key if key >= starts[-1] + _FEWEST * every else starts[-1] + _MOST * every
+    while starts[-1] + most < total:
+        at = bisect.bisect_right(keys, starts[-1] + most) - 1
+        start = keys[at] if at >= 0 and keys[at] >= starts[-1] + most // 2 else starts[-1] + most
         # Only every n-th frame is taken, counted from the first of all.
         starts.append(-(-start // every) * every)
     ends = [*starts[1:], total]

@@ -16,8 +16,9 @@ from understudy.errors import BadMedia
 from understudy.io import face_image, stills
 from understudy.io.footage import BadFrame, Footage
 from understudy.stages.extract_options import ExtractOptions
-from understudy.stages.finding import FRAME_ERRORS, Film, opened
+from understudy.stages.finding import FRAME_ERRORS
 from understudy.stages.pipes import ahead
+from understudy.stages.reading import Film, opened
 from understudy.types import AlignedFace, Bytes, Doubles, Face, Faces
 
 _DEPTH = 4
@@ -46,8 +47,8 @@ class Cuttings:
 
 def cut(task: CutTask) -> Cuttings:
     """The task's pictures, encoded; a frame that fails is listed."""
-    footage, result = opened(task.film), Cuttings([], [], [])
-    with contextlib.closing(ahead(footage.attempts(task.frames), _DEPTH)) as attempts:
+    reader, result = opened(task.film, rough=False), Cuttings([], [], [])
+    with contextlib.closing(ahead(reader.attempts(task.frames), _DEPTH)) as attempts:
         for attempt in attempts:
             rows = np.flatnonzero(task.faces.frame == attempt.index).tolist()
             try:
@@ -58,7 +59,7 @@ def cut(task: CutTask) -> Cuttings:
                 points = [task.faces.landmarks[row] for row in rows]
                 maps = [align.face_from_frame(each, task.options.face_type, task.options.size, size) for each in points]
                 for row, face_from_frame in zip(rows, maps, strict=True):
-                    face = _aligned(footage, image, task.faces.face(row), face_from_frame, task.options)
+                    face = _aligned(reader.footage, image, task.faces.face(row), face_from_frame, task.options)
                     name = f"{attempt.index:06d}_{task.numbers[row]}.{task.options.format}"
                     result.pictures.append((name, face_image.encode(face, f".{task.options.format}", task.options.jpg_quality)))
                 if task.options.debug != "off":

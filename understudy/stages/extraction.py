@@ -26,9 +26,10 @@ from understudy.stages.cutting import CutTask, Cuttings, cut
 from understudy.stages.events import Change, Event, FailedFrame, Finished, Note, Order, Progress, Saved, Started, Stop, Warned
 from understudy.stages.extract_options import ExtractOptions
 from understudy.stages.extracted import Extracted
-from understudy.stages.finding import Film, FindTask, find
+from understudy.stages.finding import FindTask, find
 from understudy.stages.finds import Finds, joined
 from understudy.stages.looking import embedder
+from understudy.stages.reading import Film
 from understudy.stages.report import told, write_report
 from understudy.stages.solving import Solved, places, solve
 from understudy.stages.spread import spread

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import cv2
 
 from understudy.core import flow, geometry, shots
 from understudy.core.image import as_bytes
 from understudy.errors import BadMedia, DegeneratePoints
-from understudy.io.footage import BadFrame, Footage, open_footage
+from understudy.io.footage import BadFrame
 from understudy.io.marks import Marks
-from understudy.io.pictures import PictureIndex
-from understudy.io.video_index import VideoIndex
 from understudy.parts.identities import Embed
 from understudy.stages.extract_options import ExtractOptions
-from understudy.stages.extracted import Source
 from understudy.stages.finds import Finds, Sighting
 from understudy.stages.looking import embedder, looker
 from understudy.stages.pipes import ahead
+from understudy.stages.reading import Film, opened
 from understudy.types import Bytes, Floats
 
 # Boxes of neighbouring frames that overlap by this much show one face; so far do two that stand close reach for each other.
@@ -31,21 +27,6 @@ _STAYED, _NEAR = 0.3, 0.02
 _DEPTH = 4
 # What a single bad frame may raise; anything else is about the whole run, and ends it.
 FRAME_ERRORS = (BadMedia, DegeneratePoints, ArithmeticError, ValueError, cv2.error)
-
-
-@dataclass(frozen=True, slots=True)
-class Film:
-    """A footage as it travels to other processes. source: tells whether it is still the same; index: see `open_footage`."""
-
-    path: Path
-    source: Source
-    any_size: bool
-    index: VideoIndex | PictureIndex = field(compare=False)
-
-    @classmethod
-    def of(cls, footage: Footage, any_size: bool) -> Film:
-        """An opened footage, ready to travel."""
-        return cls(footage.path, Source.of(footage.path, len(footage)), any_size, footage.index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +45,7 @@ def find(task: FindTask) -> Finds:
 
     Raises BadOption, MissingExtra and WeightsMissing.
     """
-    options, footage = task.options, opened(task.film)
+    options, reader = task.options, opened(task.film, rough=True)
     look, embed = looker(options, task.marks), embedder(options.identity)
     seen: list[Sighting] = []
     looked: list[int] = []
@@ -72,7 +53,7 @@ def find(task: FindTask) -> Finds:
     failed: list[tuple[int, str]] = []
     before = _Looked(-2, None, [])
     wanted = [*task.frames, *([task.following] if task.following >= 0 else [])]
-    with _one_thread(), contextlib.closing(ahead(footage.attempts(wanted), _DEPTH)) as attempts:
+    with _one_thread(), contextlib.closing(ahead(reader.attempts(wanted), _DEPTH)) as attempts:
         for attempt in attempts:
             try:
                 if isinstance(attempt, BadFrame):
@@ -92,15 +73,6 @@ def find(task: FindTask) -> Finds:
             signatures.append(shots.signature(image))
             before = now
     return Finds.of(seen, looked, signatures, failed)
-
-
-@functools.lru_cache(maxsize=2)
-def opened(film: Film) -> Footage:
-    """The footage, opened once a process.
-
-    One decoder thread: the processes share the cores, and damage shows at the same frames every time.
-    """
-    return open_footage(film.path, any_size=film.any_size, index=film.index, threads=1)
 
 
 @dataclass(frozen=True, slots=True)

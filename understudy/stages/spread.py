@@ -20,6 +20,8 @@ Engine = Literal["local", "ray"]
 
 # An item that took so many workers down with it is to blame itself.
 _LOSSES = 3
+# Seconds after which processes that have nothing to do go.
+_IDLE = 20
 
 
 def spread(
@@ -52,11 +54,12 @@ def cores() -> int:
 
 
 def _on_processes(task: Callable[[Item], Result], items: Sequence[Item], count: int) -> Generator[tuple[Item, Result], None, None]:
-    from loky import ProcessPoolExecutor
+    from loky import get_reusable_executor
 
     waiting, losses = deque(range(len(items))), Counter[int]()
     while waiting:
-        pool = ProcessPoolExecutor(count, timeout=None, initializer=_settled, env={"OMP_NUM_THREADS": "1"})
+        # The same processes serve the next task too, with the footage and the networks that they have open.
+        pool = get_reusable_executor(count, timeout=_IDLE, initializer=_settled, env={"OMP_NUM_THREADS": "1"})
         under_way: dict[Future[Result], int] = {}
         try:
             while waiting or under_way:
@@ -79,7 +82,6 @@ def _on_processes(task: Callable[[Item], Result], items: Sequence[Item], count: 
         finally:
             for future in under_way:
                 future.cancel()
-            pool.shutdown(wait=True)
 
 
 def _settled() -> None:

@@ -57,8 +57,8 @@ class MeshLandmarker(Landmarker):
                 # The detector may have been wrong about which way is up.
                 others = [look(image, detection, quarters) for quarters in (1, 2, 3)]
                 found = max(filter(None, [found, *others]), key=lambda each: each.score, default=None)
-            if found is None or found.score < self.score:
-                # Boxes of small faces are coarse: a wider square may have all of the face in it.
+            if (found is None or found.score < self.score) and np.ptp(detection.box[::2]) < _COARSE:
+                # A wider square may have all of the face in it.
                 found = look(image, _wider(detection), 0)
             return found if found is not None and found.score >= self.score else None
 
@@ -147,8 +147,10 @@ class _Nudge:
 
 
 # How much wider than the box the crop is, as the networks were trained.
-_WIDER: Final = 1.5
 _MARGIN: Final = 1.5
+# Boxes narrower than this many pixels are coarse; by so much is the second look wider. On larger ones it sees faces in leaves.
+_COARSE: Final = 24
+_WIDER: Final = 1.5
 _HOPELESS: Final = 0.01
 # Outer corners of the eyes.
 _EYES: Final = (33, 263)
