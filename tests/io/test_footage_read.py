@@ -112,9 +112,10 @@ def test_tagged_colours_come_out_as_they_went_in(clip, shown, tags):
         assert off(footage[0].image, shown(0, SIZE)) < 1.5
 
 
+@pytest.mark.parametrize("layout", ["yuv420p", "yuv444p", "yuv420p10le"])
 @pytest.mark.parametrize("tags", [(1, 1, 1, 1), (6, 6, 6, 1), (5, 6, 5, 2)])
-def test_rough_colours_are_a_level_off_and_the_geometry_stays(clip, tags):
-    path = clip(tags=tags)
+def test_rough_colours_are_a_level_off_and_the_geometry_stays(clip, tags, layout):
+    path = clip(tags=tags, layout=layout)
     with open_footage(path) as footage, open_footage(path, rough=True) as rough:
         for true, quick in zip(footage, rough, strict=True):
             assert off(quick.image, true.image) < 3 and quick.pts == true.pts

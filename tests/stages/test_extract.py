@@ -173,6 +173,25 @@ def test_a_face_that_was_detected_twice_is_kept_once(show, monkeypatch):
     assert faces_of(show).faces.score.min() > 0.85
 
 
+def test_a_find_within_a_face_is_part_of_it(show, monkeypatch):
+    class Within(Squares):
+        def build(self):
+            whole = super().build()
+
+            def detect(image):
+                parts = [
+                    Detection(np.float32([*each.box[:2] + 4, *each.box[:2] + 18]), 0.5, 0.0, each.keypoints)
+                    for each in whole(image)
+                ]
+                return whole(image) + parts
+
+            return detect
+
+    monkeypatch.setitem(detectors._parts, "squares", Within)
+    run(show)
+    assert names(show) == [f"{n:06d}_{i}.jpg" for n in range(9) if n != 4 for i in (0, 1)]
+
+
 def test_faces_of_a_frame_come_largest_first_and_may_be_limited(show):
     run(show, max_faces=1)
     assert names(show) == [f"{n:06d}_0.jpg" for n in range(9) if n != 4]

@@ -17,6 +17,9 @@ from understudy.types import Array, Bytes, Color
 
 # Without these flags swscale repeats chroma pixels and darkens every conversion by about one level in 255 (measured).
 _FAITHFUL = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+# For pictures of 8 bits that come in: chroma enlarged linearly takes half the time, and is 0.05 levels from the above (measured).
+# With more bits swscale's linear way gives wrong colours.
+_SOUND = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 # H.273 matrix -> swscale's own number.
 _MATRICES = {0: 1, 1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 # Primaries and transfer that go with a matrix when the file states only that.
@@ -67,11 +70,10 @@ def to_rgb(
 ) -> Array:
     """The frame as upright RGB (H, W, 3): uint8, or uint16 (full scale 65535) for more than 8 bits.
 
-    size: (width, height) before it is turned; a frame of another size is scaled. rough: off by a level on average, twenty times
-    as fast at 8 bits.
+    size: (width, height) before it is turned; a frame of another size is scaled. rough: off by a level on average, ten times as
+    fast; with more than 8 bits it changes nothing.
     """
-    interpolation = Interpolation.BILINEAR if rough else _FAITHFUL
-    layout = "rgb24" if bits <= 8 else "rgb48le"
+    layout, interpolation = ("rgb48le", _FAITHFUL) if bits > 8 else ("rgb24", Interpolation.BILINEAR if rough else _SOUND)
     width, height = size
     if color.matrix == 0:
         rgb = frame.reformat(width, height, layout, interpolation=interpolation)

@@ -20,8 +20,9 @@ from understudy.types import Bytes, Floats
 
 Look = Callable[[int, Bytes], list[Sighting]]
 
-# Points that overlap by this much lie on one face: two people cheek to cheek stand side by side.
-_SAME_FACE = 0.5
+# Points that overlap by this much lie on one face, or of which the fewer lie so far within the others: two people cheek to cheek
+# stand side by side.
+_SAME_FACE, _WITHIN = 0.5, 0.9
 
 
 def looker(options: ExtractOptions, marks: Marks | None = None) -> Look:
@@ -109,10 +110,14 @@ def _distinct(faces: list[Sighting]) -> list[Sighting]:
     """
     kept: list[Sighting] = []
     for face in sorted(faces, key=lambda each: each.score, reverse=True):
-        box = geometry.box(face.landmarks)
-        if all(geometry.overlap(box, geometry.box(other.landmarks)) < _SAME_FACE for other in kept):
+        if not any(_on_one_face(geometry.box(face.landmarks), geometry.box(other.landmarks)) for other in kept):
             kept.append(face)
     return [face for face in faces if any(face is other for other in kept)]
+
+
+def _on_one_face(one: Floats, other: Floats) -> bool:
+    shared = np.clip(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0, None).prod()
+    return bool(geometry.overlap(one, other) > _SAME_FACE or shared > _WITHIN * min(_area(one), _area(other)))
 
 
 def _fits(found: Found, detection: Detection) -> bool:

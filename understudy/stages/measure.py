@@ -66,10 +66,12 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
         open_footage(project.footage("src"), any_size=True) as src_footage,
         open_footage(project.footage("dst")) as dst_footage,
         open_footage(project.result) as result_footage,
+        # With the colours that extraction looked at.
+        open_footage(project.result, rough=True) as looked_at,
     ):
         src = Track(src_footage, main_faces(Faceset(project.faces("src")).faces))
         dst = Track(dst_footage, main_faces(Faceset(project.faces("dst")).faces))
-        found = yield from _found_again(result_footage, dst, project.options("extract", ExtractOptions()), options.every)
+        found = yield from _found_again(looked_at, dst, project.options("extract", ExtractOptions()), options.every)
         if found is None:
             return
         result = Track(result_footage, found)
