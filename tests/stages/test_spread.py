@@ -2,7 +2,11 @@
 
 import importlib.util
 import os
+import subprocess
+import sys
+import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +60,34 @@ def test_work_that_kills_every_worker_is_given_up(monkeypatch):
     monkeypatch.setattr("understudy.stages.spread._LOSSES", 2)
     with pytest.raises(WorkerLost, match=r"died 2 times.*--workers 1"):
         list(spread(hopeless, range(2), 2))
+
+
+ORPHANS = """
+import os, sys
+sys.path[:0] = [sys.argv[1]]
+import test_spread as t
+found = t.spread(t.where, range(4), 2)
+print(next(found)[1], flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process of Windows does not learn that its parent is gone")
+def test_workers_end_with_a_parent_that_was_killed():
+    killed = subprocess.run([sys.executable, "-c", ORPHANS, Path(__file__).parent], stdout=subprocess.PIPE, text=True)
+    worker, deadline = int(killed.stdout), time.monotonic() + 10
+    while is_alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert killed.returncode == -9 and not is_alive(worker)
+
+
+def is_alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    # Nobody may be there to clear away what is left of it.
+    return "(zombie)" not in Path(f"/proc/{process}/status").read_text() if Path(f"/proc/{process}").exists() else True
 
 
 def test_what_a_task_raises_is_raised_here():

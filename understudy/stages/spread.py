@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -22,6 +24,8 @@ Engine = Literal["local", "ray"]
 _LOSSES = 3
 # Seconds after which processes that have nothing to do go.
 _IDLE = 20
+# Seconds between two looks whether the parent is still there.
+_LOOK = 1
 
 
 def spread(
@@ -85,6 +89,14 @@ def _on_processes(task: Callable[[Item], Result], items: Sequence[Item], count: 
 
 
 def _settled() -> None:
-    """How a worker process lives: one thread each, and Ctrl-C is its parent's business."""
+    """How a worker process lives: one thread each, Ctrl-C is its parent's business, and it ends with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the parent is gone; one that is killed cannot say so."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK)
+    os._exit(1)
