@@ -75,7 +75,7 @@ def plain(path: Path, count: int) -> Iterable[object]:
         color = None
         for frame in itertools.islice(container.decode(stream), count):
             color = color or video_color.resolved(frame)
-            yield video_color.to_rgb(frame, color, video_color.depth(frame), video_color.UPRIGHT)
+            yield video_color.to_rgb(frame, color, video_color.depth(frame), video_color.UPRIGHT, (frame.width, frame.height))
 
 
 def encode(path: Path, frames: list, color: object) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Group, Parameter
+from pydantic import Field, create_model
 
 from understudy.options import Options
 from understudy.stages import jobs
@@ -22,7 +23,8 @@ A whole swap in one line: understudy swap --src A.mp4 --dst B.mp4 --out C.mp4. S
 """
 _ARGUMENTS = Group("Arguments", sort_key=1)
 _OPTIONS = Group("Options", sort_key=2)
-_ALWAYS = Group("Options of every command", sort_key=3)
+_PARTS = 3
+_ALWAYS = Group("Options of every command", sort_key=4)
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def _command(verb: Verb) -> Callable[..., Job]:
     for parameter in _arguments(verb):
         note = Parameter(group=_ARGUMENTS, help=_about(parameter.name, verb))
         parameters.append(parameter.replace(annotation=Annotated[parameter.annotation, note]))
-    options: Any = Annotated[jobs.options_of(verb), Parameter(name="*", group=_OPTIONS)]
+    options: Any = Annotated[_with_headings(jobs.options_of(verb)), Parameter(name="*", group=_OPTIONS)]
     parameters.append(inspect.Parameter("options", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=options))
     signature = inspect.Signature(parameters)
 
@@ -112,6 +114,18 @@ def _command(verb: Verb) -> Callable[..., Job]:
     command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
+
+
+def _with_headings(options: type[Options], path: str = "") -> type[Options]:
+    """The same options, for --help: the settings of each part below a heading of their own."""
+    fields: dict[str, Any] = {}
+    for name, info in options.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, Options):
+            inner = _with_headings(info.annotation, f"{path}{name}.")
+            heading = Group(f"--{path}{name}: {(info.description or '').rstrip('.')}".replace("_", "-"), sort_key=_PARTS)
+            default = inner.model_validate(info.default.set_values())
+            fields[name] = (Annotated[inner, Parameter(group=heading)], Field(default, description=info.description))
+    return create_model(options.__name__, __base__=options, __doc__=options.__doc__, **fields) if fields else options
 
 
 def _arguments(verb: Verb) -> list[inspect.Parameter]:

@@ -1,5 +1,6 @@
 """Extraction finds every face once, whatever happens on the way, and never throws a face away."""
 
+import errno
 import json
 import os
 import random
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from understudy.core import align
-from understudy.errors import BadMedia, BadOption, BadProject, Busy, DegeneratePoints, NoFaces
+from understudy.errors import BadMedia, BadOption, BadProject, Busy, CannotWrite, DegeneratePoints, NoFaces
 from understudy.io.faceset import Faceset
 from understudy.io.footage import open_footage
 from understudy.parts.detectors import Detection, Detector, detectors
@@ -272,6 +273,25 @@ def test_a_run_killed_again_and_again_ends_like_an_unbroken_one(show):
         if ended.returncode == 0:
             break
     assert deaths > 1
+    run(show)
+    assert contents(show, "dst") == contents(show, "src")
+    assert len(os.listdir(show / "dst" / "faces")) == 16
+
+
+@pytest.mark.parametrize("room", [0, 1, 4, 9, 15])
+def test_a_full_disk_is_told_and_nothing_is_lost(show, monkeypatch, room):
+    run(show, "src")
+    left, sync = iter(range(room)), os.fsync
+
+    def fsync(handle):
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(handle)
+
+    with monkeypatch.context() as full:
+        full.setattr("understudy.io.atomic.os.fsync", fsync)
+        with pytest.raises(CannotWrite, match="disk is full"):
+            run(show)
     run(show)
     assert contents(show, "dst") == contents(show, "src")
     assert len(os.listdir(show / "dst" / "faces")) == 16
