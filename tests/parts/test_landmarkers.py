@@ -232,3 +232,20 @@ def test_weights_of_another_network_are_refused_by_name(monkeypatch: pytest.Monk
     tensors["m3.b2_plus_1.conv2.weight"] = torch.zeros(64, 64, 3, 3)
     with pytest.raises(WeightsMissing, match=r"fan-3d: tensor 'm3\.b2_plus_1\.conv2\.weight' has the shape"):
         fan.Fan(dims="3d", device="cpu").build()
+
+
+def test_of_a_face_of_a_few_pixels_a_sure_detector_is_believed() -> None:
+    locate = landmarkers["facemesh"]().build()
+    blank = np.full((60, 80, 3), 120, np.uint8)
+    eyes_and_nose = np.array([[36, 28], [40, 28.5], [38, 31]], np.float32)
+
+    def seen(box: list[float], score: float, points: np.ndarray) -> Detection:
+        return Detection(np.array(box, np.float32), score, 0.0, points)
+
+    small, large = [33.0, 24.0, 43.0, 34.0], [20.0, 10.0, 60.0, 50.0]
+    found = locate(blank, seen(small, 0.9, eyes_and_nose))
+    assert found is not None and np.abs(found.landmarks[36:42].mean(0) - eyes_and_nose[0]).max() < 0.5
+    assert found.landmarks[8, 1] > found.landmarks[57, 1] > found.landmarks[30, 1]
+    assert locate(blank, seen(small, 0.5, eyes_and_nose)) is None
+    assert locate(blank, seen(small, 0.9, eyes_and_nose[:0])) is None
+    assert locate(blank, seen(large, 0.9, eyes_and_nose)) is None

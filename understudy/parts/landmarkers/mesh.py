@@ -12,6 +12,7 @@ import numpy as np
 
 from understudy.core import geometry
 from understudy.core.image import warp
+from understudy.core.pose import HEAD
 from understudy.options import option
 from understudy.parts.detectors import Detection
 from understudy.parts.landmarkers import Found, Landmarker, Locate
@@ -58,8 +59,10 @@ class MeshLandmarker(Landmarker):
                 others = [look(image, detection, quarters) for quarters in (1, 2, 3)]
                 found = max(filter(None, [found, *others]), key=lambda each: each.score, default=None)
             if (found is None or found.score < self.score) and np.ptp(detection.box[::2]) < _COARSE:
-                # A wider square may have all of the face in it.
+                # A wider square may have all of the face in it; and where the mesh sees too little, the detector's points must do.
                 found = look(image, _wider(detection), 0)
+                if found is None or found.score < self.score:
+                    found = _mean_face(detection)
             return found if found is not None and found.score >= self.score else None
 
         return locate
@@ -82,6 +85,15 @@ def approached(network: Network, image: Bytes, detection: Detection, quarters: i
             return None
         unit_from_frame = _around(geometry.apply(frame_from_crop, mesh[:VERTICES]))
     return unit_from_frame
+
+
+def _mean_face(detection: Detection) -> Found | None:
+    """The mean head laid onto the eyes and the nose that a sure detector saw; the detector's word for it."""
+    if detection.score < _SURE or len(detection.keypoints) < 3:
+        return None
+    head = HEAD[:, :2]
+    frame_from_head = geometry.similarity([head[36:42].mean(0), head[42:48].mean(0), head[30]], detection.keypoints[:3])
+    return Found(geometry.apply(frame_from_head, head).astype(np.float32), 1.0)
 
 
 def _wider(detection: Detection) -> Detection:
@@ -148,9 +160,11 @@ class _Nudge:
 
 # How much wider than the box the crop is, as the networks were trained.
 _MARGIN: Final = 1.5
-# Boxes narrower than this many pixels are coarse; by so much is the second look wider. On larger ones it sees faces in leaves.
+# Boxes narrower than this many pixels are coarse; by so much is the second look wider (on larger ones it sees faces in leaves), and
+# so sure must the detector be if nothing else is.
 _COARSE: Final = 24
 _WIDER: Final = 1.5
+_SURE: Final = 0.7
 _HOPELESS: Final = 0.01
 # Outer corners of the eyes.
 _EYES: Final = (33, 263)
