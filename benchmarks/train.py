@@ -20,9 +20,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from understudy.nets import bridge
-from understudy.parts.models import Batch, Samples, models
+from understudy.parts.models import models
+from understudy.parts.models.contract import Batch, Samples
 from understudy.stages.learner import Learner
-from understudy.stages.saved_model import Recipe
+from understudy.stages.recipes import Recipe
 from understudy.stages.train import TrainOptions
 
 FORMATS = ("fp32", "bf16")
@@ -109,7 +110,7 @@ def conv_limit(precision: str, clock: Clock) -> float:
 def batch_of(pairs: int, side: int, device: torch.device) -> Batch:
     """A batch of noise."""
     chance = torch.Generator().manual_seed(0)
-    shapes = ((pairs, 3, side, side), (pairs, 3, side, side), (pairs, 1, side, side), (pairs, 1, side, side))
+    shapes = [(pairs, channels, side, side) for channels in (3, 3, 1, 1, 1)]
     return Batch(*(Samples(*(torch.rand(shape, generator=chance).to(device) for shape in shapes)) for _ in range(2)))
 
 

@@ -24,7 +24,7 @@ from understudy.stages.events import Event, FailedFrame, Finished, Progress, Sav
 TRAINING: dict[str, Any] = {
     "iterations": 3,
     "extract": {"size": 256},
-    "train": {"batch": 2, "seed": 1, "resolution": 64},
+    "train": {"batch": 2, "seed": 1, "tiny": {"resolution": 64}},
     "merge": {"masks": ["dst"], "encode": {"preset": "ultrafast"}},
 }
 

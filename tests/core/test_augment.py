@@ -35,6 +35,12 @@ def test_motion_stays_within_its_bounds_and_its_margin() -> None:
         assert (np.abs(reached - 0.5) <= 0.5 + motion.margin + slack).all()
 
 
+def test_zoom_enlarges_every_picture_and_a_smaller_face_needs_more_around_it() -> None:
+    moved, _ = draw(chance(), Motion(0, 0, 0, warp=0, zoom=-0.2), 64)
+    assert abs(geometry.scale_of(moved) - 0.8) < 1e-9 and np.allclose(geometry.apply(moved, [31.5, 31.5]), 31.5)
+    assert abs(Motion(0, 0, 0, zoom=-0.2).margin - 0.125) < 1e-9 and Motion(zoom=0.3).margin < Motion().margin
+
+
 def test_flip_mirrors_about_half_of_the_pictures() -> None:
     rng = chance()
     mirrored = sum(np.linalg.det(draw(rng, Motion(flip=True), 64)[0][:, :2]) < 0 for _ in range(400))

@@ -54,3 +54,14 @@ def test_the_mouth_covers_the_lips_and_little_else():
     assert mouth[down, across] == 1 and 0.01 < mouth.mean() < 0.06
     assert all(mouth[round(y), round(x)] > 0.9 for x, y in points[60:68])
     assert mouth[points[33].round().astype(int)[1], across] == 0
+
+
+def test_the_eyes_are_covered_open_or_shut(landmarks):
+    shut = landmarks.copy()
+    for upper, lower in (((37, 38), (41, 40)), ((43, 44), (47, 46))):
+        shut[list(upper)] = shut[list(lower)]
+    for points in (landmarks, shut):
+        eyes = mask.eyes(points, (256, 256))
+        assert all(eyes[round(y), round(x)] == 1 for x, y in points[36:48])
+        assert 0.01 < eyes.mean() < 0.05
+        assert not any(eyes[round(y), round(x)] for x, y in points[[19, 24, 27, 33, 51]])

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors import SafetensorError
+from safetensors.numpy import save_file
 
 from understudy.errors import BadProject, CannotWrite
 from understudy.io import checkpoint, history
@@ -43,6 +44,15 @@ def test_a_torn_checkpoint_is_found_out_and_an_older_one_serves(tmp_path: Path) 
     weights.write_bytes(data)
     found, torn = checkpoint.intact(tmp_path)
     assert [each.iteration for each in found] == [1] and len(torn) == 1 and "000000002" in torn[0]
+    assert "tensor a is not what was written" in torn[0]
+
+
+def test_a_tensor_that_is_gone_is_named(tmp_path: Path) -> None:
+    step = saved(tmp_path, 1)
+    save_file({"b": np.zeros(3, np.float32)}, step / "weights.safetensors")
+    assert "weights.safetensors: the tensor a is missing" in checkpoint.intact(tmp_path)[1][0]
+    (step / "weights.safetensors").write_bytes(b"cut")
+    assert "not readable" in checkpoint.intact(tmp_path)[1][0]
 
 
 @pytest.mark.parametrize("lost", ["state.json", "optimizer.safetensors"])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
 from understudy.nets import losses
@@ -38,6 +39,34 @@ def test_ssim_equals_scikit_image() -> None:
     one, other, _ = pictures(0)
     ours = losses.ssim(*on(one, other), 11)[0].numpy()
     assert np.allclose(ours, scikit_ssim(one, other), atol=2e-4)
+
+
+@pytest.mark.parametrize("window", [5, 8, 17])
+def test_ssim_equals_the_formula_with_any_window(window: int) -> None:
+    one, other, _ = pictures(7)
+    places = np.arange(window) - (window - 1) / 2
+    bell = np.exp(-0.5 * (places / 2) ** 2)
+    weights = np.outer(bell, bell) / bell.sum() ** 2
+
+    def seen(picture: Floats) -> np.ndarray:
+        windows = np.lib.stride_tricks.sliding_window_view(picture.astype(np.float64), (window, window), (1, 2))
+        return np.einsum("cyxij,ij->cyx", windows, weights)
+
+    ours, theirs = seen(one), seen(other)
+    cross, squares = seen(one * other) - ours * theirs, seen(one * one) - ours**2 + seen(other * other) - theirs**2
+    expected = (2 * ours * theirs + 1e-4) / (ours**2 + theirs**2 + 1e-4) * (2 * cross + 9e-4) / (squares + 9e-4)
+    assert np.allclose(losses.ssim(*on(one, other), window, 2)[0].numpy(), expected, atol=5e-4)
+
+
+def test_structure_is_one_scale_or_the_mean_of_two() -> None:
+    one, other, mask = on(*pictures(8, 128))
+    assert float(losses.structure(one, other, mask, 1)) == pytest.approx(float(losses.dssim(one, other, mask)))
+    fine, coarse = losses.dssim(one, other, mask, 5), losses.dssim(one, other, mask, 11, 3)
+    assert float(losses.structure(one, other, mask, 2)) == pytest.approx(float(fine + coarse) / 2)
+    compat = losses.dssim(one, other, mask, 11) + losses.dssim(one, other, mask, 5)
+    assert float(losses.structure(one, other, mask, 2, compat=True)) == pytest.approx(float(compat) / 2)
+    even = [torch.nn.functional.interpolate(each, 96) for each in (one, other, mask)]
+    assert float(losses.structure(*even, 1, compat=True)) == pytest.approx(float(losses.dssim(*even, 8)))
 
 
 def test_dssim_equals_the_formula_on_masked_pictures() -> None:
@@ -85,6 +114,33 @@ def test_blurred_keeps_the_sum_and_softens_the_edge() -> None:
     soft = losses.blurred(mask, 2)
     assert soft.shape == mask.shape and float(soft.sum()) == pytest.approx(121, rel=1e-3)
     assert 0.35 < float(soft[0, 0, 20, 14]) < 0.5 and float(soft[0, 0, 20, 20]) > 0.95
+
+
+def test_blurred_equals_scipy_on_pictures_too() -> None:
+    one, _, _ = pictures(9)
+    expected = np.stack([gaussian_filter(plane.astype(np.float64), 2, mode="nearest", truncate=3) for plane in one])
+    assert np.allclose(losses.blurred(*on(one), 2)[0].numpy(), expected, atol=1e-5)
+
+
+def test_a_ramp_is_whole_within_the_mask_and_fades_beyond() -> None:
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., :32] = 1
+    row = losses.ramp(mask, 3)[0, 0, 30]
+    assert bool((row[:32] > 0.999).all()) and 0.5 < float(row[33]) < 0.95 and float(row[42:].max()) < 1e-3
+    assert bool((row.diff() <= 1e-6).all())
+
+
+def test_blurred_out_keeps_the_face_and_lets_none_of_it_out() -> None:
+    picture = torch.full((1, 3, 32, 32), 0.2)
+    picture[..., 10:22, 10:22] = 1
+    picture[..., 0:2, :] += 0.4
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 10:22, 10:22] = 1
+    seen = losses.blurred_out(picture, mask, 1.5)
+    inside = mask.expand_as(seen) > 0
+    assert torch.equal(seen[inside], picture[inside])
+    assert torch.allclose(seen[..., 9, 10:22], torch.tensor(0.2), atol=1e-4)
+    assert 0.25 < float(seen[0, 0, 2, 16]) < 0.55
 
 
 def test_windows_are_odd_and_grow_with_the_face() -> None:

@@ -7,7 +7,7 @@ from understudy.nets import augment, bridge, optim
 from understudy.nets.blocks import PixelNorm, Up, initialise
 from understudy.nets.decoders import PersonalDecoder, TwoBranches
 from understudy.nets.encoders import Encoder, Inter
-from understudy.nets.swappers import Swapper, TwoDecoders, TwoInters, TwoPersonas
+from understudy.nets.swappers import Morph, Swapper, TwoDecoders, TwoInters, TwoPersonas, noise
 
 
 def faces(seed: int, count: int = 2) -> torch.Tensor:
@@ -36,9 +36,14 @@ def two_personas() -> Swapper:
     return started(TwoPersonas(encoder, Inter(encoder, 12, 8, 8, True), PersonalDecoder(2, 8, 8, (8,), fold=2)))
 
 
+def morph(share: float = 0.5) -> Swapper:
+    encoder = Encoder(32, (8, 16, 16), normalised=True)
+    return started(Morph(encoder, 12, 10, TwoBranches(10, (8, 8, 8), (8, 8, 4)), share))
+
+
 @torch.no_grad()
 def test_every_network_paints_faces_and_masks_in_range() -> None:
-    for net in (two_decoders(), two_personas(), two_inters()):
+    for net in (two_decoders(), two_personas(), two_inters(), morph()):
         rebuilt = net(faces(0), faces(1))
         for painted in (rebuilt.src, rebuilt.dst, *net.swap(faces(1))):
             assert painted.face.shape == (2, 3, 32, 32) and painted.mask.shape == (2, 1, 32, 32)
@@ -86,6 +91,57 @@ def test_two_inters_swap_without_what_only_dst_has() -> None:
     assert torch.equal(swapped.face, swapped_now.face) and not torch.allclose(rebuilt.face, rebuilt_now.face)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("make", [two_decoders, two_personas, two_inters, morph])
+def test_a_swap_is_painted_from_its_maps_by_the_way_out_of_src(make) -> None:
+    net = make()
+    rebuilt, swapped = net(faces(0), faces(1)), net.swap(faces(1))[0]
+    assert torch.allclose(net.as_src(rebuilt.swap_maps).face, swapped.face, atol=1e-6)
+    assert torch.allclose(net.as_src(rebuilt.src_maps).face, rebuilt.src.face, atol=1e-6)
+
+
+@torch.no_grad()
+def test_a_morph_goes_from_dst_to_src() -> None:
+    net = morph()
+    assert isinstance(net, Morph)
+    seen = []
+    for net.morph in (0.0, 0.5, 1.0):
+        swapped, rebuilt = net.swap(faces(1))
+        seen.append(float((swapped.face - rebuilt.face).abs().mean()))
+    assert seen[0] < 1e-6 < 1e-3 < seen[1] < seen[2]
+    code = net.squeeze(net.encoder(faces(1)))
+    assert torch.allclose(net(faces(0), faces(1)).swap_maps, net.src(code), atol=1e-6)
+
+
+@torch.no_grad()
+def test_a_morph_learns_src_from_a_share_of_its_own_channels_drawn_anew_each_time() -> None:
+    net = morph(0.3)
+    assert isinstance(net, Morph)
+    code = net.squeeze(net.encoder(faces(0)))
+    own, other = net.src(code), net.dst(code)
+    drawn = []
+    for _ in range(3):
+        maps = net(faces(0), faces(1)).src_maps
+        taken = (maps - own).abs().amax((2, 3)) < 1e-4
+        assert torch.equal(taken.sum(1), torch.tensor([3, 3]))
+        assert torch.allclose(torch.where(taken[:, :, None, None], own, other), maps, atol=1e-4)
+        drawn.append(taken)
+    assert not torch.equal(drawn[0], drawn[1]) or not torch.equal(drawn[1], drawn[2])
+    # Saved with the weights, so that a resumed run draws what the other would have.
+    again = morph(0.3)
+    again.load_state_dict(net.state_dict())
+    assert torch.equal(net(faces(0), faces(1)).src_maps, again(faces(0), faces(1)).src_maps)
+
+
+def test_noise_is_even_and_different_for_every_number() -> None:
+    first = [noise(torch.tensor(number), 4, 1000) for number in range(3)]
+    assert not torch.equal(first[0], first[1]) and torch.equal(first[0], noise(torch.tensor(0), 4, 1000))
+    shares = torch.stack([(each.argsort(1) < 500)[:, :500].float().mean() for each in first])
+    assert float((shares - 0.5).abs().max()) < 0.05
+    # The first outputs of SplitMix64 from the state 0.
+    assert noise(torch.tensor(0), 1, 3)[0, 1:].tolist() == [0xE220A8397B1DCDAF - 2**64, 0x6E789E6AA1B965F4]
+
+
 def test_up_makes_four_channels_two_by_two_pixels() -> None:
     assert Up(6, 5)(torch.rand(1, 6, 7, 9)).shape == (1, 5, 14, 18)
 
@@ -126,7 +182,7 @@ def test_optimizer_state_survives_as_arrays() -> None:
 
     one, other = two_decoders(), two_decoders()
     groups = [{"generator": dict(net.named_parameters())} for net in (one, other)]
-    first, second = (optim.adams(group, 1e-3) for group in groups)
+    first, second = (optim.make("adam", group, 1e-3) for group in groups)
     learn(one, first["generator"], 0)
     other.load_state_dict(one.state_dict())
     optim.load_state(second, groups[1], optim.state_arrays(first, groups[0]))

@@ -12,7 +12,7 @@ from understudy.errors import BadProject, MissingExtra
 from understudy.io.footage import open_footage
 from understudy.stages.events import Finished, Note, Progress, Stop
 
-SMALL = {"minutes": 0.02, "seconds": 0.2, "width": 192, "height": 160, "train": {"batch": 2, "resolution": 64}}
+SMALL = {"minutes": 0.02, "seconds": 0.2, "width": 192, "height": 160, "train": {"batch": 2, "tiny": {"resolution": 64}}}
 
 
 def test_the_demo_leaves_clips_result_and_sheet_and_a_second_run_says_it_is_done(

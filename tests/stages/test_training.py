@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -6,76 +6,25 @@ import numpy as np
 import pytest
 import torch
 
-from understudy.core import align
 from understudy.core.augment import Motion
 from understudy.errors import BadMedia, BadOption, BadProject, Busy, Diverged, NoFaces
 from understudy.io import checkpoint, history
 from understudy.io.faceset import Faceset
-from understudy.nets.decoders import PersonalDecoder
-from understudy.nets.encoders import Encoder, Inter
-from understudy.nets.swappers import TwoPersonas
-from understudy.parts.models import Batch, Model, autoencoder
+from understudy.parts.models.contract import Batch
 from understudy.stages import training
-from understudy.stages.batches import Batches, FaceStore, ahead, held_out, load_faces
+from understudy.stages.batches import Batches, ahead
 from understudy.stages.events import Change, Event, Finished, Progress, Save, Saved, Stop, Warned
+from understudy.stages.face_store import FaceStore, held_out, load_faces
 from understudy.stages.learner import Learner, Watch
-from understudy.stages.project import Project, ProjectFile
+from understudy.stages.project import Project
 from understudy.stages.train import TrainOptions, load_model, train
-from understudy.types import AlignedFace, Face, FaceType
 
-SMALL = {"resolution": 64, "batch": 1, "device": "cpu", "precision": "fp32"}
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One thread, and in place of `tiny` one of the same kind that is smaller still."""
-
-    def build(options: autoencoder.Tiny) -> Model:
-        encoder = Encoder(options.resolution, (8, 8, 16), fold=2)
-        decoder = PersonalDecoder(2, 16, 2 * encoder.size, (16, 8), fold=2)
-        net = TwoPersonas(encoder, Inter(encoder, 24, 16, 16, normalised=True), decoder)
-        return autoencoder.Autoencoder(net, options.resolution, "full", autoencoder.Lesson(l1=10, codes=0.3), "kaiming")
-
-    monkeypatch.setattr(autoencoder.Tiny, "build", build)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+SMALL = {"tiny": {"resolution": 64}, "batch": 1, "device": "cpu", "precision": "fp32"}
 
 
-def drawn_face(rng: np.random.Generator, frame: int, skin: tuple[int, int, int], face_type: FaceType) -> AlignedFace:
-    """A cartoon of a face that tilts, moves and speaks."""
-    turn = np.linspace(np.pi, 0, 17)
-    points = np.concatenate([np.stack([49 + 55 * np.cos(turn), 30 + 85 * np.sin(turn)], 1), align.template("half", 100)])
-    points[55:60, 1] += rng.uniform(0, 12)
-    angle = rng.uniform(-0.2, 0.2)
-    spin = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    points = ((points - 50) @ spin.T + (100, 90) + rng.uniform(-8, 8, 2)).astype(np.float32)
-    picture = np.full((200, 200, 3), (60, 80, 70), np.uint8)
-    cv2.fillConvexPoly(picture, cv2.convexHull(points[:27].astype(np.int32)), skin, cv2.LINE_AA)
-    for part in (slice(36, 42), slice(42, 48), slice(48, 60)):
-        cv2.fillConvexPoly(picture, cv2.convexHull(points[part].astype(np.int32)), (240, 230, 220), cv2.LINE_AA)
-    face_from_frame = align.face_from_frame(points, face_type, 96)
-    image = cv2.warpAffine(picture, face_from_frame, (96, 96), flags=cv2.INTER_LINEAR)
-    box = np.array([*points.min(0), *points.max(0)], np.float32)
-    face = Face(frame, box, points, 1.0, 0, np.zeros(3, np.float32))
-    return AlignedFace(face, image.astype(np.uint8), face_from_frame, face_type, None, "drawn.mp4", frame / 25)
+pytestmark = pytest.mark.usefixtures("small_models")
 
-
-def make_show(folder: Path, count: int = 6, face_type: FaceType = "full") -> Path:
-    folder.mkdir()
-    project = Project(folder, ProjectFile(src="a.mp4", dst="b.mp4"))
-    project.save()
-    for seed, (side, skin) in enumerate({"src": (230, 170, 140), "dst": (150, 100, 70)}.items()):
-        rng, faces = np.random.default_rng(seed), Faceset(project.faces(side))  # type: ignore[arg-type]
-        for frame in range(count):
-            faces.add(drawn_face(rng, frame, skin, face_type), suffix=".png")
-    return folder
-
-
-@pytest.fixture
-def show(tmp_path: Path) -> Path:
-    return make_show(tmp_path / "show")
+Make = Callable[..., Path]
 
 
 def done(show: Path, **options: object) -> list[Event]:
@@ -102,7 +51,9 @@ def test_a_run_leaves_a_model_that_predicts_pictures_and_a_history(show: Path) -
 
 
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
-def test_a_run_in_two_parts_equals_an_unbroken_one(tmp_path: Path, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_in_two_parts_equals_an_unbroken_one(
+    make_show: Make, tmp_path: Path, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(training, "REPORT", 0)
     whole, parts = make_show(tmp_path / "whole"), make_show(tmp_path / "parts")
     done(whole, iterations=6, precision=precision)
@@ -162,7 +113,7 @@ def test_minutes_end_a_run(show: Path) -> None:
 
 def test_what_a_model_was_built_with_stays(show: Path) -> None:
     done(show, iterations=1)
-    for flag in ({"resolution": 96}, {"seed": 5}, {"model": "df", "name": "tiny"}, {"light": True}):
+    for flag in ({"tiny": {"resolution": 96}}, {"seed": 5}, {"model": "df", "name": "tiny"}, {"h64": {"light": True}}):
         with pytest.raises(BadOption, match=next(iter(flag))):
             done(show, iterations=1, **flag)
     # Not named, it is remembered; and another name starts afresh.
@@ -247,7 +198,7 @@ def test_a_model_without_weights_and_no_model_at_all(show: Path) -> None:
         load_model(show / "models" / "tiny", "cpu")
 
 
-def test_faces_that_show_too_little_and_no_faces(tmp_path: Path) -> None:
+def test_faces_that_show_too_little_and_no_faces(make_show: Make, tmp_path: Path) -> None:
     with pytest.raises(BadProject, match="half"):
         done(make_show(tmp_path / "half", 1, "half"))
     empty = make_show(tmp_path / "empty", 0)
@@ -259,7 +210,7 @@ def test_faces_that_show_too_little_and_no_faces(tmp_path: Path) -> None:
         done(empty)
 
 
-def test_one_face_of_each_is_enough_to_run(tmp_path: Path) -> None:
+def test_one_face_of_each_is_enough_to_run(make_show: Make, tmp_path: Path) -> None:
     assert isinstance(done(make_show(tmp_path / "lone", 1), iterations=1, batch=2)[-1], Finished)
 
 
@@ -281,7 +232,7 @@ def test_held_out_faces_are_neighbours_and_never_learnt() -> None:
     assert max(float(batches(faces).make(number).dst.target.max()) for number in range(100)) == 0
 
 
-def test_previews_measure_held_out_faces(tmp_path: Path) -> None:
+def test_previews_measure_held_out_faces(make_show: Make, tmp_path: Path) -> None:
     finished = done(make_show(tmp_path / "show", 40), iterations=1)[-1]
     assert isinstance(finished, Finished) and 0 < finished.summary["held_out"]["dst ssim"] < 1
     assert 0 < history.read(tmp_path / "show/models/tiny/history.jsonl")[-1]["held_out"]["dst l1"] < 1

@@ -20,7 +20,8 @@ REACH, CUT = 0.24, 2.5
 class Motion:
     """How far pictures are moved at random, evenly both ways. rotation: radians. shift: in widths of the face.
 
-    scale: 0.05 = up to 5 % larger or smaller. flip: mirror every second one. warp: how much the input is bent, 0..1.
+    scale: 0.05 = up to 5 % larger or smaller. flip: mirror every second one. warp: how much the input is bent, 0..1. zoom:
+    0.1 = all of them 10 % larger.
     """
 
     rotation: float = math.radians(10)
@@ -28,12 +29,13 @@ class Motion:
     scale: float = 0.05
     flip: bool = False
     warp: float = 1.0
+    zoom: float = 0.0
 
     @property
     def margin(self) -> float:
         """How much of the surroundings the motion can reach on each side, in widths of the face."""
         turned = math.cos(self.rotation) + math.sin(self.rotation)
-        return 0.5 * (1 + self.scale) * turned + self.shift - 0.5
+        return max(0.0, (0.5 * (1 + self.scale) * turned + self.shift) / (1 + self.zoom) - 0.5)
 
 
 def draw(rng: np.random.Generator, motion: Motion, size: int) -> tuple[Doubles, Floats]:
@@ -43,7 +45,7 @@ def draw(rng: np.random.Generator, motion: Motion, size: int) -> tuple[Doubles, 
     """
     middle = np.full(2, size / 2 - 0.5)
     angle = rng.uniform(-motion.rotation, motion.rotation)
-    scale = math.exp(rng.uniform(-1, 1) * math.log1p(motion.scale))
+    scale = math.exp(rng.uniform(-1, 1) * math.log1p(motion.scale)) * (1 + motion.zoom)
     shift = rng.uniform(-motion.shift, motion.shift, 2) * size
     mirror = -1.0 if motion.flip and rng.random() < 0.5 else 1.0
     turn = scale * np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]) @ np.diag([mirror, 1.0])
@@ -58,7 +60,7 @@ def draw(rng: np.random.Generator, motion: Motion, size: int) -> tuple[Doubles, 
 def sampling_map(store_from_picture: Doubles, nodes: Floats, size: int) -> Floats:
     """Where each pixel of the (size, size) picture looks in the store: (size, size, 2) xy, float32; bent by `nodes`."""
     weights = _spread(len(nodes), size)
-    aside: Doubles = np.einsum("yi,ijc,xj->yxc", weights, nodes, weights, optimize=True)
+    aside = np.stack([weights @ nodes[..., axis] @ weights.T for axis in (0, 1)], -1)
     places = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1)
     return geometry.apply(store_from_picture, places + aside).astype(np.float32)
 

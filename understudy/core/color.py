@@ -10,9 +10,11 @@ import numpy as np
 from understudy.types import Floats
 
 # A spread may at most double or halve: a flat prediction must not blow up into noise.
-_RATIO: Final = (0.5, 2.0)
+RATIO: Final = (0.5, 2.0)
 # Below this many pixels' worth of weight, statistics say nothing about the face.
-_LEAST_WEIGHT: Final = 16.0
+LEAST_WEIGHT: Final = 16.0
+
+Moments = tuple[Floats, Floats]
 
 
 def unchanged(face: Floats, like: Floats, weight: Floats) -> Floats:
@@ -27,19 +29,23 @@ def reinhard(face: Floats, like: Floats, weight: Floats) -> Floats:
     the whole face. Ratios of spreads are held within 0.5..2. Reinhard et al., Color Transfer between Images (2001), with
     weighted statistics.
     """
-    if weight.sum() < _LEAST_WEIGHT:
+    if weight.sum() < LEAST_WEIGHT:
         return face
     lab, wanted = lab_from_rgb(face), lab_from_rgb(like)
-    mean, spread = statistics(lab, weight)
-    mean_wanted, spread_wanted = statistics(wanted, weight)
-    ratio = np.asarray(np.clip(spread_wanted / np.maximum(spread, 1e-3), *_RATIO), np.float32)
-    moved = (lab - mean) * ratio + mean_wanted
+    return np.clip(rgb_from_lab(moved_lab(lab, statistics(lab, weight), statistics(wanted, weight))), 0, 1)
+
+
+def moved_lab(lab: Floats, moments: Moments, wanted: Moments) -> Floats:
+    """CIE LAB colours (..., 3) with the one mean and spread moved to the other; see `statistics`."""
+    (mean, spread), (mean_wanted, spread_wanted) = moments, wanted
+    ratio = np.asarray(np.clip(spread_wanted / np.maximum(spread, 1e-3), *RATIO), np.float32)
+    moved: Floats = (lab - mean) * ratio + mean_wanted
     moved[..., 0] = np.clip(moved[..., 0], 0, 100)
-    return np.clip(rgb_from_lab(moved), 0, 1)
+    return moved
 
 
-def statistics(picture: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """Weighted mean and standard deviation of each channel: two (3,) float32. picture: (H, W, 3); weight: (H, W), sum > 0."""
+def statistics(picture: Floats, weight: Floats) -> Moments:
+    """Weighted mean and standard deviation of each channel: two (3,) float32. picture: (..., 3); weight: (...), sum > 0."""
     share = (weight / weight.sum(dtype=np.float64)).astype(np.float64).ravel()
     pixels = picture.reshape(-1, picture.shape[-1]).astype(np.float64)
     mean = share @ pixels

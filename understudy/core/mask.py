@@ -7,6 +7,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from understudy.core.landmarks import LEFT_EYE, RIGHT_EYE
 from understudy.types import Doubles, Floats
 
 
@@ -27,6 +28,16 @@ def mouth(landmarks: Floats, size: tuple[int, int]) -> Floats:
     middle = lips.mean(0)
     grown = (middle + _AROUND_LIPS * (lips - middle)).astype(np.float32)
     return polygons([np.asarray(cv2.convexHull(grown)[:, 0], np.float32)], size)
+
+
+def eyes(landmarks: Floats, size: tuple[int, int]) -> Floats:
+    """Both eyes with their lids, open or shut, (height, width) float32 in 0..1; landmarks: (68, 2) pixels."""
+    shapes = []
+    for eye in (np.asarray(landmarks, np.float64)[part] for part in (LEFT_EYE, RIGHT_EYE)):
+        radius = _AROUND_EYES * np.linalg.norm(eye[3] - eye[0])
+        swollen = (eye[:, None] + radius * _ROUND).reshape(-1, 2).astype(np.float32)
+        shapes.append(np.asarray(cv2.convexHull(swollen)[:, 0], np.float32))
+    return polygons(shapes, size)
 
 
 def raised_brows(landmarks: Floats, brow: float = 1.0) -> Doubles:
@@ -62,6 +73,9 @@ def polygons(shapes: list[Floats], size: tuple[int, int]) -> Floats:
 _FINE: Final = 8
 # How much larger than the lips themselves.
 _AROUND_LIPS: Final = 1.2
+# How far around the lids, in widths of the eye; and all directions to go there.
+_AROUND_EYES: Final = 0.2
+_ROUND: Final = np.stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)], -1)
 
 _PARTS: Final = [
     [*range(9), 17],

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,16 @@ def intact(folder: Path) -> tuple[list[Checkpoint], list[str]]:
     return whole, torn
 
 
+def glance(folder: Path) -> Checkpoint | None:
+    """The current checkpoint by what it says of itself, its arrays unread, so at once; None where it says nothing."""
+    try:
+        step = folder / (folder / CURRENT).read_text(encoding="utf-8").strip()
+        found = json.loads((step / STATE).read_text(encoding="utf-8"))
+        return Checkpoint(step, int(found["iteration"]), dict(found["state"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def drop_after(folder: Path, iteration: int) -> None:
     """Remove the checkpoints of later iterations than `iteration`: they have gone bad."""
     for step in _steps(folder):
@@ -86,15 +97,18 @@ def drop_after(folder: Path, iteration: int) -> None:
 
 def _fill(partial: Path, iteration: int, parts: Mapping[str, Mapping[str, Array]], state: Mapping[str, Any]) -> None:
     hashes = {}
+    sums: dict[str, dict[str, int]] = {}
     for part, arrays in parts.items():
         path = partial / f"{part}.safetensors"
         try:
-            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+            # asarray: ascontiguousarray would give a single number a dimension.
+            save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, path)
         except SafetensorError as error:
             raise CannotWrite(f"{path}: not written: {error}. Free some space, or choose another disk, and go on.") from error
         hashes[path.name] = _sha256(path)
-    text = json.dumps({"schema_version": SCHEMA, "iteration": iteration, "sha256": hashes, "state": state}, indent=1)
-    (partial / STATE).write_text(text, encoding="utf-8")
+        sums[path.name] = {name: zlib.crc32(np.asarray(array, order="C").data) for name, array in arrays.items()}
+    told = {"schema_version": SCHEMA, "iteration": iteration, "sha256": hashes, "state": state, "crc32": sums}
+    (partial / STATE).write_text(json.dumps(told, indent=1), encoding="utf-8")
     for path in partial.iterdir():
         with path.open("rb+") as file:
             os.fsync(file.fileno())
@@ -106,8 +120,22 @@ def _checked(step: Path) -> Checkpoint:
         raise BadProject(f"{step}: made by a newer Understudy (layout {found['schema_version']}). Update Understudy.")
     for name, expected in found["sha256"].items():
         if _sha256(step / name) != expected:
-            raise ValueError(f"{name} is not what was written")
+            raise ValueError(_fault(step / name, found.get("crc32", {}).get(name, {})))
     return Checkpoint(step, int(found["iteration"]), dict(found["state"]))
+
+
+def _fault(path: Path, sums: Mapping[str, int]) -> str:
+    """What is wrong with a file that is not what was written: which of its tensors, where that can be told."""
+    try:
+        arrays = load_file(path)
+    except SafetensorError as error:
+        return f"{path.name} is not readable: {error}"
+    for name, expected in sums.items():
+        if name not in arrays:
+            return f"{path.name}: the tensor {name} is missing"
+        if zlib.crc32(np.asarray(arrays[name], order="C").data) != expected:
+            return f"{path.name}: the tensor {name} is not what was written"
+    return f"{path.name} is not what was written"
 
 
 def _steps(folder: Path) -> list[Path]:

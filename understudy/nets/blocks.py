@@ -7,28 +7,83 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Init = Literal["kaiming", "glorot"]
+Init = Literal["kaiming", "glorot", "aware"]
+Curve = Literal["leaky", "cosine"]
 
-SLOPE = 0.1
+SLOPE, RES_SLOPE = 0.1, 0.2
 # How far two people's biases lie apart at the start.
 APART = 0.1
 
 
-class Down(nn.Sequential):
-    """Half the size, `outward` channels: convolution 5x5 of stride 2, then leaky ReLU."""
+class Cosine(nn.Module):
+    """x cos(x): a bend that falls and rises again, so that a unit may answer to one band of values."""
 
-    def __init__(self, inward: int, outward: int) -> None:
-        super().__init__(nn.Conv2d(inward, outward, 5, 2, 2), nn.LeakyReLU(SLOPE))
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps * maps.cos()
+
+
+class Down(nn.Sequential):
+    """Half the size, `outward` channels: convolution 5x5 of stride 2, then the curve."""
+
+    def __init__(self, inward: int, outward: int, curve: Curve = "leaky") -> None:
+        super().__init__(nn.Conv2d(inward, outward, 5, 2, 2), bend(curve))
 
 
 class Up(nn.Sequential):
-    """Twice the size, `outward` channels: convolution 3x3, leaky ReLU, then four channels become two by two pixels.
+    """Twice the size, `outward` channels: convolution 3x3, the curve, then four channels become two by two pixels.
 
     Sub-pixel convolution after Shi et al. (2016).
     """
 
+    def __init__(self, inward: int, outward: int, curve: Curve = "leaky") -> None:
+        super().__init__(nn.Conv2d(inward, 4 * outward, 3, 1, 1), bend(curve), nn.PixelShuffle(2))
+
+
+class Res(nn.Module):
+    """What came in, and two convolutions 3x3 of it on top. After He et al. (2016), without a norm.
+
+    shortened: with the second convolution alone.
+    """
+
+    def __init__(self, channels: int, curve: Curve = "leaky", shortened: bool = False) -> None:
+        super().__init__()
+        convolutions = (nn.Conv2d(channels, channels, 3, 1, 1) for _ in range(1 if shortened else 2))
+        first, *second = convolutions
+        self.inner = nn.Sequential(first, *(layer for each in second for layer in (bend(curve, RES_SLOPE), each)))
+        self.bend = bend(curve, RES_SLOPE)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        bent: Tensor = self.bend(maps + self.inner(maps))
+        return bent
+
+
+class SlimDown(nn.Sequential):
+    """`Down` for little memory: each channel is looked at by itself, then they are mixed. After Chollet (2017)."""
+
     def __init__(self, inward: int, outward: int) -> None:
-        super().__init__(nn.Conv2d(inward, 4 * outward, 3, 1, 1), nn.LeakyReLU(SLOPE), nn.PixelShuffle(2))
+        super().__init__(
+            nn.Conv2d(inward, inward, 5, 2, 2, groups=inward, bias=False), nn.Conv2d(inward, outward, 1), bend("leaky")
+        )
+
+
+class Gained(nn.Module):
+    """What came in, and two convolutions 3x3 of it on top, by a factor that is learnt from 0.1 on."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        convolutions = (nn.Conv2d(channels, channels, 3, 1, 1) for _ in range(2))
+        self.inner = nn.Sequential(*(layer for each in convolutions for layer in (bend("leaky", RES_SLOPE), each)))
+        self.gain = nn.Parameter(torch.tensor(0.1))
+        self.bend = bend("leaky", RES_SLOPE)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        bent: Tensor = self.bend(maps + self.gain * self.inner(maps))
+        return bent
+
+
+def bend(curve: Curve, slope: float = SLOPE) -> nn.Module:
+    """What follows a convolution: leaky ReLU, or x cos(x)."""
+    return Cosine() if curve == "cosine" else nn.LeakyReLU(slope)
 
 
 class Personas(nn.Module):
@@ -51,29 +106,63 @@ class Personas(nn.Module):
 
 
 class PixelNorm(nn.Module):
-    """Vectors (N, C) scaled to a root mean square of 1. After Karras et al. (2018)."""
+    """Each of N codes or maps scaled to a root mean square of 1 over all its values. After Karras et al. (2018)."""
+
+    def __init__(self, epsilon: float = 1e-8) -> None:
+        super().__init__()
+        self.epsilon = epsilon
 
     def forward(self, codes: Tensor) -> Tensor:
         # In fp32: the mean of squares loses too much in bf16.
         wide = codes.float()
-        return wide * torch.rsqrt(wide.square().mean(1, keepdim=True) + 1e-8)
+        return wide * torch.rsqrt(wide.square().mean(tuple(range(1, wide.ndim)), keepdim=True) + self.epsilon)
 
 
 @torch.no_grad()
 def initialise(net: nn.Module, init: Init, generator: torch.Generator) -> None:
-    """Fill every weight of `net` from `generator` and zero every bias, in place.
+    """Fill every weight of `net` from `generator`, zero every bias and every buffer, in place.
 
     kaiming: normal, for leaky ReLU (He et al. 2015); from it a small net leaves the mean face within a minute. glorot: uniform
-    (Glorot and Bengio 2010), the start of the classic models.
+    (Glorot and Bengio 2010), the start of the classic models. aware: convolutions from `aware`, all else as glorot.
     """
+    for buffer in net.buffers():
+        buffer.zero_()
     for layer in net.modules():
         if isinstance(layer, Personas):
             nn.init.zeros_(layer.gain)
             nn.init.normal_(layer.bias, std=APART, generator=generator)
-        if isinstance(layer, nn.Conv2d | nn.Linear):
+        if isinstance(layer, Gained):
+            nn.init.constant_(layer.gain, 0.1)
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             if init == "kaiming":
                 nn.init.kaiming_normal_(layer.weight, a=SLOPE, generator=generator)
+            elif init == "aware" and isinstance(layer, nn.Conv2d):
+                layer.weight.copy_(aware(tuple(layer.weight.shape), generator))
             else:
                 nn.init.xavier_uniform_(layer.weight, generator=generator)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+def reflect(net: nn.Module) -> None:
+    """Let every convolution of `net` see its maps mirrored beyond their border in place of nought: no grey rim. In place."""
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.padding_mode = "reflect"
+
+
+def aware(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Kernels (out, in, height, width), those of one output orthogonal in frequency, with the variance 2 / fan-in.
+
+    Convolution-aware initialisation after Aghajanyan (2017).
+    """
+    outward, inward, height, width = shape
+    places = height * (width // 2 + 1)
+    kernels = 0.05 * torch.randn(shape, generator=generator)
+    if places > 1:
+        drawn = torch.randn(outward, inward // places + 1, places, places, generator=generator)
+        bases, _, _ = torch.linalg.svd(drawn.triu() + drawn.triu(1).mT)
+        spectra = bases.mT.flatten(1, 2)[:, :inward].unflatten(2, (height, width // 2 + 1))
+        kernels += torch.fft.irfft2(spectra.to(torch.complex64), (height, width))
+    fan_in = inward * height * width
+    return kernels * (2 / fan_in / kernels.var()).sqrt()

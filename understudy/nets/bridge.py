@@ -22,8 +22,8 @@ Net = TypeVar("Net", bound=nn.Module)
 def tensor(pictures: Array, device: torch.device) -> Tensor:
     """Pictures (N, H, W, C) or masks (N, H, W) as float32 (N, C, H, W); uint8 comes out in 0..1."""
     stacked = torch.from_numpy(np.ascontiguousarray(pictures)).to(device, non_blocking=True)
-    planes = stacked.unsqueeze(1) if stacked.ndim == 3 else stacked.permute(0, 3, 1, 2)
-    return planes.float().contiguous() / 255 if stacked.dtype == torch.uint8 else planes.float().contiguous()
+    planes = (stacked.unsqueeze(1) if stacked.ndim == 3 else stacked.permute(0, 3, 1, 2)).contiguous()
+    return planes.float().div_(255) if stacked.dtype == torch.uint8 else planes.float()
 
 
 def pictures(planes: Tensor) -> Floats:

@@ -1,4 +1,4 @@
-"""Faces in memory, and batches from them: batch n follows from (seed, rank, n) alone, so a resumed run needs no sampler state."""
+"""Batches from faces in memory: batch n follows from (seed, rank, n) alone, so a resumed run needs no sampler state."""
 
 from __future__ import annotations
 
@@ -7,87 +7,42 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from understudy.core import align, augment, geometry, image, mask
-from understudy.errors import BadProject
-from understudy.io.faceset import Faceset
+from understudy.core import augment, geometry, mask, yaw
+from understudy.core.color_maps import Fit, Pixels, table
 from understudy.nets import augment as on_device
 from understudy.nets import bridge
-from understudy.parts.models import Batch, Samples
-from understudy.types import AlignedFace, Bytes, Doubles, FaceType, Floats
+from understudy.parts.color_transfers import COLOR_FITS
+from understudy.parts.models.contract import Batch, Samples
+from understudy.stages.face_store import FaceStore, moved
+from understudy.types import Array, Bytes, Doubles, Floats
 
-# Stored pixels for each pixel of the model: enough that looking between them costs no sharpness.
-DENSITY = 1.25
-# Of both facesets this share is never learnt from, in so many runs of neighbouring frames; with fewer faces, none.
-HELD_OUT, RUNS, FEWEST = 0.04, 2, 40
+# Colours are carried over by a table with so many steps a channel, fitted to about so many pixels across a face.
+TABLE, ACROSS = 17, 64
 
 Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
-class FaceStore:
-    """A side's faces, decoded once.
+class Feed:
+    """Which faces are drawn, and what becomes of src's colours.
 
-    pictures: (N, P, P, 4) uint8, RGB and mask. landmarks: (N, 68, 2) in their pixels. store_from_face: (2, 3) from the model's
-    pixels. held_out: (N,) bool.
+    uniform_yaw: of each side every turn of the head that it has comes as often as any other. yaw_matched: each src face turns
+    as the dst face of its pair does, mirrored where that is nearer and src may be flipped; chance flips no src then. hsv: how
+    far hue, saturation and value of src's input change, 0..1. color_transfer: name in COLOR_FITS, or none; each src face takes
+    the colours of a random dst face, by statistics within both masks, input and target alike.
     """
 
-    pictures: Bytes
-    landmarks: Floats
-    store_from_face: Doubles
-    held_out: NDArray[np.bool_]
-
-    @property
-    def learnt(self) -> NDArray[np.int64]:
-        """Rows to learn from."""
-        return np.flatnonzero(~self.held_out)
-
-    def upright(self, rows: NDArray[np.int64], size: int) -> tuple[Floats, Floats]:
-        """Faces as the model sees them at work, (n, size, size, 3), and masks (n, size, size), both 0..1."""
-        seen: Floats = np.stack([_moved(self.pictures[row], self.store_from_face, size) for row in rows]).astype(np.float32)
-        seen /= 255
-        return seen[..., :3], seen[..., 3]
-
-
-def load_faces(faceset: Faceset, face_type: FaceType, resolution: int, margin: float) -> FaceStore:
-    """Every face of a set for a model, with `margin` widths of surroundings. Raises BadProject when they show too little."""
-    if not align.contains(faceset.face_type, face_type):
-        raise BadProject(
-            f"{faceset.folder}: the pictures show {faceset.face_type} faces, this model needs {face_type}. "
-            f"Extract again with --face-type {face_type}, or train a model for less of the face."
-        )
-    inner = round(resolution * DENSITY)
-    rim = int(np.ceil(margin * inner)) + 2
-    store_from_inner = np.array([[1.0, 0, rim], [0, 1, rim]])
-
-    def stored(row: int) -> tuple[Bytes, Floats]:
-        face = faceset.load(row)
-        store_from_face = geometry.compose(store_from_inner, align.face_from_face(face, face_type, inner))
-        points = geometry.apply(store_from_face, face.landmarks).astype(np.float32)
-        return _stored(face, points, store_from_face, inner + 2 * rim), points
-
-    with ThreadPoolExecutor() as pool:
-        pictures, points = zip(*pool.map(stored, range(len(faceset))), strict=True)
-    store_from_model = geometry.compose(store_from_inner, geometry.scaling(inner / resolution))
-    return FaceStore(np.stack(pictures), np.stack(points), store_from_model, held_out(len(faceset)))
-
-
-def held_out(count: int) -> NDArray[np.bool_]:
-    """Which of `count` faces in order of time are kept from learning, (count,) bool: runs of neighbours, the last at the end."""
-    chosen = np.zeros(count, bool)
-    if count < FEWEST:
-        return chosen
-    run = max(4, round(count * HELD_OUT)) // RUNS
-    for last in np.linspace(0, count, RUNS + 1).round().astype(int)[1:]:
-        chosen[last - run : last] = True
-    return chosen
+    uniform_yaw: bool = False
+    yaw_matched: bool = False
+    hsv: float = 0.0
+    color_transfer: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,37 +62,83 @@ class Batches:
     device: torch.device
     seed: int
     rank: int = 0
+    feed: Feed = Feed()
 
     def make(self, number: int) -> Batch:
         """Batch `number`, from 0."""
         rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, self.rank, number])))
-        return Batch(self._samples(rng, self.src, self.src_motion), self._samples(rng, self.dst, self.dst_motion))
+        if self.feed.yaw_matched:
+            dst = self._drawn(rng, self.dst, self.dst_motion, self._rows(rng, self.dst))
+            src = self._following(rng, dst)
+        else:
+            src = self._drawn(rng, self.src, self.src_motion, self._rows(rng, self.src))
+            dst = self._drawn(rng, self.dst, self.dst_motion, self._rows(rng, self.dst))
+        return Batch(self._recoloured(rng, src.rows, self._samples(self.src, src)), self._samples(self.dst, dst))
 
-    def _samples(self, rng: np.random.Generator, store: FaceStore, motion: augment.Motion) -> Samples:
-        rows = rng.choice(store.learnt, self.pairs)
-        drawn = [augment.draw(rng, motion, self.resolution) for _ in rows]
-        chains = [geometry.compose(store.store_from_face, geometry.invert(moved)) for moved, _ in drawn]
+    def _rows(self, rng: np.random.Generator, store: FaceStore) -> yaw.Rows:
+        if self.feed.uniform_yaw:
+            return store.learnt[yaw.evenly(rng, store.turns, self.pairs)]
+        return rng.choice(store.learnt, self.pairs)
+
+    def _drawn(self, rng: np.random.Generator, store: FaceStore, motion: augment.Motion, rows: yaw.Rows) -> _Drawn:
+        moves = [augment.draw(rng, motion, self.resolution) for _ in rows]
+        light = [rng.uniform(-self.color * reach, self.color * reach, self.pairs) for reach in (0.2, 0.1)] if self.color else []
+        chains = [geometry.compose(store.store_from_face, geometry.invert(moved)) for moved, _ in moves]
+        return _Drawn(rows, chains, [nodes for _, nodes in moves], light)
+
+    def _following(self, rng: np.random.Generator, dst: _Drawn) -> _Drawn:
+        """src's faces that look where these dst faces look."""
+        # A face that chance has flipped looks the other way.
+        sides = np.sign([np.linalg.det(chain[:, :2]) for chain in dst.chains]).astype(np.float32)
+        rows, mirrored = yaw.following(rng, self.src.turns, self.dst.yaw[dst.rows] * sides, self.src_motion.flip)
+        drawn = self._drawn(rng, self.src, replace(self.src_motion, flip=False), self.src.learnt[rows])
+        mirror = np.array([[-1.0, 0, self.src.pictures.shape[2] - 1], [0, 1, 0]])
+        chains = [
+            geometry.compose(mirror, chain) if turned else chain for chain, turned in zip(drawn.chains, mirrored, strict=True)
+        ]
+        return replace(drawn, chains=chains)
+
+    def _samples(self, store: FaceStore, drawn: _Drawn) -> Samples:
         maps = np.stack(
-            [augment.sampling_map(chain, nodes, self.resolution) for chain, (_, nodes) in zip(chains, drawn, strict=True)]
+            [augment.sampling_map(chain, nodes, self.resolution) for chain, nodes in zip(drawn.chains, drawn.nodes, strict=True)]
         )
         seen = self._on_cpu if self.device.type == "cpu" else self._on_device
-        warped, target, matte = seen(store.pictures[rows], chains, maps)
-        if self.color:
-            gain, offset = (self._evenly(rng, self.color * reach) for reach in (0.2, 0.1))
+        warped, target, matte = seen(store.pictures[drawn.rows], drawn.chains, maps)
+        if drawn.light:
+            gain, offset = (self._tensor(each) for each in drawn.light)
             warped = on_device.recoloured(warped, 1 + gain, offset)
             target = on_device.recoloured(target, 1 + gain, offset)
-        return Samples(warped, target, matte, self._mouths(store.landmarks[rows], chains))
+        mouths, eyes = self._features(store.landmarks[drawn.rows], drawn.chains)
+        return Samples(warped, target, matte, mouths, (mouths + eyes).clamp_(max=1).mul_(matte))
 
-    def _mouths(self, points: Floats, store_from_picture: list[Doubles]) -> torch.Tensor:
+    def _recoloured(self, rng: np.random.Generator, rows: yaw.Rows, src: Samples) -> Samples:
+        """src's samples in the colours that the feed gives them."""
+        if self.feed.color_transfer != "none":
+            fit = COLOR_FITS[self.feed.color_transfer]
+            like = rng.choice(self.dst.learnt, self.pairs)
+            tables = [_table(fit, self.src.pictures[row], self.dst.pictures[other]) for row, other in zip(rows, like, strict=True)]
+            looked_up = self._tensor(np.stack(tables))
+            src = replace(src, input=on_device.through(src.input, looked_up), target=on_device.through(src.target, looked_up))
+        if power := self.feed.hsv:
+            most = max(1, int(180 * power))
+            hue = rng.integers(-most, most, self.pairs, endpoint=True)
+            shifts = (hue, *(rng.uniform(-power / 2, power / 2, self.pairs) for _ in range(2)))
+            src = replace(src, input=on_device.hue_shifted(src.input, *(self._tensor(each) for each in shifts)))
+        return src
+
+    def _features(self, points: Floats, store_from_picture: list[Doubles]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Masks (B, 1, R, R) of mouths and of eyes."""
         size = (self.resolution, self.resolution)
-        moved = [geometry.apply(geometry.invert(chain), each) for each, chain in zip(points, store_from_picture, strict=True)]
-        return bridge.tensor(np.stack([mask.mouth(each.astype(np.float32), size) for each in moved])[..., None], self.device)
+        inverse = [geometry.invert(chain) for chain in store_from_picture]
+        moved = [geometry.apply(each, face).astype(np.float32) for each, face in zip(inverse, points, strict=True)]
+        mouths, eyes = (np.stack([draw(each, size) for each in moved]) for draw in (mask.mouth, mask.eyes))
+        return bridge.tensor(mouths, self.device), bridge.tensor(eyes, self.device)
 
     def _on_cpu(self, stored: Bytes, chains: list[Doubles], maps: Floats) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         bent = [_bent(each, at) for each, at in zip(stored, maps, strict=True)]
-        straight = [_moved(each, chain, self.resolution) for each, chain in zip(stored, chains, strict=True)]
-        warped, both = bridge.tensor(np.stack(bent)[..., :3], self.device), bridge.tensor(np.stack(straight), self.device)
-        return warped, both[:, :3].contiguous(), both[:, 3:].contiguous()
+        straight = [moved(each, chain, self.resolution) for each, chain in zip(stored, chains, strict=True)]
+        warped, both = (bridge.tensor(np.stack(each), self.device) for each in (bent, straight))
+        return warped[:, :3].contiguous(), both[:, :3].contiguous(), both[:, 3:].contiguous()
 
     def _on_device(self, stored: Bytes, chains: list[Doubles], maps: Floats) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         still = np.zeros((2, 2, 2), np.float32)
@@ -146,8 +147,18 @@ class Batches:
         both = on_device.sampled(faces, straight, "bicubic")
         return on_device.sampled(faces[..., :3], bent), both[:, :3].contiguous(), both[:, 3:].contiguous()
 
-    def _evenly(self, rng: np.random.Generator, reach: float) -> torch.Tensor:
-        return torch.from_numpy(rng.uniform(-reach, reach, self.pairs).astype(np.float32)).to(self.device)
+    def _tensor(self, numbers: Array) -> torch.Tensor:
+        return torch.from_numpy(numbers.astype(np.float32)).to(self.device)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """What chance chose for one side: rows, store_from_picture, the nodes of the warps, and gain and offset if these change."""
+
+    rows: yaw.Rows
+    chains: list[Doubles]
+    nodes: list[Floats]
+    light: list[Doubles]
 
 
 def ahead(make: Callable[[int], Made], first: int, workers: int = 1) -> Generator[tuple[Made, float], None, None]:
@@ -165,22 +176,17 @@ def ahead(make: Callable[[int], Made], first: int, workers: int = 1) -> Generato
                 each.cancel()
 
 
-def _stored(face: AlignedFace, points: Floats, store_from_face: Doubles, size: int) -> Bytes:
-    """A face picture with its mask, (size, size, 4): the mask it carries, else the hull of its landmarks, `points` there."""
-    picture = image.warp(face.image, store_from_face, (size, size), "replicate")
-    if face.mask is None:
-        matte = mask.hull(points, (size, size))
-    else:
-        matte = image.warp(face.mask, store_from_face, (size, size))
-    return np.dstack([picture, image.as_bytes(matte)])
+def _table(fit: Fit, stored: Bytes, like: Bytes) -> Floats:
+    """The table that gives a stored face the colours of another; one that changes nothing where a mask is all but empty."""
+    face, other = (_pixels(each) for each in (stored, like))
+    return table(fit(face, other) if face.are_enough and other.are_enough else (lambda colors: colors), TABLE)
+
+
+def _pixels(stored: Bytes) -> Pixels:
+    step = max(1, len(stored) // ACROSS)
+    seen = stored[::step, ::step].astype(np.float32) / np.float32(255)
+    return Pixels.of(seen[..., :3], seen[..., 3])
 
 
 def _bent(stored: Bytes, places: Floats) -> Bytes:
-    across, down = np.ascontiguousarray(places[..., 0]), np.ascontiguousarray(places[..., 1])
-    return cv2.remap(stored, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
-
-
-def _moved(stored: Bytes, store_from_picture: Doubles, size: int) -> Bytes:
-    # Cubic, since this is the target: a linear look would teach the model to be soft.
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(stored, store_from_picture, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+    return cv2.remap(stored, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore

@@ -19,7 +19,21 @@ Decorated = TypeVar("Decorated", bound=Verb)
 
 _VERBS: dict[str, Verb] = {}
 # Modules of this package that hold verbs, in the order in which --help lists them.
-_MODULES = ("new", "extract", "faces", "train", "merge", "swap", "measure", "footage", "verify", "doctor", "models", "demo")
+_MODULES = (
+    "new",
+    "extract",
+    "faces",
+    "train",
+    "trained",
+    "merge",
+    "swap",
+    "measure",
+    "footage",
+    "verify",
+    "doctor",
+    "models",
+    "demo",
+)
 
 
 def verb(function: Decorated) -> Decorated:

@@ -4,36 +4,37 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
+from understudy.errors import BadProject
 from understudy.io import checkpoint
 from understudy.nets import bridge, optim
-from understudy.parts.models import Batch, Model
-from understudy.stages.saved_model import Recipe, put_weights
+from understudy.parts.models.contract import Batch, Model
+from understudy.stages.recipes import Recipe
+from understudy.stages.saved_model import inters, put_fitting, put_weights, recipe_of
 from understudy.stages.train import TrainOptions
+from understudy.types import Array
 
 
 class Learner:
     """A model with its optimizers on a device.
 
     iteration: how many it has learnt. slowed: factor on the step size, halved after each setback. seconds: spent learning.
+    has_inherited: whether its weights began elsewhere.
     """
 
     def __init__(self, recipe: Recipe, options: TrainOptions, device: torch.device) -> None:
-        self.recipe, self.device = recipe, device
-        self.model: Model = bridge.laid_out(recipe.build(device), options.channels_last, device)
-        self.groups = self.model.groups()
-        self.optimizers = optim.adams(self.groups, 1)
-        self.watch = Watch()
+        self.device, self.options = device, options
         self.slowed, self.seconds = 1.0, 0.0
-        self.start_over()
-        self.use(options)
+        self.has_inherited = False
+        self._build(recipe)
 
     def start_over(self) -> None:
         """As before the first iteration."""
@@ -45,8 +46,17 @@ class Learner:
         optim.load_state(self.optimizers, self.groups, {})
         self.watch = Watch()
 
+    def change(self, recipe: Recipe) -> list[str]:
+        """Go on with other live settings; the names of the tensors that start anew, where these make a part of another kind."""
+        iteration, weights = self.iteration, bridge.arrays(self.model.state_dict())
+        memory = optim.state_arrays(self.optimizers, self.groups)
+        self._build(recipe)
+        self.iteration = iteration
+        return self._take(weights, memory)
+
     def use(self, options: TrainOptions) -> None:
         """Take step size, clipping and number format from the options."""
+        self.options = options
         defaults = self.recipe.model_options
         self.clip = options.clip if options.clip >= 0 else defaults.clip
         self.precision = options.precision
@@ -79,14 +89,76 @@ class Learner:
             "optimizer": optim.state_arrays(self.optimizers, self.groups),
         }
         state = {"seconds": self.seconds, "slowed": self.slowed, "recent": list(self.watch.recent)}
-        return checkpoint.save(folder, self.iteration, parts, state)
+        told = {"settings": self.recipe.settings, "pretraining": bool(self.options.pretrain)}
+        return checkpoint.save(folder, self.iteration, parts, {**state, "optimizer": self.kind, **told})
 
-    def restore(self, saved: checkpoint.Checkpoint) -> None:
-        """Become what was saved."""
-        put_weights(self.model, saved)
-        optim.load_state(self.optimizers, self.groups, saved.arrays("optimizer"))
+    def restore(self, saved: checkpoint.Checkpoint) -> list[str]:
+        """Become what was saved; the names of the tensors that start anew, where live settings have changed since."""
+        anew: list[str] = []
+        # What was saved before there was a choice is of adam.
+        memory = saved.arrays("optimizer") if saved.state.get("optimizer", "adam") == self.kind else {}
+        if recipe_of(saved, self.recipe).model_options.changed_in(self.recipe.model_options):
+            anew = self._take(saved.arrays("weights"), memory)
+            self.watch = Watch()
+        else:
+            put_weights(self.model, saved)
+            self._remember(saved, memory)
+            self.watch = Watch(deque(saved.state["recent"], Watch.SPAN))
         self.iteration, self.seconds, self.slowed = saved.iteration, saved.state["seconds"], saved.state["slowed"]
-        self.watch = Watch(deque(saved.state["recent"], Watch.SPAN))
+        return anew
+
+    def inherit(self, saved: checkpoint.Checkpoint, keep_memory: bool = False) -> list[str]:
+        """Start with weights of another model, or of the time before; the names of the tensors that do not come from there.
+
+        Where those have pretrained and this does not, the inters start anew.
+        """
+        self.start_over()
+        self.has_inherited = True
+        weights = saved.arrays("weights")
+        if saved.state.get("pretraining") and not self.options.pretrain:
+            weights = {name: array for name, array in weights.items() if name not in inters(self.model)}
+        is_alike = keep_memory and saved.state.get("optimizer", "adam") == self.kind
+        return self._take(weights, saved.arrays("optimizer") if is_alike else {})
+
+    def _build(self, recipe: Recipe) -> None:
+        options, self.recipe = self.options, recipe
+        self.model: Model = bridge.laid_out(recipe.build(self.device), options.channels_last, self.device)
+        self.groups = self.model.groups()
+        self.kind = kind_of(recipe, options)
+        self.optimizers = optimizers_of(recipe, options, self.groups)
+        self.start_over()
+        self.use(options)
+
+    def _take(self, weights: Mapping[str, Array], memory: Mapping[str, Array]) -> list[str]:
+        """Take over what fits, tensor by tensor, with what the optimizers remember of it."""
+        anew = put_fitting(self.model, weights)
+        for group, parameters in self.groups.items():
+            kept = {f"{group}/{name}" for name in parameters if name not in anew}
+            own = {key: array for key, array in memory.items() if key.rpartition("/")[0] in kept}
+            steps = {key: array for key, array in memory.items() if own and key == f"{group}/steps"}
+            optim.load_state({group: self.optimizers[group]}, self.groups, {**own, **steps})
+        return anew
+
+    def _remember(self, saved: checkpoint.Checkpoint, memory: Mapping[str, Array]) -> None:
+        try:
+            optim.load_state(self.optimizers, self.groups, memory)
+        except KeyError as error:
+            raise BadProject(
+                f"{saved.folder}/optimizer.safetensors: not of this model: {error.args[0]} is missing. "
+                f"Restore the folder from a copy, or delete it: an older checkpoint is used where there is one."
+            ) from None
+
+
+def kind_of(recipe: Recipe, options: TrainOptions) -> optim.Kind:
+    """The kind of optimizer: the one asked for, or the model's own."""
+    return recipe.model_options.optimizer if options.optimizer == "auto" else options.optimizer
+
+
+def optimizers_of(recipe: Recipe, options: TrainOptions, groups: optim.Groups) -> dict[str, Optimizer]:
+    """An optimizer for each group, as asked for, or as is the model's own way."""
+    dropping = options.lr_dropout or (options.optimizer == "auto" and recipe.model_options.lr_dropout)
+    # The step size swings only where lr_dropout was asked for.
+    return optim.make(kind_of(recipe, options), groups, 1, dropping, options.lr_dropout, recipe.seed)
 
 
 @dataclass

@@ -41,7 +41,10 @@ class MergeOptions(Options):
     masks: tuple[str, ...] = option(("learned",), "Masks, multiplied: learned, learned-prd, learned-dst, dst (hull), full")
     erode: float = option(2, "Move the mask's outline inwards; negative = outwards", low=-20, high=20, unit="%")
     blur: float = option(8, "Width of the mask's feathered edge", low=0, high=40, unit="%")
-    color_transfer: Literal["none", "rct"] = option("rct", "rct gives the new face the colours of the one it replaces")
+    color_transfer: Literal["none", "rct", "lct", "mkl", "mkl-m", "idt", "idt-m", "sot-m", "mix-m"] = option(
+        "rct",
+        "How the new face takes the colours of the one it replaces; -m and rct look within the mask, the others at the square",
+    )
     face_scale: float = option(0, "Enlarge the new face", low=-30, high=30, unit="%")
     sharpen: float = option(0, "Sharpen the new face", low=0, high=200, unit="%")
     smooth: bool = option(True, "Steady the place of the face from frame to frame")

@@ -51,7 +51,7 @@ class Recipe:
     def load(cls, folder: Path, device: str, look: Look, masks: tuple[str, ...]) -> Recipe:
         """With the model that is saved in `folder`."""
         # Late: --help need not wait for torch.
-        from understudy.stages.saved_model import CHECKPOINTS
+        from understudy.stages.recipes import CHECKPOINTS
         from understudy.stages.train import load_model
 
         model = load_model(folder, device)

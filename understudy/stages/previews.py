@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,37 +12,56 @@ from numpy.typing import NDArray
 from understudy.core import plot
 from understudy.io import atomic, history
 from understudy.nets import bridge, losses
-from understudy.parts.models import Model
-from understudy.stages.batches import FaceStore
+from understudy.parts.models.contract import Model
+from understudy.stages.face_store import FaceStore
 from understudy.types import Floats
 
 # Faces shown; half of them from the held-out ones. And at most so many held-out faces are measured.
 SHOWN, MEASURED = 6, 64
 CHUNK = 16
+# Pixels of faces below one another, where more than two are shown; and the largest faces of which five go side by side.
+TALLEST, WIDE = 1000, 256
+PAIRS = ("ss", "dd", "sd")
+
+Columns = dict[str, Floats]
+
+
+def draw(folder: Path, iteration: int, model: Model, src: FaceStore, dst: FaceStore) -> Iterator[Path]:
+    """Write every page of `pages` for a model in `folder`; their paths."""
+    for page, picture in pages(model, src, dst).items():
+        path = folder / "previews" / f"{iteration:09d}{page and '-'}{page}.png"
+        atomic.write_bytes(path, picture)
+        yield path
 
 
 @torch.inference_mode()
-def face_grid(model: Model, src: FaceStore, dst: FaceStore) -> bytes:
-    """A PNG: rows of src, src rebuilt, dst, dst rebuilt, the swap, and the last three within their masks."""
-    count = min(SHOWN, len(src.pictures), len(dst.pictures))
-    src_faces, _ = src.upright(_shown(src, count), model.resolution)
-    dst_faces, dst_mask = dst.upright(_shown(dst, count), model.resolution)
+def pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]:
+    """PNGs of what the model makes of both people, by page; "" is the one to look at first.
+
+    "": src, ss, dst, dd, sd; "masked": the same within their masks. Of large faces a page holds two columns. "more": whatever
+    else the model's `passes` give.
+    """
+    size = model.resolution
+    count = min(SHOWN, max(2, TALLEST // size), len(src.pictures), len(dst.pictures))
+    src_faces, src_mask = src.upright(_shown(src, count), size)
+    dst_faces, dst_mask = dst.upright(_shown(dst, count), size)
     device = next(model.parameters()).device
     made = model.passes(bridge.tensor(src_faces, device), bridge.tensor(dst_faces, device))
     faces = {name: bridge.pictures(face) for name, (face, _) in made.items()}
     masks = {name: bridge.pictures(matte)[..., None] for name, (_, matte) in made.items()}
-    columns = {
-        "src": src_faces,
-        "ss": faces["ss"],
-        "dst": dst_faces,
-        "dd": faces["dd"],
-        "sd": faces["sd"],
+    # What dst does not show of its own face there is no place for; a head may be larger than the one it covers.
+    laid = masks["sd"] if model.face_type == "head" else masks["sd"] * masks["dd"]
+    plain = {"src": src_faces, "ss": faces["ss"], "dst": dst_faces, "dd": faces["dd"], "sd": faces["sd"]}
+    masked = {
+        "src mask": src_faces * src_mask[..., None],
         "ss mask": faces["ss"] * masks["ss"],
         "dst mask": dst_faces * dst_mask[..., None],
         "dd mask": faces["dd"] * masks["dd"],
-        "sd in dst": faces["sd"] * masks["sd"] + dst_faces * (1 - masks["sd"]),
+        "sd mask": faces["sd"] * laid,
+        "sd in dst": faces["sd"] * laid + dst_faces * (1 - laid),
     }
-    return plot.png(plot.grid(columns))
+    further = {name: face for name, face in faces.items() if name not in PAIRS}
+    return {name: plot.png(plot.grid(columns)) for name, columns in _paged(plain, masked, further, size).items()}
 
 
 @torch.inference_mode()
@@ -72,6 +92,18 @@ def loss_plot(folder: Path) -> Path:
     path = folder / "previews" / "loss.png"
     atomic.write_bytes(path, plot.png(plot.curves(lines, f"{folder.name}: losses")))
     return path
+
+
+def _paged(plain: Columns, masked: Columns, further: Columns, size: int) -> dict[str, Columns]:
+    found = {"": plain, "masked": masked}
+    if size > WIDE:
+        columns = {**plain, **masked}
+        first = {"": ("dst", "sd"), "src": ("src", "ss"), "dst": ("dst", "dd")}
+        within = {"masked": ("dst mask", "sd mask"), "src-masked": ("src mask", "ss mask"), "dst-masked": ("dst mask", "dd mask")}
+        found = {page: {name: columns[name] for name in names} for page, names in {**first, **within}.items()}
+    if further:
+        found["more"] = {"dst": plain["dst"], "dd": plain["dd"], **further}
+    return found
 
 
 def _inside(model: Model, pair: str, true: Floats, mattes: Floats) -> tuple[float, float]:

@@ -98,7 +98,7 @@ def _same(project: Project, src: Path, dst: Path) -> Project:
 
 def _composite(project: Project, options: SwapOptions) -> MergeOptions:
     """The merge options, with the model that was trained when they name none."""
-    from understudy.stages.saved_model import name_of
+    from understudy.stages.recipes import name_of
 
     trained = name_of(project.options("train", options.train))
     named = project.options("merge", options.merge).model
@@ -107,7 +107,7 @@ def _composite(project: Project, options: SwapOptions) -> MergeOptions:
 
 def _lesson(project: Project, options: SwapOptions) -> TrainOptions | None:
     """What is left to train; None when nothing is."""
-    from understudy.stages.saved_model import CHECKPOINTS, name_of
+    from understudy.stages.recipes import CHECKPOINTS, name_of
 
     chosen = project.options("train", options.train)
     whole, _ = checkpoint.intact(project.model(name_of(chosen)) / CHECKPOINTS)

@@ -3,30 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from understudy.options import Options, option
+from understudy.parts.models import ModelOptions
+from understudy.parts.models.amp import Amp
+from understudy.parts.models.classic import H64, H128, Df, Liaef128
+from understudy.parts.models.sae import Sae
+from understudy.parts.models.saehd import Saehd
+from understudy.parts.models.tiny import Tiny
 from understudy.stages.events import Stage
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 
 if TYPE_CHECKING:
-    from understudy.parts.models import Model
+    from understudy.parts.models.contract import Model
 
 
 class TrainOptions(Options):
-    """What `train` asks. A model keeps what it was built with: model, seed, resolution, light and pixel_loss."""
+    """What `train` asks. The settings of a model stand under its name; the model keeps them, its class and its seed for life."""
 
-    model: str = option("tiny", "What to train: tiny, h64, h128, df or liaef128")
+    model: str = option("tiny", "What to train: tiny, saehd, sae, amp, quick96, h64, h128, df or liaef128")
     name: str = option("", "Name under which this model is kept; empty = what it is called under model")
-    resolution: int = option(0, "Side of the faces; 0 = the model's own", low=0, high=1024, unit="px")
-    light: bool = option(False, "The variant for little memory (h64, h128)")
-    pixel_loss: bool = option(False, "Learn squared differences of pixels in place of structural similarity (all but tiny)")
+    from_: str = option("", "Start with the weights of another model: its folder, or its name in this show; empty = from nothing")
+    pretrain: str = option("", "Learn from this faceset of many people in place of src and dst; empty = from src and dst")
+    tiny: Tiny = option(Tiny(), "Settings of the model tiny")
+    saehd: Saehd = option(Saehd(), "Settings of the model saehd")
+    sae: Sae = option(Sae(), "Settings of the model sae")
+    amp: Amp = option(Amp(), "Settings of the model amp")
+    h64: H64 = option(H64(), "Settings of the model h64")
+    h128: H128 = option(H128(), "Settings of the model h128")
+    df: Df = option(Df(), "Settings of the model df")
+    liaef128: Liaef128 = option(Liaef128(), "Settings of the model liaef128")
     seed: int = option(0, "Where chance starts; the same seed and faces give the same run", low=0)
     iterations: int = option(0, "Stop when the model has learnt this many iterations in all; 0 = no such end", low=0, live=True)
     minutes: float = option(0, "Stop when the model has learnt this long in all; 0 = no such end", low=0, unit="minutes", live=True)
     batch: int = option(0, "Pairs of faces an iteration; 0 = the model's own", low=0, high=512)
-    lr: float = option(0, "Step size of Adam; 0 = the model's own", low=0, high=0.1, live=True)
+    optimizer: Literal["auto", "adam", "adabelief", "rmsprop"] = option(
+        "auto", "How steps follow from gradients; auto = the model's own. Another one than before starts with no memory"
+    )
+    lr: float = option(0, "Step size; 0 = the model's own", low=0, high=0.1, live=True)
+    lr_dropout: bool = option(False, "Take a random 0.3 of each step, its size swinging: for the end, with adabelief or rmsprop")
     clip: float = option(-1, "Longest gradient that is not shortened; 0 = any, -1 = the model's own", low=-1, live=True)
     device: str = option("auto", "Where to compute: auto, cpu, cuda, cuda:1, mps, …")
     precision: Literal["auto", "fp32", "bf16"] = option("auto", "Number format of the network; auto = bf16 where the device has it")
@@ -42,9 +59,26 @@ class TrainOptions(Options):
     finish: float = option(
         0.4, "Last share of a run with an end, in which the step size falls and nothing is bent", low=0, high=1, live=True
     )
+    src_scale: float = option(0, "Enlarge all of src's faces by this share, where src's head is smaller", low=-0.3, high=0.3)
     src_flip: bool = option(False, "Mirror src's faces at random: helps when dst turns to a side that src never shows")
     dst_flip: bool = option(False, "Mirror dst's faces at random")
+    uniform_yaw: bool = option(False, "Draw every turn of the head that there is as often as any other")
+    yaw_matched: bool = option(False, "Draw src's faces to turn as dst's do")
     random_color: float = option(0, "Change brightness and contrast at random by this much", low=0, high=1)
+    random_hsv_power: float = option(0, "Change hue and saturation of src's faces that go in, try 0.05", low=0, high=0.3)
+    ct_mode: Literal["none", "rct", "lct", "mkl", "idt", "sot"] = option(
+        "none", "Give src's faces the colours of dst's while it learns, by this colour transfer"
+    )
+
+    @classmethod
+    def kinds(cls) -> list[str]:
+        """The models whose settings stand here; one from outside comes with its own defaults."""
+        fields = {name: info.annotation for name, info in cls.model_fields.items()}
+        return [name for name, kind in fields.items() if isinstance(kind, type) and issubclass(kind, ModelOptions)]
+
+    def settings_of(self, model: str) -> dict[str, Any]:
+        """What was set for a model, by name."""
+        return self.set_values().get(model, {}) if model in self.kinds() else {}
 
 
 @verb
@@ -57,7 +91,7 @@ def train(show: Path, options: TrainOptions) -> Stage:
     from understudy.stages.training import training
 
     project = Project.load(show)
-    yield from training(project, project.options("train", options))
+    yield from training(project, options)
 
 
 def load_model(folder: Path, device: str) -> Model:

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from understudy.core.augment import Motion
 from understudy.errors import BadOption, Diverged
-from understudy.io import atomic, checkpoint
+from understudy.io import checkpoint
 from understudy.io.faceset import Faceset
 from understudy.nets import bridge
-from understudy.parts.models import Batch
-from understudy.stages import previews
-from understudy.stages.batches import Batches, FaceStore, ahead, load_faces
-from understudy.stages.events import Change, Event, Finished, Note, Progress, Save, Saved, Stage, Started, Stop, Warned
+from understudy.parts.models.contract import Batch
+from understudy.stages import beginning, course, feeding, previews
+from understudy.stages.batches import ahead
+from understudy.stages.events import Change, Finished, Note, Progress, Save, Saved, Stage, Started, Stop, Warned
+from understudy.stages.face_store import FaceStore, load_faces
 from understudy.stages.learner import Learner
 from understudy.stages.ledger import Ledger
 from understudy.stages.project import Project
-from understudy.stages.saved_model import CHECKPOINTS, name_of, settle
+from understudy.stages.recipes import CHECKPOINTS, HISTORY, adjusted, name_of, refuse_foreign, settle, write
 from understudy.stages.train import TrainOptions
 
-HISTORY = "history.jsonl"
 # Seconds between two reports at least.
 REPORT = 0.1
 # Seconds between two checkpoints at least.
@@ -39,19 +36,24 @@ LEAST_STEP = 0.05
 SETBACKS = 4
 
 
-def training(project: Project, options: TrainOptions) -> Stage:
+def training(project: Project, flags: TrainOptions) -> Stage:
     """Train the model that the options name until they, an order or Ctrl-C end it; what was learnt is always saved."""
+    options = project.options("train", flags)
     name = name_of(options)
     with project.held(f"models/{name}"):
-        folder = project.model(name)
-        recipe, device = settle(folder, options), bridge.device_of(options.device)
+        folder, device = project.model(name), bridge.device_of(options.device)
+        recipe, changes = settle(folder, options)
+        refuse_foreign(flags, recipe, name)
+        options = beginning.eased(options, recipe) if options.pretrain else options
         shape = recipe.build(torch.device("meta"))
-        margin = motion_of(options, recipe.model_options.motion).margin
-        sets = (Faceset(project.faces("src")), Faceset(project.faces("dst")))
-        src, dst = (load_faces(each, shape.face_type, shape.resolution, margin) for each in sets)
+        margin = max(each.margin for each in feeding.motions(options, recipe.model_options.motion))
+        places = [Path(options.pretrain)] if options.pretrain else [project.faces("src"), project.faces("dst")]
+        loaded = [load_faces(Faceset(each), shape.face_type, shape.resolution, margin) for each in places]
+        src, dst = loaded[0], loaded[-1]
         run = Run(folder, options, src, dst, Learner(recipe, options, device))
         yield Note(text=f"{name}: {len(src.pictures)} src and {len(dst.pictures)} dst faces, on {device}")
         yield from run.resume()
+        yield from run.told(changes)
         yield Started(stage="train", total=options.iterations or None, unit="iteration")
         try:
             yield from run.learn()
@@ -60,16 +62,6 @@ def training(project: Project, options: TrainOptions) -> Stage:
             yield from run.save()
         yield from run.preview()
         yield Finished(stage="train", summary={"model": name, "ended": run.ended, **run.summary()})
-
-
-def motion_of(options: TrainOptions, own: Motion) -> Motion:
-    """How faces move: what the options say, and where they say nothing (-1) what is the model's own."""
-    return Motion(
-        own.rotation if options.rotation < 0 else math.radians(options.rotation),
-        own.shift if options.shift < 0 else options.shift,
-        own.scale if options.scale < 0 else options.scale,
-        warp=own.warp if options.warp < 0 else options.warp,
-    )
 
 
 class Run:
@@ -85,15 +77,26 @@ class Run:
         self._reported = self._last_save = self._last_preview = time.monotonic()
         self._waited = 0.0
 
-    def resume(self) -> Iterator[Event]:
-        """Go on from the newest checkpoint that is whole."""
-        whole, torn = checkpoint.intact(self.folder / CHECKPOINTS)
-        for text in torn:
-            yield Warned(text=text)
-        if whole:
-            self._become(whole[0])
-            yield Note(text=f"{self.folder.name}: goes on from iteration {self.learner.iteration}")
+    def resume(self) -> Stage:
+        """Begin, or go on from the newest checkpoint that is whole."""
+        yield from beginning.begin(self.folder, self.learner, self.options)
+        self.learner.use(self.options)
         self.ledger.forget(self.learner.iteration)
+        whole, _ = checkpoint.intact(self.folder / CHECKPOINTS)
+        self._saved_at = whole[0].iteration if whole else -1
+        if not whole and self.learner.has_inherited:
+            # At once, so that a setback does not lead back to nothing.
+            yield from self.save()
+
+    def told(self, changes: list[str]) -> Stage:
+        """Tell and record which live settings of the model have changed."""
+        for text in changes:
+            self.ledger.note({"iteration": self.learner.iteration, "changed": text})
+            yield Note(text=text)
+        if changes:
+            # Who loads the model goes by what was saved with its weights.
+            self._saved_at = -1
+            yield from self.save()
 
     def learn(self) -> Stage:
         """Iterations until something ends them."""
@@ -101,7 +104,8 @@ class Run:
         while not self._is_over():
             workers = 1 if self.learner.device.type == "cpu" else min(8, os.cpu_count() or 1)
             finishing = self._finished() > 0
-            with contextlib.closing(ahead(self._batches(finishing).make, self.learner.iteration, workers)) as coming:
+            batches = feeding.batches(self.options, self.src, self.dst, self.learner, finishing)
+            with contextlib.closing(ahead(batches.make, self.learner.iteration, workers)) as coming:
                 yield from self._stretch(coming, finishing)
             if self._is_over():
                 # This may find weights gone bad and step back: then it is not over.
@@ -121,20 +125,19 @@ class Run:
 
     def preview(self) -> Stage:
         """Draw faces and losses, and measure the held-out faces."""
-        path = self.folder / "previews" / f"{self.learner.iteration:09d}.png"
-        atomic.write_bytes(path, previews.face_grid(self.learner.model, self.src, self.dst))
+        for path in previews.draw(self.folder, self.learner.iteration, self.learner.model, self.src, self.dst):
+            yield Saved(what="preview", path=path)
         self.error = previews.held_out_error(self.learner.model, self.src, self.dst)
         if self.error:
             self.ledger.note({"iteration": self.learner.iteration, "held_out": self.error})
         self.ledger.write(self.learner.iteration)
-        yield Saved(what="preview", path=path)
         yield Saved(what="loss-plot", path=previews.loss_plot(self.folder))
         self._last_preview = time.monotonic()
 
     def summary(self) -> dict[str, Any]:
         """How far the model is."""
-        done = {"iteration": self.learner.iteration, "minutes": round(self.learner.seconds / 60, 2)}
-        return {**done, "losses": self.ledger.latest, "held_out": self.error}
+        iteration, minutes = self.learner.iteration, round(self.learner.seconds / 60, 2)
+        return {"iteration": iteration, "minutes": minutes, "losses": self.ledger.latest, "held_out": self.error}
 
     def _stretch(self, coming: Iterator[tuple[Batch, float]], finishing: bool) -> Stage:
         """Iterations until the end, a setback or the finish: after each of them batches must be drawn anew."""
@@ -157,7 +160,8 @@ class Run:
             return
         span = max(self._reported - before, 1e-6)
         values = {**self.ledger.latest, "it/s": count / span, "wait": waited / span}
-        order = yield Progress(stage="train", done=self.learner.iteration, total=self._total(), values=values)
+        total = course.total(self.options, self.learner.iteration, self.learner.seconds)
+        order = yield Progress(stage="train", done=self.learner.iteration, total=total, values=values)
         now, live = time.monotonic(), self.options
         if isinstance(order, Stop):
             self.ended = "stopped"
@@ -184,15 +188,26 @@ class Run:
 
     def _change(self, order: Change) -> Stage:
         """Take new values of live options; refuse others."""
-        fixed = sorted(set(order.options) - TrainOptions.live_names())
-        if fixed:
-            yield Warned(text=f"train: {', '.join(fixed)} cannot change while the model learns. Stop it, set it, start again.")
-            return
+        name, recipe = self.folder.name, self.learner.recipe
         try:
-            self.options = TrainOptions.layered(self.options.set_values(), order.options, where="train")
+            options = TrainOptions.layered(self.options.set_values(), order.options, where="train")
+            refuse_foreign(TrainOptions.layered(order.options), recipe, name)
+            fixed = sorted(set(self.options.changed_in(options)) - TrainOptions.live_names())
+            if fixed:
+                raise BadOption(f"train: {', '.join(fixed)} cannot change while the model learns. Stop it, set it, start again.")
+            recipe, changes = adjusted(recipe, options.settings_of(recipe.model), name)
         except BadOption as error:
             yield Warned(text=str(error))
-        self.learner.use(self.options)
+            return
+        self.options = options
+        if changes:
+            # What it tells may be of another kind from here on.
+            self.ledger.write(self.learner.iteration)
+            anew = self.learner.change(recipe)
+            write(self.folder, recipe)
+            yield from self.told(changes)
+            yield from beginning.anew(name, anew)
+        self.learner.use(options)
 
     def _step_back(self, trouble: str) -> Stage:
         """Return to a good checkpoint, each time to an older one, with half the step size. Raises Diverged when that is in vain."""
@@ -222,36 +237,9 @@ class Run:
         self.learner.use(self.options)
         self._saved_at = saved.iteration
 
-    def _total(self) -> int | None:
-        """How many iterations it will have been at the end: as asked for, or at this pace; None where nothing sets an end."""
-        options, learner = self.options, self.learner
-        ends = [options.iterations] if options.iterations else []
-        if options.minutes and learner.seconds > 1:
-            ends.append(max(learner.iteration, round(learner.iteration * 60 * options.minutes / learner.seconds)))
-        return min(ends, default=None)
-
     def _is_over(self) -> bool:
-        options = self.options
-        if not self.ended and options.iterations and self.learner.iteration >= options.iterations:
-            self.ended = "iterations"
-        if not self.ended and options.minutes and self.learner.seconds >= 60 * options.minutes:
-            self.ended = "minutes"
+        self.ended = self.ended or course.end(self.options, self.learner.iteration, self.learner.seconds)
         return bool(self.ended)
 
     def _finished(self) -> float:
-        """How much of the finish is behind, 0..1; 0 before it, and always where nothing sets an end."""
-        options, done = self.options, 0.0
-        if options.iterations:
-            done = self.learner.iteration / options.iterations
-        if options.minutes:
-            done = max(done, self.learner.seconds / (60 * options.minutes))
-        return min(1.0, max(0.0, (done - 1 + options.finish) / options.finish)) if options.finish else 0.0
-
-    def _batches(self, finishing: bool) -> Batches:
-        options, learner = self.options, self.learner
-        motion = motion_of(options, learner.recipe.model_options.motion)
-        motion = replace(motion, warp=0.0) if finishing else motion
-        src_motion, dst_motion = (replace(motion, flip=flip) for flip in (options.src_flip, options.dst_flip))
-        pairs = options.batch or learner.recipe.model_options.batch
-        resolution, seed = learner.model.resolution, learner.recipe.seed
-        return Batches(self.src, self.dst, src_motion, dst_motion, options.random_color, resolution, pairs, learner.device, seed)
+        return course.finish(self.options, self.learner.iteration, self.learner.seconds)

@@ -1,79 +1,29 @@
-"""The models: who learns both faces, and what everyone else may ask of them."""
+"""The models: who learns both faces. Their options only, so that --help need not wait for torch; the rest is in `contract`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
-import torch
-from torch import Tensor, nn
-from torch.nn import Parameter
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from understudy.core.augment import Motion
+from understudy.errors import BadOption
 from understudy.options import Options
 from understudy.registry import Registry
-from understudy.types import FaceType, Floats, Prediction
 
-
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """One side of a batch, float in 0..1: input (B, 3, R, R) warped, target (B, 3, R, R) and its soft masks (B, 1, R, R).
-
-    mask: the face. mouth: lips and what they enclose.
-    """
-
-    input: Tensor
-    target: Tensor
-    mask: Tensor
-    mouth: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one iteration learns from: as many src faces as dst faces."""
-
-    src: Samples
-    dst: Samples
-
-
-class Model(nn.Module):
-    """A network with what it takes to train and use it.
-
-    resolution: side of its faces in pixels. face_type: what they show.
-    """
-
-    resolution: int
-    face_type: FaceType
-
-    def initialise(self, generator: torch.Generator) -> None:
-        """Give every weight its start, drawn from `generator`."""
-        raise NotImplementedError
-
-    def groups(self) -> dict[str, dict[str, Parameter]]:
-        """Parameters by name, by group; each group has an optimizer and a pass of `losses` of its own."""
-        raise NotImplementedError
-
-    def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
-        """Named scalars; their sum is what the group's parameters minimise."""
-        raise NotImplementedError
-
-    def passes(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        """Faces and masks as "ss", "dd" and "sd" (src's identity, dst's expression) of unwarped faces (N, 3, R, R)."""
-        raise NotImplementedError
-
-    def predict(self, images: Floats) -> Prediction:
-        """What becomes of dst faces (N, R, R, 3), float32 RGB in 0..1."""
-        raise NotImplementedError
+if TYPE_CHECKING:
+    from understudy.parts.models.contract import Model
 
 
 class ModelOptions(Options):
-    """How a model is built: fixed once it has learnt something. Each registered class is one model.
+    """How a model is built, and what it heeds while it learns. Each registered class is one model.
 
-    lr: Adam's step. clip: longest gradient that is not shortened, 0 = any. batch: pairs of faces an iteration. motion: how
-    far its faces are moved at random.
+    A setting that is declared live may change once the model has learnt something; all others are fixed for life. lr: the
+    optimizer's step; lr_dropout: of it a random 0.3 is taken, always. clip: longest gradient that is not shortened, 0 = any.
+    batch: pairs of faces an iteration. motion: how far its faces are moved at random.
     """
 
+    optimizer: ClassVar[Literal["adam", "adabelief", "rmsprop"]] = "adam"
     lr: ClassVar[float] = 5e-5
+    lr_dropout: ClassVar[bool] = False
     clip: ClassVar[float] = 0
     batch: ClassVar[int] = 4
     motion: ClassVar[Motion] = Motion()
@@ -84,3 +34,12 @@ class ModelOptions(Options):
 
 
 models: Registry[type[ModelOptions]] = Registry("models", __name__)
+
+
+def multiple(side: int, step: int) -> int:
+    """`side`, when its faces can be halved as often as the network does. Raises BadOption with the sides next to it."""
+    if side % step:
+        raise BadOption(
+            f"resolution: {side} is not a multiple of {step}. Take {side // step * step} or {(side // step + 1) * step}."
+        )
+    return side

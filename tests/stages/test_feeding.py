@@ -1,0 +1,66 @@
+"""What the options of `train` make of the batches."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from understudy.core.augment import Motion
+from understudy.io.faceset import Faceset
+from understudy.parts.models.contract import Batch
+from understudy.stages import feeding
+from understudy.stages.face_store import load_faces
+from understudy.stages.learner import Learner
+from understudy.stages.project import Project
+from understudy.stages.recipes import Recipe
+from understudy.stages.train import TrainOptions
+
+pytestmark = pytest.mark.usefixtures("small_models")
+
+
+def fed(show: Path, finishing: bool = False, **options: object) -> Batch:
+    """The first batch, where without options nothing is moved."""
+    still = {"rotation": 0, "shift": 0, "scale": 0, "warp": 0, "batch": 6}
+    chosen = TrainOptions.layered({**still, **options})
+    learner = Learner(Recipe(model="h64"), chosen, torch.device("cpu"))
+    src, dst = (load_faces(Faceset(Project.load(show).faces(side)), "half", 64, 0.1) for side in ("src", "dst"))
+    # The drawn faces all look straight on; let one in six turn away.
+    src, dst = (replace(side, yaw=np.array([0, 0, 0, 0, 0, 1], np.float32)) for side in (src, dst))
+    return feeding.batches(chosen, src, dst, learner, finishing).make(0)
+
+
+@pytest.mark.parametrize(
+    ("option", "input_changes", "target_changes"),
+    [
+        ({"random_hsv_power": 0.3}, True, False),
+        ({"ct_mode": "rct"}, True, True),
+        ({"src_scale": 0.2}, True, True),
+        ({"warp": 1}, True, False),
+        ({"uniform_yaw": True}, True, True),
+        ({"yaw_matched": True}, True, True),
+    ],
+)
+def test_an_option_changes_what_it_should(show: Path, option: dict[str, object], input_changes: bool, target_changes: bool) -> None:
+    plain, other = fed(show).src, fed(show, **option).src
+    assert torch.equal(plain.target, other.target) != target_changes
+    assert torch.equal(plain.input, other.input) != input_changes
+
+
+def test_a_finish_bends_nothing(show: Path) -> None:
+    bent, straight = fed(show, warp=1), fed(show, warp=1, finishing=True)
+    assert float((bent.src.input - bent.src.target).abs().mean()) > 2 * float(
+        (straight.src.input - straight.src.target).abs().mean()
+    )
+
+
+def test_where_options_say_nothing_the_model_decides() -> None:
+    own = Motion(0.1, 0.2, 0.3, warp=0.5)
+    assert feeding.motions(TrainOptions(), own) == (own, own)
+    src, dst = feeding.motions(TrainOptions(rotation=5, src_flip=True, src_scale=-0.1), own)
+    assert src == replace(own, rotation=math.radians(5), flip=True, zoom=-0.1) and dst == replace(own, rotation=math.radians(5))
+    assert np.isclose(src.margin, max(src.margin, dst.margin))

@@ -1,0 +1,128 @@
+"""Critics: nets that learn to tell true from painted, and what both sides make of their verdicts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from understudy.errors import BadOption
+
+SLOPE = 0.2
+# Receptive fields of stacks in which every convolution halves the size: they cost least by far.
+CHEAP = (7, 15, 31, 63)
+
+
+class CodeCritic(nn.Sequential):
+    """Maps (N, channels, size, size) that a decoder starts from -> logits (N, 1, h, w): whose they are."""
+
+    def __init__(self, channels: int, size: int) -> None:
+        widths = [256 * min(2**step, 8) for step in range(1 + size // 8)]
+        layers: list[nn.Module] = []
+        for step, (inward, outward) in enumerate(zip((channels, *widths), widths, strict=False)):
+            kernel, pad = (4, 2) if step == 0 else (3, 1)
+            layers += [nn.Conv2d(inward, outward, kernel, 2, pad), nn.LeakyReLU(0.1)]
+        super().__init__(*layers, nn.Conv2d(widths[-1], 1, 1))
+
+
+class PatchCritic(nn.Module):
+    """Faces (N, 3, R, R) -> logits of what `patch` pixels show, (N, 1, r, r), and of every pixel, (N, 1, R, R).
+
+    After the U-Net discriminator of Schönfeld et al. (2020). dims: channels of its first step.
+    """
+
+    def __init__(self, patch: int, dims: int) -> None:
+        super().__init__()
+        self.strides = strides_of(patch)
+        widths = [min(dims * 2**step, 512) for step in range(len(self.strides) + 1)]
+        last = len(self.strides) - 1
+        self.first = nn.Conv2d(3, widths[0], 1)
+        self.downs = nn.ModuleList(
+            nn.Conv2d(inward, outward, 3, stride, 1) for (inward, outward), stride in zip(_pairs(widths), self.strides, strict=True)
+        )
+        self.centre, self.turn = nn.Conv2d(widths[-1], 1, 1), nn.Conv2d(widths[-1], widths[-1], 1)
+        self.ups = nn.ModuleList(
+            nn.ConvTranspose2d(widths[step + 1] * (1 if step == last else 2), widths[step], 3, stride, 0 if stride == 2 else 1)
+            for step, stride in enumerate(self.strides)
+        )
+        self.whole = nn.Conv2d(2 * widths[0], 1, 1)
+        self.bend = nn.LeakyReLU(SLOPE)
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        maps, passed = self.bend(self.first(faces)), []
+        for down in self.downs:
+            passed.append(maps)
+            maps = self.bend(down(maps))
+        centre = self.centre(maps)
+        maps = self.bend(self.turn(maps))
+        for up, stride, before in zip(reversed(self.ups), reversed(self.strides), reversed(passed), strict=True):
+            wide = up(maps)
+            # Of stride 2 the full result has one row and one column more than twice the size.
+            maps = torch.cat([before, self.bend(wide[..., :-1, :-1] if stride == 2 else wide)], 1)
+        return centre, self.whole(maps)
+
+
+def patch_for(resolution: int, patch: int) -> int:
+    """The patch to look at in faces of `resolution` pixels; 0 = about an eighth of the face, from `CHEAP`.
+
+    Raises BadOption when the critic could not halve that resolution as often as the patch needs.
+    """
+    fitting = [each for each in CHEAP if resolution % _shrinks(each) == 0]
+    if patch == 0 and fitting:
+        return min(fitting, key=lambda each: abs(each - resolution / 8))
+    if patch < 3 or resolution % _shrinks(patch):
+        raise BadOption(
+            f"gan_patch_size: {patch} does not fit faces of {resolution} px: it must be 3 at least, and the side a multiple of "
+            f"{_shrinks(patch)}. Take {' or '.join(map(str, fitting)) or '3'}."
+        )
+    return patch
+
+
+@cache
+def strides_of(patch: int) -> tuple[int, ...]:
+    """The strides of the fewest convolutions 3x3 whose receptive field is nearest to `patch` pixels."""
+    best: dict[int, tuple[int, ...]] = {}
+    for depth in range(1, 10):
+        for later in itertools.product((1, 2), repeat=depth - 1):
+            strides = (2, *later)
+            known = best.setdefault(_field(strides), strides)
+            if len(known) == depth and sum(strides) > sum(known):
+                best[_field(strides)] = strides
+    return best[min(best, key=lambda field: (abs(field - patch), field))]
+
+
+def verdict(critic: nn.Module, shown: Tensor) -> tuple[Tensor, ...]:
+    """What a critic says of something, each a map of logits, without learning from it: the gradient reaches `shown` alone."""
+    still = {name: weight.detach() for name, weight in critic.named_parameters()}
+    return as_maps(functional_call(critic, still, (shown,)))
+
+
+def as_maps(logits: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """A critic's one or several maps of logits as a tuple."""
+    return (logits,) if isinstance(logits, Tensor) else logits
+
+
+def taken_for(logits: Iterable[Tensor], true: bool) -> Tensor:
+    """The sum over maps of logits of how far they are from saying true, or false: binary cross entropy, in fp32."""
+    goal = float(true)
+    wide = [each.float() for each in logits]
+    return torch.stack([binary_cross_entropy_with_logits(each, torch.full_like(each, goal)) for each in wide]).sum()
+
+
+def _field(strides: tuple[int, ...]) -> int:
+    """The receptive field of convolutions 3x3 with these strides, in pixels."""
+    return 1 + 2 * sum(itertools.accumulate((1, *strides[:-1]), lambda product, stride: product * stride))
+
+
+def _shrinks(patch: int) -> int:
+    """By what the critic for this patch divides the side of a face."""
+    return int(2 ** strides_of(patch).count(2))
+
+
+def _pairs(widths: list[int]) -> Iterable[tuple[int, int]]:
+    return itertools.pairwise(widths)

@@ -1,0 +1,196 @@
+"""What the models of the SAE line learn from: structure, pixels, masks, eyes, styles, and critics that learn against them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+from torch.nn.functional import adaptive_avg_pool2d
+
+from understudy.nets import losses, styles
+from understudy.nets.blocks import Init
+from understudy.nets.critics import as_maps, taken_for, verdict
+from understudy.nets.swappers import Painted, Rebuilt, Swapper
+from understudy.parts.models.autoencoder import Swapping
+from understudy.parts.models.contract import Batch, Samples
+from understudy.types import FaceType
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What counts, as weights; 0 leaves a term out.
+
+    structure, at `scales` scales, and pixel: of both people's faces as `shade` shows them: whole up to the mask's edge and a
+    ramp beyond, under the blurred mask, or with all that is around. eyes: of what `Samples.eyes_mouth` shows. blur_out: the
+    surroundings count blurred. face_style, background_style: that the swap has dst's light and dst's surroundings; style_of:
+    dst's light as it is painted, or as it truly is. true_face, gan: that critics take src's codes for dst's, and painted faces
+    for true ones; gan_both: dst's faces too. backdrop: what dst's decoder does outside of the mask. compat: slips of the former
+    tools, kept.
+    """
+
+    structure: float = 10
+    scales: int = 1
+    pixel: float = 10
+    mask: float = 10
+    shade: Literal["ramp", "blur", "none"] = "ramp"
+    eyes: float = 0
+    blur_out: bool = False
+    face_style: float = 0
+    background_style: float = 0
+    style_of: Literal["painted", "true"] = "painted"
+    style_reach: int = 8
+    true_face: float = 0
+    gan: float = 0
+    gan_both: bool = False
+    backdrop: float = 0
+    compat: bool = False
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the critics get of one pass of the generator, with the batch that it was painted for; no gradient goes back."""
+
+    batch: Batch
+    true: Tensor
+    painted: Tensor
+    src_maps: Tensor
+    dst_maps: Tensor
+
+
+class Student(Swapping):
+    """A `Swapper` that learns by an `Objective`.
+
+    critics: by the names of their groups, "code_critic" for what decoders start from and "critic" for faces. They learn from what
+    the generator painted in the pass before, so its `losses` come first.
+    """
+
+    def __init__(
+        self,
+        net: Swapper,
+        resolution: int,
+        face_type: FaceType,
+        objective: Objective,
+        critics: dict[str, nn.Module],
+        init: Init = "glorot",
+    ) -> None:
+        super().__init__(net, resolution, face_type, init)
+        self.objective, self.critics = objective, nn.ModuleDict(critics)
+        self._shown: Shown | None = None
+
+    def groups(self) -> dict[str, dict[str, Parameter]]:
+        """The generator's, then those of each critic; what is frozen stays in its group, without a gradient."""
+        places = {"generator": "net.", **{name: f"critics.{name}." for name in self.critics}}
+        named = dict(self.named_parameters())
+        return {
+            group: {name: weight for name, weight in named.items() if name.startswith(place)} for group, place in places.items()
+        }
+
+    def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
+        if group != "generator":
+            assert self._shown is not None and self._shown.batch is batch, "critics learn after the generator, from the same batch"
+            return {group: self._critic_loss(group, self._shown)}
+        objective, rebuilt = self.objective, self.net(batch.src.input, batch.dst.input)
+        src, dst = self._shade(batch.src.mask), self._shade(batch.dst.mask)
+        true_src, true_dst = self._target(batch.src), self._target(batch.dst)
+        told = {
+            "src": self._face_loss(rebuilt.src, true_src, src, batch.src),
+            "dst": self._face_loss(rebuilt.dst, true_dst, dst, batch.dst),
+        }
+        if objective.mask:
+            masks = losses.mse(rebuilt.src.mask, batch.src.mask) + losses.mse(rebuilt.dst.mask, batch.dst.mask)
+            told["mask"] = objective.mask * masks
+        told |= self._styles(batch, rebuilt, true_dst)
+        if objective.backdrop:
+            told["backdrop"] = self._smooth(rebuilt.dst, true_dst, dst, objective.backdrop)
+        if self.critics:
+            true, painted = self._for_critic(rebuilt, (true_src, true_dst), (src, dst))
+            told |= self._against_critics(rebuilt, painted)
+            if objective.gan and objective.shade != "none":
+                told["smooth"] = self._smooth(rebuilt.src, true_src, src, 0.02)
+            kept = (each.detach() for each in (true, painted, rebuilt.src_maps, rebuilt.swap_maps))
+            self._shown = Shown(batch, *kept)
+        return told
+
+    def _face_loss(self, ours: Painted, target: Tensor, shade: Tensor, true: Samples) -> Tensor:
+        objective, total = self.objective, self._likeness(ours.face, target, shade)
+        if objective.eyes:
+            total = total + objective.eyes * losses.l1(ours.face, target, true.eyes_mouth)
+        for smaller in (ours.quarter, ours.half):
+            if smaller is not None:
+                side = smaller.shape[-1]
+                total = total + self._likeness(smaller, adaptive_avg_pool2d(target, side), adaptive_avg_pool2d(shade, side))
+        return total
+
+    def _likeness(self, ours: Tensor, target: Tensor, shade: Tensor) -> Tensor:
+        objective, total = self.objective, torch.zeros((), device=target.device)
+        if objective.structure:
+            scales, compat = objective.scales, objective.compat
+            total = total + objective.structure * losses.structure(ours, target, shade, scales, compat, self.resolution)
+        if objective.pixel:
+            total = total + objective.pixel * losses.mse(ours, target, shade)
+        return total
+
+    def _styles(self, batch: Batch, rebuilt: Rebuilt, true_dst: Tensor) -> dict[str, Tensor]:
+        """That the swap takes its light and its surroundings from dst."""
+        objective, told = self.objective, {}
+        if objective.face_style:
+            told["face_style"] = objective.face_style * self._light(rebuilt, true_dst, self._shade(batch.dst.mask))
+        if objective.background_style:
+            swapped = self.net.as_src(rebuilt.swap_maps)
+            # The former tool took the mask of whichever src face came along.
+            outside = 1 - self._shade((batch.src if objective.compat else batch.dst).mask)
+            weights = (objective.structure, objective.pixel)
+            told["bg_style"] = objective.background_style * styles.background(swapped.face, true_dst, outside, weights)
+        return told
+
+    def _light(self, rebuilt: Rebuilt, true_dst: Tensor, shade: Tensor) -> Tensor:
+        sigma = max(1, self.resolution // self.objective.style_reach)
+        if self.objective.style_of == "true":
+            swapped = self.net.as_src(rebuilt.swap_maps)
+            return styles.style(swapped.face * shade, true_dst * shade, sigma)
+        # Painted anew from maps without a way back: only the decoder is to learn light.
+        swapped = self.net.as_src(rebuilt.swap_maps.detach())
+        wanted = (rebuilt.dst.face * rebuilt.dst.mask).detach()
+        return styles.style(swapped.face * swapped.mask.detach(), wanted, sigma)
+
+    def _against_critics(self, rebuilt: Rebuilt, painted: Tensor) -> dict[str, Tensor]:
+        objective, told = self.objective, {}
+        if objective.true_face:
+            told["true_face"] = objective.true_face * taken_for(verdict(self.critics["code_critic"], rebuilt.src_maps), True)
+        if objective.gan:
+            sides = 1 + objective.gan_both
+            told["gan"] = objective.gan * sides * taken_for(verdict(self.critics["critic"], painted), True)
+        return told
+
+    def _for_critic(self, rebuilt: Rebuilt, true: tuple[Tensor, Tensor], shades: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """True and painted faces as the critic sees them; src's alone, or both people's."""
+        ours = (rebuilt.src.face, rebuilt.dst.face)
+        sides = range(1 + self.objective.gan_both)
+        return torch.cat([true[k] * shades[k] for k in sides]), torch.cat([ours[k] * shades[k] for k in sides])
+
+    def _critic_loss(self, group: str, shown: Shown) -> Tensor:
+        """How far a critic is from telling both apart."""
+        if group == "code_critic":
+            true, false, share = shown.dst_maps, shown.src_maps, 0.5
+        else:
+            true, false, share = shown.true, shown.painted, 0.5 / (1 + self.objective.gan_both)
+        judged = [each.chunk(2) for each in as_maps(self.critics[group](torch.cat([true, false])))]
+        of_true, of_false = zip(*judged, strict=True)
+        return share * (taken_for(of_true, True) + taken_for(of_false, False))
+
+    def _smooth(self, ours: Painted, target: Tensor, shade: Tensor, outside: float) -> Tensor:
+        """That a face has no grain, and its surroundings are true."""
+        rough = styles.roughness(ours.face, self.objective.compat)
+        return 1e-6 * rough + outside * losses.mse(ours.face, target, 1 - shade)
+
+    def _shade(self, mask: Tensor) -> Tensor:
+        sigma, shade = max(1, self.resolution // 32), self.objective.shade
+        if shade == "none":
+            return torch.ones_like(mask)
+        return losses.ramp(mask, sigma) if shade == "ramp" else losses.blurred(mask, sigma)
+
+    def _target(self, true: Samples) -> Tensor:
+        return losses.blurred_out(true.target, true.mask, self.resolution / 128) if self.objective.blur_out else true.target
