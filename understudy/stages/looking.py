@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 from collections.abc import Callable
 
 import numpy as np
@@ -12,6 +11,7 @@ from understudy.core import align, geometry
 from understudy.errors import BadMedia
 from understudy.io.marks import Mark, Marks
 from understudy.parts.detectors import Detect, Detection
+from understudy.parts.dlib_extra import is_installed
 from understudy.parts.identities import Embed, identities
 from understudy.parts.landmarkers import Found, Locate
 from understudy.stages.extract_options import ExtractOptions
@@ -56,7 +56,7 @@ def locator(options: ExtractOptions) -> Locate:
 def embedder(name: str) -> Embed | None:
     """What tells people apart, by name; "auto" = dlib-resnet where it is installed; None when nothing does."""
     if name == "auto":
-        name = "dlib-resnet" if importlib.util.find_spec("dlib") and importlib.util.find_spec("face_recognition_models") else "none"
+        name = "dlib-resnet" if is_installed() else "none"
     return None if name == "none" else identities[name]().build()
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from understudy.errors import MissingExtra
 from understudy.io.weights import weight_path
 from understudy.options import option
 from understudy.parts.detectors import detectors
 from understudy.parts.detectors.search import Looker, Search, Seen
+from understudy.parts.dlib_extra import dlib_for
 from understudy.types import Bytes, Doubles
 
 
@@ -38,7 +36,7 @@ class DlibBoxes(Search):
 
 
 def _hog() -> Callable[[Bytes], tuple[Doubles, Doubles]]:
-    detector = _installed("dlib").get_frontal_face_detector()
+    detector = dlib_for("detector dlib", with_weights=False).get_frontal_face_detector()
 
     def find(view: Bytes) -> tuple[Doubles, Doubles]:
         found, margins, _ = detector.run(view, 0, _LEAST_MARGIN)
@@ -49,8 +47,7 @@ def _hog() -> Callable[[Bytes], tuple[Doubles, Doubles]]:
 
 
 def _network() -> Callable[[Bytes], tuple[Doubles, Doubles]]:
-    dlib = _installed("dlib")
-    _installed("face_recognition_models", needs_import=False)
+    dlib = dlib_for("detector dlib")
     network = dlib.cnn_face_detection_model_v1(str(weight_path("dlib-mmod")))
 
     def find(view: Bytes) -> tuple[Doubles, Doubles]:
@@ -59,13 +56,6 @@ def _network() -> Callable[[Bytes], tuple[Doubles, Doubles]]:
         return _boxes([each.rect for each in found]), np.clip([each.confidence for each in found], 0.0, 1.0)
 
     return find
-
-
-def _installed(package: str, needs_import: bool = True) -> Any:
-    """The package of the extra `dlib`. Raises MissingExtra."""
-    if importlib.util.find_spec(package) is None:
-        raise MissingExtra(f"detector dlib: {package} is not installed. Run: pip install 'understudy[dlib]'.")
-    return importlib.import_module(package) if needs_import else None
 
 
 def _boxes(rectangles: Any) -> Doubles:

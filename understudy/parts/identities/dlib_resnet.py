@@ -6,16 +6,13 @@ Davis King, dlib-models, "dlib_face_recognition_resnet_model_v1". It tells East 
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-
 import numpy as np
 
 from understudy.core import geometry
 from understudy.core.image import warp
-from understudy.errors import MissingExtra
 from understudy.io.weights import weight_path
 from understudy.options import option
+from understudy.parts.dlib_extra import dlib_for
 from understudy.parts.identities import Embed, Identity, identities
 from understudy.types import Bytes, Floats
 
@@ -31,11 +28,7 @@ class DlibResnet(Identity):
 
     def build(self) -> Embed:
         """The network as a function: (128,) float32. Raises MissingExtra, WeightsMissing."""
-        if importlib.util.find_spec("dlib") is None:
-            raise MissingExtra("identity dlib-resnet: dlib is not installed. Run: pip install 'understudy[dlib]'.")
-        dlib = importlib.import_module("dlib")
-        if importlib.util.find_spec("face_recognition_models") is None:
-            raise MissingExtra("identity dlib-resnet: its weights are not installed. Run: pip install 'understudy[dlib]'.")
+        dlib = dlib_for("identity dlib-resnet")
         network = dlib.face_recognition_model_v1(str(weight_path("dlib-resnet")))
         jitter = self.jitter
 

