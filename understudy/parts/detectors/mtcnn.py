@@ -9,7 +9,7 @@ import numpy as np
 
 from understudy.core import geometry
 from understudy.core.image import resized, warp
-from understudy.io.weights import tensors, weight_path
+from understudy.io import mtcnn_weights
 from understudy.options import option
 from understudy.parts.detectors import detectors
 from understudy.parts.detectors.search import Looker, Search, Seen
@@ -36,7 +36,7 @@ class Mtcnn(Search):
         from understudy.nets.mtcnn import MTCNN
         from understudy.nets.published import filled
 
-        nets = filled(MTCNN(), tensors("mtcnn"), str(weight_path("mtcnn")))
+        nets = filled(MTCNN(), mtcnn_weights.tensors(), "the package mtcnn")
 
         @torch.inference_mode()
         def look(view: Bytes) -> Seen:
