@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -100,8 +100,9 @@ class Extraction:
         }
         again, pending = extracted.load_finds(self.folder, _AGAIN) or joined([]), set(self.record.pending)
         parts = [finds for finds in known.values() if finds is not None]
-        for finds in (joined(parts).without(again.looked() | pending), again.without(pending)):
-            yield from self._failures(finds)
+        for finds in parts:
+            yield from self._failures(finds, but=again.looked() | pending)
+        yield from self._failures(again, but=pending)
         left = [chunk for chunk in self.chunks if known[chunk] is None]
         tasks = [self._task(chunk.frames, chunk.following) for chunk in left]
 
@@ -124,7 +125,11 @@ class Extraction:
         if fresh:
             again = joined([again.without(pending), *fresh])
             extracted.save_finds(self.folder, _AGAIN, again)
-        return joined([joined(parts).without(again.looked()), again])
+        finds = joined(parts)
+        # For a long film they take a gigabyte, and are in the table now.
+        parts.clear()
+        known.clear()
+        return joined([finds.without(again.looked()), again]) if again.looked() else finds
 
     def _cut(self, solved: Solved) -> Step:
         """Write the pictures, chunk by chunk; frames that were looked at again get theirs anew. Raises NoFaces."""
@@ -181,9 +186,10 @@ class Extraction:
     def _task(self, frames: Sequence[int], following: int) -> FindTask:
         return FindTask(self.film, frames, self.options, self.marks, following if self.options.follows_flow else -1)
 
-    def _failures(self, result: Finds | Cuttings) -> Generator[Event, Order | None, None]:
+    def _failures(self, result: Finds | Cuttings, but: Collection[int] = ()) -> Generator[Event, Order | None, None]:
+        """The frames that failed, each told once; not those in `but`."""
         for frame, reason in result.failed:
-            if frame not in self.failed:
+            if frame not in self.failed and frame not in but:
                 self.failed[frame] = reason
                 yield FailedFrame(frame=frame, text=reason)
 

@@ -116,9 +116,25 @@ class Finds:
 
     def with_more(self, seen: Sequence[Sighting]) -> Finds:
         """The same with further rows at the end, in frames that count as looked at already."""
+        if not seen:
+            return self
         more = Finds.of(seen, [], [], [])
         rows: dict[str, Any] = {name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in _ROWS}
         return replace(self, **rows)
+
+    def before(self, frame: int) -> Finds:
+        """What was found before a frame; it shares the memory of this table."""
+        row, place = (int(np.searchsorted(column, frame)) for column in (self.frame, self.frames))
+        columns = {name: getattr(self, name)[:row] for name in _ROWS}
+        count = int(np.searchsorted(self.known, row))
+        return Finds(
+            **columns,
+            known=self.known[:count],
+            identity=self.identity[:count],
+            frames=self.frames[:place],
+            signature=self.signature[:place],
+            failed=tuple(each for each in self.failed if each[0] < frame),
+        )
 
     def without(self, frames: set[int]) -> Finds:
         """As if those frames had not been looked at."""
@@ -137,7 +153,7 @@ def joined(parts: Sequence[Finds]) -> Finds:
         shared = int(part.frames[0])
         if kept and kept[-1].frames[-1] == shared:
             part = _with_way_back(part, kept[-1], shared)
-            kept[-1] = kept[-1].without({shared})
+            kept[-1] = kept[-1].before(shared)
         kept.append(part)
     return _concatenated(kept)
 
@@ -161,8 +177,10 @@ def _concatenated(parts: Sequence[Finds]) -> Finds:
     rows = np.argsort(np.concatenate([part.frame for part in parts]), kind="stable")
     times = np.argsort(np.concatenate([part.frames for part in parts]), kind="stable")
     place = np.argsort(rows)
+    # Already in order, as they nearly always are, they are not copied a second time: long films make large tables.
+    moved = slice(None) if np.array_equal(rows, np.arange(len(rows))) else rows
     return Finds(
-        **{name: np.concatenate([getattr(part, name) for part in parts])[rows] for name in _ROWS},
+        **{name: np.concatenate([getattr(part, name) for part in parts])[moved] for name in _ROWS},
         known=place[known],
         identity=np.concatenate(named) if named else parts[0].identity,
         frames=np.concatenate([part.frames for part in parts])[times],
