@@ -276,8 +276,3 @@ def test_options_of_the_project_file_count(show):
     list(merge(show, MergeOptions(erode=1)))
     options = json.loads((show / "merged" / "001" / "merge.json").read_text())["options"]
     assert (options["face_scale"], options["masks"], options["erode"]) == (7, ["dst"], 1)
-
-
-def test_ranges():
-    assert merging.ranges([1, 2, 3, 7, 9, 10]) == [[1, 3], [7, 7], [9, 10]]
-    assert merging.ranges([]) == []

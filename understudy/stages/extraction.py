@@ -33,6 +33,7 @@ from understudy.stages.reading import Film
 from understudy.stages.report import told, write_report
 from understudy.stages.solving import Solved, places, solve
 from understudy.stages.spread import spread
+from understudy.stages.stretches import ranges
 from understudy.types import Side
 
 Step = Generator[Event, Order | None, bool]
@@ -198,7 +199,8 @@ class Extraction:
         if self.options.debug == "video":
             yield Saved(what="debug video", path=self._debug_video())
         looked, faces = np.arange(0, len(self.footage), self.options.every), solved.chosen(self.options)
-        bare = _stretches(np.setdiff1d(looked, solved.faces.frame).tolist(), self.options.every)
+        gaps = ranges(np.setdiff1d(looked, solved.faces.frame).tolist(), self.options.every)
+        bare = [(first, last) for first, last in gaps]
         facts = Facts(self.footage.path.name, looked, sorted(self.failed.items()), self.footage.size)
         report = write_report(self.folder.parent, Faceset(self.folder), facts)
         yield from (Note(text=line) for line in told(report).splitlines())
@@ -248,14 +250,3 @@ class Extraction:
 
 def _count(task: FindTask, finds: Finds) -> int:
     return int(np.isin(finds.frame, task.frames).sum())
-
-
-def _stretches(frames: Sequence[int], step: int) -> list[tuple[int, int]]:
-    """Ascending frames as first and last of every unbroken stretch."""
-    found: list[tuple[int, int]] = []
-    for frame in frames:
-        if found and frame == found[-1][1] + step:
-            found[-1] = (found[-1][0], frame)
-        else:
-            found.append((frame, frame))
-    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +20,7 @@ from understudy.io.faceset import Faceset
 from understudy.io.footage import Footage, open_footage
 from understudy.parts.maskers import Masked, product
 from understudy.stages.pipes import ahead
+from understudy.stages.stretches import ranges
 from understudy.types import Doubles, Faces, FaceType, Floats, Frame, Prediction
 
 _BATCH = 8
@@ -125,17 +126,6 @@ def merged_frames(footage: Path, scene: Scene, recipe: Recipe, report: Report) -
     it; both are in the report.
     """
     return ahead(_swapped(ahead(_read(footage, scene, recipe), _DEPTH), recipe, report), _DEPTH)
-
-
-def ranges(numbers: Iterable[int]) -> list[list[int]]:
-    """Ascending numbers as [first, last] of every unbroken stretch."""
-    result: list[list[int]] = []
-    for number in numbers:
-        if result and number == result[-1][1] + 1:
-            result[-1][1] = number
-        else:
-            result.append([number, number])
-    return result
 
 
 @dataclass(frozen=True, slots=True)
