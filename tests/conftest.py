@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from understudy.types import Bytes, Floats
 Clip = list[tuple[Bytes, Floats]]
 
 SIZE, FRAMES = (320, 240), 10
+_OUTPUTS = ("out_face_mask", "out_celeb_face", "out_celeb_face_mask")
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +49,48 @@ def footage_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real footage in {folder}")
     return folder
+
+
+@pytest.fixture
+def dfm_file(tmp_path: Path) -> Callable[..., Path]:
+    """dfm_file(side=32, batch="N", morph=False, rename={}, edit=None): a .dfm file that gives back the face it sees.
+
+    dst's mask is the face's red, the face's own mask its blue, or with morph the value of that. rename: names in the file by the
+    literal ones. edit: a function that changes the ModelProto before it is written.
+    """
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+
+    def write(
+        side: int = 32,
+        batch: int | str = "N",
+        morph: bool = False,
+        rename: dict[str, str] | None = None,
+        edit: Callable[[Any], None] | None = None,
+    ) -> Path:
+        face, called = [batch, side, side, 3], lambda name: (rename or {}).get(name, f"{name}:0")
+        names = {name: called(name) for name in ("in_face", "morph_value", *_OUTPUTS)}
+        inputs = {"in_face": face, **({"morph_value": [1]} if morph else {})}
+        outputs = dict(zip(_OUTPUTS, ([*face[:3], 1], face, [*face[:3], 1]), strict=True))
+        starts = {name: np.array([value], np.int64) for name, value in {"0": 0, "1": 1, "2": 2, "3": 3}.items()}
+        ends = [("Add", ["none", names["morph_value"]])] if morph else [("Identity", ["blue"])]
+        nodes = [
+            helper.make_node("Identity", [names["in_face"]], [names["out_celeb_face"]]),
+            helper.make_node("Slice", [names["in_face"], "2", "3", "3"], [names["out_face_mask"]]),
+            helper.make_node("Slice", [names["in_face"], "0", "1", "3"], ["blue"]),
+            helper.make_node("Sub", ["blue", "blue"], ["none"]),
+            *(helper.make_node(op, taken, [names["out_celeb_face_mask"]]) for op, taken in ends),
+        ]
+        told = [
+            [helper.make_tensor_value_info(names[name], kind, shape) for name, shape in each.items()] for each in (inputs, outputs)
+        ]
+        weights = [onnx.numpy_helper.from_array(value, name) for name, value in starts.items()]
+        graph = helper.make_graph(nodes, "face", *told, weights)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)], ir_version=7)
+        if edit:
+            edit(model)
+        path = tmp_path / "face.dfm"
+        path.write_bytes(model.SerializeToString())
+        return path
+
+    return write

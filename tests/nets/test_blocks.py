@@ -3,9 +3,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from understudy.nets.blocks import Cosine, PixelNorm, Res, aware, initialise
+from understudy.nets.blocks import Closer, Cosine, FoldDown, PixelNorm, Res, aware, initialise
 from understudy.nets.decoders import Brush, Quarters, TwoBranches
-from understudy.nets.encoders import Encoder, Inter
+from understudy.nets.encoders import Columns, Encoder, Inter
 
 
 def maps(seed: int, *shape: int) -> torch.Tensor:
@@ -25,6 +25,31 @@ def test_a_shortened_block_has_one_convolution() -> None:
     only = block.inner[0]
     expected = functional.leaky_relu(came + functional.conv2d(came, only.weight, only.bias, padding=1), 0.2)
     assert torch.allclose(block(came), expected, atol=1e-6) and len(list(block.parameters())) == 2
+
+
+def test_a_closer_look_is_taken_at_twice_the_size_and_added() -> None:
+    block, came = Closer(8), maps(7, 2, 8, 6, 6)
+    up, res, look, _ = block.inner
+    wide = functional.pixel_shuffle(functional.leaky_relu(functional.conv2d(came, up[0].weight, up[0].bias, padding=1), 0.1), 2)
+    seen = functional.conv2d(res(wide), look.weight, look.bias, padding=2)
+    assert seen.shape == (2, 2, 12, 12) and look.weight.shape == (2, 4, 5, 5)
+    assert torch.allclose(block(came), functional.leaky_relu(came + functional.pixel_unshuffle(seen, 2), 0.2), atol=1e-6)
+
+
+@pytest.mark.parametrize(("kernel", "dilation", "reach"), [(3, 1, 1), (5, 1, 2), (5, 2, 4), (7, 2, 6)])
+def test_a_fold_looks_at_full_size_and_halves_it(kernel: int, dilation: int, reach: int) -> None:
+    block, came = FoldDown(1, 4, kernel, dilation), torch.zeros(1, 1, 32, 32)
+    came[0, 0, 16, 16] = 1
+    block[0].bias.data.zero_()
+    lit = functional.pixel_shuffle(block(came), 2)[0, 0].nonzero()
+    assert block(came).shape == (1, 4, 16, 16) and lit.min(0).values.tolist() == [16 - reach] * 2
+    assert lit.max(0).values.tolist() == [16 + reach] * 2
+
+
+def test_columns_lie_side_by_side() -> None:
+    encoder, seen = Columns(64, (4, 8, 8, 8)), maps(8, 2, 3, 64, 64)
+    assert (encoder.channels, encoder.size) == (32, 4) and encoder(seen).shape == (2, 32, 4, 4)
+    assert torch.equal(encoder(seen)[:, 16:24], encoder.columns[2](seen))
 
 
 def test_the_cosine_takes_the_place_of_every_leaky_relu() -> None:

@@ -48,6 +48,14 @@ def test_the_code_critic_has_its_size(size: int, count: float) -> None:
         assert critic(torch.rand(2, 256, size, size)).shape[:2] == (2, 1)
 
 
+@pytest.mark.parametrize(("size", "widths"), [(8, [256, 512]), (16, [256, 512, 1024]), (40, [256, 512, 1024, 2048, 2048])])
+def test_the_early_code_critic_has_two_steps_and_one_for_each_doubling(size: int, widths: list[int]) -> None:
+    with torch.device("meta"):
+        critic = CodeCritic(64, size, early=True)
+        found = [layer.out_channels for layer in critic if isinstance(layer, nn.Conv2d)]
+        assert found == [*widths, 1] and critic[0](torch.rand(1, 64, size, size)).shape[-1] == size // 2
+
+
 @pytest.mark.parametrize("patch", [3, 12, 16, 28])
 def test_a_patch_critic_judges_patches_and_every_pixel(patch: int) -> None:
     with torch.device("meta"):

@@ -10,11 +10,11 @@ def face():
     rng = np.random.default_rng(0)
     angle = np.linspace(0, 2 * np.pi, 68)
     landmarks = np.stack([24 + 15 * np.cos(angle), 24 + 15 * np.sin(angle)], -1).astype(np.float32)
-    return Masked(landmarks, *rng.random((2, 48, 48)).astype(np.float32))
+    return Masked(landmarks, *rng.random((4, 48, 48)).astype(np.float32))
 
 
 def test_every_masker_gives_a_mask(face):
-    assert {"dst", "full", "learned", "learned-prd", "learned-dst"} <= set(maskers)
+    assert {"dst", "full", "learned", "learned-prd", "learned-dst", "xseg-prd", "xseg-dst"} <= set(maskers)
     for name in maskers:
         mask = maskers[name](face)
         assert mask.shape == (48, 48)

@@ -72,6 +72,18 @@ def test_every_feed_follows_from_the_number_alone(feed: Feed) -> None:
     assert not torch.equal(one.src.input, other.src.input)
 
 
+def test_every_third_batch_is_the_one_before_again_unbent() -> None:
+    src, dst, moved = noise(6), noise(5, 1), (Motion(flip=True), Motion())
+    fed, plain = ([batch(src, dst, Feed(plain_every=every), number=n, motions=moved) for n in range(5)] for every in (3, 0))
+    for side in ("src", "dst"):
+        ours, theirs = ([getattr(each, side) for each in made] for made in (fed, plain))
+        assert torch.equal(ours[3].input, theirs[2].target) and not torch.equal(theirs[2].input, theirs[2].target)
+        for part in Samples.__slots__[1:]:
+            assert torch.equal(getattr(ours[3], part), getattr(theirs[2], part))
+        # All others are what they would be, the first one too: before it there is none.
+        assert all(torch.equal(ours[n].input, theirs[n].input) for n in (0, 1, 2, 4))
+
+
 def test_eyes_and_mouth_are_shown_within_the_face_where_the_motion_takes_them() -> None:
     faces = noise(1)
     faces.pictures[..., 3] = 255

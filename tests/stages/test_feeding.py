@@ -12,6 +12,7 @@ import torch
 
 from understudy.core.augment import Motion
 from understudy.io.faceset import Faceset
+from understudy.parts.models.classic import H64
 from understudy.parts.models.contract import Batch
 from understudy.stages import feeding
 from understudy.stages.face_store import load_faces
@@ -23,15 +24,15 @@ from understudy.stages.train import TrainOptions
 pytestmark = pytest.mark.usefixtures("small_models")
 
 
-def fed(show: Path, finishing: bool = False, **options: object) -> Batch:
-    """The first batch, where without options nothing is moved."""
+def fed(show: Path, finishing: bool = False, number: int = 0, **options: object) -> Batch:
+    """A batch, the first if not told, where without options nothing is moved."""
     still = {"rotation": 0, "shift": 0, "scale": 0, "warp": 0, "batch": 6}
     chosen = TrainOptions.layered({**still, **options})
     learner = Learner(Recipe(model="h64"), chosen, torch.device("cpu"))
     src, dst = (load_faces(Faceset(Project.load(show).faces(side)), "half", 64, 0.1) for side in ("src", "dst"))
     # The drawn faces all look straight on; let one in six turn away.
     src, dst = (replace(side, yaw=np.array([0, 0, 0, 0, 0, 1], np.float32)) for side in (src, dst))
-    return feeding.batches(chosen, src, dst, learner, finishing).make(0)
+    return feeding.batches(chosen, src, dst, learner, finishing).make(number)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,14 @@ def test_a_finish_bends_nothing(show: Path) -> None:
     assert float((bent.src.input - bent.src.target).abs().mean()) > 2 * float(
         (straight.src.input - straight.src.target).abs().mean()
     )
+
+
+def test_a_model_may_ask_for_every_second_batch_unbent(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bent = fed(show, warp=1, number=2)
+    monkeypatch.setattr(H64, "plain_every", 2)
+    again = fed(show, warp=1, number=2)
+    assert torch.equal(again.dst.target, fed(show, warp=1, number=1).dst.target) and torch.equal(again.dst.input, again.dst.target)
+    assert not torch.equal(bent.dst.input, bent.dst.target)
 
 
 def test_where_options_say_nothing_the_model_decides() -> None:

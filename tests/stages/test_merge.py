@@ -12,6 +12,7 @@ from understudy.io import provenance
 from understudy.io.faceset import Faceset
 from understudy.io.footage import open_footage
 from understudy.io.video_writer import EncodeOptions
+from understudy.parts.models.contract import Model
 from understudy.stages import merging
 from understudy.stages.events import FailedFrame, Finished, Note, Progress, Saved, Stop
 from understudy.stages.merge import MergeOptions, merge
@@ -261,6 +262,20 @@ def test_without_a_model_it_says_how_to_get_one(show):
     (show / "models" / "painter" / "options.toml").unlink()
     with pytest.raises(BadProject, match="understudy train"):
         list(merge(show, PLAIN))
+
+
+def test_a_morph_reaches_the_model_and_where_there_is_no_such_choice_nothing_is_written(show, monkeypatch):
+    class Grey(Painter):
+        def set_morph(self, share):
+            self.color = (share, share, share)
+
+    use(monkeypatch, Grey())
+    list(merge(show, PLAIN.model_copy(update={"morph": 0.5})))
+    assert np.abs(frames(show / "result.mp4")[0][0][45:55, 55:65] - 128).mean() < 8
+    monkeypatch.setattr(Grey, "set_morph", Model.set_morph)
+    with pytest.raises(BadOption, match="morph"):
+        list(merge(show, PLAIN.model_copy(update={"morph": 0.5})))
+    assert [each.name for each in (show / "merged").iterdir()] == ["001"]
 
 
 def test_an_unknown_mask_is_refused_before_any_work(show):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
-import pytest
 import torch
 from torch import Tensor
 
 from understudy.parts.models.contract import Model
 from understudy.stages.face_store import FaceStore
-from understudy.stages.previews import pages
+from understudy.stages.previews import held_out_error, pages
 from understudy.types import Bytes, FaceType
 
 
@@ -53,6 +54,16 @@ def test_small_faces_go_on_two_pages_of_all_columns() -> None:
     assert tuple(laid[10, 10]) == (0, 0, 255) and tuple(laid[50, 50]) == (128, 128, 128)
 
 
+def test_held_out_faces_tell_how_far_the_learnt_mask_is_theirs() -> None:
+    faces = store(64)
+    faces.pictures[..., :16, 3] = 0
+    kept = replace(faces, held_out=np.ones(8, bool))
+    found = held_out_error(Painter(64), kept, kept)
+    # Learnt is the left half, true is all but the left quarter: one quarter of the four is common to both.
+    assert found["src mask"] == found["dst mask"] == 0.25
+    assert held_out_error(Painter(64), faces, faces) == {}
+
+
 def test_a_head_may_stand_out_over_the_one_it_covers() -> None:
     swap = drawn(Painter(64, "head"))["masked"][22 : 22 + 66, 4 * 66 : 5 * 66]
     assert tuple(swap[10, 50]) == (0, 0, 255)
@@ -65,6 +76,11 @@ def test_large_faces_go_two_columns_a_page() -> None:
     assert tuple(found[""][100, 400]) == (0, 0, 255) and tuple(found["src"][100, 400]) == (255, 0, 0)
 
 
-@pytest.mark.parametrize("morphs", [False, True])
-def test_what_else_a_model_gives_has_a_page(morphs: bool) -> None:
-    assert ("more" in drawn(Painter(64, morphs=morphs))) == morphs
+def test_what_else_a_model_gives_has_a_page_and_one_within_its_masks() -> None:
+    found = drawn(Painter(64, morphs=True))
+    assert list(found) == ["", "masked", "more", "more-masked"]
+    assert found["more"].shape[1] == found["more-masked"].shape[1] == 3 * 66
+    whole, within = (found[page][22 : 22 + 66, 2 * 66 :] for page in ("more", "more-masked"))
+    # Laid where both the swap's mask and dst's let it.
+    assert tuple(whole[50, 50]) == tuple(within[10, 10]) == (0, 0, 255)
+    assert tuple(within[10, 50]) == tuple(within[50, 10]) == (0, 0, 0)

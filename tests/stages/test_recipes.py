@@ -7,18 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from understudy.errors import BadMedia, BadOption, BadProject
 from understudy.io import checkpoint, history
-from understudy.stages.events import Change, Event, Finished, Note, Progress, Warned
-from understudy.stages.learner import optimizers_of
-from understudy.stages.recipes import Recipe, read
+from understudy.stages.events import Change, Event, Finished, Note, Progress, Stop, Warned
+from understudy.stages.recipes import read
 from understudy.stages.train import TrainOptions, load_model, train
 
 pytestmark = pytest.mark.usefixtures("small_models")
 
 SMALL = {"batch": 1, "device": "cpu", "precision": "fp32", "iterations": 1}
+SLIGHT = {"ae_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16}
 
 
 def done(show: Path, **options: object) -> list[Event]:
@@ -89,8 +88,7 @@ def test_live_settings_change_while_it_learns(show: Path) -> None:
 
 
 def test_a_critic_that_comes_later_starts_anew_and_nothing_else_does(show: Path) -> None:
-    small = {"resolution": 64, "ae_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16, "archi": "df-ud"}
-    done(show, model="saehd", saehd=small, lr=1e-9)
+    done(show, model="saehd", saehd={"resolution": 64, "archi": "df-ud"} | SLIGHT, lr=1e-9)
     folder = show / "models" / "saehd"
     before = newest(folder).arrays("weights")
     events = done(show, model="saehd", saehd={"gan_power": 0.1}, iterations=2, lr=1e-9)
@@ -177,6 +175,20 @@ def test_a_pretrained_model_serves_other_shows(show: Path, tmp_path: Path, make_
     assert "starts with the weights" in said(events) and "in net.inter;" in said(events, Warned)
 
 
+def test_a_power_raised_while_a_model_pretrains_is_refused_in_the_same_words(show: Path) -> None:
+    settings = {"resolution": 64, "archi": "df"} | SLIGHT
+    options = {**SMALL, "model": "saehd", "saehd": settings, "pretrain": str(show / "src" / "faces"), "iterations": 0}
+    run = train(show, TrainOptions.layered(options))
+    for power in ("gan_power", "true_face_power", "face_style_power", "bg_style_power"):
+        while not isinstance(next(run), Progress):
+            pass
+        told = run.send(Change(options={"saehd": {power: 0.1}}))
+        assert isinstance(told, Warned) and f"saehd.{power}: not while a model pretrains. Set it to 0" in told.text
+    while not isinstance(next(run), Progress):
+        pass
+    assert list([run.send(Stop()), *run]) and read(show / "models/saehd").settings["gan_power"] == 0
+
+
 def test_pretraining_refuses_what_does_not_go_with_it(show: Path) -> None:
     with pytest.raises(BadOption, match="gan_power: not while"):
         done(show, model="saehd", pretrain=str(show / "src" / "faces"), saehd={"gan_power": 0.1})
@@ -211,15 +223,3 @@ def test_a_run_with_nothing_but_torn_checkpoints_does_not_start_over(show: Path)
     with pytest.raises(BadProject, match="no checkpoint is whole"):
         done(show, model="h64", iterations=2)
     assert history.read(show / "models/h64/history.jsonl")
-
-
-def test_quick96_always_takes_a_random_part_of_each_step() -> None:
-    made = {}
-    for name, options in (("quick96", {}), ("asked", {"lr_dropout": True}), ("other", {"optimizer": "adam"})):
-        recipe = Recipe(model="quick96", settings={})
-        with torch.device("meta"):
-            groups = recipe.model_options.build().groups()
-        made[name] = optimizers_of(recipe, TrainOptions.layered({"model": "quick96", **options}), groups)["generator"]
-    assert (made["quick96"].dropping, made["quick96"].cosine) == (True, False)
-    assert (made["asked"].dropping, made["asked"].cosine) == (True, True)
-    assert not hasattr(made["other"], "dropping")

@@ -57,6 +57,32 @@ class Res(nn.Module):
         return bent
 
 
+class FoldDown(nn.Sequential):
+    """Half the size, `outward` channels: a convolution at full size, the curve, then two by two pixels become four channels."""
+
+    def __init__(self, inward: int, outward: int, kernel: int, dilation: int = 1) -> None:
+        reach = dilation * (kernel // 2)
+        look = nn.Conv2d(inward, outward // 4, kernel, padding=reach, dilation=dilation)
+        super().__init__(look, bend("leaky"), nn.PixelUnshuffle(2))
+
+
+class Closer(nn.Module):
+    """What came in, and on top what is seen at twice the size: an `Up`, a `Res` and a convolution 5x5, folded back.
+
+    channels: a multiple of 4.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        look = nn.Conv2d(channels // 2, channels // 4, 5, 1, 2)
+        self.inner = nn.Sequential(Up(channels, channels // 2), Res(channels // 2), look, nn.PixelUnshuffle(2))
+        self.bend = bend("leaky", RES_SLOPE)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        bent: Tensor = self.bend(maps + self.inner(maps))
+        return bent
+
+
 class SlimDown(nn.Sequential):
     """`Down` for little memory: each channel is looked at by itself, then they are mixed. After Chollet (2017)."""
 
@@ -101,6 +127,9 @@ class Personas(nn.Module):
     def forward(self, maps: Tensor, sizes: tuple[int, ...]) -> Tensor:
         # In the maps' own format: fp32 parameters would double the memory that passes through here.
         gain, bias = (1 + self.gain).to(maps.dtype), self.bias.to(maps.dtype)
+        present = [person for person, size in enumerate(sizes) if size]
+        if len(present) == 1:
+            return torch.addcmul(bias[present[0]], maps, gain[present[0]])
         blocks = zip(torch.split(maps, list(sizes)), gain, bias, strict=True)
         return torch.cat([torch.addcmul(own_bias, block, own_gain) for block, own_gain, own_bias in blocks])
 

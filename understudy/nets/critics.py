@@ -19,13 +19,17 @@ CHEAP = (7, 15, 31, 63)
 
 
 class CodeCritic(nn.Sequential):
-    """Maps (N, channels, size, size) that a decoder starts from -> logits (N, 1, h, w): whose they are."""
+    """Maps (N, channels, size, size) that a decoder starts from -> logits (N, 1, h, w): whose they are.
 
-    def __init__(self, channels: int, size: int) -> None:
-        widths = [256 * min(2**step, 8) for step in range(1 + size // 8)]
+    early: two steps at least, and not one for every eight pixels but for every doubling above eight.
+    """
+
+    def __init__(self, channels: int, size: int, early: bool = False) -> None:
+        steps = 2 + sum(size > above for above in (8, 16, 32)) if early else 1 + size // 8
+        widths = [256 * min(2**step, 8) for step in range(steps)]
         layers: list[nn.Module] = []
         for step, (inward, outward) in enumerate(zip((channels, *widths), widths, strict=False)):
-            kernel, pad = (4, 2) if step == 0 else (3, 1)
+            kernel, pad = (4, 1 if early else 2) if step == 0 else (3, 1)
             layers += [nn.Conv2d(inward, outward, kernel, 2, pad), nn.LeakyReLU(0.1)]
         super().__init__(*layers, nn.Conv2d(widths[-1], 1, 1))
 

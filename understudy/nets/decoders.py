@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from understudy.nets.blocks import Curve, Gained, Personas, Res, Up
+from understudy.nets.blocks import Closer, Curve, Gained, Personas, Res, Up
 
 
 @dataclass(frozen=True)
 class Brush:
     """How a decoder paints. residuals: `Res` after each step of the face. kernel: side of the last convolution.
 
-    quartered: four heads paint a pixel each of every two by two. shortened: of the `Res`. gained: a `Gained` after each step.
-    multiscale: paint the face at half and at a quarter of its size, too, to learn from.
+    quartered: four heads paint a pixel each of every two by two. shortened: of the `Res`. gained, closer: a `Gained`, a
+    `Closer` after each step. multiscale: paint the face at half and at a quarter of its size, too, to learn from.
     """
 
     residuals: int = 0
@@ -24,6 +24,7 @@ class Brush:
     curve: Curve = "leaky"
     shortened: bool = False
     gained: bool = False
+    closer: bool = False
     multiscale: bool = False
 
 
@@ -38,10 +39,10 @@ class TwoBranches(nn.Module):
         brush = brush or Brush()
         head = Quarters(face[-1], 3) if brush.quartered else _head(face[-1], 3, brush.kernel)
         self.face = nn.Sequential(*_steps(inward, face, brush), head)
-        plain = replace(brush, residuals=0, gained=False)
+        plain = replace(brush, residuals=0, gained=False, closer=False)
         self.mask = nn.Sequential(*_steps(inward, mask, plain), _head(mask[-1], 1, brush.kernel)) if mask else None
         # After so many layers the maps have a quarter of the face's size, and half of it.
-        per_step = 1 + brush.residuals + brush.gained
+        per_step = 1 + brush.residuals + brush.gained + brush.closer
         self.after = [per_step * (len(face) - back) for back in (2, 1)] if brush.multiscale else []
         self.smaller = nn.ModuleList(_head(face[-1 - back], 3, brush.kernel) for back in (2, 1)[: len(self.after)])
 
@@ -55,7 +56,8 @@ class TwoBranches(nn.Module):
             if count in self.after:
                 painted.append(self.smaller[len(painted)](seen).float().sigmoid())
         face = seen.float().sigmoid()
-        mask = torch.ones_like(face[:, :1]) if self.mask is None else self.mask(maps).float().sigmoid()
+        # The clamp makes ones: a sigmoid is never above. `ones_like` would fix the batch's size where this becomes a graph.
+        mask = face[:, :1].detach().clamp(min=1) if self.mask is None else self.mask(maps).float().sigmoid()
         return face, mask, *painted
 
 
@@ -99,7 +101,7 @@ def _steps(inward: int, widths: tuple[int, ...], brush: Brush) -> list[nn.Module
     layers: list[nn.Module] = []
     for before, after in zip((inward, *widths), widths, strict=False):
         layers += [Up(before, after, brush.curve), *(Res(after, brush.curve, brush.shortened) for _ in range(brush.residuals))]
-        layers += [Gained(after)] if brush.gained else []
+        layers += [*([Gained(after)] if brush.gained else []), *([Closer(after)] if brush.closer else [])]
     return layers
 
 

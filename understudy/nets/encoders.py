@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from understudy.nets.blocks import Curve, Down, Gained, PixelNorm, Res, Up
+from understudy.nets.blocks import Curve, Down, FoldDown, Gained, PixelNorm, Res, Up
 
 
 class Encoder(nn.Sequential):
@@ -41,6 +42,24 @@ def deep_encoder(resolution: int, channels: int, depth: int) -> Encoder:
     return encoder
 
 
+class Columns(nn.Module):
+    """Faces (N, 3, R, R) as feature maps: four encoders side by side, each of which sees another reach. As `Encoder` otherwise."""
+
+    # Side and dilation of each column's convolutions.
+    LOOKS = ((3, 1), (5, 1), (5, 2), (7, 2))
+    curve: Curve = "leaky"
+
+    def __init__(self, resolution: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.columns = nn.ModuleList(
+            nn.Sequential(*(FoldDown(*step, *look) for step in zip((3, *widths), widths, strict=False))) for look in self.LOOKS
+        )
+        self.channels, self.size = len(self.LOOKS) * widths[-1], resolution // 2 ** len(widths)
+
+    def forward(self, faces: Tensor) -> Tensor:
+        return torch.cat([column(faces) for column in self.columns], 1)
+
+
 class Inter(nn.Module):
     """Feature maps squeezed through a code and spread out again: dense to `code`, dense to size x size, then one `Up`.
 
@@ -49,7 +68,7 @@ class Inter(nn.Module):
     """
 
     def __init__(
-        self, encoder: Encoder, code: int, spread: int, out: int | None, normalised: bool = False, size: int | None = None
+        self, encoder: Encoder | Columns, code: int, spread: int, out: int | None, normalised: bool = False, size: int | None = None
     ) -> None:
         super().__init__()
         side = size or encoder.size

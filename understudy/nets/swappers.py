@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from understudy.nets.decoders import PersonalDecoder
-from understudy.nets.encoders import Encoder, Inter, Spread
+from understudy.nets.encoders import Columns, Encoder, Inter, Spread
 
 
 class Painted(NamedTuple):
@@ -56,7 +56,7 @@ class Swapper(nn.Module):
 class TwoDecoders(Swapper):
     """One encoder and inter for both people, one decoder each: src's decoder paints what it is told of dst's expression."""
 
-    def __init__(self, encoder: Encoder, inter: Inter, src: nn.Module, dst: nn.Module) -> None:
+    def __init__(self, encoder: Encoder | Columns, inter: Inter, src: nn.Module, dst: nn.Module) -> None:
         super().__init__()
         self.encoder, self.inter, self.src, self.dst = encoder, inter, src, dst
 
@@ -107,7 +107,7 @@ class TwoInters(Swapper):
     src is painted from (ab, ab), dst from (b, ab), the swap from dst's (ab, ab).
     """
 
-    def __init__(self, encoder: Encoder, ab: Inter, b: Inter, decoder: nn.Module) -> None:
+    def __init__(self, encoder: Encoder | Columns, ab: Inter, b: Inter, decoder: nn.Module) -> None:
         super().__init__()
         self.encoder, self.ab, self.b, self.decoder = encoder, ab, b, decoder
 
@@ -158,19 +158,25 @@ class Morph(Swapper):
         own = (order < int(self.src.channels * self.share))[:, :, None, None]
         src_maps = torch.where(own, self.src(src_code), as_dst)
         both = _halves(self.decoder(torch.cat([src_maps, dst_maps])))
-        return Rebuilt(*both, src_code, dst_code, src_maps, self._morphed(dst_code, dst_maps))
+        return Rebuilt(*both, src_code, dst_code, src_maps, self._mixed(self.src(dst_code), dst_maps, self.morph))
 
     def swap(self, dst: Tensor) -> tuple[Painted, Painted]:
-        code = self.squeeze(self.encoder(dst))
-        maps = self.dst(code)
-        return _halves(self.decoder(torch.cat([self._morphed(code, maps), maps])))
+        swapped, rebuilt = self.at(dst, (self.morph, 0.0))
+        return swapped, rebuilt
+
+    def at(self, faces: Tensor, morphs: tuple[float, ...]) -> list[Painted]:
+        """Faces of either person with these shares of their channels from src's inter: 0 = as dst, 1 = as src."""
+        code = self.squeeze(self.encoder(faces))
+        as_src, as_dst = self.src(code), self.dst(code)
+        maps = torch.cat([self._mixed(as_src, as_dst, morph) for morph in morphs])
+        return [Painted(*each) for each in zip(*(planes.chunk(len(morphs)) for planes in self.decoder(maps)), strict=True)]
 
     def as_src(self, maps: Tensor) -> Painted:
         return Painted(*self.decoder(maps))
 
-    def _morphed(self, code: Tensor, as_dst: Tensor) -> Tensor:
-        count = int(self.src.channels * self.morph)
-        return torch.cat([self.src(code)[:, :count], as_dst[:, count:]], 1)
+    def _mixed(self, as_src: Tensor, as_dst: Tensor, morph: float) -> Tensor:
+        count = int(self.src.channels * morph)
+        return torch.cat([as_src[:, :count], as_dst[:, count:]], 1)
 
 
 def noise(number: Tensor, rows: int, columns: int) -> Tensor:

@@ -36,13 +36,15 @@ class Feed:
     uniform_yaw: of each side every turn of the head that it has comes as often as any other. yaw_matched: each src face turns
     as the dst face of its pair does, mirrored where that is nearer and src may be flipped; chance flips no src then. hsv: how
     far hue, saturation and value of src's input change, 0..1. color_transfer: name in COLOR_FITS, or none; each src face takes
-    the colours of a random dst face, by statistics within both masks, input and target alike.
+    the colours of a random dst face, by statistics within both masks, input and target alike. plain_every: every so many batches
+    are the one before again, with its targets as input; 0 = none.
     """
 
     uniform_yaw: bool = False
     yaw_matched: bool = False
     hsv: float = 0.0
     color_transfer: str = "none"
+    plain_every: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,13 @@ class Batches:
 
     def make(self, number: int) -> Batch:
         """Batch `number`, from 0."""
+        if self.feed.plain_every and number and number % self.feed.plain_every == 0:
+            src, dst = (replace(side, input=side.target) for side in self._drawn_for(number - 1))
+            return Batch(src, dst)
+        return Batch(*self._drawn_for(number))
+
+    def _drawn_for(self, number: int) -> tuple[Samples, Samples]:
+        """src's and dst's samples that follow from a number."""
         rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, self.rank, number])))
         if self.feed.yaw_matched:
             dst = self._drawn(rng, self.dst, self.dst_motion, self._rows(rng, self.dst))
@@ -73,7 +82,7 @@ class Batches:
         else:
             src = self._drawn(rng, self.src, self.src_motion, self._rows(rng, self.src))
             dst = self._drawn(rng, self.dst, self.dst_motion, self._rows(rng, self.dst))
-        return Batch(self._recoloured(rng, src.rows, self._samples(self.src, src)), self._samples(self.dst, dst))
+        return self._recoloured(rng, src.rows, self._samples(self.src, src)), self._samples(self.dst, dst)
 
     def _rows(self, rng: np.random.Generator, store: FaceStore) -> yaw.Rows:
         if self.feed.uniform_yaw:

@@ -27,15 +27,20 @@ EASED: dict[str, Any] = {
     "uniform_yaw": True,
     "yaw_matched": False,
 }
-POWERS = ("gan_power", "true_face_power", "face_style_power", "bg_style_power")
+POWERS = ("gan_power", "true_face_power", "true_face_training", "face_style_power", "bg_style_power")
 
 
 def eased(options: TrainOptions, recipe: Recipe) -> TrainOptions:
-    """The options as pretraining needs them. Raises BadOption for a model that is to learn against critics or by style."""
+    """The options as pretraining needs them. Raises BadOption as `refuse_powers` does."""
+    refuse_powers(recipe)
+    return options.model_copy(update=EASED)
+
+
+def refuse_powers(recipe: Recipe) -> None:
+    """Raises BadOption for a model that is to learn against critics or by style, which nobody can while it pretrains."""
     for name in POWERS:
         if getattr(recipe.model_options, name, 0):
             raise BadOption(f"{recipe.model}.{name}: not while a model pretrains. Set it to 0 until that is over.")
-    return options.model_copy(update=EASED)
 
 
 def begin(folder: Path, learner: Learner, options: TrainOptions) -> Stage:
@@ -56,6 +61,8 @@ def begin(folder: Path, learner: Learner, options: TrainOptions) -> Stage:
         write(folder, recipe)
         yield from anew(name, learner.restore(whole[0]))
         yield Note(text=f"{name}: goes on from iteration {learner.iteration}")
+        if whole[0].state.get("optimizer", "adam") != learner.kind:
+            yield Note(text=f"{name}: {learner.kind} starts with no memory of what was learnt before")
         return
     is_over = (folder / PRETRAINED).is_dir() and not options.pretrain
     source = newest(folder, PRETRAINED) if is_over else newest(Path(recipe.origin)) if recipe.origin else None

@@ -17,7 +17,7 @@ def batches(options: TrainOptions, src: FaceStore, dst: FaceStore, learner: Lear
     own, recipe = learner.recipe.model_options, learner.recipe
     moved = motions(options, own.motion)
     src_motion, dst_motion = (replace(each, warp=0.0) for each in moved) if finishing else moved
-    feed = Feed(options.uniform_yaw, options.yaw_matched, options.random_hsv_power, options.ct_mode)
+    feed = Feed(options.uniform_yaw, options.yaw_matched, options.random_hsv_power, options.ct_mode, own.plain_every)
     pairs, resolution = options.batch or own.batch, learner.model.resolution
     return Batches(
         src, dst, src_motion, dst_motion, options.random_color, resolution, pairs, learner.device, recipe.seed, feed=feed

@@ -22,6 +22,9 @@ from understudy.stages.saved_model import inters, put_fitting, put_weights, reci
 from understudy.stages.train import TrainOptions
 from understudy.types import Array
 
+# With one of these changed the critic is another: tensors of its former self that happen to fit would only mislead it.
+RESIZING = {"gan_patch_size", "gan_dims"}
+
 
 class Learner:
     """A model with its optimizers on a device.
@@ -48,11 +51,11 @@ class Learner:
 
     def change(self, recipe: Recipe) -> list[str]:
         """Go on with other live settings; the names of the tensors that start anew, where these make a part of another kind."""
-        iteration, weights = self.iteration, bridge.arrays(self.model.state_dict())
+        iteration, weights, before = self.iteration, bridge.arrays(self.model.state_dict()), self.recipe
         memory = optim.state_arrays(self.optimizers, self.groups)
         self._build(recipe)
         self.iteration = iteration
-        return self._take(weights, memory)
+        return self._take(weights, memory, before)
 
     def use(self, options: TrainOptions) -> None:
         """Take step size, clipping and number format from the options."""
@@ -97,8 +100,9 @@ class Learner:
         anew: list[str] = []
         # What was saved before there was a choice is of adam.
         memory = saved.arrays("optimizer") if saved.state.get("optimizer", "adam") == self.kind else {}
-        if recipe_of(saved, self.recipe).model_options.changed_in(self.recipe.model_options):
-            anew = self._take(saved.arrays("weights"), memory)
+        before = recipe_of(saved, self.recipe)
+        if before.model_options.changed_in(self.recipe.model_options):
+            anew = self._take(saved.arrays("weights"), memory, before)
             self.watch = Watch()
         else:
             put_weights(self.model, saved)
@@ -118,7 +122,7 @@ class Learner:
         if saved.state.get("pretraining") and not self.options.pretrain:
             weights = {name: array for name, array in weights.items() if name not in inters(self.model)}
         is_alike = keep_memory and saved.state.get("optimizer", "adam") == self.kind
-        return self._take(weights, saved.arrays("optimizer") if is_alike else {})
+        return self._take(weights, saved.arrays("optimizer") if is_alike else {}, recipe_of(saved, self.recipe))
 
     def _build(self, recipe: Recipe) -> None:
         options, self.recipe = self.options, recipe
@@ -129,8 +133,10 @@ class Learner:
         self.start_over()
         self.use(options)
 
-    def _take(self, weights: Mapping[str, Array], memory: Mapping[str, Array]) -> list[str]:
-        """Take over what fits, tensor by tensor, with what the optimizers remember of it."""
+    def _take(self, weights: Mapping[str, Array], memory: Mapping[str, Array], before: Recipe) -> list[str]:
+        """Take over what fits of what was learnt by another recipe, tensor by tensor, with what the optimizers remember of it."""
+        if RESIZING & set(before.model_options.changed_in(self.recipe.model_options)):
+            weights = {name: array for name, array in weights.items() if name not in self.groups.get("critic", {})}
         anew = put_fitting(self.model, weights)
         for group, parameters in self.groups.items():
             kept = {f"{group}/{name}" for name in parameters if name not in anew}

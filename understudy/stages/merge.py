@@ -9,12 +9,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
 from understudy.core.composite import Look
-from understudy.errors import BadProject
 from understudy.io import atomic, provenance
 from understudy.io.footage import open_footage
 from understudy.io.sequence import Footage
@@ -23,10 +23,14 @@ from understudy.options import Options, option
 from understudy.parts.blenders import BLENDERS
 from understudy.parts.color_transfers import COLOR_TRANSFERS
 from understudy.parts.maskers import maskers
+from understudy.parts.maskers.segmented import ON_DST, ON_PRD
+from understudy.stages.chosen_model import described, model_place, show_type
 from understudy.stages.events import Event, FailedFrame, Finished, Note, Order, Progress, Saved, Stage, Started, Stop, Warned
 from understudy.stages.jobs import verb
 from understudy.stages.merging import Recipe, Report, Scene, merged_frames
 from understudy.stages.project import Project
+from understudy.stages.segmenters import asked_for
+from understudy.stages.segmenting import Segmenting
 from understudy.types import Frame
 
 COMMENT = "synthetic: a face in this video was replaced by a trained model (Understudy). See the content credentials inside."
@@ -36,14 +40,21 @@ _MAKING = ".making-"
 class MergeOptions(Options):
     """What `merge` asks. Sizes are in percent of the face square's side, so they mean the same in every shot."""
 
-    model: str = option("", "Name of the model; empty = the only one that there is")
+    model: str = option("", "Name of the model, or the path of a .dfm or .onnx file; empty = the only one that there is")
     mode: Literal["overlay", "seamless"] = option("overlay", "overlay lays the face in; seamless also takes the plate's light")
-    masks: tuple[str, ...] = option(("learned",), "Masks, multiplied: learned, learned-prd, learned-dst, dst (hull), full")
+    masks: tuple[str, ...] = option(
+        ("learned",), "Masks, multiplied: learned, learned-prd, learned-dst, dst (hull), full, xseg-prd, xseg-dst"
+    )
+    segmenter: str = option("", "Name of the segmenter for xseg-prd and xseg-dst; empty = the only one that there is")
     erode: float = option(2, "Move the mask's outline inwards; negative = outwards", low=-20, high=20, unit="%")
     blur: float = option(8, "Width of the mask's feathered edge", low=0, high=40, unit="%")
     color_transfer: Literal["none", "rct", "lct", "mkl", "mkl-m", "idt", "idt-m", "sot-m", "mix-m"] = option(
         "rct",
         "How the new face takes the colours of the one it replaces; -m and rct look within the mask, the others at the square",
+    )
+    morph: float = option(-1, "How much of the face becomes src's, 0 to 1 (amp); -1 = the model's own", low=-1, high=1)
+    face_type: Literal["auto", "half", "mid-full", "full", "whole", "head"] = option(
+        "auto", "What the faces of a .dfm show that does not tell it; auto = what it tells, else whole"
     )
     face_scale: float = option(0, "Enlarge the new face", low=-30, high=30, unit="%")
     sharpen: float = option(0, "Sharpen the new face", low=0, high=200, unit="%")
@@ -71,26 +82,41 @@ def merge(show: Path, options: MergeOptions) -> Stage:
     """
     project = Project.load(show)
     options = project.options("merge", options)
-    model = _model_folder(project, options.model)
+    model = model_place(project, options.model)
     for name in options.masks:
         maskers[name]  # an unknown name is told before any work
+    segmenter = asked_for(project, options.segmenter, options.masks)
     signer = provenance.proven()
     with project.held("merged"), open_footage(project.footage("dst")) as footage, _making(project.merged) as folder:
         scene = Scene.of(project.faces("dst"), smooth=options.smooth)
         if scene.last_frame >= len(footage):
             yield Warned(text=f"{project.faces('dst')}: faces of frames beyond the end of {footage.path.name} are left out.")
         recipe = Recipe.load(model, options.device, options.look(), options.masks)
+        if options.face_type != "auto":
+            show_type(recipe.model, options.face_type)
+        if segmenter is not None:
+            segmenting = Segmenting.load(segmenter, options.device, options.masks)
+            recipe = replace(recipe, segmenting=segmenting)
+            yield Note(text=f"segmenter {segmenter.path.stem}, of {segmenter.face_type} faces")
+            yield from (Warned(text=each) for each in segmenting.limits(recipe.model.face_type))
+        elif options.segmenter:
+            yield Note(text=f"segmenter {options.segmenter}: not used, since none of the masks is {ON_PRD} or {ON_DST}.")
+        if options.morph >= 0:
+            recipe.model.set_morph(options.morph)
         yield Started(stage="merge", total=len(footage))
-        yield Note(text=f"model {model.name}, iteration {recipe.iteration}")
+        yield Note(text=f"model {model.name}, {described(recipe.model, recipe.iteration)}")
         report = Report()
         video = folder / f"result{'.mov' if options.encode.codec == 'prores' else '.mp4'}"
         unsigned = video.with_stem("unsigned")
         if not (yield from _write(unsigned, merged_frames(footage.path, scene, recipe, report), footage, options, report)):
             yield Note(text="merge: stopped. Nothing was written; the results of earlier runs are untouched.")
             return
-        provenance.sign(unsigned, video, [footage.path, project.footage("src")], signer)
+        # A model that came as a file learnt from footage that nobody knows here.
+        went_in = model if model.is_file() else project.footage("src")
+        provenance.sign(unsigned, video, [footage.path, went_in], signer)
         unsigned.unlink()
-        facts = {"model": model.name, "iteration": recipe.iteration, "frames": len(footage), **report.facts()}
+        fingerprint = {"model_sha256": provenance.fingerprint(model)} if model.is_file() else {}
+        facts = {"model": model.name, **fingerprint, "iteration": recipe.iteration, "frames": len(footage), **report.facts()}
         record = {"understudy": version("understudy"), **facts, "options": options.model_dump(mode="json")}
         atomic.write_text(folder / "merge.json", json.dumps(record, indent=2) + "\n")
         final = _numbered(folder, project.merged) / video.name
@@ -121,20 +147,6 @@ def _write(
             if isinstance(order, Stop):
                 return False
     return True
-
-
-def _model_folder(project: Project, name: str) -> Path:
-    """The folder of the model to use. Raises BadProject when there is none, or several and none was named."""
-    folder = project.folder / "models"
-    trained = sorted(each.name for each in folder.iterdir() if (each / "options.toml").is_file()) if folder.is_dir() else []
-    if name and name not in trained:
-        there = f"There are: {', '.join(trained)}." if trained else f"Train one: understudy train {project.folder}."
-        raise BadProject(f"{folder}: there is no model '{name}'. {there}")
-    if not trained:
-        raise BadProject(f"{folder}: no trained model. Train one: understudy train {project.folder}.")
-    if not name and len(trained) > 1:
-        raise BadProject(f"{folder}: several models ({', '.join(trained)}). Choose one with --model.")
-    return project.model(name or trained[0])
 
 
 @contextlib.contextmanager

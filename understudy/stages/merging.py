@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -18,8 +18,10 @@ from understudy.errors import DegeneratePoints, NoFaces
 from understudy.io import checkpoint
 from understudy.io.faceset import Faceset
 from understudy.io.footage import Footage, open_footage
+from understudy.parts.dfm_model import DfmModel
 from understudy.parts.maskers import Masked, product
 from understudy.stages.pipes import ahead
+from understudy.stages.segmenting import Segmenting, View
 from understudy.stages.stretches import ranges
 from understudy.types import Doubles, Faces, FaceType, Floats, Frame, Prediction
 
@@ -27,6 +29,8 @@ _BATCH = 8
 _DEPTH = 8
 # What a single bad frame may raise; anything else is about the whole run, and ends it.
 _FRAME_ERRORS = (DegeneratePoints, ArithmeticError, ValueError, cv2.error)
+
+_Segmented = tuple[Floats | None, Floats | None]
 
 
 class Predictor(Protocol):
@@ -38,6 +42,9 @@ class Predictor(Protocol):
     def predict(self, images: Floats) -> Prediction:
         """What becomes of dst faces (N, R, R, 3)."""
 
+    def set_morph(self, share: float) -> None:
+        """Let so much of the face, 0..1, become src's. Raises BadOption where that cannot be chosen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -47,10 +54,14 @@ class Recipe:
     look: Look
     masks: tuple[str, ...]
     iteration: int = 0
+    segmenting: Segmenting | None = None
 
     @classmethod
     def load(cls, folder: Path, device: str, look: Look, masks: tuple[str, ...]) -> Recipe:
-        """With the model that is saved in `folder`."""
+        """With the model that is saved in `folder`, or that is a file of that path."""
+        if folder.is_file():
+            file = DfmModel(folder, device)
+            return cls(file, look, masks, file.iteration)
         # Late: --help need not wait for torch.
         from understudy.stages.recipes import CHECKPOINTS
         from understudy.stages.train import load_model
@@ -130,12 +141,15 @@ def merged_frames(footage: Path, scene: Scene, recipe: Recipe, report: Report) -
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A frame and its faces, ready for the model. crops: (K, S, S, 3). problem: why it is listed as failed, or ""."""
+    """A frame and its faces, ready for the model. crops: (K, S, S, 3). problem: why it is listed as failed, or "". views: for
+    the segmenter, where there is one.
+    """
 
     frame: Frame
     placed: list[Placed]
     crops: list[Floats]
     problem: str = ""
+    views: Sequence[View] = ()
 
 
 def _read(footage: Path, scene: Scene, recipe: Recipe) -> Generator[_Pending, None, None]:
@@ -151,7 +165,14 @@ def _read(footage: Path, scene: Scene, recipe: Recipe) -> Generator[_Pending, No
                 continue
             # What lies outside the frame is as its edge: black would pull the colours of the face to it.
             crops = [image.warp(frame.image, np.asarray(each.face_from_frame), (size, size), "replicate") for each in placed]
-            yield _Pending(frame, placed, [image.as_float(crop) for crop in crops], problem)
+            yield _Pending(frame, placed, [image.as_float(crop) for crop in crops], problem, _views(frame, placed, recipe))
+
+
+def _views(frame: Frame, placed: list[Placed], recipe: Recipe) -> list[View]:
+    if recipe.segmenting is None:
+        return []
+    model = (recipe.model.face_type, recipe.model.resolution)
+    return [recipe.segmenting.view(frame.image, each.landmarks, np.asarray(each.face_from_frame), model) for each in placed]
 
 
 def _plates(footage: Footage) -> Iterator[tuple[Frame, int, str]]:
@@ -177,9 +198,10 @@ def _swapped(pending: Generator[_Pending, None, None], recipe: Recipe, report: R
     """The frames with their new faces; the model sees faces of several frames at a time."""
     with contextlib.closing(pending):
         while batch := list(itertools.islice(pending, _BATCH)):
-            predictions = _predictions([crop for each in batch for crop in each.crops], recipe.model)
+            predictions = list(_predictions([crop for each in batch for crop in each.crops], recipe.model))
+            made = zip(predictions, _segmented(batch, predictions, recipe.segmenting), strict=True)
             for each in batch:
-                faces = list(itertools.islice(predictions, len(each.crops)))
+                faces = list(itertools.islice(made, len(each.crops)))
                 if not each.placed and not each.problem:
                     report.bare.append(each.frame.index)
                 yield _finished(each, faces, recipe, report)
@@ -193,7 +215,14 @@ def _predictions(crops: list[Floats], model: Predictor) -> Iterator[Prediction]:
             yield Prediction(made.image[row], made.mask[row], made.dst_mask[row])
 
 
-def _finished(pending: _Pending, faces: list[Prediction], recipe: Recipe, report: Report) -> Frame:
+def _segmented(batch: list[_Pending], predictions: list[Prediction], segmenting: Segmenting | None) -> Iterator[_Segmented]:
+    """What the segmenter sees in each face of the batch, in the new one and in dst's; nothing without one."""
+    if segmenting is None:
+        return itertools.repeat((None, None), len(predictions))
+    return segmenting.masks([view for each in batch for view in each.views], [each.image for each in predictions])
+
+
+def _finished(pending: _Pending, faces: list[tuple[Prediction, _Segmented]], recipe: Recipe, report: Report) -> Frame:
     frame = pending.frame
     if pending.problem:
         report.failed.append((frame.index, pending.problem))
@@ -201,7 +230,8 @@ def _finished(pending: _Pending, faces: list[Prediction], recipe: Recipe, report
         return frame
     try:
         swaps = [
-            _swap(placed, crop, face, recipe.masks) for placed, crop, face in zip(pending.placed, pending.crops, faces, strict=True)
+            _swap(placed, crop, *made, recipe.masks)
+            for placed, crop, made in zip(pending.placed, pending.crops, faces, strict=True)
         ]
         return replace(frame, image=composite(frame.image, swaps, recipe.look).image)
     except _FRAME_ERRORS as error:
@@ -209,8 +239,8 @@ def _finished(pending: _Pending, faces: list[Prediction], recipe: Recipe, report
         return frame
 
 
-def _swap(placed: Placed, crop: Floats, face: Prediction, masks: tuple[str, ...]) -> Swap:
+def _swap(placed: Placed, crop: Floats, face: Prediction, segmented: _Segmented, masks: tuple[str, ...]) -> Swap:
     assert not isinstance(placed.face_from_frame, str)
     landmarks = geometry.apply(placed.face_from_frame, placed.landmarks).astype(np.float32)
-    mask = product(masks, Masked(landmarks, face.mask, face.dst_mask))
+    mask = product(masks, Masked(landmarks, face.mask, face.dst_mask, *segmented))
     return Swap(placed.face_from_frame, face.image, crop, mask)

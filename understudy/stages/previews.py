@@ -38,8 +38,8 @@ def draw(folder: Path, iteration: int, model: Model, src: FaceStore, dst: FaceSt
 def pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]:
     """PNGs of what the model makes of both people, by page; "" is the one to look at first.
 
-    "": src, ss, dst, dd, sd; "masked": the same within their masks. Of large faces a page holds two columns. "more": whatever
-    else the model's `passes` give.
+    "": src, ss, dst, dd, sd; "masked": the same within their masks. Of large faces a page holds two columns. "more": dst, dd
+    and whatever else the model's `passes` give; "more-masked": that within its masks and dst's.
     """
     size = model.resolution
     count = min(SHOWN, max(2, TALLEST // size), len(src.pictures), len(dst.pictures))
@@ -50,7 +50,8 @@ def pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]:
     faces = {name: bridge.pictures(face) for name, (face, _) in made.items()}
     masks = {name: bridge.pictures(matte)[..., None] for name, (_, matte) in made.items()}
     # What dst does not show of its own face there is no place for; a head may be larger than the one it covers.
-    laid = masks["sd"] if model.face_type == "head" else masks["sd"] * masks["dd"]
+    within = {name: mask if model.face_type == "head" else mask * masks["dd"] for name, mask in masks.items()}
+    laid = within["sd"]
     plain = {"src": src_faces, "ss": faces["ss"], "dst": dst_faces, "dd": faces["dd"], "sd": faces["sd"]}
     masked = {
         "src mask": src_faces * src_mask[..., None],
@@ -60,13 +61,19 @@ def pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]:
         "sd mask": faces["sd"] * laid,
         "sd in dst": faces["sd"] * laid + dst_faces * (1 - laid),
     }
-    further = {name: face for name, face in faces.items() if name not in PAIRS}
-    return {name: plot.png(plot.grid(columns)) for name, columns in _paged(plain, masked, further, size).items()}
+    found = _paged(plain, masked, size)
+    if further := [name for name in faces if name not in PAIRS]:
+        found["more"] = {"dst": dst_faces, "dd": faces["dd"], **{name: faces[name] for name in further}}
+        shown = {f"{name} mask": faces[name] * within[name] for name in further}
+        found["more-masked"] = {"dst mask": masked["dst mask"], "dd mask": masked["dd mask"], **shown}
+    return {name: plot.png(plot.grid(columns)) for name, columns in found.items()}
 
 
 @torch.inference_mode()
 def held_out_error(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, float]:
-    """How well held-out faces are rebuilt, inside their masks: mean absolute difference and SSIM; {} when none are held out."""
+    """How well held-out faces are rebuilt: mean absolute difference and SSIM within their masks, and how far the learnt mask is
+    theirs (intersection over union); {} when none are held out.
+    """
     found: dict[str, float] = {}
     for side, store, pair in (("src", src, "ss"), ("dst", dst, "dd")):
         rows = np.flatnonzero(store.held_out)
@@ -74,8 +81,8 @@ def held_out_error(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, fl
             continue
         rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MEASURED)).round().astype(int)]
         true, mattes = store.upright(rows, model.resolution)
-        l1, ssim = _inside(model, pair, true, mattes)
-        found |= {f"{side} l1": round(l1, 5), f"{side} ssim": round(ssim, 4)}
+        l1, ssim, overlap = _inside(model, pair, true, mattes)
+        found |= {f"{side} l1": round(l1, 5), f"{side} ssim": round(ssim, 4), f"{side} mask": round(overlap, 4)}
     return found
 
 
@@ -94,28 +101,28 @@ def loss_plot(folder: Path) -> Path:
     return path
 
 
-def _paged(plain: Columns, masked: Columns, further: Columns, size: int) -> dict[str, Columns]:
+def _paged(plain: Columns, masked: Columns, size: int) -> dict[str, Columns]:
     found = {"": plain, "masked": masked}
     if size > WIDE:
         columns = {**plain, **masked}
         first = {"": ("dst", "sd"), "src": ("src", "ss"), "dst": ("dst", "dd")}
         within = {"masked": ("dst mask", "sd mask"), "src-masked": ("src mask", "ss mask"), "dst-masked": ("dst mask", "dd mask")}
         found = {page: {name: columns[name] for name in names} for page, names in {**first, **within}.items()}
-    if further:
-        found["more"] = {"dst": plain["dst"], "dd": plain["dd"], **further}
     return found
 
 
-def _inside(model: Model, pair: str, true: Floats, mattes: Floats) -> tuple[float, float]:
+def _inside(model: Model, pair: str, true: Floats, mattes: Floats) -> tuple[float, float, float]:
     device = next(model.parameters()).device
-    l1, ssim = 0.0, 0.0
+    l1, ssim, both, either = 0.0, 0.0, 0, 0
     for at in range(0, len(true), CHUNK):
         goal, matte = bridge.tensor(true[at : at + CHUNK], device), bridge.tensor(mattes[at : at + CHUNK], device)
-        face, _ = model.passes(goal, goal)[pair]
+        face, mask = model.passes(goal, goal)[pair]
         share = len(goal) / len(true)
         l1 += share * float(losses.within((face - goal).abs(), matte))
         ssim += share * float(losses.within(losses.ssim(face, goal), matte))
-    return l1, ssim
+        ours, theirs = mask > 0.5, matte > 0.5
+        both, either = both + int((ours & theirs).sum()), either + int((ours | theirs).sum())
+    return l1, ssim, both / max(either, 1)
 
 
 def _shown(store: FaceStore, count: int) -> NDArray[np.int64]:

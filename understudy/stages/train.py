@@ -11,6 +11,7 @@ from understudy.parts.models.amp import Amp
 from understudy.parts.models.classic import H64, H128, Df, Liaef128
 from understudy.parts.models.sae import Sae
 from understudy.parts.models.saehd import Saehd
+from understudy.parts.models.saehd1 import Saehd1
 from understudy.parts.models.tiny import Tiny
 from understudy.stages.events import Stage
 from understudy.stages.jobs import verb
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 class TrainOptions(Options):
     """What `train` asks. The settings of a model stand under its name; the model keeps them, its class and its seed for life."""
 
-    model: str = option("tiny", "What to train: tiny, saehd, sae, amp, quick96, h64, h128, df or liaef128")
+    model: str = option("tiny", "What to train: tiny, saehd, saehd1, sae, amp, quick96, h64, h128, df or liaef128")
     name: str = option("", "Name under which this model is kept; empty = what it is called under model")
     from_: str = option("", "Start with the weights of another model: its folder, or its name in this show; empty = from nothing")
     pretrain: str = option("", "Learn from this faceset of many people in place of src and dst; empty = from src and dst")
     tiny: Tiny = option(Tiny(), "Settings of the model tiny")
     saehd: Saehd = option(Saehd(), "Settings of the model saehd")
+    saehd1: Saehd1 = option(Saehd1(), "Settings of the model saehd1")
     sae: Sae = option(Sae(), "Settings of the model sae")
     amp: Amp = option(Amp(), "Settings of the model amp")
     h64: H64 = option(H64(), "Settings of the model h64")

@@ -43,7 +43,7 @@ def trained_rename(show: Path, name: str, new: str, options: TrainedOptions) -> 
     name: what it is called now. new: what it shall be called.
     """
     project = Project.load(show)
-    source, goal = _model(project, name), _free(project, new)
+    source, goal = _model(project, name), free(project, new)
     with project.held(f"models/{name}"), project.held(f"models/{new}"), atomic.explained(goal):
         source.rename(goal)
     yield Saved(what="model", path=goal)
@@ -58,7 +58,7 @@ def trained_copy(show: Path, name: str, new: str, options: TrainedOptions) -> St
     name: the model. new: what the copy shall be called.
     """
     project = Project.load(show)
-    source, goal = _model(project, name), _free(project, new)
+    source, goal = _model(project, name), free(project, new)
     # Beside the models, not among them: a copy that breaks off is never taken for one.
     partial = project.folder / f".{new}{atomic.PARTIAL}"
     with project.held(f"models/{name}"), project.held(f"models/{new}"), atomic.explained(goal):
@@ -99,7 +99,7 @@ def _model(project: Project, name: str) -> Path:
     return project.model(name)
 
 
-def _free(project: Project, name: str) -> Path:
+def free(project: Project, name: str) -> Path:
     """The folder of a model to come. Raises BadOption when something is there, or no folder can be called that."""
     folder = project.model(checked_name(name))
     if folder.exists():

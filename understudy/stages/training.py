@@ -196,6 +196,8 @@ class Run:
             if fixed:
                 raise BadOption(f"train: {', '.join(fixed)} cannot change while the model learns. Stop it, set it, start again.")
             recipe, changes = adjusted(recipe, options.settings_of(recipe.model), name)
+            if options.pretrain:
+                beginning.refuse_powers(recipe)
         except BadOption as error:
             yield Warned(text=str(error))
             return

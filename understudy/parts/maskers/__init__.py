@@ -16,12 +16,15 @@ class Masked:
     """What a masker looks at: one face of size S.
 
     landmarks: (68, 2) of dst, in face pixels. prd: (S, S) float32 in 0..1, where the model says that the new face is.
-    dst: (S, S) float32 in 0..1, where it says that dst's face is.
+    dst: (S, S) float32 in 0..1, where it says that dst's face is. segmented_prd, segmented_dst: where the segmenter sees a face in
+    the new one and in dst's, as prd; None where no mask asks for it.
     """
 
     landmarks: Floats
     prd: Floats
     dst: Floats
+    segmented_prd: Floats | None = None
+    segmented_dst: Floats | None = None
 
 
 Masker = Callable[[Masked], Floats]

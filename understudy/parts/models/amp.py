@@ -55,7 +55,7 @@ class Amp(ModelOptions):
 
     def build(self) -> Model:
         from understudy.nets.critics import PatchCritic, patch_for
-        from understudy.parts.models.objectives import Student
+        from understudy.parts.models.morphing import Morphing
 
         net = self._network()
         for inter in (net.src, net.dst):
@@ -63,7 +63,7 @@ class Amp(ModelOptions):
         critics: dict[str, nn.Module] = {}
         if self.gan_power:
             critics["critic"] = PatchCritic(patch_for(self.resolution, self.gan_patch_size), self.gan_dims)
-        return Student(net, self.resolution, self.face_type, self.objective(), critics)
+        return Morphing(net, self.resolution, self.face_type, self.objective(), critics)
 
     def objective(self) -> Objective:
         """What it learns from."""

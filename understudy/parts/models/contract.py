@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from understudy.errors import BadOption
 from understudy.types import FaceType, Floats, Prediction
 
 
@@ -57,6 +58,10 @@ class Model(nn.Module):
     def passes(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """Faces and masks as "ss", "dd" and "sd" (src's identity, dst's expression) of unwarped faces (N, 3, R, R)."""
         raise NotImplementedError
+
+    def set_morph(self, share: float) -> None:
+        """Let so much of the face, 0..1, become src's in `predict`. Raises BadOption for a model without that choice."""
+        raise BadOption("morph: this model always paints src's face; how much of it is a choice that amp has. Leave --morph out.")
 
     def predict(self, images: Floats) -> Prediction:
         """What becomes of dst faces (N, R, R, 3), float32 RGB in 0..1."""

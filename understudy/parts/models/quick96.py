@@ -17,6 +17,7 @@ class Quick96(ModelOptions):
     optimizer = "rmsprop"
     lr = 2e-4
     lr_dropout = True
+    plain_every = 3
 
     def build(self) -> Model:
         from understudy.parts.models.objectives import Objective, Student

@@ -56,17 +56,19 @@ class Saehd(ModelOptions):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        kind, letters = architecture(self.archi)
+        _, letters = architecture(self.archi)
         multiple(self.resolution, 32 if set("dt") & set(letters) else 16)
         even(e_dims=self.e_dims, d_dims=self.d_dims, d_mask_dims=self.d_mask_dims)
-        if self.true_face_power and kind != "df":
-            raise BadOption(f"true_face_power: only archi df can do that, this one is {self.archi}. Set it to 0, or choose df.")
+        # Flags for a model that is there name only what changes: what its plan is, they need not say.
+        if "archi" in self.model_fields_set:
+            self._refuse_true_face()
         return self
 
     def build(self) -> Model:
         from understudy.nets.swappers import TwoInters
         from understudy.parts.models.objectives import Student
 
+        self._refuse_true_face()
         net = network(self.archi, self.resolution, self.ae_dims, self.e_dims, self.d_dims, mask_dims(self.d_mask_dims, self.d_dims))
         if isinstance(net, TwoInters):
             net.ab.requires_grad_(self.train_inter_ab)
@@ -87,6 +89,11 @@ class Saehd(ModelOptions):
             gan=self.gan_power,
             compat=self.compat,
         )
+
+    def _refuse_true_face(self) -> None:
+        """Raises BadOption where liae is to learn it."""
+        if self.true_face_power and architecture(self.archi)[0] != "df":
+            raise BadOption(f"true_face_power: only archi df can do that, this one is {self.archi}. Set it to 0, or choose df.")
 
     def _critics(self, net: Swapper) -> dict[str, nn.Module]:
         from understudy.nets.critics import CodeCritic, PatchCritic, patch_for

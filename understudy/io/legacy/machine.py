@@ -1,0 +1,238 @@
+"""The machine that pickles are written for, as one that builds values and cannot call anything."""
+
+from __future__ import annotations
+
+import io
+import math
+import pickletools
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from understudy.types import Array
+
+_NUMBERS = re.compile(r"([<>|=]?)(b1|[iu][1248]|f[248]|[SU][1-9]\d{0,5})")
+# What numpy and protocol 2 write by name. numpy called its core `numpy.core` up to 1.26 and `numpy._core` since.
+_KNOWN = {
+    **{(f"numpy.{core}.multiarray", name): name for core in ("core", "_core") for name in ("_reconstruct", "scalar")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): "_frombuffer" for core in ("core", "_core")},
+    **{("numpy", name): name for name in ("ndarray", "dtype")},
+    ("_codecs", "encode"): "encode",
+    **{(module, name): name for module in ("builtins", "__builtin__") for name in ("bytes", "set", "frozenset")},
+}
+ATOMS = (str, bytes, int, float, bool, type(None))
+
+
+class Foreign(Exception):
+    """A pickle asks for something that is not plain; the text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """A known name of numpy or Python, as a word and nothing that could be called."""
+
+    word: str
+
+
+@dataclass(slots=True)
+class Dtype:
+    """A kind of numbers. order: of bytes, < or >."""
+
+    code: str
+    order: str
+
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.order.replace("|", "=") + self.code)
+
+
+@dataclass(slots=True)
+class Numbers:
+    """An array that is being read; None until its state is known."""
+
+    array: Array | None = None
+
+
+# Orders whose argument is the value.
+_PUSHES = frozenset(
+    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE SHORT_BINUNICODE "
+    "BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8".split()
+)
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+_EMPTY: dict[str, type] = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+
+@dataclass
+class Machine:
+    """The stack machine of the format. allowance: bytes that it may still make beyond those that it reads."""
+
+    allowance: int
+    orders: int = 0
+    stack: list[Any] = field(default_factory=list)
+    marks: list[int] = field(default_factory=list)
+    memo: dict[int, Any] = field(default_factory=dict)
+
+    def run(self, data: bytes) -> object:
+        for order, argument, _ in pickletools.genops(io.BytesIO(data)):
+            self.orders += 1
+            self._obey(order.name, argument)
+        return self.stack.pop()
+
+    def _obey(self, order: str, argument: Any) -> None:
+        if order in _PUSHES:
+            self.stack.append(argument)
+        elif order in _CONSTANTS:
+            self.stack.append(_CONSTANTS[order])
+        elif order in _EMPTY:
+            self.stack.append(_EMPTY[order]())
+        elif order in _TUPLES:
+            self.stack.append(tuple(self._pop(_TUPLES[order])))
+        elif order == "BYTEARRAY8":
+            self.stack.append(bytes(argument))
+        elif order in ("PUT", "BINPUT", "LONG_BINPUT"):
+            self.memo[argument] = self.stack[-1]
+        elif order == "MEMOIZE":
+            self.memo[len(self.memo)] = self.stack[-1]
+        elif order in ("GET", "BINGET", "LONG_BINGET"):
+            self.stack.append(self.memo[argument])
+        elif order not in ("PROTO", "FRAME", "STOP"):
+            self._build(order, argument)
+
+    def _build(self, order: str, argument: Any) -> None:
+        """The orders that come with containers, names and arrays."""
+        match order:
+            case "MARK":
+                self.marks.append(len(self.stack))
+            case "POP":
+                self._pop(1)
+            case "POP_MARK":
+                self._marked()
+            case "TUPLE":
+                self.stack.append(tuple(self._marked()))
+            case "LIST":
+                self.stack.append(self._marked())
+            case "DICT":
+                items = self._marked()
+                self.stack.append({})
+                self._set(items)
+            case "FROZENSET":
+                self.stack.append(frozenset(_keys(self._marked())))
+            case "APPEND" | "APPENDS":
+                items = self._pop(1) if order == "APPEND" else self._marked()
+                self._top(list).extend(items)
+            case "ADDITEMS":
+                items = self._marked()
+                self._top(set).update(_keys(items))
+            case "SETITEM" | "SETITEMS":
+                self._set(self._pop(2) if order == "SETITEM" else self._marked())
+            case "GLOBAL" | "STACK_GLOBAL":
+                module, name = argument.split(" ", 1) if order == "GLOBAL" else self._pop(2)
+                self.stack.append(_known(module, name))
+            case "REDUCE":
+                maker, arguments = self._pop(2)
+                self.stack.append(self._made(maker, arguments))
+            case "BUILD":
+                made, state = self._pop(2)
+                self._finish(made, state)
+                self.stack.append(made)
+            case _:
+                raise Foreign(f"an object of another program (order {order})")
+
+    def _pop(self, count: int) -> list[Any]:
+        if len(self.stack) < count + (self.marks[-1] if self.marks else 0):
+            raise ValueError("the stack ran empty")
+        taken = self.stack[-count:]
+        del self.stack[-count:]
+        return taken
+
+    def _marked(self) -> list[Any]:
+        start = self.marks.pop()
+        taken = self.stack[start:]
+        del self.stack[start:]
+        return taken
+
+    def _top(self, kind: type) -> Any:
+        if type(self.stack[-1]) is not kind:
+            raise ValueError(f"no {kind.__name__} to fill")
+        return self.stack[-1]
+
+    def _set(self, items: list[Any]) -> None:
+        held = self._top(dict)
+        held.update(zip(_keys(items[::2]), items[1::2], strict=True))
+
+    def _made(self, maker: object, arguments: object) -> object:
+        """What a known name stands for with these arguments."""
+        if not isinstance(maker, _Name) or not isinstance(arguments, tuple):
+            raise ValueError("calls what cannot be called")
+        match maker.word, arguments:
+            case "encode", (str(text), "latin1" | "latin-1" | "latin_1"):
+                self._spend(len(text))
+                return text.encode("latin-1")
+            case "bytes", ():
+                return b""
+            case "set" | "frozenset", (list(items),):
+                self._spend(8 * len(items))
+                return (set if maker.word == "set" else frozenset)(_keys(items))
+            case "dtype", (str(code), *_):
+                return _dtype(code)
+            case "_reconstruct", (_Name("ndarray"), (0,), _):
+                return Numbers()
+            case "_frombuffer", (bytes(data), Dtype() as kind, tuple(shape), "C" | "F" as order):
+                return Numbers(self._array(data, kind, shape, order))
+            case "scalar", (Dtype() as kind, bytes(data)):
+                return self._array(data, kind, (), "C")[()]
+        raise ValueError(f"{maker.word} with other arguments than numpy's")
+
+    def _finish(self, made: object, state: object) -> None:
+        match made, state:
+            case Dtype(), (int(), "<" | ">" | "|" | "=" as order, None, None, None, *_):
+                made.order = order
+            case Numbers(array=None), (int(), tuple(shape), Dtype() as kind, bool() | 0 | 1 as fortran, bytes(data)):
+                made.array = self._array(data, kind, shape, "F" if fortran else "C")
+            case Numbers(array=None), (int(), tuple(), Dtype(), _, list()):
+                raise Foreign("an array of objects")
+            case _:
+                raise ValueError("a state that is not numpy's")
+
+    def _array(self, data: bytes, kind: Dtype, shape: tuple[Any, ...], order: Any) -> Array:
+        dtype = kind.dtype()
+        if len(shape) > 16 or any(type(side) is not int or side < 0 for side in shape):
+            raise ValueError("an array of no such shape")
+        if math.prod(shape) * dtype.itemsize != len(data):
+            raise ValueError(f"an array of {len(data)} bytes in place of {math.prod(shape) * dtype.itemsize}")
+        self._spend(len(data))
+        array: Array = np.ndarray(shape, dtype, data, order=order)
+        return array.astype(dtype.newbyteorder("="), copy=False)
+
+    def _spend(self, count: int) -> None:
+        # Through the memo a few bytes could ask for the same large thing again and again.
+        self.allowance -= count
+        if self.allowance < 0:
+            raise Foreign("orders to fill the memory")
+
+
+def _known(module: object, name: object) -> _Name:
+    if not isinstance(module, str) or not isinstance(name, str):
+        raise ValueError("a name that is no text")
+    if (module, name) not in _KNOWN:
+        raise Foreign(f"{module[:60]}.{name[:60]}")
+    return _Name(_KNOWN[module, name])
+
+
+def _dtype(code: str) -> Dtype:
+    if code[:1] == "O":
+        raise Foreign("an array of objects")
+    found = _NUMBERS.fullmatch(code)
+    if not found:
+        raise Foreign(f"an array of the kind {code[:40]!r}")
+    return Dtype(found[2], found[1] or "=")
+
+
+def _keys(keys: list[Any]) -> list[Any]:
+    """The keys, each of which is one plain value or a tuple of some: hashing a deep tree would overrun Python's own stack."""
+    for key in keys:
+        if type(key) not in ATOMS and not (type(key) is tuple and all(type(each) in ATOMS for each in key)):
+            raise Foreign("a key that is no plain value")
+    return keys

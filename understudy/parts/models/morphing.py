@@ -1,0 +1,28 @@
+"""A model that lets people choose afterwards how much of the face becomes src's."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from understudy.nets.swappers import Morph, Painted
+from understudy.parts.models.objectives import Student
+
+# The swaps that previews show besides the model's own.
+STEPS = (0.25, 0.5, 0.65, 0.75, 1.0)
+
+
+class Morphing(Student):
+    """A `Student` around a `Morph`. What it rebuilds does not depend on the morph that is chosen; its swaps do."""
+
+    net: Morph
+
+    def set_morph(self, share: float) -> None:
+        self.net.morph = share
+
+    def passes(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """Also the swaps at other morphs, as "sd 0.25" and so on."""
+        (own,) = self.net.at(src, (1.0,))
+        rebuilt, swapped, *steps = self.net.at(dst, (0.0, self.net.morph, *STEPS))
+        made: dict[str, Painted] = {"ss": own, "dd": rebuilt, "sd": swapped}
+        made |= {f"sd {step}": each for step, each in zip(STEPS, steps, strict=True)}
+        return {name: (each.face, each.mask) for name, each in made.items()}

@@ -1,0 +1,47 @@
+"""XSeg: the segmenter of DeepFaceLab 2, with weights that somebody trained."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import torch
+
+from understudy.core import image
+from understudy.io.segmenter_file import SegmenterFile
+from understudy.nets import bridge
+from understudy.nets.published import filled
+from understudy.nets.xseg import SIZE, XSeg
+from understudy.parts.segmenters import Segment, segmenters
+from understudy.types import Floats
+
+# What is less sure than this is no face.
+_SURE: Final = 0.1
+_BATCH: Final = 8
+
+
+@segmenters.register("xseg")
+def xseg(file: SegmenterFile, device: str) -> Segment:
+    """A U-Net at 256 px that learns from painted outlines. Raises WeightsMissing naming a tensor that is not of this network.
+
+    Faces of another size are resized (areas averaged where they shrink, cubic where they grow), and so are their masks.
+    """
+    place = bridge.device_of(device)
+    with torch.device("meta"):
+        empty = XSeg()
+    net = filled(empty.to_empty(device=place), file.tensors, str(file.path))
+
+    def segment(faces: Floats) -> Floats:
+        masks = np.empty(faces.shape[:3], np.float32)
+        for start in range(0, len(faces), _BATCH):
+            some = faces[start : start + _BATCH]
+            seen = np.stack([image.resized(face, (SIZE, SIZE)) for face in some])
+            with torch.inference_mode():
+                # It learnt from BGR.
+                found = bridge.pictures(net(bridge.tensor(seen[..., ::-1], place)).sigmoid())
+            found[found < _SURE] = 0
+            for row, mask in enumerate(found, start):
+                masks[row] = np.clip(image.resized(mask, faces.shape[2:0:-1]), 0, 1)
+        return masks
+
+    return segment
