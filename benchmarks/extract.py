@@ -15,9 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -26,11 +24,9 @@ import torch
 from understudy.core import measure, synthetic
 from understudy.core.image import as_bytes, resized
 from understudy.core.landmarks import INNER
-from understudy.core.pose import HEAD
 from understudy.io.clip_writer import write_clip
 from understudy.io.faceset import Faceset
 from understudy.io.footage import open_footage
-from understudy.io.marks import Marks
 from understudy.io.stills import read_image
 from understudy.nets.fan import FAN
 from understudy.nets.s3fd import S3FD
@@ -40,10 +36,8 @@ from understudy.parts.landmarkers import landmarkers
 from understudy.parts.landmarkers.fan import Fan
 from understudy.stages.demo import portrait
 from understudy.stages.extract import ExtractOptions, extract
-from understudy.stages.finds import Finds, joined
 from understudy.stages.looking import looker
 from understudy.stages.project import Project
-from understudy.stages.solving import solve
 from understudy.types import Bytes, Faces, Floats
 
 CLIPS = ("talker-a", "talker-b", "talker-c", "talker-d", "scene-720p", "painting")
@@ -52,15 +46,11 @@ STILLS = {"group-3": 3, "group-7": 8, "grid-9": 9}
 FOOTAGE = Path(os.environ.get("UNDERSTUDY_FOOTAGE", Path(__file__).parents[2] / "shared" / "footage"))
 # Frames of each talker for jitter, and of the synthetic clips.
 FRAMES, ACTED = 100, 120
-TWO_HOURS = 2 * 3600 * 24
 
 
 def main() -> None:
     """Print one line a measurement."""
     parts: dict[str, Callable[[Path], None]] = {"found": found, "points": points, "speed": speed, "memory": memory}
-    if sys.argv[1:] == ["two-hours"]:
-        two_hours(Path())
-        return
     for name in sys.argv[1:] or parts:
         with tempfile.TemporaryDirectory() as folder:
             parts[name](Path(folder))
@@ -201,53 +191,13 @@ def speed(folder: Path) -> None:
 
 
 def memory(_: Path) -> None:
-    """What solving two hours of one face takes, in a process of its own."""
-    told = subprocess.run([sys.executable, "-c", LAUNCHER, sys.executable, __file__, "two-hours"], capture_output=True, text=True)
-    took, _, megabytes = (float(value) for value in told.stdout.split()[-3:])
-    print(f"joining and solving {TWO_HOURS} faces: {took:.0f} s, {megabytes:.0f} MB")
-
-
-def two_hours(_: Path) -> None:
-    """Tables of a face that wanders, chunk by chunk, joined and solved."""
-    chance = np.random.default_rng(0)
-    parts = [made_up(np.arange(first, min(first + 96, TWO_HOURS)), chance) for first in range(0, TWO_HOURS, 96)]
-    finds = joined(parts)
-    parts.clear()
-    # Nothing is to be filled, so no frame is asked for.
-    footage: Any = TwoHours()
-    solve(finds, footage, ExtractOptions(), Marks())
-
-
-class TwoHours:
-    """As much of a footage as solving looks at."""
-
-    size, fps = (1280, 720), Fraction(24)
-
-    def __len__(self) -> int:
-        return TWO_HOURS
-
-
-def made_up(frames: np.ndarray, chance: np.random.Generator) -> Finds:
-    """One face in each frame, that moves a little."""
-    count = len(frames)
-    middle = np.stack([640 + 200 * np.sin(frames / 50), 360 + 50 * np.cos(frames / 70)], 1)
-    points = (HEAD[None, :, :2] * 2 + middle[:, None] + chance.normal(0, 0.3, (count, 68, 2))).astype(np.float32)
-    known = np.flatnonzero(frames % 12 == 0)
-    return Finds(
-        frame=frames.astype(np.int64),
-        box=np.concatenate([points.min(1), points.max(1)], 1),
-        landmarks=points,
-        score=np.full(count, 0.9, np.float32),
-        frame_size=np.tile([1280, 720], (count, 1)),
-        ahead=points.copy(),
-        ahead_error=np.full((count, 68), 0.2, np.float32),
-        back=points.copy(),
-        back_error=np.full((count, 68), 0.2, np.float32),
-        known=known,
-        identity=chance.normal(0, 0.02, (len(known), 128)).astype(np.float32),
-        frames=frames.astype(np.int64),
-        signature=np.full((count, 144), 100, np.float32),
-    )
+    """The largest size of a process that solves, cuts and reports long films (extract_memory.py)."""
+    script = Path(__file__).with_name("extract_memory.py")
+    for hours, faces in ((2, 1), (5, 1), (2, 3)):
+        order = [sys.executable, "-c", LAUNCHER, sys.executable, str(script), str(hours), str(faces)]
+        lines = subprocess.run(order, check=True, capture_output=True, text=True).stdout.splitlines()
+        took, _, megabytes = (float(value) for value in lines[-1].split())
+        print(f"{hours} hours, {faces} faces a frame: {took:.0f} s, {megabytes:.0f} MB", flush=True)
 
 
 def run(folder: Path, path: Path, quality: str) -> None:

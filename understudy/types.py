@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,16 @@ Array = NDArray[np.generic]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
+
+
+class FloatRows(Protocol):
+    """The rows of an array (N, ...), which may lie on disk: read some at a time."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> Floats:
+        """Those rows, in that order, in memory."""
+
 
 Side = Literal["src", "dst"]
 FaceType = Literal["half", "mid-full", "full", "whole", "head", "no-align", "mark-only"]

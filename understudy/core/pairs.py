@@ -1,4 +1,4 @@
-"""Pairs of rows of a sorted table, without a table of all pairs."""
+"""A long table bit by bit: its rows in stretches, and pairs of rows without a table of all pairs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
 
-_CHUNK: Final = 1 << 16
+_CHUNK: Final = 1 << 12
+
+
+def stretches(count: int, size: int = 1024) -> Iterator[Rows]:
+    """The rows 0 to `count` - 1, at most `size` at a time."""
+    for first in range(0, count, size):
+        yield np.arange(first, min(first + size, count))
 
 
 def pairs(starts: Rows, ends: Rows) -> Iterator[tuple[Rows, Rows]]:
-    """Every row i with every row from starts[i] to before ends[i], as two columns, some 65 thousand at a time."""
+    """Every row i with every row from starts[i] to before ends[i], as two columns, some 4 thousand at a time."""
     counts = np.maximum(ends - starts, 0)
     total = np.concatenate([[0], np.cumsum(counts)])
     first = 0

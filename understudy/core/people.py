@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core.pairs import Rows, pairs
+from understudy.core.pairs import Rows, pairs, stretches
 from understudy.core.tracks import Seen
 from understudy.types import Doubles, Floats
 
@@ -63,9 +63,9 @@ def _together(track: Rows, frame: Rows, known: Rows) -> NDArray[np.bool_]:
 def _grouped(far: Doubles, apart: NDArray[np.bool_], weight: Doubles) -> Rows:
     """The group of each of K tracks, (K,), by average linkage; a track counts by `weight`, how often it was sampled.
 
-    far: (K, K) distances. apart: which must not be in one group.
+    far: (K, K) distances, which are used up. apart: which must not be in one group.
     """
-    far = np.where(apart, np.inf, far)
+    far[apart] = np.inf
     np.fill_diagonal(far, np.inf)
     weight, group = weight.copy(), np.arange(len(far))
     nearest = far.argmin(axis=1)
@@ -88,7 +88,11 @@ def _grouped(far: Doubles, apart: NDArray[np.bool_], weight: Doubles) -> Rows:
 
 def _distances(vectors: Doubles) -> Doubles:
     squared = (vectors**2).sum(axis=1)
-    return np.asarray(np.sqrt(np.maximum(squared[:, None] + squared - 2 * vectors @ vectors.T, 0)), np.float64)
+    result = np.empty((len(vectors), len(vectors)))
+    # Some rows at a time: a long film has thousands of tracks.
+    for rows in stretches(len(vectors)):
+        result[rows] = np.sqrt(np.maximum(squared[rows, None] + squared - 2 * vectors[rows] @ vectors.T, 0))
+    return result
 
 
 def _by_size(person: Rows, frame: Rows) -> Rows:

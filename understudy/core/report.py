@@ -108,14 +108,14 @@ def report(faces: Faces, facts: Facts, detail: Floats, odd: Sequence[Suspect] = 
     """The numbers. detail: (N,) of `sharpness.detail`, NaN where nobody looked; odd: what `suspects` told of these faces."""
     looked = np.unique(facts.frames)
     without = np.setdiff1d(np.setdiff1d(looked, faces.frame), [frame for frame, _ in facts.failed])
-    tracks = [_track(faces[faces.track == each], detail[faces.track == each]) for each in _known(faces.track)]
+    tracks = [_track(faces, np.flatnonzero(faces.track == each), detail) for each in _known(faces.track)]
     return Report(
         source=facts.source,
         frames=len(looked),
         frames_with_a_face=len(np.unique(faces.frame)),
         faces=len(faces),
         filled=int(faces.filled.sum()),
-        people=[_person(faces[faces.person == each], each) for each in np.unique(faces.person).tolist()],
+        people=[_person(faces, faces.person == each, each) for each in np.unique(faces.person).tolist()],
         tracks=tracks,
         gaps=_ranges(without, looked),
         failed=list(facts.failed),
@@ -136,31 +136,33 @@ def widths(faces: Faces) -> Floats:
     return np.asarray((inner.max(axis=1) - inner.min(axis=1)).max(axis=1, initial=0), np.float32)
 
 
-def _track(faces: Faces, detail: Floats) -> TrackRow:
-    raw, steady = _jitter(faces)
+def _track(faces: Faces, rows: NDArray[np.int64], detail: Floats) -> TrackRow:
+    """Of the faces in those rows; their points stay where they are, since a track may be as long as the film."""
+    raw, steady = _jitter(faces, rows)
+    detail = detail[rows]
     looked = detail[np.isfinite(detail)]
     return TrackRow(
-        track=int(faces.track[0]),
-        person=int(faces.person[0]),
-        first=int(faces.frame.min()),
-        last=int(faces.frame.max()),
-        faces=len(faces),
-        filled=int(faces.filled.sum()),
-        score=round(float(np.median(faces.score)), 4),
+        track=int(faces.track[rows[0]]),
+        person=int(faces.person[rows[0]]),
+        first=int(faces.frame[rows].min()),
+        last=int(faces.frame[rows].max()),
+        faces=len(rows),
+        filled=int(faces.filled[rows].sum()),
+        score=round(float(np.median(faces.score[rows])), 4),
         detail=round(float(np.median(looked)), 1) if len(looked) else None,
         jitter_raw=raw,
         jitter=steady,
     )
 
 
-def _person(faces: Faces, person: int) -> PersonRow:
-    first, last = int(faces.frame.min()), int(faces.frame.max())
-    return PersonRow(person=person, faces=len(faces), tracks=len(_known(faces.track)), first=first, last=last)
+def _person(faces: Faces, mask: NDArray[np.bool_], person: int) -> PersonRow:
+    frame, track = faces.frame[mask], faces.track[mask]
+    return PersonRow(person=person, faces=len(frame), tracks=len(_known(track)), first=int(frame.min()), last=int(frame.max()))
 
 
-def _jitter(faces: Faces) -> tuple[float | None, float | None]:
+def _jitter(faces: Faces, rows: NDArray[np.int64]) -> tuple[float | None, float | None]:
     """Of the raw and the steady points, both on the frames that are slow by the steady ones."""
-    order = np.unique(faces.frame, return_index=True)[1]
+    order = rows[np.unique(faces.frame[rows], return_index=True)[1]]
     breaks = np.flatnonzero(np.diff(faces.frame[order]) > 1) + 1
     raw, steady = [], []
     for run in np.split(order, breaks):

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.types import Bytes, Floats
+from understudy.core.pairs import stretches
+from understudy.types import Bytes, FloatRows, Floats
 
 if TYPE_CHECKING:
     from cv2.typing import MatLike
@@ -25,8 +26,6 @@ _SUDDEN: Final = 4.0
 _AROUND: Final = 4
 # What comes back within so many frames was a flash, or something that passed the lens.
 _FLASH: Final = 4
-# So many frames are compared at a time: memory.
-_CHUNK: Final = 4096
 
 
 def signature(image: Bytes) -> Floats:
@@ -36,23 +35,23 @@ def signature(image: Bytes) -> Floats:
     return np.asarray(cv2.resize(grey, _BLOCKS, interpolation=cv2.INTER_AREA), np.float32).ravel()
 
 
-def shots(signatures: Floats) -> NDArray[np.int64]:
+def shots(signatures: FloatRows) -> NDArray[np.int64]:
     """The number of the shot that each frame belongs to, (T,), from 0. signatures: (T, 144), of frames in order.
 
     A hard cut starts a new shot. Flashes, pans, shakes and changes of light do not; neither does a picture that is gone for at
     most 4 frames. A dissolve is one shot from end to end. After a fade through black a new shot starts if the picture is new.
     """
     result = np.zeros(len(signatures), np.int64)
-    frames = signatures.reshape(len(signatures), _BLOCKS[1], _BLOCKS[0])
-    shown = np.flatnonzero(frames.std(axis=(1, 2)) > _EMPTY)
+    contrast = [_pictures(signatures, rows).std(axis=(1, 2)) for rows in stretches(len(signatures))]
+    shown = np.flatnonzero(np.concatenate([np.zeros(0), *contrast]) > _EMPTY)
     if len(shown) < 2:
         return result
-    pictures, starts = frames[shown], range(0, len(shown) - 1, _CHUNK - 1)
-    change = np.concatenate([_differences(pictures[at : at + _CHUNK][:-1], pictures[at + 1 : at + _CHUNK]) for at in starts])
+    steps = stretches(len(shown) - 1)
+    change = np.concatenate([_differences(*(_pictures(signatures, shown[at + ahead]) for ahead in (0, 1))) for at in steps])
     sudden = [
         at for at in np.flatnonzero(change > _DIFFERENT).tolist() if change[at] > _DIFFERENT / 2 + _SUDDEN * _bustle(change, at)
     ]
-    cuts = [at for at in sudden if not _comes_back(pictures, at, float(change[at]))]
+    cuts = [at for at in sudden if not _comes_back(signatures, shown, at, float(change[at]))]
     result[shown[np.array(cuts, np.int64) + 1]] = 1
     return np.cumsum(result)
 
@@ -63,13 +62,18 @@ def _bustle(change: Floats, at: int) -> float:
     return max((float(np.median(side)) for side in sides if len(side)), default=0.0)
 
 
-def _comes_back(pictures: Floats, at: int, change: float) -> bool:
+def _comes_back(signatures: FloatRows, shown: NDArray[np.int64], at: int, change: float) -> bool:
     """Whether the picture from before the change is seen again soon after it."""
     around = range(_FLASH + 1)
     pairs = [(at - ago, at + 1 + later) for ago in around for later in around if ago + later <= _FLASH]
-    pairs = [(before, after) for before, after in pairs if before >= 0 and after < len(pictures)]
-    ones, others = (pictures[list(side)] for side in zip(*pairs, strict=True))
+    pairs = [(before, after) for before, after in pairs if before >= 0 and after < len(shown)]
+    ones, others = (_pictures(signatures, shown[list(side)]) for side in zip(*pairs, strict=True))
     return bool(_differences(ones, others).min() < max(change / 3, _DIFFERENT))
+
+
+def _pictures(signatures: FloatRows, rows: NDArray[np.int64]) -> Floats:
+    """Those signatures as pictures, (N, 9, 16)."""
+    return signatures[rows].reshape(len(rows), _BLOCKS[1], _BLOCKS[0])
 
 
 def _differences(ones: Floats, others: Floats) -> Floats:

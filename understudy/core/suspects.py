@@ -9,6 +9,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.core.pairs import stretches
 from understudy.core.pose import HEAD
 from understudy.options import Options, option
 from understudy.types import Array, Doubles, Faces, Floats
@@ -77,15 +78,7 @@ def shape_errors(landmarks: Floats) -> Doubles:
 
     A talking mouth and a face of one's own reach about 0.1. Weak perspective: the best affine camera, made a scaled rotation.
     """
-    model = np.column_stack([HEAD, np.ones(len(HEAD))])
-    cameras = np.linalg.pinv(model) @ np.asarray(landmarks, np.float64)
-    left, stretch, right = np.linalg.svd(cameras[:, :3].transpose(0, 2, 1), full_matrices=False)
-    scale = np.maximum(stretch.mean(axis=1), 1e-9)
-    ideal = scale[:, None, None] * (HEAD @ (left @ right).transpose(0, 2, 1))
-    apart = landmarks - ideal
-    apart -= apart.mean(axis=1, keepdims=True)
-    eyes = np.linalg.norm(HEAD[45] - HEAD[36]) * scale
-    return np.asarray(np.sqrt((apart**2).sum(axis=-1).mean(axis=-1)) / eyes)
+    return np.concatenate([np.zeros(0), *(_shape_errors(landmarks[rows]) for rows in stretches(len(landmarks)))])
 
 
 def jumps(faces: Faces) -> Doubles:
@@ -124,6 +117,18 @@ def outside(landmarks: Floats, frame_size: tuple[int, int]) -> Doubles:
     return np.asarray(1 - inside.prod(axis=1) / np.maximum((high - low).prod(axis=1), 1e-9))
 
 
+def _shape_errors(landmarks: Floats) -> Doubles:
+    model = np.column_stack([HEAD, np.ones(len(HEAD))])
+    cameras = np.linalg.pinv(model) @ np.asarray(landmarks, np.float64)
+    left, stretch, right = np.linalg.svd(cameras[:, :3].transpose(0, 2, 1), full_matrices=False)
+    scale = np.maximum(stretch.mean(axis=1), 1e-9)
+    ideal = scale[:, None, None] * (HEAD @ (left @ right).transpose(0, 2, 1))
+    apart = landmarks - ideal
+    apart -= apart.mean(axis=1, keepdims=True)
+    eyes = np.linalg.norm(HEAD[45] - HEAD[36]) * scale
+    return np.asarray(np.sqrt((apart**2).sum(axis=-1).mean(axis=-1)) / eyes)
+
+
 def _told(reason: Reason, mask: NDArray[np.bool_], values: Array, bound: float) -> list[Suspect]:
     return [Suspect(int(row), reason, float(values[row]), float(bound)) for row in np.flatnonzero(mask)]
 
@@ -153,8 +158,11 @@ def _expected(frames: NDArray[np.int64], points: Floats, frame: int) -> Doubles:
 
 def _radii(landmarks: Floats) -> Doubles:
     """(N,): root mean square distance of the points from their middle."""
-    apart = landmarks - landmarks.mean(axis=1, keepdims=True)
-    return np.asarray(np.maximum(np.sqrt((apart.astype(np.float64) ** 2).sum(axis=-1).mean(axis=-1)), 1e-6))
+    result = np.zeros(len(landmarks))
+    for rows in stretches(len(landmarks)):
+        apart = landmarks[rows] - landmarks[rows].mean(axis=1, keepdims=True)
+        result[rows] = np.sqrt((apart.astype(np.float64) ** 2).sum(axis=-1).mean(axis=-1))
+    return np.maximum(result, 1e-6)
 
 
 def _by_track(faces: Faces) -> Iterator[NDArray[np.int64]]:

@@ -13,6 +13,8 @@ from understudy.types import Doubles, Faces, Floats
 
 _WINDOW: Final = 7
 _ORDER: Final = 2
+# So many rows before and after one the filter looks at.
+REACH: Final = _WINDOW // 2
 # Two boxes of neighbouring frames that overlap by this share of their union show the same face.
 _SAME_FACE: Final = 0.4
 # How far a point is pulled from where flow puts it to where it was found: this much when all agrees, the whole way when flow
@@ -31,12 +33,22 @@ def steady(landmarks: Floats, forward: Carried, backward: Carried) -> Floats:
     after it, (T - 1, 68, 2) and (T - 1, 68). backward: each but the first carried into the frame before. NaN: flow knows nothing
     there, and the next frame begins anew. The mean of a pass forward and a pass backward, so nothing lags behind.
     """
+    return np.asarray((onward(landmarks, forward) + homeward(landmarks, backward)) / 2, np.float32)
+
+
+def onward(landmarks: Floats, forward: Carried, start: Doubles | None = None) -> Doubles:
+    """The pass forward of `steady`, (T, 68, 2). start: where it stands in the first frame, (68, 2); None = it begins there."""
     points = np.asarray(landmarks, np.float64)
     size = face_size(points)
-    moved, moved_back = forward.points - points[:-1], backward.points - points[1:]
-    there = _followed(points, moved, forward.error / size[:-1, None], size)
-    back = _followed(points[::-1], moved_back[::-1], (backward.error / size[1:, None])[::-1], size[::-1])[::-1]
-    return np.asarray((there + back) / 2, np.float32)
+    return _followed(points, forward.points - points[:-1], forward.error / size[:-1, None], size, start)
+
+
+def homeward(landmarks: Floats, backward: Carried, end: Doubles | None = None) -> Doubles:
+    """The pass backward of `steady`, (T, 68, 2). end: where it stands in the last frame, (68, 2); None = it begins there."""
+    points = np.asarray(landmarks, np.float64)
+    size = face_size(points)
+    moved, error = backward.points - points[1:], backward.error / size[1:, None]
+    return _followed(points[::-1], moved[::-1], error[::-1], size[::-1], end)[::-1]
 
 
 def filtered(landmarks: Floats) -> Floats:
@@ -49,9 +61,17 @@ def filtered(landmarks: Floats) -> Floats:
     if len(points) <= _ORDER + 1:
         return np.asarray(landmarks, np.float32)
     smooth = savgol(points.reshape(len(points), -1)).reshape(points.shape)
-    taken = np.linalg.norm(points - smooth, axis=-1) / face_size(points)[:, None]
-    usual = max(float(np.median(taken)), 1e-9)
-    kept = np.clip(taken / (3 * usual) - 0.5, 0, 1)[..., None]
+    return unfiltered_moves(points, smooth, float(np.median(taken(points, smooth))))
+
+
+def taken(points: Doubles, smooth: Doubles) -> Doubles:
+    """What the filter takes away from each point, (T, 68), in face sizes."""
+    return np.asarray(np.linalg.norm(points - smooth, axis=-1) / face_size(points)[:, None], np.float64)
+
+
+def unfiltered_moves(points: Doubles, smooth: Doubles, usual: float) -> Floats:
+    """The smooth points, (T, 68, 2), but those that the filter takes far more from than `usual`: they stay as they were."""
+    kept = np.clip(taken(points, smooth) / (3 * max(usual, 1e-9)) - 0.5, 0, 1)[..., None]
     return np.asarray(smooth + kept * (points - smooth), np.float32)
 
 
@@ -114,9 +134,11 @@ def savgol(values: Doubles) -> Doubles:
     return np.concatenate([fits[:half] @ values[:window], middle, fits[half + 1 :] @ values[-window:]])[: len(values)]
 
 
-def _followed(points: Doubles, moved: Doubles, error: Doubles, size: Doubles) -> Doubles:
+def _followed(points: Doubles, moved: Doubles, error: Doubles, size: Doubles, start: Doubles | None) -> Doubles:
     """One pass over the points (T, 68, 2). moved: (T - 1, 68, 2) by flow. error: (T - 1, 68) of it, in face sizes."""
     result = points.copy()
+    if start is not None:
+        result[0] = start
     for frame in range(1, len(points)):
         off = points[frame] - result[frame - 1] - moved[frame - 1]
         doubt = (error[frame - 1] / _FLOW_ERROR) ** 4 + (np.linalg.norm(off, axis=-1) / (size[frame] * _DISAGREEMENT)) ** 4

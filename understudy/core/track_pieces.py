@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core.landmarks import face_size
-from understudy.core.pairs import Rows, pairs
-from understudy.types import Doubles, Floats
+from understudy.core.pairs import Rows, pairs, stretches
+from understudy.types import Doubles, FloatRows, Floats
 
 # Identities of one person lie about 0.27 apart, those of two 0.84 (dlib's network, on our clips): at most `SAME`, they are one
 # person; beyond `OTHER`, two.
@@ -35,22 +35,31 @@ _STOPPED: Final = 0.25
 class Sorted:
     """Faces in the order of frames, as columns.
 
-    frame, shot: (N,). points: (N, 68, 2). middle: (N, 2) of the points. size: (N,) of the face. step: frames from one to the next.
+    frame, shot: (N,). middle: (N, 2) of the points. size: (N,) of the face. step: frames from one to the next. order: (N,) rows of
+    `landmarks` (M, 68, 2), which are read when they are needed.
     """
 
     frame: Rows
     shot: Rows
-    points: Floats
     middle: Doubles
     size: Doubles
     step: int
+    order: Rows
+    landmarks: FloatRows
 
     @classmethod
-    def of(cls, frame: Rows, landmarks: Floats, shot: Rows) -> Self:
-        """The table of these faces. frame: ascending; every n-th frame may have been looked at."""
+    def of(cls, frame: Rows, landmarks: FloatRows, order: Rows, shot: Rows) -> Self:
+        """The table of the faces in the rows `order`. frame: ascending; every n-th frame may have been looked at."""
         apart = np.diff(np.unique(frame))
-        size = np.maximum(face_size(landmarks), 1e-6)
-        return cls(frame, shot, landmarks, landmarks.mean(axis=1, dtype=np.float64), size, int(apart.min()) if len(apart) else 1)
+        middle, size = np.zeros((len(frame), 2)), np.zeros(len(frame))
+        for rows in stretches(len(frame)):
+            points = landmarks[order[rows]]
+            middle[rows], size[rows] = points.mean(axis=1, dtype=np.float64), np.maximum(face_size(points), 1e-6)
+        return cls(frame, shot, middle, size, int(apart.min()) if len(apart) else 1, order, landmarks)
+
+    def points(self, rows: Rows) -> Floats:
+        """The points of those faces, (K, 68, 2)."""
+        return self.landmarks[self.order[rows]]
 
 
 def joined(table: Sorted, piece: Rows, fps: float, rows: Rows, vectors: Doubles) -> Rows:
@@ -199,12 +208,11 @@ def _joins(table: Sorted, ends: _Ends, chains: _Chains, hidden: int) -> list[_Jo
         miss = _misses(table, ends, one, other) / reach
         near = miss < 1
         one, other, miss = one[near], other[near], miss[near]
-        shapes = [table.points[rows] - table.middle[rows][:, None] for rows in (ends.last[one], ends.first[other])]
+        shapes = [table.points(rows) - table.middle[rows][:, None] for rows in (ends.last[one], ends.first[other])]
         unlike = np.linalg.norm(shapes[0] - shapes[1], axis=-1).mean(axis=1) / _sizes(table, ends, one, other)
         cost = miss + 0.5 * unlike + 0.2 * hidden_for[near] + 2 * np.where(np.isnan(apart), _UNKNOWN, apart)[near]
         fits = miss + 0.5 * unlike < 1
-        columns = (column[fits].tolist() for column in (cost, one, other))
-        result += [_Join(*values) for values in zip(*columns, strict=True)]
+        result += [_Join(*values) for values in zip(*(column[fits].tolist() for column in (cost, one, other)), strict=True)]
     return sorted(result)
 
 

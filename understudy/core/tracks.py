@@ -7,15 +7,15 @@ over doubtful places by how they move, how they look and, where it was sampled, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core import geometry
-from understudy.core.pairs import Rows, pairs
+from understudy.core.pairs import Rows, pairs, stretches
 from understudy.core.track_pieces import OTHER, Sorted, joined
-from understudy.types import Doubles, Faces, Floats
+from understudy.types import Doubles, FloatRows, Floats
 
 # Faces of one frame whose points share this much of the place they cover are one face, found twice.
 _TWICE: Final = 0.5
@@ -23,6 +23,17 @@ _TWICE: Final = 0.5
 # must be, if there is to be no doubt.
 _REACH: Final = 1.5
 _PLAIN: Final = 0.5
+
+
+class Found(Protocol):
+    """What is asked of a table of faces, `Faces` or another: see there."""
+
+    @property
+    def frame(self) -> Rows: ...
+    @property
+    def score(self) -> Floats: ...
+    @property
+    def landmarks(self) -> FloatRows: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +58,20 @@ class Gap:
     last_row: int
 
 
-def tracks(faces: Faces, shot: Rows, fps: float, seen: Seen) -> Rows:
+def tracks(faces: Found, shot: Rows, fps: float, seen: Seen) -> Rows:
     """The track of each face, (N,), numbered from 0 in the order they begin; -1 for the lesser of two finds of one face.
 
     shot: the shot of every frame, so that shot[faces.frame] is known; no track goes on over a cut. A face may be hidden for up
     to a second. Where place and movement leave a doubt, as when two people cross, identity decides; if identities were sampled,
     but not there, the track ends. The same faces give the same tracks.
     """
-    track = np.full(len(faces), -1, np.int64)
+    track = np.full(len(faces.frame), -1, np.int64)
     order = np.lexsort((-faces.score, faces.frame))
-    order = order[~_found_twice(faces.frame[order], faces.landmarks[order])]
+    order = order[~_found_twice(faces.frame[order], faces.landmarks, order)]
     if not len(order):
         return track
-    table = Sorted.of(faces.frame[order], faces.landmarks[order], np.asarray(shot, np.int64)[faces.frame[order]])
-    place = np.full(len(faces), -1, np.int64)
+    table = Sorted.of(faces.frame[order], faces.landmarks, order, np.asarray(shot, np.int64)[faces.frame[order]])
+    place = np.full(len(faces.frame), -1, np.int64)
     place[order] = np.arange(len(order))
     kept = place[seen.rows] >= 0
     rows, vectors = place[seen.rows[kept]], seen.vectors[kept].astype(np.float64)
@@ -70,7 +81,7 @@ def tracks(faces: Faces, shot: Rows, fps: float, seen: Seen) -> Rows:
     return track
 
 
-def gaps(faces: Faces, track: Rows, most: int) -> list[Gap]:
+def gaps(faces: Found, track: Rows, most: int) -> list[Gap]:
     """Where faces of a track have at most `most` frames missing between them, in the order of tracks and frames."""
     order = np.lexsort((faces.frame, track))
     missing = np.diff(faces.frame[order]) - 1
@@ -79,9 +90,12 @@ def gaps(faces: Faces, track: Rows, most: int) -> list[Gap]:
     return [Gap(int(track[order[at]]), int(order[at]), int(order[at + 1])) for at in found]
 
 
-def _found_twice(frame: Rows, landmarks: Floats) -> NDArray[np.bool_]:
-    """Which faces, (N,), cover the place of one before them in the same frame. frame: ascending."""
-    boxes = np.concatenate([landmarks.min(axis=1), landmarks.max(axis=1)], axis=1)
+def _found_twice(frame: Rows, landmarks: FloatRows, order: Rows) -> NDArray[np.bool_]:
+    """Which faces, (N,), cover the place of one before them in the same frame. frame: ascending; order: their rows."""
+    boxes = np.zeros((len(frame), 4), np.float32)
+    for rows in stretches(len(frame)):
+        points = landmarks[order[rows]]
+        boxes[rows] = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
     again = np.zeros(len(frame), bool)
     for one, other in pairs(np.arange(len(frame)) + 1, np.searchsorted(frame, frame, "right")):
         same = geometry.overlap(boxes[one], boxes[other]) > _TWICE
@@ -112,7 +126,7 @@ def _moves(table: Sorted, one: Rows, other: Rows) -> tuple[Rows, Rows, Doubles]:
     near = np.linalg.norm(table.middle[one] - table.middle[other], axis=1) < _REACH * size
     near &= table.shot[one] == table.shot[other]
     one, other, size = one[near], other[near], size[near]
-    cost = np.linalg.norm(table.points[one] - table.points[other], axis=-1).mean(axis=1) / size
+    cost = np.linalg.norm(table.points(one) - table.points(other), axis=-1).mean(axis=1) / size
     close = cost < _REACH
     return one[close], other[close], cost[close]
 

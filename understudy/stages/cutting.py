@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from understudy.stages.extract_options import ExtractOptions
 from understudy.stages.finding import FRAME_ERRORS
 from understudy.stages.pipes import ahead
 from understudy.stages.reading import Film, opened
+from understudy.stages.solving import Solved, places
 from understudy.types import AlignedFace, Bytes, Doubles, Face, Faces
 
 _DEPTH = 4
@@ -34,6 +36,36 @@ class CutTask:
     faces: Faces
     numbers: NDArray[np.int64]
     options: ExtractOptions
+
+
+class CutTasks(Sequence[CutTask]):
+    """The tasks of a run, each made when it is asked for: the points of all faces are many.
+
+    chosen: which faces of `solved` to cut out. frames: those of each task, ascending, none of them empty.
+    """
+
+    def __init__(
+        self, film: Film, solved: Solved, chosen: NDArray[np.int64], frames: Sequence[NDArray[np.int64]], options: ExtractOptions
+    ) -> None:
+        self._film, self._solved, self._chosen, self._frames, self._options = film, solved, chosen, frames, options
+        self._frame = solved.frame[chosen]
+        self._numbers = places(self._frame)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @overload
+    def __getitem__(self, number: int) -> CutTask: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[CutTask]: ...
+    def __getitem__(self, number: int | slice) -> CutTask | list[CutTask]:
+        if isinstance(number, slice):
+            return [self[each] for each in range(len(self))[number]]
+        frames = self._frames[number]
+        first, last = np.searchsorted(self._frame, frames[[0, -1]] + [0, 1])
+        rows = first + np.flatnonzero(np.isin(self._frame[first:last], frames))
+        faces = self._solved.faces(self._chosen[rows])
+        return CutTask(self._film, frames.tolist(), faces, self._numbers[rows], self._options)
 
 
 @dataclass(frozen=True, slots=True)

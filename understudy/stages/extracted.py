@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from understudy.errors import BadMedia, BadProject
 from understudy.io import atomic, tables
 from understudy.io.face_image import SUFFIXES
 from understudy.stages.extract_options import ExtractOptions
-from understudy.stages.finds import Finds
+from understudy.stages.finds import Finds, joined, parted
+
+# The table of the frames that were looked at again, beside those of the chunks.
+AGAIN = "again"
 
 
 class Source(BaseModel):
@@ -182,6 +186,28 @@ def load_finds(folder: Path, name: str, frames: Sequence[int] = ()) -> Finds | N
     except (KeyError, ValueError, TypeError):
         return None
     return finds if finds.looked().issuperset(frames) else None
+
+
+def load_again(folder: Path) -> Finds:
+    """What was found in the frames that were looked at again; it counts in place of what was found there first."""
+    return load_finds(folder, AGAIN) or joined([])
+
+
+def found(folder: Path, chunks: Sequence[Sequence[int]]) -> Iterator[Finds]:
+    """All that was found, in parts in the order of frames, one read at a time. chunks: the frames of each. Raises BadProject."""
+    again = load_again(folder)
+    looked = again.looked()
+
+    def part(frames: Sequence[int]) -> Finds:
+        finds = load_finds(folder, chunk_name(frames[0]), frames)
+        if finds is None:
+            raise BadProject(f"{_table(folder, chunk_name(frames[0]))}: this table went while it was needed. Run extract again.")
+        if not looked:
+            return finds
+        inside = [np.isin(column, frames) for column in (again.frame, again.frames)]
+        return joined([finds.without(looked), again.only(inside[0], inside[1])])
+
+    return parted(part(frames) for frames in chunks)
 
 
 def _move_aside(folder: Path) -> Path:

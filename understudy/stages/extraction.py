@@ -22,7 +22,7 @@ from understudy.io.marks import Marks, read_marks, write_marks
 from understudy.io.stills import read_image
 from understudy.stages import extracted
 from understudy.stages.chunks import chunks
-from understudy.stages.cutting import CutTask, Cuttings, cut
+from understudy.stages.cutting import CutTask, CutTasks, Cuttings, cut
 from understudy.stages.events import Change, Event, FailedFrame, Finished, Note, Order, Progress, Saved, Started, Stop, Warned
 from understudy.stages.extract_options import ExtractOptions
 from understudy.stages.extracted import Extracted
@@ -31,7 +31,8 @@ from understudy.stages.finds import Finds, joined
 from understudy.stages.looking import embedder
 from understudy.stages.reading import Film
 from understudy.stages.report import told, write_report
-from understudy.stages.solving import Solved, places, solve
+from understudy.stages.sightings import Sightings
+from understudy.stages.solving import Solved, solve
 from understudy.stages.spread import spread
 from understudy.stages.stretches import ranges
 from understudy.types import Side
@@ -39,9 +40,6 @@ from understudy.types import Side
 Step = Generator[Event, Order | None, bool]
 Task = TypeVar("Task", FindTask, CutTask)
 Result = TypeVar("Result", Finds, Cuttings)
-
-# The table of the frames that were looked at again, beside those of the chunks.
-_AGAIN = "again"
 
 
 class Extraction:
@@ -69,8 +67,8 @@ class Extraction:
             # What failed has not been mended since: it is told again, so that no run looks better than its faces.
             yield from (FailedFrame(frame=frame, text=reason) for frame, reason in self.record.failed)
         else:
-            finds = yield from self._found()
-            solved = None if finds is None else solve(finds, self.footage, self.options, self.marks)
+            is_done = yield from self._find()
+            solved = self._solved() if is_done else None
             if solved is None or not (yield from self._cut(solved)):
                 yield Note(text=f"{self.side}: stopped. The same command goes on from there.")
                 return False
@@ -94,26 +92,24 @@ class Extraction:
         marked = {str(frame): [mark.model_dump(mode="json") for mark in marks] for frame, marks in known}
         return Extracted(source=self.film.source, finding=self.options.finding(), cutting=self.options.cutting(), marks=marked)
 
-    def _found(self) -> Generator[Event, Order | None, Finds | None]:
-        """All that is to be seen, from the tables of former runs as far as they go; None when told to stop."""
-        known = {
-            chunk: extracted.load_finds(self.folder, extracted.chunk_name(chunk.frames[0]), chunk.frames) for chunk in self.chunks
-        }
-        again, pending = extracted.load_finds(self.folder, _AGAIN) or joined([]), set(self.record.pending)
-        parts = [finds for finds in known.values() if finds is not None]
-        for finds in parts:
-            yield from self._failures(finds, but=again.looked() | pending)
+    def _find(self) -> Step:
+        """Look at all frames that no table of a former run tells of; then the tables tell of all. False when told to stop."""
+        again, pending = extracted.load_again(self.folder), set(self.record.pending)
+        anew, left = again.looked() | pending, []
+        for chunk in self.chunks:
+            known = extracted.load_finds(self.folder, extracted.chunk_name(chunk.frames[0]), chunk.frames)
+            if known is None:
+                left.append(self._task(chunk.frames, chunk.following))
+            else:
+                yield from self._failures(known, but=anew)
         yield from self._failures(again, but=pending)
-        left = [chunk for chunk in self.chunks if known[chunk] is None]
-        tasks = [self._task(chunk.frames, chunk.following) for chunk in left]
 
         def keep(task: FindTask, finds: Finds) -> int:
             extracted.save_finds(self.folder, extracted.chunk_name(task.frames[0]), finds)
-            parts.append(finds)
             return _count(task, finds)
 
-        if not (yield from self._work("find", find, tasks, keep)):
-            return None
+        if not (yield from self._work("find", find, left, keep)):
+            return False
         fresh: list[Finds] = []
 
         def renew(task: FindTask, finds: Finds) -> int:
@@ -122,33 +118,31 @@ class Extraction:
 
         asked = [[frame for frame in chunk.frames if frame in pending] for chunk in self.chunks]
         if not (yield from self._work("find again", find, [self._task(frames, -1) for frames in asked if frames], renew)):
-            return None
+            return False
         if fresh:
-            again = joined([again.without(pending), *fresh])
-            extracted.save_finds(self.folder, _AGAIN, again)
-        finds = joined(parts)
-        # For a long film they take a gigabyte, and are in the table now.
-        parts.clear()
-        known.clear()
-        return joined([finds.without(again.looked()), again]) if again.looked() else finds
+            extracted.save_finds(self.folder, extracted.AGAIN, joined([again.without(pending), *fresh]))
+        return True
+
+    def _solved(self) -> Solved:
+        """Who is who and where, by all tables."""
+        parts = extracted.found(self.folder, [chunk.frames for chunk in self.chunks])
+        return solve(Sightings.gathered(parts, extracted.found_folder(self.folder)), self.footage, self.options, self.marks)
 
     def _cut(self, solved: Solved) -> Step:
         """Write the pictures, chunk by chunk; frames that were looked at again get theirs anew. Raises NoFaces."""
-        faces = solved.chosen(self.options)
-        if not len(faces):
+        chosen = solved.chosen(self.options)
+        if not len(chosen):
             raise NoFaces(self._no_faces())
         pending = set(self.record.pending)
         if pending and self.folder.is_dir():
             faceset = Faceset(self.folder)
             faceset.trash(np.isin(faceset.faces.frame, sorted(pending)))
-        numbers = places(faces)
-        done = set(self.record.cut)
-        tasks = []
+        done, frames = set(self.record.cut), []
         for chunk in self.chunks:
-            frames = [frame for frame in chunk.frames if chunk.frames[0] not in done or frame in pending]
-            rows = np.isin(faces.frame, frames)
-            shown = set(frames) - set(self.failed) if self.options.debug != "off" else set(faces.frame[rows].tolist())
-            tasks.append(CutTask(self.film, sorted(shown), faces[rows], numbers[rows], self.options))
+            asked = [frame for frame in chunk.frames if chunk.frames[0] not in done or frame in pending]
+            with_face = np.intersect1d(solved.frame[chosen], asked)
+            frames.append(np.setdiff1d(asked, list(self.failed)) if self.options.debug != "off" else with_face)
+        tasks = CutTasks(self.film, solved, chosen, [each for each in frames if len(each)], self.options)
 
         def keep(task: CutTask, made: Cuttings) -> int:
             for name, data in made.pictures:
@@ -160,7 +154,7 @@ class Extraction:
             self.record.save(self.folder)
             return len(made.pictures)
 
-        return (yield from self._work("cut", cut, [task for task in tasks if task.frames], keep))
+        return (yield from self._work("cut", cut, tasks, keep))
 
     def _work(self, name: str, do: Callable[[Task], Result], tasks: Sequence[Task], keep: Callable[[Task, Result], int]) -> Step:
         """Do the tasks, wherever; `keep` stores what each gave and says how many faces it holds. False when told to stop."""
@@ -198,8 +192,8 @@ class Extraction:
         """The report, and the record closed, when all pictures are there."""
         if self.options.debug == "video":
             yield Saved(what="debug video", path=self._debug_video())
-        looked, faces = np.arange(0, len(self.footage), self.options.every), solved.chosen(self.options)
-        gaps = ranges(np.setdiff1d(looked, solved.faces.frame).tolist(), self.options.every)
+        looked, chosen = np.arange(0, len(self.footage), self.options.every), solved.chosen(self.options)
+        gaps = ranges(np.setdiff1d(looked, solved.frame).tolist(), self.options.every)
         bare = [(first, last) for first, last in gaps]
         facts = Facts(self.footage.path.name, looked, sorted(self.failed.items()), self.footage.size)
         report = write_report(self.folder.parent, Faceset(self.folder), facts)
@@ -208,11 +202,11 @@ class Extraction:
         summary = {
             "side": self.side,
             "frames": len(looked),
-            "faces": len(faces),
-            "left_out": len(solved.faces) - len(faces),
-            "people": len(np.unique(faces.person[faces.person >= 0])),
-            "tracks": len(np.unique(faces.track)),
-            "filled": int(faces.filled.sum()),
+            "faces": len(chosen),
+            "left_out": len(solved) - len(chosen),
+            "people": len(np.unique(solved.person[chosen][solved.person[chosen] >= 0])),
+            "tracks": len(np.unique(solved.track[chosen])),
+            "filled": int(solved.filled[chosen].sum()),
             "frames_without_a_face": ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in bare),
             "failed_frames": len(self.failed),
             "folder": str(self.folder),

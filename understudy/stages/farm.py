@@ -28,10 +28,11 @@ def on_ray(task: Callable[[Item], Result], items: Sequence[Item], workers: int) 
         ray.init(log_to_driver=False, include_dashboard=False)
     remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(task)
     most = 2 * (workers or max(1, int(ray.cluster_resources().get("CPU", 1))))
-    waiting, under_way = deque(items), dict[Any, Item]()
+    waiting, under_way = deque(range(len(items))), dict[Any, Item]()
     while waiting or under_way:
         while waiting and len(under_way) < most:
-            item = waiting.popleft()
+            # Asked for when its turn comes: not all may fit into memory at once.
+            item = items[waiting.popleft()]
             under_way[remote.remote(item)] = item
         ready, _ = ray.wait(list(under_way))
         for reference in ready:

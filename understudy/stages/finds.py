@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -37,7 +37,7 @@ class Finds:
     frame: (N,) int64. box: (N, 4). landmarks: (N, 68, 2) unsmoothed. score: (N,). frame_size: (N, 2) int64 width, height.
     ahead, back: (N, 68, 2) where the points lie in the next and the previous frame by optical flow; ahead_error, back_error:
     (N, 68) how far the flow there and back misses, in pixels. Where it was not followed the points stand still, and the error is
-    inf. known: (M,) int64 rows whose identity was asked;
+    inf. known: (M,) int64 rows, ascending, whose identity was asked;
     identity: (M, D). frames: (T,) int64 that were looked at; signature: (T, K) for `core.shots`. failed: frame and reason.
     """
 
@@ -114,14 +114,6 @@ class Finds:
             failed=tuple(each for each in self.failed if each[0] in looked),
         )
 
-    def with_more(self, seen: Sequence[Sighting]) -> Finds:
-        """The same with further rows at the end, in frames that count as looked at already."""
-        if not seen:
-            return self
-        more = Finds.of(seen, [], [], [])
-        rows: dict[str, Any] = {name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in _ROWS}
-        return replace(self, **rows)
-
     def before(self, frame: int) -> Finds:
         """What was found before a frame; it shares the memory of this table."""
         row, place = (int(np.searchsorted(column, frame)) for column in (self.frame, self.frames))
@@ -143,19 +135,29 @@ class Finds:
 
 
 def joined(parts: Sequence[Finds]) -> Finds:
-    """One table of several, in the order of frames.
+    """One table of several, in the order of frames."""
+    return _concatenated(list(parted(sorted((part for part in parts if len(part.frames)), key=lambda part: int(part.frames[0])))))
+
+
+def parted(parts: Iterable[Finds]) -> Iterator[Finds]:
+    """The same parts, which come in the order of frames, without the frame that two of them share; one is held at a time.
 
     A part may end with the frame that the next one starts with, since it followed the flow into it: that frame counts once,
     with the way back that only the former part knows.
     """
-    kept: list[Finds] = []
-    for part in sorted((part for part in parts if len(part.frames)), key=lambda part: int(part.frames[0])):
-        shared = int(part.frames[0])
-        if kept and kept[-1].frames[-1] == shared:
-            part = _with_way_back(part, kept[-1], shared)
-            kept[-1] = kept[-1].before(shared)
-        kept.append(part)
-    return _concatenated(kept)
+    before: Finds | None = None
+    for part in parts:
+        if not len(part.frames):
+            continue
+        if before is not None:
+            shared = int(part.frames[0])
+            if before.frames[-1] == shared:
+                part = _with_way_back(part, before, shared)
+                before = before.before(shared)
+            yield before
+        before = part
+    if before is not None:
+        yield before
 
 
 def _with_way_back(part: Finds, before: Finds, frame: int) -> Finds:
@@ -176,13 +178,14 @@ def _concatenated(parts: Sequence[Finds]) -> Finds:
     signed = [part.signature for part in parts if len(part.signature)]
     rows = np.argsort(np.concatenate([part.frame for part in parts]), kind="stable")
     times = np.argsort(np.concatenate([part.frames for part in parts]), kind="stable")
-    place = np.argsort(rows)
+    known = np.argsort(rows)[known]
+    asked = np.argsort(known)
     # Already in order, as they nearly always are, they are not copied a second time: long films make large tables.
     moved = slice(None) if np.array_equal(rows, np.arange(len(rows))) else rows
     return Finds(
         **{name: np.concatenate([getattr(part, name) for part in parts])[moved] for name in _ROWS},
-        known=place[known],
-        identity=np.concatenate(named) if named else parts[0].identity,
+        known=known[asked],
+        identity=np.concatenate(named)[asked] if named else parts[0].identity,
         frames=np.concatenate([part.frames for part in parts])[times],
         signature=np.concatenate(signed)[times] if signed else parts[0].signature,
         failed=tuple(sorted(each for part in parts for each in part.failed)),

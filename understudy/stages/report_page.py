@@ -86,22 +86,22 @@ class Page:
         faces, looked = self._faces, self._facts.frames
         if not len(looked):
             return ""
-        bars = [self._bar(faces[faces.track == track], track) for track in np.unique(faces.track)]
+        bars = [self._bar(np.flatnonzero(faces.track == track), track) for track in np.unique(faces.track)]
         bars.sort(key=lambda bar: int(np.concatenate([bar.firm, bar.soft]).min()))
         without = np.setdiff1d(looked, faces.frame)
         note = '<p class="note">One bar a track, in the colour of its person; pale where the face was lost or filled.</p>'
         return note + svg.timeline(bars, without, (int(looked.min()), int(looked.max())), "no face")
 
-    def _bar(self, faces: Faces, track: int) -> svg.Bar:
-        person = int(faces.person[0])
+    def _bar(self, rows: NDArray[np.int64], track: int) -> svg.Bar:
+        frame, person = self._faces.frame[rows], int(self._faces.person[rows[0]])
         name = (
-            f"track {track}, {_who(person)}, {many(len(faces), 'face')}"
+            f"track {track}, {_who(person)}, {many(len(rows), 'face')}"
             if track >= 0
-            else f"{many(len(faces), 'face')} without a track"
+            else f"{many(len(rows), 'face')} without a track"
         )
         looked = self._facts.frames
-        whole = looked[(looked >= faces.frame.min()) & (looked <= faces.frame.max())] if track >= 0 else faces.frame
-        return svg.Bar(name, person if track >= 0 else -1, faces.frame[~faces.filled], whole)
+        whole = looked[(looked >= frame.min()) & (looked <= frame.max())] if track >= 0 else frame
+        return svg.Bar(name, person if track >= 0 else -1, frame[~self._faces.filled[rows]], whole)
 
     def _suspicious(self) -> str:
         """The faces worth a look, by reason, the worst first."""

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core import flow, people, shots, temporal, tracks
-from understudy.core.flow import Carried
+from understudy.core import flow, people, shots, steadying, temporal, tracks
 from understudy.core.image import as_bytes
 from understudy.core.landmarks import face_size
+from understudy.core.pairs import stretches
 from understudy.core.pose import pose
 from understudy.errors import BadOption, NoFaces
 from understudy.io.footage import BadFrame, Footage
@@ -20,9 +20,10 @@ from understudy.io.stills import read_image
 from understudy.parts.detectors import Detection
 from understudy.parts.landmarkers import Locate
 from understudy.stages.extract_options import ExtractOptions
-from understudy.stages.finds import Finds, Sighting
+from understudy.stages.finds import Sighting
 from understudy.stages.looking import embedder, locator, looker
-from understudy.types import Bytes, Faces, Floats
+from understudy.stages.sightings import Sightings
+from understudy.types import Bytes, Faces, FloatRows, Floats
 
 # A landmarker that looks where a face should be found it when its points lie this near to there, in face sizes.
 _NEAR = 0.1
@@ -30,24 +31,57 @@ _NEAR = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """All faces of the footage. faces: (N,), by frame, the largest first. seen: who some of them are, by rows of `faces`."""
+    """All faces of the footage, (N,) by frame, the largest first: the columns of `Faces`, those with points on disk.
 
-    faces: Faces
+    rows: (N,) where a face stands in `landmarks` and `raw`. seen: who some of them are.
+    """
+
+    frame: NDArray[np.int64]
+    box: Floats
+    score: Floats
+    track: NDArray[np.int64]
+    pose: Floats
+    person: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    landmarks: FloatRows
+    raw: FloatRows
     seen: tracks.Seen
-    shots: int
 
-    def chosen(self, options: ExtractOptions) -> Faces:
-        """The faces that become pictures: of the person asked for, the largest of each frame. Raises BadOption, NoFaces."""
-        faces, wanted = self.faces, self._wanted(options)
-        if wanted is not None:
-            faces = faces[faces.person == wanted]
-        return faces[places(faces) < options.max_faces] if options.max_faces else faces
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def chosen(self, options: ExtractOptions) -> NDArray[np.int64]:
+        """Which faces become pictures: of the person asked for, the largest of each frame. Raises BadOption, NoFaces."""
+        wanted = self._wanted(options)
+        chosen = np.arange(len(self)) if wanted is None else np.flatnonzero(self.person == wanted)
+        return chosen[places(self.frame[chosen]) < options.max_faces] if options.max_faces else chosen
+
+    def faces(self, chosen: NDArray[np.int64]) -> Faces:
+        """Those faces, in memory."""
+        rows = self.rows[chosen]
+        return Faces(
+            frame=self.frame[chosen],
+            box=self.box[chosen],
+            landmarks=self.landmarks[rows],
+            score=self.score[chosen],
+            track=self.track[chosen],
+            pose=self.pose[chosen],
+            identity=None,
+            person=self.person[chosen],
+            filled=self.filled[chosen],
+            raw=self.raw[rows],
+        )
+
+    @property
+    def filled(self) -> NDArray[np.bool_]:
+        """Which faces no detector saw."""
+        return np.asarray(self.score == 0)
 
     def _wanted(self, options: ExtractOptions) -> int | None:
         """The number of the person to keep; None = everyone."""
         if options.person < 0 and not options.like:
             return None
-        known = np.unique(self.faces.person[self.faces.person >= 0])
+        known = np.unique(self.person[self.person >= 0])
         if not len(known):
             raise BadOption(
                 "extract: nobody can be told apart here, so --person and --like choose nothing. "
@@ -67,85 +101,86 @@ class Solved:
         embed = embedder(options.identity)
         if not shown or embed is None:
             raise NoFaces(f"{path}: no face found on it. Give a picture that shows the person's face clearly.")
-        person: int | None = people.like(self.faces.person[self.seen.rows], self.seen.vectors, embed(image, shown[0].landmarks))
+        person: int | None = people.like(self.person[self.seen.rows], self.seen.vectors, embed(image, shown[0].landmarks))
         if person is None:
             raise NoFaces(f"{path}: nobody in the footage looks like this. Choose by number (--person); the report shows them.")
         return person
 
 
-def solve(finds: Finds, footage: Footage, options: ExtractOptions, marks: Marks) -> Solved:
+def solve(found: Sightings, footage: Footage, options: ExtractOptions, marks: Marks) -> Solved:
     """Tracks, people and steady points of everything that was found; short gaps in a track are filled.
 
-    finds: of the whole footage, in the order of frames. What is marked as no face is not filled. Deterministic.
+    found: of the whole footage; it is used up. What is marked as no face is not filled. Deterministic.
     """
-    if not len(finds.frame):
-        return Solved(Faces.empty(), tracks.Seen.nothing(), 1)
-    shot = shots.shots(finds.signature)
-    by_frame = shot[np.maximum(np.searchsorted(finds.frames, np.arange(len(footage)), "right") - 1, 0)]
-    seen = tracks.Seen(finds.known, finds.identity)
-    track = tracks.tracks(_faces(finds), by_frame, float(footage.fps), seen)
-    filled = [] if options.every > 1 else _filled(replace(_faces(finds), track=track), footage, options, marks)
-    finds = finds.with_more([face for _, face in filled])
+    track = _tracks(found, footage)
+    filled = [] if options.every > 1 else _filled(found, track, footage, options, marks)
+    found = found.with_more([face for _, face in filled])
     track = np.concatenate([track, [number for number, _ in filled]]).astype(np.int64)
-    steady = _steady(finds, track, options)
-    faces = replace(
-        _faces(finds),
-        landmarks=steady,
-        raw=finds.landmarks,
-        track=track,
-        person=people.people(track, finds.frame, seen),
-        filled=finds.score == 0,
-        pose=np.stack([pose(points, (w, h)) for points, (w, h) in zip(steady, finds.frame_size.tolist(), strict=True)]),
-    )
+    steady = _steady(found, track, options)
     # The lesser of two finds of one face has no track.
     kept = np.flatnonzero(track >= 0)
-    area = (faces.box[:, 2:] - faces.box[:, :2]).prod(axis=1)
-    order = kept[np.lexsort((-area[kept], faces.frame[kept]))]
-    place = np.full(len(faces), -1, np.int64)
-    place[order] = np.arange(len(order))
-    known = place[seen.rows] >= 0
-    return Solved(faces[order], tracks.Seen(place[seen.rows[known]], seen.vectors[known]), int(shot[-1]) + 1)
-
-
-def places(faces: Faces) -> NDArray[np.int64]:
-    """The place of each face among those of its frame, (N,), the largest first from 0."""
-    return np.arange(len(faces)) - np.searchsorted(faces.frame, faces.frame)
-
-
-def _faces(finds: Finds) -> Faces:
-    """What was found as a table of faces that knows of no track, person or pose yet."""
-    nobody = np.full(len(finds.frame), -1, np.int64)
-    return Faces(
-        frame=finds.frame,
-        box=finds.box,
-        landmarks=finds.landmarks,
-        score=finds.score,
-        track=nobody,
-        pose=np.zeros((len(nobody), 3), np.float32),
-        identity=None,
-        person=nobody,
-        filled=np.zeros(len(nobody), bool),
-        raw=finds.landmarks,
+    area = (found.box[:, 2:] - found.box[:, :2]).prod(axis=1)
+    rows = kept[np.lexsort((-area[kept], found.frame[kept]))]
+    place = np.full(len(found), -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    known = place[found.seen.rows] >= 0
+    return Solved(
+        frame=found.frame[rows],
+        box=found.box[rows],
+        score=found.score[rows],
+        track=track[rows],
+        pose=_poses(steady, rows, found.frame_size),
+        person=people.people(track, found.frame, found.seen)[rows],
+        rows=rows,
+        landmarks=steady,
+        raw=found.landmarks,
+        seen=tracks.Seen(place[found.seen.rows[known]], found.seen.vectors[known]),
     )
 
 
-def _filled(faces: Faces, footage: Footage, options: ExtractOptions, marks: Marks) -> list[tuple[int, Sighting]]:
+def places(frame: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of each face among those of its frame, (N,), from 0. frame: ascending."""
+    return np.arange(len(frame)) - np.searchsorted(frame, frame)
+
+
+def _tracks(found: Sightings, footage: Footage) -> NDArray[np.int64]:
+    """The track of each face, (N,), -1 = none."""
+    if found.signature is None:
+        return np.zeros(0, np.int64)
+    shot = shots.shots(found.signature)
+    by_frame = shot[np.maximum(np.searchsorted(found.frames, np.arange(len(footage)), "right") - 1, 0)]
+    return tracks.tracks(found, by_frame, float(footage.fps), found.seen)
+
+
+def _poses(landmarks: FloatRows, rows: NDArray[np.int64], frame_size: NDArray[np.int64]) -> Floats:
+    """The pose of each face, (N, 3). frame_size: (M, 2), as `landmarks` (M, 68, 2)."""
+    result = np.zeros((len(rows), 3), np.float32)
+    for some in stretches(len(rows)):
+        for at, points, (width, height) in zip(some, landmarks[rows[some]], frame_size[rows[some]].tolist(), strict=True):
+            result[at] = pose(points, (width, height))
+    return result
+
+
+def _filled(
+    found: Sightings, track: NDArray[np.int64], footage: Footage, options: ExtractOptions, marks: Marks
+) -> list[tuple[int, Sighting]]:
     """Faces for the frames that short gaps in tracks leave out, each with its track; score 0 where only flow tells of it."""
     locate = locator(options)
     result: list[tuple[int, Sighting]] = []
-    for gap in tracks.gaps(faces, faces.track, round(options.fill * float(footage.fps))):
-        frames = range(int(faces.frame[gap.first_row]), int(faces.frame[gap.last_row]) + 1)
+    for gap in tracks.gaps(found, track, round(options.fill * float(footage.fps))):
+        rows = np.array([gap.first_row, gap.last_row])
+        frames = range(*(found.frame[rows] + (0, 1)).tolist())
         attempts = list(footage.attempts(frames))
         images = [as_bytes(attempt.image) for attempt in attempts if not isinstance(attempt, BadFrame)]
         if len(images) < len(frames):
             continue
-        forward = flow.chained(images, faces.landmarks[gap.first_row])[:-1]
-        backward = flow.chained(images[::-1], faces.landmarks[gap.last_row])[-2::-1]
+        first, last = found.landmarks[rows]
+        forward, backward = flow.chained(images, first)[:-1], flow.chained(images[::-1], last)[-2::-1]
         points = temporal.bridged(forward, backward)
         for step, frame in enumerate(frames[1:-1] if points is not None else ()):
             assert points is not None
             share = (step + 1) / len(frames[1:])
-            box = (1 - share) * faces.box[gap.first_row] + share * faces.box[gap.last_row]
+            box = (1 - share) * found.box[gap.first_row] + share * found.box[gap.last_row]
             if marks.at(frame) is None:
                 result.append(
                     (gap.track, _confirmed(locate, images[step + 1], Sighting(frame, box, points[step], 0.0, footage.size)))
@@ -163,18 +198,15 @@ def _confirmed(locate: Locate, image: Bytes, face: Sighting) -> Sighting:
     return replace(face, landmarks=found.landmarks, score=found.score) if near else face
 
 
-def _steady(finds: Finds, track: NDArray[np.int64], options: ExtractOptions) -> Floats:
+def _steady(found: Sightings, track: NDArray[np.int64], options: ExtractOptions) -> FloatRows:
     """The points of all faces without what trembles, (N, 68, 2); each unbroken run of a track by itself."""
-    result = finds.landmarks.copy()
     if options.steady == "off" or options.every > 1:
-        return result
-    for rows in _runs(finds.frame, track):
-        if options.steady == "filter":
-            result[rows] = temporal.filtered(finds.landmarks[rows])
-        else:
-            there = Carried(finds.ahead[rows[:-1]], finds.ahead_error[rows[:-1]])
-            back = Carried(finds.back[rows[1:]], finds.back_error[rows[1:]])
-            result[rows] = temporal.steady(finds.landmarks[rows], there, back)
+        return found.landmarks
+    result = found.landmarks.blank()
+    for run in _runs(found.frame, track):
+        done = steadying.filtered(found.landmarks, run) if options.steady == "filter" else steadying.steady(found, run)
+        for rows, points in done:
+            result[rows] = points
     return result
 
 

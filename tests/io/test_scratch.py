@@ -1,0 +1,57 @@
+"""A column on disk reads like the array it was written from, and leaves nothing behind."""
+
+import numpy as np
+import pytest
+
+from understudy.errors import CannotWrite
+from understudy.io.scratch import Column
+
+VALUES = np.random.default_rng(0).normal(size=(500, 3, 2)).astype(np.float32)
+
+
+@pytest.fixture
+def column(tmp_path) -> Column:
+    column = Column(tmp_path / "found", (3, 2))
+    for first in range(0, 500, 96):
+        column.extend(VALUES[first : first + 96])
+    return column
+
+
+@pytest.mark.parametrize("rows", [[], [7], range(500), range(40, 90), [499, 0, 250], [3, 3, 2, 3], [0, 60, 130, 200, 499]])
+def test_rows_come_in_the_order_they_are_asked_for(column, rows):
+    rows = np.array(rows, np.int64)
+    assert len(column) == 500
+    assert np.array_equal(column[rows], VALUES[rows])
+
+
+def test_rows_are_written_wherever_they_belong(column):
+    other, rows = column.blank(), np.array([0, 1, 2, 90, 91, 40, 499])
+    other[rows] = VALUES[rows]
+    expected = np.zeros_like(VALUES)
+    expected[rows] = VALUES[rows]
+    assert np.array_equal(other[np.arange(500)], expected)
+    assert np.array_equal(column[np.arange(500)], VALUES)
+
+
+def test_no_file_is_to_be_seen(column, tmp_path):
+    assert list((tmp_path / "found").iterdir()) == []
+
+
+def test_rows_that_are_not_there_and_rows_that_do_not_fit_are_refused(column):
+    with pytest.raises(IndexError):
+        column[np.array([500])]
+    with pytest.raises(ValueError, match="a column of"):
+        column.extend(np.zeros((2, 4), np.float32))
+
+
+def test_a_full_disk_is_told(column, monkeypatch):
+    class Full:
+        def seek(self, place):
+            pass
+
+        def write(self, data):
+            return len(data) // 2
+
+    monkeypatch.setattr(column, "_file", Full())
+    with pytest.raises(CannotWrite, match="the disk is full"):
+        column.extend(VALUES)

@@ -1,0 +1,103 @@
+"""Columns of a long table on disk: what is too large to be held at once, written once and read a few rows at a time."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import weakref
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.io import atomic, machine
+from understudy.types import Array, Bytes, Floats
+
+# Rows no further apart are read in one go, with those between.
+_APART = 64
+
+
+def blank(folder: Path, shape: tuple[int, ...]) -> Bytes:
+    """An array of zeros: in memory, or where it would take more than half of what is free, in a file without a name in `folder`.
+
+    The file goes with the array, however the process ends. Raises CannotWrite.
+    """
+    size, free = int(np.prod(shape)), machine.free_memory()
+    if free is None or 2 * size <= free:
+        return np.zeros(shape, np.uint8)
+    with atomic.explained(folder), tempfile.TemporaryFile(dir=folder) as file:
+        # Taken at once: a disk that fills up later would end the process without a word.
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
+        return np.asarray(np.memmap(file, np.uint8, "r+", shape=shape))
+
+
+class Column:
+    """Rows of float32 in a file without a name in `folder`: it goes with the last that holds it, however the process ends.
+
+    Read it as an array of N rows: `column[rows]`, with an array of row numbers in any order. Raises CannotWrite.
+    """
+
+    def __init__(self, folder: Path, shape: tuple[int, ...]) -> None:
+        self._folder, self._shape = folder, shape
+        self._bytes = 4 * int(np.prod(shape))
+        self._count = 0
+        with atomic.explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)
+        # A table has no moment at which it is done with.
+        weakref.finalize(self, self._file.close)
+
+    def blank(self) -> Self:
+        """Another such column, of as many rows of zeros."""
+        column = type(self)(self._folder, self._shape)
+        with atomic.explained(self._folder):
+            column._file.truncate(self._count * self._bytes)
+        column._count = self._count
+        return column
+
+    def __len__(self) -> int:
+        return self._count
+
+    def extend(self, values: Array) -> None:
+        """Append rows (M, ...)."""
+        if values.shape[1:] != self._shape:
+            raise ValueError(f"rows of {values.shape[1:]} for a column of {self._shape}")
+        self._write(self._count, values)
+        self._count += len(values)
+
+    def __setitem__(self, rows: NDArray[np.int64], values: Array) -> None:
+        for group in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) != 1) + 1):
+            if len(group):
+                self._write(int(rows[group[0]]), values[group])
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Floats:
+        if not len(rows):
+            return np.zeros((0, *self._shape), np.float32)
+        if len(rows) == rows[-1] - rows[0] + 1 and (np.diff(rows) == 1).all():
+            return self._read(int(rows[0]), len(rows))
+        result = np.empty((len(rows), *self._shape), np.float32)
+        order = np.argsort(rows, kind="stable")
+        for group in np.split(order, np.flatnonzero(np.diff(rows[order]) > _APART) + 1):
+            first, last = int(rows[group[0]]), int(rows[group[-1]])
+            result[group] = self._read(first, last + 1 - first)[rows[group] - first]
+        return result
+
+    def _write(self, first: int, values: Array) -> None:
+        # Bytes, since an array without rows has no memory to look at.
+        data = np.ascontiguousarray(values, np.float32).tobytes()
+        with atomic.explained(self._folder):
+            self._file.seek(first * self._bytes)
+            if self._file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _read(self, first: int, count: int) -> Floats:
+        result = np.empty((count, *self._shape), np.float32)
+        self._file.seek(first * self._bytes)
+        if first + count > self._count or self._file.readinto(result.data.cast("B")) != result.nbytes:
+            raise IndexError(f"rows {first} to {first + count} of {self._count}")
+        return result
