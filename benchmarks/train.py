@@ -1,34 +1,50 @@
-"""Milliseconds an iteration for each model, in fp32 and bf16, beside what this machine's convolutions can do at most.
+"""Milliseconds and memory of an iteration of each model, beside a plain reference and what this machine's convolutions can do.
 
-    OMP_WAIT_POLICY=PASSIVE python benchmarks/train.py [MODEL ...] [--device cpu] [--rounds 5] [--batch 4] [--threads 1]
+    OMP_WAIT_POLICY=PASSIVE python benchmarks/train.py [MODEL ...] [--rounds 5] [--batch 4] [--threads 1] [--busy]
 
-The variants take turns (A B A B), so that other work on the machine disturbs them alike; the median of the rounds counts. On
-one CPU thread the time is processor time, else wall time. GFLOP are counted, forward and backward. The limit is measured in
-the same run: the best of a few convolutions 3x3, forward and backward, in the same number format.
+An iteration is a batch made from stored faces and a step of learning from it. Each variant is a process of its own: "reference"
+(`reference.py`: eager, plain, fp32), "fp32" and "bf16" (ours). They take turns (A B C A B C), so that other work on the machine
+disturbs them alike; the median of the rounds counts, and the ratio is the median of each round's. On one CPU thread the time is
+processor time, else wall time. Memory is the most that the process held, Python and PyTorch (about 330 MB) included. GFLOP are
+counted, forward and backward. The limit is measured in the same run: the best of a few convolutions 3x3, forward and backward,
+in the same number format. --busy: beside it, another process keeps a core busy.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import resource
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
 
+import numpy as np
+import reference
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from understudy.core import geometry
 from understudy.nets import bridge
 from understudy.parts.models import models
-from understudy.parts.models.contract import Batch, Samples
+from understudy.stages import feeding
+from understudy.stages.face_store import DENSITY, FaceStore
 from understudy.stages.learner import Learner
 from understudy.stages.recipes import Recipe
 from understudy.stages.train import TrainOptions
 
 FORMATS = ("fp32", "bf16")
+VARIANTS = ("reference", *FORMATS)
+# Models with other settings than their own, by a name for them.
+SET = {"saehd-df": ("saehd", {"archi": "df"})}
+MEASURED = ("saehd-df", "saehd", "quick96", "h64")
 # Channels and side of the convolutions that stand for what the machine can do.
 SHAPES = ((128, 64), (256, 32), (512, 16))
+FACES = 16
 
 
 @dataclass(frozen=True)
@@ -51,42 +67,99 @@ class Clock:
             torch.accelerator.synchronize()
 
 
+@dataclass
+class Ours:
+    """A model that learns from batches as `train` makes them, of made-up faces."""
+
+    learner: Learner
+    pairs: int
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        side, options = self.learner.model.resolution, self.learner.options
+        inner = round(side * DENSITY)
+        rim = int(np.ceil(self.learner.recipe.model_options.motion.margin * inner)) + 2
+        chance = np.random.default_rng(0)
+        pictures = chance.integers(0, 256, (FACES, inner + 2 * rim, inner + 2 * rim, 4), np.uint8)
+        points = chance.uniform(rim, rim + inner, (FACES, 68, 2)).astype(np.float32)
+        place = geometry.compose(np.array([[1.0, 0, rim], [0, 1, rim]]), geometry.scaling(inner / side))
+        faces = FaceStore(pictures, points, place, np.zeros(FACES, bool), np.zeros(FACES, np.float32))
+        self.batches = feeding.batches(options, faces, faces, self.learner, finishing=False)
+
+    def step(self) -> None:
+        """Draw a batch and learn from it."""
+        self.learner.step(self.batches.make(self.number))
+        self.number += 1
+
+
 def main() -> None:
     options = arguments()
     torch.set_num_threads(options.threads)
     clock = Clock(bridge.device_of(options.device), options.threads)
     limit = {name: conv_limit(name, clock) for name in FORMATS}
-    print(json.dumps({"device": str(clock.device), "threads": options.threads, "limit GFLOP/s": limit}))
-    for model in options.models or sorted(models, key=lambda name: name != "tiny"):
-        for row in measured(model, options.batch, options.rounds, clock, limit):
-            print(json.dumps(row))
+    print(json.dumps({"device": str(clock.device), "threads": options.threads, "busy": options.busy, "limit GFLOP/s": limit}))
+    beside = multiprocessing.get_context("spawn").Process(target=spin, daemon=True)
+    if options.busy:
+        beside.start()
+    for model in options.models or [*MEASURED, *sorted(set(models) - set(MEASURED))]:
+        for row in measured(model, options, limit):
+            print(json.dumps(row), flush=True)
 
 
-def measured(model: str, batch: int, rounds: int, clock: Clock, limit: dict[str, float]) -> list[dict[str, object]]:
-    """A row of results for each number format."""
-    learners = {name: Learner(Recipe(model=model), TrainOptions.layered({"precision": name}), clock.device) for name in FORMATS}
-    pairs = batch or learners["fp32"].recipe.model_options.batch
-    data = batch_of(pairs, learners["fp32"].model.resolution, clock.device)
-    with FlopCounterMode(display=False) as counter:
-        learners["fp32"].step(data)
-    learners["bf16"].step(data)
-    times: dict[str, list[float]] = {name: [] for name in FORMATS}
-    for _ in range(rounds):
-        for name, learner in learners.items():
-            times[name].append(clock(lambda learner=learner: learner.step(data)))  # type: ignore[misc]
-    work = counter.get_total_flops() / 1e9
+def measured(model: str, options: argparse.Namespace, limit: dict[str, float]) -> list[dict[str, object]]:
+    """A row of results for each variant."""
+    kind, settings = SET.get(model, (model, {}))
+    recipe = Recipe(model=kind, settings=settings)
+    pairs = options.batch or recipe.model_options.batch
+    at_work = {name: start(name, recipe, pairs, options) for name in options.variants}
+    facts = {name: line.recv() for name, line in at_work.items()}
+    at_work = {name: line for name, line in at_work.items() if facts[name] is not None}
+    times: dict[str, list[float]] = {name: [] for name in at_work}
+    for _ in range(options.rounds):
+        for name, line in at_work.items():
+            line.send("step")
+            times[name].append(line.recv())
     rows: list[dict[str, object]] = []
-    for name in FORMATS:
+    for name, line in at_work.items():
+        line.send("end")
         seconds = statistics.median(times[name])
-        share = work / seconds / limit[name]
-        shown = {
-            "ms": round(1e3 * seconds, 1),
-            "GFLOP": round(work, 1),
-            "GFLOP/s": round(work / seconds),
-            "of limit": round(share, 2),
-        }
-        rows.append({"model": model, "pairs": pairs, "format": name, **shown})
+        against = [ours / theirs for ours, theirs in zip(times[name], times.get("reference", ()), strict=False)]
+        shown = {"ms": round(1e3 * seconds, 1), "ratio": round(statistics.median(against), 3) if against else None}
+        share = facts[name] / seconds / limit["bf16" if name == "bf16" else "fp32"]
+        work = {"GFLOP": round(facts[name], 1), "of limit": round(share, 2), "MB": line.recv()}
+        rows.append({"model": model, "pairs": pairs, "variant": name, **shown, **work})
     return rows
+
+
+def start(variant: str, recipe: Recipe, pairs: int, options: argparse.Namespace) -> Connection[Any, Any]:
+    """A process for a variant; the line to it. It first says how many GFLOP a step has, or None where there is none such."""
+    ours, theirs = multiprocessing.Pipe()
+    context = multiprocessing.get_context("spawn")
+    context.Process(target=serve, args=(theirs, variant, recipe, pairs, options), daemon=True).start()
+    return ours
+
+
+def serve(line: Connection[Any, Any], variant: str, recipe: Recipe, pairs: int, options: argparse.Namespace) -> None:
+    """Steps on demand, until it is told to end; then the MB that this took."""
+    torch.set_num_threads(options.threads)
+    clock = Clock(bridge.device_of(options.device), options.threads)
+    given = dict(each.split("=") for each in options.set)
+    try:
+        if variant == "reference":
+            learning: Ours | reference.Reference = reference.Reference(recipe, pairs)
+        else:
+            settings = {"precision": variant, "batch": pairs, **given}
+            learning = Ours(Learner(recipe, TrainOptions.layered(settings), clock.device), pairs)
+    except AssertionError:
+        line.send(None)
+        return
+    with FlopCounterMode(display=False) as counter:
+        learning.step()
+    learning.step()
+    line.send(counter.get_total_flops() / 1e9)
+    while line.recv() == "step":
+        line.send(clock(learning.step))
+    line.send(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
 def conv_limit(precision: str, clock: Clock) -> float:
@@ -107,21 +180,23 @@ def conv_limit(precision: str, clock: Clock) -> float:
     return round(best, 1)
 
 
-def batch_of(pairs: int, side: int, device: torch.device) -> Batch:
-    """A batch of noise."""
-    chance = torch.Generator().manual_seed(0)
-    shapes = [(pairs, channels, side, side) for channels in (3, 3, 1, 1, 1)]
-    return Batch(*(Samples(*(torch.rand(shape, generator=chance).to(device) for shape in shapes)) for _ in range(2)))
+def spin() -> None:
+    """Keep a core busy for ever."""
+    while True:
+        sum(range(10**6))
 
 
 def arguments() -> argparse.Namespace:
     """What the command line asks."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("models", nargs="*", help="which to measure; all without")
+    parser.add_argument("models", nargs="*", help="which to measure, saehd-df too; all without")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=0, help="pairs of faces; 0 = each model's own")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS, help="which to measure")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="options of train for ours")
+    parser.add_argument("--busy", action="store_true", help="beside it, keep one core busy with something else")
     return parser.parse_args()
 
 

@@ -18,10 +18,12 @@ from understudy.cli_app import Manner, Ordered, application
 from understudy.cli_orders import Orders
 from understudy.cli_view import JsonView, ScreenView, View
 from understudy.errors import EXIT_FAILED_FRAMES, EXIT_INTERRUPTED, BadOption, MissingExtra, UnderstudyError
+from understudy.io import processes
 from understudy.io.atomic import explained
 from understudy.options import readable
 from understudy.stages import jobs
-from understudy.stages.events import FailedFrame
+from understudy.stages.events import Event, FailedFrame
+from understudy.stages.jobs import Job
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
@@ -84,17 +86,43 @@ def _carried_out(ordered: Ordered, view: View) -> int:
                 failed = failed or isinstance(event, FailedFrame)
                 event = stage.send(orders.after(event))
         if orders.stopped:
-            return EXIT_INTERRUPTED
+            # torchrun would take any code for a rank that fell out.
+            return EXIT_INTERRUPTED if processes.ranks()[1] == 1 else 0
     return EXIT_FAILED_FRAMES if failed else 0
 
 
 @contextlib.contextmanager
 def _view(manner: Manner) -> Iterator[View]:
     view: View = JsonView() if manner.json else ScreenView(quiet=manner.quiet)
+    if processes.ranks()[0]:
+        # The first process of a team tells what all of them do.
+        view = _ErrorView(view)
     try:
         yield view
     finally:
         view.close()
+
+
+class _ErrorView:
+    """Of another view only what ended the run."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def begin(self, job: Job) -> None:
+        pass
+
+    def show(self, event: Event) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        pass
+
+    def error(self, text: str, kind: str, exit_code: int) -> None:
+        self._view.error(text, kind, exit_code)
+
+    def close(self) -> None:
+        self._view.close()
 
 
 def _explanation(error: CycloptsError) -> str:

@@ -81,7 +81,7 @@ def _add_manner(app: App) -> None:
             Path | None, Parameter(group=_ALWAYS, help="Your own defaults: a TOML file with a table for each command.")
         ] = None,
         orders: Annotated[
-            bool, Parameter(negative=(), group=_ALWAYS, help="Take orders (stop, save, change) as JSON lines on standard input.")
+            bool, Parameter(negative=(), group=_ALWAYS, help="Take orders (stop, save, change, …) as JSON lines on standard input.")
         ] = False,
     ) -> Ordered | None:
         job = app(tokens, exit_on_error=False, print_error=False)

@@ -6,14 +6,18 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from pydantic import ValidationError
 
+from understudy.io import processes
 from understudy.stages.events import Event, Order, Progress, Stop, read_order
 
+# Under torchrun a second signal within so many seconds is the first again: it passes on what the terminal has sent us too.
+ECHO = 0.5
 STOPPING = "Stopping: saving what there is. Once more to break off at once."
 
 
@@ -25,6 +29,7 @@ class Orders:
 
     def __init__(self, from_stdin: bool, say: Callable[[str], None]) -> None:
         self.stopped = False
+        self._stopped_at = 0.0
         self._say = say
         self._waiting: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._before: dict[int, Any] = {}
@@ -57,8 +62,10 @@ class Orders:
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
         if self.stopped:
+            if processes.ranks()[1] > 1 and time.monotonic() - self._stopped_at < ECHO:
+                return
             raise KeyboardInterrupt
-        self.stopped = True
+        self.stopped, self._stopped_at = True, time.monotonic()
         self._say(STOPPING)
 
     def _listen(self) -> None:

@@ -11,7 +11,8 @@ UnderstudyError          exit code 1
 ├── Diverged             9   training broke down again and again
 ├── DegeneratePoints     1   landmarks from which no alignment follows
 ├── MissingExtra        10   an optional package is not installed
-└── WorkerLost          11   a worker process died again and again over the same work
+├── WorkerLost          11   a worker process died again and again over the same work, or a rank of a team
+└── DeviceLost          12   the device on which a model learnt no longer answers
 """
 
 from __future__ import annotations
@@ -65,6 +66,10 @@ class MissingExtra(UnderstudyError):
 
 class WorkerLost(UnderstudyError):
     exit_code = 11
+
+
+class DeviceLost(UnderstudyError):
+    exit_code = 12
 
 
 # Not errors of ours, but part of the same table: a run that finished with listed failures, and a run the user stopped.

@@ -34,3 +34,10 @@ def test_png_keeps_every_pixel() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
     back = cv2.imdecode(np.frombuffer(plot.png(picture), np.uint8), cv2.IMREAD_COLOR_RGB)
     assert np.array_equal(back, picture)
+
+
+def test_a_mark_stands_where_something_happened() -> None:
+    lines = {"src": (list(range(1, 101)), [1.0] * 100)}
+    changed = (plot.curves(lines, "losses", marks=[(50, "plateau")]) != plot.curves(lines, "losses")).any(axis=(0, 2))
+    middle = plot.LEFT + 0.5 * (960 - plot.LEFT - plot.RIGHT)
+    assert abs(np.flatnonzero(changed)[0] - middle) <= 1

@@ -66,3 +66,19 @@ def test_a_head_that_looks_left_lies_left_on_the_map():
 def test_an_empty_timeline_and_a_single_frame_can_be_drawn():
     for text in (svg.timeline([], NONE, (0, 0), "x"), svg.timeline([Bar("a", -1, np.array([0]), NONE)], NONE, (0, 0), "x")):
         ElementTree.fromstring(text)
+
+
+def test_curves_fall_where_values_do_and_marks_stand_where_something_happened() -> None:
+    x = list(range(1, 101))
+    text = svg.curves({"a <b>": (x, [2 / i for i in x]), "none": ([], [])}, [(50, "plateau & more")], logarithmic=True)
+    root = ElementTree.fromstring(text)
+    (line,) = [group for group in root.iter(f"{SVG}g") if group.findtext(f"{SVG}title") == "a <b>"]
+    points = [[float(each) for each in pair.split()] for pair in line.find(f"{SVG}path").attrib["d"][1:].split("L")]
+    assert len(points) == 100 and points[0][1] < points[-1][1] and points[0][0] < points[-1][0]
+    (mark,) = [path for path in root.iter(f"{SVG}path") if path.findtext(f"{SVG}title") == "plateau & more"]
+    assert points[48][0] < float(mark.attrib["d"][1:].split()[0]) < points[50][0]
+
+
+def test_without_a_value_to_draw_it_says_so() -> None:
+    assert "nothing measured" in svg.curves({"a": ([1, 2], [0, float("nan")])}, [], logarithmic=True)
+    assert "<svg" in svg.curves({"a": ([1], [0])}, [], logarithmic=False)

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from torch.nn import Parameter
 
 from understudy.errors import BadOption
-from understudy.nets import optim
+from understudy.nets import optim, rules
+from understudy.nets.optim import Manner
 
 PLAIN = ("adabelief", "rmsprop")
 LR = 0.01
@@ -66,12 +67,12 @@ def test_steps_equal_the_plain_rules(kind: optim.Kind) -> None:
 def test_a_resumed_run_equals_the_unbroken_one_bit_for_bit(kind: optim.Kind, lr_dropout: bool) -> None:
     if kind == "adam" and lr_dropout:
         pytest.skip("refused, see below")
-    whole, parts = parameters(), parameters()
-    learn(optim.make(kind, whole, LR, lr_dropout), whole, range(6))
-    before = optim.make(kind, parts, LR, lr_dropout)
+    whole, parts, manner = parameters(), parameters(), Manner(lr_dropout)
+    learn(optim.make(kind, whole, LR, manner), whole, range(6))
+    before = optim.make(kind, parts, LR, manner)
     learn(before, parts, range(3))
     saved = {name: np.array(value) for name, value in optim.state_arrays(before, parts).items()}
-    after = optim.make(kind, parts, LR, lr_dropout)
+    after = optim.make(kind, parts, LR, manner)
     optim.load_state(after, parts, saved)
     learn(after, parts, range(3, 6))
     for name, value in whole["generator"].items():
@@ -85,7 +86,7 @@ def test_lr_dropout_takes_three_elements_in_ten_of_the_same_step(kind: optim.Kin
     masks = []
     for groups, dropping in ((full, False), (dropped, True)):
         weight = groups["generator"]["wide"]
-        (optimizer,) = optim.make(kind, groups, LR, lr_dropout=dropping, cosine=False).values()
+        (optimizer,) = optim.make(kind, groups, LR, Manner(lr_dropout=dropping, cosine=False)).values()
         for _ in range(2):
             before, weight.grad = weight.detach().clone(), slope
             optimizer.step()
@@ -100,10 +101,10 @@ def test_lr_dropout_takes_three_elements_in_ten_of_the_same_step(kind: optim.Kin
 
 
 def test_the_step_swings_with_lr_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(optim, "KEPT", 1.0)
+    monkeypatch.setattr(rules, "KEPT", 1.0)
     groups = parameters()
     start = groups["generator"]["bias"].detach().double().numpy().copy()
-    learn(optim.make("adabelief", groups, LR, lr_dropout=True), groups, range(260))
+    learn(optim.make("adabelief", groups, LR, Manner(lr_dropout=True)), groups, range(260))
     slopes = [gradient("bias", step, (5,)) for step in range(260)]
     assert np.allclose(groups["generator"]["bias"].detach(), reference("adabelief", start, slopes, cosine=True), atol=1e-5)
     assert not np.allclose(groups["generator"]["bias"].detach(), reference("adabelief", start, slopes), atol=1e-2)
@@ -121,4 +122,57 @@ def test_nothing_saved_means_a_fresh_start_and_a_foreign_state_is_refused() -> N
     with pytest.raises(KeyError, match="Adam"):
         optim.load_state(optim.make("adam", groups, LR), groups, saved)
     with pytest.raises(BadOption, match="adabelief"):
-        optim.make("adam", groups, LR, lr_dropout=True)
+        optim.make("adam", groups, LR, Manner(lr_dropout=True))
+
+
+@pytest.mark.parametrize(
+    ("kind", "manner"), [("adam", Manner()), ("adabelief", Manner()), ("rmsprop", Manner(True, memory="half"))]
+)
+def test_steps_taken_as_gradients_come_in_are_the_same_and_hold_no_gradients(kind: optim.Kind, manner: Manner) -> None:
+    after, whole = parameters(), parameters()
+    for groups in (after, whole):
+        (optimizer,), weights = optim.make(kind, groups, LR, manner).values(), groups["generator"]
+        for step in range(3):
+            loss = torch.stack([(weight * weight).sum() * (step + 1) for weight in weights.values()]).sum()
+            if groups is after:
+                with optim.at_once(optimizer, weights.values()):
+                    loss.backward()
+                assert all(weight.grad is None for weight in weights.values())
+            else:
+                loss.backward()
+                optimizer.step()
+                optimizer.zero_grad()
+    assert all(torch.equal(after["generator"][name], whole["generator"][name]) for name in after["generator"])
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_half_the_memory_leads_to_nearly_the_same_place_and_resumes_bit_for_bit(kind: optim.Kind) -> None:
+    full, half, resumed = parameters(), parameters(), parameters()
+    manner = Manner(memory="half")
+    start = full["generator"]["kernel"].detach().clone()
+    learn(optim.make(kind, full, LR), full, range(60))
+    before = optim.make(kind, half, LR, manner)
+    learn(before, half, range(60))
+    assert {each.dtype for each in before["generator"].state[half["generator"]["kernel"]].values()} == {torch.bfloat16}
+    way = [groups["generator"]["kernel"].detach() - start for groups in (full, half)]
+    assert float((way[0] - way[1]).norm() / way[0].norm()) < 0.03
+    first = optim.make(kind, resumed, LR, manner)
+    learn(first, resumed, range(30))
+    after = optim.make(kind, resumed, LR, manner)
+    optim.load_state(after, resumed, optim.state_arrays(first, resumed))
+    learn(after, resumed, range(30, 60))
+    assert torch.equal(half["generator"]["kernel"], resumed["generator"]["kernel"])
+
+
+def test_rounding_by_chance_loses_nothing_on_average() -> None:
+    value = torch.full((40000,), 1 + 1 / 1024)
+    rounded = rules.Chance(torch.device("cpu"), (0, 1)).rounded(value)
+    assert set(rounded.unique().tolist()) == {1.0, 1 + 1 / 128}
+    assert abs(float(rounded.double().mean()) - float(value[0])) < 1e-4
+
+
+def test_the_hosts_memory_is_no_choice_on_the_cpu_and_none_for_adam() -> None:
+    with pytest.raises(BadOption, match="host"):
+        optim.make("adabelief", parameters(), LR, Manner(memory="host"))
+    with pytest.raises(BadOption, match="optimizer_memory goes with"):
+        optim.make("adam", parameters(), LR, Manner(memory="half"))

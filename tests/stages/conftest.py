@@ -26,7 +26,7 @@ WHITE, GREY, RED = (255, 255, 255), (90, 90, 90), (255, 0, 0)
 
 @pytest.fixture
 def small_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One thread, and in place of `tiny` and `h64` ones of the same kind that are smaller still."""
+    """One thread, nobody who judges swaps, and in place of `tiny` and `h64` ones of the same kind that are smaller still."""
     # Late: the runs that a test kills load this file again and again, and need no torch.
     import torch
 
@@ -37,6 +37,8 @@ def small_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from understudy.parts.models.autoencoder import Autoencoder, Lesson
     from understudy.parts.models.contract import Model
     from understudy.parts.models.tiny import Tiny
+    from understudy.stages import validation
+    from understudy.stages.judging import Judges
 
     def build(options: Tiny) -> Model:
         encoder = Encoder(options.resolution, (8, 8, 16), fold=2)
@@ -52,6 +54,7 @@ def small_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(Tiny, "build", build)
     monkeypatch.setattr(classic, "h64", h64)
+    monkeypatch.setattr(validation, "judges", Judges)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

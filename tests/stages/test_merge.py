@@ -100,7 +100,8 @@ def add_face(faceset, number, x, y, side=50):
 
 
 def use(monkeypatch, model):
-    monkeypatch.setattr(merging.Recipe, "load", classmethod(lambda cls, folder, device, *rest: cls(model, *rest, 42)))
+    load = classmethod(lambda cls, folder, device, look, masks, best: cls(model, look, masks, 42))
+    monkeypatch.setattr(merging.Recipe, "load", load)
 
 
 def frames(path):

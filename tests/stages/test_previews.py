@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import torch
@@ -11,7 +9,7 @@ from torch import Tensor
 
 from understudy.parts.models.contract import Model
 from understudy.stages.face_store import FaceStore
-from understudy.stages.previews import held_out_error, pages
+from understudy.stages.previews import pages
 from understudy.types import Bytes, FaceType
 
 
@@ -52,16 +50,6 @@ def test_small_faces_go_on_two_pages_of_all_columns() -> None:
     swap, laid = found["masked"][22 : 22 + 66, 4 * 66 : 5 * 66], found["masked"][22 : 22 + 66, 5 * 66 :]
     assert tuple(swap[10, 10]) == (0, 0, 255) and tuple(swap[10, 50]) == tuple(swap[50, 10]) == (0, 0, 0)
     assert tuple(laid[10, 10]) == (0, 0, 255) and tuple(laid[50, 50]) == (128, 128, 128)
-
-
-def test_held_out_faces_tell_how_far_the_learnt_mask_is_theirs() -> None:
-    faces = store(64)
-    faces.pictures[..., :16, 3] = 0
-    kept = replace(faces, held_out=np.ones(8, bool))
-    found = held_out_error(Painter(64), kept, kept)
-    # Learnt is the left half, true is all but the left quarter: one quarter of the four is common to both.
-    assert found["src mask"] == found["dst mask"] == 0.25
-    assert held_out_error(Painter(64), faces, faces) == {}
 
 
 def test_a_head_may_stand_out_over_the_one_it_covers() -> None:

@@ -92,7 +92,7 @@ def show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         matrix = align.face_from_frame(points, "full", 64)
         face = Face(number, geometry.box(points), points, 0.9, -1, np.zeros(3, np.float32))
         faceset.add(AlignedFace(face, image.warp(plate(), matrix, (64, 64)), matrix, "full", source="stills"))
-    load = classmethod(lambda cls, folder, device, *rest: cls(Painter(), *rest, 1))
+    load = classmethod(lambda cls, folder, device, look, masks, best: cls(Painter(), look, masks, 1))
     monkeypatch.setattr(merging.Recipe, "load", load)
     return folder
 

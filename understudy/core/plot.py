@@ -11,7 +11,7 @@ import numpy as np
 from understudy.core.image import as_bytes
 from understudy.types import Array, Bytes, Floats
 
-INK, PAPER, LINE = (40, 40, 40), (255, 255, 255), (222, 222, 222)
+INK, PAPER, LINE, MARK = (40, 40, 40), (255, 255, 255), (222, 222, 222), (150, 150, 150)
 COLORS = ((31, 119, 180), (214, 89, 13), (44, 140, 44), (180, 40, 40), (120, 90, 170), (110, 80, 70), (40, 150, 160))
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 LEFT, RIGHT, TOP, BOTTOM = 76, 150, 44, 46
@@ -27,8 +27,16 @@ def grid(columns: Mapping[str, Floats | Bytes], gap: int = 2) -> Bytes:
     return np.hstack(shown)
 
 
-def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, size: tuple[int, int] = (960, 480)) -> Bytes:
-    """Named lines of (x, y), y on a logarithmic axis, x from 0. Values that are not above 0 are left out."""
+def curves(
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    title: str,
+    size: tuple[int, int] = (960, 480),
+    marks: Sequence[tuple[float, str]] = (),
+) -> Bytes:
+    """Named lines of (x, y), y on a logarithmic axis, x from 0. Values that are not above 0 are left out.
+
+    marks: x and name of what happened there.
+    """
     width, height = size
     picture = np.full((height, width, 3), PAPER, np.uint8)
     kept = {name: _positive(*line) for name, line in lines.items()}
@@ -37,7 +45,7 @@ def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: 
     if not kept:
         return _written(picture, "nothing measured yet", (LEFT, height // 2))
     every = np.concatenate(list(kept.values()))
-    end = max(float(every[:, 0].max()), 1.0)
+    end = max(float(every[:, 0].max()), *(x for x, _ in marks), 1.0)
     low, high = _decades(float(every[:, 1].min()), float(every[:, 1].max()))
 
     def at(x: float, y: float) -> tuple[int, int]:
@@ -54,6 +62,10 @@ def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: 
         cv2.line(picture, (across, TOP), (across, floor), LINE)
         _written(picture, f"{value:g}", (across - 5 * len(f"{value:g}"), height - BOTTOM + 20))
     _written(picture, "iteration", (width - RIGHT + 12, height - BOTTOM + 20))
+    for place, (value, name) in enumerate(marks):
+        across, floor = at(value, 10**low)
+        cv2.line(picture, (across, TOP), (across, floor), MARK)
+        _written(picture, name, (across + 4, floor - 6 - 14 * (place % 3)), 0.38)
     for place, (name, line) in enumerate(kept.items()):
         color = COLORS[place % len(COLORS)]
         points = np.array([at(x, y) for x, y in line], np.int32)

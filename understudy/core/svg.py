@@ -6,7 +6,7 @@ Marks take the classes `c0` … `c7` (kinds), `none` (no kind) and `bad`; lines 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -105,12 +105,41 @@ def heatmap(x: ArrayLike, y: ArrayLike, step: float, least: tuple[float, float],
     return _svg(width, height, "heat map", parts)
 
 
+def curves(
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], marks: Sequence[tuple[float, str]], logarithmic: bool
+) -> str:
+    """Named lines of (x, y), x from 0, each in the colour of its place. marks: x and name of what happened there.
+
+    On a logarithmic axis what is not above 0 is left out.
+    """
+    kept = {name: _points(*line, logarithmic) for name, line in lines.items()}
+    if not any(len(line) for line in kept.values()):
+        return '<p class="none">nothing measured yet</p>'
+    every = np.concatenate(list(kept.values()))
+    height, top, floor = 300, 10, 260
+    across = _Axis(0, max(float(every[:, 0].max()), *(x for x, _ in marks), 1))
+    low, high = float(every[:, 1].min()), float(every[:, 1].max())
+    up = _Axis(low, max(high, low + 1e-3), floor - top, left=0, right=0)
+    parts = []
+    for value in _ticks(low, max(high, low + 1e-3)):
+        y = floor - up.at(value)
+        shown = 10**value if logarithmic else value
+        parts.append(f'<path class="axis" d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}"/>')
+        parts.append(f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{shown:.3g}</text>')
+    for x, name in marks:
+        parts.append(f'<path class="middle" d="M{across.at(x):.1f} {top}V{floor}"><title>{escape(name)}</title></path>')
+    for place, (name, line) in enumerate(kept.items()):
+        track = "L".join(f"{across.at(x):.1f} {floor - up.at(y):.1f}" for x, y in line)
+        parts.append(f'<g class="c{place % KINDS} line"><title>{escape(name)}</title><path d="M{track}"/></g>' if track else "")
+    return _svg(WIDTH, height, "curves", [*parts, across.drawn(floor)])
+
+
 class _Axis:
     """Values from `low` to `high` along the width of a plot."""
 
-    def __init__(self, low: float, high: float, width: float = WIDTH, left: float = _LEFT) -> None:
+    def __init__(self, low: float, high: float, width: float = WIDTH, left: float = _LEFT, right: float = _RIGHT) -> None:
         self._low, self._high = low, max(high, low + 1e-9)
-        self._left, self._width = left, width - left - _RIGHT
+        self._left, self._width = left, width - left - right
 
     def at(self, value: float) -> float:
         return self._left + (value - self._low) / (self._high - self._low) * self._width
@@ -133,6 +162,13 @@ class _Axis:
             parts.append(f'<path class="axis" d="M{x:.1f} {y:.1f}v4"/>')
             parts.append(f'<text class="tick" x="{x:.1f}" y="{y + 17:.1f}" text-anchor="middle">{value:g}</text>')
         return "".join(parts)
+
+
+def _points(x: Sequence[float], y: Sequence[float], logarithmic: bool) -> NDArray[np.float64]:
+    """What of a line can be drawn, (n, 2); y as its power of ten on a logarithmic axis."""
+    line = np.stack([np.asarray(x, np.float64), np.asarray(y, np.float64)], 1)
+    line = line[np.isfinite(line[:, 1]) & ((line[:, 1] > 0) | (not logarithmic))]
+    return np.stack([line[:, 0], np.log10(line[:, 1])], 1) if logarithmic else line
 
 
 def _lanes(bars: Sequence[Bar]) -> list[int]:

@@ -38,6 +38,10 @@ class Checkpoint:
         found: dict[str, Array] = load_file(self.folder / f"{part}.safetensors")
         return found
 
+    def holds(self, part: str) -> bool:
+        """Whether it has such a part."""
+        return (self.folder / f"{part}.safetensors").is_file()
+
 
 def save(folder: Path, iteration: int, parts: Mapping[str, Mapping[str, Array]], state: Mapping[str, Any], keep: int = 3) -> Path:
     """Write a checkpoint into `folder`, make it the current one and keep the newest `keep`. Raises CannotWrite."""
@@ -93,6 +97,39 @@ def drop_after(folder: Path, iteration: int) -> None:
     for step in _steps(folder):
         if int(step.name[:9]) > iteration:
             shutil.rmtree(step, ignore_errors=True)
+
+
+def link(step: Path, goal: Path) -> None:
+    """Put a checkpoint's files into the folder `goal` too: as hard links, or as copies where the disk knows no links."""
+    # A checkpoint's files are never written again, so that they can be shared.
+    for path in step.iterdir():
+        if path.name != STATE and path.suffix != ".safetensors":
+            continue
+        try:
+            os.link(path, goal / path.name)
+        except OSError:
+            shutil.copy2(path, goal / path.name)
+
+
+def adopt(folder: Path, source: Path) -> Checkpoint:
+    """Make a copy of a checkpoint that lies elsewhere the current one of `folder`; later ones go.
+
+    Raises BadProject when it is damaged, CannotWrite.
+    """
+    try:
+        found = _checked(source)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadProject(f"{source}: damaged ({error}). Take another one.") from None
+    with atomic.explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        partial = Path(tempfile.mkdtemp(prefix=f".{found.iteration:09d}-", suffix=atomic.PARTIAL, dir=folder))
+        link(source, partial)
+        partial.chmod(0o755)
+        final = partial.rename(_free_name(folder, found.iteration))
+        atomic.write_text(folder / CURRENT, f"{final.name}\n")
+    drop_after(folder, found.iteration)
+    return Checkpoint(final, found.iteration, found.state)
 
 
 def _fill(partial: Path, iteration: int, parts: Mapping[str, Mapping[str, Array]], state: Mapping[str, Any]) -> None:
@@ -153,7 +190,11 @@ def _free_name(folder: Path, iteration: int) -> Path:
 
 def _sweep(folder: Path) -> None:
     for path in folder.glob(f".*{atomic.PARTIAL}"):
-        shutil.rmtree(path, ignore_errors=True)
+        # A folder for a checkpoint, a file for the name of the current one.
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:

@@ -62,6 +62,29 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def free_memory() -> int | None:
+    """Bytes of memory that a process can have without others being swapped out; None where the system does not tell."""
+    try:
+        told = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"), re.MULTILINE)
+        return 1024 * int(told.group(1)) if told else None
+    except OSError:
+        return None
+
+
+def gpus() -> list[str]:
+    """Graphics cards that one computes with, by their makers, as the machine itself sees them: with or without a driver."""
+    found = []
+    for card in sorted(Path("/sys/bus/pci/devices").glob("*")):
+        try:
+            kind, maker = ((card / each).read_text(encoding="ascii").strip() for each in ("class", "vendor"))
+        except OSError:
+            continue
+        # Of AMD's those built into a processor look the same; with the driver for computing it is meant for that.
+        if kind.startswith("0x03") and (maker == "0x10de" or (maker == "0x1002" and Path("/dev/kfd").exists())):
+            found.append("NVIDIA" if maker == "0x10de" else "AMD")
+    return found
+
+
 def _version(package: str) -> str | None:
     try:
         return version(package)

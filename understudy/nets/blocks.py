@@ -26,17 +26,18 @@ class Down(nn.Sequential):
     """Half the size, `outward` channels: convolution 5x5 of stride 2, then the curve."""
 
     def __init__(self, inward: int, outward: int, curve: Curve = "leaky") -> None:
-        super().__init__(nn.Conv2d(inward, outward, 5, 2, 2), bend(curve))
+        super().__init__(nn.Conv2d(inward, outward, 5, 2, 2), bend(curve, in_place=True))
 
 
+# Where pixels and channels change places the curve comes last: the same numbers, and half of what is kept for the way back.
 class Up(nn.Sequential):
-    """Twice the size, `outward` channels: convolution 3x3, the curve, then four channels become two by two pixels.
+    """Twice the size, `outward` channels: convolution 3x3, four channels become two by two pixels, then the curve.
 
     Sub-pixel convolution after Shi et al. (2016).
     """
 
     def __init__(self, inward: int, outward: int, curve: Curve = "leaky") -> None:
-        super().__init__(nn.Conv2d(inward, 4 * outward, 3, 1, 1), bend(curve), nn.PixelShuffle(2))
+        super().__init__(nn.Conv2d(inward, 4 * outward, 3, 1, 1), nn.PixelShuffle(2), bend(curve, in_place=True))
 
 
 class Res(nn.Module):
@@ -49,8 +50,8 @@ class Res(nn.Module):
         super().__init__()
         convolutions = (nn.Conv2d(channels, channels, 3, 1, 1) for _ in range(1 if shortened else 2))
         first, *second = convolutions
-        self.inner = nn.Sequential(first, *(layer for each in second for layer in (bend(curve, RES_SLOPE), each)))
-        self.bend = bend(curve, RES_SLOPE)
+        self.inner = nn.Sequential(first, *(layer for each in second for layer in (bend(curve, RES_SLOPE, True), each)))
+        self.bend = bend(curve, RES_SLOPE, in_place=True)
 
     def forward(self, maps: Tensor) -> Tensor:
         bent: Tensor = self.bend(maps + self.inner(maps))
@@ -58,12 +59,12 @@ class Res(nn.Module):
 
 
 class FoldDown(nn.Sequential):
-    """Half the size, `outward` channels: a convolution at full size, the curve, then two by two pixels become four channels."""
+    """Half the size, `outward` channels: a convolution at full size, two by two pixels become four channels, then the curve."""
 
     def __init__(self, inward: int, outward: int, kernel: int, dilation: int = 1) -> None:
         reach = dilation * (kernel // 2)
         look = nn.Conv2d(inward, outward // 4, kernel, padding=reach, dilation=dilation)
-        super().__init__(look, bend("leaky"), nn.PixelUnshuffle(2))
+        super().__init__(look, nn.PixelUnshuffle(2), bend("leaky", in_place=True))
 
 
 class Closer(nn.Module):
@@ -76,7 +77,7 @@ class Closer(nn.Module):
         super().__init__()
         look = nn.Conv2d(channels // 2, channels // 4, 5, 1, 2)
         self.inner = nn.Sequential(Up(channels, channels // 2), Res(channels // 2), look, nn.PixelUnshuffle(2))
-        self.bend = bend("leaky", RES_SLOPE)
+        self.bend = bend("leaky", RES_SLOPE, in_place=True)
 
     def forward(self, maps: Tensor) -> Tensor:
         bent: Tensor = self.bend(maps + self.inner(maps))
@@ -88,7 +89,9 @@ class SlimDown(nn.Sequential):
 
     def __init__(self, inward: int, outward: int) -> None:
         super().__init__(
-            nn.Conv2d(inward, inward, 5, 2, 2, groups=inward, bias=False), nn.Conv2d(inward, outward, 1), bend("leaky")
+            nn.Conv2d(inward, inward, 5, 2, 2, groups=inward, bias=False),
+            nn.Conv2d(inward, outward, 1),
+            bend("leaky", in_place=True),
         )
 
 
@@ -100,16 +103,16 @@ class Gained(nn.Module):
         convolutions = (nn.Conv2d(channels, channels, 3, 1, 1) for _ in range(2))
         self.inner = nn.Sequential(*(layer for each in convolutions for layer in (bend("leaky", RES_SLOPE), each)))
         self.gain = nn.Parameter(torch.tensor(0.1))
-        self.bend = bend("leaky", RES_SLOPE)
+        self.bend = bend("leaky", RES_SLOPE, in_place=True)
 
     def forward(self, maps: Tensor) -> Tensor:
         bent: Tensor = self.bend(maps + self.gain * self.inner(maps))
         return bent
 
 
-def bend(curve: Curve, slope: float = SLOPE) -> nn.Module:
-    """What follows a convolution: leaky ReLU, or x cos(x)."""
-    return Cosine() if curve == "cosine" else nn.LeakyReLU(slope)
+def bend(curve: Curve, slope: float = SLOPE, in_place: bool = False) -> nn.Module:
+    """What follows a convolution: leaky ReLU, or x cos(x). in_place: in the memory of what comes in, which nobody else needs."""
+    return Cosine() if curve == "cosine" else nn.LeakyReLU(slope, in_place)
 
 
 class Personas(nn.Module):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
-from typing import ClassVar, Literal
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,123 +14,77 @@ from torch.nn import Parameter
 from torch.optim import Adam, Optimizer
 
 from understudy.errors import BadOption
+from understudy.nets.rules import AdaBelief, Memory, Plain, RMSprop
 from understudy.types import Array
 
 Kind = Literal["adam", "adabelief", "rmsprop"]
 Groups = Mapping[str, Mapping[str, Parameter]]
 
-# With lr_dropout this share of the elements of a step is taken, and the step size swings once in so many steps.
-KEPT, PERIOD = 0.3, 500
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the plain rules take their steps.
+
+    lr_dropout: each step takes a fresh random 0.3 of its elements. cosine: then its size also swings, lr * (cos(2 pi t / 500)
+    + 1) / 2 at step t. seed: of the chance in it; on all ranks the same. memory: what is remembered is kept in full; as bf16, so
+    in half the room; or in the host's memory, from where it comes for the step of its parameter.
+    """
+
+    lr_dropout: bool = False
+    cosine: bool = True
+    seed: int = 0
+    memory: Memory = "full"
 
 
-def make(
-    kind: Kind, groups: Groups, lr: float, lr_dropout: bool = False, cosine: bool = True, seed: int = 0
-) -> dict[str, Optimizer]:
+def make(kind: Kind, groups: Groups, lr: float, manner: Manner | None = None) -> dict[str, Optimizer]:
     """An optimizer of this kind for each group; parameters without a gradient stay as they are.
 
     adam is torch's, with beta1 0.5 as autoencoders of faces use it, and fused where the device has that: a third of the time.
-    lr_dropout: each step takes a fresh random 0.3 of its elements. cosine: then its size also swings, lr * (cos(2 pi t / 500)
-    + 1) / 2 at step t. seed: of the chance in lr_dropout; on all ranks the same. Raises BadOption for lr_dropout with adam.
+    Raises BadOption for adam in another manner than the plain one, and for the host's memory on the CPU.
     """
+    manner = manner or Manner()
     if kind == "adam":
-        if lr_dropout:
-            raise BadOption(
-                "lr_dropout goes with the optimizers adabelief and rmsprop, not with adam. Choose one of these, or drop it."
-            )
+        for name, asked in (("lr_dropout", manner.lr_dropout), ("optimizer_memory", manner.memory != "full")):
+            if asked:
+                raise BadOption(
+                    f"{name} goes with the optimizers adabelief and rmsprop, not with adam. Choose one of these, or drop it."
+                )
         return {name: Adam(list(group.values()), lr, (0.5, 0.999), fused=_is_fused(group)) for name, group in groups.items()}
+    if manner.memory == "host" and all(each.device.type == "cpu" for group in groups.values() for each in group.values()):
+        raise BadOption("optimizer_memory: host: on the CPU all memory is the host's. Leave it out, or choose half.")
     made = {"adabelief": AdaBelief, "rmsprop": RMSprop}[kind]
+    swinging = manner.lr_dropout and manner.cosine
     return {
-        name: made(group.values(), lr, dropping=lr_dropout, cosine=lr_dropout and cosine, seed=(seed, place))
+        name: made(group.values(), lr, dropping=manner.lr_dropout, cosine=swinging, seed=(manner.seed, place), memory=manner.memory)
         for place, (name, group) in enumerate(groups.items())
     }
 
 
-class Plain(Optimizer):
-    """An optimizer without correction of its first steps, as the field trains with; see `make` for dropping and cosine.
+@contextlib.contextmanager
+def at_once(optimizer: Optimizer, parameters: Iterable[Parameter]) -> Iterator[None]:
+    """A step that is taken while gradients come in: each parameter moves as soon as its own is there, which is then let go.
 
-    The chance of step t follows from (seed, t) alone, so the count of steps is all there is to save of it.
+    So all gradients are never held together, and each is used while it is in the cache. It cannot be with what needs all of
+    them first: clipping, several parts of a batch, several processes. After an error what has moved has moved.
     """
 
-    FIELDS: ClassVar[tuple[str, ...]]
-    EPS: ClassVar[float] = 1e-6
+    def move(parameter: Tensor) -> None:
+        assert isinstance(parameter, Parameter)
+        _advance(optimizer, parameter)
+        parameter.grad = None
 
-    def __init__(
-        self,
-        params: Iterable[Parameter],
-        lr: float,
-        *,
-        dropping: bool = False,
-        cosine: bool = False,
-        seed: tuple[int, int] = (0, 0),
-    ) -> None:
-        super().__init__(list(params), {"lr": lr})
-        self.dropping, self.cosine, self.seed = dropping, cosine, seed
-        self.steps = 0
-
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Move every parameter that has a gradient."""
-        swing = (math.cos(2 * math.pi * self.steps / PERIOD) + 1) / 2 if self.cosine else 1.0
-        with torch.no_grad():
-            for settings in self.param_groups:
-                learning = [parameter for parameter in settings["params"] if parameter.grad is not None]
-                if not learning:
-                    continue
-                chance = self._chance(learning[0].device) if self.dropping else None
-                # A graphics card wants few calls, a CPU one parameter after the other in its cache: there five times as fast.
-                for part in [[each] for each in learning] if learning[0].device.type == "cpu" else [learning]:
-                    self._move(part, settings["lr"] * swing, chance)
-        self.steps += 1
-
-    def moves(self, gradients: list[Tensor], *memories: list[Tensor]) -> list[Tensor]:
-        """Where the gradients lead, before the step size, as tensors; the memories, one list a field, are brought up to date."""
-        raise NotImplementedError
-
-    def _move(self, learning: list[Parameter], lr: float, chance: torch.Generator | None) -> None:
-        memories = [[self._memory(parameter, field) for parameter in learning] for field in self.FIELDS]
-        moves = self.moves([parameter.grad for parameter in learning if parameter.grad is not None], *memories)
-        if chance is not None:
-            torch._foreach_mul_(moves, _kept(learning, chance))
-        torch._foreach_add_(list[Tensor](learning), moves, alpha=-lr)
-
-    def _memory(self, parameter: Parameter, field: str) -> Tensor:
-        memory: dict[str, Tensor] = self.state[parameter]
-        if field not in memory:
-            memory[field] = torch.zeros_like(parameter)
-        return memory[field]
-
-    def _chance(self, device: torch.device) -> torch.Generator:
-        state = np.random.SeedSequence([*self.seed, self.steps]).generate_state(1, np.uint64)
-        return torch.Generator(device).manual_seed(int(state[0] >> np.uint64(1)))
-
-
-class AdaBelief(Plain):
-    """Steps are large where gradients are as expected. Zhuang et al., AdaBelief Optimizer (2020), without bias correction."""
-
-    FIELDS = ("exp_avg", "exp_avg_var")
-
-    def moves(self, gradients: list[Tensor], *memories: list[Tensor]) -> list[Tensor]:
-        """As `Plain.moves`: expected / (sqrt(variance about the new expectation) + eps)."""
-        expected, variance = memories
-        torch._foreach_lerp_(expected, gradients, 0.1)
-        surprise = torch._foreach_sub(gradients, expected)
-        torch._foreach_mul_(variance, 0.999)
-        torch._foreach_addcmul_(variance, surprise, surprise, 0.001)
-        # Freed before more is asked for: memory of two such lists would go back to the system at every step.
-        del surprise
-        return _divided(expected, variance, self.EPS)
-
-
-class RMSprop(Plain):
-    """Steps of like size in every direction: the gradient divided by the root of its recent mean square (Hinton, 2012)."""
-
-    FIELDS = ("square_avg",)
-
-    def moves(self, gradients: list[Tensor], *memories: list[Tensor]) -> list[Tensor]:
-        """As `Plain.moves`: gradient / (sqrt(mean square) + eps)."""
-        (square,) = memories
-        torch._foreach_mul_(square, 0.9)
-        torch._foreach_addcmul_(square, gradients, gradients, 0.1)
-        return _divided(gradients, square, self.EPS)
+    handles = [
+        each.register_post_accumulate_grad_hook(move)  # type: ignore[no-untyped-call]
+        for each in parameters
+        if each.requires_grad
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+    if isinstance(optimizer, Plain):
+        optimizer.steps += 1
 
 
 def set_lr(optimizers: Mapping[str, Optimizer], lr: float) -> None:
@@ -145,7 +100,9 @@ def state_arrays(optimizers: Mapping[str, Optimizer], groups: Groups) -> dict[st
     for group, optimizer in optimizers.items():
         for name, parameter in groups[group].items():
             for field, value in optimizer.state[parameter].items() if parameter in optimizer.state else ():
-                found[f"{group}/{name}/{field}"] = value.detach().cpu().contiguous().numpy()
+                # numpy knows no bf16.
+                wide = value.float() if value.dtype == torch.bfloat16 else value
+                found[f"{group}/{name}/{field}"] = wide.detach().cpu().contiguous().numpy()
         if isinstance(optimizer, Plain) and optimizer.steps:
             found[f"{group}/steps"] = np.array(optimizer.steps, np.int64)
     return found
@@ -162,24 +119,22 @@ def load_state(optimizers: Mapping[str, Optimizer], groups: Groups, arrays: Mapp
                 state[place] = {field: _like(parameter, arrays[f"{group}/{name}/{field}"]) for field in wanted}
         if arrays and not state:
             raise KeyError(f"{group}: no saved state of {type(optimizer).__name__}")
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
         if isinstance(optimizer, Plain):
-            optimizer.steps = int(arrays[f"{group}/steps"]) if arrays else 0
+            optimizer.recall(state, int(arrays[f"{group}/steps"]) if arrays else 0)
+        else:
+            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _kept(learning: list[Parameter], chance: torch.Generator) -> list[Tensor]:
-    """1 for each element that moves and 0 for the others, in the memory layout of the parameters; one draw for all."""
-    sizes = [parameter.numel() for parameter in learning]
-    drawn = torch.empty(sum(sizes), device=learning[0].device).uniform_(generator=chance).lt_(KEPT)
-    return [part.as_strided(each.shape, each.stride()) for part, each in zip(torch.split(drawn, sizes), learning, strict=True)]
-
-
-def _divided(steps: list[Tensor], squares: list[Tensor], eps: float) -> list[Tensor]:
-    divided = list(torch._foreach_sqrt(squares))
-    torch._foreach_add_(divided, eps)
-    torch._foreach_reciprocal_(divided)
-    torch._foreach_mul_(divided, steps)
-    return divided
+def _advance(optimizer: Optimizer, parameter: Parameter) -> None:
+    if isinstance(optimizer, Plain):
+        optimizer.advance([parameter])
+        return
+    (settings,) = optimizer.param_groups
+    everyone, settings["params"] = settings["params"], [parameter]
+    try:
+        optimizer.step()
+    finally:
+        settings["params"] = everyone
 
 
 def _like(parameter: Parameter, array: Array) -> Tensor:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from understudy.nets import ranks
 from understudy.nets.decoders import PersonalDecoder
 from understudy.nets.encoders import Columns, Encoder, Inter, Spread
 
@@ -153,7 +154,8 @@ class Morph(Swapper):
     def forward(self, src: Tensor, dst: Tensor) -> Rebuilt:
         src_code, dst_code = self.squeeze(self.encoder(torch.cat([src, dst]))).chunk(2)
         as_dst, dst_maps = self.dst(torch.cat([src_code, dst_code])).chunk(2)
-        order = noise(self.drawn, len(src), self.src.channels).argsort(1)
+        rank, size = ranks.place()
+        order = noise(self.drawn, size * len(src), self.src.channels)[rank::size].argsort(1)
         self.drawn += 1
         own = (order < int(self.src.channels * self.share))[:, :, None, None]
         src_maps = torch.where(own, self.src(src_code), as_dst)

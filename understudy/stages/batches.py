@@ -1,4 +1,4 @@
-"""Batches from faces in memory: batch n follows from (seed, rank, n) alone, so a resumed run needs no sampler state."""
+"""Batches from faces in memory: batch n follows from (seed, n) alone, so a resumed run needs no sampler state."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ class Batches:
     """Batches for a model of `resolution` pixels: `pairs` faces of each side, moved at random.
 
     color: how much brightness and contrast change, 0..1. The faces are sampled on `device`, with OpenCV where that is the CPU.
+    rank, ranks: of so many that share each batch this one samples every `ranks`-th pair, as it would be in the whole batch.
     """
 
     src: FaceStore
@@ -65,6 +66,7 @@ class Batches:
     seed: int
     rank: int = 0
     feed: Feed = Feed()
+    ranks: int = 1
 
     def make(self, number: int) -> Batch:
         """Batch `number`, from 0."""
@@ -75,14 +77,20 @@ class Batches:
 
     def _drawn_for(self, number: int) -> tuple[Samples, Samples]:
         """src's and dst's samples that follow from a number."""
-        rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, self.rank, number])))
+        rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, 0, number])))
         if self.feed.yaw_matched:
             dst = self._drawn(rng, self.dst, self.dst_motion, self._rows(rng, self.dst))
             src = self._following(rng, dst)
         else:
             src = self._drawn(rng, self.src, self.src_motion, self._rows(rng, self.src))
             dst = self._drawn(rng, self.dst, self.dst_motion, self._rows(rng, self.dst))
-        return self._recoloured(rng, src.rows, self._samples(self.src, src)), self._samples(self.dst, dst)
+        of_src, of_dst = self._samples(self.src, src.part(self._own)), self._samples(self.dst, dst.part(self._own))
+        return self._recoloured(rng, src.rows, of_src), of_dst
+
+    @property
+    def _own(self) -> slice:
+        """Which of the drawn pairs are this rank's."""
+        return slice(self.rank, None, self.ranks)
 
     def _rows(self, rng: np.random.Generator, store: FaceStore) -> yaw.Rows:
         if self.feed.uniform_yaw:
@@ -125,14 +133,15 @@ class Batches:
         if self.feed.color_transfer != "none":
             fit = COLOR_FITS[self.feed.color_transfer]
             like = rng.choice(self.dst.learnt, self.pairs)
-            tables = [_table(fit, self.src.pictures[row], self.dst.pictures[other]) for row, other in zip(rows, like, strict=True)]
+            couples = zip(rows[self._own], like[self._own], strict=True)
+            tables = [_table(fit, self.src.pictures[row], self.dst.pictures[other]) for row, other in couples]
             looked_up = self._tensor(np.stack(tables))
             src = replace(src, input=on_device.through(src.input, looked_up), target=on_device.through(src.target, looked_up))
         if power := self.feed.hsv:
             most = max(1, int(180 * power))
             hue = rng.integers(-most, most, self.pairs, endpoint=True)
             shifts = (hue, *(rng.uniform(-power / 2, power / 2, self.pairs) for _ in range(2)))
-            src = replace(src, input=on_device.hue_shifted(src.input, *(self._tensor(each) for each in shifts)))
+            src = replace(src, input=on_device.hue_shifted(src.input, *(self._tensor(each[self._own]) for each in shifts)))
         return src
 
     def _features(self, points: Floats, store_from_picture: list[Doubles]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -152,12 +161,12 @@ class Batches:
     def _on_device(self, stored: Bytes, chains: list[Doubles], maps: Floats) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         still = np.zeros((2, 2, 2), np.float32)
         upright = np.stack([augment.sampling_map(chain, still, self.resolution) for chain in chains])
-        faces, bent, straight = (torch.from_numpy(each).to(self.device) for each in (stored, maps, upright))
+        faces, bent, straight = (bridge.sent(each, self.device) for each in (stored, maps, upright))
         both = on_device.sampled(faces, straight, "bicubic")
         return on_device.sampled(faces[..., :3], bent), both[:, :3].contiguous(), both[:, 3:].contiguous()
 
     def _tensor(self, numbers: Array) -> torch.Tensor:
-        return torch.from_numpy(numbers.astype(np.float32)).to(self.device)
+        return bridge.sent(numbers.astype(np.float32), self.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +177,10 @@ class _Drawn:
     chains: list[Doubles]
     nodes: list[Floats]
     light: list[Doubles]
+
+    def part(self, some: slice) -> _Drawn:
+        """The same of some of the faces."""
+        return _Drawn(self.rows[some], self.chains[some], self.nodes[some], [each[some] for each in self.light])
 
 
 def ahead(make: Callable[[int], Made], first: int, workers: int = 1) -> Generator[tuple[Made, float], None, None]:

@@ -9,12 +9,12 @@ from understudy.errors import BadOption, BadProject
 from understudy.io import checkpoint
 from understudy.stages.events import Note, Stage, Warned
 from understudy.stages.learner import Learner
-from understudy.stages.recipes import CHECKPOINTS, HISTORY, Recipe, write
+from understudy.stages.recipes import BACKUPS, BEST, CHECKPOINTS, HISTORY, Recipe, write
 from understudy.stages.saved_model import newest
 from understudy.stages.train import TrainOptions
 
 # What a model leaves behind when it has pretrained, under these names with "-pretrain".
-LEFT = (CHECKPOINTS, "previews", HISTORY)
+LEFT = (CHECKPOINTS, "previews", HISTORY, BACKUPS, BEST)
 PRETRAINED = "checkpoints-pretrain"
 # What pretraining sets: nothing is bent or coloured, everything is seen from all sides.
 EASED: dict[str, Any] = {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def model_folder(project: Project, name: str) -> Path:
     """The folder of the model to use. Raises BadProject when there is none, or several and none was named."""
-    folder, trained = project.folder / "models", _trained(project)
+    folder, trained = project.folder / "models", trained_names(project)
     if name and name not in trained:
         there = f"There are: {', '.join(trained)}." if trained else f"Train one: understudy train {project.folder}."
         raise BadProject(f"{folder}: there is no model '{name}'. {there}")
@@ -30,7 +30,7 @@ def model_folder(project: Project, name: str) -> Path:
 
 def model_place(project: Project, name: str) -> Path:
     """As `model_folder`; a name that ends as a file of a model does is the path of one. Raises BadMedia when it is not there."""
-    if Path(name).suffix not in SUFFIXES or name in _trained(project):
+    if Path(name).suffix not in SUFFIXES or name in trained_names(project):
         return model_folder(project, name)
     if not Path(name).is_file():
         raise BadMedia(f"{name}: no such file. Check the name.")
@@ -53,6 +53,7 @@ def described(model: Predictor, iteration: int) -> str:
     return f"by onnxruntime on {model.device}, {model.face_type} faces of {model.resolution} px{doubt}"
 
 
-def _trained(project: Project) -> list[str]:
+def trained_names(project: Project) -> list[str]:
+    """The models of a show, in the order of their names."""
     folder = project.folder / "models"
     return sorted(each.name for each in folder.iterdir() if (each / "options.toml").is_file()) if folder.is_dir() else []

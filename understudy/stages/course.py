@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
+from understudy.io.history import Row
 from understudy.stages.train import TrainOptions
 
+# The share of the step size that is left at the very end.
+LEAST_STEP = 0.05
+# In the history: the iteration at which a finish that has begun will end.
+PLANNED = "finish_until"
 
-def end(options: TrainOptions, iteration: int, seconds: float) -> str:
-    """Which end is reached, "iterations" or "minutes"; empty while none is."""
+
+def end(options: TrainOptions, iteration: int, seconds: float, is_at_rest: bool = False) -> str:
+    """Which end is reached, "iterations", "minutes" or "plateau"; empty while none is.
+
+    is_at_rest: the score on held-out faces falls no more.
+    """
     if options.iterations and iteration >= options.iterations:
         return "iterations"
-    return "minutes" if options.minutes and seconds >= 60 * options.minutes else ""
+    if options.minutes and seconds >= 60 * options.minutes:
+        return "minutes"
+    # In a finish the score falls for another reason, and the end is near anyway.
+    return "plateau" if options.until == "plateau" and is_at_rest and not finish(options, iteration, seconds) else ""
+
+
+def finishing(options: TrainOptions, iteration: int) -> int:
+    """The iteration at which a finish ends that begins now; 0 where none is to begin."""
+    if options.until != "finish" or options.iterations or options.minutes or options.finish >= 1:
+        return 0
+    return math.ceil(iteration / (1 - options.finish))
+
+
+def planned(options: TrainOptions, rows: Iterable[Row]) -> TrainOptions:
+    """The options with the end of a finish that had begun in a former run. rows: of the history."""
+    ends = [row[PLANNED] for row in rows if PLANNED in row]
+    is_on = options.until == "finish" and not options.iterations and not options.minutes
+    return options.model_copy(update={"iterations": ends[-1]}) if ends and is_on else options
 
 
 def total(options: TrainOptions, iteration: int, seconds: float) -> int | None:
@@ -26,3 +55,8 @@ def finish(options: TrainOptions, iteration: int, seconds: float) -> float:
     if options.minutes:
         done = max(done, seconds / (60 * options.minutes))
     return min(1.0, max(0.0, (done - 1 + options.finish) / options.finish)) if options.finish else 0.0
+
+
+def step_size(options: TrainOptions, iteration: int, seconds: float) -> float:
+    """The share of the step size to learn with: 1 before the finish, in which it falls."""
+    return 1 - (1 - LEAST_STEP) * finish(options, iteration, seconds)

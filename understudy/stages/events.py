@@ -99,6 +99,16 @@ class Suspicious(_Message):
     bound: float
 
 
+class Measured(_Message):
+    """A row of a model's history. values: losses, or measurements on held-out faces; text: what happened, such as a change."""
+
+    event: Literal["measured"] = "measured"
+    model: str
+    iteration: int
+    values: dict[str, float] = {}
+    text: str = ""
+
+
 class Finished(_Message):
     """A stage is through. summary: what it did, as plain values."""
 
@@ -107,7 +117,7 @@ class Finished(_Message):
     summary: dict[str, Any] = {}
 
 
-Event = Started | Progress | Note | Warned | FailedFrame | Saved | FaceRow | Suspicious | Finished
+Event = Started | Progress | Note | Warned | FailedFrame | Saved | FaceRow | Suspicious | Measured | Finished
 
 
 class Stop(_Message):
@@ -122,6 +132,12 @@ class Save(_Message):
     order: Literal["save"] = "save"
 
 
+class Backup(_Message):
+    """Save now and keep that state until somebody deletes it."""
+
+    order: Literal["backup"] = "backup"
+
+
 class Change(_Message):
     """Change options that are marked live. options: nested values, e.g. {"save_minutes": 5}."""
 
@@ -129,7 +145,7 @@ class Change(_Message):
     options: dict[str, Any]
 
 
-Order = Stop | Save | Change
+Order = Stop | Save | Backup | Change
 Stage = Generator[Event, Order | None, None]
 
 read_event: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])

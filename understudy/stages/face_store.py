@@ -9,15 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core import align, geometry, image, mask
+from understudy.core import align, geometry, holding_out, image, mask
 from understudy.errors import BadProject
+from understudy.io import scratch
 from understudy.io.faceset import Faceset
 from understudy.types import AlignedFace, Bytes, Doubles, FaceType, Floats
 
 # Stored pixels for each pixel of the model: enough that looking between them costs no sharpness.
 DENSITY = 1.25
-# Of both facesets this share is never learnt from, in so many runs of neighbouring frames; with fewer faces, none.
-HELD_OUT, RUNS, FEWEST = 0.04, 2, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,8 @@ class FaceStore:
     """A side's faces, decoded once.
 
     pictures: (N, P, P, 4) uint8, RGB and mask. landmarks: (N, 68, 2) in their pixels. store_from_face: (2, 3) from the model's
-    pixels. held_out: (N,) bool. yaw: (N,) how far the heads turn, in radians; drawing by it needs it.
+    pixels. held_out: (N,) bool. yaw: (N,) how far the heads turn, in radians; drawing by it needs it. spared: (N,) bool, those
+    that are neither learnt nor held out; empty = none.
     """
 
     pictures: Bytes
@@ -33,6 +33,7 @@ class FaceStore:
     store_from_face: Doubles
     held_out: NDArray[np.bool_]
     yaw: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    spared: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     @property
     def turns(self) -> Floats:
@@ -42,7 +43,7 @@ class FaceStore:
     @property
     def learnt(self) -> NDArray[np.int64]:
         """Rows to learn from."""
-        return np.flatnonzero(~self.held_out)
+        return np.flatnonzero(~(self.held_out | self.spared) if len(self.spared) else ~self.held_out)
 
     def upright(self, rows: NDArray[np.int64], size: int) -> tuple[Floats, Floats]:
         """Faces as the model sees them at work, (n, size, size, 3), and masks (n, size, size), both 0..1."""
@@ -52,7 +53,10 @@ class FaceStore:
 
 
 def load_faces(faceset: Faceset, face_type: FaceType, resolution: int, margin: float) -> FaceStore:
-    """Every face of a set for a model, with `margin` widths of surroundings. Raises BadProject when they show too little."""
+    """Every face of a set for a model, with `margin` widths of surroundings, in memory or on disk as `scratch.blank` finds room.
+
+    Raises BadProject when they show too little, CannotWrite.
+    """
     if not align.contains(faceset.face_type, face_type):
         raise BadProject(
             f"{faceset.folder}: the pictures show {faceset.face_type} faces, this model needs {face_type}. "
@@ -62,27 +66,21 @@ def load_faces(faceset: Faceset, face_type: FaceType, resolution: int, margin: f
     rim = int(np.ceil(margin * inner)) + 2
     store_from_inner = np.array([[1.0, 0, rim], [0, 1, rim]])
 
-    def stored(row: int) -> tuple[Bytes, Floats]:
+    size = inner + 2 * rim
+    pictures, points = scratch.blank(faceset.folder, (len(faceset), size, size, 4)), np.zeros((len(faceset), 68, 2), np.float32)
+
+    def fill(row: int) -> None:
         face = faceset.load(row)
         store_from_face = geometry.compose(store_from_inner, align.face_from_face(face, face_type, inner))
-        points = geometry.apply(store_from_face, face.landmarks).astype(np.float32)
-        return _stored(face, points, store_from_face, inner + 2 * rim), points
+        points[row] = geometry.apply(store_from_face, face.landmarks)
+        pictures[row] = _stored(face, points[row], store_from_face, size)
 
     with ThreadPoolExecutor() as pool:
-        pictures, points = zip(*pool.map(stored, range(len(faceset))), strict=True)
+        for _ in pool.map(fill, range(len(faceset))):
+            pass
     store_from_model = geometry.compose(store_from_inner, geometry.scaling(inner / resolution))
-    return FaceStore(np.stack(pictures), np.stack(points), store_from_model, held_out(len(faceset)), faceset.faces.pose[:, 1])
-
-
-def held_out(count: int) -> NDArray[np.bool_]:
-    """Which of `count` faces in order of time are kept from learning, (count,) bool: runs of neighbours, the last at the end."""
-    chosen = np.zeros(count, bool)
-    if count < FEWEST:
-        return chosen
-    run = max(4, round(count * HELD_OUT)) // RUNS
-    for last in np.linspace(0, count, RUNS + 1).round().astype(int)[1:]:
-        chosen[last - run : last] = True
-    return chosen
+    held_out, spared = holding_out.held_out(faceset.faces.track)
+    return FaceStore(pictures, points, store_from_model, held_out, faceset.faces.pose[:, 1], spared)
 
 
 def moved(stored: Bytes, store_from_picture: Doubles, size: int) -> Bytes:

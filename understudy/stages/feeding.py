@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
+from pathlib import Path
+
+import torch
 
 from understudy.core.augment import Motion
+from understudy.io.faceset import Faceset
+from understudy.nets import ranks
 from understudy.stages.batches import Batches, Feed
-from understudy.stages.face_store import FaceStore
+from understudy.stages.face_store import FaceStore, load_faces
 from understudy.stages.learner import Learner
+from understudy.stages.project import Project
+from understudy.stages.recipes import Recipe
 from understudy.stages.train import TrainOptions
+
+
+def loaded(project: Project, options: TrainOptions, recipe: Recipe) -> tuple[FaceStore, FaceStore]:
+    """src's and dst's faces for a model; where it pretrains, those of many people for both."""
+    shape = recipe.build(torch.device("meta"))
+    margin = max(each.margin for each in motions(options, recipe.model_options.motion))
+    places = [Path(options.pretrain)] if options.pretrain else [project.faces("src"), project.faces("dst")]
+    found = [load_faces(Faceset(each), shape.face_type, shape.resolution, margin) for each in places]
+    return found[0], found[-1]
+
+
+def workers(device: torch.device) -> int:
+    """How many threads make batches: where the CPU is the device they would only take cores from it."""
+    return 1 if device.type == "cpu" else min(8, os.cpu_count() or 1)
 
 
 def batches(options: TrainOptions, src: FaceStore, dst: FaceStore, learner: Learner, finishing: bool) -> Batches:
@@ -18,10 +40,9 @@ def batches(options: TrainOptions, src: FaceStore, dst: FaceStore, learner: Lear
     moved = motions(options, own.motion)
     src_motion, dst_motion = (replace(each, warp=0.0) for each in moved) if finishing else moved
     feed = Feed(options.uniform_yaw, options.yaw_matched, options.random_hsv_power, options.ct_mode, own.plain_every)
-    pairs, resolution = options.batch or own.batch, learner.model.resolution
-    return Batches(
-        src, dst, src_motion, dst_motion, options.random_color, resolution, pairs, learner.device, recipe.seed, feed=feed
-    )
+    pairs, resolution = learner.pairs, learner.model.resolution
+    light, device, (rank, size) = options.random_color, learner.device, ranks.place()
+    return Batches(src, dst, src_motion, dst_motion, light, resolution, pairs, device, recipe.seed, rank, feed, size)
 
 
 def motions(options: TrainOptions, own: Motion) -> tuple[Motion, Motion]:

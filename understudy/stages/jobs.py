@@ -26,6 +26,8 @@ _MODULES = (
     "train",
     "trained",
     "trained_import",
+    "trained_restore",
+    "history",
     "merge",
     "export",
     "swap",

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from understudy.errors import BadProject
+from understudy.errors import BadOption, BadProject
 from understudy.io import checkpoint
-from understudy.nets import bridge, optim
+from understudy.nets import bridge, optim, ranks, thrift
+from understudy.nets.ema import Ema
 from understudy.parts.models.contract import Batch, Model
+from understudy.stages import portions
 from understudy.stages.recipes import Recipe
 from understudy.stages.saved_model import inters, put_fitting, put_weights, recipe_of
+from understudy.stages.saver import Snapshot
 from understudy.stages.train import TrainOptions
 from understudy.types import Array
 
@@ -30,13 +33,14 @@ class Learner:
     """A model with its optimizers on a device.
 
     iteration: how many it has learnt. slowed: factor on the step size, halved after each setback. seconds: spent learning.
-    has_inherited: whether its weights began elsewhere.
+    has_inherited: whether its weights began elsewhere. mean: of its weights, where it keeps one. fits: pairs of faces that fit in
+    the memory, where less than were asked for do; else 0.
     """
 
     def __init__(self, recipe: Recipe, options: TrainOptions, device: torch.device) -> None:
         self.device, self.options = device, options
         self.slowed, self.seconds = 1.0, 0.0
-        self.has_inherited = False
+        self.has_inherited, self.fits = False, 0
         self._build(recipe)
 
     def start_over(self) -> None:
@@ -47,6 +51,8 @@ class Learner:
         fresh.initialise(torch.Generator().manual_seed(self.recipe.seed))
         self.model.load_state_dict(fresh.state_dict())
         optim.load_state(self.optimizers, self.groups, {})
+        if self.mean:
+            self.mean.begin(self.model, {})
         self.watch = Watch()
 
     def change(self, recipe: Recipe) -> list[str]:
@@ -68,32 +74,53 @@ class Learner:
     def step(self, batch: Batch, share: float = 1) -> dict[str, Tensor]:
         """Learn from one batch with a `share` of the step size; its losses, still on the device, so that nobody waits for them."""
         optim.set_lr(self.optimizers, self.lr * share)
-        told: dict[str, Tensor] = {}
-        for group, optimizer in self.optimizers.items():
-            with bridge.computing(self.precision, self.device):
-                losses = self.model.losses(batch, group)
-            torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
-            if self.clip:
-                torch.nn.utils.clip_grad_norm_(self.groups[group].values(), self.clip)
-            optimizer.step()
-            optimizer.zero_grad()
-            told |= {name: loss.detach() for name, loss in losses.items()}
+        try:
+            told = self._learn(batch)
+        except (RuntimeError, MemoryError) as error:
+            # Half a gradient must not meet the next one.
+            for optimizer in self.optimizers.values():
+                optimizer.zero_grad()
+            if portions.is_out_of_memory(error) and ranks.place()[1] > 1:
+                # The others wait for gradients that this rank does not have: it cannot try again by itself.
+                raise BadOption(
+                    f"batch: {len(batch.src.input)} pairs, this process' share, do not fit into the memory of {self.device}. "
+                    f"All processes end; take a smaller --batch, or --accumulate 2."
+                ) from error
+            raise
         self.iteration += 1
+        if self.mean:
+            self.mean.follow(self.model, self.iteration)
         return told
+
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
+        """As long as it lasts the model has the mean of its weights, where it keeps one: for what is shown, measured, kept."""
+        return self.mean.shown(self.model) if self.mean else contextlib.nullcontext()
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of faces an iteration: as asked for, or what fits."""
+        return self.fits or self._asked
+
+    def halve(self) -> None:
+        """Half the pairs from now on, as long as as many are asked for as now."""
+        self.fits = self.pairs // 2
 
     def is_sound(self) -> bool:
         """Whether every weight is a number."""
         return all(bool(torch.isfinite(weight).all()) for weight in self.model.parameters())
 
-    def save(self, folder: Path) -> Path:
-        """Write a checkpoint."""
+    def snapshot(self) -> Snapshot:
+        """What a checkpoint of it holds."""
         parts = {
             "weights": bridge.arrays(self.model.state_dict()),
             "optimizer": optim.state_arrays(self.optimizers, self.groups),
         }
+        if self.mean:
+            parts["ema"] = bridge.arrays(self.mean.weights)
         state = {"seconds": self.seconds, "slowed": self.slowed, "recent": list(self.watch.recent)}
+        state["batch"] = {"asked": self._asked, "fits": self.fits}
         told = {"settings": self.recipe.settings, "pretraining": bool(self.options.pretrain)}
-        return checkpoint.save(folder, self.iteration, parts, {**state, "optimizer": self.kind, **told})
+        return Snapshot(self.iteration, parts, {**state, "optimizer": self.kind, **told}, self.device.type == "cpu")
 
     def restore(self, saved: checkpoint.Checkpoint) -> list[str]:
         """Become what was saved; the names of the tensors that start anew, where live settings have changed since."""
@@ -108,6 +135,12 @@ class Learner:
             put_weights(self.model, saved)
             self._remember(saved, memory)
             self.watch = Watch(deque(saved.state["recent"], Watch.SPAN))
+        if self.mean:
+            kept = saved.arrays("ema") if saved.holds("ema") else {}
+            self.mean.begin(self.model, {name: torch.from_numpy(array) for name, array in kept.items() if name not in anew})
+        batch = saved.state.get("batch", {})
+        # What fitted counts as long as as many are asked for as then.
+        self.fits = self.fits or (batch["fits"] if batch.get("asked") == self._asked else 0)
         self.iteration, self.seconds, self.slowed = saved.iteration, saved.state["seconds"], saved.state["slowed"]
         return anew
 
@@ -124,14 +157,45 @@ class Learner:
         is_alike = keep_memory and saved.state.get("optimizer", "adam") == self.kind
         return self._take(weights, saved.arrays("optimizer") if is_alike else {}, recipe_of(saved, self.recipe))
 
+    def _learn(self, batch: Batch) -> dict[str, Tensor]:
+        """Gradients of a batch, or of its parts one after the other, and a step by them; the losses, of the parts their mean."""
+        options, told = self.options, dict[str, Tensor]()
+        with contextlib.ExitStack() as steps:
+            # Where nothing needs all gradients at once. A graphics card wants few calls, unless memory counts for more.
+            is_thrifty = self.device.type == "cpu" or options.optimizer_memory != "full"
+            at_once = is_thrifty and not self.clip and options.accumulate == 1 and ranks.place()[1] == 1
+            for group, optimizer in self.optimizers.items() if at_once else ():
+                steps.enter_context(optim.at_once(optimizer, self.groups[group].values()))
+            for part, share in portions.parts_of(batch, options.accumulate):
+                for group in self.optimizers:
+                    with bridge.computing(self.precision, self.device):
+                        losses = self.model.losses(part, group)
+                    (share * torch.stack(list(losses.values())).sum()).backward()  # type: ignore[no-untyped-call]
+                    for name, loss in losses.items():
+                        told[name] = told.get(name, 0) + share * loss.detach()
+        for group, optimizer in self.optimizers.items() if not at_once else ():
+            ranks.average(self.groups[group].values())
+            if self.clip:
+                torch.nn.utils.clip_grad_norm_(self.groups[group].values(), self.clip)
+            optimizer.step()
+            optimizer.zero_grad()
+        return told
+
     def _build(self, recipe: Recipe) -> None:
         options, self.recipe = self.options, recipe
         self.model: Model = bridge.laid_out(recipe.build(self.device), options.channels_last, self.device)
         self.groups = self.model.groups()
         self.kind = kind_of(recipe, options)
         self.optimizers = optimizers_of(recipe, options, self.groups)
+        if options.checkpointing:
+            thrift.compute_again(self.model)
+        self.mean = Ema(self.model, options.ema) if options.ema else None
         self.start_over()
         self.use(options)
+
+    @property
+    def _asked(self) -> int:
+        return self.options.batch or self.recipe.model_options.batch
 
     def _take(self, weights: Mapping[str, Array], memory: Mapping[str, Array], before: Recipe) -> list[str]:
         """Take over what fits of what was learnt by another recipe, tensor by tensor, with what the optimizers remember of it."""
@@ -164,7 +228,8 @@ def optimizers_of(recipe: Recipe, options: TrainOptions, groups: optim.Groups) -
     """An optimizer for each group, as asked for, or as is the model's own way."""
     dropping = options.lr_dropout or (options.optimizer == "auto" and recipe.model_options.lr_dropout)
     # The step size swings only where lr_dropout was asked for.
-    return optim.make(kind_of(recipe, options), groups, 1, dropping, options.lr_dropout, recipe.seed)
+    manner = optim.Manner(dropping, options.lr_dropout, recipe.seed, options.optimizer_memory)
+    return optim.make(kind_of(recipe, options), groups, 1, manner)
 
 
 @dataclass

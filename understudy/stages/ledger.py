@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from understudy.io import history
+from understudy.nets import ranks
 
 # Iterations that share a line.
 LINE = 10
@@ -36,6 +37,11 @@ class Ledger:
         """Take the losses of one iteration; nothing waits for them."""
         self._names = list(losses)
         self._waiting.append(torch.stack(list(losses.values())))
+
+    def share(self) -> None:
+        """Make the losses that wait the means over all ranks, on every one of them."""
+        if self._waiting:
+            self._waiting = list(ranks.mean_(torch.stack(self._waiting)))
 
     def fetch(self, iteration: int) -> list[float]:
         """The total loss of each iteration since the last time; `iteration` is the newest."""

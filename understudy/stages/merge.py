@@ -41,6 +41,9 @@ class MergeOptions(Options):
     """What `merge` asks. Sizes are in percent of the face square's side, so they mean the same in every shot."""
 
     model: str = option("", "Name of the model, or the path of a .dfm or .onnx file; empty = the only one that there is")
+    checkpoint: Literal["newest", "best"] = option(
+        "newest", "Which weights of the model: the newest, or the best on held-out faces"
+    )
     mode: Literal["overlay", "seamless"] = option("overlay", "overlay lays the face in; seamless also takes the plate's light")
     masks: tuple[str, ...] = option(
         ("learned",), "Masks, multiplied: learned, learned-prd, learned-dst, dst (hull), full, xseg-prd, xseg-dst"
@@ -91,7 +94,7 @@ def merge(show: Path, options: MergeOptions) -> Stage:
         scene = Scene.of(project.faces("dst"), smooth=options.smooth)
         if scene.last_frame >= len(footage):
             yield Warned(text=f"{project.faces('dst')}: faces of frames beyond the end of {footage.path.name} are left out.")
-        recipe = Recipe.load(model, options.device, options.look(), options.masks)
+        recipe = Recipe.load(model, options.device, options.look(), options.masks, options.checkpoint == "best")
         if options.face_type != "auto":
             show_type(recipe.model, options.face_type)
         if segmenter is not None:

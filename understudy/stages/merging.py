@@ -14,7 +14,7 @@ import numpy as np
 
 from understudy.core import align, geometry, image, temporal
 from understudy.core.composite import Look, Swap, composite
-from understudy.errors import DegeneratePoints, NoFaces
+from understudy.errors import BadOption, DegeneratePoints, NoFaces
 from understudy.io import checkpoint
 from understudy.io.faceset import Faceset
 from understudy.io.footage import Footage, open_footage
@@ -57,17 +57,19 @@ class Recipe:
     segmenting: Segmenting | None = None
 
     @classmethod
-    def load(cls, folder: Path, device: str, look: Look, masks: tuple[str, ...]) -> Recipe:
-        """With the model that is saved in `folder`, or that is a file of that path."""
+    def load(cls, folder: Path, device: str, look: Look, masks: tuple[str, ...], best: bool = False) -> Recipe:
+        """With the model that is saved in `folder`, its newest weights or the best ones, or that is a file of that path."""
         if folder.is_file():
+            if best:
+                raise BadOption(f"checkpoint: {folder.name} holds one set of weights. Leave --checkpoint out.")
             file = DfmModel(folder, device)
             return cls(file, look, masks, file.iteration)
         # Late: --help need not wait for torch.
-        from understudy.stages.recipes import CHECKPOINTS
+        from understudy.stages.recipes import BEST, CHECKPOINTS
         from understudy.stages.train import load_model
 
-        model = load_model(folder, device)
-        whole, _ = checkpoint.intact(folder / CHECKPOINTS)
+        model = load_model(folder, device, best)
+        whole, _ = checkpoint.intact(folder / (BEST if best else CHECKPOINTS))
         return cls(model, look, masks, whole[0].iteration if whole else 0)
 
 

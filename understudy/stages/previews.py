@@ -1,4 +1,4 @@
-"""What a model can do so far: pictures for people, and its error on faces that it never learnt from."""
+"""What a model can do so far: pictures for people."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from understudy.core import plot
 from understudy.io import atomic, history
-from understudy.nets import bridge, losses
+from understudy.nets import bridge
 from understudy.parts.models.contract import Model
 from understudy.stages.face_store import FaceStore
 from understudy.types import Floats
 
-# Faces shown; half of them from the held-out ones. And at most so many held-out faces are measured.
-SHOWN, MEASURED = 6, 64
-CHUNK = 16
+# Faces shown; half of them from the held-out ones.
+SHOWN = 6
+# Iterations whose previews are kept.
+KEPT = 100
 # Pixels of faces below one another, where more than two are shown; and the largest faces of which five go side by side.
 TALLEST, WIDE = 1000, 256
 PAIRS = ("ss", "dd", "sd")
@@ -69,21 +70,19 @@ def pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]:
     return {name: plot.png(plot.grid(columns)) for name, columns in found.items()}
 
 
-@torch.inference_mode()
-def held_out_error(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, float]:
-    """How well held-out faces are rebuilt: mean absolute difference and SSIM within their masks, and how far the learnt mask is
-    theirs (intersection over union); {} when none are held out.
-    """
-    found: dict[str, float] = {}
-    for side, store, pair in (("src", src, "ss"), ("dst", dst, "dd")):
-        rows = np.flatnonzero(store.held_out)
-        if not len(rows):
-            continue
-        rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MEASURED)).round().astype(int)]
-        true, mattes = store.upright(rows, model.resolution)
-        l1, ssim, overlap = _inside(model, pair, true, mattes)
-        found |= {f"{side} l1": round(l1, 5), f"{side} ssim": round(ssim, 4), f"{side} mask": round(overlap, 4)}
-    return found
+def thin(folder: Path, most: int) -> None:
+    """Remove previews of a model in `folder` until those of `most` iterations are left: evenly spread, the newest among them."""
+    found: dict[int, list[Path]] = {}
+    for path in (folder / "previews").glob("*.png"):
+        if (number := path.stem.partition("-")[0]).isdigit():
+            found.setdefault(int(number), []).append(path)
+    iterations = sorted(found)
+    while len(iterations) > most:
+        gaps = [after - before for before, after in zip(iterations, iterations[2:], strict=False)]
+        # The one whose neighbours lie closest together; of two the oldest, and never the newest.
+        gone = iterations.pop(1 + gaps.index(min(gaps)) if most > 2 else 0)
+        for path in found[gone]:
+            path.unlink(missing_ok=True)
 
 
 def loss_plot(folder: Path) -> Path:
@@ -109,20 +108,6 @@ def _paged(plain: Columns, masked: Columns, size: int) -> dict[str, Columns]:
         within = {"masked": ("dst mask", "sd mask"), "src-masked": ("src mask", "ss mask"), "dst-masked": ("dst mask", "dd mask")}
         found = {page: {name: columns[name] for name in names} for page, names in {**first, **within}.items()}
     return found
-
-
-def _inside(model: Model, pair: str, true: Floats, mattes: Floats) -> tuple[float, float, float]:
-    device = next(model.parameters()).device
-    l1, ssim, both, either = 0.0, 0.0, 0, 0
-    for at in range(0, len(true), CHUNK):
-        goal, matte = bridge.tensor(true[at : at + CHUNK], device), bridge.tensor(mattes[at : at + CHUNK], device)
-        face, mask = model.passes(goal, goal)[pair]
-        share = len(goal) / len(true)
-        l1 += share * float(losses.within((face - goal).abs(), matte))
-        ssim += share * float(losses.within(losses.ssim(face, goal), matte))
-        ours, theirs = mask > 0.5, matte > 0.5
-        both, either = both + int((ours & theirs).sum()), either + int((ours | theirs).sum())
-    return l1, ssim, both / max(either, 1)
 
 
 def _shown(store: FaceStore, count: int) -> NDArray[np.int64]:

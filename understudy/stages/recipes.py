@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from understudy.parts.models.contract import Model
 
-OPTIONS_FILE, CHECKPOINTS, HISTORY = "options.toml", "checkpoints", "history.jsonl"
+OPTIONS_FILE, CHECKPOINTS, HISTORY, BACKUPS = "options.toml", "checkpoints", "history.jsonl", "backups"
+# The weights that did best on held-out faces.
+BEST = "best"
 SCHEMA = 1
 
 

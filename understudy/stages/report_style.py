@@ -41,6 +41,7 @@ th:nth-child(n+3),td.number{text-align:right}
 .c0{--c:var(--c0)}.c1{--c:var(--c1)}.c2{--c:var(--c2)}.c3{--c:var(--c3)}.c4{--c:var(--c4)}.c5{--c:var(--c5)}.c6{--c:var(--c6)}
 .c7{--c:var(--c7)}.none{--c:var(--soft)}
 svg g{fill:var(--c)}svg .soft{fill-opacity:.28}svg .bad{fill:var(--bad)}
+svg .line path{fill:none;stroke:var(--c);stroke-width:1.6}
 svg .track{fill:var(--fill)}
 svg .axis{stroke:var(--line);fill:none}svg .middle{stroke:var(--ink);stroke-dasharray:3 3;fill:none}
 svg .tick{fill:var(--soft);font:12px system-ui,sans-serif}

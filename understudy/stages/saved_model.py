@@ -7,20 +7,24 @@ from pathlib import Path
 
 import torch
 
+from understudy.core.holding_out import FEWEST
 from understudy.errors import BadProject
 from understudy.io import checkpoint
 from understudy.nets import bridge
 from understudy.nets.encoders import Inter, Spread
 from understudy.parts.models.contract import Model
-from understudy.stages.recipes import CHECKPOINTS, OPTIONS_FILE, Recipe, read
+from understudy.stages.recipes import BEST, CHECKPOINTS, OPTIONS_FILE, Recipe, read
 from understudy.types import Array
 
 
-def load(folder: Path, device: str) -> Model:
-    """The model with its newest weights, in eval mode. Raises BadProject when nothing has been saved yet."""
-    recipe, place, saved = read(folder), bridge.device_of(device), newest(folder)
+def load(folder: Path, device: str, best: bool = False) -> Model:
+    """The model in eval mode, with its newest weights or those that did best on held-out faces. Raises BadProject without any."""
+    recipe, place, saved = read(folder), bridge.device_of(device), best_of(folder) if best else newest(folder)
     model = recipe_of(saved, recipe).build(place)
     put_weights(model, saved)
+    if saved.holds("ema"):
+        # The running mean of the weights: what the model was shown and measured with.
+        put_fitting(model, saved.arrays("ema"))
     return model.eval()
 
 
@@ -29,6 +33,15 @@ def newest(folder: Path, checkpoints: str = CHECKPOINTS) -> checkpoint.Checkpoin
     whole, torn = checkpoint.intact(folder / checkpoints)
     if not whole:
         raise BadProject("\n".join([f"{folder}: no saved weights. Train it first: understudy train, then try again.", *torn]))
+    return whole[0]
+
+
+def best_of(folder: Path) -> checkpoint.Checkpoint:
+    """The weights that did best on held-out faces. Raises BadProject where none were kept, naming what is torn."""
+    whole, torn = checkpoint.intact(folder / BEST)
+    if not whole:
+        needs = f"{folder}: no best weights: they are kept where a faceset has {FEWEST} faces or more. Use --checkpoint newest."
+        raise BadProject("\n".join([needs, *torn]))
     return whole[0]
 
 

@@ -98,18 +98,20 @@ def _same(project: Project, src: Path, dst: Path) -> Project:
 
 def _composite(project: Project, options: SwapOptions) -> MergeOptions:
     """The merge options, with the model that was trained when they name none."""
+    from understudy.stages.auto import settled as chosen_for
     from understudy.stages.recipes import name_of
 
-    trained = name_of(project.options("train", options.train))
+    trained = name_of(chosen_for(project, options.train)[0])
     named = project.options("merge", options.merge).model
     return options.merge if named else MergeOptions.layered(options.merge.set_values(), {"model": trained})
 
 
 def _lesson(project: Project, options: SwapOptions) -> TrainOptions | None:
     """What is left to train; None when nothing is."""
+    from understudy.stages.auto import settled as chosen_for
     from understudy.stages.recipes import CHECKPOINTS, name_of
 
-    chosen = project.options("train", options.train)
+    chosen, _ = chosen_for(project, options.train)
     whole, _ = checkpoint.intact(project.model(name_of(chosen)) / CHECKPOINTS)
     iterations, minutes = (whole[0].iteration, whole[0].state["seconds"] / 60) if whole else (0, 0.0)
     given = options.train.set_values()

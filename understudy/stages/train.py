@@ -13,6 +13,7 @@ from understudy.parts.models.sae import Sae
 from understudy.parts.models.saehd import Saehd
 from understudy.parts.models.saehd1 import Saehd1
 from understudy.parts.models.tiny import Tiny
+from understudy.stages.board import refuse_missing, watched
 from understudy.stages.events import Stage
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 class TrainOptions(Options):
     """What `train` asks. The settings of a model stand under its name; the model keeps them, its class and its seed for life."""
 
-    model: str = option("tiny", "What to train: tiny, saehd, saehd1, sae, amp, quick96, h64, h128, df or liaef128")
+    model: str = option(
+        "auto", "What to train; auto = what this machine can: tiny, saehd, saehd1, sae, amp, quick96, h64, h128, df or liaef128"
+    )
     name: str = option("", "Name under which this model is kept; empty = what it is called under model")
     from_: str = option("", "Start with the weights of another model: its folder, or its name in this show; empty = from nothing")
     pretrain: str = option("", "Learn from this faceset of many people in place of src and dst; empty = from src and dst")
@@ -47,7 +50,7 @@ class TrainOptions(Options):
     lr: float = option(0, "Step size; 0 = the model's own", low=0, high=0.1, live=True)
     lr_dropout: bool = option(False, "Take a random 0.3 of each step, its size swinging: for the end, with adabelief or rmsprop")
     clip: float = option(-1, "Longest gradient that is not shortened; 0 = any, -1 = the model's own", low=-1, live=True)
-    device: str = option("auto", "Where to compute: auto, cpu, cuda, cuda:1, mps, …")
+    device: str = option("auto", "Where to compute: auto, best (of many GPUs), cpu, cuda:1, mps, xpu, …; all = on every GPU here")
     precision: Literal["auto", "fp32", "bf16"] = option("auto", "Number format of the network; auto = bf16 where the device has it")
     channels_last: Literal["auto", "on", "off"] = option("auto", "Memory layout of the network; auto = on for CUDA")
     save_minutes: float = option(
@@ -71,6 +74,24 @@ class TrainOptions(Options):
     ct_mode: Literal["none", "rct", "lct", "mkl", "idt", "sot"] = option(
         "none", "Give src's faces the colours of dst's while it learns, by this colour transfer"
     )
+    backup_hours: float = option(1, "Make a backup after each so many hours of learning; 0 = never", low=0, unit="hours", live=True)
+    backup_iterations: int = option(0, "Make a backup after each so many iterations; 0 = never", low=0, live=True)
+    backups: int = option(12, "Keep so many of these backups; each takes as much space as a checkpoint", low=1, live=True)
+    preview_history: bool = option(True, "Keep earlier previews too, evenly thinned out to 100", live=True)
+
+    until: Literal["", "plateau", "finish"] = option(
+        "", "When as many iterations again would bring next to nothing: stop (plateau), or finish first. Needs 40 faces of a side"
+    )
+    tensorboard: bool = option(False, "Write losses, measurements and previews for TensorBoard too (extra 'tensorboard')")
+
+    accumulate: int = option(1, "Learn each batch in so many parts, one after the other, for less memory", low=1, high=64)
+    checkpointing: bool = option(False, "Compute again on the way back what would else be kept: less memory, a third more time")
+    optimizer_memory: Literal["full", "half", "host"] = option(
+        "full", "How adabelief and rmsprop keep what they remember: in full, in half the room, or in the machine's memory for a GPU"
+    )
+    ema: float = option(
+        0, "Show and keep a running mean of the weights too, with this share left of it; try 0.999", low=0, high=0.99999
+    )
 
     @classmethod
     def kinds(cls) -> list[str]:
@@ -90,14 +111,24 @@ def train(show: Path, options: TrainOptions) -> Stage:
     Ctrl-C saves and ends. Previews, losses and checkpoints lie in the show's models folder.
     """
     # Late, here and below: --help need not wait for torch.
+    from understudy.stages.auto import settled
+    from understudy.stages.recipes import name_of
     from understudy.stages.training import training
 
     project = Project.load(show)
-    yield from training(project, options)
+    stage = training(project, options)
+    chosen, _ = settled(project, options)
+    if chosen.tensorboard:
+        refuse_missing()
+        stage = watched(stage, project.model(name_of(chosen)))
+    yield from stage
 
 
-def load_model(folder: Path, device: str) -> Model:
-    """The model saved in `folder` (a show's models/NAME) with its newest weights, to predict with. Raises BadProject without."""
+def load_model(folder: Path, device: str, best: bool = False) -> Model:
+    """The model saved in `folder` (a show's models/NAME), to predict with, with its newest weights or those that did best.
+
+    Raises BadProject without.
+    """
     from understudy.stages.saved_model import load
 
-    return load(folder, device)
+    return load(folder, device, best)

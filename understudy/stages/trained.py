@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from understudy.errors import BadOption, BadProject
-from understudy.io import atomic, checkpoint, history
+from understudy.io import atomic, backups, checkpoint, history
 from understudy.options import Options
 from understudy.stages.events import Finished, Note, Saved, Stage, Warned
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
-from understudy.stages.recipes import CHECKPOINTS, HISTORY, OPTIONS_FILE, checked_name, read
+from understudy.stages.recipes import BACKUPS, CHECKPOINTS, HISTORY, OPTIONS_FILE, checked_name, read
 
 
 class TrainedOptions(Options):
@@ -43,7 +43,7 @@ def trained_rename(show: Path, name: str, new: str, options: TrainedOptions) -> 
     name: what it is called now. new: what it shall be called.
     """
     project = Project.load(show)
-    source, goal = _model(project, name), free(project, new)
+    source, goal = model_folder(project, name), free(project, new)
     with project.held(f"models/{name}"), project.held(f"models/{new}"), atomic.explained(goal):
         source.rename(goal)
     yield Saved(what="model", path=goal)
@@ -53,17 +53,17 @@ def trained_rename(show: Path, name: str, new: str, options: TrainedOptions) -> 
 
 @verb
 def trained_copy(show: Path, name: str, new: str, options: TrainedOptions) -> Stage:
-    """Copy a model of a show, with its checkpoints and history, to train on in two ways.
+    """Copy a model of a show, with its checkpoints and history but not its backups, to train on in two ways.
 
     name: the model. new: what the copy shall be called.
     """
     project = Project.load(show)
-    source, goal = _model(project, name), free(project, new)
+    source, goal = model_folder(project, name), free(project, new)
     # Beside the models, not among them: a copy that breaks off is never taken for one.
     partial = project.folder / f".{new}{atomic.PARTIAL}"
     with project.held(f"models/{name}"), project.held(f"models/{new}"), atomic.explained(goal):
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(source, partial)
+        shutil.copytree(source, partial, ignore=shutil.ignore_patterns(BACKUPS))
         partial.rename(goal)
     yield Saved(what="model", path=goal)
     yield Finished(stage="trained_copy", summary={"model": new})
@@ -76,7 +76,7 @@ def trained_trash(show: Path, name: str, options: TrainedOptions) -> Stage:
     name: the model.
     """
     project = Project.load(show)
-    source, trash = _model(project, name), project.folder / "models_trash"
+    source, trash = model_folder(project, name), project.folder / "models_trash"
     with project.held(f"models/{name}"), atomic.explained(trash):
         trash.mkdir(exist_ok=True)
         goal = next(place for number in itertools.count(1) if not (place := trash / _numbered(name, number)).exists())
@@ -91,7 +91,7 @@ def _folders(project: Project) -> list[Path]:
     return [each for each in folder.iterdir() if (each / OPTIONS_FILE).is_file()] if folder.is_dir() else []
 
 
-def _model(project: Project, name: str) -> Path:
+def model_folder(project: Project, name: str) -> Path:
     """The folder of a model. Raises BadProject, with the names there are, when there is none of that name."""
     names = sorted(each.name for each in _folders(project))
     if name not in names:
@@ -114,6 +114,8 @@ def _described(folder: Path) -> dict[str, Any]:
     if saved:
         told |= {"iteration": saved.iteration, "minutes": round(saved.state["seconds"] / 60, 1)}
         told["saved"] = time.strftime("%Y-%m-%d %H:%M", time.localtime(_saved_at(folder)))
+    if made := len(backups.listed(folder / BACKUPS)):
+        told["backups"] = made
     measured = [row["held_out"] for row in history.read(folder / HISTORY) if "held_out" in row]
     origin = {"started from": recipe.origin} if recipe.origin else {}
     return {**told, **(measured[-1] if measured else {}), **origin}

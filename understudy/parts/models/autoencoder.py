@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from understudy.nets import bridge, losses
+from understudy.nets import bridge, losses, ranks
 from understudy.nets.blocks import Init, initialise
 from understudy.nets.swappers import Painted, Swapper
 from understudy.parts.models.contract import Batch, Model, Samples
@@ -89,7 +89,8 @@ class Autoencoder(Swapping):
             "mask": self._mask_loss(rebuilt.src, batch.src) + self._mask_loss(rebuilt.dst, batch.dst),
         }
         if self.lesson.codes:
-            told["codes"] = self.lesson.codes * losses.energy_distance(rebuilt.src_code, rebuilt.dst_code)
+            codes = (ranks.gathered(each) for each in (rebuilt.src_code, rebuilt.dst_code))
+            told["codes"] = self.lesson.codes * losses.energy_distance(*codes)
         if self.lesson.mouth and rebuilt.swapped is not None:
             told["mouth"] = self.lesson.mouth * self._mouth_loss(rebuilt.swapped, batch.dst)
         return told

@@ -52,7 +52,10 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
-        """Named scalars; their sum is what the group's parameters minimise."""
+        """Named scalars; their sum is what the group's parameters minimise.
+
+        Means over samples, so that shares of a batch can be learnt apart; what is not asks `nets.ranks.gathered` for all of them.
+        """
         raise NotImplementedError
 
     def passes(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:

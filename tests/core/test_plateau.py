@@ -1,0 +1,79 @@
+"""The call that a curve has come to rest: on drawn curves, whose truth is known, and on histories of real runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from understudy.core.held_out import is_better
+from understudy.core.plateau import FEWEST, WORTH, Outlook, outlook, smoothed
+
+RUNS = sorted((Path(__file__).parent / "runs").glob("*.json"))
+
+
+def drawn(base: float, power: float, noise: float, seed: int = 0, end: int = 4000) -> tuple[list[float], list[float]]:
+    """(iterations, values) of base + x^-power, all measured with noise."""
+    x = np.geomspace(100, end, 60)
+    y = (base + (x / 100) ** -power) * (1 + noise * np.random.default_rng(seed).standard_normal(len(x)))
+    return x.tolist(), y.tolist()
+
+
+@pytest.mark.parametrize("noise", [0, 0.01, 0.04])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_curve_that_falls_is_not_at_rest_and_its_way_on_is_foretold(noise: float, seed: int) -> None:
+    found = outlook(*drawn(0.0, 0.5, noise, seed))
+    assert found is not None and found.since is None
+    # As many iterations again divide it by the root of 2.
+    assert abs(found.gain - (1 - 2**-0.5)) < 4 * found.doubt / found.now + 0.02
+
+
+@pytest.mark.parametrize("noise", [0, 0.01, 0.03])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_curve_that_has_reached_its_floor_is_at_rest(noise: float, seed: int) -> None:
+    found = outlook(*drawn(1.0, 1.5, noise, seed, end=12000))
+    assert found is not None and found.since is not None and 400 <= found.since < 9000
+    assert found.gain < WORTH and abs(found.then - 1) < 0.03
+
+
+def test_a_curve_that_rises_again_is_at_rest_since_its_lowest_point() -> None:
+    x = np.linspace(100, 4000, 80)
+    y = 0.1 + 0.3 * (np.log(x / 1500)) ** 2
+    found = outlook(x.tolist(), y.tolist())
+    assert found is not None and found.since == pytest.approx(1500, abs=100)
+
+
+def test_noise_is_told_from_the_curve() -> None:
+    found = outlook(*drawn(1.0, 1.0, 0.02, end=20000))
+    assert found is not None and found.noise / found.now == pytest.approx(0.02, rel=0.4)
+
+
+def test_with_few_measurements_nothing_is_said_and_a_flat_line_is_no_mishap() -> None:
+    x = list(range(100, 100 + 10 * (FEWEST - 1), 10))
+    assert outlook(x, [1.0] * len(x)) is None and outlook([], []) is None
+    flat = outlook([*x, 400.0], [1.0] * FEWEST)
+    assert isinstance(flat, Outlook) and flat.since is not None and flat.gain == pytest.approx(0, abs=1e-6)
+
+
+def test_an_outlier_does_not_move_the_smoothed_curve() -> None:
+    assert smoothed([1, 1, 9, 1, 1, 1]).max() == 1
+
+
+@pytest.mark.parametrize("path", RUNS, ids=[path.stem for path in RUNS])
+def test_of_a_real_run_that_ends_at_its_plateau_the_weights_kept_are_as_good_as_any_to_come(path: Path) -> None:
+    """Recorded to an end that the call knew nothing of: what it kept by its own end is within 2 % of the best of the whole run."""
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    x, y = rows["iterations"], rows["scores"]
+    kept, at = float("inf"), 0
+    for place, score in enumerate(y, start=1):
+        kept, at = (score if is_better(score, kept) else kept), x[place - 1]
+        found = outlook(x[:place], y[:place])
+        if found is not None and found.since is not None:
+            break
+    assert kept <= 1.02 * min(y), f"ended at iteration {at} with {kept}; {min(y)} came later"
+
+
+def test_the_real_runs_are_there() -> None:
+    assert len(RUNS) >= 3

@@ -1,0 +1,43 @@
+"""What measurements on held-out faces say together: one score for a model, and its course over the iterations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+# So much lower a score must be to count as another: within it chance decides.
+CLEAR: Final = 0.01
+# What the swap counts beside the reconstruction, which it rests on.
+_SWAP: Final = 0.1
+
+
+def score(measured: Mapping[str, float]) -> float:
+    """One number for a model, lower is better; NaN where nothing was held out.
+
+    The mean over both sides of L1 + DSSIM, times 1.1 for a swap that is all dst or does not act at all, to 1 for one that is as
+    much src as src itself and acts in step with dst. What was not measured does not count.
+    """
+    rebuilt = [measured[f"{side} l1"] + measured[f"{side} dssim"] for side in ("src", "dst") if f"{side} l1" in measured]
+    if not rebuilt:
+        return math.nan
+    swap = [min(max(measured[name], 0.0), 1.0) for name in ("identity", "expression") if name in measured]
+    return float(np.mean(rebuilt) * (1 + _SWAP * (1 - np.mean(swap or [1.0]))))
+
+
+def is_better(score: float, other: float) -> bool:
+    """Whether a score is clearly better than another."""
+    return score < (1 - CLEAR) * other
+
+
+def course(rows: Iterable[Mapping[str, Any]]) -> tuple[list[int], list[float]]:
+    """(iterations, scores) of a model's history since what it learns from last changed: a curve before that says nothing now."""
+    found: dict[int, float] = {}
+    for row in rows:
+        if "changed" in row:
+            found.clear()
+        elif "score" in row.get("held_out", {}):
+            found[row["iteration"]] = row["held_out"]["score"]
+    return list(found), list(found.values())

@@ -1,0 +1,54 @@
+"""Which faces of a set are never learnt from, so that a model can be asked what it makes of faces it has not seen."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+# This share is held out, in so many runs of neighbours where it cannot be whole tracks; of fewer faces none is.
+SHARE, RUNS, FEWEST = 0.04, 2, 40
+# So many faces at most, before and after those held out, are neither learnt nor measured: neighbours look too much alike.
+GAP: Final = 5
+# A track of fewer faces may be a mistake of the detector; and so far above the share whole tracks may go.
+_SHORTEST, _MOST = 4, 1.5
+
+Chosen = NDArray[np.bool_]
+
+
+def held_out(tracks: NDArray[np.int64]) -> tuple[Chosen, Chosen]:
+    """Of faces in order of time, (N,) each: which are held out, and which beside those are spared, so that nobody learns them.
+
+    tracks: (N,), -1 = none. Whole tracks where the set has some that make up the share, else runs of neighbours, the last at
+    the end of the set.
+    """
+    count = len(tracks)
+    chosen = np.zeros(count, bool)
+    if count >= FEWEST:
+        goal = max(4, round(count * SHARE))
+        chosen = np.isin(tracks, _whole(tracks, goal))
+        if not chosen.any():
+            chosen = _runs(count, goal // RUNS)
+    gap = min(GAP, count // FEWEST)
+    near = np.convolve(chosen, np.ones(2 * gap + 1, int), "same") > 0 if count else chosen
+    return chosen, near & ~chosen
+
+
+def _whole(tracks: NDArray[np.int64], goal: int) -> list[int]:
+    """Tracks of `goal` faces together, the longest that fit first; none where they would be fewer than half of that."""
+    names, counts = np.unique(tracks[tracks >= 0], return_counts=True)
+    taken: list[int] = []
+    total = 0
+    for place in np.argsort(-counts, kind="stable"):
+        if total < goal and _SHORTEST <= counts[place] <= _MOST * goal - total:
+            taken.append(int(names[place]))
+            total += int(counts[place])
+    return taken if 2 * total >= goal else []
+
+
+def _runs(count: int, length: int) -> Chosen:
+    chosen = np.zeros(count, bool)
+    for last in np.linspace(0, count, RUNS + 1).round().astype(int)[1:]:
+        chosen[last - length : last] = True
+    return chosen

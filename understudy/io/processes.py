@@ -1,0 +1,68 @@
+"""Processes beside this one: which of a team it is, and another that is given orders and tells events, as JSON lines."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+# Seconds in which a process that was asked to end may save.
+FAREWELL = 60
+
+
+def ranks() -> tuple[int, int, int]:
+    """Rank of this process, how many there are, and its rank on this machine, as torchrun tells; (0, 1, 0) without."""
+    told = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")]
+    if "MASTER_ADDR" not in os.environ or not all(each.isdigit() for each in told[:2]):
+        return 0, 1, 0
+    return int(told[0]), int(told[1]), int(told[2] or 0)
+
+
+class Child:
+    """A process; as a context it is asked to end when it is left early. Its standard error is ours.
+
+    In a session of its own: a Ctrl-C is for this process, which passes on what follows from it.
+    """
+
+    def __init__(self, order: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            order,
+            env={**os.environ, **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+        try:
+            self._process.communicate(timeout=FAREWELL)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def lines(self) -> Iterator[str]:
+        """What it says, line by line, until it ends."""
+        assert self._process.stdout is not None
+        yield from self._process.stdout
+
+    def tell(self, line: str) -> None:
+        """Write a line to it; nothing where it has ended already."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return
+
+    def code(self) -> int:
+        """Its exit code, when it has ended."""
+        return self._process.wait()

@@ -1,0 +1,192 @@
+"""Optimizers without correction of their first steps, as the field trains with, and how they keep what they remember."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+Memory = Literal["full", "half", "host"]
+
+# With lr_dropout this share of the elements of a step is taken, and the step size swings once in so many steps.
+KEPT, PERIOD = 0.3, 500
+# Numbers that a CPU moves at a time: with gradient and memories they stay in its cache from the first operation to the last.
+AT_ONCE = 1 << 17
+
+
+class Plain(Optimizer):
+    """What the rules share; see `optim.make` for dropping, cosine and memory.
+
+    The chance of step t follows from (seed, t) and the place of a parameter, so the count of steps is all there is to save of it.
+    """
+
+    FIELDS: ClassVar[tuple[str, ...]]
+    EPS: ClassVar[float] = 1e-6
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        lr: float,
+        *,
+        dropping: bool = False,
+        cosine: bool = False,
+        seed: tuple[int, int] = (0, 0),
+        memory: Memory = "full",
+    ) -> None:
+        super().__init__(list(params), {"lr": lr})
+        self.dropping, self.cosine, self.seed, self.memory = dropping, cosine, seed, memory
+        self.steps = 0
+        self._places = {parameter: place for place, parameter in enumerate(self.param_groups[0]["params"])}
+
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Move every parameter that has a gradient."""
+        self.advance(self.param_groups[0]["params"])
+        self.steps += 1
+
+    def advance(self, parameters: list[Parameter]) -> None:
+        """Move these of the parameters: a step may come in parts, in any order, and ends when `steps` is counted up."""
+        learning = [parameter for parameter in parameters if parameter.grad is not None]
+        # A graphics card wants few calls; a CPU, and what is fetched from a host, one parameter after the other.
+        apart = bool(learning) and (learning[0].device.type == "cpu" or self.memory == "host")
+        with torch.no_grad():
+            for part in [[each] for each in learning] if apart else [learning] if learning else []:
+                self._move(part)
+
+    def leads(self, gradients: list[Tensor], *memories: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Where the gradients lead, and the mean squares by whose root to divide that.
+
+        The memories, one list a field, are brought up to date; what is given back may be theirs.
+        """
+        raise NotImplementedError
+
+    def recall(self, memories: Mapping[int, Mapping[str, Tensor]], steps: int) -> None:
+        """Go on from these, by the places of their parameters, after so many steps."""
+        self.state.clear()
+        for place, fields in memories.items():
+            parameter = self.param_groups[0]["params"][place]
+            for field, value in fields.items():
+                self.state[parameter][field] = self._blank(parameter).copy_(value)
+        self.steps = steps
+
+    def _move(self, learning: list[Parameter]) -> None:
+        device = learning[0].device
+        lr = self.param_groups[0]["lr"] * ((math.cos(2 * math.pi * self.steps / PERIOD) + 1) / 2 if self.cosine else 1.0)
+        chance = Chance(device, (*self.seed, self.steps, self._places[learning[0]]))
+        held = [[self._memory(parameter, field) for parameter in learning] for field in self.FIELDS]
+        for rows in _chunks([list[Tensor](learning), [_gradient(each) for each in learning], *held]):
+            weights, gradients, *kept = rows
+            wide = [[each.to(device, torch.float32) for each in field] for field in kept]
+            leads, squares = self.leads(gradients, *wide)
+            divisors = list(torch._foreach_sqrt(squares))
+            torch._foreach_add_(divisors, self.EPS)
+            if self.dropping:
+                leads = [chance.thinned(each) for each in leads]
+            torch._foreach_addcdiv_(weights, leads, divisors, -lr)
+            if self.memory != "full":
+                for field, updated in zip(kept, wide, strict=True):
+                    for old, new in zip(field, updated, strict=True):
+                        old.copy_(chance.rounded(new) if old.dtype == torch.bfloat16 else new)
+
+    def _memory(self, parameter: Parameter, field: str) -> Tensor:
+        memory: dict[str, Tensor] = self.state[parameter]
+        if field not in memory:
+            memory[field] = self._blank(parameter).zero_()
+        return memory[field]
+
+    def _blank(self, parameter: Parameter) -> Tensor:
+        host = self.memory == "host" and parameter.device.type != "cpu"
+        blank = torch.empty_like(
+            parameter,
+            dtype=torch.bfloat16 if self.memory == "half" else torch.float32,
+            device="cpu" if host else parameter.device,
+            requires_grad=False,
+        )
+        return blank.pin_memory() if host and parameter.device.type == "cuda" else blank
+
+
+class AdaBelief(Plain):
+    """Steps are large where gradients are as expected. Zhuang et al., AdaBelief Optimizer (2020), without bias correction."""
+
+    FIELDS = ("exp_avg", "exp_avg_var")
+
+    def leads(self, gradients: list[Tensor], *memories: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """As `Plain.leads`: the expected gradient, and its variance about the new expectation."""
+        expected, variance = memories
+        torch._foreach_lerp_(expected, gradients, 0.1)
+        surprise = torch._foreach_sub(gradients, expected)
+        torch._foreach_mul_(variance, 0.999)
+        torch._foreach_addcmul_(variance, surprise, surprise, 0.001)
+        return expected, variance
+
+
+class RMSprop(Plain):
+    """Steps of like size in every direction: the gradient divided by the root of its recent mean square (Hinton, 2012)."""
+
+    FIELDS = ("square_avg",)
+
+    def leads(self, gradients: list[Tensor], *memories: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """As `Plain.leads`: the gradient, and its mean square."""
+        (square,) = memories
+        torch._foreach_mul_(square, 0.9)
+        torch._foreach_addcmul_(square, gradients, gradients, 0.1)
+        return gradients, square
+
+
+class Chance:
+    """Draws that follow from numbers: which elements move, and how memories are rounded. Drawn on the device itself."""
+
+    def __init__(self, device: torch.device, seeds: tuple[int, ...]) -> None:
+        self._device, self._seeds = device, np.random.SeedSequence(seeds)
+        self._words: np.random.SFC64 | None = None
+        self._generator: torch.Generator | None = None
+
+    def thinned(self, lead: Tensor) -> Tensor:
+        """A copy with a random 0.3 of its elements, and nought for the others."""
+        # Sixteen bits an element, and numpy's product with bool: float32 draws and torch's product take four times as long.
+        if self._device.type == "cpu":
+            return torch.from_numpy(np.multiply(lead.numpy(), self._drawn(lead.numel()) < KEPT * 65536))
+        return lead * torch.rand(lead.shape, device=self._device, generator=self._on_device()).lt_(KEPT)
+
+    def rounded(self, wide: Tensor) -> Tensor:
+        """float32 as bf16, up or down by chance, so that on average nothing is lost: small changes would else all be."""
+        if self._device.type == "cpu":
+            noise = torch.from_numpy(self._drawn(wide.numel()).astype(np.int32)).view_as(wide)
+        else:
+            noise = torch.randint(1 << 16, wide.shape, device=self._device, dtype=torch.int32, generator=self._on_device())
+        return (noise.add_(wide.view(torch.int32)) & -65536).view(torch.float32).to(torch.bfloat16)
+
+    def _drawn(self, count: int) -> NDArray[np.uint16]:
+        self._words = self._words or np.random.SFC64(self._seeds)
+        words: NDArray[np.uint64] = self._words.random_raw((count + 3) // 4)
+        return words.view(np.uint16)[:count]
+
+    def _on_device(self) -> torch.Generator:
+        if self._generator is None:
+            seed = int(self._seeds.generate_state(1, np.uint64)[0] >> np.uint64(1))
+            self._generator = torch.Generator(self._device).manual_seed(seed)
+        return self._generator
+
+
+def _chunks(rows: list[list[Tensor]]) -> Iterator[list[list[Tensor]]]:
+    """On a CPU the same numbers piece by piece, as they lie in memory; else all of them."""
+    first = rows[0][0]
+    if first.device.type != "cpu":
+        yield rows
+        return
+    flat = [torch.split(each.as_strided((first.numel(),), (1,)), AT_ONCE) for (each,) in rows]
+    for pieces in zip(*flat, strict=True):
+        yield [[piece] for piece in pieces]
+
+
+def _gradient(parameter: Parameter) -> Tensor:
+    """The gradient, in the memory layout of the parameter."""
+    assert parameter.grad is not None
+    alike = parameter.grad.stride() == parameter.stride()
+    return parameter.grad if alike else torch.empty_like(parameter, requires_grad=False).copy_(parameter.grad)

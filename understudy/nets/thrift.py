@@ -1,0 +1,34 @@
+"""Memory for time: what a network needs on its way back is computed again in place of being kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from understudy.nets.blocks import Closer, Down, FoldDown, Gained, Res, SlimDown, Up
+
+# Steps of encoders and decoders: of these only what goes in is kept. A `Closer` holds others, and counts as one.
+STEPS = (Closer, Down, FoldDown, Gained, Res, SlimDown, Up)
+
+
+def compute_again(net: nn.Module) -> None:
+    """Let every step of `net` forget what it computed until the way back needs it. In place; the gradients stay the same.
+
+    Chen et al., Training Deep Nets with Sublinear Memory Cost (2016). Costs up to one more way there, a third of the time.
+    """
+    for layer in net.children():
+        if isinstance(layer, STEPS):
+            layer.forward = partial(_forgetful, layer.forward)  # type: ignore[method-assign]
+        else:
+            compute_again(layer)
+
+
+def _forgetful(forward: Callable[[Tensor], Tensor], maps: Tensor) -> Tensor:
+    if not torch.is_grad_enabled():
+        return forward(maps)
+    # Nothing in a step is random.
+    return checkpoint(forward, maps, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]

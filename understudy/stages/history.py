@@ -1,0 +1,115 @@
+"""`history`: how the models of a show learnt, as one picture and one page."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from understudy.core import plot, svg
+from understudy.core.story import Line, Story, main_lines, story, together, told
+from understudy.errors import BadProject
+from understudy.io import atomic
+from understudy.io import history as files
+from understudy.options import Options, option
+from understudy.stages.chosen_model import model_folder, trained_names
+from understudy.stages.events import Finished, Measured, Note, Saved, Stage
+from understudy.stages.jobs import verb
+from understudy.stages.outlooks import spoken
+from understudy.stages.project import Project
+from understudy.stages.recipes import HISTORY
+from understudy.stages.report_style import STYLE
+
+# What of several models goes into one plot: more would be a tangle.
+_FEW = {"losses": ("src", "dst"), "rebuilt": ("score",), "swap": ("identity", "expression", "sharpness")}
+_TITLES = {
+    "rebuilt": (
+        "Held-out faces, rebuilt",
+        "Faces that are never learnt from: L1 and DSSIM within the mask, and the score of both.",
+    ),
+    "swap": (
+        "The swap",
+        "identity: 0 = dst, 1 = src. expression, mouth, eyes: in step with dst, 1 = always; scale: how far. mask: overlap.",
+    ),
+    "losses": ("Losses", "On the bent faces that the model learns from, as it goes by them."),
+}
+
+
+class HistoryOptions(Options):
+    """What `history` asks."""
+
+    model: tuple[str, ...] = option((), "Names of models, to see them together; none = every one that there is")
+
+
+@verb
+def history(show: Path, options: HistoryOptions) -> Stage:
+    """Draw how the models of a show learnt: history.png and history.html, one page to look at, in the show.
+
+    Tells every row of their histories as an event. Raises BadProject where nothing has been measured.
+    """
+    project = Project.load(show)
+    options = project.options("history", options)
+    names = list(dict.fromkeys(options.model)) or trained_names(project)
+    stories: dict[str, Story] = {}
+    for name in names:
+        rows = files.read(model_folder(project, name) / HISTORY)
+        for row in rows:
+            values = {**row.get("losses", {}), **row.get("held_out", {})}
+            yield Measured(model=name, iteration=row["iteration"], values=values, text=told(row))
+        if rows:
+            stories[name] = story(rows)
+    if not stories:
+        raise BadProject(f"{project.folder}: no model has learnt anything yet. Train one: understudy train {project.folder}.")
+    picture, page = project.folder / "history.png", project.folder / "history.html"
+    atomic.write_bytes(picture, plot.png(_drawn(stories)))
+    atomic.write_text(page, _page(project.folder.resolve().name, stories))
+    outlooks = {name: spoken(each.outlook) for name, each in stories.items() if each.outlook is not None}
+    for name, text in outlooks.items():
+        yield Note(text=f"{name}: {text}")
+    yield Saved(what="picture", path=picture)
+    yield Saved(what="page", path=page)
+    yield Finished(stage="history", summary={"models": ", ".join(stories), **outlooks})
+
+
+def _plots(stories: dict[str, Story]) -> dict[str, tuple[dict[str, Line], list[tuple[float, str]]]]:
+    """Lines and marks of each plot."""
+    one = next(iter(stories.values())) if len(stories) == 1 else together(stories)
+    plots = {}
+    for which, few in _FEW.items():
+        lines: dict[str, Line] = getattr(one, which)
+        plots[which] = (lines if len(stories) == 1 else main_lines(lines, few), one.marks)
+    return {which: plots[which] for which in _TITLES}
+
+
+def _drawn(stories: dict[str, Story]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """The plots below one another."""
+    parts = []
+    for which, (lines, marks) in _plots(stories).items():
+        short = [(at, text if len(text) < 24 else f"{text[:22]}…") for at, text in marks]
+        parts.append(plot.curves(lines, _TITLES[which][0], (1100, 420), [(at, text.replace("…", "..")) for at, text in short]))
+    return np.vstack(parts)
+
+
+def _page(show: str, stories: dict[str, Story]) -> str:
+    sections = []
+    for which, (lines, marks) in _plots(stories).items():
+        title, note = _TITLES[which]
+        legend = " ".join(
+            f'<span><i class="swatch c{place % svg.KINDS}"></i>{escape(name)}</span>' for place, name in enumerate(lines)
+        )
+        drawn = svg.curves(lines, marks, logarithmic=which != "swap")
+        sections.append(f'<section><h2>{title}</h2><p class="note">{note}</p>{drawn}<p class="note">{legend}</p></section>')
+    happened = [f"<tr><td>{escape(name)}</td><td>{at:.0f}</td><td>{escape(text)}</td></tr>" for name, at, text in _events(stories)]
+    table = f"<section><h2>What happened</h2><table>{''.join(happened)}</table></section>" if happened else ""
+    outlooks = [f"<p>{escape(name)}: {escape(spoken(each.outlook))}</p>" for name, each in stories.items() if each.outlook]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>History of {escape(show)}</title><style>{STYLE}</style></head>"
+        f"<body><h1>History of {escape(show)}</h1>{''.join(outlooks)}{''.join(sections)}{table}</body></html>\n"
+    )
+
+
+def _events(stories: dict[str, Story]) -> list[tuple[str, float, str]]:
+    return [(name, at, text) for name, each in stories.items() for at, text in sorted(each.marks)]
