@@ -181,8 +181,9 @@ def conv_limit(precision: str, clock: Clock) -> float:
 
 
 def spin() -> None:
-    """Keep a core busy for ever."""
-    while True:
+    """Keep a core busy as long as the process that began it lives."""
+    parent = multiprocessing.parent_process()
+    while parent is not None and parent.is_alive():
         sum(range(10**6))
 
 

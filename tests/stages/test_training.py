@@ -16,9 +16,10 @@ from understudy.stages import training
 from understudy.stages.batches import Batches, ahead
 from understudy.stages.events import Change, Event, Finished, Progress, Save, Saved, Started, Stop, Warned
 from understudy.stages.face_store import FaceStore, load_faces
-from understudy.stages.learner import Learner, Watch
+from understudy.stages.learner import Learner
 from understudy.stages.project import Project
 from understudy.stages.train import TrainOptions, load_model, train
+from understudy.stages.watch import Watch
 
 SMALL = {"tiny": {"resolution": 64}, "batch": 1, "device": "cpu", "precision": "fp32"}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import re
 import shutil
 import tempfile
@@ -10,6 +12,9 @@ from importlib.metadata import PackageNotFoundError, distributions, requires, ve
 from pathlib import Path
 
 import av
+
+# Numbers of glibc's malloc.h.
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 
 
 def requirements() -> dict[str, dict[str, str | None]]:
@@ -69,6 +74,18 @@ def free_memory() -> int | None:
         return 1024 * int(told.group(1)) if told else None
     except OSError:
         return None
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep memory that it frees for what it asks for next, where the C library is glibc.
+
+    Else large pieces go back to the system each time, and come again as pages that it must first fill with zeros.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    for what, value in ((_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 2**26), (_MMAP_MAX, 0)):
+        libc.mallopt(what, value)
 
 
 def gpus() -> list[str]:
