@@ -39,8 +39,8 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "sae-df": ("sae", {"resolution": 64, "ae_dims": 128, "e_ch_dims": 21}),
     "sae-liae": ("sae", {"resolution": 64, "ae_dims": 128, "e_ch_dims": 21, "archi": "liae"}),
     "amp": ("amp", {**_SLIM, "inter_dims": 256}),
-    "h64": ("h64", {"lighter_ae": True}),
-    "h128": ("h128", {"lighter_ae": True}),
+    "h64": ("h64", {"light": True}),
+    "h128": ("h128", {"light": True}),
     "df": ("df", {}),
     "liaef128": ("liaef128", {}),
 }
