@@ -12,11 +12,10 @@ from typing import Any, TypeVar
 
 import tomli_w
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
 
 from understudy.errors import BadOption, BadProject, Busy
-from understudy.io import atomic
-from understudy.options import Options, option, readable
+from understudy.io import atomic, settings_file
+from understudy.options import Options, option
 from understudy.types import Side
 
 PROJECT_FILE = "understudy.toml"
@@ -57,22 +56,8 @@ class Project:
     @classmethod
     def load(cls, folder: Path) -> Project:
         """The show in `folder`. Raises BadProject: no show, unreadable file, or one from a newer version."""
-        path = folder.absolute() / PROJECT_FILE
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            raise BadProject(
-                f"{folder}: no show here (no {PROJECT_FILE}). Make one: understudy new {folder} --src A --dst B."
-            ) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise BadProject(f"{path}: not readable as TOML: {error}. Mend that line, or restore the file.") from None
-        version = values.get("schema_version", 0)
-        if isinstance(version, int) and version > SCHEMA:
-            raise BadProject(f"{path}: made by a newer Understudy (layout {version}, this one reads {SCHEMA}). Update Understudy.")
-        try:
-            return cls(folder.absolute(), ProjectFile.model_validate(values))
-        except ValidationError as error:
-            raise BadProject(readable(error, str(path))) from None
+        missing = f"{folder}: no show here (no {PROJECT_FILE}). Make one: understudy new {folder} --src A --dst B."
+        return cls(folder.absolute(), settings_file.read(folder.absolute() / PROJECT_FILE, ProjectFile, SCHEMA, missing))
 
     def save(self) -> None:
         """Write the project file, all or nothing."""

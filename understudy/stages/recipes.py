@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
-from pydantic import ValidationError
 
-from understudy.errors import BadOption, BadProject
-from understudy.io import atomic
-from understudy.options import Options, option, readable
+from understudy.errors import BadOption
+from understudy.io import atomic, settings_file
+from understudy.options import Options, option
 from understudy.parts.models import ModelOptions, models
 from understudy.stages.train import TrainOptions
 
@@ -68,20 +66,8 @@ def checked_name(name: str) -> str:
 
 def read(folder: Path) -> Recipe:
     """The recipe of a model. Raises BadProject: none there, unreadable, or of a newer version."""
-    path = folder / OPTIONS_FILE
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise BadProject(f"{folder}: no model here (no {OPTIONS_FILE}). Train one: understudy train.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadProject(f"{path}: not readable as TOML: {error}. Mend that line, or restore the file.") from None
-    version = values.get("schema_version", 0)
-    if isinstance(version, int) and version > SCHEMA:
-        raise BadProject(f"{path}: made by a newer Understudy (layout {version}, this one reads {SCHEMA}). Update Understudy.")
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        raise BadProject(readable(error, str(path))) from None
+    missing = f"{folder}: no model here (no {OPTIONS_FILE}). Train one: understudy train."
+    return settings_file.read(folder / OPTIONS_FILE, Recipe, SCHEMA, missing)
 
 
 def write(folder: Path, recipe: Recipe) -> None:

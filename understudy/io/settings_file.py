@@ -1,0 +1,34 @@
+"""Settings that are kept as TOML, with the version of their layout."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from understudy.errors import BadProject
+from understudy.options import readable
+
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+def read(path: Path, kind: type[Kind], newest: int, missing: str) -> Kind:
+    """The settings in a file. Raises BadProject when it is not there (which is told as `missing`), unreadable, or too new.
+
+    newest: the last version of the layout that is known here.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise BadProject(missing) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadProject(f"{path}: not readable as TOML: {error}. Mend that line, or restore the file.") from None
+    version = values.get("schema_version", 0)
+    if isinstance(version, int) and version > newest:
+        raise BadProject(f"{path}: made by a newer Understudy (layout {version}, this one reads {newest}). Update Understudy.")
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise BadProject(readable(error, str(path))) from None
