@@ -1,98 +1,148 @@
-"""What laying a face into a frame costs: ms of CPU time per 1080p frame with a 400 px face, against decoding and encoding it.
+"""What a merge costs: 1080p, one face of 400 px, against decoding and encoding the same clip (H.264, medium) in the same run.
 
-    python benchmarks/merge.py
+    python benchmarks/merge.py            all looks below, some minutes
+    python benchmarks/merge.py 120 rct    so many frames, only the looks with that in their name
 
-The ratio to decode + encode says whether the composite is worth speeding up. OpenCV's seamlessClone (8 bits, hard mask) is the
-baseline of the seamless blend.
+The model gives back what it sees at once, so that all but prediction is measured: CPU time and wall time a frame, with all of the
+pipe (cutting, masks, colours, light, blend, segments, joining, signing). Goals: overlay at most 1.0 of decoding and encoding in
+CPU time, seamless at most 2.0, less than 2 GB of memory. Then the same with two processes, and OpenCV's seamlessClone (8 bits,
+hard mask) as the baseline of the seamless blend. Needs the extra `onnx`.
 """
 
 from __future__ import annotations
 
+import os
+import resource
+import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-import av
 import cv2
 import numpy as np
+import onnx
 
-from understudy.core import blend, color, geometry, image
-from understudy.core.composite import Look, Swap, composite
+from understudy.core import align, geometry, image
+from understudy.io.clip_writer import write_clip
+from understudy.io.faceset import Faceset
 from understudy.io.footage import open_footage
 from understudy.io.video_writer import EncodeOptions, write_video
-from understudy.types import Array
+from understudy.stages.merge import MergeOptions, merge
+from understudy.stages.project import Project
+from understudy.types import AlignedFace, Bytes, Face, Floats
 
-FRAMES, WIDTH, HEIGHT, FACE, MODEL = 12, 1920, 1080, 400, 128
+WIDTH, HEIGHT, FACE, MODEL = 1920, 1080, 400, 256
+LOOKS: dict[str, dict[str, Any]] = {
+    "overlay": {"color_transfer": "none"},
+    "overlay, rct": {},
+    "overlay, rct, masks as video": {"matte": True},
+    "overlay, mkl-m": {"color_transfer": "mkl-m"},
+    "overlay, sot-m": {"color_transfer": "sot-m"},
+    "overlay, rct, texture, grain": {"texture": 50, "grain": 100},
+    "overlay, rct, motion blur": {"motion_blur": 180},
+    "hist-match": {"mode": "hist-match"},
+    "pyramid, rct": {"mode": "pyramid"},
+    "seamless, rct": {"mode": "seamless"},
+}
 
 
-def main() -> None:
+def main(frames: int = 240, chosen: str = "") -> None:
     """Print one line a measurement."""
-    cv2.setNumThreads(1)
-    plate = _plate()
-    coding = _coding(plate)
-    print(f"decode + encode (x264 medium)      {coding:7.1f} ms")
-    for name, look in _looks().items():
-        for dtype, full in ((np.uint8, 255), (np.uint16, 65535)):
-            picture = np.rint(plate * full).astype(dtype)
-            cost = _cpu_ms(lambda picture=picture, look=look: composite(picture, [_swap(plate)], look), 6)
-            print(f"{name:20} {np.dtype(dtype).name:7}       {cost:7.1f} ms   {cost / coding:5.2f} of decode + encode")
-    print(f"cv2.seamlessClone    uint8         {_cpu_ms(_opencv(plate), 6):7.1f} ms   (the blend alone)")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["UNDERSTUDY_CREDENTIALS"] = f"{folder}/credentials"
+        show, model = _show(Path(folder), frames), _model(Path(folder) / "echo.dfm")
+        wall, cpu = _coding(show.parent / "plate.mp4")
+        print(f"{'ms a frame':38} {'wall':>7} {'CPU':>7}")
+        print(f"{'decode + encode (x264 medium)':38} {1000 * wall / frames:7.1f} {1000 * cpu / frames:7.1f}")
+        for name, look in LOOKS.items():
+            if chosen in name:
+                all_wall, all_cpu = _timed(lambda look=look: _merge(show, model, **look))
+                ratio = f"{(all_cpu - cpu) / cpu:5.2f} of decode + encode in CPU, {all_wall / wall:5.2f} in wall time altogether"
+                most = f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB at most so far"
+                print(
+                    f"{name:38} {1000 * all_wall / frames:7.1f} {1000 * all_cpu / frames:7.1f}   merging: {ratio}, {most}",
+                    flush=True,
+                )
+        one, two = (_timed(lambda workers=workers: _merge(show, model, workers=workers))[0] for workers in (1, 2))
+        print(f"overlay, rct, two processes: {two / one:.2f} of the time of one")
+    began = time.process_time()
+    for _ in range(5):
+        _opencv()
+    print(f"{'cv2.seamlessClone, the blend alone':38} {'':7} {200 * (time.process_time() - began):7.1f}")
 
 
-def _looks() -> dict[str, Look]:
-    return {
-        "overlay": Look(erode=2, blur=8),
-        "overlay, rct": Look(transfer=color.reinhard, erode=2, blur=8),
-        "seamless, rct": Look(blend.seamless, color.reinhard, 2, 8),
-    }
+def _merge(show: Path, model: Path, **look: Any) -> None:
+    shutil.rmtree(show / "merged", ignore_errors=True)
+    for _ in merge(show, MergeOptions(model=str(model), masks=("learned", "dst"), device="cpu", **look)):
+        continue
 
 
-def _plate() -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
+def _show(folder: Path, frames: int) -> Path:
+    for _ in write_clip(folder / "plate.mp4", _plates(frames), (WIDTH, HEIGHT)):
+        continue
+    project = Project.create(folder / "show", folder / "plate.mp4", folder / "plate.mp4")
+    faceset = Faceset(project.faces("dst"))
+    inner = align.template("whole", FACE) - FACE / 2
+    jaw = np.stack([0.36 * FACE * np.cos(np.linspace(np.pi, 0, 17)), 0.42 * FACE * np.sin(np.linspace(np.pi, 0, 17))], -1)
+    blank = np.zeros((64, 64, 3), np.uint8)
+    for number in range(frames):
+        middle = np.array([960 + 3 * number % 300, 540])
+        points = (np.concatenate([jaw, inner]) + middle).astype(np.float32)
+        face = Face(number, geometry.box(points), points, 1.0, 0, np.zeros(3, np.float32))
+        faceset.add(AlignedFace(face, blank, align.face_from_frame(points, "whole", 64), "whole", source="plate.mp4"))
+    return project.folder
+
+
+def _plates(frames: int) -> Iterator[Bytes]:
     rng = np.random.default_rng(0)
     soft = cv2.GaussianBlur(rng.random((HEIGHT, WIDTH, 3), np.float32), (0, 0), 8)
-    return np.clip(0.5 + 8 * (soft - 0.5) + rng.normal(0, 0.01, soft.shape), 0, 1).astype(np.float32)
+    plate = image.as_bytes(np.clip(0.5 + 8 * (soft - 0.5) + rng.normal(0, 0.01, soft.shape), 0, 1).astype(np.float32))
+    for number in range(frames):
+        yield np.roll(plate, 3 * number, 1)
 
 
-def _swap(plate: Array) -> Swap:
-    matrix = geometry.square((960, 540), FACE, 0.1, MODEL)
-    dst = image.as_float(image.warp(plate, matrix, (MODEL, MODEL)))
-    across = np.linspace(-1, 1, MODEL, dtype=np.float32)
-    mask = np.clip(4 * (0.9 - np.hypot(across[:, None], across)), 0, 1).astype(np.float32)
-    return Swap(matrix, np.clip(dst * np.float32([1, 0.9, 0.8]) + np.float32(0.05), 0, 1), dst, mask)
+def _model(path: Path) -> Path:
+    """A model that gives back the face it sees, its masks 1 everywhere."""
+    face, mask, helper = ["N", MODEL, MODEL, 3], ["N", MODEL, MODEL, 1], onnx.helper
+    outputs = {"out_face_mask:0": mask, "out_celeb_face:0": face, "out_celeb_face_mask:0": mask}
+    nodes = [
+        helper.make_node("Identity", ["in_face:0"], ["out_celeb_face:0"]),
+        helper.make_node("Slice", ["in_face:0", "0", "1", "3"], ["blue"]),
+        helper.make_node("Sub", ["blue", "blue"], ["none"]),
+        *(helper.make_node("Exp", ["none"], [name]) for name in outputs if "mask" in name),
+    ]
+    told = [
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in each.items()]
+        for each in ({"in_face:0": face}, outputs)
+    ]
+    numbers = [onnx.numpy_helper.from_array(np.array([value], np.int64), str(value)) for value in (0, 1, 3)]
+    graph = helper.make_graph(nodes, "echo", *told, numbers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)], ir_version=7)
+    path.write_bytes(model.SerializeToString())
+    return path
 
 
-def _opencv(plate: Array) -> Callable[[], object]:
-    eight = np.rint(plate * 255).astype(np.uint8)[340:740, 760:1160]
-    mask = np.zeros((FACE, FACE), np.uint8)
+def _coding(clip: Path) -> tuple[float, float]:
+    with open_footage(clip) as footage:
+        return _timed(lambda: list(write_video(clip.with_name("out.mp4"), iter(footage), footage, EncodeOptions())))
+
+
+def _opencv() -> None:
+    soft: Floats = cv2.GaussianBlur(np.random.default_rng(0).random((FACE, FACE, 3), np.float32), (0, 0), 8)
+    plate, mask = image.as_bytes(soft), np.zeros((FACE, FACE), np.uint8)
     cv2.circle(mask, (FACE // 2, FACE // 2), 170, 255, -1)
-    return lambda: cv2.seamlessClone(eight, eight, mask, (FACE // 2, FACE // 2), cv2.NORMAL_CLONE)
+    cv2.seamlessClone(plate[:, ::-1].copy(), plate, mask, (FACE // 2, FACE // 2), cv2.NORMAL_CLONE)
 
 
-def _coding(plate: Array) -> float:
-    """CPU ms to decode and encode a frame, all threads together."""
-    with tempfile.TemporaryDirectory() as folder:
-        clip = Path(folder) / "clip.mp4"
-        with av.open(str(clip), "w") as output:
-            stream = output.add_stream("libx264", rate=25)
-            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-            for number in range(FRAMES):
-                picture = np.roll(np.rint(plate * 255).astype(np.uint8), 3 * number, 1)
-                output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
-            output.mux(stream.encode(None))
-        with open_footage(clip) as footage:
-            return _cpu_ms(lambda: list(write_video(Path(folder) / "out.mp4", iter(footage), footage, EncodeOptions())), 1) / FRAMES
-
-
-def _cpu_ms(work: Callable[[], object], times: int) -> float:
-    """The least CPU time of several runs, in ms."""
-    best = float("inf")
-    for _ in range(times):
-        began = time.process_time()
-        work()
-        best = min(best, time.process_time() - began)
-    return 1000 * best
+def _timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds of wall time, and of CPU time on all threads of this process."""
+    wall, cpu = time.monotonic(), time.process_time()
+    work()
+    return time.monotonic() - wall, time.process_time() - cpu
 
 
 if __name__ == "__main__":
-    main()
+    main(*(kind(value) for kind, value in zip((int, str), sys.argv[1:], strict=False)))

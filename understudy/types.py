@@ -179,11 +179,20 @@ class Faces:
 
 
 @dataclass(frozen=True, slots=True)
+class Polygon:
+    """An outline that somebody drew. points: (N, 2) float32 pixels, N >= 3. includes: what is in it is face; else it is not."""
+
+    points: Floats
+    includes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class AlignedFace:
     """A face, upright and cropped to a square.
 
     image: (S, S, 3) uint8 RGB. face_from_frame: (2, 3) float64. mask: (S, S) float32 in 0..1, or None: then the hull of the
-    landmarks serves. source: name of the footage file; pts: presentation time in seconds within it, None for stills.
+    landmarks serves. source: name of the footage file; pts: presentation time in seconds within it, None for stills. polygons:
+    drawn by hand, in face pixels.
     """
 
     face: Face
@@ -193,6 +202,7 @@ class AlignedFace:
     mask: Floats | None = None
     source: str = ""
     pts: float | None = None
+    polygons: tuple[Polygon, ...] = ()
 
     @property
     def size(self) -> int:

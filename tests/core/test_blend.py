@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from understudy.core import blend
+from understudy.parts.blenders import BLENDERS
 
 
 def disc(height, width, y, x, radius):
@@ -10,78 +11,62 @@ def disc(height, width, y, x, radius):
     return (rows - y) ** 2 + (columns - x) ** 2 < radius**2
 
 
-def laplace(values, inside):
-    """The exact solution, by a dense solve."""
-    index = -np.ones(inside.shape, int)
-    index[inside] = np.arange(inside.sum())
-    matrix, right = np.zeros((inside.sum(), inside.sum())), np.zeros((inside.sum(), values.shape[2]))
-    for (y, x), row in zip(np.argwhere(inside), range(inside.sum()), strict=True):
-        for ny, nx in ((y, x + 1), (y, x - 1), (y + 1, x), (y - 1, x)):
-            if 0 <= ny < inside.shape[0] and 0 <= nx < inside.shape[1]:
-                matrix[row, row] += 1
-                if inside[ny, nx]:
-                    matrix[row, index[ny, nx]] -= 1
-                else:
-                    right[row] += values[ny, nx]
-    solved = values.astype(float).copy()
-    solved[inside] = np.linalg.solve(matrix, right)
-    return solved
+def texture(height, width, seed, fine=3.0):
+    soft = cv2.GaussianBlur(np.random.default_rng(seed).random((height, width, 3)).astype(np.float32), (0, 0), fine)
+    return 0.35 + 0.3 * soft
 
 
-@pytest.mark.parametrize(
-    "inside",
-    [
-        disc(41, 37, 20, 18, 15),
-        disc(41, 37, 5, 9, 15),  # cut by two borders
-        disc(40, 40, 20, 20, 17) & ~disc(40, 40, 24, 15, 4),  # with a hole
-        disc(8, 8, 4, 4, 1.2),  # five pixels
-        disc(31, 60, 15, 30, 400) & disc(31, 60, 15, 59, 58),  # touches top, bottom and right
-    ],
-    ids=["disc", "cut", "hole", "tiny", "band"],
-)
-def test_the_membrane_solves_laplaces_equation(inside):
-    rng = np.random.default_rng(0)
-    values = rng.normal(0, 0.1, (*inside.shape, 3)).astype(np.float32)
-    solved = blend.membrane(values, inside)
-    assert np.array_equal(solved[~inside], values[~inside])
-    assert np.abs(solved - laplace(values, inside)).max() < 0.002
+@pytest.fixture
+def matte():
+    """A disc of radius 50 in 150 x 160, with a soft edge."""
+    return cv2.GaussianBlur(disc(150, 160, 75, 80, 50).astype(np.float32), (0, 0), 3)
 
 
-def test_seamless_undoes_a_change_of_light():
-    rng = np.random.default_rng(0)
-    plate = cv2.GaussianBlur(rng.random((90, 80, 3)).astype(np.float32), (0, 0), 2)
-    matte = disc(90, 80, 45, 40, 30).astype(np.float32)
-    assert np.abs(blend.seamless(plate, plate + np.float32([0.1, -0.1, 0.05]), matte) - plate).max() < 1e-3
+@pytest.mark.parametrize("name", BLENDERS)
+def test_a_face_that_is_the_plate_stays_it(name, matte):
+    plate = texture(150, 160, 0)
+    assert np.abs(BLENDERS[name](plate, plate, matte) - plate).max() < 1e-5
 
 
-def test_seamless_agrees_with_opencv():
-    """Where the light differs by a slope; OpenCV works with 8 bits and a mask that it shrinks by itself."""
-    rng = np.random.default_rng(3)
-    texture = cv2.GaussianBlur(rng.random((120, 120, 3)).astype(np.float32), (0, 0), 3)
-    slope = np.linspace(0, 0.2, 120, dtype=np.float32)[:, None, None]
-    plate, face = 0.3 + 0.4 * texture, 0.3 + 0.4 * texture + slope + 0.05
-    inside = disc(120, 120, 60, 60, 40)
-    ours = blend.seamless(plate, face, inside.astype(np.float32))
-    eight = [np.rint(each * 255).astype(np.uint8) for each in (face, plate)]
-    theirs = cv2.seamlessClone(*eight, inside.astype(np.uint8) * 255, (60, 60), cv2.NORMAL_CLONE) / 255
-    assert np.abs(ours - theirs)[disc(120, 120, 60, 60, 35)].max() < 5 / 255
+@pytest.mark.parametrize("name", BLENDERS)
+def test_both_steps_are_the_call(name, matte):
+    plate, face = texture(150, 160, 0), texture(150, 160, 1)
+    light = BLENDERS[name].light(plate, face, matte)
+    assert (light is None) == (name != "seamless")
+    assert np.array_equal(BLENDERS[name].lay(plate, face, matte, light), BLENDERS[name](plate, face, matte))
 
 
-def test_seamless_keeps_the_faces_detail():
-    plate = np.full((80, 80, 3), 0.5, np.float32)
-    face = plate.copy()
-    face[38:42, 30:50] = 0.1
-    result = blend.seamless(plate, face + 0.2, disc(80, 80, 40, 40, 30).astype(np.float32))
-    assert np.abs(result[40, 40] - 0.1).max() < 0.01
+@pytest.mark.parametrize("name", BLENDERS)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 2), (40, 30)])
+@pytest.mark.parametrize("fill", [0.0, 0.05, 1.0, "half", "speck"])
+def test_any_matte_gives_a_finite_layer(name, shape, fill):
+    matte = np.full(shape, 0.0 if isinstance(fill, str) else fill, np.float32)
+    if fill == "half":
+        matte[:, : shape[1] // 2] = 1
+    elif fill == "speck":
+        matte[shape[0] // 2, shape[1] // 2] = 1
+    layer = BLENDERS[name](np.full((*shape, 3), 0.2, np.float32), np.full((*shape, 3), 0.8, np.float32), matte)
+    assert layer.shape == (*shape, 3) and layer.dtype == np.float32
+    assert np.isfinite(layer).all() and layer.min() > -0.1 and layer.max() < 1.1
 
 
-def test_seamless_without_a_border_or_a_face_is_the_overlay():
-    face, plate = np.full((9, 9, 3), 0.8, np.float32), np.full((9, 9, 3), 0.2, np.float32)
-    for matte in (np.ones((9, 9), np.float32), np.full((9, 9), 0.05, np.float32)):
-        assert np.array_equal(blend.seamless(plate, face, matte), face)
+@pytest.mark.parametrize("name", BLENDERS)
+def test_what_the_face_holds_outside_the_matte_does_not_matter(name, matte):
+    plate, face = texture(150, 160, 0), texture(150, 160, 1)
+    garbage = np.where(matte[..., None] > 0, face, 5).astype(np.float32)
+    one, other = (BLENDERS[name](plate, each, matte) for each in (face, garbage))
+    assert np.abs(one - other)[matte > 0].max() < 1e-4
 
 
-def test_seamless_is_finer_than_eight_bits():
-    plate = np.broadcast_to(np.linspace(0.5, 0.51, 100, dtype=np.float32)[:, None, None], (100, 100, 3))
-    result = blend.seamless(plate, np.full_like(plate, 0.7), disc(100, 100, 50, 50, 40).astype(np.float32))
-    assert len(np.unique(np.rint(result[10:90, 50, 0] * 65535))) > 40
+def test_only_the_steps_at_the_border_differ_between_the_modes(matte):
+    """Overlay keeps the face's light, seamless takes the plate's, the pyramid goes over from one to the other within the matte."""
+    plate = texture(150, 160, 0)
+    lit = {name: (each(plate, plate + np.float32(0.2), matte) - plate)[75, 80:130, 0] for name, each in BLENDERS.items()}
+    assert np.allclose(lit["overlay"], 0.2, atol=1e-5)
+    assert np.abs(lit["seamless"]).max() < 0.002
+    assert lit["pyramid"][0] == pytest.approx(0.2, abs=0.01) and abs(lit["pyramid"][-1]) < 0.01
+    assert (np.diff(lit["pyramid"]) < 1e-4).all()
+
+
+def test_core_is_where_the_light_counts():
+    assert 0 < blend.CORE < 0.5

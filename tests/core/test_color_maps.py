@@ -3,7 +3,7 @@ import pytest
 from scipy.linalg import sqrtm
 
 from understudy.core import color, color_maps, color_transport
-from understudy.core.color_maps import Pixels
+from understudy.core.color_maps import InLab, Linear, Pixels, Table
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def pixels() -> tuple[Pixels, Pixels]:
     rng = np.random.default_rng(3)
     skin = rng.normal(0, 1, (2048, 3)) @ [[0.06, 0.05, 0.04], [0.01, -0.01, 0.02], [0.008, 0.01, 0.015]] + [0.6, 0.45, 0.4]
     light = rng.normal(0, 1, (2048, 3)) @ [[0.08, 0.07, 0.05], [0.01, -0.02, 0.01], [0.008, 0.006, 0.016]] + [0.35, 0.4, 0.45]
-    weight = rng.uniform(0.2, 1, 2048)
+    weight = rng.uniform(0.2, 1, 2048) * np.where(skin[:, 0] < 0.6, 1, 0.5)
     return Pixels(*(each.astype(np.float32) for each in (skin, weight))), Pixels(
         *(each.astype(np.float32) for each in (light, weight))
     )
@@ -75,19 +75,34 @@ def test_sot_brings_the_whole_distribution_and_idt_two_thirds_of_it(pixels: tupl
 
 def test_mix_takes_lightness_from_moments_and_chroma_from_the_distribution(pixels: tuple[Pixels, Pixels]) -> None:
     face, like = pixels
-    lab = [color_maps.lab_of(fit(face, like)(face.colors)) for fit in (color_transport.mixed, color_maps.moments)]
+    lab = [color.lab_from_rgb(fit(face, like)(face.colors)) for fit in (color_transport.mixed, color_maps.moments)]
     assert np.abs(lab[0][:, 0] - lab[1][:, 0]).max() < 0.5
-    wanted = color_maps.lab_of(like.colors)
+    wanted = color.lab_from_rgb(like.colors)
     for channel in (1, 2):
         theirs, mine = (np.quantile(each[:, channel], (0.1, 0.5, 0.9)) for each in (wanted, lab[0]))
         assert np.abs(theirs - mine).max() < 1.5
 
 
-def test_rct_is_the_same_as_for_pictures(pixels: tuple[Pixels, Pixels]) -> None:
-    face, like = (Pixels(each.colors, np.ones(2048, np.float32)) for each in pixels)
-    shape, ones = (32, 64, 3), np.ones((32, 64), np.float32)
-    expected = color.reinhard(face.colors.reshape(shape), like.colors.reshape(shape), ones).reshape(-1, 3)
-    assert np.abs(np.clip(color_maps.moments(face, like)(face.colors), 0, 1) - expected).max() < 1e-5
+def test_a_table_of_moves_gives_what_the_map_gives(pixels: tuple[Pixels, Pixels]) -> None:
+    face, like = pixels
+    for fit in (color_transport.iterated, color_transport.sliced, color_transport.mixed):
+        wanted = fit(face, like)
+        error = np.abs(Table.of(wanted, 17)(face.colors) - wanted(face.colors))
+        assert error.mean() < 0.5 / 255 and np.quantile(error, 0.99) < 2 / 255
+
+
+def test_between_its_colours_a_table_is_linear() -> None:
+    turn = np.random.default_rng(0).normal(0, 0.3, (3, 3)).astype(np.float32)
+    colors = np.random.default_rng(1).random((50, 3)).astype(np.float32)
+    assert np.allclose(Table.of(lambda colors: colors @ turn, 5)(colors), colors @ turn, atol=1e-6)
+    beyond = np.float32([[1.2, -0.1, 0.5]])
+    assert np.allclose(Table.of(lambda colors: colors / 2, 5)(beyond), [[0.7, -0.1, 0.25]])
+
+
+def test_linear_maps_and_moves_in_lab_can_do_nothing_exactly() -> None:
+    colors = np.random.default_rng(1).random((50, 3)).astype(np.float32)
+    for nothing in (InLab.none(), Linear.none(), Table.none(17)):
+        assert np.array_equal(nothing(colors), colors)
 
 
 def test_a_table_is_indexed_by_blue_green_and_red() -> None:

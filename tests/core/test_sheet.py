@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from understudy.core.sheet import contact_sheet, portrait
+from understudy.core.sheet import contact_sheet, portrait, tiles
 from understudy.types import Bytes, Floats
 
 Clip = list[tuple[Bytes, Floats]]
@@ -28,3 +28,14 @@ def test_a_portrait_holds_the_face_in_the_middle(people: dict[str, Clip]) -> Non
     assert seen.shape == (100, 100, 3)
     rows, columns = np.nonzero((seen[..., 1] > 200) & (seen[..., 0] < 90))
     assert abs(rows.mean() - 55) < 15 and abs(columns.mean() - 50) < 10
+
+
+def test_tiles_hold_pictures_of_any_kind_as_large_as_they_can_be() -> None:
+    wide = np.full((10, 40, 3), (65535, 0, 0), np.uint16)
+    mask = np.full((8, 4), 12 / 255, np.float32)  # darker than the paper: no letter is
+    paper = tiles([("wide", wide), ("mask", mask), ("last", np.full((90, 90, 3), 7, np.uint8))], 2, 60)
+    places = {name: np.argwhere((paper == colour).all(axis=2)) for name, colour in (("wide", (255, 0, 0)), ("mask", 12))}
+    assert np.ptp(places["wide"], axis=0).tolist() == [14, 59] and np.ptp(places["mask"], axis=0).tolist() == [59, 29]
+    last = np.argwhere((paper == 7).all(axis=2))
+    assert len(last) == 3600 and last[:, 0].min() > places["mask"][:, 0].max(), "the third begins a new row"
+    assert places["mask"][:, 1].min() > places["wide"][:, 1].max()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from understudy.errors import BadMedia
 from understudy.io import embedded, face_image
 from understudy.io.face_image import read, read_metadata, write
-from understudy.types import AlignedFace, Face
+from understudy.types import AlignedFace, Face, Polygon
 
 SIZE = 64
 
@@ -107,7 +107,7 @@ def with_block(face, path, block) -> Path:
 SQUARE_PNG = base64.b64encode(cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes()).decode()
 TALL_PNG = base64.b64encode(cv2.imencode(".png", np.zeros((SIZE, 8), np.uint8))[1].tobytes()).decode()
 LIES = {
-    "version": [{"version": 3}, "newer Understudy.*Update"],
+    "version": [{"version": 4}, "newer Understudy.*Update"],
     "version kind": [{"version": "1"}, "version"],
     "NaN": [{"score": float("nan")}, "score"],
     "infinity": [{"box": [0, 0, float("inf"), 1]}, "box"],
@@ -125,6 +125,10 @@ LIES = {
     "mask not square": [{"mask": TALL_PNG}, "mask: not a PNG of 64x64"],
     "mask no base64": [{"mask": "%%%"}, "mask: not base64"],
     "mask no picture": [{"mask": "AAAA"}, "mask: neither"],
+    "polygon of two points": [{"polygons": [{"includes": True, "points": [[1, 2], [3, 4]]}]}, "polygons.0.points"],
+    "polygon out of bounds": [{"polygons": [{"includes": True, "points": [[1, 2], [3, 4], [5, 1e9]]}]}, "polygons.0.points"],
+    "polygon of an unknown kind": [{"polygons": [{"includes": "maybe", "points": [[1, 2]] * 3}]}, "polygons.0.includes"],
+    "polygons without end": [{"polygons": [{"includes": True, "points": [[1, 2]] * 3}] * 65}, "polygons"],
 }
 
 
@@ -146,9 +150,28 @@ def test_metadata_that_is_no_json_of_ours_is_refused(face, tmp_path, name, block
 
 def test_a_picture_from_before_there_were_people_still_loads(face, tmp_path):
     fields = json.loads(face_image.describe(face))
-    old = {name: value for name, value in fields.items() if name not in ("person", "filled", "raw")} | {"version": 1}
+    old = {name: value for name, value in fields.items() if name not in ("person", "filled", "raw", "polygons")} | {"version": 1}
     back = read(with_block(face, tmp_path / "a.png", json.dumps(old).encode()))
     assert (back.face.person, back.face.filled, back.face.raw) == (-1, False, None) and back.face.track == 3
+
+
+def test_what_was_drawn_comes_back_and_scales_with_the_picture(face, tmp_path):
+    drawn = Polygon(np.array([[3, 4], [30.25, 4], [17, 40]], np.float32)), Polygon(np.array([[8, 8], [9, 8], [9, 9]]), False)
+    write(tmp_path / "a.jpg", dataclasses.replace(face, polygons=drawn))
+    back = read(tmp_path / "a.jpg").polygons
+    assert [each.includes for each in back] == [True, False]
+    assert all(np.allclose(one.points, other.points, atol=1e-4) for one, other in zip(back, drawn, strict=True))
+    block = embedded.inspect((tmp_path / "a.jpg").read_bytes(), "").block
+    small = cv2.imencode(".png", cv2.resize(face.image, (32, 32)))[1].tobytes()
+    (tmp_path / "b.png").write_bytes(embedded.insert(small, block))
+    assert np.allclose(read(tmp_path / "b.png").polygons[0].points, (drawn[0].points + 0.5) / 2 - 0.5, atol=1e-4)
+
+
+def test_a_picture_from_before_anybody_drew_still_loads(face, tmp_path):
+    fields = json.loads(face_image.describe(face))
+    del fields["polygons"]
+    back = read(with_block(face, tmp_path / "a.png", json.dumps(fields | {"version": 2}).encode()))
+    assert back.polygons == () and back.face.person == 2
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)

@@ -14,7 +14,8 @@ import pytest
 
 from understudy.errors import WeightsMissing
 from understudy.io import weights
-from understudy.io.weight_list import WEIGHTS, Weight, Wheel
+from understudy.io.weight_entry import Weight, Wheel
+from understudy.io.weight_list import WEIGHTS
 
 TOY = Weight(
     name="toy",

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from understudy.parts.color_transfers import COLOR_FITS, COLOR_TRANSFERS
-from understudy.stages.merge import MergeOptions
+from understudy.parts.color_transfers import COLOR_FITS, COLOR_TRANSFERS, DFL_TRANSFERS
+from understudy.stages.look_options import LookOptions
 
 Floats = NDArray[np.float32]
 REAL = sorted(set(COLOR_TRANSFERS) - {"none"})
@@ -56,6 +56,19 @@ def test_flat_pictures_and_empty_masks_give_numbers_and_no_noise(name: str, face
         assert np.array_equal(transfer(face, like, np.zeros_like(weight)), face)
 
 
+@pytest.mark.parametrize("name", sorted(set(DFL_TRANSFERS) - {"none"}))
+def test_dfls_formulas_work_on_any_face(name: str, faces: tuple[Floats, Floats, Floats]) -> None:
+    face, like, weight = (each[::2, ::2] for each in faces)
+    transfer, black = DFL_TRANSFERS[name], np.zeros_like(face)
+    for one, other, mask in ((face, like, weight), (face, black, weight), (black, like, weight), (face, like, 0 * weight)):
+        moved = transfer(one, other, mask)
+        assert moved.shape == face.shape and moved.dtype == np.float32 and 0 <= moved.min() and moved.max() <= 1
+        assert np.array_equal(transfer(one, other, mask), moved)
+    inside = weight > 0
+    before, after = (np.linalg.norm((each - like)[inside].mean(0)) for each in (face, transfer(face, like, weight)))
+    assert after < 0.6 * before
+
+
 @pytest.mark.parametrize("name", [name for name in REAL if name == "rct" or name.endswith("-m")])
 def test_what_lies_outside_the_mask_has_no_say(name: str, faces: tuple[Floats, Floats, Floats]) -> None:
     face, like, weight = faces
@@ -67,7 +80,6 @@ def test_what_lies_outside_the_mask_has_no_say(name: str, faces: tuple[Floats, F
 
 
 def test_merge_offers_them_all() -> None:
-    offered = typing.get_args(MergeOptions.model_fields["color_transfer"].annotation)
-    assert offered == tuple(COLOR_TRANSFERS)
-    assert all(MergeOptions(color_transfer=name).look().transfer is COLOR_TRANSFERS[name] for name in offered)
+    offered = typing.get_args(LookOptions.model_fields["color_transfer"].annotation)
+    assert offered == tuple(COLOR_TRANSFERS) == tuple(DFL_TRANSFERS)
     assert {"rct", "lct", "mkl", "idt", "sot"} == set(COLOR_FITS)

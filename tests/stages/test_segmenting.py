@@ -17,11 +17,12 @@ from understudy.io.footage import open_footage
 from understudy.io.segmenter_file import SegmenterFile
 from understudy.io.video_writer import EncodeOptions
 from understudy.nets.xseg import XSeg
-from understudy.parts.segmenters import Segment, segmenters
-from understudy.stages import merging
+from understudy.parts.segmenters import Segment, ready, segmenters
+from understudy.stages import predicting
 from understudy.stages.events import Note, Warned
 from understudy.stages.merge import MergeOptions, merge
 from understudy.stages.project import Project, ProjectFile
+from understudy.stages.segmenters import asked_for
 from understudy.stages.segmenting import Segmenting
 from understudy.types import AlignedFace, Array, Bytes, Face, FaceType, Floats, Prediction
 
@@ -92,8 +93,8 @@ def show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         matrix = align.face_from_frame(points, "full", 64)
         face = Face(number, geometry.box(points), points, 0.9, -1, np.zeros(3, np.float32))
         faceset.add(AlignedFace(face, image.warp(plate(), matrix, (64, 64)), matrix, "full", source="stills"))
-    load = classmethod(lambda cls, folder, device, look, masks, best: cls(Painter(), look, masks, 1))
-    monkeypatch.setattr(merging.Recipe, "load", load)
+    load = classmethod(lambda cls, folder, device, looks, best: cls(Painter(), looks, 1))
+    monkeypatch.setattr(predicting.Recipe, "load", load)
     return folder
 
 
@@ -128,7 +129,7 @@ def test_what_xseg_sees_in_the_prediction_counts_for_xseg_prd(show: Path) -> Non
 
 def test_without_weights_nothing_is_merged(show: Path) -> None:
     for masks in (("xseg-dst",), ("learned", "xseg-prd")):
-        with pytest.raises(WeightsMissing, match=r"segmenters: no segmenter.*trained import"):
+        with pytest.raises(WeightsMissing, match=r"segmenters: no segmenter.*trained import.*--segmenter multiclass"):
             list(merge(show, options(*masks)))
     assert not (show / "merged").exists()
 
@@ -146,7 +147,7 @@ def test_a_file_of_another_network_is_refused(show: Path) -> None:
     path = keep(show, "mine", tensors={name: array for name, array in weights().items() if name != "code.bias"})
     with pytest.raises(WeightsMissing, match=rf"{path.name}: tensor 'code.bias' is missing"):
         list(merge(show, options("xseg-dst")))
-    assert not list((show / "merged").iterdir()) and not (show / "result.mp4").exists()
+    assert not (show / "merged").exists() and not (show / "result.mp4").exists()
 
 
 def test_a_segmenter_that_no_mask_asks_for_is_told(show: Path) -> None:
@@ -162,6 +163,18 @@ def bright(monkeypatch: pytest.MonkeyPatch) -> None:
         return lambda faces: (faces.mean(-1) > BRIGHT).astype(np.float32)
 
     monkeypatch.setitem(segmenters._parts, "bright", build)
+
+
+@pytest.mark.usefixtures("bright")
+def test_a_segmenter_that_needs_no_training_serves_a_show_without_a_file(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = SegmenterFile(show / "some.tflite", "bright", "full", 256, "somebody's", {})
+    monkeypatch.setitem(ready._parts, "multiclass", lambda: file)
+    list(merge(show, options("xseg-dst", segmenter="multiclass")))
+    became, disc = green(show) > 0.5, plate()[..., 0] > 120
+    assert (became & disc).sum() / (became | disc).sum() > 0.9
+    # One of the show's own of that name comes first.
+    keep(show, "multiclass")
+    assert asked_for(Project.load(show), "multiclass", ("xseg-dst",)).kind == "xseg"
 
 
 @pytest.mark.usefixtures("bright")

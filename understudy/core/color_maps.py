@@ -1,7 +1,8 @@
 """Colour maps: from the colours of two faces to a function that gives the one the colours of the other.
 
 A map is a function of colour alone, so it serves the face it was fitted on, any other picture, or a table on a graphics card.
-Every fit is deterministic. All colours are RGB. The maps that follow whole distributions stand in `color_transport`.
+Every fit is deterministic. All colours are RGB, (N, 3) or (H, W, 3). The maps that follow whole distributions stand in
+`color_transport`. Three kinds of maps are known by a few parameters, which may be averaged: `InLab`, `Linear` and `Table`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import cv2
 import numpy as np
 
 from understudy.core import color
@@ -30,6 +30,8 @@ class Pixels:
     def of(cls, picture: Floats, weight: Floats) -> Pixels:
         """Those of a picture (H, W, 3) that count at all; weight: (H, W) in 0..1."""
         counting = weight > 0
+        if counting.all():
+            return cls(picture.reshape(-1, picture.shape[-1]), weight.ravel())
         return cls(picture[counting], weight[counting])
 
     @property
@@ -41,20 +43,56 @@ class Pixels:
 Fit = Callable[[Pixels, Pixels], ColorMap]
 
 
-def transferred(face: Floats, like: Floats, weight: Floats, fit: Fit, *, everywhere: bool = False, smooth: float = 0) -> Floats:
-    """The whole face through the map that `fit` finds from it to `like`; unchanged where the mask leaves too little to go by.
+@dataclass(frozen=True, slots=True)
+class InLab:
+    """Moves every channel of CIE LAB on its own. parameters: (2, 3), gain and shift of L, a and b."""
 
-    face, like: (S, S, 3) in 0..1. weight: (S, S) in 0..1, how much each pixel counts; everywhere: all count alike. smooth: how
-    far the change is blurred, as a share of S, so that detail stays the face's own.
-    """
-    counts = np.ones_like(weight) if everywhere else weight
-    ours, theirs = Pixels.of(face, counts), Pixels.of(like, counts)
-    if not ours.are_enough:
-        return face
-    moved = fit(ours, theirs)(face.reshape(-1, 3)).reshape(face.shape)
-    if smooth:
-        moved = face + _blurred(moved - face, counts, smooth * face.shape[0])
-    return np.clip(moved, 0, 1)
+    parameters: Floats
+
+    def __call__(self, colors: Floats) -> Floats:
+        lab = color.lab_from_rgb(colors)
+        # As a change: the way to LAB and back is not exact.
+        return colors + (color.rgb_from_lab(color.moved_lab(lab, self.parameters)) - color.rgb_from_lab(lab))
+
+    @classmethod
+    def none(cls) -> InLab:
+        """Moves nothing."""
+        return cls(np.array([[1, 1, 1], [0, 0, 0]], np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Turns and stretches RGB. parameters: (3, 4), a matrix and a shift."""
+
+    parameters: Floats
+
+    def __call__(self, colors: Floats) -> Floats:
+        return color.transformed(colors, self.parameters)
+
+    @classmethod
+    def none(cls) -> Linear:
+        """Moves nothing."""
+        return cls(np.eye(3, 4, dtype=np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Looks up how far a colour moves. parameters: (T, T, T, 3), the moves of evenly spaced colours, see `table`."""
+
+    parameters: Floats
+
+    def __call__(self, colors: Floats) -> Floats:
+        return colors + _between(self.parameters, colors.reshape(-1, 3)).reshape(colors.shape)
+
+    @classmethod
+    def of(cls, wanted: ColorMap, size: int) -> Table:
+        """The map, known at `size` values of each channel."""
+        return cls(table(wanted, size) - table(lambda colors: colors, size))
+
+    @classmethod
+    def none(cls, size: int) -> Table:
+        """Moves nothing."""
+        return cls(np.zeros((size, size, size, 3), np.float32))
 
 
 def table(wanted: ColorMap, size: int) -> Floats:
@@ -64,68 +102,78 @@ def table(wanted: ColorMap, size: int) -> Floats:
     return wanted(np.stack([red, green, blue], -1).reshape(-1, 3)).reshape(size, size, size, 3)
 
 
-def moments(face: Pixels, like: Pixels) -> ColorMap:
-    """rct: mean and spread of every CIE LAB channel; see `color.reinhard`."""
-    ours, theirs = (color.statistics(lab_of(each.colors), each.weight) for each in (face, like))
-    return lambda colors: rgb_of(color.moved_lab(lab_of(colors), ours, theirs))
+def moments(face: Pixels, like: Pixels) -> InLab:
+    """rct: mean and spread of every CIE LAB channel moved to those of `like`; ratios of spreads are held within 0.5..2.
+
+    Reinhard et al., Color Transfer between Images (2001), with weighted statistics.
+    """
+    ours, theirs = (color.statistics(color.lab_from_rgb(each.colors), each.weight) for each in (face, like))
+    return InLab(color.shift_between(ours, theirs))
 
 
-def roots(face: Pixels, like: Pixels) -> ColorMap:
+def roots(face: Pixels, like: Pixels) -> Linear:
     """lct: mean and covariance, by the roots of both covariances: C_like^1/2 C_face^-1/2."""
     (mean, spread), (mean_wanted, spread_wanted) = covariance(face), covariance(like)
-    return _linear(mean, _power(spread_wanted, 0.5) @ _power(spread, -0.5), mean_wanted)
+    return _held(mean, power(spread_wanted, 0.5) @ power(spread, -0.5), mean_wanted)
 
 
-def monge(face: Pixels, like: Pixels) -> ColorMap:
+def monge(face: Pixels, like: Pixels) -> Linear:
     """mkl: mean and covariance, by the map that moves colours least: F^-1/2 (F^1/2 L F^1/2)^1/2 F^-1/2.
 
     Pitié and Kokaram, The linear Monge-Kantorovitch linear colour mapping (2007).
     """
     (mean, spread), (mean_wanted, spread_wanted) = covariance(face), covariance(like)
-    root, back = _power(spread, 0.5), _power(spread, -0.5)
-    return _linear(mean, back @ _power(root @ spread_wanted @ root, 0.5) @ back, mean_wanted)
+    root, back = power(spread, 0.5), power(spread, -0.5)
+    return _held(mean, back @ power(root @ spread_wanted @ root, 0.5) @ back, mean_wanted)
 
 
 def covariance(pixels: Pixels) -> tuple[Doubles, Doubles]:
     """Weighted mean (3,) and covariance (3, 3); a flat colour varies by as little as noise, so that it can be inverted."""
-    share = pixels.weight.astype(np.float64) / pixels.weight.sum(dtype=np.float64)
-    colors = pixels.colors.astype(np.float64)
-    mean = share @ colors
-    aside = colors - mean
-    return mean, (aside * share[:, None]).T @ aside + _NOISE * np.eye(len(mean))
+    planes = np.ascontiguousarray(pixels.colors.T)
+    total = pixels.weight.sum(dtype=np.float64)
+    mean = (planes * pixels.weight).sum(1, dtype=np.float64) / total
+    aside = planes - mean.astype(np.float32)[:, None]
+    weighted = aside * pixels.weight
+    spread = np.stack([(weighted * each).sum(1, dtype=np.float64) for each in aside]) / total
+    return mean, spread + _NOISE * np.eye(len(mean))
 
 
-def lab_of(colors: Floats) -> Floats:
-    """CIE LAB of colours (N, 3)."""
-    return np.asarray(color.lab_from_rgb(colors[None])[0], np.float32)
+def shifted(mean: Doubles, turn: Doubles, mean_wanted: Doubles) -> Linear:
+    """The map colours -> turn (colours - mean) + mean_wanted."""
+    return Linear(np.column_stack([turn, mean_wanted - turn @ mean]).astype(np.float32))
 
 
-def rgb_of(colors: Floats) -> Floats:
-    """Colours of CIE LAB (N, 3)."""
-    return np.asarray(color.rgb_from_lab(colors[None])[0], np.float32)
+def power(matrix: Doubles, exponent: float, least: float = 1e-12) -> Doubles:
+    """A power of a symmetric matrix; its eigenvalues count as no smaller than `least`."""
+    values, vectors = np.linalg.eigh(matrix)
+    return np.asarray((vectors * np.maximum(values, least) ** exponent) @ vectors.T, np.float64)
 
 
 # Variance below this, a quarter of an 8-bit level's, is noise.
 _NOISE: Final = 1e-6
 
 
-def _linear(mean: Doubles, turn: Doubles, mean_wanted: Doubles) -> ColorMap:
-    """The map colours -> turn (colours - mean) + mean_wanted; nowhere does it stretch or squeeze more than a spread may change."""
+def _held(mean: Doubles, turn: Doubles, mean_wanted: Doubles) -> Linear:
+    """As `shifted`, but nowhere does the map stretch or squeeze more than a spread may change."""
     left, stretch, right = np.linalg.svd(turn)
-    held = ((left * np.clip(stretch, *color.RATIO)) @ right).T.astype(np.float32)
-    start, goal = mean.astype(np.float32), mean_wanted.astype(np.float32)
-    return lambda colors: (colors - start) @ held + goal
+    return shifted(mean, (left * np.clip(stretch, *color.RATIO)) @ right, mean_wanted)
 
 
-def _power(matrix: Doubles, power: float) -> Doubles:
-    """A power of a symmetric matrix with eigenvalues above 0."""
-    values, vectors = np.linalg.eigh(matrix)
-    return np.asarray((vectors * np.maximum(values, _NOISE**2) ** power) @ vectors.T, np.float64)
-
-
-def _blurred(change: Floats, weight: Floats, sigma: float) -> Floats:
-    """The change, averaged with what counts around it."""
-    # Far from all that counts, everything counts a little.
-    counts = (weight + np.float32(1e-3))[..., None]
-    total = cv2.GaussianBlur(counts, (0, 0), sigma)[..., None]
-    return np.asarray(cv2.GaussianBlur(change * counts, (0, 0), sigma) / total, np.float32)
+def _between(moves: Floats, colors: Floats) -> Floats:
+    """A table's moves (T, T, T, 3) of colours (N, 3), linear between its own; beyond 0..1 as at the border."""
+    size = len(moves)
+    places = np.clip(np.ascontiguousarray(colors.T), 0, 1) * np.float32(size - 1)
+    below = np.minimum(places.astype(np.intp), size - 2)
+    # Whole numbers less floats would be doubles.
+    red, green, blue = places - below.astype(np.float32)
+    first = below[0] + size * (below[1] + size * below[2])
+    corners = [first + step for step in (0, 1, size, size + 1)]
+    corners += [each + size * size for each in corners]
+    found = np.empty_like(colors)
+    for channel in range(3):
+        plane = np.ascontiguousarray(moves[..., channel]).ravel()
+        at = [plane.take(each) for each in corners]
+        for part in (red, green, blue):
+            at = [low + (high - low) * part for low, high in zip(at[::2], at[1::2], strict=True)]
+        found[:, channel] = at[0]
+    return found

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from understudy.core import color
-from understudy.core.color_maps import ColorMap, Pixels, lab_of, rgb_of
+from understudy.core.color_maps import ColorMap, Pixels, moments
 from understudy.types import Doubles, Floats
 
 # A distribution's shadow is known by so many quantiles, from so many pixels at most.
@@ -36,13 +36,14 @@ def sliced(face: Pixels, like: Pixels) -> ColorMap:
 
 def mixed(face: Pixels, like: Pixels) -> ColorMap:
     """mix: lightness by its mean and spread, chroma by `sliced`, in CIE LAB."""
-    ours, theirs = (color.statistics(lab_of(each.colors), each.weight) for each in (face, like))
-    chroma = sliced(*(Pixels(_chroma(lab_of(each.colors)), each.weight) for each in (face, like)))
+    light = moments(face, like)
+    chroma = sliced(*(Pixels(_chroma(color.lab_from_rgb(each.colors)), each.weight) for each in (face, like)))
 
     def moved(colors: Floats) -> Floats:
-        lab = lab_of(colors)
-        light = color.moved_lab(lab, ours, theirs)[:, :1]
-        return rgb_of(np.hstack([light, chroma(_chroma(lab))[:, 1:] * _CHROMA]))
+        lab = color.lab_from_rgb(colors)
+        lightness = color.moved_lab(lab, light.parameters)[:, :1]
+        new = np.hstack([lightness, chroma(_chroma(lab))[:, 1:] * _CHROMA])
+        return colors + (color.rgb_from_lab(new) - color.rgb_from_lab(lab))
 
     return moved
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,6 +60,25 @@ def insert(data: bytes, block: bytes) -> bytes:
     return data[:end] + b"".join(_segments(block)) + data[end:]
 
 
+def replaced(data: bytes, block: bytes, where: str) -> bytes:
+    """The picture file `data` with this block of ours in place of the one it has; pixels and all else stay, byte for byte.
+
+    Raises BadMedia as `inspect`.
+    """
+    inspect(data, where)
+    if data.startswith(_PNG):
+        kept = ((kind, body) for kind, body in _chunks(data, where) if not _is_our_text(kind, body))
+        return insert(_PNG + b"".join(_chunk(kind, body) for kind, body in kept), block)
+    segments, bare = _jpg_segments(data, where), b"\xff\xd8"
+    while True:
+        try:
+            marker, body = next(segments)
+        except StopIteration as end:
+            return insert(bare + data[end.value :], block)
+        if marker != _APP4 or not body.startswith(_MAGIC):
+            bare += struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
 def _inspect_png(data: bytes, where: str) -> Container:
     blocks: list[bytes] = []
     width = height = 0
@@ -69,7 +88,7 @@ def _inspect_png(data: bytes, where: str) -> Container:
             raise _damaged(where, "its header chunk is not where it must be")
         if kind == b"IHDR":
             width, height = struct.unpack(">II", body[:8])
-        elif kind in (b"iTXt", b"tEXt", b"zTXt") and body.startswith(_MAGIC):
+        elif _is_our_text(kind, body):
             blocks.append(_text(kind, body[len(_MAGIC) :], where))
     if kind != b"IEND":
         raise _damaged(where, "it ends too early")
@@ -77,6 +96,10 @@ def _inspect_png(data: bytes, where: str) -> Container:
         raise _damaged(where, "it holds our data twice")
     _check_sides(width, height, where)
     return Container("png", width, height, blocks[0] if blocks else None)
+
+
+def _is_our_text(kind: bytes, body: bytes) -> bool:
+    return kind in (b"iTXt", b"tEXt", b"zTXt") and body.startswith(_MAGIC)
 
 
 def _chunks(data: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
@@ -133,8 +156,8 @@ def _inspect_jpg(data: bytes, where: str) -> Container:
     return Container("jpg", width, height, _joined(parts, where))
 
 
-def _jpg_segments(data: bytes, where: str) -> Iterator[tuple[int, bytes]]:
-    """Marker and body of each segment between the start of the picture and its pixels."""
+def _jpg_segments(data: bytes, where: str) -> Generator[tuple[int, bytes], None, int]:
+    """Marker and body of each segment between the start of the picture and its pixels; returns where those begin."""
     at = 2
     while True:
         while data[at : at + 2] == b"\xff\xff":  # fill bytes are allowed before a marker
@@ -151,7 +174,7 @@ def _jpg_segments(data: bytes, where: str) -> Iterator[tuple[int, bytes]]:
             # Inside the pixels FF is always followed by 00 or a restart marker, so FF D9 can only be the end.
             if data.find(b"\xff\xd9", end) < 0:
                 raise _damaged(where, "it ends too early")
-            return
+            return at
         yield marker, data[at + 4 : end]
         at = end
 

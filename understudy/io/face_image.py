@@ -14,15 +14,16 @@ from typing import Annotated, Literal, Self
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from understudy.core import geometry
 from understudy.core.image import as_float, resized
 from understudy.errors import BadMedia
 from understudy.io import atomic, embedded, stills
-from understudy.types import AlignedFace, Bytes, Doubles, Face, FaceType, Floats
+from understudy.types import AlignedFace, Bytes, Doubles, Face, FaceType, Floats, Polygon
 
-VERSION = 2
+VERSION = 3
 SUFFIXES = (".jpg", ".jpeg", ".png")
 MAX_BYTES = 64 << 20
 
@@ -33,12 +34,21 @@ Row = tuple[Coefficient, Coefficient, Coefficient]
 Point = tuple[Pixel, Pixel]
 
 
+class Outline(BaseModel):
+    """A polygon as it is written. points: in pixels of the picture at the side that the numbers mean."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    includes: bool
+    points: Annotated[tuple[Point, ...], Field(min_length=3, max_length=1024)]
+
+
 class Metadata(BaseModel):
     """What a face picture says of itself. Units and axes are those of `types.py`; size: the side that the numbers mean."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    version: Literal[1, 2]
+    version: Literal[1, 2, 3]
     face_type: FaceType
     size: int = Field(ge=1, le=embedded.MAX_SIDE)
     face_from_frame: tuple[Row, Row]
@@ -56,6 +66,8 @@ class Metadata(BaseModel):
     person: int = Field(default=-1, ge=-1, le=2**48)
     filled: bool = False
     raw: Annotated[tuple[Point, ...], Field(min_length=68, max_length=68)] | None = None
+    # Since version 3.
+    polygons: Annotated[tuple[Outline, ...], Field(max_length=64)] = ()
 
     @model_validator(mode="after")
     def _can_be_inverted(self) -> Self:
@@ -71,6 +83,11 @@ class Metadata(BaseModel):
         box, landmarks, pose = (np.array(values, np.float32) for values in (self.box, self.landmarks, self.pose))
         raw = None if self.raw is None else np.array(self.raw, np.float32)
         return Face(self.frame, box, landmarks, self.score, self.track, pose, identity, self.person, self.filled, raw)
+
+    def drawn(self, to_picture: ArrayLike) -> tuple[Polygon, ...]:
+        """The polygons, carried by (2, 3) from pixels of the picture at its `size`."""
+        moved = ((geometry.apply(to_picture, outline.points), outline.includes) for outline in self.polygons)
+        return tuple(Polygon(points.astype(np.float32), includes) for points, includes in moved)
 
 
 def write(path: Path, face: AlignedFace, quality: int = 95) -> None:
@@ -111,6 +128,7 @@ def read(path: Path) -> AlignedFace:
         mask=_mask(metadata, container.width, path),
         source=metadata.source,
         pts=metadata.pts,
+        polygons=metadata.drawn(geometry.scaling(container.width / metadata.size)),
     )
 
 
@@ -142,6 +160,7 @@ def describe(face: AlignedFace) -> str:
         "person": int(face.face.person),
         "filled": bool(face.face.filled),
         "raw": None if face.face.raw is None else _rounded(face.face.raw, 4),
+        "polygons": [{"includes": bool(each.includes), "points": _rounded(each.points, 4)} for each in face.polygons],
     }
     return json.dumps(fields, allow_nan=False, separators=(",", ":"))
 

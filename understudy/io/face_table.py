@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from understudy.core import geometry
 from understudy.errors import BadMedia, CannotWrite
 from understudy.io import atomic, face_image
-from understudy.types import Faces, FaceType, Floats
+from understudy.types import Faces, FaceType, Floats, Polygon
 
 _HEADER = b'{"cache":"understudy faces","version":1}\n'
 # So many bad pictures are named in an error; the rest are counted.
@@ -29,7 +30,7 @@ _NAMED = 5
 
 
 class FaceTable:
-    """The columns, one row a picture. faces: in frame space. names, face_types, sources, sides: of each picture."""
+    """The columns, one row a picture. faces, polygons: in frame space. names, face_types, sources, sides: of each picture."""
 
     def __init__(self, names: list[str]) -> None:
         count = len(names)
@@ -50,6 +51,7 @@ class FaceTable:
         self.face_types: list[FaceType] = ["full"] * count
         self.sources = [""] * count
         self.sides = np.zeros(count, np.int64)
+        self.polygons: list[tuple[Polygon, ...]] = [()] * count
         self._identities: list[Floats | None] = [None] * count
 
     @classmethod
@@ -84,13 +86,14 @@ class FaceTable:
         # One string for all pictures of a footage.
         self.sources[row] = self.sources[0] if metadata.source == self.sources[0] else metadata.source
         self._identities[row] = face.identity
+        self.polygons[row] = metadata.drawn(geometry.invert(metadata.face_from_frame))
 
     def _in_order(self) -> Self:
         """By source, frame and name. Identities are kept only when every face has one."""
         if not all(self._key(row) <= self._key(row + 1) for row in range(len(self.names) - 1)):
             order = sorted(range(len(self.names)), key=self._key)
             self.faces, self.sides, self._seconds = self.faces[order], self.sides[order], self._seconds[order]
-            for name in ("names", "face_types", "sources", "_identities"):
+            for name in ("names", "face_types", "sources", "polygons", "_identities"):
                 values = getattr(self, name)
                 setattr(self, name, [values[row] for row in order])
         known = [identity for identity in self._identities if identity is not None]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from understudy.errors import BadMedia, NoFaces
 from understudy.io import atomic, face_image
 from understudy.io.face_table import FaceTable
-from understudy.types import AlignedFace, Faces, FaceType
+from understudy.types import AlignedFace, Faces, FaceType, Polygon
 
 
 class Faceset:
@@ -42,6 +42,11 @@ class Faceset:
     def pts(self) -> list[float | None]:
         """When each face is shown, in seconds of its footage; None for stills."""
         return self._table().pts
+
+    @property
+    def polygons(self) -> list[tuple[Polygon, ...]]:
+        """What was drawn by hand on each face, in pixels of its frame."""
+        return list(self._table().polygons)
 
     @property
     def face_types(self) -> list[FaceType]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 
 # Numbers of glibc's malloc.h.
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 
 
 def requirements() -> dict[str, dict[str, str | None]]:
@@ -81,11 +81,22 @@ def keep_freed_memory() -> None:
 
     Else large pieces go back to the system each time, and come again as pages that it must first fill with zeros.
     """
-    if platform.libc_ver()[0] != "glibc":
-        return
-    libc = ctypes.CDLL(None)
-    for what, value in ((_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 2**26), (_MMAP_MAX, 0)):
-        libc.mallopt(what, value)
+    _set_malloc({_TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 2**26, _MMAP_MAX: 0})
+
+
+def share_freed_memory() -> None:
+    """Let all threads of this process take their memory from two pools, where the C library is glibc.
+
+    Else each has its own, and what passes from thread to thread leaves a hole in one after the other.
+    """
+    _set_malloc({_ARENA_MAX: 2})
+
+
+def _set_malloc(values: dict[int, int]) -> None:
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        for what, value in values.items():
+            libc.mallopt(what, value)
 
 
 def gpus() -> list[str]:

@@ -59,20 +59,27 @@ class Manifest:
     ingredients: tuple[Ingredient, ...]
 
 
-def sign(unsigned: Path, signed: Path, ingredients: Sequence[Path], signer: Credentials | None = None) -> None:
+def sign(
+    unsigned: Path,
+    signed: Path,
+    ingredients: Sequence[Path],
+    signer: Credentials | None = None,
+    prints: Sequence[str] | None = None,
+) -> None:
     """Write `signed`: `unsigned` with its manifest inside, media bytes unchanged. Do it last: any remuxing drops the mark.
 
     ingredients: the footage that was changed first, then what else went in; files, or folders of pictures. signer: None =
-    this computer's. All or nothing. Raises BadMedia when the format cannot carry a manifest, BadOption when the certificate
-    does not serve, CannotWrite.
+    this computer's. prints: the `fingerprint` of each ingredient, where they are known. All or nothing. Raises BadMedia when
+    the format cannot carry a manifest, BadOption when the certificate does not serve, CannotWrite.
     """
     chosen = signer or credentials()
     roles = ["parentOf", *["inputTo"] * (len(ingredients) - 1)]
+    known = [fingerprint(path) for path in ingredients] if prints is None else prints
     context = c2pa.Context.from_dict({"builder": {"thumbnail": {"enabled": False}}})
     with atomic.writing(signed) as partial:
         partial.unlink()
         try:
-            with c2pa.Builder(_definition(signed.name, ingredients, roles), context) as builder:
+            with c2pa.Builder(_definition(signed.name, ingredients, roles, known), context) as builder:
                 for number, path in enumerate(ingredients):
                     if _has_manifest(path):
                         # Its own history is kept inside ours.
@@ -145,7 +152,7 @@ def _signer(chosen: Credentials) -> c2pa.Signer:
     return c2pa.Signer.from_info(c2pa.C2paSignerInfo(chosen.algorithm.encode(), chosen.chain, chosen.key, None))
 
 
-def _definition(title: str, ingredients: Sequence[Path], roles: Sequence[str]) -> dict[str, Any]:
+def _definition(title: str, ingredients: Sequence[Path], roles: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
     edited = [f"footage-{number}" for number in range(1, len(ingredients))]
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     actions = [
@@ -160,7 +167,7 @@ def _definition(title: str, ingredients: Sequence[Path], roles: Sequence[str]) -
         },
     ]
     prints = [
-        {"title": path.name, "role": role, "sha256": fingerprint(path)} for path, role in zip(ingredients, roles, strict=True)
+        {"title": path.name, "role": role, "sha256": sha256} for path, role, sha256 in zip(ingredients, roles, known, strict=True)
     ]
     plain = [_ingredient(number, path, roles[number]) for number, path in enumerate(ingredients) if not _has_manifest(path)]
     return {

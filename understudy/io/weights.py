@@ -22,7 +22,8 @@ from filelock import FileLock
 
 from understudy.errors import WeightsMissing
 from understudy.io import atomic
-from understudy.io.weight_list import WEIGHTS, Weight, Wheel
+from understudy.io.weight_entry import Weight, Wheel
+from understudy.io.weight_list import WEIGHTS
 
 Place = Literal["models folder", "package", "cache", "missing"]
 

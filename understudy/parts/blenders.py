@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from understudy.core import blend
-from understudy.core.composite import Blend
+from understudy.core.blend import Blend
 
-BLENDERS: Final[dict[str, Blend]] = {"overlay": blend.overlay, "seamless": blend.seamless}
+BLENDERS: Final[dict[str, Blend]] = {"overlay": blend.overlay, "seamless": blend.seamless, "pyramid": blend.pyramid}

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Final
 
-from understudy.core import color
-from understudy.core.color_maps import Fit, moments, monge, roots, transferred
+from understudy.core import dfl_color
+from understudy.core.color_maps import Fit, moments, monge, roots
 from understudy.core.color_transport import iterated, mixed, sliced
-from understudy.core.composite import Transfer
+from understudy.core.transfer import UNCHANGED, Transfer, in_lab, linear, tabled
 
 # How far the change is blurred for sot and mix, in widths of the face square: colours go over, the new face's detail stays.
 _SMOOTH: Final = 1 / 16
 
 COLOR_TRANSFERS: Final[dict[str, Transfer]] = {
-    "none": color.unchanged,
-    "rct": color.reinhard,
-    "lct": partial(transferred, fit=roots, everywhere=True),
-    "mkl": partial(transferred, fit=monge, everywhere=True),
-    "mkl-m": partial(transferred, fit=monge),
-    "idt": partial(transferred, fit=iterated, everywhere=True),
-    "idt-m": partial(transferred, fit=iterated),
-    "sot-m": partial(transferred, fit=sliced, smooth=_SMOOTH),
-    "mix-m": partial(transferred, fit=mixed, smooth=_SMOOTH),
+    "none": UNCHANGED,
+    "rct": in_lab(moments),
+    "lct": linear(roots, everywhere=True),
+    "mkl": linear(monge, everywhere=True),
+    "mkl-m": linear(monge),
+    "idt": tabled(iterated, everywhere=True),
+    "idt-m": tabled(iterated),
+    "sot": tabled(sliced, everywhere=True, smooth=_SMOOTH),
+    "sot-m": tabled(sliced, smooth=_SMOOTH),
+    "mix-m": tabled(mixed, smooth=_SMOOTH),
+}
+
+# The same names by DeepFaceLab's formulas; it has no sot.
+DFL_TRANSFERS: Final[dict[str, Transfer]] = {
+    "none": UNCHANGED,
+    "rct": dfl_color.rct(),
+    "lct": dfl_color.lct(),
+    "mkl": dfl_color.mkl(masked=False),
+    "mkl-m": dfl_color.mkl(masked=True),
+    "idt": dfl_color.idt(masked=False),
+    "idt-m": dfl_color.idt(masked=True),
+    "sot": dfl_color.sot(masked=False),
+    "sot-m": dfl_color.sot(masked=True),
+    "mix-m": dfl_color.mix(masked=True),
 }
 
 # The same on pixels alone, as src's faces take dst's colours while a model learns.

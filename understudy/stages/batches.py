@@ -201,7 +201,9 @@ def ahead(make: Callable[[int], Made], first: int, workers: int = 1) -> Generato
 def _table(fit: Fit, stored: Bytes, like: Bytes) -> Floats:
     """The table that gives a stored face the colours of another; one that changes nothing where a mask is all but empty."""
     face, other = (_pixels(each) for each in (stored, like))
-    return table(fit(face, other) if face.are_enough and other.are_enough else (lambda colors: colors), TABLE)
+    wanted = fit(face, other) if face.are_enough and other.are_enough else (lambda colors: colors)
+    # What is no colour has no hue.
+    return np.clip(table(wanted, TABLE), 0, 1)
 
 
 def _pixels(stored: Bytes) -> Pixels:

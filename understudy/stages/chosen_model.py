@@ -12,7 +12,7 @@ from understudy.stages.project import Project
 from understudy.types import FaceType
 
 if TYPE_CHECKING:
-    from understudy.stages.merging import Predictor
+    from understudy.stages.predicting import Predictor
 
 
 def model_folder(project: Project, name: str) -> Path:

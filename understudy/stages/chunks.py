@@ -22,13 +22,14 @@ class Chunk:
     following: int
 
 
-def chunks(footage: Footage, every: int) -> list[Chunk]:
+def chunks(footage: Footage, every: int, longest: int = 0) -> list[Chunk]:
     """The whole footage, every n-th frame of it, in chunks; the same footage gives the same ones.
 
-    A chunk begins where decoding can begin, if such a frame comes in time: to reach any other, those before it must be decoded.
+    longest: frames a chunk at most, 0 = as is good for looking for faces. A chunk begins where decoding can begin, if such a frame
+    comes in time: to reach any other, those before it must be decoded.
     """
     total, keys = len(footage), footage.keyframes
-    most = every * min(max(math.ceil(total / every / _SHARES), _FEWEST), _MOST)
+    most = every * min(max(math.ceil(total / every / _SHARES), _FEWEST), longest or _MOST)
     starts = [0]
     while starts[-1] + most < total:
         at = bisect.bisect_right(keys, starts[-1] + most) - 1

@@ -18,7 +18,7 @@ _RETRIES = 3
 def on_ray(task: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Generator[tuple[Item, Result], None, None]:
     """As `spread`, on the cluster that RAY_ADDRESS names, else on one of this machine's own. Raises MissingExtra.
 
-    Every machine must reach the footage under the same path; results travel back and are written here alone.
+    Every machine must reach the files that a task names under the same path: the footage, and for a merge the show.
     """
     try:
         import ray

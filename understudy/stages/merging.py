@@ -1,125 +1,33 @@
-"""The pipe of a merge: frames are read ahead on one thread, swapped on a second, encoded on the caller's."""
+"""The pipe of a merge after the model: masks, colours and light are steadied over the frames around, then faces are laid in."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-from collections.abc import Generator, Iterator, Sequence
+import math
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Protocol
+from typing import TypeVar
 
 import cv2
-import numpy as np
 
-from understudy.core import align, geometry, image, temporal
-from understudy.core.composite import Look, Swap, composite
-from understudy.errors import BadOption, DegeneratePoints, NoFaces
-from understudy.io import checkpoint
-from understudy.io.faceset import Faceset
-from understudy.io.footage import Footage, open_footage
-from understudy.parts.dfm_model import DfmModel
-from understudy.parts.maskers import Masked, product
-from understudy.stages.pipes import ahead
-from understudy.stages.segmenting import Segmenting, View
+from understudy.core import laying
+from understudy.core.composite import laid
+from understudy.core.laying import Lit, Tones
+from understudy.core.look import PLAIN, Look, Swap
+from understudy.core.transfer import averaged
+from understudy.errors import DegeneratePoints
+from understudy.stages.pipes import ahead, pooled, windowed
+from understudy.stages.predicting import NewFace, Predicted, Recipe, Take, predicted_frames
+from understudy.stages.spread import cores
 from understudy.stages.stretches import ranges
-from understudy.types import Doubles, Faces, FaceType, Floats, Frame, Prediction
+from understudy.types import Floats, Frame
 
-_BATCH = 8
-_DEPTH = 8
+_DEPTH = 4
+Note = TypeVar("Note")
+
 # What a single bad frame may raise; anything else is about the whole run, and ends it.
 _FRAME_ERRORS = (DegeneratePoints, ArithmeticError, ValueError, cv2.error)
-
-_Segmented = tuple[Floats | None, Floats | None]
-
-
-class Predictor(Protocol):
-    """What a merge needs of a model."""
-
-    resolution: int
-    face_type: FaceType
-
-    def predict(self, images: Floats) -> Prediction:
-        """What becomes of dst faces (N, R, R, 3)."""
-
-    def set_morph(self, share: float) -> None:
-        """Let so much of the face, 0..1, become src's. Raises BadOption where that cannot be chosen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How faces are made and laid in."""
-
-    model: Predictor
-    look: Look
-    masks: tuple[str, ...]
-    iteration: int = 0
-    segmenting: Segmenting | None = None
-
-    @classmethod
-    def load(cls, folder: Path, device: str, look: Look, masks: tuple[str, ...], best: bool = False) -> Recipe:
-        """With the model that is saved in `folder`, its newest weights or the best ones, or that is a file of that path."""
-        if folder.is_file():
-            if best:
-                raise BadOption(f"checkpoint: {folder.name} holds one set of weights. Leave --checkpoint out.")
-            file = DfmModel(folder, device)
-            return cls(file, look, masks, file.iteration)
-        # Late: --help need not wait for torch.
-        from understudy.stages.recipes import BEST, CHECKPOINTS
-        from understudy.stages.train import load_model
-
-        model = load_model(folder, device, best)
-        whole, _ = checkpoint.intact(folder / (BEST if best else CHECKPOINTS))
-        return cls(model, look, masks, whole[0].iteration if whole else 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """Where the dst faces are. faces: (N,), smooth: whether their places are steadied."""
-
-    faces: Faces
-    smooth: bool
-
-    @classmethod
-    def of(cls, folder: Path, *, smooth: bool) -> Scene:
-        """The faces of a faceset. Raises NoFaces."""
-        faces = Faceset(folder).faces if folder.is_dir() else Faces.empty()
-        if not len(faces):
-            raise NoFaces(
-                f"{folder}: no dst faces, so there is nothing to replace. Run: understudy extract {folder.parent.parent} dst."
-            )
-        return cls(faces, smooth)
-
-    @property
-    def last_frame(self) -> int:
-        """The last frame with a face."""
-        return int(self.faces.frame.max())
-
-    def placed(self, face_type: FaceType, size: int) -> dict[int, list[Placed]]:
-        """The faces of every frame, aligned for a model; those whose points give no alignment carry the reason."""
-        matrices: list[Doubles | str] = []
-        for landmarks in self.faces.landmarks:
-            try:
-                matrices.append(align.face_from_frame(landmarks, face_type, size))
-            except DegeneratePoints as error:
-                matrices.append(str(error))
-        good = [row for row, matrix in enumerate(matrices) if not isinstance(matrix, str)]
-        if self.smooth and good:
-            steady = temporal.smoothed(np.stack([np.asarray(matrices[row], np.float64) for row in good]), self.faces[good], size)
-            for row, matrix in zip(good, steady, strict=True):
-                matrices[row] = matrix
-        places: dict[int, list[Placed]] = {}
-        for frame, landmarks, matrix in zip(self.faces.frame, self.faces.landmarks, matrices, strict=True):
-            places.setdefault(int(frame), []).append(Placed(landmarks, matrix))
-        return places
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """One dst face of a frame: its landmarks (68, 2) there, and face_from_frame (2, 3), or why there is none."""
-
-    landmarks: Floats
-    face_from_frame: Doubles | str
+# A frame at the end of an average's reach is so many standard deviations away.
+_SIGMAS = 2.0
 
 
 @dataclass(slots=True)
@@ -134,115 +42,166 @@ class Report:
         return {"frames_without_a_face": ranges(self.bare), "failed_frames": [frame for frame, _ in self.failed]}
 
 
-def merged_frames(footage: Path, scene: Scene, recipe: Recipe, report: Report) -> Generator[Frame, None, None]:
-    """The finished frames of the footage, in order. A frame that fails comes as it was, one that cannot be read as the one before
-    it; both are in the report.
-    """
-    return ahead(_swapped(ahead(_read(footage, scene, recipe), _DEPTH), recipe, report), _DEPTH)
+@dataclass(slots=True)
+class Face:
+    """A new face and what is known of it so far. found: the tones that it takes by itself; tones, coarse, grain: means in time."""
+
+    new: NewFace
+    swap: Swap | None = None
+    found: Tones = laying.NO_TONES
+    tones: Tones = laying.NO_TONES
+    lit: Lit | None = None
+    coarse: Floats | None = None
+    grain: Floats | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """A frame and its faces, ready for the model. crops: (K, S, S, 3). problem: why it is listed as failed, or "". views: for
-    the segmenter, where there is one.
+@dataclass(slots=True)
+class Merged:
+    """A frame under way, and in the end finished, its faces by their run.
+
+    problem: why it is listed as failed, or "". look: what holds where there is no face. matte: (H, W), where the new faces are;
+    None where there is none.
     """
 
     frame: Frame
-    placed: list[Placed]
-    crops: list[Floats]
+    faces: dict[int, Face]
     problem: str = ""
-    views: Sequence[View] = ()
+    look: Look = PLAIN
+    matte: Floats | None = None
 
 
-def _read(footage: Path, scene: Scene, recipe: Recipe) -> Generator[_Pending, None, None]:
-    """The frames with the crops that the model will see, straight from the plate."""
-    size = recipe.model.resolution
-    places = scene.placed(recipe.model.face_type, size)
-    with open_footage(footage) as opened:
-        for frame, pictured, problem in _plates(opened):
-            placed = places.get(pictured, [])
-            misplaced = next((each.face_from_frame for each in placed if isinstance(each.face_from_frame, str)), "")
-            if misplaced:
-                yield _Pending(frame, [], [], problem or misplaced)
-                continue
-            # What lies outside the frame is as its edge: black would pull the colours of the face to it.
-            crops = [image.warp(frame.image, np.asarray(each.face_from_frame), (size, size), "replicate") for each in placed]
-            yield _Pending(frame, placed, [image.as_float(crop) for crop in crops], problem, _views(frame, placed, recipe))
+def merged_frames(take: Take, report: Report, frames: range) -> Generator[Merged, None, None]:
+    """The frames of that range of the footage, finished, in order: the same whatever the range.
 
-
-def _views(frame: Frame, placed: list[Placed], recipe: Recipe) -> list[View]:
-    if recipe.segmenting is None:
-        return []
-    model = (recipe.model.face_type, recipe.model.resolution)
-    return [recipe.segmenting.view(frame.image, each.landmarks, np.asarray(each.face_from_frame), model) for each in placed]
-
-
-def _plates(footage: Footage) -> Iterator[tuple[Frame, int, str]]:
-    """Every frame, the number of the one whose picture it shows, and what is wrong with it.
-
-    In place of one that cannot be read stands the one before it, new face and all: the old one must not flash up. At the start
-    that is black, number -1.
+    A frame that fails comes as it was, one that cannot be read as the one before it; both are in the report.
     """
-    width, height = footage.size
-    pictured, before = -1, np.zeros((height, width, 3), np.uint16 if footage.bits > 8 else np.uint8)
-    for each in footage.attempts(range(len(footage))):
-        if isinstance(each, Frame):
-            pictured, before = each.index, each.image
-            yield each, pictured, ""
+    return ahead(_reported(_finished(take, frames), report, frames), _DEPTH)
+
+
+def _finished(take: Take, frames: range) -> Generator[Merged, None, None]:
+    """The frames of the range, and those around it that have a say in them."""
+    reach, threads = take.recipe.reach, take.threads or cores()
+    wider = range(max(frames.start - reach.frames, 0), frames.stop + reach.frames)
+    works = _begun(ahead(predicted_frames(take, wider), _DEPTH), take.recipe)
+    works = _each(_steadied(works, reach.mask, _mask, _swap), _tones, threads)
+    works = _each(_steadied(works, reach.color, _own_tones, _mean_tones), _light, threads)
+    return _each(_steadied(works, reach.light, _own_light, _mean_light), _lay, threads)
+
+
+def _reported(works: Generator[Merged, None, None], report: Report, frames: range) -> Generator[Merged, None, None]:
+    for work in works:
+        frame = work.frame.index
+        if frame not in frames:
             continue
-        pts = footage.pts[each.index] if footage.is_video else None
-        stands = f"frame {pictured} again" if pictured >= 0 else "black"
-        again = Frame(each.index, before, pts, footage.time_base, footage.color)
-        yield again, pictured, f"{each.reason} In its place: {stands}."
+        if work.problem:
+            report.failed.append((frame, work.problem))
+        elif not work.faces:
+            report.bare.append(frame)
+        yield work
 
 
-def _swapped(pending: Generator[_Pending, None, None], recipe: Recipe, report: Report) -> Generator[Frame, None, None]:
-    """The frames with their new faces; the model sees faces of several frames at a time."""
-    with contextlib.closing(pending):
-        while batch := list(itertools.islice(pending, _BATCH)):
-            predictions = list(_predictions([crop for each in batch for crop in each.crops], recipe.model))
-            made = zip(predictions, _segmented(batch, predictions, recipe.segmenting), strict=True)
-            for each in batch:
-                faces = list(itertools.islice(made, len(each.crops)))
-                if not each.placed and not each.problem:
-                    report.bare.append(each.frame.index)
-                yield _finished(each, faces, recipe, report)
+def _begun(predicted: Generator[Predicted, None, None], recipe: Recipe) -> Generator[Merged, None, None]:
+    for each in predicted:
+        faces = {face.placed.run: Face(face) for face in each.faces}
+        yield Merged(each.frame, faces, each.problem, recipe.look(each.frame.index, -1))
 
 
-def _predictions(crops: list[Floats], model: Predictor) -> Iterator[Prediction]:
-    """One prediction of one face after the other."""
-    for start in range(0, len(crops), _BATCH):
-        made = model.predict(np.stack(crops[start : start + _BATCH]))
-        for row in range(len(made.image)):
-            yield Prediction(made.image[row], made.mask[row], made.dst_mask[row])
+def _each(works: Generator[Merged, None, None], step: Callable[[Merged], None], threads: int) -> Generator[Merged, None, None]:
+    """The frames after that step, several at a time."""
+
+    def stepped(work: Merged) -> Merged:
+        try:
+            step(work)
+        except _FRAME_ERRORS as error:
+            work.problem = work.problem or f"frame {work.frame.index}: not merged, left as it was: {error}."
+            work.faces = {}
+        return work
+
+    return pooled(works, stepped, threads, threads + 1)
 
 
-def _segmented(batch: list[_Pending], predictions: list[Prediction], segmenting: Segmenting | None) -> Iterator[_Segmented]:
-    """What the segmenter sees in each face of the batch, in the new one and in dst's; nothing without one."""
-    if segmenting is None:
-        return itertools.repeat((None, None), len(predictions))
-    return segmenting.masks([view for each in batch for view in each.views], [each.image for each in predictions])
+def _steadied(
+    works: Generator[Merged, None, None],
+    reach: int,
+    note: Callable[[Face], Note],
+    steady: Callable[[Face, Sequence[tuple[Note, int]]], None],
+) -> Generator[Merged, None, None]:
+    """The frames; `steady` is given each face with what is noted of the same one in the frames around, and how far they are."""
+
+    def noted(work: Merged) -> tuple[int, dict[int, Note]]:
+        return work.frame.index, {run: note(face) for run, face in work.faces.items()}
+
+    for work, around in windowed(works, reach, noted):
+        for run, face in work.faces.items():
+            steady(face, [(notes[run], frame - work.frame.index) for frame, notes in around if run in notes])
+        yield work
 
 
-def _finished(pending: _Pending, faces: list[tuple[Prediction, _Segmented]], recipe: Recipe, report: Report) -> Frame:
-    frame = pending.frame
-    if pending.problem:
-        report.failed.append((frame.index, pending.problem))
-    if not faces:
-        return frame
-    try:
-        swaps = [
-            _swap(placed, crop, *made, recipe.masks)
-            for placed, crop, made in zip(pending.placed, pending.crops, faces, strict=True)
-        ]
-        return replace(frame, image=composite(frame.image, swaps, recipe.look).image)
-    except _FRAME_ERRORS as error:
-        report.failed.append((frame.index, f"frame {frame.index}: not merged, left as it was: {error}."))
-        return frame
+def _mask(face: Face) -> Floats:
+    return face.new.mask
 
 
-def _swap(placed: Placed, crop: Floats, face: Prediction, segmented: _Segmented, masks: tuple[str, ...]) -> Swap:
+def _swap(face: Face, same: Sequence[tuple[Floats, int]]) -> None:
+    """Take the mask, averaged in time."""
+    new, placed = face.new, face.new.placed
     assert not isinstance(placed.face_from_frame, str)
-    landmarks = geometry.apply(placed.face_from_frame, placed.landmarks).astype(np.float32)
-    mask = product(masks, Masked(landmarks, face.mask, face.dst_mask, *segmented))
-    return Swap(placed.face_from_frame, face.image, crop, mask)
+    mask = _average(new.mask, same, new.look.steady_mask)
+    face.swap = Swap(placed.face_from_frame, new.made, new.dst, mask, new.look, placed.before, placed.after)
+
+
+def _tones(work: Merged) -> None:
+    for face in work.faces.values():
+        assert face.swap is not None
+        face.found = laying.tones(face.swap)
+
+
+def _own_tones(face: Face) -> tuple[Look, Tones]:
+    return face.new.look, face.found
+
+
+def _mean_tones(face: Face, same: Sequence[tuple[tuple[Look, Tones], int]]) -> None:
+    """Take colours and sharpness, averaged in time with those of the same kind."""
+    look = face.new.look
+    alike = [(found, away) for (other, found), away in same if _is_alike(look, other)]
+    means = (_average(own, [(found[at], away) for found, away in alike], look.steady) for at, own in enumerate(face.found))
+    face.tones = Tones(*means)
+
+
+def _light(work: Merged) -> None:
+    for face in work.faces.values():
+        assert face.swap is not None
+        face.lit = laying.lit(work.frame.image, face.swap, face.tones)
+
+
+def _own_light(face: Face) -> tuple[Floats | None, Floats | None]:
+    return (None, None) if face.lit is None else (face.lit.coarse, face.lit.grain)
+
+
+def _mean_light(face: Face, same: Sequence[tuple[tuple[Floats | None, Floats | None], int]]) -> None:
+    """Take the light and the grain, averaged in time."""
+    steady, (light, grain) = face.new.look.steady, _own_light(face)
+    if light is not None:
+        face.coarse = _average(light, [(other, away) for (other, _), away in same if other is not None], steady)
+    if grain is not None:
+        face.grain = _average(grain, [(other, away) for (_, other), away in same if other is not None], steady)
+
+
+def _lay(work: Merged) -> None:
+    faces = [(face.lit, face.coarse, face.grain) for face in work.faces.values() if face.lit is not None]
+    if faces or work.look.shows in ("mask", "predicted"):
+        layers = laid(work.frame.image, faces, work.look)
+        work.frame, work.matte = replace(work.frame, image=layers.image), layers.matte
+
+
+def _is_alike(look: Look, other: Look) -> bool:
+    averages = look.transfer.averages and (look.histogram is None or look.histogram.averages)
+    return averages and look.transfer is other.transfer and look.histogram is other.histogram and look.is_grey == other.is_grey
+
+
+def _average(own: Floats, others: Sequence[tuple[Floats, int]], reach: int) -> Floats:
+    """The mean of what holds in the frames around, the nearer the more."""
+    near = [(each, away) for each, away in others if away and abs(away) <= reach and each.shape == own.shape]
+    if not near:
+        return own
+    weights = [math.exp(-0.5 * (_SIGMAS * away / reach) ** 2) for _, away in near]
+    return averaged([own, *(each for each, _ in near)], [1.0, *weights])

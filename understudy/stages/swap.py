@@ -42,6 +42,9 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
     options = settled("swap", options)
     suffix = ".mov" if options.merge.encode.codec == "prores" else ".mp4"
     show = checked_out(out, suffix, options.overwrite).with_suffix(".show")
+    for name in ("frames", "preview", "debug"):
+        if getattr(options.merge, name):
+            raise BadOption(f"merge.{name}: swap makes a whole video. Run it without, then: understudy merge {show} --{name} …")
     if (show / PROJECT_FILE).exists():
         project = _same(Project.load(show), src, dst)
         yield Note(text=f"{show.name}: goes on with the work that is there")

@@ -1,6 +1,7 @@
 """Segmenters: networks that tell for every pixel of a face picture whether it belongs to the face; hands and hair do not.
 
-A segmenter is a function that makes one from its file, on a device: `segmenters["xseg"](file, "cpu")`.
+A segmenter is a function that makes one from its file, on a device: `segmenters["xseg"](file, "cpu")`. One that others trained
+for everybody is also in `ready`: `ready["multiclass"]()` is its file, fetched if need be.
 """
 
 from __future__ import annotations
@@ -15,3 +16,4 @@ from understudy.types import Floats
 Segment = Callable[[Floats], Floats]
 
 segmenters: Registry[Callable[[SegmenterFile, str], Segment]] = Registry("segmenters", __name__)
+ready: Registry[Callable[[], SegmenterFile]] = Registry("ready segmenters", __name__)
