@@ -36,16 +36,16 @@ from understudy.types import AlignedFace, Bytes, Face, Floats
 
 WIDTH, HEIGHT, FACE, MODEL = 1920, 1080, 400, 256
 LOOKS: dict[str, dict[str, Any]] = {
-    "overlay": {"color_transfer": "none"},
-    "overlay, rct": {},
-    "overlay, rct, masks as video": {"matte": True},
-    "overlay, mkl-m": {"color_transfer": "mkl-m"},
+    "default: overlay, mkl-m, texture": {},
+    "overlay, rct": {"color_transfer": "rct"},
+    "overlay, rct, bare": {"color_transfer": "rct", "texture": 0, "sharpen": 0},
     "overlay, sot-m": {"color_transfer": "sot-m"},
-    "overlay, rct, texture, grain": {"texture": 50, "grain": 100},
-    "overlay, rct, motion blur": {"motion_blur": 180},
     "hist-match": {"mode": "hist-match"},
-    "pyramid, rct": {"mode": "pyramid"},
-    "seamless, rct": {"mode": "seamless"},
+    "pyramid": {"mode": "pyramid"},
+    "seamless": {"mode": "seamless"},
+    "motion blur": {"motion_blur": 180},
+    "grain": {"grain": 100},
+    "masks as a second video": {"matte": True},
 }
 
 
@@ -67,7 +67,7 @@ def main(frames: int = 240, chosen: str = "") -> None:
                     flush=True,
                 )
         one, two = (_timed(lambda workers=workers: _merge(show, model, workers=workers))[0] for workers in (1, 2))
-        print(f"overlay, rct, two processes: {two / one:.2f} of the time of one")
+        print(f"default, two processes: {two / one:.2f} of the time of one")
     began = time.process_time()
     for _ in range(5):
         _opencv()

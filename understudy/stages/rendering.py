@@ -29,8 +29,8 @@ from understudy.types import Array, Frame
 
 # Frames that may be coded before anybody has heard of it.
 _DEPTH: Final = 4
-# Masks are so simple that a slower encoder, which holds many more frames, gains nothing.
-_MATTE: Final = {"preset": "veryfast"}
+# Masks are so simple that a slower encoder, which holds many more frames, gains little.
+_MATTE: Final = {"preset": "ultrafast"}
 
 
 @dataclass(frozen=True, slots=True)
