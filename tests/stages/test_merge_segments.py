@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -177,9 +178,10 @@ def test_two_processes_make_what_one_makes_even_when_one_dies(show: Path, plain:
         assert np.abs(one - other).mean() < 0.5
 
 
-def test_the_mask_as_a_video(show: Path, plain: MergeOptions) -> None:
+@pytest.mark.parametrize("asked", [{"matte": True}, {"mode": "raw-rgb-mask"}], ids=str)
+def test_the_mask_as_a_video(asked: dict[str, Any], show: Path, plain: MergeOptions) -> None:
     list(merge(show, plain))
-    events = list(merge(show, with_(plain, matte=True, masks=["full"])))
+    events = list(merge(show, with_(plain, masks=["full"], **asked)))
     matte = show / "merged" / "002" / "matte.mp4"
     assert {event.path for event in events if isinstance(event, Saved) and event.what == "matte"} == {matte}
     assert provenance.read(matte).is_synthetic

@@ -58,7 +58,7 @@ def merge(show: Path, options: MergeOptions) -> Stage:
 def _version(project: Project, workshop: Workshop, chosen: Sequence[range], signer: Credentials) -> Stage:
     """Render the chosen frames, put them together, and number the result."""
     options = workshop.options
-    work = SegmentWork(project.folder, workshop, Store(project.merged / "segments", options.matte), workshop.segments(chosen))
+    work = SegmentWork(project.folder, workshop, Store(project.merged / "segments", workshop.has_matte), workshop.segments(chosen))
     if not (yield from work.run()):
         total = sum(map(len, chosen))
         done = f"{work.finished()} of {total} frames are finished, and the same command goes on from there."
@@ -66,7 +66,7 @@ def _version(project: Project, workshop: Workshop, chosen: Sequence[range], sign
         return
     facts, suffix = _facts(workshop, work), ".mov" if options.encode.codec == "prores" else ".mp4"
     with versions.making(project.merged) as folder:
-        for name in ("result", "matte") if options.matte else ("result",):
+        for name in ("result", "matte") if workshop.has_matte else ("result",):
             if not (yield from _joined(folder / f"{name}{suffix}", project, work, chosen, signer)):
                 yield Note(text=f"merge: stopped. All frames are finished, and the same command puts them together. {_UNTOUCHED}")
                 return
@@ -77,7 +77,7 @@ def _version(project: Project, workshop: Workshop, chosen: Sequence[range], sign
     work.store.drop_all_but(versions.segments_of_newest(project.merged))
     video = result = final / f"result{suffix}"
     yield Saved(what="version", path=video)
-    if options.matte:
+    if workshop.has_matte:
         yield Saved(what="matte", path=final / f"matte{suffix}")
     # A few frames are no result: they are to be looked at.
     if not options.frames:

@@ -80,6 +80,11 @@ class Workshop:
         prints = (_weights(model, options.checkpoint == "best"), provenance.fingerprint(file.path) if file else "")
         return cls(footage, options, model, scene, looks, recipe, file.path.stem if file else "", painted, places, prints)
 
+    @property
+    def has_matte(self) -> bool:
+        """Whether the masks become a video of their own."""
+        return self.options.matte or "raw-rgb-mask" in self.looks.uses("mode")
+
     def remarks(self) -> Iterator[Event]:
         """What the user may want to know, or should look into, before the work begins."""
         if self.scene.last_frame >= len(self.footage):
