@@ -15,9 +15,9 @@ from understudy.core.laying import Lit, Tones
 from understudy.core.look import PLAIN, Look, Swap
 from understudy.core.transfer import averaged
 from understudy.errors import DegeneratePoints
+from understudy.io.machine import cores
 from understudy.stages.pipes import ahead, pooled, windowed
 from understudy.stages.predicting import NewFace, Predicted, Recipe, Take, predicted_frames
-from understudy.stages.spread import cores
 from understudy.stages.stretches import ranges
 from understudy.types import Floats, Frame
 

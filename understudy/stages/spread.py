@@ -15,6 +15,7 @@ from typing import Literal, TypeVar
 import cv2
 
 from understudy.errors import WorkerLost
+from understudy.io.machine import cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -48,13 +49,6 @@ def spread(
             yield item, task(item)
     else:
         yield from _on_processes(task, items, count)
-
-
-def cores() -> int:
-    """How many CPU cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _on_processes(task: Callable[[Item], Result], items: Sequence[Item], count: int) -> Generator[tuple[Item, Result], None, None]:
