@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +61,17 @@ def explained(path: Path) -> Iterator[None]:
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise CannotWrite(f"{path}: this place cannot be written to. Choose another folder or change its rights.") from error
         raise
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder at once for all who look, however long its files take; one that is in use stays for another time.
+
+    Where the run dies meanwhile, what is left has the name of something half-written.
+    """
+    going = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=PARTIAL, dir=folder.parent))
+    with contextlib.suppress(OSError):
+        folder.rename(going / folder.name)
+    shutil.rmtree(going, ignore_errors=True)
 
 
 def sweep(folder: Path) -> None:

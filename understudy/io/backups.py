@@ -58,7 +58,7 @@ def make(folder: Path, saved: Path, beside: Iterable[Path], why: str, keep: int 
             raise
         rolling = [each for each in before if each.why == ROLLING] if why == ROLLING else []
         for old in rolling[: max(0, len(rolling) + 1 - keep)]:
-            shutil.rmtree(old.folder, ignore_errors=True)
+            atomic.remove_folder(old.folder)
     return _read(final)
 
 

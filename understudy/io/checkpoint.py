@@ -60,7 +60,7 @@ def save(folder: Path, iteration: int, parts: Mapping[str, Mapping[str, Array]],
         atomic.write_text(folder / CURRENT, f"{final.name}\n")
         for old in sorted(_steps(folder), reverse=True)[keep:]:
             if old != final:
-                shutil.rmtree(old, ignore_errors=True)
+                atomic.remove_folder(old)
     return final
 
 
@@ -96,7 +96,7 @@ def drop_after(folder: Path, iteration: int) -> None:
     """Remove the checkpoints of later iterations than `iteration`: they have gone bad."""
     for step in _steps(folder):
         if int(step.name[:9]) > iteration:
-            shutil.rmtree(step, ignore_errors=True)
+            atomic.remove_folder(step)
 
 
 def link(step: Path, goal: Path) -> None:
