@@ -44,19 +44,37 @@ def sharpened(face: Floats, amount: float, mode: SharpenMode = "unsharp", dfl: b
 def lacking(face: Floats, like: Floats, weight: Floats) -> Floats:
     """The share of its detail that the face lacks to be as sharp as `like`, (1,) float32: 1 = as much again, -1 = it is too sharp.
 
-    face, like: (S, S, 3) in 0..1, aligned, in like colours. weight: (S, S) in 0..1, where to look. Detail is what a Gaussian of 1 %
-    of the side takes away; its energy is what is made alike. Held within -1..2, so that a face without any does not become noise.
+    face, like: (S, S, 3) in 0..1, aligned. weight: (S, S) in 0..1, where to look. Detail is what a Gaussian of 1 % of the side
+    takes away. How much of it there should be is told by its energy beside that of what is a little coarser: a face of strong
+    features or in hard light has more of both, and is no sharper for that. Held within -1..2, so that a face without detail does
+    not become noise.
     """
-    fine, wanted = (each - _blurred(each, "unsharp") for each in (face, like))
-    finer = fine - _blurred(fine, "unsharp")
     shown = weight[..., None]
-    # Energy of fine + gain * finer = energy of wanted, solved for the gain.
-    a, b, c = (float((shown * each).sum()) for each in (finer * finer, fine * finer, fine * fine - wanted * wanted))
-    if a <= 1e-9 * max(float(weight.sum()), 1):
+    (fine, coarser), (wanted, coarser_wanted) = ((_fine(each), _coarser(each)) for each in (face, like))
+    finer = fine - _blurred(fine, "unsharp")
+
+    def energy(one: Floats, other: Floats) -> float:
+        return float((shown * one * other).sum())
+
+    most = 1e-9 * max(float(weight.sum()), 1)
+    if min(energy(finer, finer), energy(coarser_wanted, coarser_wanted)) <= most:
         return np.zeros(1, np.float32)
-    # Without a solution the face cannot become so soft; this is as near as it gets.
-    root = math.sqrt(max(b * b - a * c, 0))
-    return np.array([min(max((root - b) / a, _LEAST_GAIN), _MOST_GAIN)], np.float32)
+    goal = energy(wanted, wanted) * energy(coarser, coarser) / energy(coarser_wanted, coarser_wanted)
+    # Energy of fine + gain * finer = goal, solved for the gain; where the face cannot become so soft, as near as it gets.
+    a, b, c = energy(finer, finer), energy(fine, finer), energy(fine, fine) - goal
+    gain = (math.sqrt(max(b * b - a * c, 0)) - b) / a
+    return np.array([min(max(gain, _LEAST_GAIN), _MOST_GAIN)], np.float32)
+
+
+def _fine(face: Floats) -> Floats:
+    return face - _blurred(face, "unsharp")
+
+
+def _coarser(face: Floats) -> Floats:
+    """What is coarser than what sharpening changes, by up to three times."""
+    return _blurred(face, "unsharp") - np.asarray(
+        cv2.GaussianBlur(face, (0, 0), 3 * max(_RADIUS * len(face), _LEAST_RADIUS)), np.float32
+    )
 
 
 def _blurred(face: Floats, mode: SharpenMode) -> Floats:
