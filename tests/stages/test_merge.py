@@ -14,7 +14,7 @@ from understudy.io.footage import open_footage
 from understudy.io.video_writer import EncodeOptions
 from understudy.parts.models.contract import Model
 from understudy.stages import predicting
-from understudy.stages.events import FailedFrame, Finished, Note, Progress, Saved, Stop
+from understudy.stages.events import FailedFrame, Finished, Note, Progress, Saved, Stop, Warned
 from understudy.stages.merge import MergeOptions, merge
 from understudy.stages.new import NewOptions, new
 from understudy.stages.project import Project
@@ -299,3 +299,12 @@ def test_options_of_the_project_file_count(show):
     list(merge(show, MergeOptions(erode=1)))
     options = json.loads((show / "merged" / "001" / "merge.json").read_text())["options"]
     assert (options["face_scale"], options["masks"], options["erode"]) == (7, ["dst"], 1)
+
+
+def test_what_an_option_cannot_do_is_told(show):
+    told = [
+        event.text
+        for event in merge(show, PLAIN.model_copy(update={"formulas": "dfl", "feather": 5.0, "frames": "0-1"}))
+        if isinstance(event, Warned)
+    ]
+    assert any("feather: does nothing" in text for text in told)

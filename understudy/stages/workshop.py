@@ -92,6 +92,8 @@ class Workshop:
         persons = np.unique(self.scene.faces.person).tolist()
         for entry in self.looks.unused(len(self.footage), persons):
             yield Warned(text=f"at '{entry}': changes nothing, since no such frame or person is there.")
+        if "dfl" in self.looks.uses("formulas") and max(self.looks.uses("feather")):
+            yield Warned(text="feather: does nothing where the formulas are dfl's, which have none. Take --blur, or our formulas.")
         if self.recipe.segmenting is not None:
             yield Note(text=f"segmenter {self.segmenter}, of {self.recipe.segmenting.face_type} faces")
             yield from (Warned(text=each) for each in self.recipe.segmenting.limits(self.recipe.model.face_type))
