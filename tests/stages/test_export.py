@@ -109,6 +109,21 @@ def test_the_same_model_gives_the_same_file(show: Path, tmp_path: Path) -> None:
         list(export(show, tmp_path / "a.dfm", ExportOptions()))
 
 
+def test_the_weights_that_did_best_can_be_exported(show: Path, tmp_path: Path) -> None:
+    folder = show / "models" / "tiny"
+    save_model(folder, "tiny", resolution=64)
+    with pytest.raises(BadProject, match="no best weights"):
+        list(export(show, tmp_path / "best.dfm", ExportOptions(checkpoint="best")))
+    newest = checkpoint.intact(folder / recipes.CHECKPOINTS)[0][0]
+    darker = {name: array * np.float32(0.5) for name, array in newest.arrays("weights").items()}
+    checkpoint.save(folder / recipes.BEST, 17, {"weights": darker}, newest.state)
+    assert told(list(export(show, tmp_path / "best.dfm", ExportOptions(checkpoint="best"))))["iteration"] == 17
+    faces = np.random.default_rng(2).random((1, 64, 64, 3), np.float32)
+    given = DfmModel(tmp_path / "best.dfm", "cpu").predict(faces).image
+    assert np.abs(given - load(folder, "cpu", best=True).predict(faces).image).max() < 1e-4
+    assert np.abs(given - load(folder, "cpu").predict(faces).image).max() > 0.01
+
+
 def test_a_file_that_gives_other_pictures_is_not_kept(show: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Bluish(graph.FaceGraph):
         def forward(self, in_face: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -16,8 +16,9 @@ from understudy.io.faceset import Faceset
 from understudy.nets import bridge
 from understudy.nets.footprint import step_bytes
 from understudy.parts.models.contract import Batch, Samples
+from understudy.stages.hardening import has_critic
 from understudy.stages.project import Project
-from understudy.stages.recipes import CHECKPOINTS, OPTIONS_FILE, Recipe
+from understudy.stages.recipes import CHECKPOINTS, OPTIONS_FILE, Recipe, read
 from understudy.stages.train import TrainOptions
 from understudy.types import FaceType
 
@@ -54,17 +55,17 @@ def resolved(project: Project, options: TrainOptions) -> tuple[TrainOptions, str
     """
     if options.model != "auto" or options.from_:
         return options, ""
-    options = _ending(project, options)
     if options.name and (project.model(options.name) / OPTIONS_FILE).exists():
-        return options, ""
+        return _ending(project, options, read(project.model(options.name)).model), ""
     if not options.name and (known := newest_model(project)):
-        return options.model_copy(update={"name": known}), f"goes on with {known}, which was trained last. Another: --model, --name"
+        options = _ending(project, options.model_copy(update={"name": known}), read(project.model(known)).model)
+        return options, f"goes on with {known}, which was trained last. Another: --model, --name"
     choice = chosen(project, bridge.device_of("auto" if options.device == "all" else options.device), options.minutes)
     settings = {**choice.settings, **options.settings_of(choice.model)}
     given: dict[str, Any] = {"model": choice.model, **({choice.model: settings} if settings else {})}
     if choice.pairs and not options.batch:
         given["batch"] = choice.pairs
-    return TrainOptions.layered(options.set_values(), given, where="train"), choice.reason
+    return _ending(project, TrainOptions.layered(options.set_values(), given, where="train"), choice.model), choice.reason
 
 
 def newest_model(project: Project) -> str:
@@ -131,13 +132,16 @@ def shown(project: Project) -> tuple[FaceType, int]:
     return face_type, round(1 / float(np.median([np.sqrt(abs(np.linalg.det(each[:, :2]))) for each in matrices])))
 
 
-def _ending(project: Project, options: TrainOptions) -> TrainOptions:
-    """The options with an end of our choice where they name none: the finish, when more learning would bring next to nothing."""
+def _ending(project: Project, options: TrainOptions, model: str) -> TrainOptions:
+    """The options with an end of our choice where they name none, when more learning would bring next to nothing.
+
+    That is the finish, and what follows it where the model has a critic.
+    """
     has_end = options.iterations or options.minutes or "until" in options.model_fields_set
     sides = (project.faces(side) for side in ("src", "dst"))
     if has_end or options.pretrain or any(not side.is_dir() or len(Faceset(side)) < FEWEST for side in sides):
         return options
-    return options.model_copy(update={"until": "finish"})
+    return options.model_copy(update={"until": "gan" if has_critic(model) else "finish"})
 
 
 def _plans(sides: list[int]) -> Iterator[tuple[int, int]]:

@@ -10,8 +10,8 @@ from understudy.stages.train import TrainOptions
 
 # The share of the step size that is left at the very end.
 LEAST_STEP = 0.05
-# In the history: the iteration at which a finish that has begun will end.
-PLANNED = "finish_until"
+# In the history: the iteration at which a finish that has begun will end, and one at which learning against a critic will.
+PLANNED, CRITIC = "finish_until", "gan_until"
 
 
 def end(options: TrainOptions, iteration: int, seconds: float, is_at_rest: bool = False) -> str:
@@ -29,15 +29,18 @@ def end(options: TrainOptions, iteration: int, seconds: float, is_at_rest: bool 
 
 def finishing(options: TrainOptions, iteration: int) -> int:
     """The iteration at which a finish ends that begins now; 0 where none is to begin."""
-    if options.until != "finish" or options.iterations or options.minutes or options.finish >= 1:
-        return 0
-    return math.ceil(iteration / (1 - options.finish))
+    return 0 if not _ends_by_itself(options) or options.finish >= 1 else math.ceil(iteration / (1 - options.finish))
+
+
+def against_critic(options: TrainOptions, iteration: int) -> int:
+    """The iteration at which learning against a critic ends that begins now: the second half of such a finish, once more."""
+    return math.ceil(iteration / (1 - options.finish / 2))
 
 
 def planned(options: TrainOptions, rows: Iterable[Row]) -> TrainOptions:
-    """The options with the end of a finish that had begun in a former run. rows: of the history."""
-    ends = [row[PLANNED] for row in rows if PLANNED in row]
-    is_on = options.until == "finish" and not options.iterations and not options.minutes
+    """The options with the end of a finish, or of what followed it, that had begun in a former run. rows: of the history."""
+    ends = [row[key] for row in rows for key in (PLANNED, CRITIC) if key in row]
+    is_on = _ends_by_itself(options)
     return options.model_copy(update={"iterations": ends[-1]}) if ends and is_on else options
 
 
@@ -60,3 +63,7 @@ def finish(options: TrainOptions, iteration: int, seconds: float) -> float:
 def step_size(options: TrainOptions, iteration: int, seconds: float) -> float:
     """The share of the step size to learn with: 1 before the finish, in which it falls."""
     return 1 - (1 - LEAST_STEP) * finish(options, iteration, seconds)
+
+
+def _ends_by_itself(options: TrainOptions) -> bool:
+    return options.until in ("finish", "gan") and not options.iterations and not options.minutes

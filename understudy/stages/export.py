@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from understudy.errors import BadOption
 from understudy.io import atomic, provenance
@@ -19,6 +20,7 @@ class ExportOptions(Options):
     """What `export` asks."""
 
     model: str = option("", "Name of the model; empty = the only one that there is")
+    checkpoint: Literal["newest", "best"] = option("newest", "Which weights of it: the newest, or the best on held-out faces")
     batch: int = option(0, "Faces that the file takes at a time, for TensorRT; 0 = any number", low=0, high=256)
     overwrite: bool = option(False, "Replace the file when it is there already")
 
@@ -41,10 +43,11 @@ def export(show: Path, out: Path, options: ExportOptions) -> Stage:
     # Late: --help need not wait for torch.
     from understudy.stages.exporting import NEAREST, exported, nearness, pictures
     from understudy.stages.recipes import read
-    from understudy.stages.saved_model import load, newest
+    from understudy.stages.saved_model import best_of, load, newest
 
     yield Started(stage="export", total=2, unit="step")
-    model, iteration = load(folder, "cpu"), newest(folder).iteration
+    is_best = options.checkpoint == "best"
+    model, iteration = load(folder, "cpu", is_best), (best_of if is_best else newest)(folder).iteration
     data, opset = exported(model, read(folder).model, iteration, options.batch)
     faces, kind = pictures(project.faces("dst"), model.resolution)
     with atomic.writing(out) as partial:

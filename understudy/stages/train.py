@@ -79,8 +79,10 @@ class TrainOptions(Options):
     backups: int = option(12, "Keep so many of these backups; each takes as much space as a checkpoint", low=1, live=True)
     preview_history: bool = option(True, "Keep earlier previews too, evenly thinned out to 100", live=True)
 
-    until: Literal["", "plateau", "finish"] = option(
-        "", "When as many iterations again would bring next to nothing: stop (plateau), or finish first. Needs 40 faces of a side"
+    until: Literal["", "plateau", "finish", "gan"] = option(
+        "",
+        "When as many iterations again would bring next to nothing: stop (plateau), finish first, or finish and then learn against "
+        "a critic (gan). Needs 40 faces of a side",
     )
     tensorboard: bool = option(False, "Write losses, measurements and previews for TensorBoard too (extra 'tensorboard')")
 
@@ -113,7 +115,7 @@ def train(show: Path, options: TrainOptions) -> Stage:
     # Late, here and below: --help need not wait for torch.
     from understudy.stages.auto import settled
     from understudy.stages.recipes import name_of
-    from understudy.stages.training import training
+    from understudy.stages.trainer import training
 
     project = Project.load(show)
     stage = training(project, options)

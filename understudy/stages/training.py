@@ -1,4 +1,4 @@
-"""The run behind `train`: batches in, events out; it saves, draws, obeys, and steps back when the losses leave the rails."""
+"""A run of `train`: batches in, events out; it saves, draws, obeys, and steps back when the losses leave the rails."""
 
 from __future__ import annotations
 
@@ -10,21 +10,16 @@ from typing import Any
 from understudy.errors import BadOption
 from understudy.io import backups, history
 from understudy.parts.models.contract import Batch
-from understudy.stages import beginning, course, device_loss, feeding, live, portions, previews
-from understudy.stages.auto import settled
+from understudy.stages import beginning, course, feeding, hardening, live, portions, previews
 from understudy.stages.batches import ahead
-from understudy.stages.events import Backup, Change, Finished, Note, Order, Progress, Save, Saved, Stage, Started, Stop, Warned
+from understudy.stages.events import Backup, Change, Note, Order, Progress, Save, Saved, Stage, Stop, Warned
 from understudy.stages.face_store import FaceStore
-from understudy.stages.launching import launched
-from understudy.stages.learner import Learner
 from understudy.stages.ledger import Ledger
-from understudy.stages.project import Project
-from understudy.stages.recipes import CHECKPOINTS, HISTORY, name_of, refuse_foreign, settle, write
+from understudy.stages.recipes import HISTORY, Recipe, write
 from understudy.stages.safety import Safety
 from understudy.stages.saver import Saver
 from understudy.stages.standing import Standing
-from understudy.stages.team import Team, gpus, joined
-from understudy.stages.together import Lead, follow, prepare
+from understudy.stages.together import Lead
 from understudy.stages.train import TrainOptions
 from understudy.stages.validation import Validation
 from understudy.stages.vigil import Vigil
@@ -33,46 +28,6 @@ from understudy.stages.vigil import Vigil
 REPORT = 0.1
 # Seconds between two checkpoints at least.
 LEAST_PAUSE = 20
-
-
-def training(project: Project, flags: TrainOptions) -> Stage:
-    """Train the model that the options name until they, an order or Ctrl-C end it; what was learnt is always saved."""
-    options, reason = settled(project, flags)
-    if (count := gpus(options.device)) > 1:
-        yield from launched(project, flags, count)
-        return
-    if reason:
-        yield Note(text=f"auto: {reason}.")
-    with joined(options.device) as team:
-        yield from _leading(project, flags, options, team) if team.first else follow(project, team)
-
-
-def _leading(project: Project, flags: TrainOptions, options: TrainOptions, team: Team) -> Stage:
-    """The same for the first rank of a team, which mostly is alone."""
-    name = name_of(options)
-    folder = project.model(name)
-    with project.held(f"models/{name}"), Saver(folder) as saver:
-        recipe, changes = settle(folder, options)
-        refuse_foreign(flags, recipe, name)
-        options = beginning.eased(options, recipe) if options.pretrain else options
-        prepare(team, options, recipe)
-        yield from device_loss.unused(options.device, team.device)
-        src, dst = feeding.loaded(project, options, recipe)
-        run = Run(options, src, dst, Lead(team, Learner(recipe, options, team.device), (src, dst)), saver)
-        yield Note(text=f"{name}: {len(src.pictures)} src and {len(dst.pictures)} dst faces, on {team.device}{team.others}")
-        with device_loss.explained(team.device, folder / CHECKPOINTS):
-            yield from run.resume()
-            yield from run.told(changes)
-            yield Started(stage="train", total=options.iterations or None, unit="iteration")
-            try:
-                yield from run.learn()
-                run.lead.end()
-            except KeyboardInterrupt:
-                run.ended = "interrupted"
-                yield from run.save()
-            yield from run.preview()
-            yield from saver.told(wait=True)
-        yield Finished(stage="train", summary={"model": name, "ended": run.ended, **run.summary()})
 
 
 class Run:
@@ -112,6 +67,7 @@ class Run:
     def learn(self) -> Stage:
         """Iterations until something ends them."""
         self._reported = self._last_preview = time.monotonic()
+        yield from self._harden()
         while not self._is_over():
             finishing = self._finished() > 0
             self.lead.begin(self.options, finishing, anew=True)
@@ -125,6 +81,25 @@ class Run:
             if self._is_over():
                 # This may find weights gone bad and step back: then it is not over.
                 yield from self.save()
+                yield from self._harden()
+
+    def _harden(self) -> Stage:
+        """Where the finish is over: go on against a critic, from a state that can be gone back to."""
+        learner, rows = self.learner, history.read(self.ledger.path)
+        if self.ended not in ("", "iterations") or not hardening.is_due(self.options, learner.recipe, learner.iteration, rows):
+            return
+        at = learner.iteration
+        yield from self._measured()
+        yield from self.save(hardening.BEFORE)
+        yield from self.saver.told(wait=True)
+        if learner.iteration != at:
+            # It was not fit to be saved, and has stepped back.
+            return
+        end = course.against_critic(self.options, learner.iteration)
+        self.ledger.note({"iteration": learner.iteration, course.CRITIC: end})
+        yield from self._become(*hardening.with_critic(learner.recipe, self.folder.name))
+        self.options, self.ended = self.options.model_copy(update={"iterations": end}), ""
+        yield Note(text=f"{self.folder.name}: it learns against a critic, for fine detail, until iteration {end}.")
 
     def save(self, backup: str = "") -> Stage:
         """Save, with a backup where there is a reason for one; steps back in place of saving what has gone wrong."""
@@ -203,6 +178,21 @@ class Run:
             self.options = self.options.model_copy(update={"iterations": end})
             self.ledger.note({"iteration": self.learner.iteration, course.PLANNED: end})
             yield Note(text=f"{self.folder.name}: nothing is bent any more, and the step size falls, until iteration {end}.")
+        if worse := hardening.harm(history.read(self.ledger.path)):
+            yield from self._soften(worse)
+
+    def _soften(self, worse: float) -> Stage:
+        """Go back to before the critic came, which is the end."""
+        yield from self.saver.told(wait=True)
+        learner, at = self.learner, self.learner.iteration
+        hardening.undo(self.folder, learner)
+        self.safety.begin()
+        self.ledger.forget(learner.iteration)
+        told = f"back from {at}: under the critic the score on held-out faces became {worse:.0%} worse"
+        self.ledger.note({"iteration": learner.iteration, "setback": told, course.PLANNED: learner.iteration})
+        self.ledger.write(learner.iteration)
+        self.options, self.ended = self.options.model_copy(update={"iterations": learner.iteration}), "iterations"
+        yield Warned(text=f"{self.folder.name}: {told}. It is as it was at iteration {learner.iteration}, and that is the end.")
 
     def _collect(self) -> str:
         """Fetch the losses since the last time; what is wrong with them, or an empty text."""
@@ -230,13 +220,17 @@ class Run:
             yield Warned(text=str(error))
             return
         if changes:
-            # What it tells may be of another kind from here on.
-            self.ledger.write(self.learner.iteration)
-            anew = self.learner.change(recipe)
-            write(self.folder, recipe)
-            yield from self.told(changes)
-            yield from beginning.anew(name, anew)
+            yield from self._become(recipe, changes)
         self.learner.use(self.options)
+
+    def _become(self, recipe: Recipe, changes: list[str]) -> Stage:
+        """Go on with other live settings of the model."""
+        # What it tells may be of another kind from here on.
+        self.ledger.write(self.learner.iteration)
+        anew = self.learner.change(recipe)
+        write(self.folder, recipe)
+        yield from self.told(changes)
+        yield from beginning.anew(self.folder.name, anew)
 
     def _step_back(self, trouble: str) -> Stage:
         """Return to a good checkpoint, with a smaller step size. Raises Diverged when that is in vain."""
