@@ -8,6 +8,7 @@ they are stored in and a cubic turn to the model's, picture, target and mask eac
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -29,15 +30,18 @@ Side = tuple[Tensor, Tensor, Tensor]
 
 
 class Reference:
-    """A model of a recipe that learns from made-up faces, `pairs` of each side a step."""
+    """A model of a recipe that learns, `pairs` of each side a step.
 
-    def __init__(self, recipe: Recipe, pairs: int, seed: int = 0) -> None:
+    faces: src's and dst's, (N, STORED, STORED, 4) uint8 each, RGB and mask; made-up ones without. whole: the model around the net.
+    """
+
+    def __init__(self, recipe: Recipe, pairs: int, seed: int = 0, faces: Sequence[np.ndarray] | None = None) -> None:
         model = recipe.build(torch.device("cpu"))
         model.initialise(torch.Generator().manual_seed(seed))
         assert isinstance(model, Swapping) and isinstance(model.net, TwoDecoders | TwoInters), f"{recipe.model}: no reference"
-        self.net, self.side, self.model = plain(model.net), model.resolution, recipe.model
+        self.whole, self.net, self.side, self.model = model, plain(model.net), model.resolution, recipe.model
         self.pairs, self.chance = pairs, np.random.default_rng(seed)
-        self.faces = self.chance.integers(0, 256, (2, 16, STORED, STORED, 4), np.uint8)
+        self.faces = faces or self.chance.integers(0, 256, (2, 16, STORED, STORED, 4), np.uint8)
         self.rule, self.lr = kind_of(recipe, TrainOptions()), recipe.model_options.lr
         self.dropping = recipe.model_options.lr_dropout
         self.memory: dict[int, list[Tensor]] = {}
