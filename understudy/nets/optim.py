@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Adam, Optimizer
+from torch.optim.adam import adam
 
 from understudy.errors import BadOption
-from understudy.nets.rules import AdaBelief, Memory, Plain, RMSprop
+from understudy.nets.rules import AT_ONCE, AdaBelief, Memory, Plain, RMSprop
 from understudy.types import Array
 
 Kind = Literal["adam", "adabelief", "rmsprop"]
@@ -65,7 +66,8 @@ def at_once(optimizer: Optimizer, parameters: Iterable[Parameter]) -> Iterator[N
     """A step that is taken while gradients come in: each parameter moves as soon as its own is there, which is then let go.
 
     So all gradients are never held together, and each is used while it is in the cache. It cannot be with what needs all of
-    them first: clipping, several parts of a batch, several processes. After an error what has moved has moved.
+    them first: clipping, several parts of a batch, several processes. After an error what has moved has moved. A gradient may
+    come in bf16, as `unrolled` layers give it.
     """
 
     def move(parameter: Tensor) -> None:
@@ -73,16 +75,19 @@ def at_once(optimizer: Optimizer, parameters: Iterable[Parameter]) -> Iterator[N
         _advance(optimizer, parameter)
         parameter.grad = None
 
-    handles = [
-        each.register_post_accumulate_grad_hook(move)  # type: ignore[no-untyped-call]
-        for each in parameters
-        if each.requires_grad
-    ]
+    learning = [each for each in parameters if each.requires_grad]
+    handles = [each.register_post_accumulate_grad_hook(move) for each in learning]  # type: ignore[no-untyped-call]
+    for each in learning:
+        each.grad_dtype = None
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
+        for each in learning:
+            # Cleared first: a gradient of another kind would be refused, and here there is one only after an error.
+            each.grad = None
+            each.grad_dtype = each.dtype
     if isinstance(optimizer, Plain):
         optimizer.steps += 1
 
@@ -129,12 +134,45 @@ def _advance(optimizer: Optimizer, parameter: Parameter) -> None:
     if isinstance(optimizer, Plain):
         optimizer.advance([parameter])
         return
+    assert parameter.grad is not None
+    if parameter.grad.dtype != parameter.dtype:
+        if parameter in optimizer.state and parameter.is_contiguous():
+            _in_pieces(optimizer, parameter, parameter.grad)
+            return
+        parameter.grad = parameter.grad.to(parameter.dtype)
     (settings,) = optimizer.param_groups
     everyone, settings["params"] = settings["params"], [parameter]
     try:
         optimizer.step()
     finally:
         settings["params"] = everyone
+
+
+def _in_pieces(optimizer: Optimizer, parameter: Parameter, gradient: Tensor) -> None:
+    """Adam's step by a gradient in bf16, which is never all of it in fp32."""
+    (settings,), memory = optimizer.param_groups, optimizer.state[parameter]
+    (beta1, beta2), lr, eps = settings["betas"], settings["lr"], settings["eps"]
+    before = memory["step"].clone()
+    kept = (parameter.detach(), gradient.contiguous(), memory["exp_avg"], memory["exp_avg_sq"])
+    for weight, slope, mean, square in zip(*(each.view(-1).split(AT_ONCE) for each in kept), strict=True):
+        # Each piece counts the step up by itself.
+        memory["step"].copy_(before)
+        adam(
+            [weight],
+            [slope.float()],
+            [mean],
+            [square],
+            [],
+            [memory["step"]],
+            fused=settings["fused"],
+            amsgrad=False,
+            beta1=beta1,
+            beta2=beta2,
+            lr=lr,
+            weight_decay=0,
+            eps=eps,
+            maximize=False,
+        )
 
 
 def _like(parameter: Parameter, array: Array) -> Tensor:

@@ -83,7 +83,7 @@ class Plain(Optimizer):
         for rows in _chunks([list[Tensor](learning), [_gradient(each) for each in learning], *held]):
             weights, gradients, *kept = rows
             wide = [[each.to(device, torch.float32) for each in field] for field in kept]
-            leads, squares = self.leads(gradients, *wide)
+            leads, squares = self.leads([each.float() for each in gradients], *wide)
             divisors = list(torch._foreach_sqrt(squares))
             torch._foreach_add_(divisors, self.EPS)
             if self.dropping:

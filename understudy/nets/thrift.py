@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from understudy.nets.blocks import Closer, Down, FoldDown, Gained, Res, SlimDown, Up
+
+T = TypeVar("T")
 
 # Steps of encoders and decoders: of these only what goes in is kept. A `Closer` holds others, and counts as one.
 STEPS = (Closer, Down, FoldDown, Gained, Res, SlimDown, Up)
@@ -22,13 +25,13 @@ def compute_again(net: nn.Module) -> None:
     """
     for layer in net.children():
         if isinstance(layer, STEPS):
-            layer.forward = partial(_forgetful, layer.forward)  # type: ignore[method-assign]
+            layer.forward = partial(forgetful, layer.forward)  # type: ignore[method-assign]
         else:
             compute_again(layer)
 
 
-def _forgetful(forward: Callable[[Tensor], Tensor], maps: Tensor) -> Tensor:
+def forgetful(work: Callable[..., T], *given: Tensor) -> T:
+    """What `work`, in which nothing is random, makes of tensors; what it computes by the way is computed again on the way back."""
     if not torch.is_grad_enabled():
-        return forward(maps)
-    # Nothing in a step is random.
-    return checkpoint(forward, maps, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]
+        return work(*given)
+    return checkpoint(work, *given, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from understudy.errors import BadOption, BadProject
 from understudy.io import checkpoint, machine
-from understudy.nets import bridge, optim, ranks, thrift
+from understudy.nets import bridge, optim, ranks, thrift, unrolled
 from understudy.nets.ema import Ema
 from understudy.parts.models.contract import Batch, Model
 from understudy.stages import portions
@@ -190,6 +190,8 @@ class Learner:
         self.optimizers = optimizers_of(recipe, options, self.groups)
         if options.checkpointing:
             thrift.compute_again(self.model)
+        if self.device.type == "cpu":
+            unrolled.unroll(self.model)
         self.mean = Ema(self.model, options.ema) if options.ema else None
         self.start_over()
         self.use(options)

@@ -12,6 +12,7 @@ from torch.nn import Parameter
 from understudy.nets import bridge, losses, ranks
 from understudy.nets.blocks import Init, initialise
 from understudy.nets.swappers import Painted, Swapper
+from understudy.nets.thrift import forgetful
 from understudy.parts.models.contract import Batch, Model, Samples
 from understudy.types import FaceType, Floats, Prediction
 
@@ -84,8 +85,9 @@ class Autoencoder(Swapping):
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         rebuilt = self.net(batch.src.input, batch.dst.input)
         told = {
-            "src": self._face_loss(rebuilt.src, batch.src),
-            "dst": self._face_loss(rebuilt.dst, batch.dst),
+            # Maps in fp32, some ten of them at full size: cheap to compute again.
+            "src": forgetful(self._face_loss, rebuilt.src.face, batch.src.target, batch.src.mask),
+            "dst": forgetful(self._face_loss, rebuilt.dst.face, batch.dst.target, batch.dst.mask),
             "mask": self._mask_loss(rebuilt.src, batch.src) + self._mask_loss(rebuilt.dst, batch.dst),
         }
         if self.lesson.codes:
@@ -95,17 +97,17 @@ class Autoencoder(Swapping):
             told["mouth"] = self.lesson.mouth * self._mouth_loss(rebuilt.swapped, batch.dst)
         return told
 
-    def _face_loss(self, ours: Painted, true: Samples) -> Tensor:
-        lesson, total = self.lesson, torch.zeros((), device=true.target.device)
+    def _face_loss(self, ours: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        lesson, total = self.lesson, torch.zeros((), device=target.device)
         if lesson.dssim:
-            total = total + lesson.dssim * losses.dssim(ours.face, true.target, true.mask)
+            total = total + lesson.dssim * losses.dssim(ours, target, mask)
         if lesson.l1:
-            total = total + lesson.l1 * losses.l1(ours.face, true.target, true.mask)
+            total = total + lesson.l1 * losses.l1(ours, target, mask)
         if lesson.mse:
-            soft = losses.blurred(true.mask, max(1, self.resolution // 64))
-            total = total + lesson.mse * losses.mse(ours.face, true.target, soft)
+            soft = losses.blurred(mask, max(1, self.resolution // 64))
+            total = total + lesson.mse * losses.mse(ours, target, soft)
         if lesson.around:
-            total = total + lesson.around * losses.l1(ours.face, true.target)
+            total = total + lesson.around * losses.l1(ours, target)
         return total
 
     def _mouth_loss(self, swapped: Painted, dst: Samples) -> Tensor:

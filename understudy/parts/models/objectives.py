@@ -14,6 +14,7 @@ from understudy.nets import losses, styles
 from understudy.nets.blocks import Init
 from understudy.nets.critics import as_maps, taken_for, verdict
 from understudy.nets.swappers import Painted, Rebuilt, Swapper
+from understudy.nets.thrift import forgetful
 from understudy.parts.models.autoencoder import Swapping
 from understudy.parts.models.contract import Batch, Samples
 from understudy.types import FaceType
@@ -115,7 +116,8 @@ class Student(Swapping):
         return told
 
     def _face_loss(self, ours: Painted, target: Tensor, shade: Tensor, true: Samples) -> Tensor:
-        objective, total = self.objective, self._likeness(ours.face, target, shade)
+        # Maps in fp32, some ten of them at full size: cheap to compute again.
+        objective, total = self.objective, forgetful(self._likeness, ours.face, target, shade)
         if objective.eyes:
             total = total + objective.eyes * losses.l1(ours.face, target, true.eyes_mouth)
         for smaller in (ours.quarter, ours.half):
