@@ -50,7 +50,15 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def run(show: Path, **options: object) -> list[Event]:
-    asked = {"model": "saehd", "saehd": SMALL, "batch": 1, "device": "cpu", "precision": "fp32", "until": "gan", "preview_minutes": 0}
+    asked = {
+        "model": "saehd",
+        "saehd": SMALL,
+        "batch": 1,
+        "device": "cpu",
+        "precision": "fp32",
+        "until": "gan",
+        "preview_minutes": 0,
+    }
     return list(train(show, TrainOptions.layered({**asked, **options})))
 
 
@@ -117,9 +125,11 @@ def test_a_run_that_was_killed_while_the_critic_came_still_gets_one(known: Path,
     assert any("critic" in name for name in newest(known).arrays("weights"))
 
 
-def test_only_a_model_with_a_critic_can_wait_for_one(known: Path) -> None:
+def test_only_a_model_with_a_critic_that_has_met_its_people_can_wait_for_one(known: Path) -> None:
     with pytest.raises(BadOption, match="until: tiny has no critic"):
         run(known, model="tiny", saehd={})
+    with pytest.raises(BadOption, match="not while a model pretrains"):
+        run(known, pretrain=str(known / "src" / "faces"))
 
 
 def test_auto_takes_the_critic_where_the_model_has_one(known: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,4 +144,6 @@ def test_auto_takes_the_critic_where_the_model_has_one(known: Path, monkeypatch:
 def test_the_critics_time_is_the_second_half_of_the_finish_once_more() -> None:
     options = TrainOptions(iterations=course.against_critic(TrainOptions(), 1000))
     assert options.iterations == 1250
-    assert math.isclose(course.finish(options, 1000, 0), 0.5) and math.isclose(course.step_size(options, 1250, 0), course.LEAST_STEP)
+    assert math.isclose(course.finish(options, 1000, 0), 0.5) and math.isclose(
+        course.step_size(options, 1250, 0), course.LEAST_STEP
+    )

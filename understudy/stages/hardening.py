@@ -27,7 +27,9 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def refuse_without(options: TrainOptions, recipe: Recipe) -> None:
-    """Raises BadOption when a critic is waited for that the model does not have."""
+    """Raises BadOption when a critic is waited for that the model does not have, or that may not be there while it pretrains."""
+    if options.until == "gan" and options.pretrain:
+        raise BadOption("until: gan: not while a model pretrains. Take --until finish.")
     if options.until == "gan" and not has_critic(recipe.model):
         raise BadOption(f"until: {recipe.model} has no critic (gan_power), so there is no such phase. Take --until finish.")
 

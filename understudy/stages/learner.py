@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from understudy.nets import bridge, optim, ranks, thrift, unrolled
 from understudy.nets.ema import Ema
 from understudy.parts.models.contract import Batch, Model
 from understudy.stages import portions
+from understudy.stages.compiling import Compiling, ways_of
 from understudy.stages.recipes import Recipe
 from understudy.stages.saved_model import inters, put_fitting, put_weights, recipe_of
 from understudy.stages.saver import Snapshot
@@ -42,6 +44,7 @@ class Learner:
             machine.keep_freed_memory()
         self.slowed, self.seconds = 1.0, 0.0
         self.has_inherited, self.fits = False, 0
+        self.compiling = Compiling(ways_of(options.compile, device), device)
         self._build(recipe)
 
     def start_over(self) -> None:
@@ -76,11 +79,9 @@ class Learner:
         """Learn from one batch with a `share` of the step size; its losses, still on the device, so that nobody waits for them."""
         optim.set_lr(self.optimizers, self.lr * share)
         try:
-            told = self._learn(batch)
+            told = self.compiling.run(partial(self._learn, batch), self._drop)
         except (RuntimeError, MemoryError) as error:
-            # Half a gradient must not meet the next one.
-            for optimizer in self.optimizers.values():
-                optimizer.zero_grad()
+            self._drop()
             if portions.is_out_of_memory(error) and ranks.place()[1] > 1:
                 # The others wait for gradients that this rank does not have: it cannot try again by itself.
                 raise BadOption(
@@ -105,6 +106,7 @@ class Learner:
     def halve(self) -> None:
         """Half the pairs from now on, as long as as many are asked for as now."""
         self.fits = self.pairs // 2
+        self.compiling.take(self.model)
 
     def is_sound(self) -> bool:
         """Whether every weight is a number."""
@@ -170,7 +172,7 @@ class Learner:
             for part, share in portions.parts_of(batch, options.accumulate):
                 for group in self.optimizers:
                     with bridge.computing(self.precision, self.device):
-                        losses = self.model.losses(part, group)
+                        losses = self.compiling.losses(part, group)
                     (share * torch.stack(list(losses.values())).sum()).backward()  # type: ignore[no-untyped-call]
                     for name, loss in losses.items():
                         told[name] = told.get(name, 0) + share * loss.detach()
@@ -182,6 +184,11 @@ class Learner:
             optimizer.zero_grad()
         return told
 
+    def _drop(self) -> None:
+        """Let go of gradients: half a one must not meet the next one."""
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad()
+
     def _build(self, recipe: Recipe) -> None:
         options, self.recipe = self.options, recipe
         self.model: Model = bridge.laid_out(recipe.build(self.device), options.channels_last, self.device)
@@ -190,8 +197,9 @@ class Learner:
         self.optimizers = optimizers_of(recipe, options, self.groups)
         if options.checkpointing:
             thrift.compute_again(self.model)
-        if self.device.type == "cpu":
+        if self.device.type == "cpu" and options.compile in ("auto", "off"):
             unrolled.unroll(self.model)
+        self.compiling.take(self.model)
         self.mean = Ema(self.model, options.ema) if options.ema else None
         self.start_over()
         self.use(options)

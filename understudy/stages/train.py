@@ -53,6 +53,10 @@ class TrainOptions(Options):
     device: str = option("auto", "Where to compute: auto, best (of many GPUs), cpu, cuda:1, mps, xpu, …; all = on every GPU here")
     precision: Literal["auto", "fp32", "bf16"] = option("auto", "Number format of the network; auto = bf16 where the device has it")
     channels_last: Literal["auto", "on", "off"] = option("auto", "Memory layout of the network; auto = on for CUDA")
+    compile: Literal["auto", "off", "on", "graphs"] = option(
+        "auto",
+        "Let PyTorch compile the step, or with CUDA graphs too; auto = on where a trial on a GPU finds it faster, off elsewhere",
+    )
     save_minutes: float = option(
         5, "Save this often at the latest; more often in the first minutes", low=0.01, unit="minutes", live=True
     )

@@ -54,4 +54,5 @@ def _leading(project: Project, flags: TrainOptions, options: TrainOptions, team:
                 yield from run.save()
             yield from run.preview()
             yield from saver.told(wait=True)
+            yield from run.learner.compiling.said()
         yield Finished(stage="train", summary={"model": name, "ended": run.ended, **run.summary()})

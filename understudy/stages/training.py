@@ -163,6 +163,7 @@ class Run:
         if backup or any(isinstance(order, Save) for order in orders) or now - self.safety.last_save >= pause:
             yield from self.save(backup)
         yield from self.saver.told()
+        yield from self.learner.compiling.said()
         if live.preview_minutes and now - self._last_preview >= 60 * live.preview_minutes:
             yield from self.preview()
         if self.standing.is_due():
