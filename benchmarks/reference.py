@@ -24,6 +24,7 @@ from understudy.stages.learner import kind_of
 from understudy.stages.recipes import Recipe
 from understudy.stages.train import TrainOptions
 
+CPU = torch.device("cpu")
 # Pixels of the stored faces.
 STORED = 256
 Side = tuple[Tensor, Tensor, Tensor]
@@ -35,12 +36,19 @@ class Reference:
     faces: src's and dst's, (N, STORED, STORED, 4) uint8 each, RGB and mask; made-up ones without. whole: the model around the net.
     """
 
-    def __init__(self, recipe: Recipe, pairs: int, seed: int = 0, faces: Sequence[np.ndarray] | None = None) -> None:
-        model = recipe.build(torch.device("cpu"))
-        model.initialise(torch.Generator().manual_seed(seed))
+    def __init__(
+        self,
+        recipe: Recipe,
+        pairs: int,
+        device: torch.device = CPU,
+        faces: Sequence[np.ndarray] | None = None,
+    ) -> None:
+        model = recipe.build(CPU)
+        model.initialise(torch.Generator().manual_seed(0))
+        model.to(device)
         assert isinstance(model, Swapping) and isinstance(model.net, TwoDecoders | TwoInters), f"{recipe.model}: no reference"
         self.whole, self.net, self.side, self.model = model, plain(model.net), model.resolution, recipe.model
-        self.pairs, self.chance = pairs, np.random.default_rng(seed)
+        self.pairs, self.device, self.chance = pairs, device, np.random.default_rng(0)
         self.faces = faces or self.chance.integers(0, 256, (2, 16, STORED, STORED, 4), np.uint8)
         self.rule, self.lr = kind_of(recipe, TrainOptions()), recipe.model_options.lr
         self.dropping = recipe.model_options.lr_dropout
@@ -63,7 +71,8 @@ class Reference:
     def _side(self, faces: np.ndarray) -> Side:
         rows = self.chance.choice(len(faces), self.pairs)
         drawn = zip(*(moved(self.chance, faces[row], self.side) for row in rows), strict=True)
-        warped, target, mask = (torch.from_numpy(np.stack(each)).permute(0, 3, 1, 2).contiguous() for each in drawn)
+        planes = (torch.from_numpy(np.stack(each)).permute(0, 3, 1, 2) for each in drawn)
+        warped, target, mask = (each.contiguous().to(self.device) for each in planes)
         return warped, target, mask
 
     def _loss(self, ours: Painted, true: Side) -> Tensor:
@@ -118,7 +127,7 @@ def rebuilt(net: Swapper, src: Tensor, dst: Tensor) -> tuple[Painted, Painted]:
 
 def dssim(ours: Tensor, theirs: Tensor, window: int) -> Tensor:
     """Structural dissimilarity by four convolutions."""
-    bell = square(window, 1.5).expand(3, 1, window, window)
+    bell = square(window, 1.5, ours.device).expand(3, 1, window, window)
 
     def look(picture: Tensor) -> Tensor:
         return functional.conv2d(picture, bell, groups=3)
@@ -133,12 +142,12 @@ def dssim(ours: Tensor, theirs: Tensor, window: int) -> Tensor:
 def blurred(mask: Tensor, sigma: float) -> Tensor:
     """A mask under a Gaussian, by one convolution with a square window."""
     width = 2 * max(1, round(3 * sigma)) + 1
-    return functional.conv2d(functional.pad(mask, [width // 2] * 4, "replicate"), square(width, sigma))
+    return functional.conv2d(functional.pad(mask, [width // 2] * 4, "replicate"), square(width, sigma, mask.device))
 
 
-def square(width: int, sigma: float) -> Tensor:
+def square(width: int, sigma: float, device: torch.device) -> Tensor:
     """A Gaussian (1, 1, width, width) whose sum is 1."""
-    places = torch.arange(width, dtype=torch.float32) - (width - 1) / 2
+    places = torch.arange(width, dtype=torch.float32, device=device) - (width - 1) / 2
     row = torch.exp(-0.5 * (places / sigma) ** 2)
     bell = row[:, None] * row
     return (bell / bell.sum())[None, None]

@@ -1,13 +1,15 @@
 """Milliseconds and memory of an iteration of each model, beside a plain reference and what this machine's convolutions can do.
 
     OMP_WAIT_POLICY=PASSIVE python benchmarks/train.py [MODEL ...] [--rounds 5] [--batch 4] [--threads 1] [--busy]
+    python benchmarks/train.py saehd-256 --device cuda --batch 32 --set checkpointing=true optimizer_memory=half
 
 An iteration is a batch made from stored faces and a step of learning from it. Each variant is a process of its own: "reference"
 (`reference.py`: eager, plain, fp32), "fp32" and "bf16" (ours). They take turns (A B C A B C), so that other work on the machine
 disturbs them alike; the median of the rounds counts, and the ratio is the median of each round's. On one CPU thread the time is
-processor time, else wall time. Memory is the most that the process held, Python and PyTorch (about 330 MB) included. GFLOP are
-counted, forward and backward. The limit is measured in the same run: the best of a few convolutions 3x3, forward and backward,
-in the same number format. --busy: beside it, another process keeps a core busy.
+processor time, else wall time. Memory is the most that the process held, Python and PyTorch (about 330 MB) included; on a GPU, what
+PyTorch held there. GFLOP are counted, forward and backward. The limit is measured in the same run: the best of a few convolutions
+3x3, forward and backward, in the same number format. --set: options of train for ours. --busy: beside it, another process keeps a
+core busy.
 """
 
 from __future__ import annotations
@@ -40,7 +42,10 @@ from understudy.stages.train import TrainOptions
 FORMATS = ("fp32", "bf16")
 VARIANTS = ("reference", *FORMATS)
 # Models with other settings than their own, by a name for them.
-SET = {"saehd-df": ("saehd", {"archi": "df"})}
+SET: dict[str, tuple[str, dict[str, object]]] = {
+    "saehd-df": ("saehd", {"archi": "df"}),
+    "saehd-256": ("saehd", {"resolution": 256}),
+}
 MEASURED = ("saehd-df", "saehd", "quick96", "h64")
 # Channels and side of the convolutions that stand for what the machine can do.
 SHAPES = ((128, 64), (256, 32), (512, 16))
@@ -146,7 +151,7 @@ def serve(line: Connection[Any, Any], variant: str, recipe: Recipe, pairs: int, 
     given = dict(each.split("=") for each in options.set)
     try:
         if variant == "reference":
-            learning: Ours | reference.Reference = reference.Reference(recipe, pairs)
+            learning: Ours | reference.Reference = reference.Reference(recipe, pairs, clock.device)
         else:
             settings = {"precision": variant, "batch": pairs, **given}
             learning = Ours(Learner(recipe, TrainOptions.layered(settings), clock.device), pairs)
@@ -159,7 +164,14 @@ def serve(line: Connection[Any, Any], variant: str, recipe: Recipe, pairs: int, 
     line.send(counter.get_total_flops() / 1e9)
     while line.recv() == "step":
         line.send(clock(learning.step))
-    line.send(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    line.send(round(held(clock.device)))
+
+
+def held(device: torch.device) -> float:
+    """The most MB that this process has held at a time; on a GPU, what PyTorch held there."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def conv_limit(precision: str, clock: Clock) -> float:
