@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from understudy.core.held_out import course as scored
-from understudy.errors import BadOption
+from understudy.errors import BadOption, BadProject
 from understudy.io import backups, checkpoint
 from understudy.stages.course import CRITIC, PLANNED
 from understudy.stages.learner import Learner
@@ -68,9 +68,11 @@ def with_critic(recipe: Recipe, name: str) -> tuple[Recipe, list[str]]:
 
 
 def undo(folder: Path, learner: Learner) -> None:
-    """Make the model what it was before the critic came, on disk too. Raises BadProject where that is damaged."""
-    (before, *_) = [each for each in reversed(backups.listed(folder / BACKUPS)) if each.why == BEFORE]
-    saved = checkpoint.adopt(folder / CHECKPOINTS, before.folder)
+    """Make the model what it was before the critic came, on disk too. Raises BadProject where that is damaged or gone."""
+    kept = [each for each in backups.listed(folder / BACKUPS) if each.why == BEFORE]
+    if not kept:
+        raise BadProject(f"{folder / BACKUPS}: the backup from before the critic is gone. Set gan_power to 0 and train on.")
+    saved = checkpoint.adopt(folder / CHECKPOINTS, kept[-1].folder)
     recipe, _ = adjusted(learner.recipe, {"gan_power": 0}, folder.name)
     learner.change(recipe)
     learner.restore(saved)
