@@ -1,15 +1,16 @@
-"""Facesets that are odd, or change while a model learns from them."""
+"""Facesets that are odd, or change while a model learns from them, and a model that goes."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from understudy.errors import BadMedia, NoFaces
+from understudy.errors import BadMedia, CannotWrite, NoFaces
 from understudy.io import checkpoint
 from understudy.io.faceset import Faceset
 from understudy.stages.events import Event, Finished, Progress, Save, Stop, Warned
@@ -65,6 +66,12 @@ def test_a_faceset_that_is_emptied_while_a_model_learns_costs_nothing_learnt(sho
     with pytest.raises(NoFaces, match="extract"):
         done(show, iterations=99)
     assert saved(show) >= 3
+
+
+def test_a_model_that_is_deleted_while_it_learns_ends_the_run_in_words(show: Path) -> None:
+    with pytest.raises(CannotWrite, match="tiny: deleted or moved"):
+        stopped_after(show, lambda: shutil.rmtree(show / "models/tiny"))
+    assert isinstance(done(show, iterations=2)[-1], Finished)
 
 
 @pytest.mark.parametrize("counts", [(1, 7), (7, 1), (1, 1)])

@@ -52,7 +52,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn a full disk, a read-only place or a missing right under `path` into CannotWrite."""
+    """Turn a full disk, a read-only place, a missing right or a folder that went, at or under `path`, into CannotWrite."""
     try:
         yield
     except OSError as error:
@@ -60,6 +60,8 @@ def explained(path: Path) -> Iterator[None]:
             raise CannotWrite(f"{path}: the disk is full. Free some space and run the same command again.") from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise CannotWrite(f"{path}: this place cannot be written to. Choose another folder or change its rights.") from error
+        if error.errno == errno.ENOENT and not path.parent.is_dir():
+            raise CannotWrite(f"{path.parent}: deleted or moved while this was under way. Run the same command again.") from error
         raise
 
 
