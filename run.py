@@ -38,8 +38,9 @@ class SetupFailed(Exception):
 def main(words: list[str]) -> int:
     """Set up what is missing, run the command, return its exit code."""
     command = words[0] if words else "--help"
-    # Threads that spin while they wait would steal the cores from the readers and writers.
+    # As in understudy/cli.py.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     try:
         set_up(EXTRAS.get(command, set()))
     except SetupFailed as failure:

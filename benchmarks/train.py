@@ -1,15 +1,16 @@
 """Milliseconds and memory of an iteration of each model, beside a plain reference and what this machine's convolutions can do.
 
-    OMP_WAIT_POLICY=PASSIVE python benchmarks/train.py [MODEL ...] [--rounds 5] [--batch 4] [--threads 1] [--busy]
+    export OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=3000
+    python benchmarks/train.py [MODEL ...] [--rounds 5] [--batch 4] [--threads 1] [--busy]
     python benchmarks/train.py saehd-256 --device cuda --batch 32 --set checkpointing=true optimizer_memory=half
 
 An iteration is a batch made from stored faces and a step of learning from it. Each variant is a process of its own: "reference"
 (`reference.py`: eager, plain, fp32), "fp32" and "bf16" (ours). They take turns (A B C A B C), so that other work on the machine
 disturbs them alike; the median of the rounds counts, and the ratio is the median of each round's. On one CPU thread the time is
-processor time, else wall time. Memory is the most that the process held, Python and PyTorch (about 330 MB) included; on a GPU, what
-PyTorch held there. GFLOP are counted, forward and backward. The limit is measured in the same run: the best of a few convolutions
-3x3, forward and backward, in the same number format. --set: options of train for ours. --busy: beside it, another process keeps a
-core busy.
+processor time, else wall time; of several threads ours takes as many as `train` finds fastest, before the rounds. Memory is the
+most that the process held, Python and PyTorch (about 330 MB) included; on a GPU, what PyTorch held there. GFLOP are counted,
+forward and backward. The limit is measured in the same run: the best of a few convolutions 3x3, forward and backward, in the same
+number format. --set: options of train for ours. --busy: beside it, another process keeps a core busy.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from understudy.stages import feeding
 from understudy.stages.face_store import DENSITY, FaceStore
 from understudy.stages.learner import Learner
 from understudy.stages.recipes import Recipe
+from understudy.stages.threads import TIMED, WARMING, Threads, counts_of
 from understudy.stages.train import TrainOptions
 
 FORMATS = ("fp32", "bf16")
@@ -78,6 +80,7 @@ class Ours:
 
     learner: Learner
     pairs: int
+    threads: Threads
     number: int = 0
 
     def __post_init__(self) -> None:
@@ -93,7 +96,9 @@ class Ours:
 
     def step(self) -> None:
         """Draw a batch and learn from it."""
+        start = time.perf_counter()
         self.learner.step(self.batches.make(self.number))
+        self.threads.took(time.perf_counter() - start)
         self.number += 1
 
 
@@ -116,9 +121,13 @@ def measured(model: str, options: argparse.Namespace, limit: dict[str, float]) -
     kind, settings = SET.get(model, (model, {}))
     recipe = Recipe(model=kind, settings=settings)
     pairs = options.batch or recipe.model_options.batch
-    at_work = {name: start(name, recipe, pairs, options) for name in options.variants}
-    facts = {name: line.recv() for name, line in at_work.items()}
-    at_work = {name: line for name, line in at_work.items() if facts[name] is not None}
+    at_work: dict[str, Connection[Any, Any]] = {}
+    facts: dict[str, float] = {}
+    for name in options.variants:
+        # One after the other, for each of ours tries in peace how many threads are fastest.
+        line = start(name, recipe, pairs, options)
+        if (fact := line.recv()) is not None:
+            at_work[name], facts[name] = line, fact
     times: dict[str, list[float]] = {name: [] for name in at_work}
     for _ in range(options.rounds):
         for name, line in at_work.items():
@@ -149,18 +158,22 @@ def serve(line: Connection[Any, Any], variant: str, recipe: Recipe, pairs: int, 
     torch.set_num_threads(options.threads)
     clock = Clock(bridge.device_of(options.device), options.threads)
     given = dict(each.split("=") for each in options.set)
+    trials = 0
     try:
         if variant == "reference":
             learning: Ours | reference.Reference = reference.Reference(recipe, pairs, clock.device)
         else:
-            settings = {"precision": variant, "batch": pairs, **given}
-            learning = Ours(Learner(recipe, TrainOptions.layered(settings), clock.device), pairs)
+            asked = TrainOptions.layered({"precision": variant, "batch": pairs, **given})
+            counts = counts_of(asked, clock.device, 1)
+            learning = Ours(Learner(recipe, asked, clock.device), pairs, Threads(counts))
+            trials = len(counts) * (WARMING + TIMED) if len(counts) > 1 else 0
     except AssertionError:
         line.send(None)
         return
     with FlopCounterMode(display=False) as counter:
         learning.step()
-    learning.step()
+    for _ in range(1 + trials):
+        learning.step()
     line.send(counter.get_total_flops() / 1e9)
     while line.recv() == "step":
         line.send(clock(learning.step))

@@ -28,8 +28,10 @@ from understudy.stages.jobs import Job
 
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code: docs/exit-codes.md. tokens: without the program's name."""
-    # Threads that spin while they wait would steal the cores from the readers and writers. Must be set before torch loads.
+    # Threads that spin while they wait steal the cores from the readers and writers, and those that sleep at once wake too late for
+    # the next operation: they spin for a tenth of a millisecond. Must be set before torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     words = list(sys.argv[1:] if tokens is None else tokens)
     with _view(Manner.told_by(words)) as view:
         try:

@@ -58,12 +58,13 @@ def test_a_run_in_two_parts_equals_an_unbroken_one(
 ) -> None:
     monkeypatch.setattr(training, "REPORT", 0)
     whole, parts = make_show(tmp_path / "whole"), make_show(tmp_path / "parts")
-    done(whole, iterations=6, precision=precision)
-    run = train(parts, TrainOptions.layered({**SMALL, "iterations": 6, "precision": precision}))
+    settings = {"iterations": 6, "precision": precision, "threads": 2}
+    done(whole, **settings)
+    run = train(parts, TrainOptions.layered({**SMALL, **settings}))
     while not (isinstance(event := next(run), Progress) and event.done == 3):
         pass
     assert list(run.send(Stop()) and run)[-1].summary["iteration"] == 3  # type: ignore[union-attr]
-    done(parts, iterations=6, precision=precision)
+    done(parts, **settings)
     for part in ("weights", "optimizer"):
         one, other = newest(whole).arrays(part), newest(parts).arrays(part)
         assert one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)

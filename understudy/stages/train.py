@@ -51,6 +51,9 @@ class TrainOptions(Options):
     lr_dropout: bool = option(False, "Take a random 0.3 of each step, its size swinging: for the end, with adabelief or rmsprop")
     clip: float = option(-1, "Longest gradient that is not shortened; 0 = any, -1 = the model's own", low=-1, live=True)
     device: str = option("auto", "Where to compute: auto, best (of many GPUs), cpu, cuda:1, mps, xpu, …; all = on every GPU here")
+    threads: int = option(
+        0, "Threads that compute on a CPU; 0 = what is fastest; a number, for runs equal bit for bit", low=0, high=512
+    )
     precision: Literal["auto", "fp32", "bf16"] = option("auto", "Number format of the network; auto = bf16 where the device has it")
     channels_last: Literal["auto", "on", "off"] = option("auto", "Memory layout of the network; auto = on for CUDA")
     compile: Literal["auto", "off", "on", "graphs"] = option(

@@ -11,6 +11,7 @@ from understudy.stages.project import Project
 from understudy.stages.recipes import CHECKPOINTS, name_of, refuse_foreign, settle
 from understudy.stages.saver import Saver
 from understudy.stages.team import Team, gpus, joined
+from understudy.stages.threads import Threads, counts_of
 from understudy.stages.together import Lead, follow, prepare
 from understudy.stages.train import TrainOptions
 from understudy.stages.training import Run
@@ -24,11 +25,11 @@ def training(project: Project, flags: TrainOptions) -> Stage:
         return
     if reason:
         yield Note(text=f"auto: {reason}.")
-    with joined(options.device) as team:
-        yield from _leading(project, flags, options, team) if team.first else follow(project, team)
+    with joined(options.device) as team, Threads(counts_of(options, team.device, team.size)) as threads:
+        yield from _leading(project, flags, options, team, threads) if team.first else follow(project, team)
 
 
-def _leading(project: Project, flags: TrainOptions, options: TrainOptions, team: Team) -> Stage:
+def _leading(project: Project, flags: TrainOptions, options: TrainOptions, team: Team, threads: Threads) -> Stage:
     """The same for the first rank of a team, which mostly is alone."""
     name = name_of(options)
     folder = project.model(name)
@@ -40,7 +41,7 @@ def _leading(project: Project, flags: TrainOptions, options: TrainOptions, team:
         prepare(team, options, recipe)
         yield from device_loss.unused(options.device, team.device)
         src, dst = feeding.loaded(project, options, recipe)
-        run = Run(options, src, dst, Lead(team, Learner(recipe, options, team.device), (src, dst)), saver)
+        run = Run(options, src, dst, Lead(team, Learner(recipe, options, team.device), (src, dst)), saver, threads)
         yield Note(text=f"{name}: {len(src.pictures)} src and {len(dst.pictures)} dst faces, on {team.device}{team.others}")
         with device_loss.explained(team.device, folder / CHECKPOINTS):
             yield from run.resume()

@@ -19,6 +19,7 @@ from understudy.stages.recipes import HISTORY, Recipe, write
 from understudy.stages.safety import Safety
 from understudy.stages.saver import Saver
 from understudy.stages.standing import Standing
+from understudy.stages.threads import Threads
 from understudy.stages.together import Lead
 from understudy.stages.train import TrainOptions
 from understudy.stages.validation import Validation
@@ -33,8 +34,8 @@ LEAST_PAUSE = 20
 class Run:
     """One run of one model. ended: why it is over; empty while it is not."""
 
-    def __init__(self, options: TrainOptions, src: FaceStore, dst: FaceStore, lead: Lead, saver: Saver) -> None:
-        self.options, self.src, self.dst, self.lead, self.saver = options, src, dst, lead, saver
+    def __init__(self, options: TrainOptions, src: FaceStore, dst: FaceStore, lead: Lead, saver: Saver, threads: Threads) -> None:
+        self.options, self.src, self.dst, self.lead, self.saver, self.threads = options, src, dst, lead, saver, threads
         self.learner = learner = lead.learner
         self.folder = folder = saver.folder
         self.ended = ""
@@ -129,7 +130,9 @@ class Run:
     def _stretch(self, coming: Iterator[tuple[Batch, float]], finishing: bool) -> Stage:
         """Iterations until the end, a setback or the finish: after each of them batches must be drawn anew."""
         for batch, waited in coming:
+            start = time.perf_counter()
             self.ledger.add(self.learner.step(batch, self._step_size()))
+            self.threads.took(waited + time.perf_counter() - start)
             self._waited += waited
             has_turned = (self._finished() > 0) != finishing
             if self.lead.is_due(time.monotonic() - self._reported >= REPORT) or has_turned or self._is_over():
@@ -164,6 +167,7 @@ class Run:
             yield from self.save(backup)
         yield from self.saver.told()
         yield from self.learner.compiling.said()
+        yield from self.threads.said()
         if live.preview_minutes and now - self._last_preview >= 60 * live.preview_minutes:
             yield from self.preview()
         if self.standing.is_due():
