@@ -18,7 +18,10 @@ FEWEST: Final = 10
 # Looked at is the last part of the curve, from this share of its iterations on: before it other laws hold.
 _PART: Final = 0.1
 # Without a better value for half as long again, and rising clearly, the curve is at rest, whatever its law.
-_PATIENCE: Final = 1.5
+_RISING: Final = 1.5
+# Without a better value for as long again this share of the doubt has to be overcome: what so noisy a curve can still show.
+_PATIENCE: Final = 2
+_LEFT: Final = 0.5
 _POWERS: Final = np.geomspace(0.1, 3, 24)
 # Neighbours of which the median is one smoothed value.
 _NEAR: Final = 5
@@ -80,11 +83,11 @@ def smoothed(values: ArrayLike) -> Doubles:
 
 def _since(found: Outlook, x: Doubles, y: Doubles, course: Doubles) -> int | None:
     """Since when the curve rests; the doubt has to be overcome before it does."""
-    soft = smoothed(y)
-    lowest = int(soft.argmin())
-    if x[-1] >= _PATIENCE * x[lowest] and _rise(y[lowest:]) > 2 * found.noise:
+    lowest = int(smoothed(y).argmin())
+    waited = x[-1] / x[lowest]
+    if waited >= _RISING and _rise(y[lowest:]) > 2 * found.noise:
         return round(float(x[lowest]))
-    if found.gain + found.doubt / found.now >= WORTH:
+    if found.gain + (_LEFT if waited >= _PATIENCE else 1) * found.doubt / found.now >= WORTH:
         return None
     return round(float(x[np.argmax(course <= max(found.then, 0) * (1 + WORTH) + 1e-12)]))
 
