@@ -84,6 +84,10 @@ def call(path: Path) -> tuple[int | None, float, float]:
         "few-d-scene",
         "few-d-scene-2",
         "few-d-scene-3",
+        # Of the mean of the weights, which is steadier.
+        "mean-d-c",
+        "mean-d-c-2",
+        "mean-d-scene",
     ],
 )
 def test_what_a_real_run_kept_when_it_was_called_is_within_2_percent_of_the_best_that_came(name: str) -> None:

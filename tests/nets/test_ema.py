@@ -38,6 +38,18 @@ def test_what_chance_began_with_is_soon_forgotten() -> None:
     assert abs(float(mean.weights["weight"])) < 0.01
 
 
+def test_the_smaller_the_steps_the_less_it_lags_behind() -> None:
+    left = []
+    for share in (1, 0.5, 0.2, 0.01, 0):
+        model = model_of(0)
+        mean = Ema(model, 0.99)
+        with torch.no_grad():
+            model.weight.fill_(1)
+        mean.follow(model, 10_000 * ema.EVERY, share)
+        left.append(1 - float(mean.weights["weight"]))
+    assert left == pytest.approx([0.99**ema.EVERY, 0.96**ema.EVERY, 0.75**ema.EVERY, 0, 0], abs=1e-3)
+
+
 def test_it_goes_on_from_what_was_saved_where_that_fits() -> None:
     model = model_of(1)
     mean = Ema(model, 0.9)

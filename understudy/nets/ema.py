@@ -13,7 +13,11 @@ EVERY = 8
 
 
 class Ema:
-    """Follows the weights of a model. decay: share of the mean that is left after an iteration, less in the first ones."""
+    """Follows the weights of a model.
+
+    decay: share of the mean that is left after an iteration at the full step size; in the first ones, and where steps are
+    smaller, less is left.
+    """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -26,12 +30,14 @@ class Ema:
                 known = weights.get(name)
                 self.weights[name].copy_(weight if known is None or known.shape != weight.shape else known)
 
-    def follow(self, model: nn.Module, iteration: int) -> None:
-        """Take in the model's weights after `iteration`, where it is time."""
+    def follow(self, model: nn.Module, iteration: int, share: float = 1) -> None:
+        """Take in the model's weights after `iteration`, where it is time. share: of the full step size, that it went by."""
         if iteration % EVERY:
             return
-        # At first it would be little but the weights that chance began with.
-        decay = min(self.decay, (1 + iteration) / (10 + iteration)) ** EVERY
+        # At first it would be little but the weights that chance began with. And the smaller the steps, the less there is to even
+        # out, and the more is lost by lagging behind: without any the mean is the model.
+        most = max(0.0, 1 - (1 - self.decay) / share**2) if share > 0 else 0.0
+        decay = min(most, (1 + iteration) / (10 + iteration)) ** EVERY
         with torch.no_grad():
             torch._foreach_lerp_(list(self.weights.values()), [weight.detach() for weight in model.parameters()], 1 - decay)
 

@@ -55,17 +55,19 @@ class Learner:
         fresh.initialise(torch.Generator().manual_seed(self.recipe.seed))
         self.model.load_state_dict(fresh.state_dict())
         optim.load_state(self.optimizers, self.groups, {})
-        if self.mean:
-            self.mean.begin(self.model, {})
+        self._average({})
         self.watch = Watch()
 
     def change(self, recipe: Recipe) -> list[str]:
         """Go on with other live settings; the names of the tensors that start anew, where these make a part of another kind."""
         iteration, weights, before = self.iteration, bridge.arrays(self.model.state_dict()), self.recipe
         memory = optim.state_arrays(self.optimizers, self.groups)
+        mean = self.mean.weights if self.mean else {}
         self._build(recipe)
         self.iteration = iteration
-        return self._take(weights, memory, before)
+        anew = self._take(weights, memory, before)
+        self._average({name: each for name, each in mean.items() if name not in anew})
+        return anew
 
     def use(self, options: TrainOptions) -> None:
         """Take step size, clipping and number format from the options."""
@@ -91,7 +93,7 @@ class Learner:
             raise
         self.iteration += 1
         if self.mean:
-            self.mean.follow(self.model, self.iteration)
+            self.mean.follow(self.model, self.iteration, share)
         return told
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
@@ -138,9 +140,8 @@ class Learner:
             put_weights(self.model, saved)
             self._remember(saved, memory)
             self.watch = Watch(deque(saved.state["recent"], Watch.SPAN))
-        if self.mean:
-            kept = saved.arrays("ema") if saved.holds("ema") else {}
-            self.mean.begin(self.model, {name: torch.from_numpy(array) for name, array in kept.items() if name not in anew})
+        mean = saved.arrays("ema") if saved.holds("ema") else {}
+        self._average({name: torch.from_numpy(array) for name, array in mean.items() if name not in anew})
         batch = saved.state.get("batch", {})
         # What fitted counts as long as as many are asked for as then.
         self.fits = self.fits or (batch["fits"] if batch.get("asked") == self._asked else 0)
@@ -158,7 +159,9 @@ class Learner:
         if saved.state.get("pretraining") and not self.options.pretrain:
             weights = {name: array for name, array in weights.items() if name not in inters(self.model)}
         is_alike = keep_memory and saved.state.get("optimizer", "adam") == self.kind
-        return self._take(weights, saved.arrays("optimizer") if is_alike else {}, recipe_of(saved, self.recipe))
+        anew = self._take(weights, saved.arrays("optimizer") if is_alike else {}, recipe_of(saved, self.recipe))
+        self._average({})
+        return anew
 
     def _learn(self, batch: Batch) -> dict[str, Tensor]:
         """Gradients of a batch, or of its parts one after the other, and a step by them; the losses, of the parts their mean."""
@@ -200,7 +203,8 @@ class Learner:
         if self.device.type == "cpu" and options.compile in ("auto", "off"):
             unrolled.unroll(self.model)
         self.compiling.take(self.model)
-        self.mean = Ema(self.model, options.ema) if options.ema else None
+        decay = options.ema if options.ema >= 0 else recipe.model_options.ema
+        self.mean = Ema(self.model, decay) if decay else None
         self.start_over()
         self.use(options)
 
@@ -219,6 +223,11 @@ class Learner:
             steps = {key: array for key, array in memory.items() if own and key == f"{group}/steps"}
             optim.load_state({group: self.optimizers[group]}, self.groups, {**own, **steps})
         return anew
+
+    def _average(self, weights: Mapping[str, Tensor]) -> None:
+        """Let the mean of the weights, where there is one, go on from these; where they are missing, from the model's."""
+        if self.mean:
+            self.mean.begin(self.model, weights)
 
     def _remember(self, saved: checkpoint.Checkpoint, memory: Mapping[str, Array]) -> None:
         try:

@@ -99,7 +99,10 @@ class TrainOptions(Options):
         "full", "How adabelief and rmsprop keep what they remember: in full, in half the room, or in the machine's memory for a GPU"
     )
     ema: float = option(
-        0, "Show and keep a running mean of the weights too, with this share left of it; try 0.999", low=0, high=0.99999
+        -1,
+        "Show and keep a running mean of the weights too, with this share left of it; 0 = none, -1 = the model's own",
+        low=-1,
+        high=0.99999,
     )
 
     @classmethod
