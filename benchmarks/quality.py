@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,8 @@ GOALS = {
 }
 
 Rows = list[dict[str, float]]
-# A step of learning after so many seconds of it, and the model that learns.
-Contender = tuple[Callable[[float], None], Model]
+# A step of learning after so many seconds of it, the model that learns, and a context in which it has the weights it would show.
+Contender = tuple[Callable[[float], None], Model, Callable[[], AbstractContextManager[None]]]
 
 
 class AtSize(Model):
@@ -118,7 +119,7 @@ def compete(name: str, out: Path, minutes: float) -> None:
     options, _ = resolved(project, TrainOptions(name="quality", minutes=minutes, device="cpu"))
     recipe, _ = settle(project.model("quality"), options)
     face_type = recipe.build(torch.device("meta")).face_type
-    step, model = auto(project, options, recipe) if name == "auto" else plain(project, name, face_type)
+    step, model, shown = auto(project, options, recipe) if name == "auto" else plain(project, name, face_type)
     src, dst = (load_faces(Faceset(project.faces(side)), face_type, SIZE, 0) for side in ("src", "dst"))
     validation, seen = Validation(src, dst), AtSize(model, SIZE)
     validation.prepare(SIZE)
@@ -130,8 +131,9 @@ def compete(name: str, out: Path, minutes: float) -> None:
         iteration += 1
         if spent >= min(due, 60 * minutes):
             far = {"minutes": round(spent / 60, 3), "wall": round(wall / 60, 3), "iteration": iteration}
-            history.append(path, [far | validation.measure(seen)])
-            (out / f"{name}.png").write_bytes(plot.png(sheet(seen, src, dst)))
+            with shown():
+                history.append(path, [far | validation.measure(seen)])
+                (out / f"{name}.png").write_bytes(plot.png(sheet(seen, src, dst)))
             due = max(spent + FIRST, (1 + PACE) * spent)
 
 
@@ -145,7 +147,7 @@ def auto(project: Project, options: TrainOptions, recipe: Recipe) -> Contender:
         done = (options, learner.iteration, seconds)
         learner.step(batches[course.finish(*done) > 0].make(learner.iteration), course.step_size(*done))
 
-    return step, learner.model
+    return step, learner.model, learner.averaged
 
 
 def plain(project: Project, name: str, face_type: FaceType) -> Contender:
@@ -157,7 +159,7 @@ def plain(project: Project, name: str, face_type: FaceType) -> Contender:
     ]
     recipe = Recipe(model="saehd", settings={**settings, "face_type": face_type})
     learning = reference.Reference(recipe, pairs, faces=faces)
-    return lambda _: learning.step(), learning.whole
+    return lambda _: learning.step(), learning.whole, nullcontext
 
 
 def resampled(planes: Tensor, side: int) -> Tensor:

@@ -105,7 +105,9 @@ def trained(project: Project, seed: int, iterations: int, is_chained: bool) -> I
         learner.step(batch, course.step_size(options, number, 0))
         if number + 1 in (iterations // 2, iterations):
             made = {"iteration": number + 1, "ms a batch": round(1e3 * spent / (number + 1), 1)}
-            yield made | validation.measure(learner.model)
+            with learner.averaged():
+                measured = validation.measure(learner.model)
+            yield made | measured
 
 
 def arguments() -> argparse.Namespace:
