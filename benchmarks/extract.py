@@ -21,22 +21,23 @@ import cv2
 import numpy as np
 import torch
 
-from understudy.core import measure, synthetic
+from understudy.core.face.landmarks import INNER
 from understudy.core.image import as_bytes, resized
-from understudy.core.landmarks import INNER
-from understudy.io.clip_writer import write_clip
-from understudy.io.faceset import Faceset
-from understudy.io.footage import open_footage
-from understudy.io.stills import read_image
-from understudy.nets.fan import FAN
-from understudy.nets.s3fd import S3FD
+from understudy.core.metrics import swap_metrics
+from understudy.core.synthetic import clip as synthetic_clip
+from understudy.io.faceset.faceset import Faceset
+from understudy.io.footage.stills import read_image
+from understudy.io.open_footage import open_footage
+from understudy.io.video.clip_writer import write_clip
+from understudy.nets.pretrained.fan import FAN
+from understudy.nets.pretrained.s3fd import S3FD
 from understudy.parts.detectors import detectors
 from understudy.parts.detectors.s3fd import S3fd
 from understudy.parts.landmarkers import landmarkers
 from understudy.parts.landmarkers.fan import Fan
 from understudy.stages.demo import portrait
-from understudy.stages.extract import ExtractOptions, extract
-from understudy.stages.looking import looker
+from understudy.stages.extract.command import ExtractOptions, extract
+from understudy.stages.extract.face_analyser import looker
 from understudy.stages.project import Project
 from understudy.types import Bytes, Faces, Floats
 
@@ -87,7 +88,7 @@ def turned(images: list[Bytes], true: int) -> str:
 def points(folder: Path) -> None:
     """Points against the truth of synthetic people, their lag; jitter against the real movement and dlib."""
     for person in ("a", "b"):
-        acted = list(synthetic.clip(portrait(), person, ACTED))
+        acted = list(synthetic_clip.clip(portrait(), person, ACTED))
         true = np.stack([landmarks for _, landmarks in acted])
         path = folder / f"{person}.mp4"
         for _ in write_clip(path, (image for image, _ in acted), (640, 480)):
@@ -98,8 +99,8 @@ def points(folder: Path) -> None:
         lags = ", ".join(f"{name} {lag(each, true):+.2f}" for name, each in (("raw", faces.raw), ("steady", faces.landmarks)))
         print(
             f"synthetic {person}: inner points {error[:, INNER].mean():.2f} %, jaw {error[:, :17].mean():.2f} % of the eye "
-            f"distance, {measure.landmark_error(faces.landmarks, true):.2f} % without the constant offsets; "
-            f"movement kept {measure.movement(measure.expression(faces.landmarks), measure.expression(true))[0]:.2f}; "
+            f"distance, {swap_metrics.landmark_error(faces.landmarks, true):.2f} % without the constant offsets; "
+            f"movement kept {swap_metrics.movement(swap_metrics.expression(faces.landmarks), swap_metrics.expression(true))[0]:.2f}; "
             f"frames behind the truth where it moves fast: {lags}",
             flush=True,
         )
@@ -129,9 +130,9 @@ def jitter(folder: Path, path: Path) -> None:
         images = [as_bytes(frame.image) for frame in footage]
     tables = {mode: extracted(folder / mode, short, ExtractOptions(size=256, steady=mode)).faces for mode in ("flow", "filter")}
     raw = tables["flow"].raw
-    slow = measure.slow_frames(raw)
+    slow = swap_metrics.slow_frames(raw)
     values = {"raw": raw, **{mode: faces.landmarks for mode, faces in tables.items()}, "dlib": by_dlib(images, tables["flow"])}
-    told = {name: measure.jitter(each, slow) for name, each in values.items()}
+    told = {name: swap_metrics.jitter(each, slow) for name, each in values.items()}
     floor = movement(images, tables["flow"].landmarks, slow)
     shown = ", ".join(f"{name} {value:.2f} ({value / floor:.2f} of it)" for name, value in told.items())
     print(f"{path.stem}: {int(slow.sum())} slow frames; real movement {floor:.2f} % of the eye distance; {shown}", flush=True)

@@ -19,18 +19,18 @@ from typing import Any
 
 import numpy as np
 
-from understudy.core.pose import HEAD
-from understudy.core.report import Facts, report
-from understudy.core.suspects import suspects
-from understudy.io import face_image
-from understudy.io.faceset import Faceset
-from understudy.io.marks import Marks
-from understudy.stages import extracted, extraction
-from understudy.stages.cutting import CutTask, CutTasks
-from understudy.stages.extract_options import ExtractOptions
-from understudy.stages.finds import Finds
-from understudy.stages.sightings import Sightings
-from understudy.stages.solving import solve
+from understudy.core.face.pose import HEAD
+from understudy.core.metrics.outliers import suspects
+from understudy.core.metrics.summary import Facts, report
+from understudy.io.faceset import face_image
+from understudy.io.faceset.faceset import Faceset
+from understudy.io.faceset.manual_marks import Marks
+from understudy.stages.extract import pipeline, record
+from understudy.stages.extract.crop import CutTask, CutTasks
+from understudy.stages.extract.detection_store import Sightings
+from understudy.stages.extract.detections import Finds
+from understudy.stages.extract.options import ExtractOptions
+from understudy.stages.extract.track import solve
 from understudy.types import AlignedFace
 
 CHUNK = 96
@@ -39,7 +39,7 @@ NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 
 def main() -> None:
     """One film, step by step."""
-    assert extraction  # with all that it imports
+    assert pipeline  # with all that it imports
     hours, faces = float(sys.argv[1]), int(sys.argv[2])
     frames = range(round(hours * 3600 * 24))
     with tempfile.TemporaryDirectory() as folder:
@@ -51,11 +51,11 @@ def run(frames: range, count: int, folder: Path) -> None:
     chance = np.random.default_rng(0)
     chunks = [frames[first : first + CHUNK] for first in range(0, len(frames), CHUNK)]
     for chunk in chunks:
-        extracted.save_finds(folder, extracted.chunk_name(chunk[0]), made_up(np.array(chunk), count, chance))
+        record.save_finds(folder, record.chunk_name(chunk[0]), made_up(np.array(chunk), count, chance))
     told("tables written")
     # Nothing is to be filled, so no frame is asked for.
     footage: Any = Film(len(frames))
-    found = Sightings.gathered(extracted.found(folder, chunks), extracted.found_folder(folder))
+    found = Sightings.gathered(record.found(folder, chunks), record.found_folder(folder))
     told("gathered")
     solved = solve(found, footage, ExtractOptions(fill=0), Marks())
     told("solved")

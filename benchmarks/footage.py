@@ -18,9 +18,9 @@ from pathlib import Path
 
 import av
 
-from understudy.io import video_color
-from understudy.io.footage import open_footage
-from understudy.io.video_writer import EncodeOptions, write_video
+from understudy.io.open_footage import open_footage
+from understudy.io.video.color import UPRIGHT, depth, from_rgb, resolved, to_rgb
+from understudy.io.video.writer import EncodeOptions, write_video
 
 
 def main() -> None:
@@ -74,8 +74,8 @@ def plain(path: Path, count: int) -> Iterable[object]:
         stream.codec_context.thread_type = "AUTO"
         color = None
         for frame in itertools.islice(container.decode(stream), count):
-            color = color or video_color.resolved(frame)
-            yield video_color.to_rgb(frame, color, video_color.depth(frame), video_color.UPRIGHT, (frame.width, frame.height))
+            color = color or resolved(frame)
+            yield to_rgb(frame, color, depth(frame), UPRIGHT, (frame.width, frame.height))
 
 
 def encode(path: Path, frames: list, color: object) -> None:
@@ -84,7 +84,7 @@ def encode(path: Path, frames: list, color: object) -> None:
         stream.height, stream.width = frames[0].image.shape[:2]
         stream.pix_fmt = "yuv420p" if frames[0].image.dtype == "uint8" else "yuv420p10le"
         for frame in frames:
-            output.mux(stream.encode(video_color.from_rgb(frame.image, stream.pix_fmt, color)))
+            output.mux(stream.encode(from_rgb(frame.image, stream.pix_fmt, color)))
         output.mux(stream.encode(None))
 
 

@@ -25,12 +25,13 @@ import cv2
 import numpy as np
 import onnx
 
-from understudy.core import align, geometry, image
-from understudy.io.clip_writer import write_clip
-from understudy.io.faceset import Faceset
-from understudy.io.footage import open_footage
-from understudy.io.video_writer import EncodeOptions, write_video
-from understudy.stages.merge import MergeOptions, merge
+from understudy.core import affine, image
+from understudy.core.face import align
+from understudy.io.faceset.faceset import Faceset
+from understudy.io.open_footage import open_footage
+from understudy.io.video.clip_writer import write_clip
+from understudy.io.video.writer import EncodeOptions, write_video
+from understudy.stages.merge.command import MergeOptions, merge
 from understudy.stages.project import Project
 from understudy.types import AlignedFace, Bytes, Face, Floats
 
@@ -91,7 +92,7 @@ def _show(folder: Path, frames: int) -> Path:
     for number in range(frames):
         middle = np.array([960 + 3 * number % 300, 540])
         points = (np.concatenate([jaw, inner]) + middle).astype(np.float32)
-        face = Face(number, geometry.box(points), points, 1.0, 0, np.zeros(3, np.float32))
+        face = Face(number, affine.box(points), points, 1.0, 0, np.zeros(3, np.float32))
         faceset.add(AlignedFace(face, blank, align.face_from_frame(points, "whole", 64), "whole", source="plate.mp4"))
     return project.folder
 

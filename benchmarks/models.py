@@ -114,7 +114,7 @@ def run(stage: Stage) -> dict[str, Any]:
 
 def parameters(show: Path, name: str) -> int:
     """How many numbers a trained model has learnt."""
-    from understudy.stages.train import load_model
+    from understudy.stages.saved_models.load import load_model
 
     return sum(each.numel() for each in load_model(Project.load(show).model(name), "cpu").parameters())
 

@@ -32,21 +32,23 @@ from models import FOOTAGE, run
 from torch import Tensor
 from torch.nn import functional
 
-from understudy.core import plot, svg
-from understudy.io import history
-from understudy.io.faceset import Faceset
-from understudy.nets import bridge
+from understudy.core.drawing import plot, svg
+from understudy.io.faceset.faceset import Faceset
+from understudy.io.model_files import history
+from understudy.nets.device import pictures, tensor
 from understudy.parts.models.contract import Model
-from understudy.stages import course, feeding
-from understudy.stages.auto import resolved
-from understudy.stages.face_store import FaceStore, load_faces, moved
+from understudy.stages.html_style import STYLE
 from understudy.stages.jobs import call
-from understudy.stages.learner import Learner
 from understudy.stages.project import Project
-from understudy.stages.recipes import Recipe, settle
-from understudy.stages.report_style import STYLE
-from understudy.stages.train import TrainOptions
-from understudy.stages.validation import Validation
+from understudy.stages.saved_models.recipe import ModelRecipe
+from understudy.stages.train import schedule
+from understudy.stages.train.auto import resolved
+from understudy.stages.train.data import feed
+from understudy.stages.train.data.face_store import FaceStore, load_faces, moved
+from understudy.stages.train.evaluation.validation import Validation
+from understudy.stages.train.learner import Learner
+from understudy.stages.train.options import TrainOptions
+from understudy.stages.train.resolve import resolve_recipe
 from understudy.types import FaceType
 
 CPU = torch.device("cpu")
@@ -117,7 +119,7 @@ def compete(name: str, out: Path, minutes: float) -> None:
     project, path = prepared(out), out / f"{name}.jsonl"
     path.unlink(missing_ok=True)
     options, _ = resolved(project, TrainOptions(name="quality", minutes=minutes, device="cpu"))
-    recipe, _ = settle(project.model("quality"), options)
+    recipe, _ = resolve_recipe(project.model("quality"), options)
     face_type = recipe.build(torch.device("meta")).face_type
     step, model, shown = auto(project, options, recipe) if name == "auto" else plain(project, name, face_type)
     src, dst = (load_faces(Faceset(project.faces(side)), face_type, SIZE, 0) for side in ("src", "dst"))
@@ -137,15 +139,15 @@ def compete(name: str, out: Path, minutes: float) -> None:
             due = max(spent + FIRST, (1 + PACE) * spent)
 
 
-def auto(project: Project, options: TrainOptions, recipe: Recipe) -> Contender:
+def auto(project: Project, options: TrainOptions, recipe: ModelRecipe) -> Contender:
     """What `train` makes of the options of auto."""
-    src, dst = feeding.loaded(project, options, recipe)
+    src, dst = feed.loaded(project, options, recipe)
     learner = Learner(recipe, options, CPU)
-    batches = {finishing: feeding.batches(options, src, dst, learner, finishing) for finishing in (False, True)}
+    batches = {finishing: feed.batches(options, src, dst, learner, finishing) for finishing in (False, True)}
 
     def step(seconds: float) -> None:
         done = (options, learner.iteration, seconds)
-        learner.step(batches[course.finish(*done) > 0].make(learner.iteration), course.step_size(*done))
+        learner.step(batches[schedule.finish(*done) > 0].make(learner.iteration), schedule.step_size(*done))
 
     return step, learner.model, learner.averaged
 
@@ -157,7 +159,7 @@ def plain(project: Project, name: str, face_type: FaceType) -> Contender:
     faces = [
         np.stack([moved(store.pictures[row], store.store_from_face, reference.STORED) for row in store.learnt]) for store in stores
     ]
-    recipe = Recipe(model="saehd", settings={**settings, "face_type": face_type})
+    recipe = ModelRecipe(model="saehd", settings={**settings, "face_type": face_type})
     learning = reference.Reference(recipe, pairs, faces=faces)
     return lambda _: learning.step(), learning.whole, nullcontext
 
@@ -173,8 +175,8 @@ def sheet(model: Model, src: FaceStore, dst: FaceStore) -> np.ndarray:
     held = [np.flatnonzero(each.held_out) for each in (src, dst)]
     rows = [each[np.linspace(0, len(each) - 1, SHOWN).astype(int)] for each in held]
     (src_faces, _), (dst_faces, mask) = (store.upright(few, SIZE) for store, few in zip((src, dst), rows, strict=True))
-    made = model.passes(bridge.tensor(src_faces, CPU), bridge.tensor(dst_faces, CPU))
-    painted, matte = {name: bridge.pictures(face) for name, (face, _) in made.items()}, mask[..., None]
+    made = model.passes(tensor(src_faces, CPU), tensor(dst_faces, CPU))
+    painted, matte = {name: pictures(face) for name, (face, _) in made.items()}, mask[..., None]
     laid = painted["sd"] * matte + dst_faces * (1 - matte)
     columns = {"src": src_faces, "rebuilt": painted["ss"], "dst": dst_faces, "rebuilt ": painted["dd"], "swap": painted["sd"]}
     return plot.grid({**columns, "swap in dst": laid})

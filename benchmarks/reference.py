@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.functional import l1_loss, mse_loss
 
-from understudy.nets.blocks import Up
-from understudy.nets.swappers import Painted, Swapper, TwoDecoders, TwoInters
+from understudy.nets.autoencoder.blocks import Up
+from understudy.nets.autoencoder.swappers import Painted, Swapper, TwoDecoders, TwoInters
 from understudy.parts.models.autoencoder import Swapping
-from understudy.stages.learner import kind_of
-from understudy.stages.recipes import Recipe
-from understudy.stages.train import TrainOptions
+from understudy.stages.saved_models.recipe import ModelRecipe
+from understudy.stages.train.learner import kind_of
+from understudy.stages.train.options import TrainOptions
 
 CPU = torch.device("cpu")
 # Pixels of the stored faces.
@@ -38,7 +38,7 @@ class Reference:
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: ModelRecipe,
         pairs: int,
         device: torch.device = CPU,
         faces: Sequence[np.ndarray] | None = None,

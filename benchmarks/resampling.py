@@ -24,16 +24,17 @@ import numpy as np
 import torch
 from quality import CPU, prepared
 
-from understudy.core import geometry
-from understudy.nets import bridge
-from understudy.stages import course, feeding
-from understudy.stages.batches import Batches
-from understudy.stages.face_store import DENSITY
-from understudy.stages.learner import Learner
+from understudy.core import affine
+from understudy.nets.device import tensor
 from understudy.stages.project import Project
-from understudy.stages.recipes import settle
-from understudy.stages.train import TrainOptions
-from understudy.stages.validation import Validation
+from understudy.stages.train import schedule
+from understudy.stages.train.data import feed
+from understudy.stages.train.data.batches import Batches
+from understudy.stages.train.data.face_store import DENSITY
+from understudy.stages.train.evaluation.validation import Validation
+from understudy.stages.train.learner import Learner
+from understudy.stages.train.options import TrainOptions
+from understudy.stages.train.resolve import resolve_recipe
 from understudy.types import Bytes, Doubles, Floats
 
 TINY: dict[str, Any] = {"model": "tiny", "tiny": {"resolution": 64}, "precision": "fp32", "batch": 8}
@@ -44,11 +45,11 @@ class Chained(Batches):
 
     def _on_cpu(self, stored: Bytes, chains: list[Doubles], maps: Floats) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         inner, whole = round(self.resolution * DENSITY), stored.astype(np.float32) / 255
-        turns = [geometry.compose(chain, geometry.scaling(self.resolution / inner)) for chain in chains]
+        turns = [affine.compose(chain, affine.scaling(self.resolution / inner)) for chain in chains]
         bent = [warped(face[..., :3], chain, at) for face, chain, at in zip(whole, chains, maps, strict=True)]
         inputs = np.stack([self._shrunk(face, turn, inner) for face, turn in zip(bent, turns, strict=True)])
         both = np.stack([self._shrunk(face, turn, inner) for face, turn in zip(whole, turns, strict=True)])
-        seen, target, mask = (bridge.tensor(each, self.device) for each in (inputs, both[..., :3], both[..., 3]))
+        seen, target, mask = (tensor(each, self.device) for each in (inputs, both[..., :3], both[..., 3]))
         return seen, target, mask
 
     def _shrunk(self, face: Floats, store_from_inner: Doubles, inner: int) -> Floats:
@@ -61,14 +62,14 @@ class Chained(Batches):
 
 def warped(face: Floats, chain: Doubles, places: Floats) -> Floats:
     """A stored face bent where it lies, so that the turn by `chain` then shows what `places` say: (size, size, 2) xy in it."""
-    size, inverse = len(places), geometry.invert(chain)
+    size, inverse = len(places), affine.invert(chain)
     grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1)
-    aside = (geometry.apply(inverse, places) - grid).astype(np.float32)
+    aside = (affine.apply(inverse, places) - grid).astype(np.float32)
     across, down = np.meshgrid(np.arange(face.shape[1]), np.arange(face.shape[0]))
-    seen_at = geometry.apply(inverse, np.stack([across, down], -1)).astype(np.float32)
+    seen_at = affine.apply(inverse, np.stack([across, down], -1)).astype(np.float32)
     # Nothing moves beyond the picture.
     moved = cv2.remap(aside, seen_at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    looks = geometry.apply(chain, seen_at + moved).astype(np.float32)
+    looks = affine.apply(chain, seen_at + moved).astype(np.float32)
     return np.asarray(cv2.remap(face, looks, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
@@ -91,18 +92,18 @@ def main() -> None:
 def trained(project: Project, seed: int, iterations: int, is_chained: bool) -> Iterator[dict[str, float]]:
     """What is measured in the middle and at the end of a run."""
     options = TrainOptions.layered({**TINY, "seed": seed, "iterations": iterations})
-    recipe, _ = settle(project.model("resampling"), options)
-    src, dst = feeding.loaded(project, options, recipe)
+    recipe, _ = resolve_recipe(project.model("resampling"), options)
+    src, dst = feed.loaded(project, options, recipe)
     learner, validation = Learner(recipe, options, CPU), Validation(src, dst)
     spent = 0.0
     for number in range(iterations):
-        batches = feeding.batches(options, src, dst, learner, course.finish(options, number, 0) > 0)
+        batches = feed.batches(options, src, dst, learner, schedule.finish(options, number, 0) > 0)
         if is_chained:
             batches = Chained(**{each.name: getattr(batches, each.name) for each in fields(batches)})
         start = time.process_time()
         batch = batches.make(number)
         spent += time.process_time() - start
-        learner.step(batch, course.step_size(options, number, 0))
+        learner.step(batch, schedule.step_size(options, number, 0))
         if number + 1 in (iterations // 2, iterations):
             made = {"iteration": number + 1, "ms a batch": round(1e3 * spent / (number + 1), 1)}
             with learner.averaged():

@@ -31,15 +31,15 @@ import reference
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from understudy.core import geometry
-from understudy.nets import bridge
+from understudy.core import affine
+from understudy.nets.device import computing, device_of
 from understudy.parts.models import models
-from understudy.stages import feeding
-from understudy.stages.face_store import DENSITY, FaceStore
-from understudy.stages.learner import Learner
-from understudy.stages.recipes import Recipe
-from understudy.stages.threads import TIMED, WARMING, Threads, counts_of
-from understudy.stages.train import TrainOptions
+from understudy.stages.saved_models.recipe import ModelRecipe
+from understudy.stages.train.callbacks.thread_tuner import TIMED, WARMING, Threads, counts_of
+from understudy.stages.train.data import feed
+from understudy.stages.train.data.face_store import DENSITY, FaceStore
+from understudy.stages.train.learner import Learner
+from understudy.stages.train.options import TrainOptions
 
 FORMATS = ("fp32", "bf16")
 VARIANTS = ("reference", *FORMATS)
@@ -90,9 +90,9 @@ class Ours:
         chance = np.random.default_rng(0)
         pictures = chance.integers(0, 256, (FACES, inner + 2 * rim, inner + 2 * rim, 4), np.uint8)
         points = chance.uniform(rim, rim + inner, (FACES, 68, 2)).astype(np.float32)
-        place = geometry.compose(np.array([[1.0, 0, rim], [0, 1, rim]]), geometry.scaling(inner / side))
+        place = affine.compose(np.array([[1.0, 0, rim], [0, 1, rim]]), affine.scaling(inner / side))
         faces = FaceStore(pictures, points, place, np.zeros(FACES, bool), np.zeros(FACES, np.float32))
-        self.batches = feeding.batches(options, faces, faces, self.learner, finishing=False)
+        self.batches = feed.batches(options, faces, faces, self.learner, finishing=False)
 
     def step(self) -> None:
         """Draw a batch and learn from it."""
@@ -105,7 +105,7 @@ class Ours:
 def main() -> None:
     options = arguments()
     torch.set_num_threads(options.threads)
-    clock = Clock(bridge.device_of(options.device), options.threads)
+    clock = Clock(device_of(options.device), options.threads)
     limit = {name: conv_limit(name, clock) for name in FORMATS}
     print(json.dumps({"device": str(clock.device), "threads": options.threads, "busy": options.busy, "limit GFLOP/s": limit}))
     beside = multiprocessing.get_context("spawn").Process(target=spin, daemon=True)
@@ -119,7 +119,7 @@ def main() -> None:
 def measured(model: str, options: argparse.Namespace, limit: dict[str, float]) -> list[dict[str, object]]:
     """A row of results for each variant."""
     kind, settings = SET.get(model, (model, {}))
-    recipe = Recipe(model=kind, settings=settings)
+    recipe = ModelRecipe(model=kind, settings=settings)
     pairs = options.batch or recipe.model_options.batch
     at_work: dict[str, Connection[Any, Any]] = {}
     facts: dict[str, float] = {}
@@ -145,7 +145,7 @@ def measured(model: str, options: argparse.Namespace, limit: dict[str, float]) -
     return rows
 
 
-def start(variant: str, recipe: Recipe, pairs: int, options: argparse.Namespace) -> Connection[Any, Any]:
+def start(variant: str, recipe: ModelRecipe, pairs: int, options: argparse.Namespace) -> Connection[Any, Any]:
     """A process for a variant; the line to it. It first says how many GFLOP a step has, or None where there is none such."""
     ours, theirs = multiprocessing.Pipe()
     context = multiprocessing.get_context("spawn")
@@ -153,10 +153,10 @@ def start(variant: str, recipe: Recipe, pairs: int, options: argparse.Namespace)
     return ours
 
 
-def serve(line: Connection[Any, Any], variant: str, recipe: Recipe, pairs: int, options: argparse.Namespace) -> None:
+def serve(line: Connection[Any, Any], variant: str, recipe: ModelRecipe, pairs: int, options: argparse.Namespace) -> None:
     """Steps on demand, until it is told to end; then the MB that this took."""
     torch.set_num_threads(options.threads)
-    clock = Clock(bridge.device_of(options.device), options.threads)
+    clock = Clock(device_of(options.device), options.threads)
     given = dict(each.split("=") for each in options.set)
     trials = 0
     try:
@@ -195,7 +195,7 @@ def conv_limit(precision: str, clock: Clock) -> float:
         maps = torch.rand(8, channels, side, side, device=clock.device, requires_grad=True)
 
         def both(layer: torch.nn.Module = layer, maps: torch.Tensor = maps) -> None:
-            with bridge.computing(precision, clock.device):  # type: ignore[arg-type]
+            with computing(precision, clock.device):  # type: ignore[arg-type]
                 painted = layer(maps)
             painted.backward(torch.ones_like(painted))
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from understudy.core import synthetic
-from understudy.core.synthetic_sound import voice
-from understudy.io.clip_writer import write_clip
+from understudy.core.synthetic import clip
+from understudy.core.synthetic.voice import voice
+from understudy.io.video.clip_writer import write_clip
 from understudy.stages.demo import portrait
 from understudy.types import Bytes, Floats
 
@@ -25,7 +25,7 @@ _OUTPUTS = ("out_face_mask", "out_celeb_face", "out_celeb_face_mask")
 @pytest.fixture(scope="session")
 def people() -> dict[str, Clip]:
     """Person "a" and "b": ten frames of (picture 240 x 320, true landmarks) each."""
-    return {name: list(synthetic.clip(portrait(), name, FRAMES, SIZE)) for name in ("a", "b")}
+    return {name: list(clip.clip(portrait(), name, FRAMES, SIZE)) for name in ("a", "b")}
 
 
 @pytest.fixture(scope="session")

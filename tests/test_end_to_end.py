@@ -14,10 +14,10 @@ import pytest
 
 import understudy
 from understudy.errors import BadMedia, BadOption, BadProject, NoFaces
-from understudy.io.clip_writer import write_clip
-from understudy.io.faceset import Faceset
-from understudy.io.footage import open_footage
-from understudy.io.stills import read_image
+from understudy.io.faceset.faceset import Faceset
+from understudy.io.footage.stills import read_image
+from understudy.io.open_footage import open_footage
+from understudy.io.video.clip_writer import write_clip
 from understudy.stages.events import Event, FailedFrame, Finished, Progress, Saved, Stage, Stop
 
 # The hull in place of the learned mask: after three iterations the model does not know yet where a face is.
@@ -88,7 +88,7 @@ def test_the_result_says_that_it_is_synthetic(finished: tuple[Path, list[Event]]
 
 
 def test_the_found_landmarks_are_near_the_true_ones(finished: tuple[Path, list[Event]], people: dict[str, Any]) -> None:
-    from understudy.core.measure import landmark_error
+    from understudy.core.metrics.swap_metrics import landmark_error
     from understudy.stages.measure import main_faces
 
     for side, person in (("src", "a"), ("dst", "b")):

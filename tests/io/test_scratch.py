@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from understudy.errors import CannotWrite
-from understudy.io import machine
+from understudy.io import system
 from understudy.io.scratch import Column, blank
 
 VALUES = np.random.default_rng(0).normal(size=(500, 3, 2)).astype(np.float32)
@@ -63,7 +63,7 @@ def test_a_full_disk_is_told(column, monkeypatch):
 
 @pytest.mark.parametrize("free", [None, 10**9, 100])
 def test_an_array_too_large_for_the_memory_lies_on_disk_and_leaves_nothing_there(tmp_path, monkeypatch, free):
-    monkeypatch.setattr(machine, "free_memory", lambda: free)
+    monkeypatch.setattr(system, "free_memory", lambda: free)
     array = blank(tmp_path, (50, 4, 4))
     array[7] = 9
     assert array.dtype == np.uint8 and array.sum() == 9 * 16 and array[[7, 8]].max(axis=(1, 2)).tolist() == [9, 0]
@@ -74,11 +74,11 @@ def test_no_room_on_disk_is_told_before_anything_is_written(tmp_path, monkeypatc
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(machine, "free_memory", lambda: 100)
+    monkeypatch.setattr(system, "free_memory", lambda: 100)
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(CannotWrite):
         blank(tmp_path, (1 << 10, 1 << 10))
 
 
 def test_the_machine_tells_its_free_memory():
-    assert (machine.free_memory() or 10**9) > 10**6
+    assert (system.free_memory() or 10**9) > 10**6

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from understudy.nets.blocks import initialise
-from understudy.nets.decoders import PersonalDecoder, TwoBranches
-from understudy.nets.encoders import Encoder, Inter
+from understudy.nets.autoencoder.blocks import initialise
+from understudy.nets.autoencoder.decoders import PersonalDecoder, TwoBranches
+from understudy.nets.autoencoder.encoders import Encoder, Inter
+from understudy.nets.autoencoder.swappers import Morph, Swapper, TwoDecoders, TwoInters, TwoPersonas
 from understudy.nets.graph import MorphGraph, graph_of
-from understudy.nets.swappers import Morph, Swapper, TwoDecoders, TwoInters, TwoPersonas
 from understudy.parts.models import models
 
 SIDE = 32

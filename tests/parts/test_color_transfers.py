@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from understudy.parts.color_transfers import COLOR_FITS, COLOR_TRANSFERS, DFL_TRANSFERS
-from understudy.stages.look_options import LookOptions
+from understudy.stages.merge.look_options import LookOptions
 
 Floats = NDArray[np.float32]
 REAL = sorted(set(COLOR_TRANSFERS) - {"none"})

@@ -13,7 +13,7 @@ import torch
 
 from understudy.core.image import resized
 from understudy.errors import BadOption, MissingExtra
-from understudy.io import weights
+from understudy.io.weights import fetch
 from understudy.parts.detectors import Detect, Detection, detectors
 from understudy.parts.detectors import s3fd as s3fd_part
 from understudy.parts.detectors.s3fd import S3fd
@@ -28,7 +28,7 @@ EYES, MIDDLE = ((36, 42), (42, 48)), slice(17, 68)
 def models_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """The models folder of the test machines, where there is one and no other was chosen."""
     beside = Path(__file__).resolve().parents[3] / "shared" / "models"
-    if beside.is_dir() and not weights.os.environ.get("UNDERSTUDY_MODELS"):
+    if beside.is_dir() and not fetch.os.environ.get("UNDERSTUDY_MODELS"):
         monkeypatch.setenv("UNDERSTUDY_MODELS", str(beside))
 
 
@@ -36,7 +36,7 @@ def built(name: str, **options: Any) -> Detect:
     """The detector, where what it needs is on this machine."""
     if name == "dlib" and importlib.util.find_spec("dlib") is None:
         pytest.skip("the extra 'dlib' is not installed")
-    if NEEDS[name] and all(weights.status(each) == "missing" for each in NEEDS[name]):
+    if NEEDS[name] and all(fetch.status(each) == "missing" for each in NEEDS[name]):
         pytest.skip(f"weights not on this machine: {NEEDS[name]}")
     return detectors[name](**options).build()
 

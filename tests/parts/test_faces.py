@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from understudy.core.face.landmarks import mirrored
 from understudy.core.image import resized
-from understudy.core.landmarks import mirrored
-from understudy.io import weights
+from understudy.io.weights import fetch
 from understudy.parts.detectors import detectors
 from understudy.parts.landmarkers import landmarkers
 
@@ -20,7 +20,7 @@ FOOTAGE = Path(os.environ.get("UNDERSTUDY_FOOTAGE") or Path(__file__).parents[3]
 @pytest.fixture(scope="module")
 def find():
     """Every face of a picture as (detection, landmarks)."""
-    missing = [name for name in ("blazeface-full", "facemesh") if weights.status(name) == "missing"]
+    missing = [name for name in ("blazeface-full", "facemesh") if fetch.status(name) == "missing"]
     if missing:
         pytest.skip(f"weights not on this machine: {missing}")
     detect, locate = detectors["blazeface"]().build(), landmarkers["facemesh"]().build()

@@ -14,13 +14,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from understudy.core import geometry, measure, synthetic
+from understudy.core import affine
+from understudy.core.face.landmarks import COUNT, INNER, JAW, MIRROR, eye_distance, mirrored
 from understudy.core.image import warp
-from understudy.core.landmarks import COUNT, INNER, JAW, MIRROR, eye_distance, mirrored
+from understudy.core.metrics import swap_metrics
+from understudy.core.synthetic import clip
 from understudy.errors import MissingExtra, WeightsMissing
-from understudy.io import weights
-from understudy.nets import published
-from understudy.nets.fan import FAN, peaks
+from understudy.io.weights import fetch
+from understudy.nets.pretrained import load as pretrained_load
+from understudy.nets.pretrained.fan import FAN, peaks
 from understudy.parts.detectors import Detection
 from understudy.parts.landmarkers import Locate, fan, landmarkers, mesh_as_68
 from understudy.parts.landmarkers.mediapipe import EXPRESSIONS, MediaPipe
@@ -46,13 +48,13 @@ def models_folder() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def acted() -> dict[str, Clip]:
     """Two people in eight moments far apart: turned, talking, blinking."""
-    return {name: list(synthetic.clip(portrait(), name, 8, (320, 240), fps=2.5)) for name in ("a", "b")}
+    return {name: list(clip.clip(portrait(), name, 8, (320, 240), fps=2.5)) for name in ("a", "b")}
 
 
 @functools.cache
 def ready(name: str) -> Locate:
     """The landmarker; the test is skipped where its weights are not at hand."""
-    if weights.status(NEEDED[name]) == "missing" or (name == "dlib" and importlib.util.find_spec("dlib") is None):
+    if fetch.status(NEEDED[name]) == "missing" or (name == "dlib" and importlib.util.find_spec("dlib") is None):
         pytest.skip(f"no weights for {name} on this machine")
     return landmarkers[name]().build()
 
@@ -82,7 +84,7 @@ def test_the_points_follow_the_truth(name: str, person: str, acted: dict[str, Cl
     locate = ready(name)
     found = np.stack([points(locate, image, detected(true)) for image, true in acted[person]])
     true = np.stack([true for _, true in acted[person]])
-    assert measure.landmark_error(found, true) < 2.5, "brows, nose, eyes, mouth; where exactly a point is put aside"
+    assert swap_metrics.landmark_error(found, true) < 2.5, "brows, nose, eyes, mouth; where exactly a point is put aside"
     jaw = np.mean([share_of_eyes(*pair, JAW) for pair in zip(found, true, strict=True)])
     # dlib does not follow b's jaw, which is broader than the faces it has seen.
     assert jaw < 5 or (name, person) == ("dlib", "b")
@@ -98,11 +100,11 @@ def test_a_turned_head_has_the_turned_points(name: str, quarters: int, people: d
     upright = np.ascontiguousarray(image[:side, 40 : 40 + side])
     locate, face = ready(name), detected(true - (40, 0))
     plain = points(locate, upright, face)
-    turned_from_upright = geometry.square(np.full(2, side / 2 - 0.5), side, -quarters * np.pi / 2, side)
-    corners = geometry.apply(turned_from_upright, face.box.reshape(2, 2))
-    turned = Detection(geometry.box(corners), 0.9, quarters * np.pi / 2, face.keypoints)
+    turned_from_upright = affine.square(np.full(2, side / 2 - 0.5), side, -quarters * np.pi / 2, side)
+    corners = affine.apply(turned_from_upright, face.box.reshape(2, 2))
+    turned = Detection(affine.box(corners), 0.9, quarters * np.pi / 2, face.keypoints)
     seen = points(locate, np.rot90(upright, -quarters).copy(), turned)
-    assert share_of_eyes(seen, geometry.apply(turned_from_upright, plain).astype(np.float32), INNER) < 0.5
+    assert share_of_eyes(seen, affine.apply(turned_from_upright, plain).astype(np.float32), INNER) < 0.5
 
 
 @pytest.mark.parametrize("name", MESHES)
@@ -169,7 +171,7 @@ def test_expressions_follow_mouth_and_eyes(acted: dict[str, Clip]) -> None:
     told = [express(image, detected(true)) for image, true in acted["a"]]
     rows = np.stack([row for row in told if row is not None])
     assert rows.shape == (8, 52) and len(set(EXPRESSIONS)) == 52 and rows.min() >= 0 and rows.max() <= 1
-    mouth, _, eyes, _ = measure.expression(np.stack([true for _, true in acted["a"]])).T
+    mouth, _, eyes, _ = swap_metrics.expression(np.stack([true for _, true in acted["a"]])).T
     assert np.corrcoef(rows[:, EXPRESSIONS.index("jawOpen")], mouth)[0, 1] > 0.8
     assert np.corrcoef(rows[:, EXPRESSIONS.index("eyeBlinkLeft")], eyes)[0, 1] < -0.7
 
@@ -225,7 +227,7 @@ def test_fan_sees_no_face_where_the_maps_stay_cold() -> None:
 def test_weights_of_another_network_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     tensors = dict(FAN().state_dict())
     monkeypatch.setattr(fan, "weight_path", lambda name: Path(f"/models/{name}"))
-    monkeypatch.setattr(published, "torch_tensors", lambda path: tensors)
+    monkeypatch.setattr(pretrained_load, "torch_tensors", lambda path: tensors)
     assert callable(fan.Fan(device="cpu").build())
     tensors["bn1.num_batches_tracked"] = torch.tensor(7)
     assert callable(fan.Fan(device="cpu").build()), "a counter that some versions write does no harm"

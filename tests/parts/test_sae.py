@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from understudy.nets import losses
+from understudy.nets.losses import reconstruction
 
 SAES = [
     {},
@@ -41,10 +41,10 @@ def test_multiscale_learns_faces_at_a_half_and_a_quarter_too(small, shown) -> No
         made = more.net(shown.src.input, shown.dst.input).src
         assert made.quarter.shape[2:] == (16, 16) and made.half.shape[2:] == (32, 32)
         extra = float(more.losses(shown, "generator")["src"] - plain.losses(shown, "generator")["src"])
-        soft = losses.blurred(shown.src.mask, 2)
+        soft = reconstruction.blurred(shown.src.mask, 2)
         small_ones = [
             50
-            * losses.mse(
+            * reconstruction.mse(
                 face, *(functional.interpolate(each, scale_factor=share, mode="area") for each in (shown.src.target, soft))
             )
             for face, share in ((made.quarter, 0.25), (made.half, 0.5))

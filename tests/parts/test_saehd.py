@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from understudy.core.augment import Motion
-from understudy.nets import losses
+from understudy.core.training.augment import Motion
+from understudy.nets.losses import reconstruction
 from understudy.parts.models import models
 
 ARCHIS = ["df", "liae", "df-u", "df-d", "df-t", "df-c", "liae-u", "liae-dt", "df-udtc", "liae-udtc"]
@@ -47,8 +47,8 @@ def test_the_early_saehd_counts_structure_and_pixels_under_the_blurred_mask(smal
     model = small("saehd1", learn_mask=False)
     with torch.no_grad():
         told = model.losses(shown, "generator")
-        face, soft = model.net(shown.src.input, shown.dst.input).src.face, losses.blurred(shown.src.mask, 2)
-        wanted = 10 * losses.dssim(face, shown.src.target, soft) + 10 * losses.mse(face, shown.src.target, soft)
+        face, soft = model.net(shown.src.input, shown.dst.input).src.face, reconstruction.blurred(shown.src.mask, 2)
+        wanted = 10 * reconstruction.dssim(face, shown.src.target, soft) + 10 * reconstruction.mse(face, shown.src.target, soft)
     assert set(told) == {"src", "dst"} and float(told["src"]) == pytest.approx(float(wanted), rel=1e-5)
 
 

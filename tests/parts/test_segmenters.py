@@ -9,7 +9,7 @@ import pytest
 
 from understudy.errors import WeightsMissing
 from understudy.io import tflite
-from understudy.io.weights import status
+from understudy.io.weights.fetch import status
 from understudy.parts.segmenters import multiclass, ready, segmenters
 from understudy.types import Floats
 

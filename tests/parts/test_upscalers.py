@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from understudy.errors import WeightsMissing
-from understudy.io.weights import status
-from understudy.nets.rrdb import RRDB
+from understudy.io.weights.fetch import status
+from understudy.nets.pretrained.rrdb import RRDB
 from understudy.parts.upscalers import realesrgan, upscaled, upscalers
 from understudy.types import Floats
 

@@ -10,14 +10,15 @@ import cv2
 import numpy as np
 import pytest
 
-from understudy.core import align
+from understudy.core.face import align
 from understudy.errors import DegeneratePoints
-from understudy.io.faceset import Faceset
+from understudy.io.faceset.faceset import Faceset
 from understudy.parts.detectors import Detect, Detection, Detector, detectors
 from understudy.parts.landmarkers import Found, Landmarker, Locate, landmarkers
-from understudy.stages import chunks, looking, reading
 from understudy.stages.events import Event
-from understudy.stages.extract import ExtractOptions, extract
+from understudy.stages.extract import face_analyser
+from understudy.stages.extract.command import ExtractOptions, extract
+from understudy.stages.parallel import chunks, footage_reader
 from understudy.stages.project import Project, ProjectFile
 from understudy.types import AlignedFace, Bytes, Face, FaceType
 
@@ -30,15 +31,15 @@ def small_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # Late: the runs that a test kills load this file again and again, and need no torch.
     import torch
 
-    from understudy.nets import classic
-    from understudy.nets.decoders import PersonalDecoder, TwoBranches
-    from understudy.nets.encoders import Encoder, Inter
-    from understudy.nets.swappers import Swapper, TwoDecoders, TwoPersonas
+    from understudy.nets.autoencoder import classic
+    from understudy.nets.autoencoder.decoders import PersonalDecoder, TwoBranches
+    from understudy.nets.autoencoder.encoders import Encoder, Inter
+    from understudy.nets.autoencoder.swappers import Swapper, TwoDecoders, TwoPersonas
     from understudy.parts.models.autoencoder import Autoencoder, Lesson
     from understudy.parts.models.contract import Model
     from understudy.parts.models.tiny import Tiny
-    from understudy.stages import validation
-    from understudy.stages.judging import Judges
+    from understudy.stages.train.evaluation import validation
+    from understudy.stages.train.evaluation.swap_metrics import Judges
 
     def build(options: Tiny) -> Model:
         encoder = Encoder(options.resolution, (8, 8, 16), fold=2)
@@ -122,8 +123,8 @@ def squares(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Squares]]:
     monkeypatch.setattr(chunks, "_MOST", 3)
     yield Squares
     # What a process keeps open; the next test has another clip of the same name, and other parts.
-    reading.opened.cache_clear()
-    looking._parts.cache_clear()
+    footage_reader.opened.cache_clear()
+    face_analyser._parts.cache_clear()
 
 
 @pytest.fixture

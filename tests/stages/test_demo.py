@@ -9,7 +9,7 @@ import pytest
 
 import understudy
 from understudy.errors import BadProject, MissingExtra
-from understudy.io.footage import open_footage
+from understudy.io.open_footage import open_footage
 from understudy.stages.events import Finished, Note, Progress, Stop
 
 SMALL = {"minutes": 0.02, "seconds": 0.2, "width": 192, "height": 160, "train": {"batch": 2, "tiny": {"resolution": 64}}}

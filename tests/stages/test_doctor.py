@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from understudy.errors import BadOption, CannotWrite, MissingExtra, WeightsMissing
-from understudy.io import machine
-from understudy.io.weight_list import WEIGHTS
+from understudy.io import system
+from understudy.io.weights.catalog import WEIGHTS
 from understudy.stages import doctor as subject
 from understudy.stages import models as listing
 from understudy.stages.doctor import DoctorOptions, doctor
@@ -25,8 +25,8 @@ def well(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(tmp_path / "credentials"))
     for module in (subject, listing):
         monkeypatch.setattr(module, "whereabouts", lambda weight: ("cache", ""))
-    monkeypatch.setattr(machine, "opencv_packages", lambda: ["opencv-python-headless"])
-    monkeypatch.setattr(machine, "free_bytes", lambda folder: 50e9)
+    monkeypatch.setattr(system, "opencv_packages", lambda: ["opencv-python-headless"])
+    monkeypatch.setattr(system, "free_bytes", lambda folder: 50e9)
 
 
 def told(error: type[Exception] | None = None, **options: object) -> tuple[list[Event], str]:
@@ -76,14 +76,14 @@ def test_damaged_weights_are_told_in_their_own_words(monkeypatch: pytest.MonkeyP
 
 
 def test_two_opencv_packages_are_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "opencv_packages", lambda: ["opencv-python", "opencv-python-headless"])
+    monkeypatch.setattr(system, "opencv_packages", lambda: ["opencv-python", "opencv-python-headless"])
     _, error = told(MissingExtra)
     assert "pip uninstall opencv-python opencv-python-headless" in error
 
 
 def test_a_missing_package_and_a_missing_encoder_are_faults(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "requirements", lambda: {"": {"av": None, "torch": "2"}, "dlib": {"dlib-bin": None}})
-    monkeypatch.setattr(machine, "missing_encoders", lambda names: ["libx264"])
+    monkeypatch.setattr(system, "requirements", lambda: {"": {"av": None, "torch": "2"}, "dlib": {"dlib-bin": None}})
+    monkeypatch.setattr(system, "missing_encoders", lambda names: ["libx264"])
     events, error = told(MissingExtra)
     assert "2 needed" in error
     assert any(isinstance(event, Note) and "dlib-bin" in event.text and "Optional" in event.text for event in events)
@@ -91,8 +91,8 @@ def test_a_missing_package_and_a_missing_encoder_are_faults(monkeypatch: pytest.
 
 @pytest.mark.parametrize(("free", "writable"), [(1e8, True), (50e9, False)])
 def test_a_full_or_read_only_folder_is_a_fault(free: float, writable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "free_bytes", lambda folder: free)
-    monkeypatch.setattr(machine, "can_write", lambda folder: writable)
+    monkeypatch.setattr(system, "free_bytes", lambda folder: free)
+    monkeypatch.setattr(system, "can_write", lambda folder: writable)
     told(CannotWrite)
 
 
@@ -126,7 +126,7 @@ def test_every_weight_says_who_may_use_it() -> None:
 
 
 def test_the_machine_is_read_right(tmp_path: Path) -> None:
-    assert machine.requirements()[""]["pydantic"] and machine.cores() >= 1
-    assert machine.missing_encoders(("libx264", "no-such-encoder")) == ["no-such-encoder"]
-    assert machine.can_write(tmp_path / "not" / "yet" / "there") and not (tmp_path / "not").exists()
-    assert "libavcodec" in machine.ffmpeg_libraries()
+    assert system.requirements()[""]["pydantic"] and system.cores() >= 1
+    assert system.missing_encoders(("libx264", "no-such-encoder")) == ["no-such-encoder"]
+    assert system.can_write(tmp_path / "not" / "yet" / "there") and not (tmp_path / "not").exists()
+    assert "libavcodec" in system.ffmpeg_libraries()

@@ -11,10 +11,10 @@ import pytest
 
 import understudy
 from understudy import cli
-from understudy.core import align
-from understudy.core.synthetic import PORTRAIT_POINTS
+from understudy.core.face import align
+from understudy.core.synthetic.clip import PORTRAIT_POINTS
 from understudy.errors import NoFaces
-from understudy.io.faceset import Faceset
+from understudy.io.faceset.faceset import Faceset
 from understudy.stages.events import Event, FaceRow, Finished, Note, Stop, Suspicious, read_event
 from understudy.stages.project import Project
 from understudy.types import AlignedFace, Face

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from understudy.errors import BadOption
-from understudy.stages.merge_options import MergeOptions
+from understudy.stages.merge.options import MergeOptions
 from understudy.stages.swap import SwapOptions, swap
 
 

@@ -1,4 +1,4 @@
-"""Pictures through affine maps, resampled once and properly."""
+"""Pictures through affine maps, resampled once and properly; and wide blurs of float pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from understudy.core import geometry
+from understudy.core import affine
 from understudy.types import Doubles, Floats
 
 if TYPE_CHECKING:
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 Border = Literal["black", "replicate"]
 Filter = Literal["cubic", "linear"]
 Kind = TypeVar("Kind", bound=np.generic)
+
+# A Gaussian counts as finished after this many standard deviations.
+REACH: Final = 2.5
+# A wide blur is done at a size where its radius has this many pixels at least; finer would cost and show nothing.
+_SMALL_RADIUS: Final = 3.0
 
 
 def warp(
@@ -32,16 +37,16 @@ def warp(
     DegeneratePoints when the matrix squeezes the plane flat.
     """
     matrix = np.asarray(to_from, np.float64)
-    geometry.invert(matrix)
-    shrink = 1 / geometry.scale_of(matrix)
+    affine.invert(matrix)
+    shrink = 1 / affine.scale_of(matrix)
     # Half a pixel of the result as standard deviation, less what the picture's own pixels have.
     variance = max(0.25 * (shrink**2 - 1), 0.0)
     seen, picture_from_seen = _seen(picture, matrix, size, margin=3 + math.ceil(4 * math.sqrt(variance)))
-    matrix = geometry.compose(matrix, picture_from_seen)
+    matrix = affine.compose(matrix, picture_from_seen)
     if variance > 0.01:
         seen, matrix = _smoothed(seen, matrix, shrink, variance, _BORDERS[border])
     flags = _FILTERS[filter] | cv2.WARP_INVERSE_MAP
-    warped = cv2.warpAffine(seen, geometry.invert(matrix), size, flags=flags, borderMode=_BORDERS[border])
+    warped = cv2.warpAffine(seen, affine.invert(matrix), size, flags=flags, borderMode=_BORDERS[border])
     return warped.reshape(size[1], size[0], *picture.shape[2:]).astype(picture.dtype, copy=False)
 
 
@@ -69,10 +74,26 @@ def as_bytes(picture: NDArray[Kind]) -> NDArray[np.uint8]:
     return np.asarray(np.clip(np.rint(as_float(picture) * 255), 0, 255), np.uint8)
 
 
+def blurred(picture: Floats, radius: float, border: int = cv2.BORDER_REPLICATE) -> Floats:
+    """A Gaussian of that standard deviation in pixels, (H, W[, C]) float32. border: OpenCV's name of what lies beyond the edge."""
+    step = max(1, int(radius / _SMALL_RADIUS))
+    height, width = picture.shape[:2]
+    small = (max(1, round(width / step)), max(1, round(height / step)))
+    if step > 1:
+        picture = np.asarray(cv2.resize(picture, small, interpolation=cv2.INTER_AREA), np.float32)
+    # Blocks, and lines between them on the way back, have blurred a little already.
+    left = math.sqrt(radius**2 - (step**2 - 1) / 4) / step
+    side = 2 * math.ceil(REACH * left) + 1
+    soft = cv2.GaussianBlur(picture, (side, side), left, borderType=border)
+    if step > 1:
+        soft = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(soft, np.float32)
+
+
 def _seen(picture: NDArray[Kind], to_from: Doubles, size: tuple[int, int], margin: int) -> tuple[MatLike, Doubles]:
     """The part of the picture that the result looks at, never empty, and picture_from_part."""
     height, width = picture.shape[:2]
-    reach = geometry.apply(geometry.invert(to_from), geometry.corners(size))
+    reach = affine.apply(affine.invert(to_from), affine.corners(size))
     # Where only border is seen, the nearest row or column of the picture is all that is needed.
     x0, y0 = np.clip(np.floor(reach.min(0)) - margin, 0, (width - 1, height - 1)).astype(int)
     x1, y1 = np.clip(np.ceil(reach.max(0)) + margin + 1, 1, (width, height)).astype(int)
@@ -85,7 +106,7 @@ def _smoothed(seen: MatLike, to_from: Doubles, shrink: float, variance: float, b
     if step > 1:
         # Whole blocks first: a wide Gaussian at full size would cost more and give the same.
         seen = _blocks(seen, step, border)
-        to_from = geometry.compose(to_from, geometry.scaling(step))
+        to_from = affine.compose(to_from, affine.scaling(step))
         variance = (variance - (step**2 - 1) / 12) / step**2
     return cv2.GaussianBlur(seen, (0, 0), math.sqrt(variance), borderType=border), to_from
 

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.io import atomic, machine
+from understudy.io import atomic, system
 from understudy.types import Array, Bytes, Floats
 
 # Rows no further apart are read in one go, with those between.
@@ -24,7 +24,7 @@ def blank(folder: Path, shape: tuple[int, ...]) -> Bytes:
 
     The file goes with the array, however the process ends. Raises CannotWrite.
     """
-    size, free = int(np.prod(shape)), machine.free_memory()
+    size, free = int(np.prod(shape)), system.free_memory()
     if free is None or 2 * size <= free:
         return np.zeros(shape, np.uint8)
     with atomic.explained(folder), tempfile.TemporaryFile(dir=folder) as file:

@@ -27,7 +27,7 @@ def recoloured(pictures: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
 
 
 def through(pictures: Tensor, tables: Tensor) -> Tensor:
-    """Each picture (B, 3, H, W) in 0..1 in the colours of its table (B, T, T, T, 3), see `core.color_maps.table`."""
+    """Each picture (B, 3, H, W) in 0..1 in the colours of its table (B, T, T, T, 3), see `core.color.maps.table`."""
     places = pictures.permute(0, 2, 3, 1).unsqueeze(1) * 2 - 1
     planes = tables.permute(0, 4, 1, 2, 3)
     found = functional.grid_sample(planes, places, mode="bilinear", padding_mode="border", align_corners=True)

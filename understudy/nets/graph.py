@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from understudy.nets.swappers import Morph, Painted, Swapper, TwoInters, TwoPersonas
+from understudy.nets.autoencoder.swappers import Morph, Painted, Swapper, TwoInters, TwoPersonas
 
 
 class FaceGraph(nn.Module):

@@ -1,6 +1,6 @@
 """Several processes that learn one model together, as the nets see it. Alone, everything here is nothing and costs nothing.
 
-torch.distributed keeps the team; `stages.team` makes and ends it. A rank learns from every `size`-th row of each batch.
+torch.distributed keeps the team; `stages.train.distributed.process_group` makes and ends it. A rank learns from every `size`-th row of each batch.
 """
 
 from __future__ import annotations

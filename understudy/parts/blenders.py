@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from understudy.core import blend
-from understudy.core.blend import Blend
+from understudy.core.compose import blend
+from understudy.core.compose.blend import Blend
 
 BLENDERS: Final[dict[str, Blend]] = {"overlay": blend.overlay, "seamless": blend.seamless, "pyramid": blend.pyramid}

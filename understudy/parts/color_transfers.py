@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from understudy.core import dfl_color
-from understudy.core.color_maps import Fit, moments, monge, roots
-from understudy.core.color_transport import iterated, mixed, sliced
-from understudy.core.transfer import UNCHANGED, Transfer, in_lab, linear, tabled
+from understudy.core.color import dfl
+from understudy.core.color.maps import Fit, moments, monge, roots
+from understudy.core.color.sliced_transport import iterated, mixed, sliced
+from understudy.core.color.transfer import UNCHANGED, Transfer, in_lab, linear, tabled
 
 # How far the change is blurred for sot and mix, in widths of the face square: colours go over, the new face's detail stays.
 _SMOOTH: Final = 1 / 16
@@ -28,15 +28,15 @@ COLOR_TRANSFERS: Final[dict[str, Transfer]] = {
 # The same names by DeepFaceLab's formulas; it has no sot.
 DFL_TRANSFERS: Final[dict[str, Transfer]] = {
     "none": UNCHANGED,
-    "rct": dfl_color.rct(),
-    "lct": dfl_color.lct(),
-    "mkl": dfl_color.mkl(masked=False),
-    "mkl-m": dfl_color.mkl(masked=True),
-    "idt": dfl_color.idt(masked=False),
-    "idt-m": dfl_color.idt(masked=True),
-    "sot": dfl_color.sot(masked=False),
-    "sot-m": dfl_color.sot(masked=True),
-    "mix-m": dfl_color.mix(masked=True),
+    "rct": dfl.rct(),
+    "lct": dfl.lct(),
+    "mkl": dfl.mkl(masked=False),
+    "mkl-m": dfl.mkl(masked=True),
+    "idt": dfl.idt(masked=False),
+    "idt-m": dfl.idt(masked=True),
+    "sot": dfl.sot(masked=False),
+    "sot-m": dfl.sot(masked=True),
+    "mix-m": dfl.mix(masked=True),
 }
 
 # The same on pixels alone, as src's faces take dst's colours while a model learns.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from understudy.errors import BadOption
-from understudy.io.dfm import Dfm
+from understudy.io.model_files.dfm import Dfm
 from understudy.types import FaceType, Floats, Prediction
 
 # Faces at a time through a file that takes any number.

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from understudy.core import synthetic
-from understudy.core.synthetic_sound import voice
+from understudy.core.synthetic import clip
+from understudy.core.synthetic.voice import voice
 from understudy.errors import MissingExtra
 from understudy.io import atomic
-from understudy.io.clip_writer import write_clip
+from understudy.io.video.clip_writer import write_clip
 from understudy.options import Options, option
 from understudy.stages.events import Event, Finished, Note, Order, Progress, Saved, Stage, Started, Stop
 from understudy.stages.jobs import verb
 from understudy.stages.measure import MeasureOptions, measure
 from understudy.stages.project import Project, settled
 from understudy.stages.swap import SwapOptions, swap, through
-from understudy.stages.train import TrainOptions
+from understudy.stages.train.options import TrainOptions
 from understudy.types import Bytes, Doubles
 
 FPS = 25
@@ -72,12 +72,12 @@ def portrait() -> Bytes:
 
 def _filmed(path: Path, side: str, name: str, options: DemoOptions) -> Generator[Event, Order | None, bool]:
     """Make one clip with its sound; False when told to stop."""
-    person: synthetic.Person = "a" if name == "a" else "b"
+    person: clip.Person = "a" if name == "a" else "b"
     frames, size = max(1, round(options.seconds * FPS)), (options.width // 2 * 2, options.height // 2 * 2)
     stage = f"film {side}"
     yield Started(stage=stage, total=frames)
-    acting = synthetic.Acting.of(person, options.seed)
-    puppet = synthetic.make_puppet(portrait(), person)
+    acting = clip.Acting.of(person, options.seed)
+    puppet = clip.make_puppet(portrait(), person)
     opening = np.array([_mouth(acting.points(puppet.rest, number / FPS)) for number in range(frames)], np.float32)
     sound = voice(opening, FPS, pitch=205.0 if person == "a" else 115.0, seed=options.seed)
     for done in write_clip(path, _pictures(person, frames, size, options.seed), size, FPS, sound):
@@ -87,8 +87,8 @@ def _filmed(path: Path, side: str, name: str, options: DemoOptions) -> Generator
     return True
 
 
-def _pictures(person: synthetic.Person, frames: int, size: tuple[int, int], seed: int) -> Iterator[Bytes]:
-    for image, _ in synthetic.clip(portrait(), person, frames, size, seed, FPS):
+def _pictures(person: clip.Person, frames: int, size: tuple[int, int], seed: int) -> Iterator[Bytes]:
+    for image, _ in clip.clip(portrait(), person, frames, size, seed, FPS):
         yield image
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from understudy.errors import BadOption, CannotWrite, MissingExtra, UnderstudyError, WeightsMissing
-from understudy.io import credentials, machine
-from understudy.io.weight_list import WEIGHTS
-from understudy.io.weights import cache_folder
+from understudy.io import system
+from understudy.io.provenance import signing_key
+from understudy.io.weights.catalog import WEIGHTS
+from understudy.io.weights.fetch import cache_folder
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Stage, Warned
 from understudy.stages.jobs import verb
@@ -82,10 +83,10 @@ def _devices() -> Iterator[Finding]:
     # torch takes seconds to load: only `doctor` itself shall pay for it, not `--help`.
     import torch
 
-    from understudy.nets.bridge import uses_bf16
+    from understudy.nets.device import uses_bf16
 
     bf16 = "bf16" if uses_bf16("auto", torch.device("cpu")) else "no bf16"
-    yield Finding("devices", f"cpu: {machine.cores()} cores, {bf16}")
+    yield Finding("devices", f"cpu: {system.cores()} cores, {bf16}")
     for number in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(number)
         bf16 = "bf16" if uses_bf16("auto", torch.device("cuda", number)) else "no bf16"
@@ -97,7 +98,7 @@ def _devices() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    for extra, packages in machine.requirements().items():
+    for extra, packages in system.requirements().items():
         absent = [name for name, found in packages.items() if found is None]
         here = ", ".join(f"{name} {found}" for name, found in packages.items() if found is not None)
         topic = f"packages for {extra}" if extra else "packages"
@@ -111,16 +112,16 @@ def _packages() -> Iterator[Finding]:
 
 
 def _opencv() -> Iterator[Finding]:
-    found = machine.opencv_packages()
+    found = system.opencv_packages()
     if len(found) > 1:
         fix = f"Run: pip uninstall {' '.join(found)}, then pip install -c constraints.txt opencv-python-headless"
         yield Finding("OpenCV", f"{' and '.join(found)} overwrite each other", fix, MissingExtra)
 
 
 def _codecs() -> Iterator[Finding]:
-    libraries = machine.ffmpeg_libraries()
+    libraries = system.ffmpeg_libraries()
     yield Finding("codecs", ", ".join(f"{name} {libraries[name]}" for name in ("libavcodec", "libavformat") if name in libraries))
-    absent = machine.missing_encoders(NEEDED_ENCODERS)
+    absent = system.missing_encoders(NEEDED_ENCODERS)
     if absent:
         fix = "Run: pip install --force-reinstall --only-binary av -c constraints.txt av"
         yield Finding("codecs", f"PyAV cannot write {', '.join(absent)}", fix, MissingExtra)
@@ -141,8 +142,8 @@ def _weights() -> Iterator[Finding]:
 
 def _disk(folder: Path) -> Iterator[Finding]:
     for topic, place in (("work folder", folder.absolute()), ("cache", cache_folder())):
-        free = machine.free_bytes(place) / 1e9
-        if not machine.can_write(place):
+        free = system.free_bytes(place) / 1e9
+        if not system.can_write(place):
             # A cache that cannot be written is no harm once the weights are somewhere.
             fix = "Change its rights, or choose another folder."
             yield Finding(topic, f"{place} cannot be written to", fix, CannotWrite if topic == "work folder" else None)
@@ -156,16 +157,16 @@ def _disk(folder: Path) -> Iterator[Finding]:
 
 
 def _signing() -> Finding:
-    place = credentials.folder()
+    place = signing_key.folder()
     given = {name for name in ("UNDERSTUDY_SIGN_CERT", "UNDERSTUDY_SIGN_KEY") if os.environ.get(name)}
-    if not given and not (place / credentials.KEY).exists():
+    if not given and not (place / signing_key.KEY).exists():
         # Making one is the first merge's business: to look must change nothing.
         text = f"a certificate for this computer will be made in {place} at the first merge"
-        if machine.can_write(place):
+        if system.can_write(place):
             return Finding("signing", text)
         return Finding("signing", f"{place} cannot be written to", "Let UNDERSTUDY_CREDENTIALS name another folder.", CannotWrite)
     try:
-        credentials.credentials()
+        signing_key.credentials()
     except BadOption as problem:
         return Finding("signing", str(problem), "", BadOption)
     return Finding(

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from understudy.core.suspects import Reason
+from understudy.core.metrics.outliers import Reason
 from understudy.types import FaceType
 
 
@@ -87,7 +87,7 @@ class FaceRow(_Message):
 
 
 class Suspicious(_Message):
-    """A face worth a look. reason: see `core.suspects`; value: what was measured; bound: what it went over, or under."""
+    """A face worth a look. reason: see `core.metrics.outliers`; value: what was measured; bound: what it went over, or under."""
 
     event: Literal["suspicious"] = "suspicious"
     frame: int

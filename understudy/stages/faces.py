@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from understudy.core import geometry, sharpness
-from understudy.core.suspects import Bounds, suspects
+from understudy.core.face.detail import detail_of
+from understudy.core.metrics.outliers import Bounds, suspects
 from understudy.errors import BadMedia, NoFaces
-from understudy.io.faceset import Faceset
-from understudy.io.footage import open_footage
+from understudy.io.faceset.faceset import Faceset
+from understudy.io.open_footage import open_footage
 from understudy.options import Options, option
 from understudy.stages.events import Event, FaceRow, Finished, Note, Order, Progress, Stage, Started, Stop, Suspicious
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
-from understudy.types import AlignedFace, Face, Faces, FaceType, Floats, Side
+from understudy.types import Face, Faces, FaceType, Floats, Side
 
 
 class FacesOptions(Options):
@@ -86,11 +86,6 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
     reasons = dict(Counter(each.reason for each in found).most_common())
     rows = len({each.row for each in found})
     yield Finished(stage="faces_check", summary={"faces": len(table), "suspicious": rows, "reasons": reasons})
-
-
-def detail_of(face: AlignedFace) -> float:
-    """`sharpness.detail` of a face picture, judged at the size that the face has in its frame."""
-    return sharpness.detail(face.image, face.landmarks, geometry.scale_of(face.face_from_frame))
 
 
 def _opened(project: Project, side: Side) -> tuple[Faceset, Faces]:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from understudy.errors import BadOption, BadProject
-from understudy.io import stills
-from understudy.io.denoise import denoiser
-from understudy.io.footage import Footage, open_footage
-from understudy.io.picture_folder import filling
-from understudy.io.pictures import PictureFootage
-from understudy.io.sound import Sound, chosen, open_source
-from understudy.io.video_writer import EncodeOptions, check_target, rational, write_video
+from understudy.io.footage import stills
+from understudy.io.footage.base import Footage
+from understudy.io.footage.denoise import denoiser
+from understudy.io.footage.image_sequence import PictureFootage
+from understudy.io.footage.image_sequence_writer import filling
+from understudy.io.open_footage import open_footage
+from understudy.io.video.audio import Sound, chosen, open_source
+from understudy.io.video.writer import EncodeOptions, check_target, rational, write_video
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Progress, Saved, Stage, Started, Stop, Warned
 from understudy.stages.jobs import verb

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from understudy.core import plot, svg
-from understudy.core.story import Line, Story, main_lines, story, together, told
+from understudy.core.drawing import plot, svg
+from understudy.core.training.curves import Line, Story, main_lines, story, together, told
+from understudy.core.training.plateau import spoken
 from understudy.errors import BadProject
 from understudy.io import atomic
-from understudy.io import history as files
+from understudy.io.model_files import history as files
 from understudy.options import Options, option
-from understudy.stages.chosen_model import model_folder, trained_names
 from understudy.stages.events import Finished, Measured, Note, Saved, Stage
+from understudy.stages.html_style import STYLE
 from understudy.stages.jobs import verb
-from understudy.stages.outlooks import spoken
 from understudy.stages.project import Project
-from understudy.stages.recipes import HISTORY
-from understudy.stages.report_style import STYLE
+from understudy.stages.saved_models.recipe import HISTORY
+from understudy.stages.saved_models.select import model_folder, trained_names
 
 # What of several models goes into one plot: more would be a tangle.
 _FEW = {"losses": ("src", "dst"), "rebuilt": ("score",), "swap": ("identity", "expression", "sharpness")}

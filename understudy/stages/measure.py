@@ -12,19 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core import measure as measures
+from understudy.core.drawing.contact_sheet import contact_sheet, portrait
 from understudy.core.image import as_bytes
-from understudy.core.sheet import contact_sheet, portrait
+from understudy.core.metrics import swap_metrics as measures
 from understudy.errors import BadProject, MissingExtra, NoFaces
-from understudy.io import atomic, stills
-from understudy.io.faceset import Faceset
-from understudy.io.footage import Footage, open_footage
+from understudy.io import atomic
+from understudy.io.faceset.faceset import Faceset
+from understudy.io.footage import stills
+from understudy.io.footage.base import Footage
+from understudy.io.open_footage import open_footage
 from understudy.options import Options, option
 from understudy.parts.identities import Embed, identities
 from understudy.stages.events import Event, Finished, Note, Order, Progress, Saved, Stage, Started, Stop, Warned
-from understudy.stages.extract_options import ExtractOptions
+from understudy.stages.extract.face_analyser import looker
+from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.jobs import verb
-from understudy.stages.looking import looker
 from understudy.stages.project import Project
 from understudy.types import Bytes, Faces, Floats
 

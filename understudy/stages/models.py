@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from understudy.errors import WeightsMissing
-from understudy.io.weight_entry import Weight
-from understudy.io.weight_list import WEIGHTS
-from understudy.io.weights import status, weight_path
+from understudy.io.weights.catalog import WEIGHTS
+from understudy.io.weights.entry import Weight
+from understudy.io.weights.fetch import status, weight_path
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Progress, Stage, Started, Stop, Warned
 from understudy.stages.jobs import verb

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from understudy.errors import BadMedia
-from understudy.io.footage import open_footage
+from understudy.io.open_footage import open_footage
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Saved, Stage
 from understudy.stages.jobs import verb

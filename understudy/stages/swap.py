@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from understudy.errors import BadMedia, BadOption, BadProject
-from understudy.io import atomic, checkpoint
+from understudy.io import atomic
+from understudy.io.model_files import checkpoint
 from understudy.options import Options, option
 from understudy.stages.events import Event, Finished, Note, Order, Saved, Stage
-from understudy.stages.extract import extract
-from understudy.stages.extract_options import ExtractOptions
+from understudy.stages.extract.command import extract
+from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.jobs import verb
-from understudy.stages.merge import MergeOptions, merge
+from understudy.stages.merge.command import MergeOptions, merge
 from understudy.stages.new import NewOptions, new
 from understudy.stages.project import PROJECT_FILE, Project, settled
-from understudy.stages.train import TrainOptions, train
+from understudy.stages.train.command import train
+from understudy.stages.train.options import TrainOptions
 
 
 class SwapOptions(Options):
@@ -101,21 +103,22 @@ def _same(project: Project, src: Path, dst: Path) -> Project:
 
 def _composite(project: Project, options: SwapOptions) -> MergeOptions:
     """The merge options, with the model that was trained when they name none."""
-    from understudy.stages.auto import settled as chosen_for
-    from understudy.stages.recipes import name_of
+    from understudy.stages.train.auto import settled as chosen_for
+    from understudy.stages.train.resolve import model_name
 
-    trained = name_of(chosen_for(project, options.train)[0])
+    trained = model_name(chosen_for(project, options.train)[0])
     named = project.options("merge", options.merge).model
     return options.merge if named else MergeOptions.layered(options.merge.set_values(), {"model": trained})
 
 
 def _lesson(project: Project, options: SwapOptions) -> TrainOptions | None:
     """What is left to train; None when nothing is."""
-    from understudy.stages.auto import settled as chosen_for
-    from understudy.stages.recipes import CHECKPOINTS, name_of
+    from understudy.stages.saved_models.recipe import CHECKPOINTS
+    from understudy.stages.train.auto import settled as chosen_for
+    from understudy.stages.train.resolve import model_name
 
     chosen, _ = chosen_for(project, options.train)
-    whole, _ = checkpoint.intact(project.model(name_of(chosen)) / CHECKPOINTS)
+    whole, _ = checkpoint.intact(project.model(model_name(chosen)) / CHECKPOINTS)
     iterations, minutes = (whole[0].iteration, whole[0].state["seconds"] / 60) if whole else (0, 0.0)
     given = options.train.set_values()
     goal: dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from understudy.errors import BadMedia, BadOption
-from understudy.io import provenance
+from understudy.io.provenance.manifest import read
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Stage
 from understudy.stages.jobs import verb
@@ -30,7 +30,7 @@ def verify(file: Path, options: VerifyOptions) -> Stage:
 
     Ends with an error when the file has none, or when they do not hold.
     """
-    manifest = provenance.read(file, _anchors(options.trust))
+    manifest = read(file, _anchors(options.trust))
     yield Note(text=f"{file.name}: {_STATES[manifest.state]}")
     yield Note(text=f"made with {manifest.tool} {manifest.version}, signed by {manifest.signer or 'nobody known'}, {manifest.made}")
     yield Note(text="synthetic: yes, a trained model had a part in it" if manifest.is_synthetic else "synthetic: not said")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from understudy.core import geometry
+from understudy.core import affine
 from understudy.core.image import resized, warp
-from understudy.io import mtcnn_weights
+from understudy.io.weights import mtcnn
 from understudy.options import option
 from understudy.parts.detectors import detectors
 from understudy.parts.detectors.search import Looker, Search, Seen
@@ -18,7 +18,7 @@ from understudy.types import Bytes, Doubles
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from understudy.nets.mtcnn import MTCNN
+    from understudy.nets.pretrained.mtcnn import MTCNN
 
 
 @detectors.register("mtcnn")
@@ -33,10 +33,10 @@ class Mtcnn(Search):
         # Late, here and below: --help need not wait for torch.
         import torch
 
-        from understudy.nets.mtcnn import MTCNN
-        from understudy.nets.published import filled
+        from understudy.nets.pretrained.load import filled
+        from understudy.nets.pretrained.mtcnn import MTCNN
 
-        nets = filled(MTCNN(), mtcnn_weights.tensors(), "the package mtcnn")
+        nets = filled(MTCNN(), mtcnn.tensors(), "the package mtcnn")
 
         @torch.inference_mode()
         def look(view: Bytes) -> Seen:
@@ -57,8 +57,8 @@ def _proposed(nets: MTCNN, view: Bytes) -> Doubles:
         # Edges of the windows, of which one begins at every second pixel.
         corner = 2.0 * np.stack([columns, rows], 1) - 0.5
         windows = np.concatenate([corner, corner + _WINDOW], 1) + _WINDOW * shifts[:, rows, columns].T
-        view_from_scaled = geometry.scaling(view.shape[1] / width, view.shape[0] / height)
-        grown = geometry.apply(view_from_scaled, windows.reshape(-1, 2, 2)).reshape(-1, 4)
+        view_from_scaled = affine.scaling(view.shape[1] / width, view.shape[0] / height)
+        grown = affine.apply(view_from_scaled, windows.reshape(-1, 2, 2)).reshape(-1, 4)
         best = _surest(grown, score[rows, columns], 0.5)
         boxes.append(grown[best])
         scores.append(score[rows, columns][best])
@@ -103,7 +103,7 @@ def _input(pictures: list[Bytes]) -> Tensor:
 def _crops(view: Bytes, squares: Doubles, size: int) -> list[Bytes]:
     middles, sides = (squares[:, :2] + squares[:, 2:]) / 2, squares[:, 2] - squares[:, 0]
     return [
-        warp(view, geometry.square(middle, float(side), 0.0, size), (size, size), filter="linear")
+        warp(view, affine.square(middle, float(side), 0.0, size), (size, size), filter="linear")
         for middle, side in zip(middles, sides, strict=True)
     ]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from understudy.io.weights import weight_path
+from understudy.io.weights.fetch import weight_path
 from understudy.options import option
 from understudy.parts.detectors import detectors
 from understudy.parts.detectors.search import Looker, Search, Seen, merged
@@ -15,7 +15,7 @@ from understudy.types import Bytes, Doubles
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from understudy.nets.s3fd import S3FD
+    from understudy.nets.pretrained.s3fd import S3FD
 
 
 @detectors.register("s3fd")
@@ -28,8 +28,8 @@ class S3fd(Search):
     def looker(self) -> Looker:
         """The network with its weights, fetched from their publisher (90 MB). Raises WeightsMissing, BadOption."""
         # Late, here and below: --help need not wait for torch.
-        from understudy.nets.published import filled, torch_tensors
-        from understudy.nets.s3fd import S3FD
+        from understudy.nets.pretrained.load import filled, torch_tensors
+        from understudy.nets.pretrained.s3fd import S3FD
 
         path = weight_path("s3fd")
         return self.looking(filled(S3FD(), torch_tensors(path), str(path)))
@@ -38,16 +38,16 @@ class S3fd(Search):
         """What a network sees. Raises BadOption for a device that is not there."""
         import torch
 
-        from understudy.nets import bridge
-        from understudy.nets.s3fd import MEAN, STRIDES
+        from understudy.nets.device import device_of, tensor
+        from understudy.nets.pretrained.s3fd import MEAN, STRIDES
 
-        device = bridge.device_of(self.device)
+        device = device_of(self.device)
         network = network.to(device)
         mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
 
         @torch.inference_mode()
         def look(view: Bytes) -> Seen:
-            seen = network(bridge.tensor(view[None, ..., ::-1], device) * 255 - mean)
+            seen = network(tensor(view[None, ..., ::-1], device) * 255 - mean)
             scales = [_decoded(score, box, stride, self.score) for (score, box), stride in zip(seen, STRIDES, strict=True)]
             boxes, scores = (np.concatenate(each) for each in zip(*scales, strict=True))
             return merged(boxes, scores, np.zeros((len(scores), 0, 2)))

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 import numpy as np
 from pydantic import BeforeValidator
 
-from understudy.core import geometry
+from understudy.core import affine
 from understudy.core.image import warp
 from understudy.options import option
 from understudy.parts.detectors import Detect, Detection, Detector
@@ -129,7 +129,7 @@ def merged(boxes: Doubles, scores: Doubles, keypoints: Doubles) -> Seen:
     """Overlapping detections of one view as one: their mean, weighted by score, which is steadier than the best alone."""
     left, faces = np.argsort(-scores, kind="stable"), []
     while len(left):
-        same = geometry.overlap(boxes[left[0]], boxes[left]) > _SAME
+        same = affine.overlap(boxes[left[0]], boxes[left]) > _SAME
         same[0] = True
         group = left[same]
         weights = scores[group] / scores[group].sum()
@@ -145,12 +145,12 @@ def _faces(looker: Looker, image: Bytes, views: Iterable[tuple[_Region, int]]) -
     for area, quarters in views:
         view_from_frame, size = _view(area, quarters, looker.side)
         seen = looker.look(warp(image, view_from_frame, size))
-        frame_from_view = geometry.invert(view_from_frame)
+        frame_from_view = affine.invert(view_from_frame)
         for box, score, keypoints in zip(seen.boxes, seen.scores, seen.keypoints, strict=True):
-            points = geometry.apply(frame_from_view, keypoints).astype(np.float32)
+            points = affine.apply(frame_from_view, keypoints).astype(np.float32)
             # A view is turned by quarters only, so the box stays upright in the frame.
-            corners = geometry.apply(frame_from_view, box.reshape(2, 2))
-            yield Detection(geometry.box(corners), float(score), _angle(points, quarters), points)
+            corners = affine.apply(frame_from_view, box.reshape(2, 2))
+            yield Detection(affine.box(corners), float(score), _angle(points, quarters), points)
 
 
 def _angle(points: Floats, quarters: int) -> float:
@@ -166,7 +166,7 @@ def _view(area: _Region, quarters: int, side: int) -> tuple[Doubles, tuple[int, 
     scale = side / max(area.size)
     width, height = (max(1, round(length * scale)) for length in area.size)
     size = (height, width) if quarters % 2 else (width, height)
-    view_from_frame = geometry.square(area.middle, side / scale, quarters * math.pi / 2, side)
+    view_from_frame = affine.square(area.middle, side / scale, quarters * math.pi / 2, side)
     # `square` puts the area's middle into the middle of a square; a narrower view is cut out of it.
     view_from_frame[:, 2] -= (side - size[0]) / 2, (side - size[1]) / 2
     return view_from_frame, size
@@ -203,7 +203,7 @@ def _distinct(found: list[Detection], sure: float) -> list[Detection]:
 
     kept: list[Detection] = []
     for face in sorted(found, key=worth, reverse=True):
-        if all(geometry.overlap(face.box, other.box) < _SAME and not _inside(face.box, other.box) for other in kept):
+        if all(affine.overlap(face.box, other.box) < _SAME and not _inside(face.box, other.box) for other in kept):
             kept.append(face)
     return kept
 

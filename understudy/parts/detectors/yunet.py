@@ -7,7 +7,7 @@ from threading import Lock
 import cv2
 import numpy as np
 
-from understudy.io.weights import weight_path
+from understudy.io.weights.fetch import weight_path
 from understudy.options import option
 from understudy.parts.detectors import detectors
 from understudy.parts.detectors.search import Looker, Search, Seen

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from understudy.core import geometry
+from understudy.core import affine
 from understudy.core.image import warp
-from understudy.io.weights import weight_path
+from understudy.io.weights.fetch import weight_path
 from understudy.options import option
 from understudy.parts.dlib_extra import dlib_for
 from understudy.parts.identities import Embed, Identity, identities
@@ -45,6 +45,6 @@ class DlibResnet(Identity):
 def _large(image: Bytes, landmarks: Floats) -> tuple[Bytes, Floats]:
     """The face on a large crop, since dlib takes points at whole pixels only."""
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
-    crop_from_frame = geometry.square((low + high) / 2, 2.2 * float((high - low).max()), 0.0, _SIDE)
+    crop_from_frame = affine.square((low + high) / 2, 2.2 * float((high - low).max()), 0.0, _SIDE)
     crop = np.ascontiguousarray(warp(image, crop_from_frame, (_SIDE, _SIDE)), np.uint8)
-    return crop, geometry.apply(crop_from_frame, landmarks).astype(np.float32)
+    return crop, affine.apply(crop_from_frame, landmarks).astype(np.float32)

@@ -17,7 +17,7 @@ from understudy.types import Bytes, Floats
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """landmarks: (68, 2) float32 frame pixels, iBUG order (`core.landmarks`). score: 0..1, how sure that this is a face."""
+    """landmarks: (68, 2) float32 frame pixels, iBUG order (`core.face.landmarks`). score: 0..1, how sure that this is a face."""
 
     landmarks: Floats
     score: float

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from understudy.core import geometry
+from understudy.core import affine
+from understudy.core.face.landmarks import INNER
 from understudy.core.image import warp
-from understudy.core.landmarks import INNER
-from understudy.io.weights import weight_path
+from understudy.io.weights.fetch import weight_path
 from understudy.options import option
 from understudy.parts.detectors import Detection
 from understudy.parts.dlib_extra import dlib_for
@@ -41,7 +41,7 @@ class Dlib68(Landmarker):
             for _ in range(self.passes - 1):
                 middle, side = _box_of(place(crop, middle, side))
             looks = [place(crop, middle + side * np.array(shift), side * scale) for *shift, scale in _NUDGES[: self.boxes]]
-            points = geometry.apply(geometry.invert(crop_from_frame), np.mean(looks, axis=0))
+            points = affine.apply(affine.invert(crop_from_frame), np.mean(looks, axis=0))
             return Found(points.astype(np.float32), detection.score)
 
         return locate
@@ -51,7 +51,7 @@ def _crop_from_frame(detection: Detection) -> Doubles:
     """The upright crop in which dlib's box around the face is `_FACE` pixels wide: its points lie at whole pixels."""
     low, high = detection.box[:2].astype(np.float64), detection.box[2:].astype(np.float64)
     side = _BOX * float((high - low).max())
-    return geometry.square((low + high) / 2, side * _SIDE / _FACE, detection.angle, _SIDE)
+    return affine.square((low + high) / 2, side * _SIDE / _FACE, detection.angle, _SIDE)
 
 
 def _box_of(points: Doubles) -> tuple[Doubles, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from understudy.io import tflite
-from understudy.io.weights import weight_path
+from understudy.io.weights.fetch import weight_path
 from understudy.parts.landmarkers import landmarkers
 from understudy.parts.landmarkers.mesh import MeshLandmarker, Network
 from understudy.types import Doubles, Floats

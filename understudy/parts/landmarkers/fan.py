@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from understudy.core import geometry
+from understudy.core import affine
 from understudy.core.image import warp
-from understudy.io.weights import weight_path
+from understudy.io.weights.fetch import weight_path
 from understudy.options import option
 from understudy.parts.detectors import Detection
 from understudy.parts.landmarkers import Found, Landmarker, Locate, landmarkers
 from understudy.types import Bytes, Doubles
 
 if TYPE_CHECKING:
-    from understudy.nets.fan import FAN
+    from understudy.nets.pretrained.fan import FAN
 
 
 @landmarkers.register("fan")
@@ -32,8 +32,8 @@ class Fan(Landmarker):
     def build(self) -> Locate:
         """The landmarker, its weights fetched from their publisher (96 MB). Raises WeightsMissing, BadOption."""
         # Late, here and below: --help need not wait for torch.
-        from understudy.nets.fan import FAN
-        from understudy.nets.published import filled, torch_tensors
+        from understudy.nets.pretrained.fan import FAN
+        from understudy.nets.pretrained.load import filled, torch_tensors
 
         path = weight_path(f"fan-{self.dims}")
         # Counters of training steps, which some versions of PyTorch wrote and others not.
@@ -44,22 +44,22 @@ class Fan(Landmarker):
         """The landmarker with any network. Raises BadOption for a device that is not there."""
         import torch
 
-        from understudy.nets import bridge
-        from understudy.nets.fan import CELLS, SIDE, peaks
+        from understudy.nets.device import device_of, tensor
+        from understudy.nets.pretrained.fan import CELLS, SIDE, peaks
 
-        device = bridge.device_of(self.device)
+        device = device_of(self.device)
         network = network.to(device).eval()
 
         @torch.inference_mode()
         def look(image: Bytes, unit_from_frame: Doubles) -> tuple[Doubles, float]:
-            crop = warp(image, geometry.compose(geometry.scaling(SIDE), unit_from_frame), (SIDE, SIDE))
-            cells, heat = peaks(network(bridge.tensor(crop[None], device)).float())
-            frame_from_cells = geometry.invert(geometry.compose(geometry.scaling(CELLS), unit_from_frame))
-            return geometry.apply(frame_from_cells, cells[0].cpu().numpy()), float(heat.mean().clamp(0, 1))
+            crop = warp(image, affine.compose(affine.scaling(SIDE), unit_from_frame), (SIDE, SIDE))
+            cells, heat = peaks(network(tensor(crop[None], device)).float())
+            frame_from_cells = affine.invert(affine.compose(affine.scaling(CELLS), unit_from_frame))
+            return affine.apply(frame_from_cells, cells[0].cpu().numpy()), float(heat.mean().clamp(0, 1))
 
         def locate(image: Bytes, detection: Detection) -> Found | None:
             low, high = detection.box[:2].astype(np.float64), detection.box[2:].astype(np.float64)
-            unit_from_frame = geometry.square((low + high) / 2, _WIDER * float((high - low).sum()), detection.angle, 1)
+            unit_from_frame = affine.square((low + high) / 2, _WIDER * float((high - low).sum()), detection.angle, 1)
             points, score = look(image, unit_from_frame)
             for _ in range(self.passes - 1):
                 if score < self.score:
@@ -72,12 +72,12 @@ class Fan(Landmarker):
 
 def _around(points: Doubles, angle: float) -> Doubles:
     """unit_from_frame of the square around points, turned by `angle`, as the network's training cut it."""
-    upright_from_frame = geometry.square((0, 0), 1, angle, 1)
-    upright = geometry.apply(upright_from_frame, points)
+    upright_from_frame = affine.square((0, 0), 1, angle, 1)
+    upright = affine.apply(upright_from_frame, points)
     low, high = upright.min(0), upright.max(0)
     across, down = np.maximum(high - low, 1)
-    centre = geometry.apply(geometry.invert(upright_from_frame), (low + high) / 2 - (0, _RAISED * down))
-    return geometry.square(centre, _WIDER * (across + down), angle, 1)
+    centre = affine.apply(affine.invert(upright_from_frame), (low + high) / 2 - (0, _RAISED * down))
+    return affine.square(centre, _WIDER * (across + down), angle, 1)
 
 
 # Side of the square by width and height together, and how far its middle lies above that of the points, by their height: the

@@ -7,10 +7,10 @@ from typing import Final
 
 import numpy as np
 
-from understudy.core import geometry
+from understudy.core import affine
 from understudy.core.image import warp
 from understudy.io import tflite
-from understudy.io.weights import weight_path
+from understudy.io.weights.fetch import weight_path
 from understudy.parts.detectors import Detection
 from understudy.parts.landmarkers import landmarkers
 from understudy.parts.landmarkers.mesh import MeshLandmarker, Network, approached, as_input
@@ -45,7 +45,7 @@ class MediaPipe(MeshLandmarker):
             unit_from_frame = approached(network, image, detection, 0, self.passes - 1)
             if unit_from_frame is None:
                 return None
-            crop = warp(image, geometry.compose(geometry.scaling(_SIDE), unit_from_frame), (_SIDE, _SIDE))
+            crop = warp(image, affine.compose(affine.scaling(_SIDE), unit_from_frame), (_SIDE, _SIDE))
             mesh, score = network.run(as_input(crop))
             # Neither place nor size matter to this network, but roll does; in the crop the eyes lie level.
             return measure(mesh[_SEEN][None].astype(np.float32))[0] if score >= self.score else None

@@ -10,9 +10,9 @@ from typing import Final
 import cv2
 import numpy as np
 
-from understudy.core import geometry
+from understudy.core import affine
+from understudy.core.face.pose import HEAD
 from understudy.core.image import warp
-from understudy.core.pose import HEAD
 from understudy.options import option
 from understudy.parts.detectors import Detection
 from understudy.parts.landmarkers import Found, Landmarker, Locate
@@ -75,15 +75,15 @@ def approached(network: Network, image: Bytes, detection: Detection, quarters: i
     """
     low, high = detection.box[:2].astype(np.float64), detection.box[2:].astype(np.float64)
     angle = detection.angle + quarters * math.pi / 2
-    unit_from_frame = geometry.square((low + high) / 2, _MARGIN * float((high - low).max()), angle, 1)
+    unit_from_frame = affine.square((low + high) / 2, _MARGIN * float((high - low).max()), angle, 1)
     for _ in range(looks):
-        frame_from_crop = geometry.invert(geometry.compose(geometry.scaling(network.side), unit_from_frame))
+        frame_from_crop = affine.invert(affine.compose(affine.scaling(network.side), unit_from_frame))
         # Not low-passed, which would cost as much as the network: this look only says where to crop for the next.
         rough = cv2.warpAffine(image, frame_from_crop, (network.side, network.side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
         mesh, score = network.run(as_input(np.asarray(rough, np.uint8)))
         if score < _HOPELESS:
             return None
-        unit_from_frame = _around(geometry.apply(frame_from_crop, mesh[:VERTICES]))
+        unit_from_frame = _around(affine.apply(frame_from_crop, mesh[:VERTICES]))
     return unit_from_frame
 
 
@@ -92,8 +92,8 @@ def _mean_face(detection: Detection) -> Found | None:
     if detection.score < _SURE or len(detection.keypoints) < 3:
         return None
     head = HEAD[:, :2]
-    frame_from_head = geometry.similarity([head[36:42].mean(0), head[42:48].mean(0), head[30]], detection.keypoints[:3])
-    return Found(geometry.apply(frame_from_head, head).astype(np.float32), 1.0)
+    frame_from_head = affine.similarity([head[36:42].mean(0), head[42:48].mean(0), head[30]], detection.keypoints[:3])
+    return Found(affine.apply(frame_from_head, head).astype(np.float32), 1.0)
 
 
 def _wider(detection: Detection) -> Detection:
@@ -111,23 +111,23 @@ def _averaged(network: Network, image: Bytes, unit_from_frame: Doubles, crops: i
     """The mean of several looks. Their crops are cut from one picture of the face: each from the frame would cost too much."""
     side = network.side
     room = math.ceil(_ROOM * side) if crops > _UNMOVED else 0
-    crop_from_frame = geometry.compose(geometry.scaling(side), unit_from_frame)
+    crop_from_frame = affine.compose(affine.scaling(side), unit_from_frame)
     wide_from_crop = np.array([[1.0, 0, room], [0, 1, room]])
-    wide = warp(image, geometry.compose(wide_from_crop, crop_from_frame), (side + 2 * room, side + 2 * room))
+    wide = warp(image, affine.compose(wide_from_crop, crop_from_frame), (side + 2 * room, side + 2 * room))
     points, scores = [], []
     for nudge in _NUDGES[:crops]:
         nudged_from_crop = nudge.crop(side)
         if nudge.scale == 1 and nudge.degrees == 0:
             crop = wide[room : room + side, room : room + side]
         else:
-            crop = warp(wide, geometry.compose(nudged_from_crop, geometry.invert(wide_from_crop)), (side, side), filter="linear")
+            crop = warp(wide, affine.compose(nudged_from_crop, affine.invert(wide_from_crop)), (side, side), filter="linear")
         mesh, score = network.run(as_input(crop[:, ::-1] if nudge.mirrored else crop))
         if nudge.mirrored:
             mesh = mesh * (-1, 1) + (side - 1, 0)
         seen = (FROM_MIRRORED_MESH if nudge.mirrored else FROM_MESH) @ mesh[:VERTICES]
-        points.append(geometry.apply(geometry.invert(nudged_from_crop), seen))
+        points.append(affine.apply(affine.invert(nudged_from_crop), seen))
         scores.append(score)
-    landmarks = geometry.apply(geometry.invert(crop_from_frame), np.mean(points, axis=0))
+    landmarks = affine.apply(affine.invert(crop_from_frame), np.mean(points, axis=0))
     return Found(landmarks.astype(np.float32), float(np.mean(scores)))
 
 
@@ -135,11 +135,11 @@ def _around(mesh: Doubles) -> Doubles:
     """unit_from_frame of the square around a mesh, turned so that the eyes lie level."""
     across = mesh[_EYES[1]] - mesh[_EYES[0]]
     angle = math.atan2(across[1], across[0])
-    upright_from_frame = geometry.square((0, 0), 1, angle, 1)
-    upright = geometry.apply(upright_from_frame, mesh)
+    upright_from_frame = affine.square((0, 0), 1, angle, 1)
+    upright = affine.apply(upright_from_frame, mesh)
     low, high = upright.min(0), upright.max(0)
-    centre = geometry.apply(geometry.invert(upright_from_frame), (low + high) / 2)
-    return geometry.square(centre, _MARGIN * float((high - low).max()), angle, 1)
+    centre = affine.apply(affine.invert(upright_from_frame), (low + high) / 2)
+    return affine.square(centre, _MARGIN * float((high - low).max()), angle, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ class _Nudge:
     def crop(self, side: int) -> Doubles:
         """nudged_from_crop, but for the mirroring."""
         centre = np.array([self.right, self.down]) * side + (side - 1) / 2
-        return geometry.square(centre, self.scale * side, math.radians(self.degrees), side)
+        return affine.square(centre, self.scale * side, math.radians(self.degrees), side)
 
 
 # How much wider than the box the crop is, as the networks were trained.

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from understudy.core.landmarks import COUNT, MIRROR
+from understudy.core.face.landmarks import COUNT, MIRROR
 from understudy.types import Doubles
 
 VERTICES: Final = 468
@@ -25,9 +25,9 @@ def _weights(sides: dict[int, int]) -> Doubles:
 
 
 # The points of one side and the middle as mixes of mesh vertices. Jaw: along the mesh's outline from the level of the eyes to
-# the chin, spaced as on a mean head (`core.pose.HEAD`); from 5 to the chin a little outwards from under the nose (vertex 2),
+# the chin, spaced as on a mean head (`core.face.pose.HEAD`); from 5 to the chin a little outwards from under the nose (vertex 2),
 # since the mesh ends before the face does. Eyes and lips: along lids and lips at the shares where iBUG's mean face has them
-# (`core.align.TEMPLATE`), the outer corner a little inside the mesh's. Brows: upper edge, ends in the middle of the brow. Nose:
+# (`core.face.align.TEMPLATE`), the outer corner a little inside the mesh's. Brows: upper edge, ends in the middle of the brow. Nose:
 # nasion, even steps to the tip, then along the lower edge. Derived from the mesh's own mean shape, not fitted to another
 # landmarker; outer corners, nasion, tip and chin then moved where the synthetic people's points and dlib's on real clips agreed.
 _HALF: Final[dict[int, dict[int, float]]] = {

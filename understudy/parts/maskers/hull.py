@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from understudy.core import mask
+from understudy.core.face import mask
 from understudy.parts.maskers import Masked, maskers
 from understudy.types import Floats
 

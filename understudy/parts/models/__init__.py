@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from understudy.core.augment import Motion
+from understudy.core.training.augment import Motion
 from understudy.errors import BadOption
 from understudy.options import Options
 from understudy.registry import Registry

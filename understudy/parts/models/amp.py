@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
 
-from understudy.core.augment import Motion
+from understudy.core.training.augment import Motion
 from understudy.options import option
 from understudy.parts.models import ModelOptions, models, multiple
 from understudy.parts.models.saehd import even, mask_dims
@@ -14,7 +14,7 @@ from understudy.parts.models.saehd import even, mask_dims
 if TYPE_CHECKING:
     from torch import nn
 
-    from understudy.nets.swappers import Morph
+    from understudy.nets.autoencoder.swappers import Morph
     from understudy.parts.models.contract import Model
     from understudy.parts.models.objectives import Objective
 
@@ -54,7 +54,7 @@ class Amp(ModelOptions):
         return self
 
     def build(self) -> Model:
-        from understudy.nets.critics import PatchCritic, patch_for
+        from understudy.nets.losses.critics import PatchCritic, patch_for
         from understudy.parts.models.morphing import Morphing
 
         net = self._network()
@@ -74,9 +74,9 @@ class Amp(ModelOptions):
         )
 
     def _network(self) -> Morph:
-        from understudy.nets.decoders import Brush, TwoBranches
-        from understudy.nets.encoders import Encoder
-        from understudy.nets.swappers import Morph
+        from understudy.nets.autoencoder.decoders import Brush, TwoBranches
+        from understudy.nets.autoencoder.encoders import Encoder
+        from understudy.nets.autoencoder.swappers import Morph
 
         e, d, dm = self.e_dims, self.d_dims, mask_dims(self.d_mask_dims, self.d_dims)
         encoder = Encoder(self.resolution, (e, 2 * e, 4 * e, 8 * e, 8 * e), refined=(0, 4), normalised=True)

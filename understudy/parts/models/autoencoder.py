@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from understudy.nets import bridge, losses, ranks
-from understudy.nets.blocks import Init, initialise
-from understudy.nets.swappers import Painted, Swapper
-from understudy.nets.thrift import forgetful
+from understudy.nets import ranks
+from understudy.nets.autoencoder.blocks import Init, initialise
+from understudy.nets.autoencoder.swappers import Painted, Swapper
+from understudy.nets.checkpointing import forgetful
+from understudy.nets.device import pictures, tensor
+from understudy.nets.losses import reconstruction
 from understudy.parts.models.contract import Batch, Model, Samples
 from understudy.types import FaceType, Floats, Prediction
 
@@ -37,7 +39,7 @@ class Lesson:
     mask: float = 1
     codes: float = 0
     mouth: float = 0
-    mask_loss: MaskLoss = losses.mse
+    mask_loss: MaskLoss = reconstruction.mse
 
 
 class Swapping(Model):
@@ -67,11 +69,11 @@ class Swapping(Model):
         if not len(images):
             return Prediction(images, images[..., 0], images[..., 0])
         device = next(self.parameters()).device
-        found = [self.net.swap(bridge.tensor(images[at : at + CHUNK], device)) for at in range(0, len(images), CHUNK)]
+        found = [self.net.swap(tensor(images[at : at + CHUNK], device)) for at in range(0, len(images), CHUNK)]
         return Prediction(
-            image=bridge.pictures(torch.cat([swapped.face for swapped, _ in found])),
-            mask=bridge.pictures(torch.cat([swapped.mask for swapped, _ in found])),
-            dst_mask=bridge.pictures(torch.cat([rebuilt.mask for _, rebuilt in found])),
+            image=pictures(torch.cat([swapped.face for swapped, _ in found])),
+            mask=pictures(torch.cat([swapped.mask for swapped, _ in found])),
+            dst_mask=pictures(torch.cat([rebuilt.mask for _, rebuilt in found])),
         )
 
 
@@ -92,7 +94,7 @@ class Autoencoder(Swapping):
         }
         if self.lesson.codes:
             codes = (ranks.gathered(each) for each in (rebuilt.src_code, rebuilt.dst_code))
-            told["codes"] = self.lesson.codes * losses.energy_distance(*codes)
+            told["codes"] = self.lesson.codes * reconstruction.energy_distance(*codes)
         if self.lesson.mouth and rebuilt.swapped is not None:
             told["mouth"] = self.lesson.mouth * self._mouth_loss(rebuilt.swapped, batch.dst)
         return told
@@ -100,20 +102,20 @@ class Autoencoder(Swapping):
     def _face_loss(self, ours: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         lesson, total = self.lesson, torch.zeros((), device=target.device)
         if lesson.dssim:
-            total = total + lesson.dssim * losses.dssim(ours, target, mask)
+            total = total + lesson.dssim * reconstruction.dssim(ours, target, mask)
         if lesson.l1:
-            total = total + lesson.l1 * losses.l1(ours, target, mask)
+            total = total + lesson.l1 * reconstruction.l1(ours, target, mask)
         if lesson.mse:
-            soft = losses.blurred(mask, max(1, self.resolution // 64))
-            total = total + lesson.mse * losses.mse(ours, target, soft)
+            soft = reconstruction.blurred(mask, max(1, self.resolution // 64))
+            total = total + lesson.mse * reconstruction.mse(ours, target, soft)
         if lesson.around:
-            total = total + lesson.around * losses.l1(ours, target)
+            total = total + lesson.around * reconstruction.l1(ours, target)
         return total
 
     def _mouth_loss(self, swapped: Painted, dst: Samples) -> Tensor:
         """How far the swapped mouth is from dst's, in the colours of the swapped face."""
-        goal = losses.in_colors_of(dst.target, swapped.face, dst.mask)
-        return 10 * (losses.dssim(swapped.face, goal, dst.mouth) + losses.l1(swapped.face, goal, dst.mouth))
+        goal = reconstruction.in_colors_of(dst.target, swapped.face, dst.mask)
+        return 10 * (reconstruction.dssim(swapped.face, goal, dst.mouth) + reconstruction.l1(swapped.face, goal, dst.mouth))
 
     def _mask_loss(self, ours: Painted, true: Samples) -> Tensor:
         return self.lesson.mask * self.lesson.mask_loss(ours.mask, true.mask)

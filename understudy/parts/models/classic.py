@@ -9,7 +9,7 @@ from understudy.parts.models import ModelOptions, models
 from understudy.types import FaceType
 
 if TYPE_CHECKING:
-    from understudy.nets.swappers import Swapper
+    from understudy.nets.autoencoder.swappers import Swapper
     from understudy.parts.models.contract import Model
 
 
@@ -21,10 +21,10 @@ class Classic(ModelOptions):
     def learning(self, net: Swapper, resolution: int, face_type: FaceType, mask_loss: Literal["l1", "mse"]) -> Model:
         """`net` with what counts for it."""
         # Late, here and in every model: --help need not wait for torch.
-        from understudy.nets import losses
+        from understudy.nets.losses import reconstruction
         from understudy.parts.models.autoencoder import Autoencoder, Lesson
 
-        measured = losses.l1 if mask_loss == "l1" else losses.mse
+        measured = reconstruction.l1 if mask_loss == "l1" else reconstruction.mse
         lesson = Lesson(dssim=0, mse=50, mask_loss=measured) if self.pixel_loss else Lesson(mask_loss=measured)
         return Autoencoder(net, resolution, face_type, lesson, "glorot")
 
@@ -38,7 +38,7 @@ class H64(Classic):
     light: bool = option(False, "The variant for little memory")
 
     def build(self) -> Model:
-        from understudy.nets import classic
+        from understudy.nets.autoencoder import classic
 
         return self.learning(classic.h64(self.light), 64, "half", "l1")
 
@@ -50,7 +50,7 @@ class H128(Classic):
     light: bool = option(False, "The variant for little memory")
 
     def build(self) -> Model:
-        from understudy.nets import classic
+        from understudy.nets.autoencoder import classic
 
         return self.learning(classic.df(256 if self.light else 512), 128, "half", "l1")
 
@@ -60,7 +60,7 @@ class Df(Classic):
     """Full faces of 128 pixels, a decoder for each person: keeps src's looks best. 138.4 M parameters."""
 
     def build(self) -> Model:
-        from understudy.nets import classic
+        from understudy.nets.autoencoder import classic
 
         return self.learning(classic.df(), 128, "full", "mse")
 
@@ -70,6 +70,6 @@ class Liaef128(Classic):
     """Full faces of 128 pixels, one decoder for both: follows dst's shape and light more than DF does. 136.1 M parameters."""
 
     def build(self) -> Model:
-        from understudy.nets import classic
+        from understudy.nets.autoencoder import classic
 
         return self.learning(classic.liaef128(), 128, "full", "mse")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from understudy.nets.swappers import Morph, Painted
+from understudy.nets.autoencoder.swappers import Morph, Painted
 from understudy.parts.models.objectives import Student
 
 # The swaps that previews show besides the model's own.

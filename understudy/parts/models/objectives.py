@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn.functional import adaptive_avg_pool2d
 
-from understudy.nets import losses, styles
-from understudy.nets.blocks import Init
-from understudy.nets.critics import as_maps, taken_for, verdict
-from understudy.nets.swappers import Painted, Rebuilt, Swapper
-from understudy.nets.thrift import forgetful
+from understudy.nets.autoencoder.blocks import Init
+from understudy.nets.autoencoder.swappers import Painted, Rebuilt, Swapper
+from understudy.nets.checkpointing import forgetful
+from understudy.nets.losses import reconstruction, style
+from understudy.nets.losses.critics import as_maps, taken_for, verdict
 from understudy.parts.models.autoencoder import Swapping
 from understudy.parts.models.contract import Batch, Samples
 from understudy.types import FaceType
@@ -101,7 +101,7 @@ class Student(Swapping):
             "dst": self._face_loss(rebuilt.dst, true_dst, dst, batch.dst),
         }
         if objective.mask:
-            masks = losses.mse(rebuilt.src.mask, batch.src.mask) + losses.mse(rebuilt.dst.mask, batch.dst.mask)
+            masks = reconstruction.mse(rebuilt.src.mask, batch.src.mask) + reconstruction.mse(rebuilt.dst.mask, batch.dst.mask)
             told["mask"] = objective.mask * masks
         told |= self._styles(batch, rebuilt, true_dst)
         if objective.backdrop:
@@ -119,7 +119,7 @@ class Student(Swapping):
         # Maps in fp32, some ten of them at full size: cheap to compute again.
         objective, total = self.objective, forgetful(self._likeness, ours.face, target, shade)
         if objective.eyes:
-            total = total + objective.eyes * losses.l1(ours.face, target, true.eyes_mouth)
+            total = total + objective.eyes * reconstruction.l1(ours.face, target, true.eyes_mouth)
         for smaller in (ours.quarter, ours.half):
             if smaller is not None:
                 side = smaller.shape[-1]
@@ -130,9 +130,9 @@ class Student(Swapping):
         objective, total = self.objective, torch.zeros((), device=target.device)
         if objective.structure:
             scales, compat = objective.scales, objective.compat
-            total = total + objective.structure * losses.structure(ours, target, shade, scales, compat, self.resolution)
+            total = total + objective.structure * reconstruction.structure(ours, target, shade, scales, compat, self.resolution)
         if objective.pixel:
-            total = total + objective.pixel * losses.mse(ours, target, shade)
+            total = total + objective.pixel * reconstruction.mse(ours, target, shade)
         return total
 
     def _styles(self, batch: Batch, rebuilt: Rebuilt, true_dst: Tensor) -> dict[str, Tensor]:
@@ -145,18 +145,18 @@ class Student(Swapping):
             # The former tool took the mask of whichever src face came along.
             outside = 1 - self._shade((batch.src if objective.compat else batch.dst).mask)
             weights = (objective.structure, objective.pixel)
-            told["bg_style"] = objective.background_style * styles.background(swapped.face, true_dst, outside, weights)
+            told["bg_style"] = objective.background_style * style.background(swapped.face, true_dst, outside, weights)
         return told
 
     def _light(self, rebuilt: Rebuilt, true_dst: Tensor, shade: Tensor) -> Tensor:
         sigma = max(1, self.resolution // self.objective.style_reach)
         if self.objective.style_of == "true":
             swapped = self.net.as_src(rebuilt.swap_maps)
-            return styles.style(swapped.face * shade, true_dst * shade, sigma)
+            return style.style(swapped.face * shade, true_dst * shade, sigma)
         # Painted anew from maps without a way back: only the decoder is to learn light.
         swapped = self.net.as_src(rebuilt.swap_maps.detach())
         wanted = (rebuilt.dst.face * rebuilt.dst.mask).detach()
-        return styles.style(swapped.face * swapped.mask.detach(), wanted, sigma)
+        return style.style(swapped.face * swapped.mask.detach(), wanted, sigma)
 
     def _against_critics(self, rebuilt: Rebuilt, painted: Tensor) -> dict[str, Tensor]:
         objective, told = self.objective, {}
@@ -185,14 +185,14 @@ class Student(Swapping):
 
     def _smooth(self, ours: Painted, target: Tensor, shade: Tensor, outside: float) -> Tensor:
         """That a face has no grain, and its surroundings are true."""
-        rough = styles.roughness(ours.face, self.objective.compat)
-        return 1e-6 * rough + outside * losses.mse(ours.face, target, 1 - shade)
+        rough = style.roughness(ours.face, self.objective.compat)
+        return 1e-6 * rough + outside * reconstruction.mse(ours.face, target, 1 - shade)
 
     def _shade(self, mask: Tensor) -> Tensor:
         sigma, shade = max(1, self.resolution // 32), self.objective.shade
         if shade == "none":
             return torch.ones_like(mask)
-        return losses.ramp(mask, sigma) if shade == "ramp" else losses.blurred(mask, sigma)
+        return reconstruction.ramp(mask, sigma) if shade == "ramp" else reconstruction.blurred(mask, sigma)
 
     def _target(self, true: Samples) -> Tensor:
-        return losses.blurred_out(true.target, true.mask, self.resolution / 128) if self.objective.blur_out else true.target
+        return reconstruction.blurred_out(true.target, true.mask, self.resolution / 128) if self.objective.blur_out else true.target

@@ -11,8 +11,8 @@ from understudy.options import option
 from understudy.parts.models import ModelOptions, models, multiple
 
 if TYPE_CHECKING:
-    from understudy.nets.encoders import Encoder
-    from understudy.nets.swappers import Swapper
+    from understudy.nets.autoencoder.encoders import Encoder
+    from understudy.nets.autoencoder.swappers import Swapper
     from understudy.parts.models.contract import Model
     from understudy.parts.models.objectives import Objective
 
@@ -53,7 +53,7 @@ class Sae(ModelOptions):
         return self
 
     def build(self) -> Model:
-        from understudy.nets.blocks import reflect
+        from understudy.nets.autoencoder.blocks import reflect
         from understudy.parts.models.objectives import Student
 
         net = self._network()
@@ -78,9 +78,9 @@ class Sae(ModelOptions):
         )
 
     def _network(self) -> Swapper:
-        from understudy.nets.decoders import Brush, TwoBranches
-        from understudy.nets.encoders import Inter
-        from understudy.nets.swappers import TwoDecoders, TwoInters
+        from understudy.nets.autoencoder.decoders import Brush, TwoBranches
+        from understudy.nets.autoencoder.encoders import Inter
+        from understudy.nets.autoencoder.swappers import TwoDecoders, TwoInters
 
         dm, is_liae, is_vg = self.d_ch_dims or self.e_ch_dims // 2, self.archi == "liae", self.archi == "vg"
         code, encoder, start = self.ae_dims or (256 if is_liae else 512), self._encoder(), self.resolution // 16
@@ -95,8 +95,8 @@ class Sae(ModelOptions):
         return TwoDecoders(encoder, Inter(encoder, code, code, code, size=start), src, dst)
 
     def _encoder(self) -> Encoder:
-        from understudy.nets.blocks import SlimDown
-        from understudy.nets.encoders import Encoder, deep_encoder
+        from understudy.nets.autoencoder.blocks import SlimDown
+        from understudy.nets.autoencoder.encoders import Encoder, deep_encoder
 
         e = 3 * self.e_ch_dims
         if self.archi == "vg":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
 
-from understudy.core.augment import Motion
+from understudy.core.training.augment import Motion
 from understudy.errors import BadOption
 from understudy.options import option
 from understudy.parts.models import ModelOptions, models, multiple
@@ -14,7 +14,7 @@ from understudy.parts.models import ModelOptions, models, multiple
 if TYPE_CHECKING:
     from torch import nn
 
-    from understudy.nets.swappers import Swapper
+    from understudy.nets.autoencoder.swappers import Swapper
     from understudy.parts.models.contract import Model
     from understudy.parts.models.objectives import Objective
 
@@ -65,7 +65,7 @@ class Saehd(ModelOptions):
         return self
 
     def build(self) -> Model:
-        from understudy.nets.swappers import TwoInters
+        from understudy.nets.autoencoder.swappers import TwoInters
         from understudy.parts.models.objectives import Student
 
         self._refuse_true_face()
@@ -96,8 +96,8 @@ class Saehd(ModelOptions):
             raise BadOption(f"true_face_power: only archi df can do that, this one is {self.archi}. Set it to 0, or choose df.")
 
     def _critics(self, net: Swapper) -> dict[str, nn.Module]:
-        from understudy.nets.critics import CodeCritic, PatchCritic, patch_for
-        from understudy.nets.swappers import TwoDecoders
+        from understudy.nets.autoencoder.swappers import TwoDecoders
+        from understudy.nets.losses.critics import CodeCritic, PatchCritic, patch_for
 
         found: dict[str, nn.Module] = {}
         if self.true_face_power and isinstance(net, TwoDecoders):
@@ -132,9 +132,9 @@ def mask_dims(asked: int, d_dims: int) -> int:
 
 def network(archi: str, side: int, code: int, e: int, d: int, dm: int) -> Swapper:
     """The net of an architecture for faces of `side` pixels. code, e, d, dm: dims of code, encoder, decoder and mask."""
-    from understudy.nets.decoders import Brush, TwoBranches
-    from understudy.nets.encoders import Encoder, Inter
-    from understudy.nets.swappers import TwoDecoders, TwoInters
+    from understudy.nets.autoencoder.decoders import Brush, TwoBranches
+    from understudy.nets.autoencoder.encoders import Encoder, Inter
+    from understudy.nets.autoencoder.swappers import TwoDecoders, TwoInters
 
     kind, letters = architecture(archi)
     deep, quartered = "t" in letters, "d" in letters

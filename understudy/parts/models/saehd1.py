@@ -13,7 +13,7 @@ from understudy.parts.models import ModelOptions, models, multiple
 if TYPE_CHECKING:
     from torch import nn
 
-    from understudy.nets.swappers import Swapper
+    from understudy.nets.autoencoder.swappers import Swapper
     from understudy.parts.models.contract import Model
     from understudy.parts.models.objectives import Objective
 
@@ -63,17 +63,17 @@ class Saehd1(ModelOptions):
         )
 
     def _critics(self, net: Swapper) -> dict[str, nn.Module]:
-        from understudy.nets.critics import CodeCritic
-        from understudy.nets.swappers import TwoDecoders
+        from understudy.nets.autoencoder.swappers import TwoDecoders
+        from understudy.nets.losses.critics import CodeCritic
 
         if self.true_face_training and isinstance(net, TwoDecoders):
             return {"code_critic": CodeCritic(net.inter.channels, net.inter.size, early=True)}
         return {}
 
     def _network(self) -> Swapper:
-        from understudy.nets.decoders import Brush, TwoBranches
-        from understudy.nets.encoders import Columns, Inter
-        from understudy.nets.swappers import TwoDecoders, TwoInters
+        from understudy.nets.autoencoder.decoders import Brush, TwoBranches
+        from understudy.nets.autoencoder.encoders import Columns, Inter
+        from understudy.nets.autoencoder.swappers import TwoDecoders, TwoInters
 
         code, channels = self.ae_dims, _even(3 * self.ed_ch_dims)
         # The first step folds its channels four by four.

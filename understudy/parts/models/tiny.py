@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from understudy.core.augment import Motion
+from understudy.core.training.augment import Motion
 from understudy.options import option
 from understudy.parts.models import ModelOptions, models, multiple
 
@@ -30,9 +30,9 @@ class Tiny(ModelOptions):
 
     def build(self) -> Model:
         # Late, here and in every model: --help need not wait for torch.
-        from understudy.nets.decoders import PersonalDecoder
-        from understudy.nets.encoders import Encoder, Inter
-        from understudy.nets.swappers import TwoPersonas
+        from understudy.nets.autoencoder.decoders import PersonalDecoder
+        from understudy.nets.autoencoder.encoders import Encoder, Inter
+        from understudy.nets.autoencoder.swappers import TwoPersonas
         from understudy.parts.models.autoencoder import Autoencoder, Lesson
 
         side = multiple(self.resolution, 16)

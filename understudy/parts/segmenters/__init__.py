@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from understudy.io.segmenter_file import SegmenterFile
+from understudy.io.model_files.segmenter_file import SegmenterFile
 from understudy.registry import Registry
 from understudy.types import Floats
 

@@ -9,8 +9,8 @@ import numpy as np
 from understudy.core import image
 from understudy.errors import WeightsMissing
 from understudy.io import tflite
-from understudy.io.segmenter_file import SegmenterFile
-from understudy.io.weights import weight_path
+from understudy.io.model_files.segmenter_file import SegmenterFile
+from understudy.io.weights.fetch import weight_path
 from understudy.parts.segmenters import Segment, ready, segmenters
 from understudy.types import Floats
 

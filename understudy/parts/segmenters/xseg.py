@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from understudy.core import image
-from understudy.io.segmenter_file import SegmenterFile
-from understudy.nets import bridge
-from understudy.nets.published import filled
-from understudy.nets.xseg import SIZE, XSeg
+from understudy.io.model_files.segmenter_file import SegmenterFile
+from understudy.nets.device import device_of, pictures, tensor
+from understudy.nets.pretrained.load import filled
+from understudy.nets.pretrained.xseg import SIZE, XSeg
 from understudy.parts.segmenters import Segment, segmenters
 from understudy.types import Floats
 
@@ -26,7 +26,7 @@ def xseg(file: SegmenterFile, device: str) -> Segment:
 
     Faces of another size are resized (areas averaged where they shrink, cubic where they grow), and so are their masks.
     """
-    place = bridge.device_of(device)
+    place = device_of(device)
     with torch.device("meta"):
         empty = XSeg()
     net = filled(empty.to_empty(device=place), file.tensors, str(file.path))
@@ -38,7 +38,7 @@ def xseg(file: SegmenterFile, device: str) -> Segment:
             seen = np.stack([image.resized(face, (SIZE, SIZE)) for face in some])
             with torch.inference_mode():
                 # It learnt from BGR.
-                found = bridge.pictures(net(bridge.tensor(seen[..., ::-1], place)).sigmoid())
+                found = pictures(net(tensor(seen[..., ::-1], place)).sigmoid())
             found[found < _SURE] = 0
             for row, mask in enumerate(found, start):
                 masks[row] = np.clip(image.resized(mask, faces.shape[2:0:-1]), 0, 1)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from understudy.io import ncnn
-from understudy.io.weights import weight_path
-from understudy.nets import bridge
-from understudy.nets.published import filled
-from understudy.nets.rrdb import RRDB, SCALE
+from understudy.io.weights import ncnn
+from understudy.io.weights.fetch import weight_path
+from understudy.nets.device import device_of, laid_out, pictures, tensor
+from understudy.nets.pretrained.load import filled
+from understudy.nets.pretrained.rrdb import RRDB, SCALE
 from understudy.parts.upscalers import Upscale, upscalers
 from understudy.types import Floats
 
@@ -30,7 +30,7 @@ def realesrgan(device: str) -> Upscale:
     By itself it repaints: eyes glare, colours wander. So what its result differs by, made small again, from the face is taken
     off again (back-projection after Irani and Peleg, 1991): it adds detail, and no light and no colour.
     """
-    place = bridge.device_of(device)
+    place = device_of(device)
     path = weight_path("realesrgan")
     with torch.device("meta"):
         empty = RRDB()
@@ -38,7 +38,7 @@ def realesrgan(device: str) -> Upscale:
     net = filled(empty.to_empty(device=place), ncnn.tensors(path, shapes), str(path))
     # Its weights are published in fp16. Next to fp32 its pictures differ by 0.6 of 255 levels; those of bf16 by 2.6.
     kind = torch.float16 if place.type == "cuda" else torch.float32
-    net = bridge.laid_out(net.to(kind), "auto", place)
+    net = laid_out(net.to(kind), "auto", place)
 
     def upscale(faces: Floats) -> Floats:
         side = faces.shape[1]
@@ -46,8 +46,8 @@ def realesrgan(device: str) -> Upscale:
         at_once = max(1, _PIXELS // side**2)
         with torch.inference_mode():
             for start in range(0, len(faces), at_once):
-                some = bridge.tensor(faces[start : start + at_once], place)
-                larger[start : start + at_once] = bridge.pictures(kept(some, net(some.to(kind)).float()))
+                some = tensor(faces[start : start + at_once], place)
+                larger[start : start + at_once] = pictures(kept(some, net(some.to(kind)).float()))
         return larger
 
     return upscale

@@ -1,0 +1,80 @@
+"""What a collapse looks like, and what a model that has only just begun looks like."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from understudy.core.training.collapse import Best, Painted, measured
+from understudy.types import Floats
+
+SIDE = 16
+
+
+def faces(count: int = 4) -> tuple[Floats, Floats]:
+    """Faces that differ, each with light and shade, and a mask that leaves a rim."""
+    rng = np.random.default_rng(0)
+    shade = np.linspace(0.2, 0.8, SIDE)[None, :, None, None] + rng.uniform(-0.15, 0.15, (count, SIDE, SIDE, 3))
+    masks = np.zeros((count, SIDE, SIDE), np.float32)
+    masks[:, 3:-3, 3:-3] = 1
+    return shade.clip(0, 1).astype(np.float32), masks
+
+
+def checker(true: Floats) -> Floats:
+    """Red and black squares, the same for every face: what SAEHD paints when it has died."""
+    board = (np.add.outer(np.arange(SIDE), np.arange(SIDE)) // 2 % 2).astype(np.float32)
+    return np.broadcast_to(board[None, :, :, None] * np.array([1, 0, 0], np.float32), true.shape)
+
+
+def seen(painted: Floats, masks: Floats | None = None) -> Painted:
+    true, mattes = faces()
+    return measured(painted, mattes if masks is None else masks, true, mattes)
+
+
+def test_faces_painted_as_they_are_measure_as_they_should() -> None:
+    true, _ = faces()
+    found = seen(true)
+    assert (found.fit, found.stuck, found.outside) == (0, 0, 0) and found.inside == 1
+    assert found.within == pytest.approx(1) and found.between == pytest.approx(1)
+
+
+@pytest.mark.parametrize("painted", [np.zeros_like, np.ones_like, checker])
+def test_black_white_and_chequered_faces_are_a_collapse_at_once(painted) -> None:  # type: ignore[no-untyped-def]
+    assert "black or full" in Best().fallen(seen(painted(faces()[0])), 12)
+
+
+def test_what_comes_later_is_a_collapse_only_where_it_was_better_before() -> None:
+    true, _ = faces()
+    grey, mean = np.full_like(true, 0.9), np.repeat(true.mean(0, keepdims=True), len(true), 0)
+    best = Best()
+    for young in (grey, mean, true):
+        assert best.fallen(seen(young), 40) == ""
+    assert "flat colour" in best.fallen(seen(grey), 5000)
+    assert "alike" in best.fallen(seen(mean), 5000)
+    assert best.fallen(seen(true), 5000) == ""
+
+
+def test_noise_before_the_first_iteration_is_no_better_time() -> None:
+    true, _ = faces()
+    best = Best()
+    noise = np.random.default_rng(1).random(true.shape).astype(np.float32)
+    assert best.fallen(seen(noise), 0) == "" and best.between == 0
+    assert best.fallen(seen(np.repeat(true.mean(0, keepdims=True), len(true), 0)), 50) == ""
+
+
+def test_one_flat_colour_and_a_lost_mask_count_once_a_model_is_grown() -> None:
+    true, masks = faces()
+    flat = np.broadcast_to(true.mean((0, 1, 2)), true.shape)
+    for painted, mask, told in ((flat, masks, "one flat"), (true, 0 * masks, "gone"), (true, 0 * masks + 1, "everywhere")):
+        found = seen(painted, mask)
+        assert Best().fallen(found, 100) == "" and told in Best().fallen(found, 1000)
+
+
+def test_one_face_and_masks_without_a_rim_tell_nothing_of_what_cannot_be_told() -> None:
+    true, masks = faces(1)
+    found = measured(true, masks + 1, true, np.ones_like(masks))
+    assert math.isnan(found.between) and math.isnan(found.outside)
+    empty = measured(true, 0 * masks, true, 0 * masks)
+    assert Best().fallen(found, 1000) == "" and Best().fallen(empty, 1000) == ""

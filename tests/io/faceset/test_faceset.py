@@ -1,0 +1,146 @@
+"""A folder of face pictures is a table; the file manager curates it; its cache never lies."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+
+from understudy.errors import BadMedia, NoFaces
+from understudy.io.faceset import face_image
+from understudy.io.faceset.faceset import Faceset
+from understudy.types import AlignedFace, Face
+
+
+def face(frame, x=0.0, face_type="full", size=32) -> AlignedFace:
+    landmarks = (np.arange(136, dtype=np.float32) % 41).reshape(68, 2) + np.float32(x)
+    in_frame = Face(frame, np.array([x, 0, x + 50, 60], np.float32), landmarks, 0.9, -1, np.zeros(3, np.float32))
+    image = np.full((size, size, 3), frame % 256, np.uint8)
+    return AlignedFace(in_frame, image, np.array([[1.0, 0, 0], [0, 1, 0]]), face_type, source="a.mp4", pts=frame / 25)
+
+
+@pytest.fixture
+def faceset(tmp_path) -> Faceset:
+    faceset = Faceset(tmp_path / "dst" / "faces")
+    for frame, x in ((7, 100), (7, 200), (2, 50), (1_000_000, 5)):
+        faceset.add(face(frame, x))
+    return faceset
+
+
+def test_the_table_lists_the_pictures_by_frame(faceset):
+    assert [path.name for path in faceset.paths] == ["000002_0.jpg", "000007_0.jpg", "000007_1.jpg", "1000000_0.jpg"]
+    assert faceset.faces.frame.tolist() == [2, 7, 7, 1_000_000] and len(faceset) == 4
+    assert faceset.faces.box[:, 0].tolist() == [50, 100, 200, 5]
+    assert faceset.load(2).face.box[0] == 200
+    assert (faceset.face_type, faceset.size) == ("full", 32)
+
+
+def test_a_deleted_file_is_a_deleted_face(faceset):
+    faceset.paths[0].unlink()
+    assert Faceset(faceset.folder).faces.frame.tolist() == [7, 7, 1_000_000]
+
+
+def test_a_renamed_and_an_edited_picture_are_noticed(faceset):
+    assert len(faceset) == 4
+    faceset.paths[0].rename(faceset.folder / "best.jpg")
+    face_image.write(faceset.folder / "000007_1.jpg", face(9, 300))
+    again = Faceset(faceset.folder)
+    assert [path.name for path in again.paths] == ["best.jpg", "000007_0.jpg", "000007_1.jpg", "1000000_0.jpg"]
+    assert again.faces.frame.tolist() == [2, 7, 9, 1_000_000]
+
+
+def test_a_second_look_reads_no_picture(faceset, monkeypatch):
+    first = faceset.faces
+    monkeypatch.setattr(face_image, "read_metadata", lambda path: pytest.fail(f"read {path}"))
+    second = Faceset(faceset.folder).faces
+    assert np.array_equal(first.landmarks, second.landmarks) and np.array_equal(first.frame, second.frame)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda text: text[:-40], lambda text: "{}\n" + text, lambda text: text.replace("0.9", "NaN"), lambda text: ""]
+)
+def test_a_broken_cache_is_rebuilt(faceset, damage):
+    assert len(faceset) == 4
+    cache = faceset.folder.parent / "faces.jsonl"
+    good = cache.read_text()
+    cache.write_text(damage(good))
+    assert Faceset(faceset.folder).faces.frame.tolist() == [2, 7, 7, 1_000_000]
+    assert cache.read_text() == good
+
+
+def test_the_cache_may_go_at_any_time(faceset):
+    assert len(faceset) == 4
+    (faceset.folder.parent / "faces.jsonl").unlink()
+    assert len(Faceset(faceset.folder)) == 4
+
+
+def test_add_takes_the_next_free_number_or_replaces_the_named_one(faceset):
+    assert faceset.add(face(7)).name == "000007_2.jpg"
+    assert faceset.add(face(7, 400), number=1, suffix=".png").name == "000007_1.png"
+    assert faceset.add(face(7, 400), number=0).name == "000007_0.jpg"
+    assert faceset.load(1).face.box[0] == 400
+
+
+def test_trash_moves_and_never_overwrites(faceset):
+    assert [path.name for path in faceset.trash(faceset.faces.frame == 7)] == ["000007_0.jpg", "000007_1.jpg"]
+    assert faceset.faces.frame.tolist() == [2, 1_000_000]
+    faceset.add(face(7, 999))
+    (moved,) = faceset.trash(faceset.faces.frame == 7)
+    assert moved == faceset.folder.parent / "faces_trash" / "000007_0-2.jpg"
+    assert face_image.read(moved).face.box[0] == 999
+    assert len(Faceset(faceset.folder.parent / "faces_trash")) == 3
+
+
+def test_trash_refuses_a_mask_of_another_table(faceset):
+    with pytest.raises(ValueError, match="for 4 faces"):
+        faceset.trash(np.ones(3, bool))
+    assert len(faceset) == 4
+
+
+def test_pictures_that_are_no_faces_are_all_named(faceset):
+    for name in ("holiday.jpg", "cat.png"):
+        cv2.imwrite(str(faceset.folder / name), np.zeros((9, 9, 3), np.uint8))
+    with pytest.raises(BadMedia, match=r"(?s)cat.png: not a face picture of ours.*holiday.jpg: not a face"):
+        len(faceset)
+        len(Faceset(faceset.folder))
+
+
+def test_what_is_no_picture_is_left_alone(faceset):
+    (faceset.folder / "Thumbs.db").write_bytes(b"x")
+    (faceset.folder / ".hidden.jpg").write_bytes(b"x")
+    (faceset.folder / "folder.jpg").mkdir()
+    assert len(Faceset(faceset.folder)) == 4
+
+
+def test_a_missing_folder_and_an_empty_one(tmp_path):
+    with pytest.raises(BadMedia, match="no faceset"):
+        len(Faceset(tmp_path / "faces"))
+    (tmp_path / "faces").mkdir()
+    empty = Faceset(tmp_path / "faces")
+    assert len(empty) == 0 and len(empty.faces) == 0
+    with pytest.raises(NoFaces):
+        _ = empty.face_type
+
+
+def test_face_types_do_not_mix(faceset):
+    faceset.add(face(8, face_type="half"))
+    with pytest.raises(BadMedia, match="full, half"):
+        _ = faceset.face_type
+
+
+def test_a_folder_that_cannot_be_written_can_be_read(faceset, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    assert len(Faceset(faceset.folder)) == 4
+    assert not (faceset.folder.parent / "faces.jsonl").exists()
+
+
+def test_identities_are_kept_in_the_table(tmp_path):
+    one = face(1)
+    known = dataclasses.replace(one, face=dataclasses.replace(one.face, identity=np.array([0.6, 0.8], np.float32)))
+    faceset = Faceset(tmp_path / "faces")
+    faceset.add(known)
+    assert np.allclose(faceset.faces.identity, [[0.6, 0.8]])
+    assert np.allclose(Faceset(tmp_path / "faces").faces.identity, [[0.6, 0.8]])  # from the cache

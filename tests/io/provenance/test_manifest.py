@@ -1,0 +1,204 @@
+import os
+import stat
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from understudy.errors import BadMedia, BadOption
+from understudy.io.provenance import signing_key
+from understudy.io.provenance.manifest import Ingredient, fingerprint, proven, read, sign
+from understudy.stages.verify import VerifyOptions, verify
+
+
+@pytest.fixture(autouse=True)
+def own_credentials(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(tmp_path / "credentials"))
+    for name in ("UNDERSTUDY_SIGN_CERT", "UNDERSTUDY_SIGN_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """A second of noise with a hum."""
+    path = tmp_path / "dst.mp4"
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w") as output:
+        video, audio = output.add_stream("libx264", rate=12), output.add_stream("aac", rate=8000)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for number in range(12):
+            frame = av.VideoFrame.from_ndarray(rng.integers(0, 255, (48, 64, 3), np.uint8), "rgb24")
+            frame.pts = number
+            output.mux(video.encode(frame))
+        sound = av.AudioFrame.from_ndarray(np.sin(np.arange(8000) / 9, dtype=np.float32)[None], "fltp", "mono")
+        sound.sample_rate, sound.pts = 8000, 0
+        output.mux(audio.encode(sound))
+        for stream in (video, audio):
+            output.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture
+def footage_src(tmp_path):
+    folder = tmp_path / "src pictures"
+    folder.mkdir()
+    (folder / "1.png").write_bytes(b"one")
+    return folder
+
+
+@pytest.fixture
+def signed(clip, footage_src, tmp_path):
+    path = tmp_path / "result.mp4"
+    sign(clip, path, [clip, footage_src])
+    return path
+
+
+def packets(path):
+    with av.open(str(path)) as container:
+        return [(each.stream.type, each.pts, each.dts, bytes(each)) for each in container.demux() if each.size]
+
+
+def test_a_signed_file_says_what_it_is(signed, clip, footage_src):
+    manifest = read(signed)
+    assert (manifest.state, manifest.problems) == ("valid", ("signingCredential.untrusted",))
+    assert manifest.tool == "Understudy"
+    assert manifest.version
+    assert manifest.made.startswith("20")
+    assert manifest.is_synthetic
+    dst = Ingredient("dst.mp4", "parentOf", fingerprint(clip))
+    src = Ingredient("src pictures", "inputTo", fingerprint(footage_src))
+    assert set(manifest.ingredients) == {dst, src}
+
+
+def test_signing_leaves_pictures_and_sound_byte_identical(signed, clip):
+    assert packets(signed) == packets(clip)
+    assert {kind for kind, *_ in packets(signed)} == {"video", "audio"}
+
+
+def test_one_changed_byte_is_found(signed):
+    data = bytearray(signed.read_bytes())
+    data[data.index(b"mdat") + 500] ^= 1
+    signed.write_bytes(data)
+    manifest = read(signed)
+    assert manifest.state == "invalid"
+    assert "assertion.bmffHash.mismatch" in manifest.problems
+    events = verify(signed, VerifyOptions())
+    assert "INVALID" in next(events).text
+    with pytest.raises(BadMedia, match="bmffHash"):
+        list(events)
+
+
+def test_verify_tells_tool_and_footage(signed):
+    *notes, finished = verify(signed, VerifyOptions())
+    text = "\n".join(note.text for note in notes)
+    for word in ("valid", "Understudy", "synthetic: yes", "dst.mp4", "src pictures"):
+        assert word in text
+    assert finished.summary["state"] == "valid"
+    assert finished.summary["synthetic"] is True
+
+
+def test_a_signer_on_the_list_of_trust_is_trusted_and_others_are_refused(signed, clip, tmp_path, monkeypatch):
+    ours = signing_key.folder() / signing_key.CERTIFICATE
+    assert [event for event in verify(signed, VerifyOptions(trust=str(ours)))][-1].summary["state"] == "trusted"
+    monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(tmp_path / "stranger"))
+    sign(clip, tmp_path / "other.mp4", [clip])
+    with pytest.raises(BadMedia, match="not in"):
+        list(verify(tmp_path / "other.mp4", VerifyOptions(trust=str(ours))))
+
+
+def test_a_result_keeps_the_history_of_its_footage(signed, footage_src, tmp_path):
+    again = tmp_path / "again.mp4"
+    sign(signed, again, [signed, footage_src])
+    manifest = read(again)
+    assert manifest.state == "valid"
+    assert "result.mp4" in {each.title for each in manifest.ingredients}
+    # The former manifest, which names the first footage, lies inside the new one.
+    assert again.read_bytes().count(b"dst.mp4") > 0
+
+
+def test_footage_whose_own_credentials_are_broken_can_still_be_used(signed, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    data = bytearray(signed.read_bytes())
+    data[data.index(b"mdat") + 500] ^= 1
+    broken.write_bytes(data)
+    sign(broken, tmp_path / "again.mp4", [broken])
+    manifest = read(tmp_path / "again.mp4")
+    assert manifest.state == "valid"
+    assert [each.sha256 for each in manifest.ingredients] == [fingerprint(broken)]
+
+
+def test_files_without_credentials_are_refused(clip, tmp_path):
+    with pytest.raises(BadMedia, match="no content credentials"):
+        list(verify(clip, VerifyOptions()))
+    with pytest.raises(BadMedia, match="no such file"):
+        list(verify(tmp_path / "nowhere.mp4", VerifyOptions()))
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(BadMedia):
+        list(verify(tmp_path / "text.mp4", VerifyOptions()))
+
+
+def test_the_key_is_made_once_and_nobody_else_may_read_it(signed, clip, tmp_path):
+    key = signing_key.folder() / signing_key.KEY
+    before = key.read_bytes()
+    sign(clip, tmp_path / "second.mp4", [clip])
+    assert key.read_bytes() == before
+    assert "key" not in repr(signing_key.credentials())
+    if os.name == "posix":
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+        assert stat.S_IMODE(key.parent.stat().st_mode) == 0o700
+    assert sorted(each.name for each in key.parent.parent.iterdir() if each.name.startswith(".")) == []
+
+
+def test_a_certificate_of_ones_own_is_used(clip, tmp_path, monkeypatch):
+    signing_key.credentials()
+    own = signing_key.folder().rename(tmp_path / "own")
+    monkeypatch.setenv("UNDERSTUDY_SIGN_CERT", str(own / signing_key.CERTIFICATE))
+    with pytest.raises(BadOption, match="belong together"):
+        signing_key.credentials()
+    monkeypatch.setenv("UNDERSTUDY_SIGN_KEY", str(own / signing_key.KEY))
+    sign(clip, tmp_path / "result.mp4", [clip])
+    assert read(tmp_path / "result.mp4").state == "valid"
+    assert not signing_key.folder().exists()
+
+
+def test_a_broken_certificate_is_told_before_anything_is_written(clip, tmp_path, monkeypatch):
+    for name in ("CERT", "KEY"):
+        (tmp_path / name).write_text("not PEM")
+        monkeypatch.setenv(f"UNDERSTUDY_SIGN_{name}", str(tmp_path / name))
+    with pytest.raises(BadOption, match="PEM"):
+        sign(clip, tmp_path / "result.mp4", [clip])
+    assert not (tmp_path / "result.mp4").exists()
+
+
+def test_a_certificate_that_does_not_serve_is_found_before_the_work(tmp_path, monkeypatch):
+    """One that may not sign at all: an authority's."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = signing_key._name("authority")
+    authority = signing_key._certificate(name, key, name, key, is_authority=True)
+    pem = serialization.Encoding.PEM
+    (tmp_path / "cert.pem").write_bytes(authority.public_bytes(pem))
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    for part in ("cert", "key"):
+        monkeypatch.setenv(f"UNDERSTUDY_SIGN_{part.upper()}", str(tmp_path / f"{part}.pem"))
+    with pytest.raises(BadOption, match="certificate"):
+        proven()
+
+
+def test_a_failed_signing_leaves_nothing(tmp_path, clip):
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"not a video at all")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with pytest.raises((BadMedia, BadOption)):
+        sign(bad, folder / "result.mp4", [clip])
+    assert list(folder.iterdir()) == []
+
+
+def test_a_fingerprint_knows_names_and_bytes(footage_src):
+    before = fingerprint(footage_src)
+    (footage_src / "1.png").rename(footage_src / "2.png")
+    assert fingerprint(footage_src) != before
+    assert fingerprint(Path(__file__)) == fingerprint(Path(__file__))

@@ -1,0 +1,156 @@
+"""Extraction goes on where it was, and never throws a face away."""
+
+import errno
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from understudy.errors import CannotWrite
+from understudy.io.faceset.faceset import Faceset
+from understudy.stages.events import Note, Progress, Started, Stop
+from understudy.stages.extract.command import extract
+from understudy.stages.parallel import footage_reader
+
+
+def test_a_finished_run_is_not_done_again_but_says_so(film):
+    film.run()
+    film.faces().paths[0].unlink()  # curated by hand: must not come back
+    again = film.run()
+    assert any(isinstance(event, Note) and "nothing to do" in event.text for event in again)
+    assert len(film.faces()) == 15 and again[-1].summary["faces"] == 16
+
+
+@pytest.mark.parametrize("moment", range(1, 6))
+def test_stop_ends_cleanly_and_the_next_run_goes_on(film, moment):
+    film.run("src")
+    going = extract(film.folder, "dst", options=film.options())
+    seen = 0
+    while seen < moment:
+        seen += isinstance(next(going), Progress)
+    rest = [going.send(Stop()), *going]
+    assert rest[-1] == Note(text="dst: stopped. The same command goes on from there.")
+    events = film.run()
+    assert any(isinstance(event, Note) and "going on" in event.text for event in events)
+    assert film.contents("src") == film.contents("dst")
+
+
+KILLED = """
+import os, sys, pathlib
+sys.path[:0] = [sys.argv[2]]
+import conftest as t
+from understudy.io import atomic
+t.chunks._FEWEST, t.chunks._MOST = 3, 3
+t.detectors["blazeface"], t.landmarkers["facemesh"]
+t.detectors._parts["squares"], t.landmarkers._parts["fitted"] = t.Squares, t.Fitted
+left, write = int(sys.argv[3]), atomic.write_bytes
+
+def write_or_die(path, data):
+    global left
+    left -= 1
+    if left < 0:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (path.parent / f".{path.stem}-x.partial{path.suffix}").write_bytes(data[: len(data) // 2])
+        os.kill(os.getpid(), 9)
+    write(path, data)
+
+atomic.write_bytes = write_or_die
+t.Film(pathlib.Path(sys.argv[1])).run()
+"""
+
+
+def test_a_run_killed_again_and_again_ends_like_an_unbroken_one(film):
+    film.run("src")
+    chance, deaths = random.Random(3), 0
+    for _ in range(5):
+        order = [sys.executable, "-c", KILLED, film.folder, Path(__file__).parent, str(chance.randrange(2, 9))]
+        ended = subprocess.run(order, capture_output=True, text=True)
+        deaths += ended.returncode == -9
+        assert ended.returncode in (0, -9), ended.stderr
+        if ended.returncode == 0:
+            break
+    assert deaths > 1
+    film.run()
+    assert film.contents("dst") == film.contents("src")
+    assert len(os.listdir(film.folder / "dst" / "faces")) == 16
+
+
+@pytest.mark.parametrize("room", [0, 1, 4, 9, 15])
+def test_a_full_disk_is_told_and_nothing_is_lost(film, monkeypatch, room):
+    film.run("src")
+    left, sync = iter(range(room)), os.fsync
+
+    def fsync(handle):
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(handle)
+
+    with monkeypatch.context() as full:
+        full.setattr("understudy.io.atomic.os.fsync", fsync)
+        with pytest.raises(CannotWrite, match="disk is full"):
+            film.run()
+    film.run()
+    assert film.contents("dst") == film.contents("src")
+    assert len(os.listdir(film.folder / "dst" / "faces")) == 16
+
+
+def test_other_options_start_a_new_version_beside_the_old(film):
+    film.run()
+    old = film.contents("dst")
+    events = film.run(face_type="half")
+    assert any(isinstance(event, Note) and "faces_old_1" in event.text and "face_type" in event.text for event in events)
+    assert not any(isinstance(event, Started) and event.stage == "find dst" for event in events)  # only the cut is new
+    assert film.faces().face_type == "half"
+    assert {path.name: path.read_bytes() for path in (film.folder / "dst" / "faces_old_1").iterdir()} == old
+    events = film.run(max_faces=1, every=2)
+    assert any(isinstance(event, Started) and event.stage == "find dst" for event in events)
+    assert len(Faceset(film.folder / "dst" / "faces_old_2")) == 16 and len(film.faces()) == 4
+
+
+def test_redo_starts_anew_and_keeps_the_old_faces(film):
+    film.run()
+    events = film.run(redo=True)
+    assert any(isinstance(event, Started) and event.stage == "find dst" for event in events)
+    assert len(Faceset(film.folder / "dst" / "faces_old_1")) == len(film.faces()) == 16
+
+
+def test_other_footage_starts_a_new_version(film, draw, tmp_path):
+    film.run()
+    cv2.imwrite(str(tmp_path / "clip" / "8.png"), draw((5, 5, 30))[:, :, ::-1])
+    footage_reader.opened.cache_clear()
+    assert any("the footage" in event.text for event in film.run() if isinstance(event, Note))
+    assert len(film.faces()) == 15 and len(Faceset(film.folder / "dst" / "faces_old_1")) == 16
+
+
+@pytest.mark.parametrize("record", [None, "{", '{"version": 1}'])
+def test_faces_of_unknown_origin_are_moved_aside(film, record):
+    film.run()
+    path = film.folder / "dst" / "extract.json"
+    path.unlink() if record is None else path.write_text(record)
+    assert any("nothing tells how they were made" in event.text for event in film.run() if isinstance(event, Note))
+    assert len(film.faces()) == len(Faceset(film.folder / "dst" / "faces_old_1")) == 16
+
+
+def test_a_removed_folder_is_cut_again(film):
+    film.run()
+    before = film.contents("dst")
+    shutil.rmtree(film.folder / "dst" / "faces")
+    events = film.run()
+    assert film.contents("dst") == before
+    assert not any(isinstance(event, Started) and event.stage == "find dst" for event in events)
+
+
+def test_a_damaged_table_is_looked_for_again(film):
+    film.run("src")
+    film.run()
+    found = film.folder / "dst" / "found" / "000003.safetensors"
+    found.write_bytes(found.read_bytes()[:100])
+    shutil.rmtree(film.folder / "dst" / "faces")
+    events = film.run()
+    assert [event.done for event in events if isinstance(event, Progress) and event.stage == "find dst"] == [3]
+    assert film.contents("dst") == film.contents("src")

@@ -1,0 +1,311 @@
+import json
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from understudy.core import affine, image
+from understudy.core.face import align
+from understudy.errors import BadOption, BadProject, NoFaces
+from understudy.io.faceset.faceset import Faceset
+from understudy.io.open_footage import open_footage
+from understudy.io.provenance.manifest import read
+from understudy.io.video.writer import EncodeOptions
+from understudy.parts.models.contract import Model
+from understudy.stages.events import FailedFrame, Finished, Note, Progress, Saved, Stop, Warned
+from understudy.stages.merge.command import MergeOptions, merge
+from understudy.stages.merge.predict import Recipe
+from understudy.stages.new import NewOptions, new
+from understudy.stages.project import Project
+from understudy.types import AlignedFace, Face, Prediction
+
+FRAMES, BARE, SIZE = 20, (7, 8, 15), (128, 96)
+PTS = [512 * number + 100 * (number % 3) for number in range(FRAMES)]
+
+
+class Painter:
+    """A model that paints faces in one colour."""
+
+    resolution, face_type = 48, "full"
+    color: tuple[float, float, float] = (0.1, 0.9, 0.2)
+
+    def predict(self, images):
+        assert len(images) <= 8
+        self.seen = images
+        masks = np.ones(images.shape[:3], np.float32)
+        return Prediction(np.broadcast_to(np.float32(self.color), images.shape).copy(), masks, masks)
+
+
+class Mirror(Painter):
+    """A model that gives back what it sees."""
+
+    def predict(self, images):
+        return Prediction(images, *np.ones((2, *images.shape[:3]), np.float32))
+
+
+def landmarks(x, y, side):
+    """68 points of an upright face whose `full` square of `side` px has its middle at x, y."""
+    inner = align.template("full", 256) * side / 256
+    angle = np.linspace(np.pi, 0, 17)
+    jaw = np.stack([side * (0.5 + 0.3 * np.cos(angle)), side * (0.45 + 0.4 * np.sin(angle))], -1)
+    shift = np.array([x - side / 2, y - side / 2])
+    return (np.concatenate([jaw, inner]) + shift).astype(np.float32)
+
+
+def plate(number):
+    soft = cv2.GaussianBlur(np.random.default_rng(number // 100).random((SIZE[1], SIZE[0], 3)), (0, 0), 5)
+    return np.rint(255 * (0.2 + 2 * (soft - soft.min()))).clip(0, 255).astype(np.uint8)
+
+
+def write_clip(path):
+    with av.open(str(path), "w") as output:
+        video, audio = output.add_stream("libx264", rate=25, options={"crf": "10"}), output.add_stream("aac", rate=8000)
+        video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
+        video.codec_context.time_base = Fraction(1, 12800)
+        for number in range(FRAMES):
+            frame = av.VideoFrame.from_ndarray(plate(number), "rgb24")
+            frame.pts, frame.time_base = PTS[number], Fraction(1, 12800)
+            output.mux(video.encode(frame))
+        sound = av.AudioFrame.from_ndarray(np.sin(np.arange(6400) / 9, dtype=np.float32)[None], "fltp", "mono")
+        sound.sample_rate, sound.pts = 8000, 0
+        for stream, last in ((audio, sound), (audio, None), (video, None)):
+            output.mux(stream.encode(last))
+
+
+@pytest.fixture
+def show(tmp_path, monkeypatch):
+    """A show with dst faces in all frames but BARE, and a model that paints."""
+    monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(tmp_path / "credentials"))
+    write_clip(tmp_path / "dst.mp4")
+    (tmp_path / "src").mkdir()
+    cv2.imwrite(str(tmp_path / "src" / "1.png"), plate(0))
+    folder = tmp_path / "show"
+    list(new(folder, tmp_path / "src", tmp_path / "dst.mp4", NewOptions()))
+    faceset = Faceset(folder / "dst" / "faces")
+    faceset.folder.mkdir(parents=True)
+    for number in set(range(FRAMES)) - set(BARE):
+        add_face(faceset, number, 60 + number, 50)
+    (folder / "models" / "painter" / "checkpoints").mkdir(parents=True)
+    (folder / "models" / "painter" / "options.toml").write_text("")
+    use(monkeypatch, Painter())
+    return folder
+
+
+def add_face(faceset, number, x, y, side=50):
+    points = landmarks(x, y, side)
+    face = Face(number, affine.box(points), points, 0.9, -1, np.zeros(3, np.float32))
+    matrix = align.face_from_frame(points, "full", 64)
+    faceset.add(AlignedFace(face, image.warp(plate(number), matrix, (64, 64)), matrix, "full", source="dst.mp4"))
+
+
+def use(monkeypatch, model, iteration=42):
+    load = classmethod(lambda cls, folder, device, looks, best: cls(model, looks, iteration))
+    monkeypatch.setattr(Recipe, "load", load)
+
+
+def frames(path):
+    with open_footage(path) as footage:
+        return [frame.image.astype(int) for frame in footage], footage.pts
+
+
+def sound(path):
+    with av.open(str(path)) as container:
+        return [(each.pts, bytes(each)) for each in container.demux(audio=0) if each.size]
+
+
+def versions(show):
+    """What there is of a merge besides the segments."""
+    return sorted(each.name for each in (show / "merged").iterdir() if each.name != "segments")
+
+
+PLAIN = MergeOptions(masks=("dst",), color_transfer="none", encode=EncodeOptions(crf=4, preset="ultrafast"))
+
+
+def test_a_merge_keeps_frames_times_and_sound_and_marks_the_result(show):
+    *_, last = events = list(merge(show, PLAIN))
+    (before, times), (after, times_after) = frames(show.parent / "dst.mp4"), frames(show / "result.mp4")
+    assert times_after == times
+    assert sound(show / "result.mp4") == sound(show.parent / "dst.mp4")
+    for number in range(FRAMES):
+        middle = np.s_[45:55, 55 + number : 65 + number]
+        if number in BARE:
+            assert np.abs(after[number] - before[number]).max() < 25
+        else:
+            assert np.abs(after[number][middle] - np.array([26, 230, 51])).mean() < 8
+            assert np.abs(after[number][:15] - before[number][:15]).mean() < 2
+    assert isinstance(last, Finished)
+    assert last.summary["frames_without_a_face"] == [[7, 8], [15, 15]]
+    assert [event.done for event in events if isinstance(event, Progress) and event.stage == "merge"] == list(range(1, FRAMES + 1))
+    assert {event.what for event in events if isinstance(event, Saved)} == {"version", "result"}
+    manifest = read(show / "result.mp4")
+    assert (manifest.state, manifest.is_synthetic) == ("valid", True)
+    assert {each.title for each in manifest.ingredients} == {"dst.mp4", "src"}
+    with av.open(str(show / "result.mp4")) as container:
+        assert "synthetic" in container.metadata["comment"]
+
+
+def test_a_model_that_changes_nothing_gives_the_plate(show, monkeypatch):
+    use(monkeypatch, Mirror())
+    for mode in ("overlay", "seamless"):
+        list(merge(show, PLAIN.model_copy(update={"mode": mode})))
+        for one, other in zip(frames(show.parent / "dst.mp4")[0], frames(show / "result.mp4")[0], strict=True):
+            assert np.abs(one - other).mean() < 1.5
+
+
+def test_every_run_gets_a_number_and_the_newest_is_the_result(show):
+    list(merge(show, PLAIN))
+    first = (show / "merged" / "001" / "result.mp4").read_bytes()
+    list(merge(show, PLAIN.model_copy(update={"face_scale": 20})))
+    assert (show / "merged" / "001" / "result.mp4").read_bytes() == first
+    assert (show / "result.mp4").read_bytes() == (show / "merged" / "002" / "result.mp4").read_bytes() != first
+    record = json.loads((show / "merged" / "002" / "merge.json").read_text())
+    assert record["options"]["face_scale"] == 20
+    assert (record["model"], record["iteration"], record["failed_frames"]) == ("painter", 42, [])
+    assert versions(show) == ["001", "002"]
+
+
+def test_all_faces_of_a_frame_are_replaced(show):
+    add_face(Faceset(show / "dst" / "faces"), 0, 105, 75, side=36)
+    list(merge(show, PLAIN))
+    after = frames(show / "result.mp4")[0][0]
+    for x, y in ((60, 50), (105, 75)):
+        assert np.abs(after[y, x] - np.array([26, 230, 51])).mean() < 12
+
+
+def test_a_frame_that_fails_is_told_listed_and_left_as_it_was(show, monkeypatch):
+    class Sick(Painter):
+        def predict(self, images):
+            made = super().predict(images)
+            made.image[0] = np.nan
+            return made
+
+    use(monkeypatch, Sick())
+    events = list(merge(show, PLAIN))
+    failed = [event.frame for event in events if isinstance(event, FailedFrame)]
+    assert failed == [0, 9, 16]
+    assert json.loads((show / "merged" / "001" / "merge.json").read_text())["failed_frames"] == failed
+    # Once rendered it is not tried again, but told again.
+    assert [event.frame for event in merge(show, PLAIN) if isinstance(event, FailedFrame)] == failed
+    assert np.abs(frames(show / "result.mp4")[0][0] - frames(show.parent / "dst.mp4")[0][0]).mean() < 1.5
+
+
+def test_a_frame_that_cannot_be_read_is_the_one_before_it_with_its_new_face(show):
+    dst = show.parent / "dst.mp4"
+    with av.open(str(dst)) as source:
+        spoilt = next(packet for packet in source.demux(video=0) if packet.pts == PTS[10])
+    data = bytearray(dst.read_bytes())
+    data[spoilt.pos + 8 : spoilt.pos + spoilt.size] = np.random.default_rng(1).bytes(spoilt.size - 8)
+    dst.write_bytes(data)
+    events = list(merge(show, PLAIN))
+    failed = {event.frame: event.text for event in events if isinstance(event, FailedFrame)}
+    assert "frame 10: " in failed[10] and "In its place: frame 9 again." in failed[10]
+    assert json.loads((show / "merged" / "001" / "merge.json").read_text())["failed_frames"] == list(failed)
+    after, times = frames(show / "result.mp4")
+    assert times == PTS and len(after) == FRAMES
+    assert np.abs(after[10][45:55, 64:74] - np.array([26, 230, 51])).mean() < 8
+
+
+def test_a_stopped_merge_leaves_nothing_half_done(show):
+    list(merge(show, PLAIN))
+    kept = (show / "result.mp4").read_bytes()
+    running = merge(show, PLAIN)
+    while not isinstance(next(running), Progress):
+        pass
+    rest = [running.send(Stop()), *running]
+    assert not any(isinstance(event, Finished) for event in rest)
+    assert isinstance(rest[-1], Note)
+    assert versions(show) == ["001"]
+    assert (show / "result.mp4").read_bytes() == kept
+
+
+def test_a_merge_that_is_dropped_or_breaks_leaves_nothing(show, monkeypatch):
+    running = merge(show, PLAIN)
+    while not isinstance(next(running), Progress):
+        pass
+    running.close()
+
+    class Broken(Painter):
+        def predict(self, images):
+            raise RuntimeError("out of memory")
+
+    use(monkeypatch, Broken())
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(merge(show, PLAIN))
+    assert versions(show) == []
+    assert not (show / "result.mp4").exists()
+
+
+def test_src_footage_that_has_moved_away_does_not_spoil_a_merge(show):
+    (show.parent / "src").rename(show.parent / "elsewhere")
+    list(merge(show, PLAIN))
+    src = next(each for each in read(show / "result.mp4").ingredients if each.role == "inputTo")
+    assert (src.title, src.sha256) == ("src", "")
+
+
+def test_what_a_killed_run_left_is_swept(show):
+    (show / "merged" / ".making-dead").mkdir(parents=True)
+    list(merge(show, PLAIN))
+    assert versions(show) == ["001"]
+
+
+def test_without_faces_there_is_nothing_to_merge(show):
+    faceset = Faceset(show / "dst" / "faces")
+    faceset.trash(np.ones(len(faceset), bool))
+    with pytest.raises(NoFaces, match="understudy extract"):
+        list(merge(show, PLAIN))
+
+
+def test_the_model_is_the_only_one_or_must_be_named(show):
+    (show / "models" / "other" / "checkpoints").mkdir(parents=True)
+    (show / "models" / "other" / "options.toml").write_text("")
+    with pytest.raises(BadProject, match=r"other, painter.*--model"):
+        list(merge(show, PLAIN))
+    with pytest.raises(BadProject, match="no model 'third'"):
+        list(merge(show, PLAIN.model_copy(update={"model": "third"})))
+    assert isinstance(list(merge(show, MergeOptions(model="other", masks=("dst",))))[-1], Finished)
+
+
+def test_without_a_model_it_says_how_to_get_one(show):
+    (show / "models" / "painter" / "options.toml").unlink()
+    with pytest.raises(BadProject, match="understudy train"):
+        list(merge(show, PLAIN))
+
+
+def test_a_morph_reaches_the_model_and_where_there_is_no_such_choice_nothing_is_written(show, monkeypatch):
+    class Grey(Painter):
+        def set_morph(self, share):
+            self.color = (share, share, share)
+
+    use(monkeypatch, Grey())
+    list(merge(show, PLAIN.model_copy(update={"morph": 0.5})))
+    assert np.abs(frames(show / "result.mp4")[0][0][45:55, 55:65] - 128).mean() < 8
+    monkeypatch.setattr(Grey, "set_morph", Model.set_morph)
+    with pytest.raises(BadOption, match="morph"):
+        list(merge(show, PLAIN.model_copy(update={"morph": 0.5})))
+    assert versions(show) == ["001"]
+
+
+def test_an_unknown_mask_is_refused_before_any_work(show):
+    with pytest.raises(BadOption, match="learned-prd"):
+        list(merge(show, MergeOptions(masks=("xseg",))))
+    assert not (show / "merged").exists()
+
+
+def test_options_of_the_project_file_count(show):
+    project = Project.load(show)
+    file = project.file.model_copy(update={"options": {"merge": {"face_scale": 7, "masks": ["dst"]}}})
+    Project(project.folder, file).save()
+    list(merge(show, MergeOptions(erode=1)))
+    options = json.loads((show / "merged" / "001" / "merge.json").read_text())["options"]
+    assert (options["face_scale"], options["masks"], options["erode"]) == (7, ["dst"], 1)
+
+
+def test_what_an_option_cannot_do_is_told(show):
+    told = [
+        event.text
+        for event in merge(show, PLAIN.model_copy(update={"formulas": "dfl", "feather": 5.0, "frames": "0-1"}))
+        if isinstance(event, Warned)
+    ]
+    assert any("feather: does nothing" in text for text in told)

@@ -1,0 +1,35 @@
+"""A reader gives the frames that were asked for, whatever was asked for before."""
+
+import random
+
+import numpy as np
+
+from understudy.io.open_footage import open_footage
+from understudy.stages.parallel.footage_reader import Reader
+
+
+def test_any_stretches_in_any_order_are_read_as_from_the_start(clips):
+    with open_footage(clips["src"]) as footage:
+        true = [frame.image for frame in footage]
+        reader, chance = Reader(footage), random.Random(1)
+        for _ in range(40):
+            first = chance.randrange(len(true))
+            stretch = sorted(chance.sample(range(first, len(true)), chance.randrange(1, len(true) - first + 1)))
+            found = list(reader.attempts(stretch))
+            assert [frame.index for frame in found] == stretch
+            assert all(np.array_equal(frame.image, true[frame.index]) for frame in found)
+
+
+def test_it_decodes_on_where_that_is_shorter_and_after_a_stretch_that_was_left(clips, monkeypatch):
+    with open_footage(clips["src"]) as footage:
+        begun, attempts = [], type(footage).attempts
+        monkeypatch.setattr(type(footage), "attempts", lambda self, wanted: begun.append(1) or attempts(self, wanted))
+        reader = Reader(footage)
+        for stretch in (range(4), range(3, 6), [8, 9]):
+            assert [frame.index for frame in reader.attempts(stretch)] == list(stretch)
+        assert len(begun) == 1
+        left = reader.attempts(range(2, 7))
+        assert next(left).index == 2
+        left.close()
+        assert [frame.index for frame in reader.attempts([4, 5])] == [4, 5]
+        assert len(begun) == 3

@@ -1,0 +1,62 @@
+"""Looks at what healthy models paint from the first iteration on: none is ever taken for a collapsed one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from understudy.core.face import align
+from understudy.io.faceset.faceset import Faceset
+from understudy.stages.project import Project, ProjectFile
+from understudy.stages.saved_models.recipe import ModelRecipe
+from understudy.stages.train.callbacks.collapse_check import Vigil
+from understudy.stages.train.data import feed
+from understudy.stages.train.learner import Learner
+from understudy.stages.train.options import TrainOptions
+from understudy.types import AlignedFace, Bytes, Face, Floats
+
+SAEHD = {"resolution": 64, "archi": "liae-ud", "ae_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16}
+
+
+def troubles(show: Path, model: str, settings: dict[str, object], lr: float, looks: range) -> list[str]:
+    """What each look tells while a model learns."""
+    given = {"model": model, "batch": 2, "device": "cpu", "precision": "fp32", "lr": lr, model: settings}
+    options = TrainOptions.layered(given)
+    learner = Learner(ModelRecipe(model=model, settings=settings), options, torch.device("cpu"))
+    faces = feed.loaded(Project.load(show), options, learner.recipe)
+    batches, vigil, told = feed.batches(options, *faces, learner, False), Vigil(*faces), []
+    for number in range(looks.stop):
+        if number in looks:
+            told.append(vigil.trouble(learner.model, number))
+        learner.step(batches.make(number))
+    return told
+
+
+@pytest.mark.usefixtures("small_models")
+def test_a_healthy_young_model_is_never_taken_for_a_collapsed_one(show: Path) -> None:
+    assert set(troubles(show, "tiny", {"resolution": 64}, 1e-3, range(0, 31, 5))) == {""}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "settings"), [("tiny", {}), ("saehd", SAEHD)])
+def test_on_a_clip_the_first_minutes_give_no_alarm(
+    model: str, settings: dict[str, object], people: dict[str, list[tuple[Bytes, Floats]]], tmp_path: Path
+) -> None:
+    Project(tmp_path, ProjectFile(src="a.mp4", dst="b.mp4")).save()
+    for side, name in (("src", "a"), ("dst", "b")):
+        faces = Faceset(tmp_path / side / "faces")
+        for frame, (picture, points) in enumerate(people[name]):
+            faces.add(cut(frame, picture, points.astype(np.float32)), suffix=".png")
+    assert set(troubles(tmp_path, model, settings, 0, range(0, 501, 10))) == {""}
+
+
+def cut(frame: int, picture: Bytes, points: Floats) -> AlignedFace:
+    face_from_frame = align.face_from_frame(points, "full", 160)
+    image = cv2.warpAffine(picture, face_from_frame, (160, 160)).astype(np.uint8)
+    box = np.array([*points.min(0), *points.max(0)], np.float32)
+    face = Face(frame, box, points, 1.0, 0, np.zeros(3, np.float32))
+    return AlignedFace(face, image, face_from_frame, "full", None, "clip.mp4", frame / 25)

@@ -1,0 +1,118 @@
+"""As many threads compute as learn fastest, whatever else runs, and the number that was there before is there afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from understudy.stages.events import Note
+from understudy.stages.train.callbacks import thread_tuner
+from understudy.stages.train.callbacks.thread_tuner import PAUSE, TIMED, WARMING, Threads, counts_of
+from understudy.stages.train.command import train
+from understudy.stages.train.options import TrainOptions
+
+TRIAL = WARMING + TIMED
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def four() -> Iterator[None]:
+    """Four threads, on any machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+def used(chosen: Threads, taking: dict[int, float], iterations: int) -> list[int]:
+    """With how many threads each of so many iterations computes, where an iteration takes so long with each number."""
+    found: list[int] = []
+    for _ in range(iterations):
+        found.append(torch.get_num_threads())
+        chosen.took(taking[found[-1]])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("taking", "best"),
+    [
+        ({4: 1.0, 2: 2.0, 1: 4.0}, 4),
+        ({4: 4.0, 2: 2.0, 1: 3.0}, 2),
+        ({4: 9.0, 2: 4.0, 1: 1.0}, 1),
+        # Within what chance does, and beyond a hill.
+        ({4: 1.0, 2: 0.95, 1: 0.1}, 4),
+    ],
+)
+def test_the_fastest_number_stays(taking: dict[int, float], best: int) -> None:
+    with Threads((4, 2, 1)) as chosen:
+        used(chosen, taking, 4 * TRIAL)
+        (*_, last) = used(chosen, taking, 1)
+        notes = list(chosen.said())
+    assert last == best and torch.get_num_threads() == 4
+    assert len(notes) == (4, 2, 1).index(best)
+    if notes:
+        assert isinstance(notes[-1], Note) and f"{best} of 4 compute: {1e3 * taking[best]:.0f} ms" in notes[-1].text
+    assert not list(chosen.said())
+
+
+def test_it_follows_other_work_that_comes_and_goes() -> None:
+    alone, beside = {2: 1.0, 1: 1.5}, {2: 4.0, 1: 1.6}
+    with Threads((2, 1)) as chosen:
+        assert used(chosen, alone, 3 * TRIAL)[-1] == 2
+        assert used(chosen, beside, 2 * PAUSE * TRIAL)[-1] == 1
+        # The last trial took long, so the next is longer off.
+        assert used(chosen, alone, 6 * PAUSE * TRIAL)[-1] == 2
+        assert [note.text.split(" compute")[0] for note in chosen.said() if isinstance(note, Note)] == [
+            "threads: 1 of 2",
+            "threads: 2 of 2",
+        ]
+
+
+def test_trials_take_a_small_share_of_the_time() -> None:
+    taking = {4: 1.0, 2: 3.0, 1: 9.0}
+    with Threads((4, 2, 1)) as chosen:
+        counts = used(chosen, taking, 1000)
+    assert set(counts) == {4, 2}
+    # Of the time that it would have taken without.
+    assert sum(taking[count] for count in counts) < 1.06 * 1000
+
+
+def test_there_is_no_trial_where_the_number_is_asked_for_or_must_not_change() -> None:
+    assert counts_of(TrainOptions(), CPU, ranks=1) == (4, 2, 1)
+    assert counts_of(TrainOptions(threads=3), CPU, ranks=1) == (3,)
+    assert counts_of(TrainOptions(), CPU, ranks=2) == (4,)
+    assert counts_of(TrainOptions(compile="on"), CPU, ranks=1) == (4,)
+    assert counts_of(TrainOptions(), torch.device("cuda"), ranks=1) == (4,)
+    with Threads((3,)) as chosen:
+        assert used(chosen, {3: 1.0}, 100) == [3] * 100 and not list(chosen.said())
+
+
+@pytest.mark.usefixtures("small_models")
+def test_a_run_tells_what_it_found_and_puts_the_number_back(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Whatever is tried counts as faster.
+    monkeypatch.setattr(thread_tuner, "GAIN", 1000)
+    torch.set_num_threads(2)
+    settings = {"tiny": {"resolution": 64}, "batch": 1, "device": "cpu", "precision": "fp32"}
+    used: list[int] = []
+    for event in train(show, TrainOptions.layered({**settings, "iterations": 2 * TRIAL + 2})):
+        used.append(torch.get_num_threads())
+        if isinstance(event, Note) and event.text.startswith("threads:"):
+            assert "1 of 2 compute" in event.text
+            break
+    else:
+        pytest.fail("nothing was told of threads")
+    assert used[-1] == 1
+    used.clear()
+    for _ in train(show, TrainOptions.layered({**settings, "iterations": 4 * TRIAL, "threads": 3})):
+        used.append(torch.get_num_threads())
+    assert 3 in used and 1 not in used and torch.get_num_threads() == 2
+
+
+def test_an_error_leaves_the_number_as_it_was() -> None:
+    with pytest.raises(ZeroDivisionError), Threads((2, 1)):
+        assert torch.get_num_threads() == 2
+        raise ZeroDivisionError
+    assert torch.get_num_threads() == 4

@@ -1,0 +1,100 @@
+"""Which model is trained when nobody says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from understudy.io.model_files import history
+from understudy.stages.events import Finished, Note, Progress, Stage, Stop
+from understudy.stages.project import Project
+from understudy.stages.train import auto, schedule
+from understudy.stages.train.callbacks.evaluator import Standing
+from understudy.stages.train.command import train
+from understudy.stages.train.options import TrainOptions
+
+GB = 10**9
+
+
+def test_more_memory_makes_larger_faces_and_never_more_than_fits() -> None:
+    found = [auto.fitting(free * GB, "full", 1000) for free in (3, 5, 8, 24)]
+    sizes = [choice.settings["resolution"] for choice in found if choice]
+    assert len(sizes) == 4 and sizes == sorted(sizes) and sizes[0] < sizes[-1] == 256
+    for free, choice in zip((3, 5, 8, 24), found, strict=True):
+        assert choice is not None
+        assert auto.step_memory(auto.Recipe(model="saehd", settings=choice.settings), choice.pairs) < auto.SHARE * free * GB
+    assert auto.fitting(GB // 10, "full", 1000) is None
+
+
+def test_faces_are_no_larger_than_the_plate_shows_them() -> None:
+    choice = auto.fitting(24 * GB, "half", 140)
+    assert choice is not None and choice.settings["resolution"] == 128 and choice.settings["face_type"] == "half"
+    assert "140 px" in choice.reason
+
+
+def test_a_processor_gets_tiny_and_a_gpu_what_its_memory_holds(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = Project.load(show)
+    assert auto.chosen(project, torch.device("cpu")).model == "tiny"
+    monkeypatch.setattr(auto, "free_bytes", lambda device: 24 * GB)
+    choice = auto.chosen(project, torch.device("cuda"))
+    assert (choice.model, choice.settings["face_type"]) == ("saehd", "full")
+    assert auto.chosen(project, torch.device("cuda"), minutes=10).model == "tiny"
+    monkeypatch.setattr(auto, "free_bytes", lambda device: GB // 10)
+    assert auto.chosen(project, torch.device("cuda")).model == "tiny"
+
+
+def test_what_the_user_says_comes_first(show: Path) -> None:
+    project = Project.load(show)
+    for options in (TrainOptions(model="h64"), TrainOptions.layered({"model": "auto", "from_": "elsewhere"})):
+        assert auto.resolved(project, options) == (options, "")
+    found, reason = auto.resolved(project, TrainOptions.layered({"model": "auto", "tiny": {"resolution": 64}, "seed": 3}))
+    assert (found.model, found.tiny.resolution, found.seed) == ("tiny", 64, 3) and reason.startswith("tiny")
+
+
+def test_a_show_goes_on_with_the_model_that_was_trained_last(show: Path, small_models: None) -> None:
+    from understudy.stages.jobs import call
+
+    for name in ("first", "second"):
+        list(call("train")(show, model="tiny", name=name, iterations=1, tiny={"resolution": 64}))
+    found, reason = auto.resolved(Project.load(show), TrainOptions.layered({"model": "auto"}))
+    assert found.name == "second" and "trained last" in reason
+    named = TrainOptions.layered({"model": "auto", "name": "first"})
+    assert auto.resolved(Project.load(show), named) == (named, "")
+
+
+def test_a_run_that_rests_finishes_and_one_that_was_stopped_in_the_finish_ends_where_it_would_have(
+    make_show: Callable[..., Path], tmp_path: Path, small_models: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Standing, "is_at_rest", property(lambda standing: bool(standing.latest)))
+    monkeypatch.setattr(Standing, "is_due", lambda standing: standing._learner.iteration >= 6)
+    show = make_show(tmp_path / "forty", 40)
+    settings = {"tiny": {"resolution": 64}, "batch": 2, "preview_minutes": 0}
+    run = train(show, TrainOptions.layered(settings))
+    event = next(run)
+    while not (isinstance(event, Note) and "nothing is bent any more" in event.text):
+        event = next(run)
+    while not isinstance(event, Progress):
+        event = next(run)
+    rested = event.done
+    list(_stopped(run))
+    finished = list(train(show, TrainOptions.layered(settings)))[-1]
+    assert isinstance(finished, Finished) and finished.summary["ended"] == "iterations"
+    assert 6 / 0.6 <= finished.summary["iteration"] <= math.ceil(rested / 0.6)
+    plans = [row[schedule.PLANNED] for row in history.read(show / "models/tiny/history.jsonl") if schedule.PLANNED in row]
+    assert plans == [finished.summary["iteration"]]
+
+
+def test_only_a_run_without_an_end_gets_a_finish() -> None:
+    assert schedule.finishing(TrainOptions(until="finish"), 600) == 1000
+    assert schedule.finishing(TrainOptions(until="finish", minutes=5), 600) == 0
+    assert schedule.finishing(TrainOptions(until="plateau"), 600) == schedule.finishing(TrainOptions(), 600) == 0
+    assert schedule.end(TrainOptions(until="finish"), 600, 1, is_at_rest=True) == ""
+
+
+def _stopped(run: Stage) -> Stage:
+    yield run.send(Stop())
+    yield from run

@@ -1,0 +1,141 @@
+"""What happens where memory is short: batches in parts, smaller batches, and a mean of the weights beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from understudy.errors import BadOption
+from understudy.io import system
+from understudy.io.model_files import checkpoint
+from understudy.nets.device import arrays, device_of
+from understudy.nets.optim import ema
+from understudy.parts.models.contract import Batch, Samples
+from understudy.stages.events import Finished, Warned
+from understudy.stages.saved_models.load import load_model
+from understudy.stages.saved_models.recipe import ModelRecipe
+from understudy.stages.train import device_errors, micro_batch
+from understudy.stages.train.command import train
+from understudy.stages.train.learner import Learner
+from understudy.stages.train.options import TrainOptions
+
+CPU = torch.device("cpu")
+SMALL = {"tiny": {"resolution": 64}, "device": "cpu", "precision": "fp32"}
+
+pytestmark = pytest.mark.usefixtures("small_models")
+
+
+def batch_of(pairs: int, number: int = 0) -> Batch:
+    chance = torch.Generator().manual_seed(number)
+    sides = ([torch.rand((pairs, channels, 64, 64), generator=chance) for channels in (3, 3, 1, 1, 1)] for _ in range(2))
+    return Batch(*(Samples(*side) for side in sides))
+
+
+def learner_of(model: str = "h64", **options: object) -> Learner:
+    recipe = ModelRecipe(model=model, settings={"resolution": 64} if model == "tiny" else {})
+    return Learner(recipe, TrainOptions.layered({"precision": "fp32", **options}), CPU)
+
+
+@pytest.mark.parametrize("clip", [0, 1])
+def test_a_batch_learnt_in_parts_leads_to_the_same_place(clip: float) -> None:
+    whole, parts = learner_of(clip=clip, optimizer="rmsprop"), learner_of(clip=clip, optimizer="rmsprop", accumulate=3)
+    for number in range(2):
+        told = [learner.step(batch_of(4, number)) for learner in (whole, parts)]
+        assert all(float(told[0][name]) == pytest.approx(float(loss), rel=1e-4) for name, loss in told[1].items())
+    for one, other in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
+        assert float((one - other).detach().norm()) < 1e-3 * float(one.detach().norm()) + 1e-4
+
+
+def test_parts_are_even_and_never_empty() -> None:
+    assert [(len(part.dst.mask), share) for part, share in micro_batch.parts_of(batch_of(3), 2)] == [(2, 2 / 3), (1, 1 / 3)]
+    assert [share for _, share in micro_batch.parts_of(batch_of(2), 8)] == [0.5, 0.5]
+
+
+class Short:
+    """In place of `Learner.step`: as if memory did for so many pairs only."""
+
+    def __init__(self, pairs: int, error: Exception) -> None:
+        self.pairs, self.error, self.step = pairs, error, Learner.step
+
+    def __call__(self, learner: Learner, batch: Batch, share: float = 1) -> dict[str, torch.Tensor]:
+        if len(batch.src.input) > self.pairs:
+            raise self.error
+        return self.step(learner, batch, share)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("alloc: not enough memory: you")])
+def test_where_memory_does_not_suffice_the_batch_halves_and_stays_so(
+    show: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = Short(2, error)
+    monkeypatch.setattr(Learner, "step", lambda *given: short(*given))
+    events = list(train(show, TrainOptions.layered({**SMALL, "batch": 8, "iterations": 2})))
+    said = [event.text for event in events if isinstance(event, Warned)]
+    assert len(said) == 2 and "8 pairs" in said[0] and "goes on with 2" in said[1]
+    assert isinstance(events[-1], Finished) and events[-1].summary["iteration"] == 2
+    (saved, *_), _ = checkpoint.intact(show / "models/tiny/checkpoints")
+    assert saved.state["batch"] == {"asked": 8, "fits": 2}
+    # The next run knows; and what is asked for anew is tried anew.
+    assert not [
+        each for each in train(show, TrainOptions.layered({**SMALL, "batch": 8, "iterations": 3})) if isinstance(each, Warned)
+    ]
+    assert [each for each in train(show, TrainOptions.layered({**SMALL, "batch": 4, "iterations": 4})) if isinstance(each, Warned)]
+
+
+def test_where_not_even_one_pair_fits_it_says_what_to_do_and_other_errors_come_through(
+    show: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = Short(0, MemoryError())
+    monkeypatch.setattr(Learner, "step", lambda *given: short(*given))
+    with pytest.raises(BadOption, match="smaller model"):
+        list(train(show, TrainOptions.layered({**SMALL, "batch": 2, "iterations": 2})))
+    short.error = RuntimeError("shapes do not fit")
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(train(show, TrainOptions.layered({**SMALL, "batch": 2, "iterations": 2})))
+
+
+def test_an_error_in_a_step_leaves_no_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = learner_of("tiny", accumulate=2)
+    losses, calls = learner.model.losses, []
+
+    def failing(batch: Batch, group: str) -> dict[str, torch.Tensor]:
+        calls.append(group)
+        if len(calls) == 2:
+            raise MemoryError
+        return losses(batch, group)
+
+    monkeypatch.setattr(learner.model, "losses", failing)
+    with pytest.raises(MemoryError):
+        learner.step(batch_of(2))
+    assert all(weight.grad is None for weight in learner.model.parameters()) and learner.iteration == 0
+
+
+def test_the_mean_of_the_weights_is_kept_resumed_bit_for_bit_and_used(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ema, "EVERY", 2)
+    asked: dict[str, Any] = {**SMALL, "batch": 2, "ema": 0.9}
+    for name, ends in (("whole", [6]), ("parts", [3, 6])):
+        for end in ends:
+            list(train(show, TrainOptions.layered({**asked, "name": name, "iterations": end, "finish": 0})))
+    whole, parts = (checkpoint.intact(show / "models" / name / "checkpoints")[0][0] for name in ("whole", "parts"))
+    for part in ("weights", "ema"):
+        one, other = whole.arrays(part), parts.arrays(part)
+        assert one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+    loaded = arrays(load_model(show / "models/whole", "cpu").state_dict())
+    mean, last = whole.arrays("ema"), whole.arrays("weights")
+    assert all(np.array_equal(loaded[name], mean[name]) for name in mean)
+    assert any(not np.array_equal(loaded[name], last[name]) for name in mean)
+
+
+def test_a_gpu_that_cannot_be_used_is_never_passed_over_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "gpus", lambda: ["NVIDIA"])
+    (event,) = device_errors.unused("auto", CPU)
+    assert isinstance(event, Warned) and "NVIDIA" in event.text
+    assert not list(device_errors.unused("cpu", CPU))
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: None)
+    with pytest.raises(BadOption, match="best"):
+        device_of("best")
+    assert device_of("auto") == CPU

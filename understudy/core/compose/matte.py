@@ -1,0 +1,125 @@
+"""A face's mask becomes the matte it is laid in with: choked, feathered, and zero at the edge of the face square."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import cv2
+import numpy as np
+
+from understudy.core import image
+from understudy.core.image import REACH, blurred
+from understudy.types import Bytes, Floats
+
+# Masks are shaped at this side at least, so that percentages mean the same for every model.
+_LEAST_SIDE: Final = 256
+# DeepFaceLab shapes a mask at so many times the model's side, and counts in those pixels.
+_DFL_PIXELS: Final = 4
+# Wide discs are made of steps of this radius: as round to the eye, and far cheaper.
+_STEP: Final = 5
+
+
+def shaped(mask: Floats, erode: float, blur: float, feather: float = 0.0, edge_fade: float = 1.5) -> Floats:
+    """The matte, (M, M) float32 in 0..1 with M >= S, over the same square; its outermost pixels are 0.
+
+    mask: (S, S) in 0..1. All in percent of the square's side, in this order: erode: how far its outline moves inwards; negative =
+    outwards. feather: width of a fade from the outline inwards; what lies outside goes. blur: width of an edge blurred to both
+    sides. edge_fade: width of the fade to 0 at the square's own edge.
+    """
+    matte = _grown(mask)
+    percent = len(matte) / 100
+    matte = _eroded(matte, erode * percent)
+    matte = _feathered(matte, feather * percent)
+    # 95 % of a step blurred by a Gaussian lie within four standard deviations.
+    sigma = blur * percent / 4
+    matte = _blurred(matte, sigma, math.ceil(REACH * sigma))
+    return np.asarray(np.clip(matte * _edge_fade(len(matte), edge_fade * percent), 0, 1), np.float32)
+
+
+def shaped_dfl(mask: Floats, erode: float, blur: float) -> Floats:
+    """The matte as DeepFaceLab has it, (M, M) float32 in 0..1 with M >= S, over the same square; without blur it has no fade.
+
+    mask: (S, S) in 0..1. erode, blur: in quarter pixels of the mask: the width of an elliptic erosion (negative: dilation), and
+    that of a Gaussian kernel; half a blur's width is black at the square's edge beforehand.
+    """
+    matte = _grown(mask)
+    pixel = len(matte) / (_DFL_PIXELS * len(mask))
+    matte = _eroded(matte, math.copysign(max(abs(erode) - 1, 0) / 2, erode) * pixel)
+    if blur > 0:
+        kernel = blur + 1 - blur % 2
+        sigma = 0.3 * ((kernel - 1) / 2 - 1) + 0.8
+        matte = _blurred(matte, sigma * pixel, round(blur // 2 * pixel))
+    return np.asarray(np.clip(matte, 0, 1), np.float32)
+
+
+def _grown(mask: Floats) -> Floats:
+    """The mask at the side at which it is shaped."""
+    side = max(_LEAST_SIDE, mask.shape[0])
+    return np.asarray(np.clip(image.resized(np.asarray(mask, np.float32), (side, side)), 0, 1), np.float32)
+
+
+def _eroded(matte: Floats, radius: float) -> Floats:
+    """Grey-scale erosion by a disc of `radius` pixels (dilation when negative), fractions included."""
+    if radius == 0:
+        return matte
+    steps, rest = divmod(abs(radius), _STEP)
+    matte = _moved(matte, _STEP, int(steps), outwards=radius < 0)
+    near, far = (_moved(matte, int(rest) + more, 1, outwards=radius < 0) for more in (0, 1))
+    return np.asarray(near + (far - near) * np.float32(rest % 1), np.float32)
+
+
+def _moved(matte: Floats, radius: int, times: int, *, outwards: bool) -> Floats:
+    if radius == 0 or times == 0:
+        return matte
+    move = cv2.dilate if outwards else cv2.erode
+    return np.asarray(move(matte, _disc(radius), iterations=times, borderType=cv2.BORDER_CONSTANT, borderValue=0), np.float32)
+
+
+def _disc(radius: int) -> Bytes:
+    across = np.arange(-radius, radius + 1)
+    return (across[:, None] ** 2 + across**2 <= (radius + 0.3) ** 2).astype(np.uint8)
+
+
+def _feathered(matte: Floats, width: float) -> Floats:
+    """The matte faded in from its outline over so many pixels; a fade of less than a pixel counts in part."""
+    if width == 0:
+        return matte
+    ramp = np.clip(_depth(matte) / max(width, 1), 0, 1)
+    return np.asarray(matte * (1 + (ramp - 1) * np.float32(min(width, 1))), np.float32)
+
+
+def _depth(matte: Floats) -> Floats:
+    """How far each pixel lies within the outline, where the matte falls through a half; 0 outside, to fractions of a pixel."""
+    inside = (matte >= 0.5).astype(np.uint8)
+    if inside.all():
+        return np.full(matte.shape, np.inf, np.float32)
+    far = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    _, label = cv2.distanceTransformWithLabels(inside, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
+    # From the nearest pixel outside to the outline is as far as its value lacks of a half, by the slope from there inwards.
+    framed = np.pad(matte, 1, mode="edge")
+    across = np.maximum(framed[1:-1, 2:], framed[1:-1, :-2]) - matte
+    down = np.maximum(framed[2:, 1:-1], framed[:-2, 1:-1]) - matte
+    outside = inside == 0
+    slope = np.hypot(np.maximum(across[outside], 0), np.maximum(down[outside], 0))
+    lacks = np.zeros(int(label.max()) + 1, np.float32)
+    lacks[label[outside]] = np.clip((0.5 - matte[outside]) / np.maximum(slope, 0.05), 0, 1.5)
+    # Where the nearest pixel changes from one to the next the depth would jump by a fraction of a pixel.
+    return np.asarray(cv2.GaussianBlur(np.maximum(far - lacks[label], 0), (0, 0), 1) * inside, np.float32)
+
+
+def _blurred(matte: Floats, sigma: float, black: int) -> Floats:
+    """The matte blurred, its outer `black` pixels set to 0 beforehand, so that the blur ends at 0 at the edge."""
+    if sigma <= 0.1:
+        return matte
+    side = len(matte)
+    kept = slice(min(black, side // 2), side - min(black, side // 2))
+    framed = np.zeros_like(matte)
+    framed[kept, kept] = matte[kept, kept]
+    return blurred(framed, sigma, cv2.BORDER_CONSTANT)
+
+
+def _edge_fade(side: int, width: float) -> Floats:
+    distance = np.minimum(np.arange(side), np.arange(side)[::-1]).astype(np.float32)
+    ramp = np.clip(distance / max(width, 1), 0, 1)
+    return np.asarray(np.minimum(ramp[:, None], ramp), np.float32)

@@ -1,0 +1,72 @@
+"""Contact sheets: labelled rows of pictures side by side, so that a person can judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from understudy.core import affine
+from understudy.core.image import as_bytes, as_float, resized, warp
+from understudy.types import Array, Bytes, Floats
+
+_GAP, _HEADER = 6, 26
+_PAPER, _INK = 24, (225, 225, 225)
+
+
+def contact_sheet(rows: dict[str, list[Bytes]], captions: list[str] | None = None) -> Bytes:
+    """One picture with a labelled row for each entry; all pictures (H, W, 3) uint8 RGB of one size.
+
+    captions: one for each column, drawn above the first row.
+    """
+    height, width = next(iter(rows.values()))[0].shape[:2]
+    columns = max(len(pictures) for pictures in rows.values())
+    label = 30 + 11 * max(len(name) for name in rows)
+    top = _HEADER if captions else _GAP
+    paper = np.full((top + len(rows) * (height + _GAP), label + columns * (width + _GAP), 3), _PAPER, np.uint8)
+    for column, text in enumerate(captions or []):
+        _write(paper, text, label + column * (width + _GAP) + 2, top - 9)
+    for row, (name, pictures) in enumerate(rows.items()):
+        y = top + row * (height + _GAP)
+        _write(paper, name, 12, y + height // 2)
+        for column, picture in enumerate(pictures):
+            x = label + column * (width + _GAP)
+            paper[y : y + height, x : x + width] = picture
+    return paper
+
+
+def tiles(pictures: Sequence[tuple[str, Array]], columns: int, side: int) -> Bytes:
+    """One picture of named ones of any size, each as large as it can be in its tile of side x side, its name above.
+
+    pictures: (H, W) or (H, W, 3), uint8, uint16, or float32 in 0..1.
+    """
+    down, across = side + _HEADER, side + _GAP
+    paper = np.full((-(-len(pictures) // columns) * down + _GAP, min(columns, len(pictures)) * across + _GAP, 3), _PAPER, np.uint8)
+    for place, (name, picture) in enumerate(pictures):
+        x, y = _GAP + place % columns * across, _HEADER + place // columns * down
+        shown = fitted(picture, (side, side))
+        paper[y : y + shown.shape[0], x : x + shown.shape[1]] = shown
+        _write(paper, name, x + 2, y - 9)
+    return paper
+
+
+def fitted(picture: Array, size: tuple[int, int]) -> Bytes:
+    """The whole picture (H, W) or (H, W, 3), as large as it can be within (width, height), as (h, w, 3) uint8 RGB."""
+    scale = min(size[0] / picture.shape[1], size[1] / picture.shape[0])
+    wanted = (max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1))
+    shown = as_bytes(np.clip(resized(as_float(picture), wanted), 0, 1))
+    return shown if shown.ndim == 3 else np.repeat(shown[..., None], 3, 2)
+
+
+def portrait(image: Bytes, landmarks: Floats, side: int = 240, room: float = 1.75) -> Bytes:
+    """The head around a face, upright as it stands in the frame: (side, side, 3); `room` times the face's height."""
+    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
+    reach = room * float(max(high - low))
+    centre = (low + high) / 2 - (0, 0.08 * reach)
+    crop_from_frame = affine.square(centre, reach, 0.0, side)
+    return np.asarray(warp(image, crop_from_frame, (side, side)), np.uint8)
+
+
+def _write(paper: Bytes, text: str, x: int, y: int) -> None:
+    cv2.putText(paper, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _INK, 1, cv2.LINE_AA)

@@ -1,0 +1,196 @@
+"""What was found, drawn onto the frame: for a person who wants to see why a face is right or wrong."""
+
+from __future__ import annotations
+
+import colorsys
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from understudy.core import affine
+from understudy.types import Bytes, Doubles, Face, Faces
+
+Color = tuple[int, int, int]
+
+# Lines are one pixel wide on a picture of this height and on a face of this width, and grow with the lesser of both.
+_FRAME, _FACE = 480, 100
+# Sub-pixel places for OpenCV: sixteenths.
+_SHIFT: Final = 4
+_INK: Final = (12, 12, 12)
+_NOBODY: Final = (200, 200, 200)
+_FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
+# Size of the letters, in units of the pen.
+_LETTERS: Final = 0.42
+# The lines that the 68 points lie on; True: closed.
+_LINES: Final = (
+    (range(17), False),
+    (range(17, 22), False),
+    (range(22, 27), False),
+    (range(27, 31), False),
+    (range(31, 36), False),
+    (range(36, 42), True),
+    (range(42, 48), True),
+    (range(48, 60), True),
+    (range(60, 68), True),
+)
+
+
+def overlay(image: Bytes, faces: Faces, face_from_frame: Doubles | None = None, size: int = 0) -> Bytes:
+    """A copy of the frame with every face drawn in its track's colour.
+
+    Steady landmarks as white dots on their lines, raw ones dark behind them; the hull of the points and the detector's box
+    in a darker shade; the outline of the face picture with an arrow that shows where its top is; a label with track, person,
+    score, and "filled" where no detector saw the face: its box then shows corners only. Lines grow with frame and face.
+
+    image: (H, W, 3) uint8. face_from_frame: (N, 2, 3), size: side of the face pictures; without them no outline.
+    """
+    drawn = image.copy()
+    labels = _Labels(drawn)
+    for row, face in enumerate(faces):
+        pen, color = _Pen(drawn, _unit(face, image)), track_color(face.track)
+        _box(pen, face, _darker(color))
+        _points(pen, face, color)
+        around = face.box.reshape(2, 2).astype(np.float64)
+        if face_from_frame is not None:
+            around = np.vstack([around, _crop(pen, affine.invert(face_from_frame[row]), size, color)])
+        labels.add(face, around, color, pen.unit)
+    # Labels last: nothing may hide them.
+    labels.draw()
+    return drawn
+
+
+def track_color(track: int) -> Color:
+    """A bright colour, far from those of the tracks before and after; grey for a face without a track."""
+    if track < 0:
+        return _NOBODY
+    # Steps of the golden ratio around the colour wheel never meet again soon.
+    red, green, blue = colorsys.hls_to_rgb((0.33 + track * 0.618034) % 1, 0.65, 0.95)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def _darker(color: Color) -> Color:
+    return color[0] * 5 // 8, color[1] * 5 // 8, color[2] * 5 // 8
+
+
+def _unit(face: Face, image: Bytes) -> float:
+    """The pen's width for a face, in pixels."""
+    width = float(np.ptp(face.landmarks[:, 0]))
+    return float(np.clip(min(min(image.shape[:2]) / _FRAME, width / _FACE), 0.5, None))
+
+
+def _crop(pen: _Pen, frame_from_face: Doubles, size: int, color: Color) -> Doubles:
+    """Draw the outline of the face picture and its arrow; returns their corners."""
+    outline = affine.apply(frame_from_face, affine.corners((size, size)))
+    # From the middle of the top edge upwards, a twelfth of the picture long.
+    middle, step = size / 2 - 0.5, size / 12
+    arrow = np.array(
+        [[middle, -0.5], [middle, -0.5 - step], [middle - step / 2, -0.5 - step / 2], [middle + step / 2, -0.5 - step / 2]]
+    )
+    foot, tip, left, right = affine.apply(frame_from_face, arrow)
+    pen.line(outline, color, 1.5, closed=True)
+    pen.line([foot, tip], color, 1.5)
+    pen.line([left, tip, right], color, 1.5)
+    return np.vstack([outline, tip])
+
+
+def _box(pen: _Pen, face: Face, color: Color) -> None:
+    x0, y0, x1, y1 = face.box
+    corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+    if face.filled:
+        # Nobody saw this face: only the corners of its box are drawn.
+        for corner in range(4):
+            before, here, after = corners[corner - 1], corners[corner], corners[(corner + 1) % 4]
+            pen.line([here + 0.15 * (before - here), here, here + 0.15 * (after - here)], color, 1)
+    else:
+        pen.line(corners, color, 1, closed=True)
+
+
+def _points(pen: _Pen, face: Face, color: Color) -> None:
+    hull = cv2.convexHull(np.asarray(face.landmarks, np.float32))[:, 0]
+    pen.line(hull, _darker(color), 1, closed=True, rim=False)
+    if face.raw is not None:
+        pen.dots(face.raw, _INK, 1.25)
+    for rows, closed in _LINES:
+        pen.line(face.landmarks[list(rows)], color, 0.75, closed=closed, rim=False)
+    pen.dots(face.landmarks, (255, 255, 255), 1.0)
+
+
+class _Pen:
+    """Draws on one picture, anti-aliased, with a dark rim so that every colour shows on every ground."""
+
+    def __init__(self, picture: Bytes, unit: float) -> None:
+        self._picture, self.unit = picture, unit
+
+    def line(self, points: ArrayLike, color: Color, width: float, closed: bool = False, rim: bool = True) -> None:
+        """A line through (N, 2) points; width in units of the pen."""
+        corners = [_fixed(points)]
+        thick = max(round(width * self.unit), 1)
+        if rim:
+            cv2.polylines(self._picture, corners, closed, _INK, thick + max(round(self.unit), 1) * 2, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(self._picture, corners, closed, color, thick, cv2.LINE_AA, _SHIFT)
+
+    def dots(self, points: ArrayLike, color: Color, radius: float) -> None:
+        """A dot at each of (N, 2) points."""
+        reach = round(radius * self.unit * (1 << _SHIFT))
+        for x, y in _fixed(points):
+            cv2.circle(self._picture, (int(x), int(y)), reach, color, -1, cv2.LINE_AA, _SHIFT)
+
+
+class _Labels:
+    """Texts on dark plates, each above or below its face, none upon another."""
+
+    def __init__(self, picture: Bytes) -> None:
+        self._picture = picture
+        self._placed: list[tuple[tuple[int, int, int, int], str, Color, float]] = []
+
+    def add(self, face: Face, around: Doubles, color: Color, unit: float) -> None:
+        """Find a place for the label of a face that reaches over the points `around`; unit: the pen's."""
+        (left, top), (right, bottom) = around.min(axis=0), around.max(axis=0)
+        unit = max(unit, 0.8)
+        text = _told(face, short=False)
+        if _extent(text, unit)[0] > 1.3 * (right - left):
+            text = _told(face, short=True)
+        width, height = _extent(text, unit)
+        x = int(np.clip(left, 0, max(self._picture.shape[1] - width, 0)))
+        tries = [top - height * step for step in range(1, 6)] + [bottom + height * step for step in range(5)]
+        inside = [int(y) for y in tries if 0 <= y <= self._picture.shape[0] - height] or [0]
+        free = (y for y in inside if not any(_meet((x, y, width, height), plate) for plate, *_ in self._placed))
+        self._placed.append(((x, next(free, inside[0]), width, height), text, color, unit))
+
+    def draw(self) -> None:
+        """Draw them all."""
+        for (x, y, width, height), text, color, unit in self._placed:
+            edge, thick = round(4 * unit), max(round(unit), 1)
+            below = cv2.getTextSize(text, _FONT, _LETTERS * unit, thick)[1]
+            cv2.rectangle(self._picture, (x, y), (x + width - 1, y + height - 1), _INK, -1)
+            place = (x + edge, y + height - edge - below)
+            cv2.putText(self._picture, text, place, _FONT, _LETTERS * unit, color, thick, cv2.LINE_AA)
+
+
+def _told(face: Face, short: bool) -> str:
+    track, person = ("t", "p") if short else ("track ", "person ")
+    parts = [f"{track}{face.track}" if face.track >= 0 else "no track"]
+    if face.person >= 0:
+        parts.append(f"{person}{face.person}")
+    return " ".join([*parts, f"{face.score:.2f}", *(["filled"] if face.filled else [])])
+
+
+def _extent(text: str, unit: float) -> tuple[int, int]:
+    """Width and height of a label's plate."""
+    (across, up), below = cv2.getTextSize(text, _FONT, _LETTERS * unit, max(round(unit), 1))
+    edge = round(4 * unit)
+    return across + 2 * edge, up + below + 2 * edge
+
+
+def _meet(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+    return (
+        one[0] < other[0] + other[2] and other[0] < one[0] + one[2] and one[1] < other[1] + other[3] and other[1] < one[1] + one[3]
+    )
+
+
+def _fixed(points: ArrayLike) -> NDArray[np.int32]:
+    # Far outside the picture OpenCV's fixed-point numbers would overflow.
+    bounded = np.clip(np.asarray(points, np.float64), -1e5, 1e5)
+    return np.rint(bounded * (1 << _SHIFT)).astype(np.int32)

@@ -1,0 +1,165 @@
+"""From landmarks to a square face picture; how much of the head it shows is the face type.
+
+The unit square of `TEMPLATE` is the half face. A wider type shows a square `SIDE` times as long: around the same centre, a
+little higher (whole), or higher and towards the back of the head (head). The types half to head stand upright with the face
+and lie within one another. no-align is as large as full but upright in the frame; mark-only is the whole frame. The crop's
+*area* (from -0.5 to size - 0.5) is what maps to the square in the frame, and nothing is rounded, so a face that moves by a
+tenth of a pixel moves its crop by a tenth of a pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from understudy.core import affine
+from understudy.errors import DegeneratePoints
+from understudy.types import AlignedFace, Doubles, FaceType, Floats
+
+# Padding on each side, in units of the half diagonal; narrow types first.
+_PADDING: Final[dict[FaceType, float]] = {"half": 0.0, "mid-full": 0.0675, "full": 0.2109375, "whole": 0.4, "head": 0.7}
+SIDE: Final[dict[FaceType, float]] = {name: 1 + 2 * math.sqrt(2) * padding for name, padding in _PADDING.items()}
+_NESTED: Final = tuple(SIDE)
+
+# How far the centre lies above the half face's, in its sides. The field's head has 0.5: that would cut 0.3 % off whole's chin.
+_LIFT: Final[dict[FaceType, float]] = {"whole": 0.07, "head": 0.494}
+# A head's centre moves towards its back by at most this: whole stays within, and a skull in profile has room to spare.
+_MOST_BACK: Final = (SIDE["head"] - SIDE["whole"]) / 2
+
+
+def face_from_frame(landmarks: Floats, face_type: FaceType, size: int, frame_size: tuple[int, int] | None = None) -> Doubles:
+    """The (2, 3) map from frame pixels to the pixels of a (size, size) face picture.
+
+    landmarks: (68, 2) frame pixels. The similarity that best carries points 17..48 and 54 (brows, nose, eyes, corners of the
+    mouth: a talking chin does not move the crop) onto the template. frame_size: (width, height), which mark-only alone needs:
+    there the frame is fitted into the square, landmarks or not. Raises DegeneratePoints.
+    """
+    if face_type == "mark-only":
+        assert frame_size is not None
+        return affine.square((np.array(frame_size) - 1) / 2, max(frame_size), 0, size)
+    if np.shape(landmarks) != (68, 2):
+        raise DegeneratePoints(f"A face has 68 points, got {np.shape(landmarks)}. Detect this face again or drop it.")
+    unit_from_frame = affine.similarity(np.asarray(landmarks)[FITTED], TEMPLATE[FITTED - 17])
+    if face_type == "no-align":
+        middle = affine.apply(affine.invert(unit_from_frame), (0.5, 0.5))
+        return affine.square(middle, SIDE["full"] / affine.scale_of(unit_from_frame), 0, size)
+    back = _back(affine.apply(unit_from_frame, landmarks)) if face_type == "head" else 0.0
+    return affine.compose(_face_from_unit(face_type, size, back), unit_from_frame)
+
+
+def face_from_face(stored: AlignedFace, wanted: FaceType, size: int) -> Doubles:
+    """The (2, 3) map from the pixels of a stored face picture to those of the same face as another type and size.
+
+    Only for a type that the stored one `contains`. Raises DegeneratePoints.
+    """
+    if wanted == "mark-only":
+        # The frame's size is not known here, but it is the same frame.
+        assert stored.face_type == "mark-only"
+        return affine.scaling(size / stored.size)
+    return affine.compose(face_from_frame(stored.face.landmarks, wanted, size), affine.invert(stored.face_from_frame))
+
+
+def contains(stored: FaceType, wanted: FaceType) -> bool:
+    """Whether a picture of type `stored` shows everything of the frame that one of type `wanted` would, however the head is held.
+
+    mark-only shows the frame, so it contains every type; no-align, whose square may stand at any angle to the face, only half.
+    """
+    if stored == wanted or stored == "mark-only":
+        return True
+    if stored == "no-align":
+        return wanted == "half"
+    return stored in _NESTED and wanted in _NESTED and _NESTED.index(stored) > _NESTED.index(wanted)
+
+
+def outside(face_from_frame: Doubles, size: int, frame_size: tuple[int, int]) -> float:
+    """The share, 0..1, of a (size, size) face picture that lies outside the (width, height) frame; exact to about 1 %."""
+    across = np.linspace(-0.5, size - 0.5, 65)[:-1] + size / 128
+    places = np.stack(np.meshgrid(across, across), -1).reshape(-1, 2)
+    x, y = affine.apply(affine.invert(face_from_frame), places).T
+    return float(1 - np.mean((x > -0.5) & (x < frame_size[0] - 0.5) & (y > -0.5) & (y < frame_size[1] - 0.5)))
+
+
+def template(face_type: FaceType, size: int) -> Floats:
+    """Where points 17..67 of the average face, upright and looking ahead, lie in a (size, size) face picture, (51, 2) pixels.
+
+    There is no such place in mark-only.
+    """
+    aligned: FaceType = "full" if face_type == "no-align" else face_type
+    return affine.apply(_face_from_unit(aligned, size, 0), TEMPLATE).astype(np.float32)
+
+
+def _face_from_unit(face_type: FaceType, size: int, back: float) -> Doubles:
+    """From template units; back: how far the centre lies to the right of the half face's."""
+    return affine.square((0.5 + back, 0.5 - _LIFT.get(face_type, 0)), SIDE[face_type], 0, size)
+
+
+def _back(points: Doubles) -> float:
+    """How far to the right the back of a turned head lies, in template units: from where jaw and bridge of the nose are."""
+    x = points[:, 0]
+    turn = float(np.mean(x[[16, 15, 14]] + x[[0, 1, 2]] - 2 * x[[27, 28, 29]]))
+    # Damped: near the front, where the sign is noise, a head does not sway.
+    return float(np.clip(turn * abs(math.tanh(2 * turn)) / 2, -_MOST_BACK, _MOST_BACK))
+
+
+# The points of the 68 that are fitted.
+FITTED: Final = np.array([*range(17, 49), 54])
+
+# The average face, points 17..67, x to the right and y down in the unit square.
+TEMPLATE: Final = np.array(
+    [
+        [0.000213256, 0.106454],
+        [0.0752622, 0.038915],
+        [0.18113, 0.0187482],
+        [0.29077, 0.0344891],
+        [0.393397, 0.0773906],
+        [0.586856, 0.0773906],
+        [0.689483, 0.0344891],
+        [0.799124, 0.0187482],
+        [0.904991, 0.038915],
+        [0.98004, 0.106454],
+        [0.490127, 0.203352],
+        [0.490127, 0.307009],
+        [0.490127, 0.409805],
+        [0.490127, 0.515625],
+        [0.36688, 0.587326],
+        [0.426036, 0.609345],
+        [0.490127, 0.628106],
+        [0.554217, 0.609345],
+        [0.613373, 0.587326],
+        [0.121737, 0.216423],
+        [0.187122, 0.178758],
+        [0.265825, 0.179852],
+        [0.334606, 0.231733],
+        [0.260918, 0.245099],
+        [0.182743, 0.244077],
+        [0.645647, 0.231733],
+        [0.714428, 0.179852],
+        [0.793132, 0.178758],
+        [0.858516, 0.216423],
+        [0.79751, 0.244077],
+        [0.719335, 0.245099],
+        [0.254149, 0.780233],
+        [0.340985, 0.745405],
+        [0.428858, 0.727388],
+        [0.490127, 0.742578],
+        [0.551395, 0.727388],
+        [0.639268, 0.745405],
+        [0.726104, 0.780233],
+        [0.642159, 0.864805],
+        [0.556721, 0.902192],
+        [0.490127, 0.909281],
+        [0.423532, 0.902192],
+        [0.338094, 0.864805],
+        [0.290379, 0.784792],
+        [0.428096, 0.778746],
+        [0.490127, 0.785343],
+        [0.552157, 0.778746],
+        [0.689874, 0.784792],
+        [0.553364, 0.824182],
+        [0.490127, 0.831803],
+        [0.42689, 0.824182],
+    ]
+)
+TEMPLATE.setflags(write=False)

@@ -1,0 +1,102 @@
+"""Soft mattes from landmarks: float32 in 0..1, an edge pixel holding the share of its area that is covered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+
+from understudy.core.face.landmarks import LEFT_EYE, RIGHT_EYE
+from understudy.types import Doubles, Floats, Polygon
+
+
+def hull(landmarks: Floats, size: tuple[int, int], brow: float = 1.0) -> Floats:
+    """The face within its landmarks, (height, width) float32 in 0..1, anti-aliased.
+
+    landmarks: (68, 2) pixels of the picture, may lie outside it. size: (width, height). brow: how far the brow line is lifted
+    towards the forehead; 1 = by half the distance between eye and brow, 0 = not at all. The union of eight convex hulls, so
+    that cheeks and temples stay inside without closing over the hollows beside the nose.
+    """
+    lifted = raised_brows(landmarks, brow).astype(np.float32)
+    return polygons([np.asarray(cv2.convexHull(lifted[part])[:, 0], np.float32) for part in _PARTS], size)
+
+
+def mouth(landmarks: Floats, size: tuple[int, int]) -> Floats:
+    """The lips and what they enclose with a little skin around, (height, width) float32 in 0..1; landmarks: (68, 2) pixels."""
+    lips = np.asarray(landmarks, np.float64)[48:60]
+    middle = lips.mean(0)
+    grown = (middle + _AROUND_LIPS * (lips - middle)).astype(np.float32)
+    return polygons([np.asarray(cv2.convexHull(grown)[:, 0], np.float32)], size)
+
+
+def eyes(landmarks: Floats, size: tuple[int, int]) -> Floats:
+    """Both eyes with their lids, open or shut, (height, width) float32 in 0..1; landmarks: (68, 2) pixels."""
+    shapes = []
+    for eye in (np.asarray(landmarks, np.float64)[part] for part in (LEFT_EYE, RIGHT_EYE)):
+        radius = _AROUND_EYES * np.linalg.norm(eye[3] - eye[0])
+        swollen = (eye[:, None] + radius * _ROUND).reshape(-1, 2).astype(np.float32)
+        shapes.append(np.asarray(cv2.convexHull(swollen)[:, 0], np.float32))
+    return polygons(shapes, size)
+
+
+def raised_brows(landmarks: Floats, brow: float = 1.0) -> Doubles:
+    """The landmarks with every brow point moved away from the eye by `brow` x half its distance to it, (68, 2) float64."""
+    points = np.array(landmarks, np.float64)
+    temple_left, temple_right = (points[0] + points[36]) / 2, (points[16] + points[45]) / 2
+    left = np.stack([(temple_left + points[36]) / 2, *points[36:40]])
+    right = np.stack([*points[42:46], (temple_right + points[45]) / 2])
+    points[17:22] += brow * 0.5 * (points[17:22] - left)
+    points[22:27] += brow * 0.5 * (points[22:27] - right)
+    return points
+
+
+def polygons(shapes: list[Floats], size: tuple[int, int]) -> Floats:
+    """The union of filled polygons, (height, width) float32 in 0..1, anti-aliased; shapes: (N, 2) pixels each."""
+    width, height = size
+    matte = np.zeros((height, width), np.float32)
+    every = np.concatenate(shapes)
+    x0, y0 = np.clip(np.floor(every.min(0)) - 1, 0, (width, height)).astype(int)
+    x1, y1 = np.clip(np.ceil(every.max(0)) + 2, 0, (width, height)).astype(int)
+    if x0 >= x1 or y0 >= y1:
+        return matte
+    fine = np.zeros(((y1 - y0) * _FINE, (x1 - x0) * _FINE), np.uint8)
+    for shape in shapes:
+        # 0.5 takes pixel centres to areas and back; the shift keeps a sixteenth of a fine pixel.
+        corners = ((shape - (x0, y0) + 0.5) * _FINE - 0.5) * 16
+        cv2.fillPoly(fine, [np.rint(corners).astype(np.int32)], 255, shift=4)
+    matte[y0:y1, x0:x1] = cv2.resize(fine, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA) / np.float32(255)
+    return matte
+
+
+# Each pixel is drawn as 8 x 8.
+_FINE: Final = 8
+# How much larger than the lips themselves.
+_AROUND_LIPS: Final = 1.2
+# How far around the lids, in widths of the eye; and all directions to go there.
+_AROUND_EYES: Final = 0.2
+_ROUND: Final = np.stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)], -1)
+
+_PARTS: Final = [
+    [*range(9), 17],
+    [*range(8, 17), 26],
+    [17, 18, 19, 8],
+    [24, 25, 26, 8],
+    [*range(19, 25), 8],
+    [*range(17, 22), 27, *range(31, 36), 8],
+    [*range(22, 27), 27, *range(31, 36), 8],
+    [*range(27, 36)],
+]
+
+
+def baked(drawn: Sequence[Polygon], size: tuple[int, int]) -> Floats:
+    """What the polygons leave of a picture, (height, width) float32 in 0..1, anti-aliased.
+
+    drawn: in its pixels. size: (width, height). First all that include count, the whole picture where none does; then
+    those that exclude take away.
+    """
+    inside = [each.points for each in drawn if each.includes]
+    outside = [each.points for each in drawn if not each.includes]
+    matte = polygons(inside, size) if inside else np.ones(size[::-1], np.float32)
+    return matte * (1 - polygons(outside, size)) if outside else matte

@@ -1,0 +1,171 @@
+"""Which faces of different frames are one and the same: tracks.
+
+Faces of neighbouring frames are linked first, wherever there is no doubt. The pieces that result are joined over gaps and
+over doubtful places by how they move, how they look and, where it was sampled, whose face it is (`core.tracking.stitch`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.core import affine
+from understudy.core.row_blocks import Rows, pairs, stretches
+from understudy.core.tracking.stitch import OTHER, Sorted, joined
+from understudy.types import Doubles, FloatRows, Floats
+
+# Faces of one frame whose points share this much of the place they cover are one face, found twice.
+_TWICE: Final = 0.5
+# How far the points of a face may move from one frame to the next, in face sizes; and how much farther the next best face
+# must be, if there is to be no doubt.
+_REACH: Final = 1.5
+_PLAIN: Final = 0.5
+
+
+class Found(Protocol):
+    """What is asked of a table of faces, `Faces` or another: see there."""
+
+    @property
+    def frame(self) -> Rows: ...
+    @property
+    def score(self) -> Floats: ...
+    @property
+    def landmarks(self) -> FloatRows: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Identities that were sampled. rows: (M,) int64 rows of a table of faces. vectors: (M, D) float32. M may be 0."""
+
+    rows: Rows
+    vectors: Floats
+
+    @classmethod
+    def nothing(cls) -> Seen:
+        """No identity at all."""
+        return cls(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Frames that are missing inside a track: those between the frames of two rows that follow each other on it."""
+
+    track: int
+    first_row: int
+    last_row: int
+
+
+def tracks(faces: Found, shot: Rows, fps: float, seen: Seen) -> Rows:
+    """The track of each face, (N,), numbered from 0 in the order they begin; -1 for the lesser of two finds of one face.
+
+    shot: the shot of every frame, so that shot[faces.frame] is known; no track goes on over a cut. A face may be hidden for up
+    to a second. Where place and movement leave a doubt, as when two people cross, identity decides; if identities were sampled,
+    but not there, the track ends. The same faces give the same tracks.
+    """
+    track = np.full(len(faces.frame), -1, np.int64)
+    order = np.lexsort((-faces.score, faces.frame))
+    order = order[~_found_twice(faces.frame[order], faces.landmarks, order)]
+    if not len(order):
+        return track
+    table = Sorted.of(faces.frame[order], faces.landmarks, order, np.asarray(shot, np.int64)[faces.frame[order]])
+    place = np.full(len(faces.frame), -1, np.int64)
+    place[order] = np.arange(len(order))
+    kept = place[seen.rows] >= 0
+    rows, vectors = place[seen.rows[kept]], seen.vectors[kept].astype(np.float64)
+    before, cost = _linked(table)
+    before[_changes(_numbered(before), cost, rows, vectors)] = -1
+    track[order] = joined(table, _numbered(before), fps, rows, vectors)
+    return track
+
+
+def gaps(faces: Found, track: Rows, most: int) -> list[Gap]:
+    """Where faces of a track have at most `most` frames missing between them, in the order of tracks and frames."""
+    order = np.lexsort((faces.frame, track))
+    missing = np.diff(faces.frame[order]) - 1
+    inside = (np.diff(track[order]) == 0) & (track[order][1:] >= 0)
+    found = np.flatnonzero(inside & (missing > 0) & (missing <= most))
+    return [Gap(int(track[order[at]]), int(order[at]), int(order[at + 1])) for at in found]
+
+
+def _found_twice(frame: Rows, landmarks: FloatRows, order: Rows) -> NDArray[np.bool_]:
+    """Which faces, (N,), cover the place of one before them in the same frame. frame: ascending; order: their rows."""
+    boxes = np.zeros((len(frame), 4), np.float32)
+    for rows in stretches(len(frame)):
+        points = landmarks[order[rows]]
+        boxes[rows] = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
+    again = np.zeros(len(frame), bool)
+    for one, other in pairs(np.arange(len(frame)) + 1, np.searchsorted(frame, frame, "right")):
+        same = affine.overlap(boxes[one], boxes[other]) > _TWICE
+        for first, second in zip(one[same].tolist(), other[same].tolist(), strict=True):
+            again[second] |= not again[first]
+    return again
+
+
+def _linked(table: Sorted) -> tuple[Rows, Doubles]:
+    """The face before each face, (N,) or -1, one frame earlier, and how far it has moved since, in face sizes, (N,).
+
+    Only links without doubt: either face is by far the nearest of the other.
+    """
+    frame = table.frame
+    following = np.searchsorted(frame, frame, "right")
+    found = [_moves(table, one, other) for one, other in pairs(following, np.searchsorted(frame, frame + table.step, "right"))]
+    one, other = (np.concatenate([each[side] for each in found]) for side in (0, 1))
+    cost = np.concatenate([each[2] for each in found])
+    plain = (_lead(one, cost) >= _PLAIN) & (_lead(other, cost) >= _PLAIN)
+    before, moved = np.full(len(frame), -1, np.int64), np.zeros(len(frame))
+    before[other[plain]], moved[other[plain]] = one[plain], cost[plain]
+    return before, moved
+
+
+def _moves(table: Sorted, one: Rows, other: Rows) -> tuple[Rows, Rows, Doubles]:
+    """Those of the pairs that may be one face, and how far their points lie apart, in face sizes."""
+    size = (table.size[one] + table.size[other]) / 2
+    near = np.linalg.norm(table.middle[one] - table.middle[other], axis=1) < _REACH * size
+    near &= table.shot[one] == table.shot[other]
+    one, other, size = one[near], other[near], size[near]
+    cost = np.linalg.norm(table.points(one) - table.points(other), axis=-1).mean(axis=1) / size
+    close = cost < _REACH
+    return one[close], other[close], cost[close]
+
+
+def _lead(ends: Rows, cost: Doubles) -> Doubles:
+    """By how much each pair is better than the best other pair with the same end; -1 when it is not the best."""
+    order = np.lexsort((cost, ends))
+    sorted_ends, sorted_cost = ends[order], cost[order]
+    first = np.diff(sorted_ends, prepend=-1) != 0
+    following = np.append(np.where(first[1:], np.inf, sorted_cost[1:]), np.inf)[: len(order)]
+    lead = np.empty(len(order))
+    lead[order] = np.where(first, following - sorted_cost, -1)
+    return lead
+
+
+def _numbered(before: Rows) -> Rows:
+    """The piece of each face, (N,): that of the face before it, or a new one."""
+    piece = np.empty(len(before), np.int64)
+    count = 0
+    for row, link in enumerate(before.tolist()):
+        if link < 0:
+            piece[row], count = count, count + 1
+        else:
+            piece[row] = piece[link]
+    return piece
+
+
+def _changes(piece: Rows, moved: Doubles, rows: Rows, vectors: Doubles) -> Rows:
+    """The faces whose link to the one before must go, since identity says that it joins two people."""
+    cuts: list[int] = []
+    order = np.lexsort((rows, piece[rows]))
+    for group in np.split(order, np.flatnonzero(np.diff(piece[rows[order]])) + 1):
+        far = [
+            float(np.linalg.norm(vectors[group[max(at - 2, 0) : at + 1]].mean(0) - vectors[group[at + 1 : at + 4]].mean(0)))
+            for at in range(len(group) - 1)
+        ]
+        for at, distance in enumerate(far):
+            if distance > OTHER and distance == max(far[max(at - 2, 0) : at + 3]):
+                last, first = rows[group[at]], rows[group[at + 1]]
+                inside = np.flatnonzero(piece[last + 1 : first + 1] == piece[first]) + last + 1
+                cuts.append(int(inside[np.argmax(moved[inside])]))
+    return np.array(cuts, np.int64)

@@ -1,0 +1,141 @@
+"""Whether a curve that falls while a model learns has come to rest, and what as much learning again would bring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from understudy.types import Doubles
+
+# What as many iterations again would have to take off the value; less is not worth them.
+WORTH: Final = 0.02
+# With fewer measurements nothing is said.
+FEWEST: Final = 10
+# Looked at is the last part of the curve, from this share of its iterations on: before it other laws hold.
+_PART: Final = 0.1
+# Without a better value for half as long again, and rising clearly, the curve is at rest, whatever its law.
+_RISING: Final = 1.5
+# Without a better value for as long again this share of the doubt has to be overcome: what so noisy a curve can still show.
+_PATIENCE: Final = 2
+_LEFT: Final = 0.5
+_POWERS: Final = np.geomspace(0.1, 3, 24)
+# Neighbours of which the median is one smoothed value.
+_NEAR: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Where a curve stands and goes.
+
+    since: the first iteration from which neither what came nor what is to come is worth it; None = it still falls. now: its
+    value without the noise. then: its value after as many iterations again. doubt: standard deviation of `then`. noise: of one
+    measurement.
+    """
+
+    since: int | None
+    now: float
+    then: float
+    doubt: float
+    noise: float
+
+    @property
+    def gain(self) -> float:
+        """The share of the value that as many iterations again would take off; below 0 it would rise."""
+        return 1 - self.then / self.now
+
+
+def outlook(iterations: Sequence[float], values: Sequence[float]) -> Outlook | None:
+    """What a curve of measurements above 0 says, its iterations above 0 and rising; None while it is too short to say.
+
+    The curve is taken for a + b x^-c with noise. Every c of a grid is fitted by least squares and counts by its likelihood, so
+    that the doubt holds what the fit does not know (Bayesian model averaging). a is not below 0.
+    """
+    every_x, every_y = np.asarray(iterations, np.float64), np.asarray(values, np.float64)
+    x, y = (each[every_x >= _PART * every_x[-1:]] for each in (every_x, every_y))
+    if len(x) < FEWEST:
+        return None
+    noise = _noise(x, y)
+    fits = [_Fit.of(power, x / x[-1], y) for power in _POWERS]
+    # Where no law fits well, what is left over counts as noise.
+    noise = max(noise, min(fit.rest for fit in fits))
+    chance = np.array([-0.5 * len(y) * (fit.rest / noise) ** 2 for fit in fits])
+    chance = np.exp(chance - chance.max())
+    chance /= chance.sum()
+    course = chance @ [fit.at(x / x[-1]) for fit in fits]
+    ahead = np.array([fit.at(np.array([2.0]))[0] for fit in fits])
+    then = float(chance @ ahead)
+    spread = [noise**2 * fit.doubt + (each - then) ** 2 for fit, each in zip(fits, ahead, strict=True)]
+    doubt = float(np.sqrt(chance @ spread))
+    found = Outlook(None, float(course[-1]), then, doubt, noise)
+    return Outlook(_since(found, x, y, course), found.now, then, doubt, noise)
+
+
+def smoothed(values: ArrayLike) -> Doubles:
+    """The running median of a curve: what one outlier does not move."""
+    half = _NEAR // 2
+    padded = np.pad(np.asarray(values, np.float64), half, mode="edge")
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, _NEAR), axis=1))
+
+
+def spoken(outlook: Outlook | None) -> str:
+    """The outlook of a model's score in one line for people; empty where nobody can say yet."""
+    if outlook is None:
+        return ""
+    share, doubt = 100 * outlook.gain, 100 * outlook.doubt / outlook.now
+    brings = f"as many iterations again would take {max(share, 0):.1f} % off its score, give or take {doubt:.1f}"
+    return f"plateaued since iteration {outlook.since}: {brings}." if outlook.since is not None else f"not at rest: {brings}."
+
+
+def _since(found: Outlook, x: Doubles, y: Doubles, course: Doubles) -> int | None:
+    """Since when the curve rests; the doubt has to be overcome before it does."""
+    lowest = int(smoothed(y).argmin())
+    waited = x[-1] / x[lowest]
+    if waited >= _RISING and _rise(y[lowest:]) > 2 * found.noise:
+        return round(float(x[lowest]))
+    if found.gain + (_LEFT if waited >= _PATIENCE else 1) * found.doubt / found.now >= WORTH:
+        return None
+    return round(float(x[np.argmax(course <= max(found.then, 0) * (1 + WORTH) + 1e-12)]))
+
+
+def _rise(y: Doubles) -> float:
+    """How much higher the second half of some values lies than the first, for noise that many values even out; 0 for too few."""
+    half = len(y) // 2
+    return float((y[-half:].mean() - y[:half].mean()) * np.sqrt(half / 2)) if half > _NEAR // 2 else 0.0
+
+
+def _noise(x: Doubles, y: Doubles) -> float:
+    """Standard deviation of one measurement, by how far each lies from the line between its neighbours."""
+    share = (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
+    off = y[1:-1] - (1 - share) * y[:-2] - share * y[2:]
+    off /= np.sqrt(1 + share**2 + (1 - share) ** 2)
+    # 1.4826: from the median of normal deviations to their standard deviation.
+    return max(1.4826 * float(np.median(np.abs(off))), 1e-6 * float(np.abs(y).max()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """One law: base + drop * x^-power, x in ends of the curve. rest: deviation of what it leaves. doubt: variance at 2, noise 1."""
+
+    power: float
+    base: float
+    drop: float
+    rest: float
+    doubt: float
+
+    @classmethod
+    def of(cls, power: float, x: Doubles, y: Doubles) -> _Fit:
+        terms = np.stack([np.ones_like(x), x**-power], 1)
+        inverse = np.linalg.pinv(terms.T @ terms)
+        base, drop = inverse @ terms.T @ y
+        if base < 0:
+            base, drop = 0.0, float(terms[:, 1] @ y / (terms[:, 1] @ terms[:, 1]))
+        rest = float(np.sqrt(np.square(y - base - drop * terms[:, 1]).sum() / max(len(y) - 3, 1)))
+        ahead = np.array([1, 2.0**-power])
+        return cls(power, float(base), float(drop), rest, float(ahead @ inverse @ ahead))
+
+    def at(self, x: Doubles) -> Doubles:
+        return np.asarray(self.base + self.drop * x**-self.power)

@@ -1,0 +1,249 @@
+"""A face picture: a JPG or PNG that says of itself which face it shows, where, and how it was cut out.
+
+The metadata is versioned JSON inside the file (docs/face-pictures.md), so a file manager is a curation tool: copy, move,
+delete, resize. Whatever a file claims is checked before it is believed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from understudy.core import affine
+from understudy.core.image import as_float, resized
+from understudy.errors import BadMedia
+from understudy.io import atomic
+from understudy.io.faceset import image_metadata
+from understudy.io.footage import stills
+from understudy.types import AlignedFace, Bytes, Doubles, Face, FaceType, Floats, Polygon
+
+VERSION = 3
+SUFFIXES = (".jpg", ".jpeg", ".png")
+MAX_BYTES = 64 << 20
+
+Pixel = Annotated[float, Field(ge=-1e6, le=1e6)]
+Angle = Annotated[float, Field(ge=-10, le=10)]
+Coefficient = Annotated[float, Field(ge=-1e9, le=1e9)]
+Row = tuple[Coefficient, Coefficient, Coefficient]
+Point = tuple[Pixel, Pixel]
+
+
+class Outline(BaseModel):
+    """A polygon as it is written. points: in pixels of the picture at the side that the numbers mean."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    includes: bool
+    points: Annotated[tuple[Point, ...], Field(min_length=3, max_length=1024)]
+
+
+class Metadata(BaseModel):
+    """What a face picture says of itself. Units and axes are those of `types.py`; size: the side that the numbers mean."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    version: Literal[1, 2, 3]
+    face_type: FaceType
+    size: int = Field(ge=1, le=image_metadata.MAX_SIDE)
+    face_from_frame: tuple[Row, Row]
+    frame: int = Field(ge=0, le=2**48)
+    pts: float | None
+    source: str = Field(max_length=1024)
+    box: tuple[Pixel, Pixel, Pixel, Pixel]
+    landmarks: Annotated[tuple[Point, ...], Field(min_length=68, max_length=68)]
+    score: float = Field(ge=0, le=1)
+    track: int = Field(ge=-1, le=2**48)
+    pose: tuple[Angle, Angle, Angle]
+    identity: Annotated[tuple[Angle, ...], Field(min_length=1, max_length=4096)] | None
+    mask: str | None
+    # Since version 2.
+    person: int = Field(default=-1, ge=-1, le=2**48)
+    filled: bool = False
+    raw: Annotated[tuple[Point, ...], Field(min_length=68, max_length=68)] | None = None
+    # Since version 3.
+    polygons: Annotated[tuple[Outline, ...], Field(max_length=64)] = ()
+
+    @model_validator(mode="after")
+    def _can_be_inverted(self) -> Self:
+        (a, b, _), (c, d, _) = self.face_from_frame
+        if abs(a * d - b * c) < 1e-12:
+            raise ValueError("face_from_frame cannot be inverted")
+        return self
+
+    @property
+    def face(self) -> Face:
+        """The face in its frame."""
+        identity = None if self.identity is None else np.array(self.identity, np.float32)
+        box, landmarks, pose = (np.array(values, np.float32) for values in (self.box, self.landmarks, self.pose))
+        raw = None if self.raw is None else np.array(self.raw, np.float32)
+        return Face(self.frame, box, landmarks, self.score, self.track, pose, identity, self.person, self.filled, raw)
+
+    def drawn(self, to_picture: ArrayLike) -> tuple[Polygon, ...]:
+        """The polygons, carried by (2, 3) from pixels of the picture at its `size`."""
+        moved = ((affine.apply(to_picture, outline.points), outline.includes) for outline in self.polygons)
+        return tuple(Polygon(points.astype(np.float32), includes) for points, includes in moved)
+
+
+def write(path: Path, face: AlignedFace, quality: int = 95) -> None:
+    """Write `face` to `path`, all or nothing; the suffix decides: .png is lossless, .jpg has `quality` 1..100 and full colour.
+
+    Raises CannotWrite. A suffix or a face that does not fit the format is our mistake: ValueError.
+    """
+    atomic.write_bytes(path, encode(face, path.suffix, quality))
+
+
+def encode(face: AlignedFace, suffix: str, quality: int = 95) -> bytes:
+    """The file that `write` writes. A suffix or a face that does not fit the format is our mistake: ValueError."""
+    if face.image.dtype != np.uint8 or face.image.shape != (face.size, face.size, 3):
+        raise ValueError(f"a face picture is (S, S, 3) uint8, not {face.image.shape} {face.image.dtype}")
+    if suffix.lower() not in SUFFIXES:
+        raise ValueError(f"a face picture ends in {', '.join(SUFFIXES)}, not '{suffix}'")
+    block = describe(face)
+    Metadata.model_validate_json(block)
+    picture = stills.encode_image(face.image, suffix, quality)
+    return image_metadata.insert(picture, block.encode("ascii"))
+
+
+def read(path: Path) -> AlignedFace:
+    """The face in the picture at `path`; one that was resized since comes back at its new size, with the numbers to fit.
+
+    Raises BadMedia: unreadable, damaged, not square, not a face picture of ours, or from a newer version.
+    """
+    data = _bytes(path)
+    container, metadata = _parsed(data, path)
+    image = _decoded(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, str(path))
+    if image.shape != (container.height, container.width, 3):
+        raise BadMedia(f"{path}: a damaged picture: its pixels do not fit its header. Delete it, or extract the frame again.")
+    return AlignedFace(
+        face=metadata.face,
+        image=np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8),
+        face_from_frame=_rescaled(metadata, container.width),
+        face_type=metadata.face_type,
+        mask=_mask(metadata, container.width, path),
+        source=metadata.source,
+        pts=metadata.pts,
+        polygons=metadata.drawn(affine.scaling(container.width / metadata.size)),
+    )
+
+
+def read_metadata(path: Path) -> tuple[Metadata, int]:
+    """What the picture at `path` says of itself, and its side in pixels as it is now; pixels stay undecoded. Raises as `read`."""
+    container, metadata = _parsed(_bytes(path), path)
+    return metadata, container.width
+
+
+def describe(face: AlignedFace) -> str:
+    """The metadata of a face as it is written, ASCII JSON: pixels rounded to 1e-4, the matrix in full, all else to 1e-6."""
+    identity, mask = face.face.identity, face.mask
+    fields = {
+        "version": VERSION,
+        "face_type": face.face_type,
+        "size": face.size,
+        "face_from_frame": face.face_from_frame.tolist(),
+        "frame": int(face.face.frame),
+        "pts": None if face.pts is None else round(float(face.pts), 6),
+        # File names may hold bytes that are no text.
+        "source": face.source.encode("utf-8", "replace").decode("utf-8"),
+        "box": _rounded(face.face.box, 4),
+        "landmarks": _rounded(face.face.landmarks, 4),
+        "score": round(float(face.face.score), 6),
+        "track": int(face.face.track),
+        "pose": _rounded(face.face.pose, 6),
+        "identity": None if identity is None else _rounded(identity, 6),
+        "mask": None if mask is None else _mask_text(mask, face.size),
+        "person": int(face.face.person),
+        "filled": bool(face.face.filled),
+        "raw": None if face.face.raw is None else _rounded(face.face.raw, 4),
+        "polygons": [{"includes": bool(each.includes), "points": _rounded(each.points, 4)} for each in face.polygons],
+    }
+    return json.dumps(fields, allow_nan=False, separators=(",", ":"))
+
+
+def _parsed(data: bytes, path: Path) -> tuple[image_metadata.Container, Metadata]:
+    container = image_metadata.inspect(data, str(path))
+    if container.block is None:
+        raise BadMedia(
+            f"{path}: not a face picture of ours: it holds no understudy metadata. Take it out of the folder; if a tool that "
+            "drops metadata saved it, extract that frame again."
+        )
+    if container.width != container.height:
+        raise BadMedia(
+            f"{path}: {container.width}x{container.height} pixels, a face picture is square. Undo the crop or delete it."
+        )
+    return container, _metadata(container.block, path)
+
+
+def _metadata(block: bytes, path: Path) -> Metadata:
+    try:
+        version = _Versioned.model_validate_json(block).version
+        if version > VERSION:
+            raise BadMedia(f"{path}: made by a newer Understudy (layout {version}, this one reads {VERSION}). Update Understudy.")
+        return Metadata.model_validate_json(block)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(str(part) for part in problem["loc"]) or "whole"
+        raise BadMedia(f"{path}: bad metadata: {name}: {problem['msg']}. Delete the picture, or extract the frame again.") from None
+
+
+class _Versioned(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    version: int
+
+
+def _rescaled(metadata: Metadata, size: int) -> Doubles:
+    return affine.compose(affine.scaling(size / metadata.size), metadata.face_from_frame)
+
+
+def _mask(metadata: Metadata, size: int, path: Path) -> Floats | None:
+    if metadata.mask is None:
+        return None
+    where = f"{path}, mask"
+    try:
+        data = base64.b64decode(metadata.mask, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadMedia(f"{where}: not base64. Delete the picture, or extract the frame again.") from None
+    container = image_metadata.inspect(data, where)
+    if container.format != "png" or (container.width, container.height) != (metadata.size, metadata.size):
+        raise BadMedia(f"{where}: not a PNG of {metadata.size}x{metadata.size}. Delete the picture, or extract the frame again.")
+    mask = _decoded(data, cv2.IMREAD_GRAYSCALE, where)
+    return as_float(resized(mask, (size, size)))
+
+
+def _mask_text(mask: Floats, size: int) -> str:
+    if mask.shape != (size, size):
+        raise ValueError(f"a mask of {mask.shape} on a face of {size}")
+    levels = np.rint(np.clip(mask, 0, 1) * 255).astype(np.uint8)
+    return base64.b64encode(stills.encode_image(levels, ".png")).decode("ascii")
+
+
+def _decoded(data: bytes, flags: int, where: str) -> Bytes:
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise BadMedia(f"{where}: the pixels cannot be decoded. Delete the picture, or extract the frame again.")
+    return np.asarray(image, np.uint8)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise BadMedia(f"{path}: larger than {MAX_BYTES >> 20} MB, so not a face picture. Take it out of the folder.")
+        return path.read_bytes()
+    except OSError as error:
+        raise BadMedia(f"{path}: cannot be read: {error.strerror}. Check that it is there and may be read.") from None
+
+
+def _rounded(values: Floats, digits: int) -> list[object]:
+    rounded: list[object] = np.asarray(values, np.float64).round(digits).tolist()
+    return rounded

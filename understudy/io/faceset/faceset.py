@@ -1,0 +1,119 @@
+"""A faceset: a folder of face pictures, read as one table. The pictures are the truth; `faces.jsonl` beside it is a cache."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.errors import BadMedia, NoFaces
+from understudy.io import atomic
+from understudy.io.faceset import face_image
+from understudy.io.faceset.table import FaceTable
+from understudy.types import AlignedFace, Faces, FaceType, Polygon
+
+
+class Faceset:
+    """The face pictures in `folder`, ordered by source, frame and file name; files with other suffixes do not count.
+
+    The folder is read when the table is first asked for, and again after `add`, `trash` or `rescan`. One picture in it that
+    is not a face of ours makes that reading raise BadMedia with the names of all such pictures: none is skipped in silence.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._known: FaceTable | None = None
+
+    def __len__(self) -> int:
+        return len(self._table().names)
+
+    @property
+    def faces(self) -> Faces:
+        """All faces as a table in frame space; rows are in the order of `paths`."""
+        return self._table().faces
+
+    @property
+    def paths(self) -> list[Path]:
+        """The pictures, one a row of `faces`."""
+        return [self.folder / name for name in self._table().names]
+
+    @property
+    def pts(self) -> list[float | None]:
+        """When each face is shown, in seconds of its footage; None for stills."""
+        return self._table().pts
+
+    @property
+    def polygons(self) -> list[tuple[Polygon, ...]]:
+        """What was drawn by hand on each face, in pixels of its frame."""
+        return list(self._table().polygons)
+
+    @property
+    def face_types(self) -> list[FaceType]:
+        """The face type of each picture."""
+        return list(self._table().face_types)
+
+    @property
+    def face_type(self) -> FaceType:
+        """The face type of all pictures. Raises NoFaces when there are none, BadMedia when they differ."""
+        types = sorted(set(self._table().face_types))
+        if not types:
+            raise NoFaces(f"{self.folder}: no faces. Run: understudy extract, or put face pictures back.")
+        if len(types) > 1:
+            raise BadMedia(f"{self.folder}: pictures of several face types ({', '.join(types)}). Keep one type per folder.")
+        return types[0]
+
+    @property
+    def size(self) -> int:
+        """Side of the largest picture, in pixels. Raises NoFaces when there are none."""
+        if not len(self):
+            raise NoFaces(f"{self.folder}: no faces. Run: understudy extract, or put face pictures back.")
+        return int(self._table().sides.max())
+
+    def load(self, row: int) -> AlignedFace:
+        """The face of a row, with its pixels."""
+        return face_image.read(self.folder / self._table().names[row])
+
+    def add(self, face: AlignedFace, *, number: int | None = None, suffix: str = ".jpg", quality: int = 95) -> Path:
+        """Write a face as `<frame>_<number><suffix>`; returns the path.
+
+        number: position among the frame's faces; a picture of that name is replaced. None: the first that is free.
+        """
+        numbers = itertools.count() if number is None else (number,)
+        paths = (self.folder / f"{face.face.frame:06d}_{each}{suffix}" for each in numbers)
+        path = next(path for path in paths if number is not None or not path.exists())
+        face_image.write(path, face, quality)
+        self.rescan()
+        return path
+
+    def trash(self, mask: NDArray[np.bool_]) -> list[Path]:
+        """Move the rows where `mask` (N,) is true to `<folder>_trash` beside the folder; returns where they went.
+
+        Nothing is deleted or overwritten: where a name is taken there, the newcomer gets a number.
+        """
+        if mask.shape != (len(self),) or mask.dtype != np.bool_:
+            raise ValueError(f"a mask of {mask.shape} {mask.dtype} for {len(self)} faces")
+        bin = self.folder.with_name(f"{self.folder.name}_trash")
+        moved = []
+        with atomic.explained(bin):
+            bin.mkdir(exist_ok=True)
+            for path, unwanted in zip(self.paths, mask, strict=True):
+                if unwanted:
+                    moved.append(path.rename(_free(bin / path.name)))
+        self.rescan()
+        return moved
+
+    def rescan(self) -> None:
+        """Forget the table; the folder is read anew when it is next asked for."""
+        self._known = None
+
+    def _table(self) -> FaceTable:
+        if self._known is None:
+            self._known = FaceTable.scanned(self.folder)
+        return self._known
+
+
+def _free(path: Path) -> Path:
+    others = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([path], others) if not each.exists())

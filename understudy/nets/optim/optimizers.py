@@ -1,0 +1,185 @@
+"""Optimizers by group, and their state as plain named arrays that a checkpoint can hold."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+from torch.optim import Adam, Optimizer
+from torch.optim.adam import adam
+
+from understudy.errors import BadOption
+from understudy.nets.optim.update_rules import AT_ONCE, AdaBelief, Memory, Plain, RMSprop
+from understudy.types import Array
+
+Kind = Literal["adam", "adabelief", "rmsprop"]
+Groups = Mapping[str, Mapping[str, Parameter]]
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the plain rules take their steps.
+
+    lr_dropout: each step takes a fresh random 0.3 of its elements. cosine: then its size also swings, lr * (cos(2 pi t / 500)
+    + 1) / 2 at step t. seed: of the chance in it; on all ranks the same. memory: what is remembered is kept in full; as bf16, so
+    in half the room; or in the host's memory, from where it comes for the step of its parameter.
+    """
+
+    lr_dropout: bool = False
+    cosine: bool = True
+    seed: int = 0
+    memory: Memory = "full"
+
+
+def make(kind: Kind, groups: Groups, lr: float, manner: Manner | None = None) -> dict[str, Optimizer]:
+    """An optimizer of this kind for each group; parameters without a gradient stay as they are.
+
+    adam is torch's, with beta1 0.5 as autoencoders of faces use it, and fused where the device has that: a third of the time.
+    Raises BadOption for adam in another manner than the plain one, and for the host's memory on the CPU.
+    """
+    manner = manner or Manner()
+    if kind == "adam":
+        for name, asked in (("lr_dropout", manner.lr_dropout), ("optimizer_memory", manner.memory != "full")):
+            if asked:
+                raise BadOption(
+                    f"{name} goes with the optimizers adabelief and rmsprop, not with adam. Choose one of these, or drop it."
+                )
+        return {name: Adam(list(group.values()), lr, (0.5, 0.999), fused=_is_fused(group)) for name, group in groups.items()}
+    if manner.memory == "host" and all(each.device.type == "cpu" for group in groups.values() for each in group.values()):
+        raise BadOption("optimizer_memory: host: on the CPU all memory is the host's. Leave it out, or choose half.")
+    made = {"adabelief": AdaBelief, "rmsprop": RMSprop}[kind]
+    swinging = manner.lr_dropout and manner.cosine
+    return {
+        name: made(group.values(), lr, dropping=manner.lr_dropout, cosine=swinging, seed=(manner.seed, place), memory=manner.memory)
+        for place, (name, group) in enumerate(groups.items())
+    }
+
+
+@contextlib.contextmanager
+def at_once(optimizer: Optimizer, parameters: Iterable[Parameter]) -> Iterator[None]:
+    """A step that is taken while gradients come in: each parameter moves as soon as its own is there, which is then let go.
+
+    So all gradients are never held together, and each is used while it is in the cache. It cannot be with what needs all of
+    them first: clipping, several parts of a batch, several processes. After an error what has moved has moved. A gradient may
+    come in bf16, as `unrolled` layers give it.
+    """
+
+    def move(parameter: Tensor) -> None:
+        assert isinstance(parameter, Parameter)
+        _advance(optimizer, parameter)
+        parameter.grad = None
+
+    learning = [each for each in parameters if each.requires_grad]
+    handles = [each.register_post_accumulate_grad_hook(move) for each in learning]  # type: ignore[no-untyped-call]
+    for each in learning:
+        each.grad_dtype = None
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for each in learning:
+            # Cleared first: a gradient of another kind would be refused, and here there is one only after an error.
+            each.grad = None
+            each.grad_dtype = each.dtype
+    if isinstance(optimizer, Plain):
+        optimizer.steps += 1
+
+
+def set_lr(optimizers: Mapping[str, Optimizer], lr: float) -> None:
+    """Give every optimizer another step size."""
+    for optimizer in optimizers.values():
+        for settings in optimizer.param_groups:
+            settings["lr"] = lr
+
+
+def state_arrays(optimizers: Mapping[str, Optimizer], groups: Groups) -> dict[str, Array]:
+    """What the optimizers remember, as "group/parameter/field" and "group/steps"; empty before the first step."""
+    found: dict[str, Array] = {}
+    for group, optimizer in optimizers.items():
+        for name, parameter in groups[group].items():
+            for field, value in optimizer.state[parameter].items() if parameter in optimizer.state else ():
+                # numpy knows no bf16.
+                wide = value.float() if value.dtype == torch.bfloat16 else value
+                found[f"{group}/{name}/{field}"] = wide.detach().cpu().contiguous().numpy()
+        if isinstance(optimizer, Plain) and optimizer.steps:
+            found[f"{group}/steps"] = np.array(optimizer.steps, np.int64)
+    return found
+
+
+def load_state(optimizers: Mapping[str, Optimizer], groups: Groups, arrays: Mapping[str, Array]) -> None:
+    """Put back what `state_arrays` gave; nothing = as before the first step. Raises KeyError when it is of another model."""
+    for group, optimizer in optimizers.items():
+        wanted = optimizer.FIELDS if isinstance(optimizer, Plain) else ("step", "exp_avg", "exp_avg_sq")
+        state: dict[int, dict[str, Tensor]] = {}
+        for place, (name, parameter) in enumerate(groups[group].items()):
+            # What has never had a gradient has no state either.
+            if any(f"{group}/{name}/{field}" in arrays for field in wanted):
+                state[place] = {field: _like(parameter, arrays[f"{group}/{name}/{field}"]) for field in wanted}
+        if arrays and not state:
+            raise KeyError(f"{group}: no saved state of {type(optimizer).__name__}")
+        if isinstance(optimizer, Plain):
+            optimizer.recall(state, int(arrays[f"{group}/steps"]) if arrays else 0)
+        else:
+            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _advance(optimizer: Optimizer, parameter: Parameter) -> None:
+    if isinstance(optimizer, Plain):
+        optimizer.advance([parameter])
+        return
+    assert parameter.grad is not None
+    if parameter.grad.dtype != parameter.dtype:
+        if parameter in optimizer.state and parameter.is_contiguous():
+            _in_pieces(optimizer, parameter, parameter.grad)
+            return
+        parameter.grad = parameter.grad.to(parameter.dtype)
+    (settings,) = optimizer.param_groups
+    everyone, settings["params"] = settings["params"], [parameter]
+    try:
+        optimizer.step()
+    finally:
+        settings["params"] = everyone
+
+
+def _in_pieces(optimizer: Optimizer, parameter: Parameter, gradient: Tensor) -> None:
+    """Adam's step by a gradient in bf16, which is never all of it in fp32."""
+    (settings,), memory = optimizer.param_groups, optimizer.state[parameter]
+    (beta1, beta2), lr, eps = settings["betas"], settings["lr"], settings["eps"]
+    before = memory["step"].clone()
+    kept = (parameter.detach(), gradient.contiguous(), memory["exp_avg"], memory["exp_avg_sq"])
+    for weight, slope, mean, square in zip(*(each.view(-1).split(AT_ONCE) for each in kept), strict=True):
+        # Each piece counts the step up by itself.
+        memory["step"].copy_(before)
+        adam(
+            [weight],
+            [slope.float()],
+            [mean],
+            [square],
+            [],
+            [memory["step"]],
+            fused=settings["fused"],
+            amsgrad=False,
+            beta1=beta1,
+            beta2=beta2,
+            lr=lr,
+            weight_decay=0,
+            eps=eps,
+            maximize=False,
+        )
+
+
+def _like(parameter: Parameter, array: Array) -> Tensor:
+    """The array as a tensor, in the memory layout of the parameter: the fused step walks both as they lie."""
+    found = torch.from_numpy(np.array(array))
+    return torch.empty_like(parameter, device="cpu").copy_(found) if found.shape == parameter.shape else found
+
+
+def _is_fused(group: Mapping[str, Parameter]) -> bool:
+    return all(parameter.device.type in ("cpu", "cuda", "mps") for parameter in group.values())

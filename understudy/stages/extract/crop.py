@@ -1,0 +1,110 @@
+"""Cutting faces out of a stretch of footage: the last part of `extract`, and one piece of work for one process."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.core.drawing.overlay import overlay
+from understudy.core.face import align
+from understudy.core.image import as_bytes, warp
+from understudy.errors import BadMedia
+from understudy.io.faceset import face_image
+from understudy.io.footage import stills
+from understudy.io.footage.base import BadFrame, Footage
+from understudy.stages.extract.detect import FRAME_ERRORS
+from understudy.stages.extract.options import ExtractOptions
+from understudy.stages.extract.track import Solved, places
+from understudy.stages.parallel.footage_reader import Film, opened
+from understudy.stages.parallel.prefetch import ahead
+from understudy.types import AlignedFace, Bytes, Doubles, Face, Faces
+
+_DEPTH = 4
+_DEBUG_QUALITY = 85
+
+
+@dataclass(frozen=True, slots=True)
+class CutTask:
+    """The faces to cut out of these frames, ascending. numbers: (N,) the place of each face among its frame's."""
+
+    film: Film
+    frames: Sequence[int]
+    faces: Faces
+    numbers: NDArray[np.int64]
+    options: ExtractOptions
+
+
+class CutTasks(Sequence[CutTask]):
+    """The tasks of a run, each made when it is asked for: the points of all faces are many.
+
+    chosen: which faces of `solved` to cut out. frames: those of each task, ascending, none of them empty.
+    """
+
+    def __init__(
+        self, film: Film, solved: Solved, chosen: NDArray[np.int64], frames: Sequence[NDArray[np.int64]], options: ExtractOptions
+    ) -> None:
+        self._film, self._solved, self._chosen, self._frames, self._options = film, solved, chosen, frames, options
+        self._frame = solved.frame[chosen]
+        self._numbers = places(self._frame)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @overload
+    def __getitem__(self, number: int) -> CutTask: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[CutTask]: ...
+    def __getitem__(self, number: int | slice) -> CutTask | list[CutTask]:
+        if isinstance(number, slice):
+            return [self[each] for each in range(len(self))[number]]
+        frames = self._frames[number]
+        first, last = np.searchsorted(self._frame, frames[[0, -1]] + [0, 1])
+        rows = first + np.flatnonzero(np.isin(self._frame[first:last], frames))
+        faces = self._solved.faces(self._chosen[rows])
+        return CutTask(self._film, frames.tolist(), faces, self._numbers[rows], self._options)
+
+
+@dataclass(frozen=True, slots=True)
+class Cuttings:
+    """Files to write, as (name, bytes): face pictures, and frames with what was found drawn onto them. failed: frame, reason."""
+
+    pictures: list[tuple[str, bytes]]
+    overlays: list[tuple[str, bytes]]
+    failed: list[tuple[int, str]]
+
+
+def cut(task: CutTask) -> Cuttings:
+    """The task's pictures, encoded; a frame that fails is listed."""
+    reader, result = opened(task.film, rough=False), Cuttings([], [], [])
+    with contextlib.closing(ahead(reader.attempts(task.frames), _DEPTH)) as attempts:
+        for attempt in attempts:
+            rows = np.flatnonzero(task.faces.frame == attempt.index).tolist()
+            try:
+                if isinstance(attempt, BadFrame):
+                    raise BadMedia(attempt.reason)
+                image = as_bytes(attempt.image)
+                size = (image.shape[1], image.shape[0])
+                points = [task.faces.landmarks[row] for row in rows]
+                maps = [align.face_from_frame(each, task.options.face_type, task.options.size, size) for each in points]
+                for row, face_from_frame in zip(rows, maps, strict=True):
+                    face = _aligned(reader.footage, image, task.faces.face(row), face_from_frame, task.options)
+                    name = f"{attempt.index:06d}_{task.numbers[row]}.{task.options.format}"
+                    result.pictures.append((name, face_image.encode(face, f".{task.options.format}", task.options.jpg_quality)))
+                if task.options.debug != "off":
+                    drawn = overlay(image, task.faces[rows], np.stack(maps) if maps else None, task.options.size)
+                    result.overlays.append((f"{attempt.index:06d}.jpg", stills.encode_image(drawn, ".jpg", _DEBUG_QUALITY)))
+            except FRAME_ERRORS as error:
+                result.failed.append((attempt.index, str(error)))
+    return result
+
+
+def _aligned(footage: Footage, image: Bytes, face: Face, face_from_frame: Doubles, options: ExtractOptions) -> AlignedFace:
+    # What lies outside the frame is as its edge: black would pull the colours of the face to it.
+    picture = warp(image, face_from_frame, (options.size, options.size), "replicate")
+    pts = float(footage.seconds(face.frame)) if footage.is_video else None
+    return AlignedFace(face, picture, face_from_frame, options.face_type, source=footage.path.name, pts=pts)

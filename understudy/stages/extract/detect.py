@@ -1,0 +1,116 @@
+"""Looking for faces in a stretch of footage: the first, costly part of `extract`, and one piece of work for one process."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+
+from understudy.core import affine
+from understudy.core.image import as_bytes
+from understudy.core.tracking import optical_flow, shots
+from understudy.errors import BadMedia, DegeneratePoints
+from understudy.io.faceset.manual_marks import Marks
+from understudy.io.footage.base import BadFrame
+from understudy.parts.identities import Embed
+from understudy.stages.extract.detections import Finds, Sighting
+from understudy.stages.extract.face_analyser import embedder, looker
+from understudy.stages.extract.options import ExtractOptions
+from understudy.stages.parallel.footage_reader import Film, opened
+from understudy.stages.parallel.prefetch import ahead
+from understudy.types import Bytes, Floats
+
+# Boxes of neighbouring frames that overlap by this much show one face; so far do two that stand close reach for each other.
+_STAYED, _NEAR = 0.3, 0.02
+# Frames decoded ahead of the one that is looked at.
+_DEPTH = 4
+# What a single bad frame may raise; anything else is about the whole run, and ends it.
+FRAME_ERRORS = (BadMedia, DegeneratePoints, ArithmeticError, ValueError, cv2.error)
+
+
+@dataclass(frozen=True, slots=True)
+class FindTask:
+    """Frames of a footage to look at, ascending. The flow is followed on into frame `following`; -1 = into none."""
+
+    film: Film
+    frames: Sequence[int]
+    options: ExtractOptions
+    marks: Marks
+    following: int = -1
+
+
+def find(task: FindTask) -> Finds:
+    """The faces of the task's frames, and of the one that follows; a frame that fails is listed.
+
+    Raises BadOption, MissingExtra and WeightsMissing.
+    """
+    options, reader = task.options, opened(task.film, rough=True)
+    look, embed = looker(options, task.marks), embedder(options.identity)
+    seen: list[Sighting] = []
+    looked: list[int] = []
+    signatures: list[Floats] = []
+    failed: list[tuple[int, str]] = []
+    before = _Looked(-2, None, [])
+    wanted = [*task.frames, *([task.following] if task.following >= 0 else [])]
+    with _one_thread(), contextlib.closing(ahead(reader.attempts(wanted), _DEPTH)) as attempts:
+        for attempt in attempts:
+            try:
+                if isinstance(attempt, BadFrame):
+                    raise BadMedia(attempt.reason)
+                image = as_bytes(attempt.image)
+                now = _Looked(attempt.index, image, look(attempt.index, image))
+            except FRAME_ERRORS as error:
+                failed.append((attempt.index, str(error)))
+                before = _Looked(-2, None, [])
+                continue
+            if options.follows_flow and before.index == now.index - 1:
+                _follow(before, now)
+            if embed is not None and now.index != task.following:
+                _ask(embed, now, before, options.sample)
+            seen += now.faces
+            looked.append(now.index)
+            signatures.append(shots.signature(image))
+            before = now
+    return Finds.of(seen, looked, signatures, failed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A frame that was looked at."""
+
+    index: int
+    image: Bytes | None
+    faces: list[Sighting]
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """OpenCV on one thread: into how many strips it cuts a picture for several changes the flow, and so the faceset."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _follow(before: _Looked, now: _Looked) -> None:
+    """Note where the points of each face lie in the other frame, as the picture moved."""
+    assert before.image is not None and now.image is not None
+    for face in before.faces:
+        same = max(now.faces, key=lambda other: float(affine.overlap(face.box, other.box)), default=None)
+        if same is None or same.back is not None or affine.overlap(face.box, same.box) < _STAYED:
+            continue
+        face.ahead, same.back = optical_flow.between(before.image, now.image, face.landmarks, same.landmarks)
+
+
+def _ask(embed: Embed, now: _Looked, before: _Looked, every: int) -> None:
+    """Ask who a face is: now and then, when it was not there before, and often while it touches another."""
+    assert now.image is not None
+    for face in now.faces:
+        is_new = not any(affine.overlap(face.box, other.box) > _STAYED for other in before.faces)
+        is_close = any(affine.overlap(face.box, other.box) > _NEAR for other in now.faces if other is not face)
+        if is_new or now.index % every == 0 or (is_close and now.index % 2 == 0):
+            face.identity = embed(now.image, face.landmarks)

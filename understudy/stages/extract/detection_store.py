@@ -1,0 +1,76 @@
+"""All that was found in a footage, as one table: what is small in memory, points and pictures' signatures on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.core.tracking.link import Seen
+from understudy.io.scratch import Column
+from understudy.stages.extract.detections import Finds, Sighting
+from understudy.types import Floats
+
+_HELD = ("frame", "box", "score", "frame_size")
+_STORED = {"landmarks": (68, 2), "ahead": (68, 2), "ahead_error": (68,), "back": (68, 2), "back_error": (68,)}
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """The columns of `Finds` for a whole footage; those with points are read a few rows at a time.
+
+    seen: the identities that were asked for. signature: of each of `frames`; None when no frame could be looked at.
+    """
+
+    frame: NDArray[np.int64]
+    box: Floats
+    score: Floats
+    frame_size: NDArray[np.int64]
+    landmarks: Column
+    ahead: Column
+    ahead_error: Column
+    back: Column
+    back_error: Column
+    seen: Seen
+    frames: NDArray[np.int64]
+    signature: Column | None
+
+    @classmethod
+    def gathered(cls, parts: Iterable[Finds], folder: Path) -> Self:
+        """The table of `parts`, which come in the order of frames; none is kept. folder: where the stored columns lie."""
+        stored: dict[str, Any] = {name: Column(folder, shape) for name, shape in _STORED.items()}
+        held: dict[str, list[Any]] = {name: [] for name in (*_HELD, "frames")}
+        rows, vectors, count, signature = list[NDArray[np.int64]](), list[Floats](), 0, None
+        for part in parts:
+            for name, values in held.items():
+                values.append(getattr(part, name))
+            for name, column in stored.items():
+                column.extend(getattr(part, name))
+            if len(part.signature):
+                signature = signature or Column(folder, part.signature.shape[1:])
+                signature.extend(part.signature)
+            if len(part.identity):
+                rows.append(part.known + count)
+                vectors.append(part.identity)
+            count += len(part.frame)
+        nothing = Finds.of([], [], [], [])
+        columns: dict[str, Any] = {name: np.concatenate([getattr(nothing, name), *values]) for name, values in held.items()}
+        seen = Seen(np.concatenate(rows), np.concatenate(vectors)) if rows else Seen.nothing()
+        return cls(**columns, **stored, seen=seen, signature=signature)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def with_more(self, seen: Sequence[Sighting]) -> Self:
+        """The same with further rows at the end, in frames that count as looked at already. This table is used up."""
+        if not seen:
+            return self
+        more = Finds.of(seen, [], [], [])
+        for name in _STORED:
+            getattr(self, name).extend(getattr(more, name))
+        held: dict[str, Any] = {name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in _HELD}
+        return replace(self, **held)

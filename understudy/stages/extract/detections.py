@@ -1,0 +1,203 @@
+"""What looking at frames gave: faces as they were seen, and what ties them to the frames beside. One table, kept on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.core.tracking.optical_flow import Carried
+from understudy.types import Array, Floats
+
+_POINTS = (68, 2)
+
+
+@dataclass(slots=True)
+class Sighting:
+    """One face as it was seen in one frame: a row of `Finds`. None: not followed, not asked."""
+
+    frame: int
+    box: Floats
+    landmarks: Floats
+    score: float
+    frame_size: tuple[int, int]
+    ahead: Carried | None = None
+    back: Carried | None = None
+    identity: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finds:
+    """A table of sightings, rows in the order of frames, within a frame the largest first; frame pixels throughout.
+
+    frame: (N,) int64. box: (N, 4). landmarks: (N, 68, 2) unsmoothed. score: (N,). frame_size: (N, 2) int64 width, height.
+    ahead, back: (N, 68, 2) where the points lie in the next and the previous frame by optical flow; ahead_error, back_error:
+    (N, 68) how far the flow there and back misses, in pixels. Where it was not followed the points stand still, and the error is
+    inf. known: (M,) int64 rows, ascending, whose identity was asked;
+    identity: (M, D). frames: (T,) int64 that were looked at; signature: (T, K) for `core.tracking.shots`. failed: frame and reason.
+    """
+
+    frame: NDArray[np.int64]
+    box: Floats
+    landmarks: Floats
+    score: Floats
+    frame_size: NDArray[np.int64]
+    ahead: Floats
+    ahead_error: Floats
+    back: Floats
+    back_error: Floats
+    known: NDArray[np.int64]
+    identity: Floats
+    frames: NDArray[np.int64]
+    signature: Floats
+    failed: tuple[tuple[int, str], ...] = ()
+
+    @classmethod
+    def of(
+        cls, seen: Sequence[Sighting], frames: Sequence[int], signatures: Sequence[Floats], failed: Sequence[tuple[int, str]]
+    ) -> Self:
+        """The table of these sightings; `seen` in order."""
+        ahead, back = ([getattr(each, way) or _unknown(each) for each in seen] for way in ("ahead", "back"))
+        named = [(row, each.identity) for row, each in enumerate(seen) if each.identity is not None]
+        real = np.float32
+        return cls(
+            frame=np.array([each.frame for each in seen], np.int64),
+            box=_stacked([each.box for each in seen], (4,)),
+            landmarks=_stacked([each.landmarks for each in seen], _POINTS),
+            score=np.array([each.score for each in seen], real),
+            frame_size=np.array([each.frame_size for each in seen], np.int64).reshape(-1, 2),
+            ahead=_stacked([each.points for each in ahead], _POINTS),
+            ahead_error=_stacked([each.error for each in ahead], (68,)),
+            back=_stacked([each.points for each in back], _POINTS),
+            back_error=_stacked([each.error for each in back], (68,)),
+            known=np.array([row for row, _ in named], np.int64),
+            identity=_stacked([vector for _, vector in named], (0,)),
+            frames=np.array(frames, np.int64),
+            signature=_stacked(list(signatures), (0,)),
+            failed=tuple(failed),
+        )
+
+    @classmethod
+    def read(cls, columns: dict[str, Any], notes: dict[str, str]) -> Self:
+        """The table from its columns and notes. Raises KeyError or ValueError when they are not such a table."""
+        failed = tuple((int(frame), str(reason)) for frame, reason in json.loads(notes["failed"]))
+        return cls(**{column.name: columns[column.name] for column in fields(cls) if column.name != "failed"}, failed=failed)
+
+    def columns(self) -> dict[str, Array]:
+        """The columns by name, for `io.tables`."""
+        return {column.name: getattr(self, column.name) for column in fields(self) if column.name != "failed"}
+
+    def notes(self) -> dict[str, str]:
+        """What is not an array."""
+        return {"failed": json.dumps(self.failed)}
+
+    def looked(self) -> set[int]:
+        """Every frame that was tried, those that failed too."""
+        return {*self.frames.tolist(), *(frame for frame, _ in self.failed)}
+
+    def only(self, rows: NDArray[np.bool_], frames: NDArray[np.bool_]) -> Finds:
+        """The rows and the looked-at frames for which the masks (N,) and (T,) are true."""
+        place = np.cumsum(rows) - 1
+        kept = rows[self.known]
+        looked = set(self.frames[frames].tolist())
+        columns = {name: getattr(self, name)[rows] for name in _ROWS}
+        return Finds(
+            **columns,
+            known=place[self.known[kept]],
+            identity=self.identity[kept],
+            frames=self.frames[frames],
+            signature=self.signature[frames],
+            failed=tuple(each for each in self.failed if each[0] in looked),
+        )
+
+    def before(self, frame: int) -> Finds:
+        """What was found before a frame; it shares the memory of this table."""
+        row, place = (int(np.searchsorted(column, frame)) for column in (self.frame, self.frames))
+        columns = {name: getattr(self, name)[:row] for name in _ROWS}
+        count = int(np.searchsorted(self.known, row))
+        return Finds(
+            **columns,
+            known=self.known[:count],
+            identity=self.identity[:count],
+            frames=self.frames[:place],
+            signature=self.signature[:place],
+            failed=tuple(each for each in self.failed if each[0] < frame),
+        )
+
+    def without(self, frames: set[int]) -> Finds:
+        """As if those frames had not been looked at."""
+        gone = np.array(sorted(frames), np.int64)
+        return self.only(~np.isin(self.frame, gone), ~np.isin(self.frames, gone))
+
+
+def joined(parts: Sequence[Finds]) -> Finds:
+    """One table of several, in the order of frames."""
+    return _concatenated(list(parted(sorted((part for part in parts if len(part.frames)), key=lambda part: int(part.frames[0])))))
+
+
+def parted(parts: Iterable[Finds]) -> Iterator[Finds]:
+    """The same parts, which come in the order of frames, without the frame that two of them share; one is held at a time.
+
+    A part may end with the frame that the next one starts with, since it followed the flow into it: that frame counts once,
+    with the way back that only the former part knows.
+    """
+    before: Finds | None = None
+    for part in parts:
+        if not len(part.frames):
+            continue
+        if before is not None:
+            shared = int(part.frames[0])
+            if before.frames[-1] == shared:
+                part = _with_way_back(part, before, shared)
+                before = before.before(shared)
+            yield before
+        before = part
+    if before is not None:
+        yield before
+
+
+def _with_way_back(part: Finds, before: Finds, frame: int) -> Finds:
+    ours, theirs = part.frame == frame, before.frame == frame
+    if ours.sum() != theirs.sum():
+        return part
+    back, back_error = part.back.copy(), part.back_error.copy()
+    back[ours], back_error[ours] = before.back[theirs], before.back_error[theirs]
+    return replace(part, back=back, back_error=back_error)
+
+
+def _concatenated(parts: Sequence[Finds]) -> Finds:
+    if not parts:
+        return Finds.of([], [], [], [])
+    starts = np.cumsum([0, *(len(part.frame) for part in parts)])
+    known = np.concatenate([part.known + start for part, start in zip(parts, starts, strict=False)])
+    named = [part.identity for part in parts if len(part.identity)]
+    signed = [part.signature for part in parts if len(part.signature)]
+    rows = np.argsort(np.concatenate([part.frame for part in parts]), kind="stable")
+    times = np.argsort(np.concatenate([part.frames for part in parts]), kind="stable")
+    known = np.argsort(rows)[known]
+    asked = np.argsort(known)
+    # Already in order, as they nearly always are, they are not copied a second time: long films make large tables.
+    moved = slice(None) if np.array_equal(rows, np.arange(len(rows))) else rows
+    return Finds(
+        **{name: np.concatenate([getattr(part, name) for part in parts])[moved] for name in _ROWS},
+        known=known[asked],
+        identity=np.concatenate(named)[asked] if named else parts[0].identity,
+        frames=np.concatenate([part.frames for part in parts])[times],
+        signature=np.concatenate(signed)[times] if signed else parts[0].signature,
+        failed=tuple(sorted(each for part in parts for each in part.failed)),
+    )
+
+
+def _unknown(face: Sighting) -> Carried:
+    return Carried(face.landmarks, np.full(68, np.inf, np.float32))
+
+
+def _stacked(values: Sequence[Floats], shape: tuple[int, ...]) -> Floats:
+    return np.stack(values).astype(np.float32) if values else np.zeros((0, *shape), np.float32)
+
+
+_ROWS = ("frame", "box", "landmarks", "score", "frame_size", "ahead", "ahead_error", "back", "back_error")

@@ -1,0 +1,205 @@
+"""What an extraction has done so far: `extract.json` and the tables in `found` beside the faces. They let a run go on."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from understudy.errors import BadProject
+from understudy.io import atomic, tables
+from understudy.io.faceset.face_image import SUFFIXES
+from understudy.stages.extract.detections import Finds, joined, parted
+from understudy.stages.extract.options import ExtractOptions
+from understudy.stages.parallel.footage_reader import Source
+
+# The table of the frames that were looked at again, beside those of the chunks.
+AGAIN = "again"
+
+
+class Extracted(BaseModel):
+    """The order that a faceset follows, and how far it came.
+
+    finding, cutting: the options that decide which faces are found and which pictures are made of them. marks: what was marked
+    by hand, by frame. cut: first frames of the chunks whose pictures are written. pending: frames to be looked at again. bare:
+    first and last frames of the stretches without a face. failed: frame and reason.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: Literal[2] = 2
+    source: Source
+    finding: dict[str, Any]
+    cutting: dict[str, Any]
+    marks: dict[str, Any] = {}
+    cut: list[int] = []
+    pending: list[int] = []
+    is_complete: bool = False
+    bare: list[tuple[int, int]] = []
+    failed: list[tuple[int, str]] = []
+    summary: dict[str, Any] = {}
+
+    @classmethod
+    def load(cls, folder: Path) -> Self | None:
+        """The record of the faces in `folder`; None when there is none that this version can read."""
+        try:
+            return cls.model_validate_json(record_path(folder).read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def save(self, folder: Path) -> None:
+        """Write the record, all or nothing."""
+        atomic.write_text(record_path(folder), self.model_dump_json(indent=1) + "\n")
+
+    def differences(self, other: Extracted) -> list[str]:
+        """In what the two orders differ, in words for people."""
+        mine, theirs = {**self.finding, **self.cutting}, {**other.finding, **other.cutting}
+        changed = sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name))
+        return [*changed, *(["the footage"] if self.source != other.source else [])]
+
+
+def prepared(folder: Path, order: Extracted, options: ExtractOptions) -> tuple[Extracted, list[str]]:
+    """The record to go on from, with what lies in and beside `folder` (the faces) in the state it tells of; and what to say.
+
+    Faces that follow another order are moved aside with all that belongs to them, to `<name>_old_N`: nothing is lost, nothing
+    is mixed. What was found is kept for a new order that only cuts other pictures from it. Raises BadProject.
+    """
+    for each in (folder, found_folder(folder), debug_folder(folder)):
+        if each.is_dir():
+            atomic.sweep(each)
+    known = Extracted.load(folder)
+    if known is not None and not folder.is_dir():
+        # The pictures were taken away as a whole: what was found is still there, and they are cut again.
+        known = known.model_copy(update={"cut": [], "is_complete": False})
+    if options.redo_missing:
+        return _asked_again(folder, known, order)
+    if known is None or options.redo or known.differences(order):
+        return _started_anew(folder, known, order, options.redo)
+    changed = {int(frame) for frame in {*known.marks, *order.marks} if known.marks.get(frame) != order.marks.get(frame)}
+    record = known.model_copy(update={"marks": order.marks, "pending": sorted({*known.pending, *changed})})
+    record.save(folder)
+    if changed:
+        return record, [f"{len(changed)} frames were marked since; they are looked at again."]
+    if record.is_complete and not record.pending:
+        return record, ["all frames are done already; nothing to do. To start anew: --redo."]
+    return record, ["going on where the last run came to. To start anew: --redo."]
+
+
+def _started_anew(folder: Path, known: Extracted | None, order: Extracted, redo: bool) -> tuple[Extracted, list[str]]:
+    said = []
+    if folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.iterdir()):
+        aside = _move_aside(folder)
+        differences = "" if known is None else ", ".join(known.differences(order))
+        why = f"they were made with other settings ({differences})" if differences else "nothing tells how they were made"
+        said = [f"the faces that were there are in {aside.name} now: {'a new start was asked for' if redo else why}."]
+    is_found = known is not None and not redo and (known.source, known.finding) == (order.source, order.finding)
+    if known is None or not is_found:
+        shutil.rmtree(found_folder(folder), ignore_errors=True)
+        record = order
+    else:
+        # Marks that came since the frames were looked at are a matter for a second look.
+        changed = sorted(int(frame) for frame in {*known.marks, *order.marks} if known.marks.get(frame) != order.marks.get(frame))
+        record = order.model_copy(update={"pending": sorted({*known.pending, *changed})})
+    record.save(folder)
+    return record, said
+
+
+def _asked_again(folder: Path, known: Extracted | None, order: Extracted) -> tuple[Extracted, list[str]]:
+    """The frames whose debug picture was deleted are looked at again, whatever the finding options are now."""
+    if known is None or not known.is_complete or not known.cutting.get("debug") == "jpg":
+        raise BadProject(f"{folder}: --redo-missing needs debug pictures of a finished run. Run extract with --debug jpg first.")
+    order = order.model_copy(update={"finding": known.finding})
+    if known.differences(order):
+        raise BadProject(
+            f"{folder}: --redo-missing keeps the kind of pictures, but {', '.join(known.differences(order))} differ from what is "
+            "there. Give the same, or start anew with --redo."
+        )
+    every = known.finding["every"]
+    missing = [frame for frame in range(0, known.source.frames, every) if not debug_picture(folder, frame).exists()]
+    record = known.model_copy(update={"pending": sorted({*known.pending, *missing})})
+    record.save(folder)
+    return record, [f"{len(missing)} frames whose debug picture is gone are looked at again."]
+
+
+def record_path(folder: Path) -> Path:
+    """Where the record of the faces in `folder` lies."""
+    return folder.with_name("extract.json")
+
+
+def found_folder(folder: Path) -> Path:
+    """Where the tables of what was found lie. They are a cache: without them, the footage is looked through again."""
+    return folder.with_name("found")
+
+
+def debug_folder(folder: Path) -> Path:
+    """Where the pictures for debugging lie."""
+    return folder.with_name("debug")
+
+
+def debug_picture(folder: Path, frame: int) -> Path:
+    """Where a frame lies with what was found drawn onto it."""
+    return debug_folder(folder) / f"{frame:06d}.jpg"
+
+
+def chunk_name(first: int) -> str:
+    """What the table of the chunk that starts with this frame is called."""
+    return f"{first:06d}"
+
+
+def save_finds(folder: Path, name: str, finds: Finds) -> None:
+    """Keep a table of what was found under `name`."""
+    tables.write_table(_table(folder, name), finds.columns(), finds.notes())
+
+
+def load_finds(folder: Path, name: str, frames: Sequence[int] = ()) -> Finds | None:
+    """The table kept under `name`; None when there is none, or not of these frames."""
+    read = tables.read_table(_table(folder, name))
+    if read is None:
+        return None
+    try:
+        finds = Finds.read(*read)
+    except (KeyError, ValueError, TypeError):
+        return None
+    return finds if finds.looked().issuperset(frames) else None
+
+
+def load_again(folder: Path) -> Finds:
+    """What was found in the frames that were looked at again; it counts in place of what was found there first."""
+    return load_finds(folder, AGAIN) or joined([])
+
+
+def found(folder: Path, chunks: Sequence[Sequence[int]]) -> Iterator[Finds]:
+    """All that was found, in parts in the order of frames, one read at a time. chunks: the frames of each. Raises BadProject."""
+    again = load_again(folder)
+    looked = again.looked()
+
+    def part(frames: Sequence[int]) -> Finds:
+        finds = load_finds(folder, chunk_name(frames[0]), frames)
+        if finds is None:
+            raise BadProject(f"{_table(folder, chunk_name(frames[0]))}: this table went while it was needed. Run extract again.")
+        if not looked:
+            return finds
+        inside = [np.isin(column, frames) for column in (again.frame, again.frames)]
+        return joined([finds.without(looked), again.only(inside[0], inside[1])])
+
+    return parted(part(frames) for frames in chunks)
+
+
+def _move_aside(folder: Path) -> Path:
+    places = (folder.with_name(f"{folder.name}_old_{number}") for number in itertools.count(1))
+    place = next(place for place in places if not place.exists())
+    with atomic.explained(folder):
+        folder.rename(place)
+        for beside in (debug_folder(folder), record_path(folder)):
+            if beside.exists():
+                beside.rename(beside.with_name(place.name.replace(folder.name, beside.stem, 1) + beside.suffix))
+    return place
+
+
+def _table(folder: Path, name: str) -> Path:
+    return found_folder(folder) / f"{name}.safetensors"

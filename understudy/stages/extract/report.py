@@ -1,0 +1,53 @@
+"""The report of an extraction: a few lines for the terminal, report.json, and report.html, one page to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from understudy.core.face.detail import detail_of
+from understudy.core.metrics.outliers import suspects
+from understudy.core.metrics.summary import Facts, Report, report
+from understudy.io import atomic
+from understudy.io.faceset.faceset import Faceset
+from understudy.stages.extract.report_html import Page, many, spaced
+
+# The sharpness is read from so many pictures at most, evenly over the set.
+SAMPLES = 200
+
+
+def write_report(folder: Path, faceset: Faceset, facts: Facts) -> Report:
+    """Look at the faces, and leave report.json and report.html in `folder`, each all or nothing. Raises CannotWrite."""
+    faces = faceset.faces
+    detail = np.full(len(faces), np.nan, np.float32)
+    for row in spaced(np.arange(len(faces)), SAMPLES):
+        detail[row] = detail_of(faceset.load(int(row)))
+    odd = suspects(faces, frame_size=facts.frame_size, detail=detail)
+    result = report(faces, facts, detail, odd)
+    atomic.write_text(folder / "report.json", result.model_dump_json(indent=1) + "\n")
+    atomic.write_text(folder / "report.html", Page(result, faceset, facts, detail, odd).html())
+    return result
+
+
+def told(report: Report) -> str:
+    """The report for the terminal: a few lines."""
+    people = len([each for each in report.people if each.person >= 0])
+    counts = [
+        f"{report.source}: {many(report.faces, 'face')} in {report.frames_with_a_face} of {many(report.frames, 'frame')}",
+        *([f"{people} {'person' if people == 1 else 'people'}"] if people else []),
+        many(len(report.tracks), "track"),
+        f"{report.filled} filled",
+        f"{many(len(report.failed), 'frame')} failed",
+    ]
+    lines = [", ".join(counts)]
+    if report.gaps:
+        shown = ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in report.gaps[:8])
+        lines.append(f"no face in frames {shown}{' …' if len(report.gaps) > 8 else ''}")
+    if report.size is not None and report.detail is not None:
+        lines.append(f"faces are {report.size.median:.0f} pixels wide and show the detail of {report.detail.median:.0f}")
+    if report.jitter is not None and report.jitter_raw is not None:
+        lines.append(f"jitter {report.jitter:.2f} % of the eye distance, {report.jitter_raw:.2f} % before steadying")
+    if report.suspicious:
+        lines.append("worth a look: " + ", ".join(f"{count} {reason}" for reason, count in report.suspicious.items()))
+    return "\n".join(lines)

@@ -1,0 +1,220 @@
+"""From what single frames showed to tracks of people with steady points: the middle part of `extract`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.core.face.landmarks import face_size
+from understudy.core.face.pose import pose
+from understudy.core.image import as_bytes
+from understudy.core.row_blocks import stretches
+from understudy.core.tracking import identity_clusters, link, optical_flow, shots, smooth, smooth_long
+from understudy.errors import BadOption, NoFaces
+from understudy.io.faceset.manual_marks import Marks
+from understudy.io.footage.base import BadFrame, Footage
+from understudy.io.footage.stills import read_image
+from understudy.parts.detectors import Detection
+from understudy.parts.landmarkers import Locate
+from understudy.stages.extract.detection_store import Sightings
+from understudy.stages.extract.detections import Sighting
+from understudy.stages.extract.face_analyser import embedder, locator, looker
+from understudy.stages.extract.options import ExtractOptions
+from understudy.types import Bytes, Faces, FloatRows, Floats
+
+# A landmarker that looks where a face should be found it when its points lie this near to there, in face sizes.
+_NEAR = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """All faces of the footage, (N,) by frame, the largest first: the columns of `Faces`, those with points on disk.
+
+    rows: (N,) where a face stands in `landmarks` and `raw`. seen: who some of them are.
+    """
+
+    frame: NDArray[np.int64]
+    box: Floats
+    score: Floats
+    track: NDArray[np.int64]
+    pose: Floats
+    person: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    landmarks: FloatRows
+    raw: FloatRows
+    seen: link.Seen
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def chosen(self, options: ExtractOptions) -> NDArray[np.int64]:
+        """Which faces become pictures: of the person asked for, the largest of each frame. Raises BadOption, NoFaces."""
+        wanted = self._wanted(options)
+        chosen = np.arange(len(self)) if wanted is None else np.flatnonzero(self.person == wanted)
+        return chosen[places(self.frame[chosen]) < options.max_faces] if options.max_faces else chosen
+
+    def faces(self, chosen: NDArray[np.int64]) -> Faces:
+        """Those faces, in memory."""
+        rows = self.rows[chosen]
+        return Faces(
+            frame=self.frame[chosen],
+            box=self.box[chosen],
+            landmarks=self.landmarks[rows],
+            score=self.score[chosen],
+            track=self.track[chosen],
+            pose=self.pose[chosen],
+            identity=None,
+            person=self.person[chosen],
+            filled=self.filled[chosen],
+            raw=self.raw[rows],
+        )
+
+    @property
+    def filled(self) -> NDArray[np.bool_]:
+        """Which faces no detector saw."""
+        return np.asarray(self.score == 0)
+
+    def _wanted(self, options: ExtractOptions) -> int | None:
+        """The number of the person to keep; None = everyone."""
+        if options.person < 0 and not options.like:
+            return None
+        known = np.unique(self.person[self.person >= 0])
+        if not len(known):
+            raise BadOption(
+                "extract: nobody can be told apart here, so --person and --like choose nothing. "
+                "Install the extra: pip install 'understudy[dlib]', and leave --identity at auto."
+            )
+        if options.like:
+            return self._like(options)
+        if options.person not in known:
+            raise BadOption(f"extract: there is no person {options.person}, only 0 to {known[-1]}; the report shows them.")
+        return options.person
+
+    def _like(self, options: ExtractOptions) -> int:
+        """Who looks most like the one face on a picture. Raises NoFaces."""
+        path = Path(options.like)
+        image = as_bytes(read_image(path))
+        shown = looker(options)(0, image)
+        embed = embedder(options.identity)
+        if not shown or embed is None:
+            raise NoFaces(f"{path}: no face found on it. Give a picture that shows the person's face clearly.")
+        person: int | None = identity_clusters.like(
+            self.person[self.seen.rows], self.seen.vectors, embed(image, shown[0].landmarks)
+        )
+        if person is None:
+            raise NoFaces(f"{path}: nobody in the footage looks like this. Choose by number (--person); the report shows them.")
+        return person
+
+
+def solve(found: Sightings, footage: Footage, options: ExtractOptions, marks: Marks) -> Solved:
+    """Tracks, people and steady points of everything that was found; short gaps in a track are filled.
+
+    found: of the whole footage; it is used up. What is marked as no face is not filled. Deterministic.
+    """
+    track = _tracks(found, footage)
+    filled = [] if options.every > 1 else _filled(found, track, footage, options, marks)
+    found = found.with_more([face for _, face in filled])
+    track = np.concatenate([track, [number for number, _ in filled]]).astype(np.int64)
+    steady = _steady(found, track, options)
+    # The lesser of two finds of one face has no track.
+    kept = np.flatnonzero(track >= 0)
+    area = (found.box[:, 2:] - found.box[:, :2]).prod(axis=1)
+    rows = kept[np.lexsort((-area[kept], found.frame[kept]))]
+    place = np.full(len(found), -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    known = place[found.seen.rows] >= 0
+    return Solved(
+        frame=found.frame[rows],
+        box=found.box[rows],
+        score=found.score[rows],
+        track=track[rows],
+        pose=_poses(steady, rows, found.frame_size),
+        person=identity_clusters.people(track, found.frame, found.seen)[rows],
+        rows=rows,
+        landmarks=steady,
+        raw=found.landmarks,
+        seen=link.Seen(place[found.seen.rows[known]], found.seen.vectors[known]),
+    )
+
+
+def places(frame: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of each face among those of its frame, (N,), from 0. frame: ascending."""
+    return np.arange(len(frame)) - np.searchsorted(frame, frame)
+
+
+def _tracks(found: Sightings, footage: Footage) -> NDArray[np.int64]:
+    """The track of each face, (N,), -1 = none."""
+    if found.signature is None:
+        return np.zeros(0, np.int64)
+    shot = shots.shots(found.signature)
+    by_frame = shot[np.maximum(np.searchsorted(found.frames, np.arange(len(footage)), "right") - 1, 0)]
+    return link.tracks(found, by_frame, float(footage.fps), found.seen)
+
+
+def _poses(landmarks: FloatRows, rows: NDArray[np.int64], frame_size: NDArray[np.int64]) -> Floats:
+    """The pose of each face, (N, 3). frame_size: (M, 2), as `landmarks` (M, 68, 2)."""
+    result = np.zeros((len(rows), 3), np.float32)
+    for some in stretches(len(rows)):
+        for at, points, (width, height) in zip(some, landmarks[rows[some]], frame_size[rows[some]].tolist(), strict=True):
+            result[at] = pose(points, (width, height))
+    return result
+
+
+def _filled(
+    found: Sightings, track: NDArray[np.int64], footage: Footage, options: ExtractOptions, marks: Marks
+) -> list[tuple[int, Sighting]]:
+    """Faces for the frames that short gaps in tracks leave out, each with its track; score 0 where only flow tells of it."""
+    locate = locator(options)
+    result: list[tuple[int, Sighting]] = []
+    for gap in link.gaps(found, track, round(options.fill * float(footage.fps))):
+        rows = np.array([gap.first_row, gap.last_row])
+        frames = range(*(found.frame[rows] + (0, 1)).tolist())
+        attempts = list(footage.attempts(frames))
+        images = [as_bytes(attempt.image) for attempt in attempts if not isinstance(attempt, BadFrame)]
+        if len(images) < len(frames):
+            continue
+        first, last = found.landmarks[rows]
+        forward, backward = optical_flow.chained(images, first)[:-1], optical_flow.chained(images[::-1], last)[-2::-1]
+        points = smooth.bridged(forward, backward)
+        for step, frame in enumerate(frames[1:-1] if points is not None else ()):
+            assert points is not None
+            share = (step + 1) / len(frames[1:])
+            box = (1 - share) * found.box[gap.first_row] + share * found.box[gap.last_row]
+            if marks.at(frame) is None:
+                result.append(
+                    (gap.track, _confirmed(locate, images[step + 1], Sighting(frame, box, points[step], 0.0, footage.size)))
+                )
+    return result
+
+
+def _confirmed(locate: Locate, image: Bytes, face: Sighting) -> Sighting:
+    """The face as the landmarker sees it after all, where it finds it just there; else as it is."""
+    found = locate(image, Detection(face.box, 1.0, 0.0, np.zeros((0, 2), np.float32)))
+    if found is None:
+        return face
+    apart = float(np.linalg.norm(found.landmarks - face.landmarks, axis=-1).mean())
+    near = apart < _NEAR * float(face_size(face.landmarks))
+    return replace(face, landmarks=found.landmarks, score=found.score) if near else face
+
+
+def _steady(found: Sightings, track: NDArray[np.int64], options: ExtractOptions) -> FloatRows:
+    """The points of all faces without what trembles, (N, 68, 2); each unbroken run of a track by itself."""
+    if options.steady == "off" or options.every > 1:
+        return found.landmarks
+    result = found.landmarks.blank()
+    for run in _runs(found.frame, track):
+        done = smooth_long.filtered(found.landmarks, run) if options.steady == "filter" else smooth_long.steady(found, run)
+        for rows, points in done:
+            result[rows] = points
+    return result
+
+
+def _runs(frame: NDArray[np.int64], track: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Rows of one track in frames next to each other, run by run."""
+    order = np.lexsort((frame, track))
+    order = order[track[order] >= 0]
+    breaks = np.flatnonzero((np.diff(track[order]) != 0) | (np.diff(frame[order]) != 1)) + 1
+    return [run for run in np.split(order, breaks) if len(run)]

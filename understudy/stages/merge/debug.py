@@ -1,0 +1,110 @@
+"""`merge --debug`: every step of a frame as a picture, with its numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from understudy.core.compose import debug_steps
+from understudy.core.drawing.contact_sheet import tiles
+from understudy.io import atomic
+from understudy.io.footage.base import Footage
+from understudy.stages.events import Event, Order, Progress, Saved, Stop
+from understudy.stages.merge.frames import Merged
+from understudy.stages.merge.keyframes import Looks
+from understudy.stages.merge.signed_stills import Stamp
+from understudy.types import Array, Frame
+
+_COLUMNS, _SIDE = 4, 360
+_SIXTEEN: Final = np.float32(65535)
+
+
+def debugged(
+    folder: Path, footage: Footage, merged: Iterable[Merged], count: int, looks: Looks, stamp: Stamp
+) -> Generator[Event, Order | None, bool]:
+    """Write the steps of the frames of a merge, `count` of them, each into a folder of its own; False when told to stop.
+
+    footage: the plates.
+    """
+    for done, work in enumerate(merged, start=1):
+        (plate,) = footage.attempts([work.frame.index])
+        # What cannot be read was merged as the frame before it, which is not kept.
+        image = plate.image if isinstance(plate, Frame) else np.zeros_like(work.frame.image)
+        numbers = {"problem": work.problem, "faces": _numbers(work, looks)}
+        yield Saved(what="debug", path=written(folder, work.frame.index, _pictures(work, image), numbers, stamp))
+        if isinstance((yield Progress(stage="debug", done=done, total=count)), Stop):
+            return False
+    return True
+
+
+def written(folder: Path, frame: int, pictures: Sequence[tuple[str, Array]], numbers: Mapping[str, Any], stamp: Stamp) -> Path:
+    """Write the steps of a frame into a new folder in `folder`, named after the frame; the path of the sheet that shows them all.
+
+    pictures: name and picture of every step in order, (H, W) or (H, W, 3), uint8, uint16, or float32, whose 0..1 is shown.
+    numbers: what goes with them, as plain values. There will be NN-name.png, of 16 bits where the picture has more than 8,
+    sheet.jpg, and numbers.json with the numbers and the size, range and mean of each picture.
+    """
+    place = _free(folder, f"{frame:06d}")
+    with atomic.explained(place):
+        place.mkdir(parents=True)
+    facts = {}
+    for number, (name, picture) in enumerate(pictures, start=1):
+        file = f"{number:02d}-{name.replace(' ', '-')}.png"
+        stamp.write(place / file, _stored(picture))
+        facts[file] = _measured(picture)
+    stamp.write(place / "sheet.jpg", tiles(pictures, _COLUMNS, _SIDE))
+    told = {"frame": frame, **numbers, "pictures": facts}
+    atomic.write_text(place / "numbers.json", json.dumps(told, indent=1) + "\n")
+    return place / "sheet.jpg"
+
+
+def _pictures(work: Merged, plate: Array) -> list[tuple[str, Array]]:
+    """The steps of every face, then the whole frame before and after."""
+    several = len(work.faces) > 1
+    found: list[tuple[str, Array]] = []
+    for number, face in enumerate(work.faces.values(), start=1):
+        own = [] if face.lit is None else debug_steps.pictures(plate, face.lit, face.coarse, face.grain)
+        found += [(f"face {number} {name}" if several else name, picture) for name, picture in own]
+    return [*found, ("whole plate", plate), ("whole result", work.frame.image)]
+
+
+def _numbers(work: Merged, looks: Looks) -> list[dict[str, Any]]:
+    """What was measured for every face, and the options that hold for it. A face outside of the frame has no numbers."""
+    found = []
+    for face in work.faces.values():
+        person = face.new.placed.person
+        options = looks.options(work.frame.index, person).model_dump(mode="json")
+        measured = {} if face.lit is None else debug_steps.numbers(face.lit, face.tones, face.coarse, face.grain)
+        alone = {"tones alone": [debug_steps.told(each) for each in face.found]}
+        found.append({"person": person, "options": options, **measured, **alone})
+    return found
+
+
+def _free(folder: Path, name: str) -> Path:
+    """A folder of that name, or with the next free number behind it: earlier ones stay, to be compared."""
+    taken, number = folder / name, 2
+    while taken.exists():
+        taken, number = folder / f"{name}-{number}", number + 1
+    return taken
+
+
+def _stored(picture: Array) -> Array:
+    if picture.dtype.kind != "f":
+        return picture
+    return np.asarray(np.rint(np.clip(np.asarray(picture, np.float32), 0, 1) * _SIXTEEN), np.uint16)
+
+
+def _measured(picture: Array) -> dict[str, Any]:
+    values = np.asarray(picture, np.float64)
+    by_channel = values.reshape(-1, values.shape[2]) if values.ndim == 3 else values.reshape(-1, 1)
+    return {
+        "size": [picture.shape[1], picture.shape[0]],
+        "kind": picture.dtype.name,
+        "low": [round(float(low), 6) for low in by_channel.min(0)],
+        "high": [round(float(high), 6) for high in by_channel.max(0)],
+        "mean": [round(float(mean), 6) for mean in by_channel.mean(0)],
+    }

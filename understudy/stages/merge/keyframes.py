@@ -1,0 +1,182 @@
+"""How faces look from shot to shot and from person to person: the options of a merge, and what is said for some frames only."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+from pydantic import ValidationError
+
+from understudy.errors import BadOption
+from understudy.options import readable
+from understudy.stages import frame_ranges
+from understudy.stages.merge.look_options import LookOptions
+from understudy.stages.merge.options import MergeOptions
+
+_ALWAYS: Final = range(frame_ranges.FOREVER)
+_NUMBERS: Final = {name for name, info in LookOptions.model_fields.items() if info.annotation in (int, float)}
+_LISTS: Final = {name for name, info in LookOptions.model_fields.items() if info.annotation == tuple[str, ...]}
+_FORM: Final = "Write it as '100-120: erode=4 blur=10 ease=12' or 'person=1: masks=learned,dst'"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing said for some frames or one person. person: None = whoever it is. ease: frames, see `Looks`."""
+
+    text: str
+    spans: tuple[range, ...]
+    person: int | None
+    values: Mapping[str, Any]
+    ease: int
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """The entry that a text such as "100-120 person=1: erode=4 ease=12" says. Raises BadOption naming it and the choices."""
+        where = f"at '{text}'"
+        head, colon, body = text.partition(":")
+        said = _said(body.split(), where)
+        ease = said.pop("ease", "0")
+        if not colon or not head.strip() or not said:
+            raise BadOption(f"{where}: not understood. {_FORM}.")
+        if not re.fullmatch(r"\d{1,6}", ease, re.ASCII):
+            raise BadOption(f"{where}: ease cannot be '{ease}'. Give a number of frames.")
+        spans, person = _where(head.split(), where)
+        return cls(text, spans, person, _checked(said, where), int(ease))
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether it holds for all frames and everybody."""
+        return self.person is None and _ALWAYS in self.spans
+
+    def weight(self, frame: int, person: int) -> float:
+        """How far it holds there, 0..1."""
+        if self.person is not None and person != self.person:
+            return 0.0
+        return max(_risen(frame, span, self.ease) for span in self.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What holds for each face of each frame: `base`, over that what the entries say; later ones win.
+
+    At the border of its frames a choice switches at once; a number runs, within the first and last `ease` frames of the entry,
+    between what holds without the entry and what it says. Plain data, to be sent to other processes.
+    """
+
+    base: LookOptions
+    entries: tuple[Entry, ...] = ()
+    _made: dict[tuple[float, ...], LookOptions] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, options: MergeOptions) -> Self:
+        """The looks that the options of a merge ask for. Raises BadOption."""
+        base = LookOptions(**{name: getattr(options, name) for name in LookOptions.model_fields})
+        return cls(base, tuple(Entry.read(text) for text in options.at))
+
+    def options(self, frame: int, person: int = -1) -> LookOptions:
+        """What holds for a person (-1 = nobody knows who) in a frame, counted from 0."""
+        weights = tuple(entry.weight(frame, person) for entry in self.entries)
+        if weights not in self._made:
+            self._made[weights] = self._mixed(weights)
+        return self._made[weights]
+
+    def uses(self, name: str) -> set[Any]:
+        """Every value that an option may take somewhere; of numbers that run, the ends."""
+        values = {getattr(self.base, name)}
+        for entry in self.entries:
+            if name in entry.values:
+                values = (set() if entry.is_everywhere else values) | {entry.values[name]}
+        return values
+
+    def said(self, frames: range) -> str:
+        """All that holds in these frames, as JSON: the same text only for the same looks, in frame after frame."""
+        everybody = self._runs(frames, -1)
+        persons = {entry.person for entry in self.entries if entry.person is not None}
+        own = {str(person): runs for person in sorted(persons) if (runs := self._runs(frames, person)) != everybody}
+        return json.dumps({"everybody": everybody, "persons": own}, sort_keys=True, separators=(",", ":"))
+
+    def unused(self, count: int, persons: Iterable[int]) -> list[str]:
+        """The entries that change nothing in footage of `count` frames in which these persons are."""
+        known = set(persons)
+        return [
+            entry.text
+            for entry in self.entries
+            if all(span.start >= count for span in entry.spans) or (entry.person is not None and entry.person not in known)
+        ]
+
+    def _mixed(self, weights: tuple[float, ...]) -> LookOptions:
+        values = dict(self.base)
+        for entry, weight in zip(self.entries, weights, strict=True):
+            for name, value in entry.values.items() if weight else ():
+                before = values[name]
+                between = before + weight * (value - before) if name in _NUMBERS and weight < 1 else value
+                values[name] = round(between) if isinstance(before, int) and name in _NUMBERS else between
+        return LookOptions(**values)
+
+    def _runs(self, frames: range, person: int) -> list[tuple[int, dict[str, Any]]]:
+        """What holds for a person, as (frames one after the other, options)."""
+        runs: list[tuple[int, LookOptions]] = []
+        for frame in frames:
+            now = self.options(frame, person)
+            if runs and (runs[-1][1] is now or runs[-1][1] == now):
+                runs[-1] = (runs[-1][0] + 1, now)
+            else:
+                runs.append((1, now))
+        return [(count, options.model_dump(mode="json")) for count, options in runs]
+
+
+def _said(words: list[str], where: str) -> dict[str, str]:
+    """Names and values of "name=value" words; a name may be written as in a flag, with hyphens."""
+    said: dict[str, str] = {}
+    for word in words:
+        name, sign, value = word.partition("=")
+        name = name.replace("-", "_")
+        if not (name and sign and value):
+            raise BadOption(f"{where}: '{word}' is not understood. {_FORM}.")
+        if name in said:
+            raise BadOption(f"{where}: '{name}' stands there twice. Leave one.")
+        said[name] = value
+    return said
+
+
+def _where(words: list[str], where: str) -> tuple[tuple[range, ...], int | None]:
+    """The stretches and the person that the head of an entry names."""
+    persons = [word.partition("=")[2] for word in words if word.startswith("person=")]
+    frames = [word for word in words if not word.startswith("person=")]
+    if len(persons) > 1 or len(frames) > 1 or not all(re.fullmatch(r"\d{1,9}", each, re.ASCII) for each in persons):
+        raise BadOption(f"{where}: before the colon stand frames, one person by number, or both. {_FORM}.")
+    spans = frame_ranges.read(frames[0], where) if frames else (_ALWAYS,)
+    return spans, int(persons[0]) if persons else None
+
+
+def _checked(said: Mapping[str, str], where: str) -> dict[str, Any]:
+    """The values as the options have them."""
+    unknown = sorted(set(said) - set(LookOptions.model_fields))
+    if unknown:
+        choices = ", ".join(LookOptions.model_fields)
+        raise BadOption(f"{where}: '{unknown[0]}' is nothing that may differ from shot to shot. Choose from: {choices}; or ease.")
+    plain: dict[str, Any] = {name: value.split(",") if name in _LISTS else value for name, value in said.items()}
+    try:
+        chosen = LookOptions.model_validate(plain)
+    except ValidationError as error:
+        raise BadOption(readable(error, where)) from None
+    return {name: getattr(chosen, name) for name in said}
+
+
+def _risen(frame: int, span: range, ease: int) -> float:
+    """How far an entry holds in a frame: 0 outside the stretch, 1 within, gently rising over `ease` frames at either border.
+
+    Where the footage begins, and where a stretch has no end, nothing rises. In a stretch too short for both, it rises as long as
+    half of it lasts, so that its middle has all.
+    """
+    if frame not in span:
+        return 0.0
+    begins, ends = span.start > 0, span.stop < frame_ranges.FOREVER
+    limit = (len(span) - 1) // (begins + ends) if begins or ends else 0
+    steps = min(ease, limit) + 1
+    inside = min(frame - span.start + 1 if begins else steps, span.stop - frame if ends else steps, steps)
+    share = inside / steps
+    return share * share * (3 - 2 * share)

@@ -1,0 +1,87 @@
+"""`merge --preview`: a few frames on sheets to look at, before anything is encoded."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Generator, Iterable, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+
+from understudy.core.drawing.contact_sheet import contact_sheet, fitted
+from understudy.io import atomic
+from understudy.io.footage.base import Footage
+from understudy.stages.events import Event, Order, Progress, Saved, Stop
+from understudy.stages.merge.signed_stills import Stamp
+from understudy.types import Array, Bytes, Floats, Frame
+
+Box = tuple[int, int, int, int]
+
+# Frames on a sheet, and the largest picture there in pixels.
+ROWS: Final = 6
+_WIDTH, _HEIGHT = 800, 800
+# Room around the mask, in shares of its box.
+_ROOM: Final = 0.35
+
+
+class Merged(Protocol):
+    """A finished frame and its mask (H, W), None where there is none."""
+
+    @property
+    def frame(self) -> Frame: ...
+
+    @property
+    def matte(self) -> Floats | None: ...
+
+
+def previewed(
+    folder: Path, footage: Footage, merged: Iterable[Merged], count: int, stamp: Stamp
+) -> Generator[Event, Order | None, bool]:
+    """Write the frames of a merge, `count` of them, to the next free sheets NNN.jpg in `folder`; False when told to stop.
+
+    footage: the plates. A row for each frame, cut to where the masks of the sheet are: plate, result, mask.
+    """
+    rows, done = iter(merged), 0
+    with atomic.explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    while some := list(itertools.islice(rows, ROWS)):
+        path = folder / f"{_last(folder) + 1:03d}.jpg"
+        plates = footage.attempts([each.frame.index for each in some])
+        stamp.write(path, sheet([plate.image if isinstance(plate, Frame) else None for plate in plates], some))
+        done += len(some)
+        yield Saved(what="preview", path=path)
+        if isinstance((yield Progress(stage="preview", done=done, total=count)), Stop):
+            return False
+    return True
+
+
+def sheet(plates: Sequence[Array | None], merged: Sequence[Merged]) -> Bytes:
+    """A row for each frame: its plate (black where it could not be read), the result, its mask; the frame's number in front."""
+    x0, y0, x1, y1 = _box(merged)
+    rows = {}
+    for plate, each in zip(plates, merged, strict=True):
+        image = each.frame.image
+        matte = np.zeros(image.shape[:2], np.float32) if each.matte is None else each.matte
+        pictures = (np.zeros_like(image) if plate is None else plate, image, matte)
+        size = (min(_WIDTH, x1 - x0), min(_HEIGHT, y1 - y0))
+        rows[f"frame {each.frame.index}"] = [fitted(picture[y0:y1, x0:x1], size) for picture in pictures]
+    return contact_sheet(rows, ["plate", "result", "mask"])
+
+
+def _box(merged: Sequence[Merged]) -> Box:
+    """Where any of the masks is, x0 y0 x1 y1, with room around; the whole frame where there is none."""
+    height, width = merged[0].frame.image.shape[:2]
+    seen = np.zeros((height, width), bool)
+    for each in merged:
+        seen |= False if each.matte is None else each.matte > 0
+    columns, rows = np.flatnonzero(seen.any(0)), np.flatnonzero(seen.any(1))
+    if not len(columns):
+        return 0, 0, width, height
+    room = _ROOM * max(np.ptp(columns), np.ptp(rows))
+    x0, y0 = max(int(columns[0] - room), 0), max(int(rows[0] - room), 0)
+    return x0, y0, min(int(columns[-1] + room) + 1, width), min(int(rows[-1] + room) + 1, height)
+
+
+def _last(folder: Path) -> int:
+    return max((int(path.stem) for path in folder.glob("*.jpg") if path.stem.isdecimal()), default=0)

@@ -1,0 +1,95 @@
+"""Footage as the processes that share the work on it read it."""
+
+from __future__ import annotations
+
+import bisect
+import functools
+from collections import deque
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from understudy.errors import BadMedia
+from understudy.io.footage.base import BadFrame, Footage, FootageIndex
+from understudy.io.open_footage import open_footage
+from understudy.types import Frame
+
+
+class Source(BaseModel):
+    """Footage as it was: a change of any of these means other footage. A folder counts as the sum of its files."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    bytes: int
+    mtime_ns: int
+    frames: int
+
+    @classmethod
+    def of(cls, path: Path, frames: int) -> Self:
+        """The footage at `path` as it is now. Raises BadMedia when it is gone."""
+        try:
+            files = [file.stat() for file in path.iterdir()] if path.is_dir() else [path.stat()]
+        except OSError as error:
+            raise BadMedia(f"{path}: cannot be read: {error.strerror}. Check that it is there and may be read.") from None
+        newest = max((file.st_mtime_ns for file in files), default=0)
+        return cls(name=path.name, bytes=sum(file.st_size for file in files), mtime_ns=newest, frames=frames)
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A footage as it travels to other processes. source: tells whether it is still the same; index: see `open_footage`."""
+
+    path: Path
+    source: Source
+    any_size: bool
+    index: FootageIndex = field(compare=False)
+
+    @classmethod
+    def of(cls, footage: Footage, any_size: bool) -> Film:
+        """An opened footage, ready to travel."""
+        return cls(footage.path, Source.of(footage.path, len(footage)), any_size, footage.index)
+
+
+class Reader:
+    """Stretches of a footage, one after the other; it decodes on from where the last one ended where that is the shorter way."""
+
+    def __init__(self, footage: Footage) -> None:
+        self.footage = footage
+        self._wanted: deque[int] = deque()
+        self._frames: Generator[Frame | BadFrame] | None = None
+        self._at = 0
+
+    def attempts(self, frames: Sequence[int]) -> Generator[Frame | BadFrame]:
+        """As `Footage.attempts`. One stretch at a time."""
+        going_on, self._frames = self._frames, None
+        if going_on is None or not self._is_ahead(frames[0]):
+            self._wanted.clear()
+            # It asks for the next number only when it has given out the last frame, so more can be put in until then.
+            going_on = self.footage.attempts(iter(self._next, None))
+        self._wanted.extend(frames)
+        for index in frames:
+            yield next(going_on)
+            self._at = index
+        # Only a stretch that was read to its end can be gone on from.
+        self._frames = going_on
+
+    def _next(self) -> int | None:
+        return self._wanted.popleft() if self._wanted else None
+
+    def _is_ahead(self, first: int) -> bool:
+        """Whether the frame comes next, or no frame from which decoding can begin lies between here and there."""
+        keys = self.footage.keyframes
+        return first >= self._at and bisect.bisect_right(keys, first) == bisect.bisect_right(keys, self._at)
+
+
+@functools.lru_cache(maxsize=2)
+def opened(film: Film, rough: bool) -> Reader:
+    """The footage, opened once a process. rough: see `open_footage`.
+
+    One decoder thread: the processes share the cores, and damage shows at the same frames every time.
+    """
+    return Reader(open_footage(film.path, any_size=film.any_size, index=film.index, threads=1, rough=rough))

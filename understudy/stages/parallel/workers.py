@@ -1,0 +1,96 @@
+"""Work spread over processes or machines: the same task for many items, results as they come, nothing lost with a worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Literal, TypeVar
+
+import cv2
+
+from understudy.errors import WorkerLost
+from understudy.io.system import cores
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Engine = Literal["local", "ray"]
+
+# An item that took so many workers down with it is to blame itself.
+_LOSSES = 3
+# Seconds after which processes that have nothing to do go.
+_IDLE = 20
+# Seconds between two looks whether the parent is still there.
+_LOOK = 1
+
+
+def spread(
+    task: Callable[[Item], Result], items: Sequence[Item], workers: int = 0, engine: Engine = "local"
+) -> Generator[tuple[Item, Result], None, None]:
+    """Each item with what `task` makes of it, in whatever order they are ready; at most two a worker are under way.
+
+    task, items, results: what can travel to another process. workers: processes, 0 = one a core; with one, or for one item,
+    the caller's own process does the work. engine: "local" = this machine, "ray" = the Ray cluster at hand. What a task
+    raises is raised here. A worker that dies loses nothing: its items are done again. Closing it drops what waits.
+    """
+    count = min(workers or cores(), len(items))
+    if engine == "ray":
+        # Late, as below: most commands never need them.
+        from understudy.stages.parallel.ray_backend import on_ray
+
+        yield from on_ray(task, items, workers)
+    elif count <= 1:
+        for item in items:
+            yield item, task(item)
+    else:
+        yield from _on_processes(task, items, count)
+
+
+def _on_processes(task: Callable[[Item], Result], items: Sequence[Item], count: int) -> Generator[tuple[Item, Result], None, None]:
+    from loky import get_reusable_executor
+
+    waiting, losses = deque(range(len(items))), Counter[int]()
+    while waiting:
+        # The same processes serve the next task too, with the footage and the networks that they have open.
+        pool = get_reusable_executor(count, timeout=_IDLE, initializer=_settled, env={"OMP_NUM_THREADS": "1"})
+        under_way: dict[Future[Result], int] = {}
+        try:
+            while waiting or under_way:
+                while waiting and len(under_way) < 2 * count:
+                    number = waiting.popleft()
+                    under_way[pool.submit(task, items[number])] = number
+                ready, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    result = future.result()
+                    yield items[under_way.pop(future)], result
+        except BrokenProcessPool:
+            # Nobody can tell whose fault it was, so each that was under way counts.
+            lost = sorted(under_way.values())
+            losses.update(lost)
+            waiting.extendleft(reversed(lost))
+            if max(losses.values()) >= _LOSSES:
+                raise WorkerLost(
+                    f"A worker process died {_LOSSES} times over the same work, perhaps for want of memory. Use fewer: --workers 1."
+                ) from None
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+def _settled() -> None:
+    """How a worker process lives: one thread each, Ctrl-C is its parent's business, and it ends with its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the parent is gone; one that is killed cannot say so."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK)
+    os._exit(1)

@@ -1,0 +1,139 @@
+"""`trained`: the models of a show; `trained rename`, `trained copy` and `trained trash` keep them in order."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from understudy.errors import BadOption, BadProject
+from understudy.io import atomic
+from understudy.io.model_files import backups, checkpoint, history
+from understudy.options import Options
+from understudy.stages.events import Finished, Note, Saved, Stage, Warned
+from understudy.stages.jobs import verb
+from understudy.stages.project import Project
+from understudy.stages.saved_models.recipe import BACKUPS, CHECKPOINTS, HISTORY, OPTIONS_FILE, checked_name, read
+
+
+class TrainedOptions(Options):
+    """What `trained` and its kin ask: nothing besides their arguments."""
+
+
+@verb
+def trained(show: Path, options: TrainedOptions) -> Stage:
+    """List the models of a show, the one that was trained last first: what each is, and how far."""
+    project = Project.load(show)
+    summary: dict[str, dict[str, Any]] = {}
+    for folder in sorted(_folders(project), key=_saved_at, reverse=True):
+        try:
+            summary[folder.name] = _described(folder)
+        except (BadProject, BadOption) as error:
+            yield Warned(text=str(error))
+    if not summary:
+        yield Note(text=f"{project.folder}: no models yet. Train one: understudy train {project.folder}.")
+    yield Finished(stage="trained", summary=summary)
+
+
+@verb
+def trained_rename(show: Path, name: str, new: str, options: TrainedOptions) -> Stage:
+    """Give a model of a show another name.
+
+    name: what it is called now. new: what it shall be called.
+    """
+    project = Project.load(show)
+    source, goal = model_folder(project, name), free(project, new)
+    with project.held(f"models/{name}"), project.held(f"models/{new}"), atomic.explained(goal):
+        source.rename(goal)
+    yield Saved(what="model", path=goal)
+    yield from _mentions(project, name)
+    yield Finished(stage="trained_rename", summary={"model": new})
+
+
+@verb
+def trained_copy(show: Path, name: str, new: str, options: TrainedOptions) -> Stage:
+    """Copy a model of a show, with its checkpoints and history but not its backups, to train on in two ways.
+
+    name: the model. new: what the copy shall be called.
+    """
+    project = Project.load(show)
+    source, goal = model_folder(project, name), free(project, new)
+    # Beside the models, not among them: a copy that breaks off is never taken for one.
+    partial = project.folder / f".{new}{atomic.PARTIAL}"
+    with project.held(f"models/{name}"), project.held(f"models/{new}"), atomic.explained(goal):
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(source, partial, ignore=shutil.ignore_patterns(BACKUPS))
+        partial.rename(goal)
+    yield Saved(what="model", path=goal)
+    yield Finished(stage="trained_copy", summary={"model": new})
+
+
+@verb
+def trained_trash(show: Path, name: str, options: TrainedOptions) -> Stage:
+    """Move a model of a show out of the way, into models_trash; nothing is deleted.
+
+    name: the model.
+    """
+    project = Project.load(show)
+    source, trash = model_folder(project, name), project.folder / "models_trash"
+    with project.held(f"models/{name}"), atomic.explained(trash):
+        trash.mkdir(exist_ok=True)
+        goal = next(place for number in itertools.count(1) if not (place := trash / _numbered(name, number)).exists())
+        source.rename(goal)
+    yield Note(text=f"{name}: now in {goal}. To have it back, move that folder to {source}; to be rid of it, delete it.")
+    yield from _mentions(project, name)
+    yield Finished(stage="trained_trash", summary={"model": name, "folder": str(goal)})
+
+
+def _folders(project: Project) -> list[Path]:
+    folder = project.folder / "models"
+    return [each for each in folder.iterdir() if (each / OPTIONS_FILE).is_file()] if folder.is_dir() else []
+
+
+def model_folder(project: Project, name: str) -> Path:
+    """The folder of a model. Raises BadProject, with the names there are, when there is none of that name."""
+    names = sorted(each.name for each in _folders(project))
+    if name not in names:
+        raise BadProject(f"{project.folder}: there is no model '{name}'. There are: {', '.join(names) or 'none yet'}.")
+    return project.model(name)
+
+
+def free(project: Project, name: str) -> Path:
+    """The folder of a model to come. Raises BadOption when something is there, or no folder can be called that."""
+    folder = project.model(checked_name(name))
+    if folder.exists():
+        raise BadOption(f"{folder}: is there already. Choose another name, or move it away: understudy trained trash.")
+    return folder
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    recipe = read(folder)
+    saved = checkpoint.glance(folder / CHECKPOINTS)
+    told: dict[str, Any] = {"model": recipe.model, **recipe.model_options.model_dump(mode="json"), "seed": recipe.seed}
+    if saved:
+        told |= {"iteration": saved.iteration, "minutes": round(saved.state["seconds"] / 60, 1)}
+        told["saved"] = time.strftime("%Y-%m-%d %H:%M", time.localtime(_saved_at(folder)))
+    if made := len(backups.listed(folder / BACKUPS)):
+        told["backups"] = made
+    measured = [row["held_out"] for row in history.read(folder / HISTORY) if "held_out" in row]
+    origin = {"started from": recipe.origin} if recipe.origin else {}
+    return {**told, **(measured[-1] if measured else {}), **origin}
+
+
+def _saved_at(folder: Path) -> float:
+    """When it was trained last, seconds since 1970; of one without weights when it was made."""
+    current = folder / CHECKPOINTS / "current"
+    return (current if current.exists() else folder / OPTIONS_FILE).stat().st_mtime
+
+
+def _mentions(project: Project, name: str) -> Stage:
+    """Warn when the project file still names a model that is gone."""
+    for stage, key in (("train", "name"), ("merge", "model")):
+        if project.file.options.get(stage, {}).get(key) == name:
+            yield Warned(text=f'{project.folder}: [options.{stage}] in the project file still says {key} = "{name}". Mend it.')
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-{number}"

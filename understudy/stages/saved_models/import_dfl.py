@@ -1,0 +1,162 @@
+"""`trained import`: models of DeepFaceLab 2 become models of a show, so that nobody loses what was trained for years."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from understudy.errors import BadMedia, BadOption
+from understudy.io import atomic
+from understudy.io.dfl import models, safe_pickle
+from understudy.io.dfl.models import Place, Trained
+from understudy.io.model_files import checkpoint, history
+from understudy.options import Options, option
+from understudy.stages.events import Finished, Note, Saved, Stage, Warned
+from understudy.stages.jobs import verb
+from understudy.stages.project import Project
+from understudy.stages.saved_models.command import free
+from understudy.stages.saved_models.dfl_settings import flags_of, recipe_of
+from understudy.stages.saved_models.recipe import CHECKPOINTS, HISTORY, ModelRecipe, write
+
+if TYPE_CHECKING:
+    from understudy.types import Array
+
+# More lines than this no plot can show.
+MOST_LINES = 4000
+
+
+class TrainedImportOptions(Options):
+    """What `trained import` asks."""
+
+    name: str = option("", "Name under which the model is kept; empty = its own")
+    pick: str = option("", "Which model, where the folder holds several: its name, or the beginning of its files' names")
+
+
+@verb
+def trained_import(show: Path, path: Path, options: TrainedImportOptions) -> Stage:
+    """Take a model of DeepFaceLab 2 into a show: SAEHD, Quick96, AMP, or its XSeg.
+
+    path: the folder in which DeepFaceLab keeps its models, or one of the model's files.
+    """
+    project = Project.load(show)
+    options = project.options("trained_import", options)
+    if segmenter := _segmenter(path):
+        from understudy.stages.saved_models.segmenters import imported
+
+        yield from imported(project, segmenter, options.name)
+        return
+    theirs = models.opened(_picked(path, options.pick))
+    goal = free(project, options.name or theirs.place.name)
+    recipe = recipe_of(theirs)
+    weights, doubts = _weights(theirs, recipe)
+    for doubt in doubts:
+        yield Warned(text=doubt)
+    with project.held(f"models/{goal.name}"), atomic.explained(goal):
+        _settle(goal, recipe, weights, theirs)
+    yield Saved(what="model", path=goal)
+    for text in _told(theirs, recipe, goal.name):
+        yield Note(text=text)
+    summary = {"model": goal.name, "iteration": theirs.iteration, "tensors": len(weights), **recipe.settings}
+    yield Finished(stage="trained_import", summary=summary)
+
+
+def _segmenter(path: Path) -> Path | None:
+    """The weights of an XSeg, where the path means them: itself, or all that the folder holds."""
+    if path.is_file():
+        return path if path.name.startswith("XSeg") and path.suffix == ".npy" else None
+    found = [each for each in sorted(path.glob("XSeg*.npy")) if not each.stem.endswith("_opt")]
+    only = not [each for each in path.glob("*_data.dat") if not each.name.startswith("XSeg")]
+    return found[0] if found and only else None
+
+
+def _picked(path: Path, pick: str) -> Place:
+    """The model that is meant. Raises BadOption, with the names there are, when that is not clear."""
+    places = models.listed(path.parent if path.is_file() else path)
+    if path.is_file():
+        places = [each for each in places if path.name.startswith(f"{each.label}_")]
+        # One name may begin with another one.
+        places = sorted(places, key=lambda each: len(each.label))[-1:]
+    if pick:
+        places = [each for each in places if pick in (each.label, each.name)]
+    if len(places) != 1:
+        every = models.listed(path.parent if path.is_file() else path)
+        names = ", ".join(each.label for each in every)
+        raise BadOption(f"pick: {path} holds {names}. Say which one: --pick {every[0].label}.")
+    return places[0]
+
+
+def _weights(theirs: Trained, recipe: ModelRecipe) -> tuple[dict[str, Array], list[str]]:
+    """Every tensor of the model, and what could not be told for certain. Raises BadMedia."""
+    import torch
+
+    from understudy.nets.device import arrays
+    from understudy.nets.pretrained import foreign
+    from understudy.parts.models.autoencoder import Swapping
+
+    # Without memory of its own: nothing is reserved before the shapes of the files are known to be right.
+    shape = recipe.build(torch.device("meta"))
+    assert isinstance(shape, Swapping)
+    found: dict[str, torch.Tensor] = {}
+    doubts: list[str] = []
+    for part, module in foreign.parts_of(shape.net).items():
+        if part not in theirs.parts:
+            missing = theirs.place.folder / f"{theirs.place.label}_{part}.npy"
+            raise BadMedia(f"{missing}: is not there, and the model needs it. Take all of its files from one backup.")
+        filled = foreign.filled(module, safe_pickle.arrays(theirs.parts[part]), str(theirs.parts[part]))
+        found |= {f"net.{name}": torch.from_numpy(array) for name, array in filled.weights.items()}
+        doubts += filled.doubts
+    # What is not among their files, its critics, begins as in a new model.
+    model = recipe.build(torch.device("cpu"))
+    model.initialise(torch.Generator().manual_seed(recipe.seed))
+    model.load_state_dict(found, strict=False)
+    return arrays(model.state_dict()), doubts
+
+
+def _settle(goal: Path, recipe: ModelRecipe, weights: dict[str, Array], theirs: Trained) -> None:
+    """Make the model's folder, whole or not at all."""
+    # Beside the models, not among them: one that breaks off is never taken for a model.
+    partial = goal.parent.parent / f".{goal.name}{atomic.PARTIAL}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    write(partial, recipe)
+    history.append(partial / HISTORY, _lines(theirs))
+    state = {
+        "seconds": 0.0,
+        "slowed": 1.0,
+        "recent": [],
+        "settings": recipe.settings,
+        "pretraining": bool(theirs.options.get("pretrain")),
+        # Of none, so that no optimizer looks for its memory here.
+        "optimizer": "none",
+    }
+    checkpoint.save(partial / CHECKPOINTS, theirs.iteration, {"weights": weights}, state)
+    goal.parent.mkdir(exist_ok=True)
+    partial.rename(goal)
+
+
+def _lines(theirs: Trained) -> Iterator[history.Row]:
+    """Losses as lines of a history, each the mean of ten iterations or more; the last is that of the model's iteration."""
+    rows = theirs.losses[-theirs.iteration :] if theirs.iteration else ()
+    step = max(10, -(-len(rows) // MOST_LINES))
+    for at in range(0, len(rows), step):
+        part = rows[at : at + step]
+        means = (round(sum(column) / len(part), 6) for column in zip(*part, strict=True))
+        iteration = theirs.iteration - len(rows) + at + len(part)
+        yield {"iteration": iteration, "losses": dict(zip(("src", "dst"), means, strict=True))}
+
+
+def _told(theirs: Trained, recipe: ModelRecipe, name: str) -> Iterator[str]:
+    """What the user should know of a model that came in."""
+    settings: dict[str, Any] = recipe.settings
+    yield f"{name}: {theirs.place.label} at iteration {theirs.iteration}. Its weights, settings and losses are here."
+    yield f"{name}: what its optimizer remembers stays behind; train goes on with a fresh memory."
+    if settings.get("gan_power") or settings.get("true_face_power"):
+        yield f"{name}: its critics stay behind, too, and start anew as soon as it trains, with the power they had."
+    if theirs.place.kind == "AMP":
+        yield f"{name}: from here on its inters learn, too; DeepFaceLab left them as they began: --amp.no-train-inters."
+    if theirs.options.get("pretrain"):
+        yield f"{name}: has only pretrained. Go on with --pretrain, or train it on src and dst: then its inters start anew."
+    if flags := flags_of(theirs.options):
+        yield f"{name}: it was trained with what is here {' '.join(flags)}. Give these to train, where you want them."

@@ -1,0 +1,103 @@
+"""What a model keeps for life, in its folder: which class it is of, how it is built, where chance and its weights come from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+
+from understudy.errors import BadOption
+from understudy.io import atomic, settings_file
+from understudy.options import Options, option
+from understudy.parts.models import ModelOptions, models
+
+if TYPE_CHECKING:
+    import torch
+
+    from understudy.parts.models.contract import Model
+
+OPTIONS_FILE, CHECKPOINTS, HISTORY, BACKUPS = "options.toml", "checkpoints", "history.jsonl", "backups"
+# The weights that did best on held-out faces.
+BEST = "best"
+SCHEMA = 1
+
+
+class ModelRecipe(Options):
+    """What a model is. settings: those of its class in the registry of models, of which only live ones ever change."""
+
+    schema_version: int = option(SCHEMA, "Version of this file's layout", low=1)
+    model: str = option("tiny", "Its class in the registry of models")
+    seed: int = option(0, "Where chance starts", low=0)
+    settings: dict[str, Any] = option({}, "How it is built")
+    origin: str = option("", "The folder of the model whose weights it started with; empty = none")
+
+    @property
+    def model_options(self) -> ModelOptions:
+        """The settings, checked and completed. Raises BadOption."""
+        return models[self.model].layered(self.settings, where=self.model)
+
+    def build(self, device: torch.device) -> Model:
+        """The model on the device, its weights not set."""
+        # Late, as everywhere that --help comes by.
+        import torch
+
+        # On meta first: torch's own start would cost seconds and draw from its global generator.
+        with torch.device("meta"):
+            model = self.model_options.build()
+        return model.to_empty(device=device)
+
+
+def checked_name(name: str) -> str:
+    """`name`, when a folder can have it. Raises BadOption."""
+    if not re.fullmatch(r"[\w][\w .-]{0,63}", name):
+        raise BadOption(f"name: '{name}' cannot be a folder's name. Use letters, digits, '-', '_' and '.'.")
+    return name
+
+
+def read(folder: Path) -> ModelRecipe:
+    """The recipe of a model. Raises BadProject: none there, unreadable, or of a newer version."""
+    missing = f"{folder}: no model here (no {OPTIONS_FILE}). Train one: understudy train."
+    return settings_file.read(folder / OPTIONS_FILE, ModelRecipe, SCHEMA, missing)
+
+
+def write(folder: Path, recipe: ModelRecipe) -> None:
+    """Put the recipe into the model's folder."""
+    atomic.write_text(folder / OPTIONS_FILE, tomli_w.dumps(recipe.model_dump(mode="json")))
+
+
+def backup_files(folder: Path) -> list[Path]:
+    """What a backup holds of a model besides a checkpoint: what it is, its history, and its newest picture."""
+    pictures = sorted(path for path in (folder / "previews").glob("*.png") if path.stem.isdigit())
+    return [folder / OPTIONS_FILE, folder / HISTORY, *pictures[-1:]]
+
+
+def adjusted(recipe: ModelRecipe, given: dict[str, Any], name: str) -> tuple[ModelRecipe, list[str]]:
+    """The recipe with the settings that are `given`, and what changes, in words. Raises BadOption where one may not change."""
+    before = recipe.model_options
+    after = type(before).layered(before.model_dump(mode="json"), given, where=recipe.model)
+    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
+    changes = before.changed_in(after)
+    for each in changes:
+        if each not in type(before).live_names():
+            raise BadOption(cannot_change(f"{recipe.model}.{each}", name, old[each], new[each]))
+    words = [
+        f"{name}: {each} is {new[each]} from now on, it was {old[each]}. {type(before).model_fields[each].description}"
+        for each in changes
+    ]
+    return recipe.model_copy(update={"settings": new}), words
+
+
+def cannot_change(name: str, model: str, built: object, wanted: object) -> str:
+    """The message for a setting that a model keeps for life."""
+    was, new = ("nothing" if each == "" else each for each in (built, wanted))
+    return (
+        f"{name.rstrip('_')}: {model} was built with {was}, not {new}, and keeps that for life. "
+        f"Leave --{flag(name)} out, or start another model with --name."
+    )
+
+
+def flag(name: str) -> str:
+    """An option's name as a flag of the command line, without dashes."""
+    return name.rstrip("_").replace("_", "-")

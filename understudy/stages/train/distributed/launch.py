@@ -1,0 +1,46 @@
+"""`--device all`: a process for each GPU of this machine, as torchrun would start them, and this one passes on what is said."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from understudy import errors
+from understudy.io import processes, system
+from understudy.stages.events import Stage, read_event
+from understudy.stages.jobs import Job
+from understudy.stages.project import Project
+from understudy.stages.train.options import TrainOptions
+
+
+def launched(project: Project, flags: TrainOptions, count: int) -> Stage:
+    """Train in `count` processes on this machine; events of the first come out, and orders go in to it.
+
+    Raises what ended them, as one process would.
+    """
+    # Each may use its share of the cores; torchrun would give them one.
+    environment = {"OMP_NUM_THREADS": str(max(1, system.cores() // count))}
+    troubles: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="understudy-") as folder:
+        job = Path(folder) / "job.json"
+        order = Job(verb="train", arguments={"show": str(project.folder)}, options=flags.set_values())
+        job.write_text(order.model_dump_json(), encoding="utf-8")
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+        with processes.Child([*torchrun, "-m", "understudy", "run", str(job), "--json", "--orders"], environment) as child:
+            for line in child.lines():
+                # Libraries may say something too.
+                told = json.loads(line) if line.startswith('{"event"') else {"event": "none"}
+                if told["event"] == "error":
+                    troubles.append(told)
+                elif told["event"] != "none" and (answer := (yield read_event.validate_python(told))):
+                    child.tell(answer.model_dump_json())
+            code = child.code()
+    # Who was left alone by another says so too; what that one says is the reason.
+    for trouble in sorted(troubles, key=lambda each: each["kind"] == errors.WorkerLost.__name__):
+        kind = getattr(errors, trouble["kind"], errors.UnderstudyError)
+        raise kind(trouble["text"])
+    if code:
+        raise errors.WorkerLost(f"a process of {count} ended with code {code}. See what it said above, then start again.")
