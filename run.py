@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Set Understudy up beside this file, then run one command of it. Needs nothing but Python 3.11 or newer.
+"""Set Understudy up beside this file, then run one command of it. Needs only Python 3.11.
 
-    python3 run.py demo           a whole swap of two synthetic people; says where the result is
-    python3 run.py test           every test; further words go to pytest: python3 run.py test -k footage
-    python3 run.py COMMAND ...    any command of `understudy`: extract, train, merge, swap, doctor, ...
-    python3 run.py                the list of commands
+    python3 run.py demo         a whole swap of two synthetic people; says where the result is
+    python3 run.py test         every test; further words go to pytest: run.py test -k footage
+    python3 run.py COMMAND ...  any command of `understudy`: extract, train, merge, swap, ...
+    python3 run.py              the list of commands
 
-The set-up lives in .venv beside this file. It is done once, again when pyproject.toml or constraints.txt change, and is
-mended when it was broken off. Delete .venv to start afresh.
+The set-up lives in .venv beside this file. It is done once, again when pyproject.toml or
+constraints.txt change, and is mended when it was broken off. Delete .venv to start afresh.
 """
 
 import hashlib
@@ -19,9 +19,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-if sys.version_info < (3, 11):  # noqa: UP036 -- whoever comes with an older Python shall read why it does not work.
+# Whoever comes with an older Python shall read why it does not work.
+if sys.version_info < (3, 11):  # noqa: UP036
     found = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    sys.exit(f"run.py: Understudy needs Python 3.11 or newer, this is {found}. Start it with a newer one.")
+    sys.exit(f"run.py: Understudy needs Python 3.11 or newer, this is {found}. Start a newer one.")
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -52,7 +53,9 @@ def main(words: list[str]) -> int:
 
 
 def set_up(extras: set[str]) -> None:
-    """Make .venv hold Understudy with these extras, as pinned in constraints.txt. Does nothing when it does already."""
+    """Make .venv hold Understudy with these extras, as pinned in constraints.txt. Does nothing when
+    it does already.
+    """
     done = stamp()
     wanted = extras | set(done.get("extras", []))
     if done.get("of") == fingerprint() and wanted == set(done["extras"]):
@@ -79,15 +82,28 @@ def make_venv() -> None:
         return
     say(f"making {VENV}")
     if run([sys.executable, "-m", "venv", "--clear", str(VENV)]) != 0:
-        raise SetupFailed(f"{VENV} could not be made. Install Python's venv module (python3-venv on Debian), see above.")
+        raise SetupFailed(
+            f"{VENV} could not be made. Install Python's venv module (python3-venv on Debian)."
+        )
 
 
 def pip(*words: str) -> None:
     """Install, held to constraints.txt."""
-    manner = ["--no-input", "--disable-pip-version-check", *([] if sys.stdout.isatty() else ["--quiet"])]
-    if run([str(PYTHON), "-m", "pip", "install", *manner, "-c", "constraints.txt", *words], cwd=ROOT) != 0:
+    manner = [
+        "--no-input",
+        "--disable-pip-version-check",
+        *([] if sys.stdout.isatty() else ["--quiet"]),
+    ]
+    if (
+        run(
+            [str(PYTHON), "-m", "pip", "install", *manner, "-c", "constraints.txt", *words],
+            cwd=ROOT,
+        )
+        != 0
+    ):
         raise SetupFailed(
-            f"pip could not install {' '.join(words)}. Its reason stands above: mend that, then run the same command again."
+            f"pip could not install {' '.join(words)}. Its reason stands above:"
+            " mend that, then run the same command again."
         )
 
 
@@ -108,26 +124,35 @@ def stamp() -> dict[str, Any]:
 
 
 def fingerprint() -> str:
-    """A hash of everything that the set-up follows from: the two files, the Python, and where this clone lies."""
+    """A hash of everything that the set-up follows from: the two files, the Python, and where this
+    clone lies.
+    """
     parts = [(ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt")]
-    return hashlib.sha256(b"\0".join([*parts, sys.version.encode(), str(ROOT).encode()])).hexdigest()
+    return hashlib.sha256(
+        b"\0".join([*parts, sys.version.encode(), str(ROOT).encode()])
+    ).hexdigest()
 
 
 def run(words: list[str], cwd: Path | None = None, quiet: bool = False) -> int:
     """Run a program to its end and return its exit code; 128 + n when signal n ended it.
 
-    Ctrl-C reaches the program by itself, which ends in its own time: here it is only not to end the waiting.
+    Ctrl-C reaches the program by itself, which ends in its own time: here it is only not to end the
+    waiting.
     """
     before = {}
     try:
         output = subprocess.DEVNULL if quiet else None
         with subprocess.Popen(words, cwd=cwd, stdout=output, stderr=output) as child:
             before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda number, frame: None)
-            before[signal.SIGTERM] = signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())
+            before[signal.SIGTERM] = signal.signal(
+                signal.SIGTERM, lambda number, frame: child.terminate()
+            )
             code = child.wait()
             return code if code >= 0 else 128 - code
     except OSError as error:
-        raise SetupFailed(f"{words[0]} does not start: {error}. Delete {VENV} and run the same command again.") from None
+        raise SetupFailed(
+            f"{words[0]} does not start: {error}. Delete {VENV} and run the same command again."
+        ) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

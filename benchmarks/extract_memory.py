@@ -1,10 +1,11 @@
-"""What `extract` holds of a long film, in a process that imports what it imports: made-up tables, solved, cut and reported.
+"""What `extract` holds of a long film, in a process that imports what it imports: made-up tables,
+solved, cut and reported.
 
     python benchmarks/extract_memory.py HOURS FACES
 
-Prints the largest size of the process after each step, in MB. Pictures are left out, so the page of the report is too: neither
-finding nor cutting holds more than a few frames, whatever the length. The files take about 10 kB a face in the folder for
-temporary files while it runs (TMPDIR).
+Prints the largest size of the process after each step, in MB. Pictures are left out, so the page of
+the report is too: neither finding nor cutting holds more than a few frames, whatever the length.
+The files take about 10 kB a face in the folder for temporary files while it runs (TMPDIR).
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def run(frames: range, count: int, folder: Path) -> None:
     chance = np.random.default_rng(0)
     chunks = [frames[first : first + CHUNK] for first in range(0, len(frames), CHUNK)]
     for chunk in chunks:
-        record.save_finds(folder, record.chunk_name(chunk[0]), made_up(np.array(chunk), count, chance))
+        record.save_finds(
+            folder, record.chunk_name(chunk[0]), made_up(np.array(chunk), count, chance)
+        )
     told("tables written")
     # Nothing is to be filled, so no frame is asked for.
     footage: Any = Film(len(frames))
@@ -60,7 +63,13 @@ def run(frames: range, count: int, folder: Path) -> None:
     solved = solve(found, footage, ExtractOptions(fill=0), Marks())
     told("solved")
     film: Any = None
-    tasks = CutTasks(film, solved, np.arange(len(solved)), [np.array(chunk) for chunk in chunks], ExtractOptions())
+    tasks = CutTasks(
+        film,
+        solved,
+        np.arange(len(solved)),
+        [np.array(chunk) for chunk in chunks],
+        ExtractOptions(),
+    )
     folder.mkdir()
     for task in tasks:
         pretend(folder, task)
@@ -70,7 +79,10 @@ def run(frames: range, count: int, folder: Path) -> None:
     faceset = Faceset(folder)
     faces = faceset.faces
     told("read")
-    facts, detail = Facts("film", np.array(frames), (), (1280, 720)), np.full(len(faces), np.nan, np.float32)
+    facts, detail = (
+        Facts("film", np.array(frames), (), (1280, 720)),
+        np.full(len(faces), np.nan, np.float32),
+    )
     odd = suspects(faces, frame_size=facts.frame_size, detail=detail)
     told("looked through")
     report(faces, facts, detail, odd)
@@ -93,8 +105,12 @@ def made_up(frames: np.ndarray, count: int, chance: np.random.Generator) -> Find
     """So many faces in each frame, that move a little."""
     frame, who = np.repeat(frames, count), np.tile(np.arange(count), len(frames))
     rows = len(frame)
-    middle = np.stack([150 + 350 * who + 100 * np.sin(frame / 50), 360 + 50 * np.cos(frame / 70)], 1)
-    points = (HEAD[None, :, :2] * 1.5 + middle[:, None] + chance.normal(0, 0.3, (rows, 68, 2))).astype(np.float32)
+    middle = np.stack(
+        [150 + 350 * who + 100 * np.sin(frame / 50), 360 + 50 * np.cos(frame / 70)], 1
+    )
+    points = (
+        HEAD[None, :, :2] * 1.5 + middle[:, None] + chance.normal(0, 0.3, (rows, 68, 2))
+    ).astype(np.float32)
     known = np.flatnonzero(frame % 12 == 0)
     identity = chance.normal(0, 0.02, (len(known), 128)) + 0.6 * np.eye(128)[who[known]]
     return Finds(
@@ -124,10 +140,14 @@ def pretend(folder: Path, task: CutTask) -> None:
             face = task.faces.face(row)
             path = folder / f"{face.frame:06d}_{number}.jpg"
             path.touch()
-            picture = AlignedFace(face, NO_PICTURE, np.eye(3)[:2], "full", source="film.mp4", pts=face.frame / 24)
+            picture = AlignedFace(
+                face, NO_PICTURE, np.eye(3)[:2], "full", source="film.mp4", pts=face.frame / 24
+            )
             metadata = face_image.describe(picture)
             mtime_ns = path.stat().st_mtime_ns
-            lines.write(f'{{"name":"{path.name}","bytes":0,"mtime_ns":{mtime_ns},"side":512,"metadata":{metadata}}}\n')
+            lines.write(
+                f'{{"name":"{path.name}","bytes":0,"mtime_ns":{mtime_ns},"side":512,"metadata":{metadata}}}\n'
+            )
 
 
 BEGAN = time.perf_counter()

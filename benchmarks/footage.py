@@ -2,9 +2,9 @@
 
     python benchmarks/footage.py CLIP.mp4 [--frames 200]
 
-Prints frames a second (wall), CPU time a frame, and our CPU time as a multiple of the floor: the same conversion to and from
-RGB with nothing around it. PyAV's default conversion stands beside it: quicker, but it darkens every picture by about one
-level in 255.
+Prints frames a second (wall), CPU time a frame, and our CPU time as a multiple of the floor: the
+same conversion to and from RGB with nothing around it. PyAV's default conversion stands beside it:
+quicker, but it darkens every picture by about one level in 255.
 """
 
 from __future__ import annotations
@@ -32,25 +32,47 @@ def main() -> None:
         count = min(given.frames, len(footage))
         frames = list(footage.frames(0, min(count, 50)))
         out = Path(folder)
-        report("decode, PyAV default conversion", count, lambda: drain(plain_default(given.clip, count)))
+        report(
+            "decode, PyAV default conversion",
+            count,
+            lambda: drain(plain_default(given.clip, count)),
+        )
         floor = report("decode, PyAV floor", count, lambda: drain(plain(given.clip, count)))
         ours = report("decode, understudy", count, lambda: drain(footage.frames(0, count)))
         print(f"decode, CPU time as a multiple of the floor: {ours / floor:.2f}")
-        report("random access [i]", 20, lambda: drain(footage[(7919 * n) % len(footage)] for n in range(20)), once=True)
-        floor = report("encode, PyAV floor", len(frames), lambda: encode(out / "plain.mp4", frames, footage.color))
+        report(
+            "random access [i]",
+            20,
+            lambda: drain(footage[(7919 * n) % len(footage)] for n in range(20)),
+            once=True,
+        )
+        floor = report(
+            "encode, PyAV floor",
+            len(frames),
+            lambda: encode(out / "plain.mp4", frames, footage.color),
+        )
         options = EncodeOptions()
-        ours = report("encode, understudy", len(frames), lambda: drain(write_video(out / "ours.mp4", frames, footage, options)))
+        ours = report(
+            "encode, understudy",
+            len(frames),
+            lambda: drain(write_video(out / "ours.mp4", frames, footage, options)),
+        )
         print(f"encode, CPU time as a multiple of the floor: {ours / floor:.2f}")
 
 
 def report(what: str, count: int, work: Callable[[], None], once: bool = False) -> float:
-    """Least CPU time a frame of three tries, in milliseconds; the wall's frames a second are printed beside it."""
+    """Least CPU time a frame of three tries, in milliseconds; the wall's frames a second are
+    printed beside it.
+    """
     best, rate = float("inf"), 0.0
     for _ in range(1 if once else 3):
         start, busy = time.perf_counter(), time.process_time()
         work()
         seconds = time.perf_counter() - start
-        best, rate = min(best, 1e3 * (time.process_time() - busy) / count), max(rate, count / seconds)
+        best, rate = (
+            min(best, 1e3 * (time.process_time() - busy) / count),
+            max(rate, count / seconds),
+        )
     print(f"{what:34} {rate:8.1f} frames/s  {best:7.2f} CPU ms a frame")
     return best
 

@@ -1,12 +1,14 @@
-"""What a merge costs: 1080p, one face of 400 px, against decoding and encoding the same clip (H.264, medium) in the same run.
+"""What a merge costs: 1080p, one face of 400 px, against decoding and encoding the same clip
+(H.264, medium) in the same run.
 
     python benchmarks/merge.py            all looks below, some minutes
     python benchmarks/merge.py 120 rct    so many frames, only the looks with that in their name
 
-The model gives back what it sees at once, so that all but prediction is measured: CPU time and wall time a frame, with all of the
-pipe (cutting, masks, colours, light, blend, segments, joining, signing). Goals: overlay at most 1.0 of decoding and encoding in
-CPU time, seamless at most 2.0, less than 2 GB of memory. Then the same with two processes, and OpenCV's seamlessClone (8 bits,
-hard mask) as the baseline of the seamless blend. Needs the extra `onnx`.
+The model gives back what it sees at once, so that all but prediction is measured: CPU time and wall
+time a frame, with all of the pipe (cutting, masks, colours, light, blend, segments, joining,
+signing). Goals: overlay at most 1.0 of decoding and encoding in CPU time, seamless at most 2.0,
+less than 2 GB of memory. Then the same with two processes, and OpenCV's seamlessClone (8 bits, hard
+mask) as the baseline of the seamless blend. Needs the extra `onnx`.
 """
 
 from __future__ import annotations
@@ -57,27 +59,45 @@ def main(frames: int = 240, chosen: str = "") -> None:
         show, model = _show(Path(folder), frames), _model(Path(folder) / "echo.dfm")
         wall, cpu = _coding(show.parent / "plate.mp4")
         print(f"{'ms a frame':38} {'wall':>7} {'CPU':>7}")
-        print(f"{'decode + encode (x264 medium)':38} {1000 * wall / frames:7.1f} {1000 * cpu / frames:7.1f}")
+        print(
+            f"{'decode + encode (x264 medium)':38} {1000 * wall / frames:7.1f}"
+            f" {1000 * cpu / frames:7.1f}"
+        )
         for name, look in LOOKS.items():
             if chosen in name:
                 all_wall, all_cpu = _timed(lambda look=look: _merge(show, model, **look))
-                ratio = f"{(all_cpu - cpu) / cpu:5.2f} of decode + encode in CPU, {all_wall / wall:5.2f} in wall time altogether"
-                most = f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB at most so far"
+                ratio = (
+                    f"{(all_cpu - cpu) / cpu:5.2f} of decode + encode in CPU,"
+                    f" {all_wall / wall:5.2f} in wall time altogether"
+                )
+                most = (
+                    f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB at most"
+                    " so far"
+                )
                 print(
-                    f"{name:38} {1000 * all_wall / frames:7.1f} {1000 * all_cpu / frames:7.1f}   merging: {ratio}, {most}",
+                    f"{name:38} {1000 * all_wall / frames:7.1f} {1000 * all_cpu / frames:7.1f}  "
+                    f" merging: {ratio}, {most}",
                     flush=True,
                 )
-        one, two = (_timed(lambda workers=workers: _merge(show, model, workers=workers))[0] for workers in (1, 2))
+        one, two = (
+            _timed(lambda workers=workers: _merge(show, model, workers=workers))[0]
+            for workers in (1, 2)
+        )
         print(f"default, two processes: {two / one:.2f} of the time of one")
     began = time.process_time()
     for _ in range(5):
         _opencv()
-    print(f"{'cv2.seamlessClone, the blend alone':38} {'':7} {200 * (time.process_time() - began):7.1f}")
+    print(
+        f"{'cv2.seamlessClone, the blend alone':38} {'':7}"
+        f" {200 * (time.process_time() - began):7.1f}"
+    )
 
 
 def _merge(show: Path, model: Path, **look: Any) -> None:
     shutil.rmtree(show / "merged", ignore_errors=True)
-    for _ in merge(show, MergeOptions(model=str(model), masks=("learned", "dst"), device="cpu", **look)):
+    for _ in merge(
+        show, MergeOptions(model=str(model), masks=("learned", "dst"), device="cpu", **look)
+    ):
         continue
 
 
@@ -87,20 +107,32 @@ def _show(folder: Path, frames: int) -> Path:
     project = Project.create(folder / "show", folder / "plate.mp4", folder / "plate.mp4")
     faceset = Faceset(project.faces("dst"))
     inner = align.template("whole", FACE) - FACE / 2
-    jaw = np.stack([0.36 * FACE * np.cos(np.linspace(np.pi, 0, 17)), 0.42 * FACE * np.sin(np.linspace(np.pi, 0, 17))], -1)
+    jaw = np.stack(
+        [
+            0.36 * FACE * np.cos(np.linspace(np.pi, 0, 17)),
+            0.42 * FACE * np.sin(np.linspace(np.pi, 0, 17)),
+        ],
+        -1,
+    )
     blank = np.zeros((64, 64, 3), np.uint8)
     for number in range(frames):
         middle = np.array([960 + 3 * number % 300, 540])
         points = (np.concatenate([jaw, inner]) + middle).astype(np.float32)
         face = Face(number, affine.box(points), points, 1.0, 0, np.zeros(3, np.float32))
-        faceset.add(AlignedFace(face, blank, align.face_from_frame(points, "whole", 64), "whole", source="plate.mp4"))
+        faceset.add(
+            AlignedFace(
+                face, blank, align.face_from_frame(points, "whole", 64), "whole", source="plate.mp4"
+            )
+        )
     return project.folder
 
 
 def _plates(frames: int) -> Iterator[Bytes]:
     rng = np.random.default_rng(0)
     soft = cv2.GaussianBlur(rng.random((HEIGHT, WIDTH, 3), np.float32), (0, 0), 8)
-    plate = image.as_bytes(np.clip(0.5 + 8 * (soft - 0.5) + rng.normal(0, 0.01, soft.shape), 0, 1).astype(np.float32))
+    plate = image.as_bytes(
+        np.clip(0.5 + 8 * (soft - 0.5) + rng.normal(0, 0.01, soft.shape), 0, 1).astype(np.float32)
+    )
     for number in range(frames):
         yield np.roll(plate, 3 * number, 1)
 
@@ -116,10 +148,15 @@ def _model(path: Path) -> Path:
         *(helper.make_node("Exp", ["none"], [name]) for name in outputs if "mask" in name),
     ]
     told = [
-        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in each.items()]
+        [
+            helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+            for name, shape in each.items()
+        ]
         for each in ({"in_face:0": face}, outputs)
     ]
-    numbers = [onnx.numpy_helper.from_array(np.array([value], np.int64), str(value)) for value in (0, 1, 3)]
+    numbers = [
+        onnx.numpy_helper.from_array(np.array([value], np.int64), str(value)) for value in (0, 1, 3)
+    ]
     graph = helper.make_graph(nodes, "echo", *told, numbers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)], ir_version=7)
     path.write_bytes(model.SerializeToString())
@@ -128,11 +165,17 @@ def _model(path: Path) -> Path:
 
 def _coding(clip: Path) -> tuple[float, float]:
     with open_footage(clip) as footage:
-        return _timed(lambda: list(write_video(clip.with_name("out.mp4"), iter(footage), footage, EncodeOptions())))
+        return _timed(
+            lambda: list(
+                write_video(clip.with_name("out.mp4"), iter(footage), footage, EncodeOptions())
+            )
+        )
 
 
 def _opencv() -> None:
-    soft: Floats = cv2.GaussianBlur(np.random.default_rng(0).random((FACE, FACE, 3), np.float32), (0, 0), 8)
+    soft: Floats = cv2.GaussianBlur(
+        np.random.default_rng(0).random((FACE, FACE, 3), np.float32), (0, 0), 8
+    )
     plate, mask = image.as_bytes(soft), np.zeros((FACE, FACE), np.uint8)
     cv2.circle(mask, (FACE // 2, FACE // 2), 170, 255, -1)
     cv2.seamlessClone(plate[:, ::-1].copy(), plate, mask, (FACE // 2, FACE // 2), cv2.NORMAL_CLONE)

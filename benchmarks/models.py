@@ -1,11 +1,15 @@
-"""What each model makes of the same faces in the same time: one row a model, and its preview to look at.
+"""What each model makes of the same faces in the same time: one row a model, and its preview to
+look at.
 
-    python benchmarks/models.py OUT [MODEL ...] [--size small|full] [--iterations N | --minutes M] [--batch N] [--lr X]
+    python benchmarks/models.py OUT [MODEL ...] [--size small|full]
+        [--iterations N | --minutes M] [--batch N] [--lr X]
 
-Src is talker-d, dst talker-c of the test footage (UNDERSTUDY_FOOTAGE, else ../shared/footage), both extracted as whole faces.
-small: what a processor learns in a few minutes; full: the sizes that people train on a GPU. Every model has a process of its own,
-so that its peak memory can be told. l1, SSIM and mask (intersection over union with the hull) are of faces that were never learnt
-from; identity and movement are those of `measure` on every second frame of the merged clip. OUT keeps show, previews and sheets.
+Src is talker-d, dst talker-c of the test footage (UNDERSTUDY_FOOTAGE, else ../shared/footage), both
+extracted as whole faces. small: what a processor learns in a few minutes; full: the sizes that
+people train on a GPU. Every model has a process of its own, so that its peak memory can be told.
+l1, SSIM and mask (intersection over union with the hull) are of faces that were never learnt from;
+identity and movement are those of `measure` on every second frame of the merged clip. OUT keeps
+show, previews and sheets.
 """
 
 from __future__ import annotations
@@ -25,8 +29,16 @@ from understudy.stages.events import Finished, Stage
 from understudy.stages.jobs import call
 from understudy.stages.project import Project
 
-FOOTAGE = Path(os.environ.get("UNDERSTUDY_FOOTAGE", Path(__file__).parents[2] / "shared" / "footage"))
-_SLIM: dict[str, Any] = {"resolution": 64, "ae_dims": 128, "e_dims": 32, "d_dims": 32, "d_mask_dims": 16}
+FOOTAGE = Path(
+    os.environ.get("UNDERSTUDY_FOOTAGE", Path(__file__).parents[2] / "shared" / "footage")
+)
+_SLIM: dict[str, Any] = {
+    "resolution": 64,
+    "ae_dims": 128,
+    "e_dims": 32,
+    "d_dims": 32,
+    "d_mask_dims": 16,
+}
 # By name: the model and its settings.
 SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "tiny": ("tiny", {}),
@@ -72,9 +84,13 @@ def main() -> None:
         subprocess.run([sys.executable, __file__, *sys.argv[1:], "--alone", name], check=True)
 
 
-def row(show: Path, name: str, model: str, settings: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+def row(
+    show: Path, name: str, model: str, settings: dict[str, Any], options: argparse.Namespace
+) -> dict[str, Any]:
     """Train, merge and measure one model."""
-    plan: dict[str, Any] = {"minutes": options.minutes} if options.minutes else {"iterations": options.iterations}
+    plan: dict[str, Any] = (
+        {"minutes": options.minutes} if options.minutes else {"iterations": options.iterations}
+    )
     plan |= {"batch": options.batch, "lr": options.lr, **({model: settings} if settings else {})}
     first, began = {}, time.monotonic()
     for event in call("train")(show, model=model, name=name, device=options.device, **plan):
@@ -98,7 +114,11 @@ def row(show: Path, name: str, model: str, settings: dict[str, Any], options: ar
         "memory GB": round(memory(options.device), 2),
         "loss": {key: [round(first.get(key, 0), 3), round(last[key], 3)] for key in last},
         "held out": told["held_out"],
-        **{key: measured[key] for key in ("identity_shift", "movement", "movement_correlation", "problem") if key in measured},
+        **{
+            key: measured[key]
+            for key in ("identity_shift", "movement", "movement_correlation", "problem")
+            if key in measured
+        },
         "wall minutes": round((time.monotonic() - began) / 60, 1),
     }
 
@@ -116,7 +136,9 @@ def parameters(show: Path, name: str) -> int:
     """How many numbers a trained model has learnt."""
     from understudy.stages.saved_models.load import load_model
 
-    return sum(each.numel() for each in load_model(Project.load(show).model(name), "cpu").parameters())
+    return sum(
+        each.numel() for each in load_model(Project.load(show).model(name), "cpu").parameters()
+    )
 
 
 def memory(device: str) -> float:

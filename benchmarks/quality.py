@@ -2,12 +2,14 @@
 
     OMP_NUM_THREADS=1 python benchmarks/quality.py OUT [CONTENDER ...] [--minutes 25]
 
-Src is talker-d, dst talker-c of the test footage, extracted as whole faces into OUT/show unless a show is there. "auto" is the
-model that `train` chooses for so many minutes, and learns as it does. "saehd" is the plain step of `reference.py`, 4 pairs, with
-the model as it stands by default; "saehd-small" the same, 8 pairs, with a network that has a chance on a processor. All learn the
-same type of face from the same facesets, one thread each. The clock is the processor time of learning: batches count, measuring
-does not. All are measured on the same held-out faces at SIZE pixels: what is painted smaller is resampled up. OUT/NAME.jsonl holds
-a row a measurement, OUT/NAME.png shows what the newest weights paint, OUT/quality.html the curves. Who went to the end is kept.
+Src is talker-d, dst talker-c of the test footage, extracted as whole faces into OUT/show unless a
+show is there. "auto" is the model that `train` chooses for so many minutes, and learns as it does.
+"saehd" is the plain step of `reference.py`, 4 pairs, with the model as it stands by default;
+"saehd-small" the same, 8 pairs, with a network that has a chance on a processor. All learn the same
+type of face from the same facesets, one thread each. The clock is the processor time of learning:
+batches count, measuring does not. All are measured on the same held-out faces at SIZE pixels: what
+is painted smaller is resampled up. OUT/NAME.jsonl holds a row a measurement, OUT/NAME.png shows
+what the newest weights paint, OUT/quality.html the curves. Who went to the end is kept.
 """
 
 from __future__ import annotations
@@ -54,14 +56,22 @@ from understudy.types import FaceType
 CPU = torch.device("cpu")
 # All are measured at so many pixels.
 SIZE = 128
-# Seconds of learning up to the first measurement; from then on the share of what was learnt that lies between two.
+# Seconds of learning up to the first measurement; from then on the share of what was learnt that
+# lies between two.
 FIRST, PACE = 10, 0.05
 SHOWN = 6
-_SMALL: dict[str, Any] = {"resolution": 64, "ae_dims": 128, "e_dims": 32, "d_dims": 32, "d_mask_dims": 16}
+_SMALL: dict[str, Any] = {
+    "resolution": 64,
+    "ae_dims": 128,
+    "e_dims": 32,
+    "d_dims": 32,
+    "d_mask_dims": 16,
+}
 # Settings of the plain saehd and its pairs; auto chooses for itself.
 PLAIN: dict[str, tuple[dict[str, Any], int]] = {"saehd": ({}, 4), "saehd-small": (_SMALL, 8)}
 CONTENDERS = ("auto", *PLAIN)
-# What is to be reached, and whether by falling. A mean face has much of src's identity already: expression tells it from a swap.
+# What is to be reached, and whether by falling. A mean face has much of src's identity already:
+# expression tells it from a swap.
 GOALS = {
     "dssim": ((0.15, 0.12, 0.10, 0.08, 0.06), True),
     "identity": ((0.4, 0.6, 0.7), False),
@@ -69,12 +79,15 @@ GOALS = {
 }
 
 Rows = list[dict[str, float]]
-# A step of learning after so many seconds of it, the model that learns, and a context in which it has the weights it would show.
+# A step of learning after so many seconds of it, the model that learns, and a context in which it
+# has the weights it would show.
 Contender = tuple[Callable[[float], None], Model, Callable[[], AbstractContextManager[None]]]
 
 
 class AtSize(Model):
-    """A model as if its faces had `resolution` pixels: what goes in is resampled to its own size, what comes out back."""
+    """A model as if its faces had `resolution` pixels: what goes in is resampled to its own size,
+    what comes out back.
+    """
 
     def __init__(self, model: Model, resolution: int) -> None:
         super().__init__()
@@ -82,7 +95,10 @@ class AtSize(Model):
 
     def passes(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         made = self.model.passes(*(resampled(each, self.model.resolution) for each in (src, dst)))
-        return {name: (resampled(face, self.resolution), resampled(mask, self.resolution)) for name, (face, mask) in made.items()}
+        return {
+            name: (resampled(face, self.resolution), resampled(mask, self.resolution))
+            for name, (face, mask) in made.items()
+        }
 
 
 def main() -> None:
@@ -95,7 +111,11 @@ def main() -> None:
     for name in options.contenders or CONTENDERS:
         if ran(options.out, name) < options.minutes:
             given = [str(options.out), "--minutes", str(options.minutes), "--alone", name]
-            subprocess.run([sys.executable, __file__, *given], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+            subprocess.run(
+                [sys.executable, __file__, *given],
+                check=True,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
     rows = {name: history.read(options.out / f"{name}.jsonl") for name in CONTENDERS}
     rows = {name: each for name, each in rows.items() if each}
     for name, each in rows.items():
@@ -121,8 +141,12 @@ def compete(name: str, out: Path, minutes: float) -> None:
     options, _ = resolved(project, TrainOptions(name="quality", minutes=minutes, device="cpu"))
     recipe, _ = resolve_recipe(project.model("quality"), options)
     face_type = recipe.build(torch.device("meta")).face_type
-    step, model, shown = auto(project, options, recipe) if name == "auto" else plain(project, name, face_type)
-    src, dst = (load_faces(Faceset(project.faces(side)), face_type, SIZE, 0) for side in ("src", "dst"))
+    step, model, shown = (
+        auto(project, options, recipe) if name == "auto" else plain(project, name, face_type)
+    )
+    src, dst = (
+        load_faces(Faceset(project.faces(side)), face_type, SIZE, 0) for side in ("src", "dst")
+    )
     validation, seen = Validation(src, dst), AtSize(model, SIZE)
     validation.prepare(SIZE)
     spent, wall, due, iteration = 0.0, 0.0, float(FIRST), 0
@@ -132,7 +156,11 @@ def compete(name: str, out: Path, minutes: float) -> None:
         spent, wall = spent + time.process_time() - start, wall + time.perf_counter() - began
         iteration += 1
         if spent >= min(due, 60 * minutes):
-            far = {"minutes": round(spent / 60, 3), "wall": round(wall / 60, 3), "iteration": iteration}
+            far = {
+                "minutes": round(spent / 60, 3),
+                "wall": round(wall / 60, 3),
+                "iteration": iteration,
+            }
             with shown():
                 history.append(path, [far | validation.measure(seen)])
                 (out / f"{name}.png").write_bytes(plot.png(sheet(seen, src, dst)))
@@ -143,21 +171,37 @@ def auto(project: Project, options: TrainOptions, recipe: ModelRecipe) -> Conten
     """What `train` makes of the options of auto."""
     src, dst = feed.loaded(project, options, recipe)
     learner = Learner(recipe, options, CPU)
-    batches = {finishing: feed.batches(options, src, dst, learner, finishing) for finishing in (False, True)}
+    batches = {
+        finishing: feed.batches(options, src, dst, learner, finishing)
+        for finishing in (False, True)
+    }
 
     def step(seconds: float) -> None:
         done = (options, learner.iteration, seconds)
-        learner.step(batches[schedule.finish(*done) > 0].make(learner.iteration), schedule.step_size(*done))
+        learner.step(
+            batches[schedule.finish(*done) > 0].make(learner.iteration), schedule.step_size(*done)
+        )
 
     return step, learner.model, learner.averaged
 
 
 def plain(project: Project, name: str, face_type: FaceType) -> Contender:
-    """A plain saehd that learns from the faces of the show, without those that are held out or spared."""
+    """A plain saehd that learns from the faces of the show, without those that are held out or
+    spared.
+    """
     settings, pairs = PLAIN[name]
-    stores = [load_faces(Faceset(project.faces(side)), face_type, reference.STORED, 0) for side in ("src", "dst")]
+    stores = [
+        load_faces(Faceset(project.faces(side)), face_type, reference.STORED, 0)
+        for side in ("src", "dst")
+    ]
     faces = [
-        np.stack([moved(store.pictures[row], store.store_from_face, reference.STORED) for row in store.learnt]) for store in stores
+        np.stack(
+            [
+                moved(store.pictures[row], store.store_from_face, reference.STORED)
+                for row in store.learnt
+            ]
+        )
+        for store in stores
     ]
     recipe = ModelRecipe(model="saehd", settings={**settings, "face_type": face_type})
     learning = reference.Reference(recipe, pairs, faces=faces)
@@ -174,11 +218,19 @@ def sheet(model: Model, src: FaceStore, dst: FaceStore) -> np.ndarray:
     """What it makes of held-out faces, a row each."""
     held = [np.flatnonzero(each.held_out) for each in (src, dst)]
     rows = [each[np.linspace(0, len(each) - 1, SHOWN).astype(int)] for each in held]
-    (src_faces, _), (dst_faces, mask) = (store.upright(few, SIZE) for store, few in zip((src, dst), rows, strict=True))
+    (src_faces, _), (dst_faces, mask) = (
+        store.upright(few, SIZE) for store, few in zip((src, dst), rows, strict=True)
+    )
     made = model.passes(tensor(src_faces, CPU), tensor(dst_faces, CPU))
     painted, matte = {name: pictures(face) for name, (face, _) in made.items()}, mask[..., None]
     laid = painted["sd"] * matte + dst_faces * (1 - matte)
-    columns = {"src": src_faces, "rebuilt": painted["ss"], "dst": dst_faces, "rebuilt ": painted["dd"], "swap": painted["sd"]}
+    columns = {
+        "src": src_faces,
+        "rebuilt": painted["ss"],
+        "dst": dst_faces,
+        "rebuilt ": painted["dd"],
+        "swap": painted["sd"],
+    }
     return plot.grid({**columns, "swap in dst": laid})
 
 
@@ -193,13 +245,24 @@ def told(rows: Rows) -> dict[str, Any]:
     for what, (bounds, falling) in GOALS.items():
         found |= {f"{what} {bound:g}": reached(rows, what, bound, falling) for bound in bounds}
     last = rows[-1]
-    return found | {name: last[name] for name in last if name not in GOALS} | {what: value(last, what) for what in GOALS}
+    return (
+        found
+        | {name: last[name] for name in last if name not in GOALS}
+        | {what: value(last, what) for what in GOALS}
+    )
 
 
 def reached(rows: Rows, what: str, bound: float, falling: bool) -> float | None:
     """The minutes after which a goal was reached and, at the next measurement, still was."""
     is_there = [value(row, what) <= bound if falling else value(row, what) >= bound for row in rows]
-    return next((row["minutes"] for row, now, then in zip(rows, is_there, is_there[1:], strict=False) if now and then), None)
+    return next(
+        (
+            row["minutes"]
+            for row, now, then in zip(rows, is_there, is_there[1:], strict=False)
+            if now and then
+        ),
+        None,
+    )
 
 
 def value(row: dict[str, float], what: str) -> float:
@@ -211,12 +274,21 @@ def value(row: dict[str, float], what: str) -> float:
 
 def page(rows: dict[str, Rows]) -> str:
     """The curves over the minutes."""
-    legend = " ".join(f'<span><i class="swatch c{place}"></i>{escape(name)}</span>' for place, name in enumerate(rows))
+    legend = " ".join(
+        f'<span><i class="swatch c{place}"></i>{escape(name)}</span>'
+        for place, name in enumerate(rows)
+    )
     parts = [f"<title>Time to quality</title><style>{STYLE}</style><h1>Time to quality</h1>"]
     for what in GOALS:
-        lines = {name: ([row["minutes"] for row in each], [value(row, what) for row in each]) for name, each in rows.items()}
+        lines = {
+            name: ([row["minutes"] for row in each], [value(row, what) for row in each])
+            for name, each in rows.items()
+        }
         drawn = svg.curves(lines, (), logarithmic=what == "dssim")
-        parts.append(f'<section><h2>{what} over minutes of learning</h2>{drawn}<p class="note">{legend}</p></section>')
+        parts.append(
+            f"<section><h2>{what} over minutes of learning</h2>{drawn}<p"
+            f' class="note">{legend}</p></section>'
+        )
     return f'<!doctype html><html lang="en"><meta charset="utf-8">{"".join(parts)}</html>\n'
 
 

@@ -1,8 +1,10 @@
-"""A plain training step, as the former tools do it, to measure ours against: nothing in it is tuned, and nothing made slow.
+"""A plain training step, as the former tools do it, to measure ours against: nothing in it is
+tuned, and nothing made slow.
 
-Eager fp32; src and dst each take a pass of their own through the network; DSSIM by four convolutions with a square window; an
-optimizer that walks the parameters and writes its formula down; faces moved one by one, in float32, by a cubic warp at the size
-they are stored in and a cubic turn to the model's, picture, target and mask each by themselves.
+Eager fp32; src and dst each take a pass of their own through the network; DSSIM by four
+convolutions with a square window; an optimizer that walks the parameters and writes its formula
+down; faces moved one by one, in float32, by a cubic warp at the size they are stored in and a cubic
+turn to the model's, picture, target and mask each by themselves.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ Side = tuple[Tensor, Tensor, Tensor]
 class Reference:
     """A model of a recipe that learns, `pairs` of each side a step.
 
-    faces: src's and dst's, (N, STORED, STORED, 4) uint8 each, RGB and mask; made-up ones without. whole: the model around the net.
+    faces: src's and dst's, (N, STORED, STORED, 4) uint8 each, RGB and mask; made-up ones without.
+    whole: the model around the net.
     """
 
     def __init__(
@@ -46,8 +49,15 @@ class Reference:
         model = recipe.build(CPU)
         model.initialise(torch.Generator().manual_seed(0))
         model.to(device)
-        assert isinstance(model, Swapping) and isinstance(model.net, TwoDecoders | TwoInters), f"{recipe.model}: no reference"
-        self.whole, self.net, self.side, self.model = model, plain(model.net), model.resolution, recipe.model
+        assert isinstance(model, Swapping) and isinstance(model.net, TwoDecoders | TwoInters), (
+            f"{recipe.model}: no reference"
+        )
+        self.whole, self.net, self.side, self.model = (
+            model,
+            plain(model.net),
+            model.resolution,
+            recipe.model,
+        )
         self.pairs, self.device, self.chance = pairs, device, np.random.default_rng(0)
         self.faces = faces or self.chance.integers(0, 256, (2, 16, STORED, STORED, 4), np.uint8)
         self.rule, self.lr = kind_of(recipe, TrainOptions()), recipe.model_options.lr
@@ -59,7 +69,9 @@ class Reference:
         """Draw a batch and learn from it."""
         src, dst = (self._side(faces) for faces in self.faces)
         ours = rebuilt(self.net, src[0], dst[0])
-        total = torch.stack([self._loss(painted, true) for painted, true in zip(ours, (src, dst), strict=True)]).sum()
+        total = torch.stack(
+            [self._loss(painted, true) for painted, true in zip(ours, (src, dst), strict=True)]
+        ).sum()
         total.backward()  # type: ignore[no-untyped-call]
         self.steps += 1
         with torch.no_grad():
@@ -105,7 +117,9 @@ class Reference:
 
 
 def plain(net: Swapper) -> Swapper:
-    """The network without what ours do to hold less: curves in place, and behind the shuffle of pixels. In place."""
+    """The network without what ours do to hold less: curves in place, and behind the shuffle of
+    pixels. In place.
+    """
     for layer in net.modules():
         if isinstance(layer, nn.LeakyReLU):
             layer.inplace = False
@@ -117,7 +131,9 @@ def plain(net: Swapper) -> Swapper:
 def rebuilt(net: Swapper, src: Tensor, dst: Tensor) -> tuple[Painted, Painted]:
     """Both people as themselves, one after the other."""
     if isinstance(net, TwoDecoders):
-        return Painted(*net.src(net.inter(net.encoder(src)))), Painted(*net.dst(net.inter(net.encoder(dst))))
+        return Painted(*net.src(net.inter(net.encoder(src)))), Painted(
+            *net.dst(net.inter(net.encoder(dst)))
+        )
     assert isinstance(net, TwoInters)
     shared = net.ab(net.encoder(src))
     of_src = Painted(*net.decoder(torch.cat([shared, shared], 1)))
@@ -135,14 +151,18 @@ def dssim(ours: Tensor, theirs: Tensor, window: int) -> Tensor:
     one, other = look(ours), look(theirs)
     products, powers = one * other, one**2 + other**2
     light = (2 * products + 1e-4) / (powers + 1e-4)
-    structure = (2 * (look(ours * theirs) - products) + 9e-4) / (look(ours**2 + theirs**2) - powers + 9e-4)
+    structure = (2 * (look(ours * theirs) - products) + 9e-4) / (
+        look(ours**2 + theirs**2) - powers + 9e-4
+    )
     return ((1 - light * structure) / 2).mean()
 
 
 def blurred(mask: Tensor, sigma: float) -> Tensor:
     """A mask under a Gaussian, by one convolution with a square window."""
     width = 2 * max(1, round(3 * sigma)) + 1
-    return functional.conv2d(functional.pad(mask, [width // 2] * 4, "replicate"), square(width, sigma, mask.device))
+    return functional.conv2d(
+        functional.pad(mask, [width // 2] * 4, "replicate"), square(width, sigma, mask.device)
+    )
 
 
 def square(width: int, sigma: float, device: torch.device) -> Tensor:
@@ -153,7 +173,9 @@ def square(width: int, sigma: float, device: torch.device) -> Tensor:
     return (bell / bell.sum())[None, None]
 
 
-def moved(chance: np.random.Generator, stored: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def moved(
+    chance: np.random.Generator, stored: np.ndarray, side: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Warped picture, target and mask (side, side, C) float32 in 0..1 of one face."""
     face, mask = stored[..., :3].astype(np.float32) / 255, stored[..., 3:].astype(np.float32) / 255
     size = len(stored)
@@ -162,16 +184,28 @@ def moved(chance: np.random.Generator, stored: np.ndarray, side: int) -> tuple[n
     across, down = np.meshgrid(steps, steps)
     for nodes in (across, down):
         inner = nodes[1:-1, 1:-1]
-        inner += (chance.standard_normal(inner.shape).clip(-2.5, 2.5) / 2.5 * 0.24 * cell).astype(np.float32)
+        inner += (chance.standard_normal(inner.shape).clip(-2.5, 2.5) / 2.5 * 0.24 * cell).astype(
+            np.float32
+        )
     half = cell // 2
-    maps = [cv2.resize(each, (size + cell, size + cell))[half : half + size, half : half + size] for each in (across, down)]
+    maps = [
+        cv2.resize(each, (size + cell, size + cell))[half : half + size, half : half + size]
+        for each in (across, down)
+    ]
     angle, scale = chance.uniform(-10, 10), 1 + chance.uniform(-0.05, 0.05)
     turn = cv2.getRotationMatrix2D((size / 2, size / 2), angle, scale)
     turn[:, 2] += chance.uniform(-0.05, 0.05, 2) * size
     bent = cv2.remap(face, maps[0], maps[1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     warped, target, matte = (
         cv2.warpAffine(each, turn, (size, size), flags=cv2.INTER_CUBIC, borderMode=border)
-        for each, border in ((bent, cv2.BORDER_REPLICATE), (face, cv2.BORDER_REPLICATE), (mask, cv2.BORDER_CONSTANT))
+        for each, border in (
+            (bent, cv2.BORDER_REPLICATE),
+            (face, cv2.BORDER_REPLICATE),
+            (mask, cv2.BORDER_CONSTANT),
+        )
     )
-    shrunk = [cv2.resize(each, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1) for each in (warped, target, matte)]
+    shrunk = [
+        cv2.resize(each, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+        for each in (warped, target, matte)
+    ]
     return shrunk[0], shrunk[1], shrunk[2][..., None]

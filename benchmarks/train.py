@@ -1,16 +1,20 @@
-"""Milliseconds and memory of an iteration of each model, beside a plain reference and what this machine's convolutions can do.
+"""Milliseconds and memory of an iteration of each model, beside a plain reference and what this
+machine's convolutions can do.
 
     export OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=3000
     python benchmarks/train.py [MODEL ...] [--rounds 5] [--batch 4] [--threads 1] [--busy]
-    python benchmarks/train.py saehd-256 --device cuda --batch 32 --set checkpointing=true optimizer_memory=half
+    python benchmarks/train.py saehd-256 --device cuda --batch 32 \\
+        --set checkpointing=true optimizer_memory=half
 
-An iteration is a batch made from stored faces and a step of learning from it. Each variant is a process of its own: "reference"
-(`reference.py`: eager, plain, fp32), "fp32" and "bf16" (ours). They take turns (A B C A B C), so that other work on the machine
-disturbs them alike; the median of the rounds counts, and the ratio is the median of each round's. On one CPU thread the time is
-processor time, else wall time; of several threads ours takes as many as `train` finds fastest, before the rounds. Memory is the
-most that the process held, Python and PyTorch (about 330 MB) included; on a GPU, what PyTorch held there. GFLOP are counted,
-forward and backward. The limit is measured in the same run: the best of a few convolutions 3x3, forward and backward, in the same
-number format. --set: options of train for ours. --busy: beside it, another process keeps a core busy.
+An iteration is a batch made from stored faces and a step of learning from it. Each variant is a
+process of its own: "reference" (`reference.py`: eager, plain, fp32), "fp32" and "bf16" (ours). They
+take turns (A B C A B C), so that other work on the machine disturbs them alike; the median of the
+rounds counts, and the ratio is the median of each round's. On one CPU thread the time is processor
+time, else wall time; of several threads ours takes as many as `train` finds fastest, before the
+rounds. Memory is the most that the process held, Python and PyTorch (about 330 MB) included; on a
+GPU, what PyTorch held there. GFLOP are counted, forward and backward. The limit is measured in the
+same run: the best of a few convolutions 3x3, forward and backward, in the same number format.
+--set: options of train for ours. --busy: beside it, another process keeps a core busy.
 """
 
 from __future__ import annotations
@@ -62,7 +66,11 @@ class Clock:
     threads: int
 
     def __call__(self, work: Callable[[], object]) -> float:
-        now = time.process_time if self.device.type == "cpu" and self.threads == 1 else time.perf_counter
+        now = (
+            time.process_time
+            if self.device.type == "cpu" and self.threads == 1
+            else time.perf_counter
+        )
         self._wait()
         start = now()
         work()
@@ -91,7 +99,9 @@ class Ours:
         pictures = chance.integers(0, 256, (FACES, inner + 2 * rim, inner + 2 * rim, 4), np.uint8)
         points = chance.uniform(rim, rim + inner, (FACES, 68, 2)).astype(np.float32)
         place = affine.compose(np.array([[1.0, 0, rim], [0, 1, rim]]), affine.scaling(inner / side))
-        faces = FaceStore(pictures, points, place, np.zeros(FACES, bool), np.zeros(FACES, np.float32))
+        faces = FaceStore(
+            pictures, points, place, np.zeros(FACES, bool), np.zeros(FACES, np.float32)
+        )
         self.batches = feed.batches(options, faces, faces, self.learner, finishing=False)
 
     def step(self) -> None:
@@ -107,7 +117,16 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     clock = Clock(device_of(options.device), options.threads)
     limit = {name: conv_limit(name, clock) for name in FORMATS}
-    print(json.dumps({"device": str(clock.device), "threads": options.threads, "busy": options.busy, "limit GFLOP/s": limit}))
+    print(
+        json.dumps(
+            {
+                "device": str(clock.device),
+                "threads": options.threads,
+                "busy": options.busy,
+                "limit GFLOP/s": limit,
+            }
+        )
+    )
     beside = multiprocessing.get_context("spawn").Process(target=spin, daemon=True)
     if options.busy:
         beside.start()
@@ -116,7 +135,9 @@ def main() -> None:
             print(json.dumps(row), flush=True)
 
 
-def measured(model: str, options: argparse.Namespace, limit: dict[str, float]) -> list[dict[str, object]]:
+def measured(
+    model: str, options: argparse.Namespace, limit: dict[str, float]
+) -> list[dict[str, object]]:
     """A row of results for each variant."""
     kind, settings = SET.get(model, (model, {}))
     recipe = ModelRecipe(model=kind, settings=settings)
@@ -137,23 +158,41 @@ def measured(model: str, options: argparse.Namespace, limit: dict[str, float]) -
     for name, line in at_work.items():
         line.send("end")
         seconds = statistics.median(times[name])
-        against = [ours / theirs for ours, theirs in zip(times[name], times.get("reference", ()), strict=False)]
-        shown = {"ms": round(1e3 * seconds, 1), "ratio": round(statistics.median(against), 3) if against else None}
+        against = [
+            ours / theirs
+            for ours, theirs in zip(times[name], times.get("reference", ()), strict=False)
+        ]
+        shown = {
+            "ms": round(1e3 * seconds, 1),
+            "ratio": round(statistics.median(against), 3) if against else None,
+        }
         share = facts[name] / seconds / limit["bf16" if name == "bf16" else "fp32"]
         work = {"GFLOP": round(facts[name], 1), "of limit": round(share, 2), "MB": line.recv()}
         rows.append({"model": model, "pairs": pairs, "variant": name, **shown, **work})
     return rows
 
 
-def start(variant: str, recipe: ModelRecipe, pairs: int, options: argparse.Namespace) -> Connection[Any, Any]:
-    """A process for a variant; the line to it. It first says how many GFLOP a step has, or None where there is none such."""
+def start(
+    variant: str, recipe: ModelRecipe, pairs: int, options: argparse.Namespace
+) -> Connection[Any, Any]:
+    """A process for a variant; the line to it. It first says how many GFLOP a step has, or None
+    where there is none such.
+    """
     ours, theirs = multiprocessing.Pipe()
     context = multiprocessing.get_context("spawn")
-    context.Process(target=serve, args=(theirs, variant, recipe, pairs, options), daemon=True).start()
+    context.Process(
+        target=serve, args=(theirs, variant, recipe, pairs, options), daemon=True
+    ).start()
     return ours
 
 
-def serve(line: Connection[Any, Any], variant: str, recipe: ModelRecipe, pairs: int, options: argparse.Namespace) -> None:
+def serve(
+    line: Connection[Any, Any],
+    variant: str,
+    recipe: ModelRecipe,
+    pairs: int,
+    options: argparse.Namespace,
+) -> None:
     """Steps on demand, until it is told to end; then the MB that this took."""
     torch.set_num_threads(options.threads)
     clock = Clock(device_of(options.device), options.threads)
@@ -220,9 +259,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=0, help="pairs of faces; 0 = each model's own")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS, help="which to measure")
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="options of train for ours")
-    parser.add_argument("--busy", action="store_true", help="beside it, keep one core busy with something else")
+    parser.add_argument(
+        "--variants", nargs="+", choices=VARIANTS, default=VARIANTS, help="which to measure"
+    )
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="NAME=VALUE", help="options of train for ours"
+    )
+    parser.add_argument(
+        "--busy", action="store_true", help="beside it, keep one core busy with something else"
+    )
     return parser.parse_args()
 
 

@@ -1,4 +1,6 @@
-"""What many tests need: clips of two synthetic people, made once a run, and the real clips where they are at hand."""
+"""What many tests need: clips of two synthetic people, made once a run, and the real clips where
+they are at hand.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def people() -> dict[str, Clip]:
 
 @pytest.fixture(scope="session")
 def clips(people: dict[str, Clip], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same as video files with sound: "src" shows person a, "dst" person b. Do not write to them."""
+    """The same as video files with sound: "src" shows person a, "dst" person b. Do not write to
+    them.
+    """
     folder = tmp_path_factory.mktemp("clips")
     sound = voice(np.sin(np.arange(FRAMES, dtype=np.float32)) ** 2)
     paths = {}
@@ -53,10 +57,12 @@ def footage_folder() -> Path:
 
 @pytest.fixture
 def dfm_file(tmp_path: Path) -> Callable[..., Path]:
-    """dfm_file(side=32, batch="N", morph=False, rename={}, edit=None): a .dfm file that gives back the face it sees.
+    """dfm_file(side=32, batch="N", morph=False, rename={}, edit=None): a .dfm file that gives back
+    the face it sees.
 
-    dst's mask is the face's red, the face's own mask its blue, or with morph the value of that. rename: names in the file by the
-    literal ones. edit: a function that changes the ModelProto before it is written.
+    dst's mask is the face's red, the face's own mask its blue, or with morph the value of that.
+    rename: names in the file by the literal ones. edit: a function that changes the ModelProto
+    before it is written.
     """
     onnx = pytest.importorskip("onnx")
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
@@ -72,7 +78,10 @@ def dfm_file(tmp_path: Path) -> Callable[..., Path]:
         names = {name: called(name) for name in ("in_face", "morph_value", *_OUTPUTS)}
         inputs = {"in_face": face, **({"morph_value": [1]} if morph else {})}
         outputs = dict(zip(_OUTPUTS, ([*face[:3], 1], face, [*face[:3], 1]), strict=True))
-        starts = {name: np.array([value], np.int64) for name, value in {"0": 0, "1": 1, "2": 2, "3": 3}.items()}
+        starts = {
+            name: np.array([value], np.int64)
+            for name, value in {"0": 0, "1": 1, "2": 2, "3": 3}.items()
+        }
         ends = [("Add", ["none", names["morph_value"]])] if morph else [("Identity", ["blue"])]
         nodes = [
             helper.make_node("Identity", [names["in_face"]], [names["out_celeb_face"]]),
@@ -82,7 +91,11 @@ def dfm_file(tmp_path: Path) -> Callable[..., Path]:
             *(helper.make_node(op, taken, [names["out_celeb_face_mask"]]) for op, taken in ends),
         ]
         told = [
-            [helper.make_tensor_value_info(names[name], kind, shape) for name, shape in each.items()] for each in (inputs, outputs)
+            [
+                helper.make_tensor_value_info(names[name], kind, shape)
+                for name, shape in each.items()
+            ]
+            for each in (inputs, outputs)
         ]
         weights = [onnx.numpy_helper.from_array(value, name) for name, value in starts.items()]
         graph = helper.make_graph(nodes, "face", *told, weights)

@@ -1,4 +1,6 @@
-"""Two synthetic people who cross: for a while the one behind is half hidden, then gone, and comes out on the other side."""
+"""Two synthetic people who cross: for a while the one behind is half hidden, then gone, and comes
+out on the other side.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,16 @@ from understudy.core.synthetic.clip import Acting, make_puppet
 from understudy.core.synthetic.face_warp import Puppet
 from understudy.types import Bytes, Doubles, Floats
 
-# Half axes of the oval that is cut out around a head, in widths and heights of the face; of a frame's height a face takes so much.
+# Half axes of the oval that is cut out around a head, in widths and heights of the face; of a
+# frame's height a face takes so much.
 _OVAL = (0.68, 0.85)
 _FACE = 0.36
 
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """One frame. image: (H, W, 3) uint8. landmarks: (2, 68, 2) float32, person a and person b, the truth even where hidden.
+    """One frame. image: (H, W, 3) uint8. landmarks: (2, 68, 2) float32, person a and person b, the
+    truth even where hidden.
 
     hidden: (2,) which share of the 68 points is covered by the other person.
     """
@@ -31,9 +35,15 @@ class Crossing:
 
 
 def crossing(
-    portrait: Bytes, frames: int = 50, size: tuple[int, int] = (480, 270), seed: int = 0, fps: float = 25.0
+    portrait: Bytes,
+    frames: int = 50,
+    size: tuple[int, int] = (480, 270),
+    seed: int = 0,
+    fps: float = 25.0,
 ) -> Iterator[Crossing]:
-    """Person a crosses from left to right before person b, who goes from right to left. portrait, size: as in `synthetic.clip`."""
+    """Person a crosses from left to right before person b, who goes from right to left. portrait,
+    size: as in `synthetic.clip`.
+    """
     a, b = make_puppet(portrait, "a"), make_puppet(portrait, "b")
     wall = _wall(size, seed)
     for number in range(frames):
@@ -60,7 +70,14 @@ class _Actor:
     frame_from_person: Doubles
 
     @classmethod
-    def at(cls, puppet: Puppet, acting: Acting, place: tuple[float, float], size: tuple[int, int], second: float) -> _Actor:
+    def at(
+        cls,
+        puppet: Puppet,
+        acting: Acting,
+        place: tuple[float, float],
+        size: tuple[int, int],
+        second: float,
+    ) -> _Actor:
         """The person with the face at a place given in shares of the frame's width and height."""
         moved = acting.points(puppet.rest, second)
         zoom = _FACE * size[1] / float(np.ptp(puppet.rest[:27, 1]))
@@ -87,8 +104,12 @@ class _Actor:
         """Lay the person over a picture (H, W, 3), 0..255."""
         centre, half = self.oval
         x0, y0 = np.maximum(np.floor(centre - half).astype(int) - 2, 0)
-        x1, y1 = np.minimum(np.ceil(centre + half).astype(int) + 3, (image.shape[1], image.shape[0]))
-        crop_from_person = affine.compose(np.array([[1.0, 0, -x0], [0, 1, -y0]]), self.frame_from_person)
+        x1, y1 = np.minimum(
+            np.ceil(centre + half).astype(int) + 3, (image.shape[1], image.shape[0])
+        )
+        crop_from_person = affine.compose(
+            np.array([[1.0, 0, -x0], [0, 1, -y0]]), self.frame_from_person
+        )
         head = self.puppet.render(self.moved, crop_from_person, (int(x1 - x0), int(y1 - y0)))
         y, x = np.mgrid[y0:y1, x0:x1]
         inside = 1 - np.hypot((x - centre[0]) / half[0], (y - centre[1]) / half[1])
@@ -98,5 +119,7 @@ class _Actor:
 
 def _wall(size: tuple[int, int], seed: int) -> Floats:
     """Something still behind them: soft blotches, (height, width, 3)."""
-    coarse = np.random.default_rng(seed).uniform(70, 150, (5, 8, 1)).astype(np.float32) * np.array([1, 0.97, 0.92], np.float32)
+    coarse = np.random.default_rng(seed).uniform(70, 150, (5, 8, 1)).astype(np.float32) * np.array(
+        [1, 0.97, 0.92], np.float32
+    )
     return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC), np.float32)

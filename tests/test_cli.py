@@ -17,7 +17,19 @@ from understudy.cli_view import ScreenView
 from understudy.errors import BadMedia
 from understudy.options import Options, option
 from understudy.stages import jobs
-from understudy.stages.events import Change, FailedFrame, Finished, Note, Progress, Save, Saved, Stage, Started, Stop, Warned
+from understudy.stages.events import (
+    Change,
+    FailedFrame,
+    Finished,
+    Note,
+    Progress,
+    Save,
+    Saved,
+    Stage,
+    Started,
+    Stop,
+    Warned,
+)
 from understudy.stages.project import settled
 
 
@@ -106,7 +118,11 @@ def test_a_line_becomes_a_job_with_only_what_was_said() -> None:
 
 def test_arguments_may_all_be_flags() -> None:
     ordered = cli.understood(["paint", "--dst", "b", "--src", "a", "--out", "c"])
-    assert ordered is not None and ordered.job.arguments == {"src": Path("a"), "dst": Path("b"), "out": Path("c")}
+    assert ordered is not None and ordered.job.arguments == {
+        "src": Path("a"),
+        "dst": Path("b"),
+        "out": Path("c"),
+    }
 
 
 def test_an_argument_with_a_default_may_be_left_out() -> None:
@@ -118,14 +134,29 @@ def test_an_argument_with_a_default_may_be_left_out() -> None:
 def test_a_run_shows_notes_files_and_a_summary(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["paint", "a", "b", "c"]) == 0
     told = capsys.readouterr()
-    for piece in ("paint: 2 frames", "a b c", "Warning: the light changes", "result: c", "minutes", "8"):
+    for piece in (
+        "paint: 2 frames",
+        "a b c",
+        "Warning: the light changes",
+        "result: c",
+        "minutes",
+        "8",
+    ):
         assert piece in told.out
     assert told.err == ""
 
 
 def test_json_tells_every_event_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["paint", "--json", "a", "b", "c"]) == 0
-    assert [line["event"] for line in lines(capsys)] == ["started", "note", "progress", "warned", "progress", "saved", "finished"]
+    assert [line["event"] for line in lines(capsys)] == [
+        "started",
+        "note",
+        "progress",
+        "warned",
+        "progress",
+        "saved",
+        "finished",
+    ]
 
 
 def test_quiet_tells_only_what_went_wrong(capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,7 +169,9 @@ def test_a_failed_frame_makes_the_exit_code_non_zero(capsys: pytest.CaptureFixtu
     assert "Frame 7 failed: no face" in capsys.readouterr().out
 
 
-def test_an_error_is_one_line_on_standard_error_and_its_own_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_one_line_on_standard_error_and_its_own_exit_code(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert cli.main(["paint", "a", "b", "c", "--fail", "media"]) == BadMedia.exit_code
     told = capsys.readouterr()
     assert told.err == "a: no frames. Give footage with at least one.\n" and told.out == ""
@@ -192,17 +225,29 @@ def test_a_full_disk_is_said_as_such(capsys: pytest.CaptureFixture[str]) -> None
     assert "disk is full" in capsys.readouterr().err
 
 
-def test_config_file_gives_defaults_that_flags_override(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_config_file_gives_defaults_that_flags_override(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     own = tmp_path / "mine.toml"
     own.write_text("[paint]\nminutes = 5\nblur = {amount = 9}\n", encoding="utf-8")
     cli.main(["paint", "a", "b", "c", "--json", "--config", str(own), "--blur.amount", "1"])
     summary = lines(capsys)[-1]["summary"]
-    assert isinstance(summary, dict) and summary["minutes"] == 5 and summary["blur"] == {"amount": 1}
+    assert (
+        isinstance(summary, dict) and summary["minutes"] == 5 and summary["blur"] == {"amount": 1}
+    )
 
 
 def test_a_job_file_runs_like_the_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     job = tmp_path / "job.json"
-    job.write_text(json.dumps({"verb": "paint", "arguments": {"src": "a", "dst": "b", "out": "c"}, "options": {"minutes": 2}}))
+    job.write_text(
+        json.dumps(
+            {
+                "verb": "paint",
+                "arguments": {"src": "a", "dst": "b", "out": "c"},
+                "options": {"minutes": 2},
+            }
+        )
+    )
     assert cli.main(["run", str(job), "--json"]) == 0
     from_file = capsys.readouterr().out
     cli.main(["paint", "a", "b", "c", "--minutes", "2", "--json"])
@@ -228,8 +273,13 @@ def test_ctrl_c_twice_breaks_off() -> None:
     assert len(ORDERS) <= 1
 
 
-def test_orders_come_as_json_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    orders = '{"order": "save"}\n{"order": "change", "options": {"steps": 4}}\nnonsense\n{"order": "stop"}\n'
+def test_orders_come_as_json_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    orders = (
+        '{"order": "save"}\n{"order": "change", "options": {"steps": 4}}\nnonsense\n{"order":'
+        ' "stop"}\n'
+    )
     monkeypatch.setattr("sys.stdin", io.StringIO(orders))
     assert cli.main(["heed", "x", "--orders", "--json", "--steps", "200"]) == 130
     assert ORDERS == [Save(), Change(options={"steps": 4}), Stop()]
@@ -243,10 +293,19 @@ def test_help_lists_the_commands_in_the_order_of_work(capsys: pytest.CaptureFixt
     assert "Paint src over dst. With care." in " ".join(told.split())
 
 
-def test_help_of_a_command_shows_arguments_options_and_bounds(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_of_a_command_shows_arguments_options_and_bounds(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert cli.main(["paint", "--help"]) == 0
     told = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    for piece in ("Who is used.", "Who is replaced.", "Where it goes.", "--blur.amount", "[0..9] pixels", "--no-keep"):
+    for piece in (
+        "Who is used.",
+        "Who is replaced.",
+        "Where it goes.",
+        "--blur.amount",
+        "[0..9] pixels",
+        "--no-keep",
+    ):
         assert piece in told
 
 
@@ -266,25 +325,33 @@ def test_a_screen_shows_a_bar_with_rate_and_time_left(monkeypatch: pytest.Monkey
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     clock = iter(range(0, 100_000, 2))
-    monkeypatch.setattr("rich.progress.Progress.get_time", lambda self: float(next(clock)), raising=False)
+    monkeypatch.setattr(
+        "rich.progress.Progress.get_time", lambda self: float(next(clock)), raising=False
+    )
     view = ScreenView()
     view.begin(jobs.Job(verb="paint"))
     view.show(Started(stage="paint", total=100, unit="frame"))
     for done in range(1, 21):
-        view.show(Progress(stage="paint", done=done, total=100, values={"loss": 0.125, "it/s": 3.0}))
+        view.show(
+            Progress(stage="paint", done=done, total=100, values={"loss": 0.125, "it/s": 3.0})
+        )
     view.close()
     told = screen.getvalue()
     assert "20 of 100 frames" in told and "loss 0.125" in told and " left" in told
     assert "it/s" not in told
 
 
-def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_gets_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("understudy.cli_view.SECONDS_BETWEEN_LINES", 0.0)
     cli.main(["paint", "a", "b", "c"])
     assert "paint: 1 of 2 frames" in capsys.readouterr().out
 
 
-def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_package_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def gone() -> None:
         raise ModuleNotFoundError("No module named 'av'", name="av")
 

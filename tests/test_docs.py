@@ -1,4 +1,6 @@
-"""The documents tell the truth: every command has a page, every line to type is understood, every link leads somewhere."""
+"""The documents tell the truth: every command has a page, every line to type is understood, every
+link leads somewhere.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +21,27 @@ PATTERN = re.compile(r"[\[\]|…<>]|\.\.\.")
 
 
 def lines_to_type(page: Path) -> list[str]:
-    """Every line of a code block, and every piece of code within text, that starts one of our programs."""
+    """Every line of a code block, and every piece of code within text, that starts one of our
+    programs.
+    """
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    within = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    within = re.findall(
+        r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    )
     joined = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     lines = [re.sub(r"\s+#.*", "", line).removeprefix("$ ") for line in joined + within]
-    return [line for line in lines if re.match(r"(understudy|python3? run\.py|python3? -m understudy) ", line)]
+    return [
+        line
+        for line in lines
+        if re.match(r"(understudy|python3? run\.py|python3? -m understudy) ", line)
+    ]
 
 
 def words_of(line: str) -> list[str]:
-    """What the command line gets of a line to type; [] for `run.py test`, whose words are pytest's."""
+    """What the command line gets of a line to type; [] for `run.py test`, whose words are
+    pytest's.
+    """
     words = shlex.split(line)
     words = words[2:] if words[1] == "run.py" else words[3:] if words[1] == "-m" else words[1:]
     return [] if words[0] == "test" else words
@@ -40,7 +52,9 @@ def slug(heading: str) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(
+        r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
     return {slug(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
 
 
@@ -48,7 +62,9 @@ def anchors(page: Path) -> set[str]:
 def test_every_command_has_a_page_that_the_index_links(verb: str) -> None:
     # The command `check` of `faces` stands on the page of `faces`.
     page = REPOSITORY / "docs" / f"{verb.split('_')[0]}.md"
-    assert page.is_file() and f"understudy {verb.replace('_', ' ')}" in page.read_text(encoding="utf-8")
+    assert page.is_file() and f"understudy {verb.replace('_', ' ')}" in page.read_text(
+        encoding="utf-8"
+    )
     assert f"({page.name})" in (REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
 
 
@@ -69,8 +85,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         path, _, anchor = target.partition("#")
         linked = (page.parent / path).resolve() if path else page
         assert linked.exists(), f"{page.name} links {target}, which is not there"
-        assert linked.is_relative_to(REPOSITORY), f"{page.name} links {target}, which is no part of the project"
-        assert not anchor or anchor in anchors(linked), f"{page.name} links {target}, a heading that is not there"
+        assert linked.is_relative_to(REPOSITORY), (
+            f"{page.name} links {target}, which is no part of the project"
+        )
+        assert not anchor or anchor in anchors(linked), (
+            f"{page.name} links {target}, a heading that is not there"
+        )
 
 
 def test_the_index_links_every_page() -> None:
@@ -89,7 +109,9 @@ def test_the_page_of_exit_codes_holds_every_one() -> None:
     rows = (REPOSITORY / "docs" / "exit-codes.md").read_text(encoding="utf-8")
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, errors.UnderstudyError):
-            assert re.search(rf"^\| {kind.exit_code} \|.*\b{kind.__name__}\b", rows, re.MULTILINE), kind.__name__
+            assert re.search(
+                rf"^\| {kind.exit_code} \|.*\b{kind.__name__}\b", rows, re.MULTILINE
+            ), kind.__name__
     for code in (0, errors.EXIT_FAILED_FRAMES, errors.EXIT_INTERRUPTED):
         assert re.search(rf"^\| {code} \|", rows, re.MULTILINE)
 

@@ -1,4 +1,6 @@
-"""Two clips in, one finished swap out, through the public calls; then all over again, to see that nothing is lost."""
+"""Two clips in, one finished swap out, through the public calls; then all over again, to see that
+nothing is lost.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from understudy.io.open_footage import open_footage
 from understudy.io.video.clip_writer import write_clip
 from understudy.stages.events import Event, FailedFrame, Finished, Progress, Saved, Stage, Stop
 
-# The hull in place of the learned mask: after three iterations the model does not know yet where a face is.
+# The hull in place of the learned mask: after three iterations the model does not know yet where a
+# face is.
 TRAINING: dict[str, Any] = {
     "iterations": 3,
     "extract": {"size": 256},
@@ -30,7 +33,9 @@ TRAINING: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def finished(clips: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Event]]:
+def finished(
+    clips: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[Event]]:
     """A finished swap of the synthetic people: its video, and every event on the way."""
     out = tmp_path_factory.mktemp("swap") / "result.mp4"
     return out, list(understudy.swap(clips["src"], clips["dst"], out, **TRAINING))
@@ -44,7 +49,11 @@ def again(finished: tuple[Path, list[Event]], tmp_path: Path) -> Iterator[Path]:
 
 
 def last(events: list[Event], stage: str) -> dict[str, Any]:
-    return next(each.summary for each in reversed(events) if isinstance(each, Finished) and each.stage == stage)
+    return next(
+        each.summary
+        for each in reversed(events)
+        if isinstance(each, Finished) and each.stage == stage
+    )
 
 
 def sound(path: Path) -> list[tuple[int | None, bytes]]:
@@ -57,7 +66,9 @@ def test_the_result_has_the_frames_times_size_and_sound_of_the_dst(
 ) -> None:
     with open_footage(finished[0]) as result, open_footage(clips["dst"]) as dst:
         assert len(result) == len(dst) == 10 and result.size == dst.size and result.fps == dst.fps
-        assert [result.seconds(index) for index in range(10)] == [dst.seconds(index) for index in range(10)]
+        assert [result.seconds(index) for index in range(10)] == [
+            dst.seconds(index) for index in range(10)
+        ]
         assert result.color == dst.color
     assert sound(finished[0]) == sound(clips["dst"])
 
@@ -87,7 +98,9 @@ def test_the_result_says_that_it_is_synthetic(finished: tuple[Path, list[Event]]
     assert {each["title"] for each in summary["ingredients"]} == {"src.mp4", "dst.mp4"}
 
 
-def test_the_found_landmarks_are_near_the_true_ones(finished: tuple[Path, list[Event]], people: dict[str, Any]) -> None:
+def test_the_found_landmarks_are_near_the_true_ones(
+    finished: tuple[Path, list[Event]], people: dict[str, Any]
+) -> None:
     from understudy.core.metrics.swap_metrics import landmark_error
     from understudy.stages.measure import main_faces
 
@@ -104,7 +117,9 @@ def test_measuring_leaves_numbers_and_a_sheet(again: Path, clips: dict[str, Path
     values = last(list(understudy.measure(show, identity="", columns=3, side=64)), "measure")
     assert json.loads((show / "measures.json").read_text()) == values
     assert values["faces_found"] == values["faces_expected"] == 10
-    assert values["movement"] == pytest.approx(1, abs=1e-3) and values["movement_correlation"] == pytest.approx(1, abs=1e-3)
+    assert values["movement"] == pytest.approx(1, abs=1e-3) and values[
+        "movement_correlation"
+    ] == pytest.approx(1, abs=1e-3)
     assert values["jitter_result"] == values["jitter_dst"]
     sheet = read_image(show / "sheet.png")
     assert sheet.shape[0] > 3 * 64 and sheet.shape[1] > 3 * 64
@@ -118,10 +133,16 @@ def test_a_finished_result_is_not_overwritten(again: Path, clips: dict[str, Path
 
 
 def test_a_second_run_goes_on_where_the_first_ended(again: Path, clips: dict[str, Path]) -> None:
-    events = list(understudy.swap(clips["src"], clips["dst"], again, overwrite=True, **{**TRAINING, "iterations": 5}))
+    events = list(
+        understudy.swap(
+            clips["src"], clips["dst"], again, overwrite=True, **{**TRAINING, "iterations": 5}
+        )
+    )
     done = [each.done for each in events if isinstance(each, Progress) and each.stage == "train"]
     assert done[0] > 3 and done[-1] == 5
-    assert not [each for each in events if isinstance(each, Progress) and each.stage.startswith("extract")]
+    assert not [
+        each for each in events if isinstance(each, Progress) and each.stage.startswith("extract")
+    ]
 
 
 def test_a_run_that_learnt_enough_only_merges(again: Path, clips: dict[str, Path]) -> None:
@@ -161,34 +182,53 @@ def test_other_footage_never_gets_into_a_show(again: Path, clips: dict[str, Path
         list(understudy.swap(clips["dst"], clips["src"], again, overwrite=True, **TRAINING))
 
 
-def test_footage_that_is_missing_is_named_and_nothing_is_made(clips: dict[str, Path], tmp_path: Path) -> None:
+def test_footage_that_is_missing_is_named_and_nothing_is_made(
+    clips: dict[str, Path], tmp_path: Path
+) -> None:
     with pytest.raises(BadMedia, match=r"nobody\.mp4"):
         list(understudy.swap(clips["src"], tmp_path / "nobody.mp4", tmp_path / "out.mp4"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dst_without_any_face_is_told_and_the_faces_of_src_are_kept(clips: dict[str, Path], tmp_path: Path) -> None:
-    for _ in write_clip(tmp_path / "wall.mp4", [np.full((120, 160, 3), 128, np.uint8)] * 3, (160, 120)):
+def test_a_dst_without_any_face_is_told_and_the_faces_of_src_are_kept(
+    clips: dict[str, Path], tmp_path: Path
+) -> None:
+    for _ in write_clip(
+        tmp_path / "wall.mp4", [np.full((120, 160, 3), 128, np.uint8)] * 3, (160, 120)
+    ):
         pass
     with pytest.raises(NoFaces, match=r"wall\.mp4"):
         list(understudy.swap(clips["src"], tmp_path / "wall.mp4", tmp_path / "out.mp4"))
     assert len(Faceset(tmp_path / "out.show" / "src" / "faces")) >= 10
 
 
-def test_a_result_of_another_kind_of_file_is_refused(clips: dict[str, Path], tmp_path: Path) -> None:
+def test_a_result_of_another_kind_of_file_is_refused(
+    clips: dict[str, Path], tmp_path: Path
+) -> None:
     with pytest.raises(BadOption, match=r"out\.avi.*\.mp4"):
         list(understudy.swap(clips["src"], clips["dst"], tmp_path / "out.avi"))
 
 
 @pytest.mark.footage
-def test_real_footage_keeps_its_frames_times_size_and_sound(footage_folder: Path, tmp_path: Path) -> None:
-    src, dst, out = footage_folder / "talker-b.mp4", footage_folder / "talker-a.mp4", tmp_path / "result.mp4"
+def test_real_footage_keeps_its_frames_times_size_and_sound(
+    footage_folder: Path, tmp_path: Path
+) -> None:
+    src, dst, out = (
+        footage_folder / "talker-b.mp4",
+        footage_folder / "talker-a.mp4",
+        tmp_path / "result.mp4",
+    )
     short = {**TRAINING, "extract": {"size": 256, "every": 12}}
     assert last(list(understudy.swap(src, dst, out, **short)), "swap")["result"] == str(out)
     with open_footage(out) as result, open_footage(dst) as plate:
         assert len(result) == len(plate) == 216 and result.size == plate.size == (480, 480)
-        assert [result.seconds(index) for index in range(216)] == [plate.seconds(index) for index in range(216)]
-        swapped, bare = (np.abs(result[index].image.astype(int) - plate[index].image).mean() for index in (12, 13))
+        assert [result.seconds(index) for index in range(216)] == [
+            plate.seconds(index) for index in range(216)
+        ]
+        swapped, bare = (
+            np.abs(result[index].image.astype(int) - plate[index].image).mean()
+            for index in (12, 13)
+        )
         assert swapped > 2 * bare
     assert sound(out) == sound(dst)
     assert last(list(understudy.verify(out)), "verify")["synthetic"]

@@ -40,7 +40,18 @@ ONLY_IN = {
     "requests": set(),
 }
 # Ways to reach a file that the pure layers must not take.
-FILE_CALLS = {"open", "imread", "imwrite", "read_text", "read_bytes", "write_text", "write_bytes", "fromfile", "tofile", "unlink"}
+FILE_CALLS = {
+    "open",
+    "imread",
+    "imwrite",
+    "read_text",
+    "read_bytes",
+    "write_text",
+    "write_bytes",
+    "fromfile",
+    "tofile",
+    "unlink",
+}
 # These write or read pickles.
 PICKLES = {("torch", "load"), ("torch", "save"), ("np", "save"), ("np", "load")}
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -86,14 +97,21 @@ def calls(tree: ast.Module) -> Iterator[tuple[str, str, int]]:
             if isinstance(called, ast.Name):
                 yield "", called.id, node.lineno
             elif isinstance(called, ast.Attribute):
-                yield called.value.id if isinstance(called.value, ast.Name) else "…", called.attr, node.lineno
+                yield (
+                    called.value.id if isinstance(called.value, ast.Name) else "…",
+                    called.attr,
+                    node.lineno,
+                )
 
 
 def loads_of_tensors(tree: ast.Module) -> Iterator[tuple[str, str, int]]:
     """The calls of torch.load that read tensors and refuse everything else, as in `calls`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
-            if any(word.arg == "weights_only" and getattr(word.value, "value", None) is True for word in node.keywords):
+            if any(
+                word.arg == "weights_only" and getattr(word.value, "value", None) is True
+                for word in node.keywords
+            ):
                 yield "torch", "load", node.lineno
 
 
@@ -115,9 +133,15 @@ def faults(source: str, place: tuple[str, ...]) -> list[str]:
             found.append(f"line {line}: {own} opens a file: {name}()")
         if (before, name) in PICKLES and (before, name, line) not in tensors_only:
             found.append(f"line {line}: {before}.{name}() may pickle")
-        if (before, name) == ("", "print") or ((before, name) == ("sys", "exit") and own != "shell"):
+        if (before, name) == ("", "print") or (
+            (before, name) == ("sys", "exit") and own != "shell"
+        ):
             found.append(f"line {line}: {name}() outside the shell")
-    bare = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.type is None]
+    bare = [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ExceptHandler) and node.type is None
+    ]
     return found + [f"line {line}: bare except" for line in bare]
 
 
@@ -128,12 +152,18 @@ def test_a_module_keeps_to_its_layer(path: Path) -> None:
 
 def test_a_module_says_what_it_is() -> None:
     texts = {path: path.read_text(encoding="utf-8") for path in MODULES}
-    assert [path for path, text in texts.items() if text and not ast.get_docstring(ast.parse(text))] == []
+    assert [
+        path for path, text in texts.items() if text and not ast.get_docstring(ast.parse(text))
+    ] == []
 
 
 def test_a_folder_holds_no_more_than_a_newcomer_can_survey() -> None:
-    crowds = {str(folder): len(list(folder.glob("*.py"))) for folder in {path.parent for path in MODULES}}
-    assert {folder: count for folder, count in crowds.items() if count > 20 + 1} == {}, "__init__.py is not counted"
+    crowds = {
+        str(folder): len(list(folder.glob("*.py"))) for folder in {path.parent for path in MODULES}
+    }
+    assert {folder: count for folder, count in crowds.items() if count > 20 + 1} == {}, (
+        "__init__.py is not counted"
+    )
 
 
 def test_packages_form_no_circle() -> None:
@@ -145,11 +175,18 @@ def test_packages_form_no_circle() -> None:
             top, *other = name.split(".")
             if top == PACKAGE.name:
                 shared = next(
-                    (at for at, (one, two) in enumerate(zip(own, other, strict=False)) if one != two), min(len(own), len(other))
+                    (
+                        at
+                        for at, (one, two) in enumerate(zip(own, other, strict=False))
+                        if one != two
+                    ),
+                    min(len(own), len(other)),
                 )
                 if shared < min(len(own), len(other)) and shared < 2:
                     arrows.setdefault(own[:shared], set()).add((own[shared], other[shared]))
-    assert {folder: circle for folder, found in arrows.items() if (circle := circle_of(found))} == {}
+    assert {
+        folder: circle for folder, found in arrows.items() if (circle := circle_of(found))
+    } == {}
 
 
 def circle_of(arrows: set[tuple[str, str]]) -> list[str]:

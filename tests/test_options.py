@@ -24,7 +24,11 @@ class Look(Options):
 
 
 def test_later_layers_win_name_by_name() -> None:
-    look = Look.layered({"blur": 5, "mask": {"erode": 0.5, "kind": "learned"}}, {"mask": {"erode": 0.1}}, {"name": "a"})
+    look = Look.layered(
+        {"blur": 5, "mask": {"erode": 0.5, "kind": "learned"}},
+        {"mask": {"erode": 0.1}},
+        {"name": "a"},
+    )
     assert look == Look(blur=5, name="a", mask=Mask(erode=0.1, kind="learned"))
 
 
@@ -49,7 +53,9 @@ def test_a_default_that_is_set_explicitly_still_wins_over_lower_layers() -> None
         ({"mask": 3}, ["'mask'", "3"]),
     ],
 )
-def test_a_value_that_does_not_fit_is_named_with_what_would(values: dict[str, object], pieces: list[str]) -> None:
+def test_a_value_that_does_not_fit_is_named_with_what_would(
+    values: dict[str, object], pieces: list[str]
+) -> None:
     with pytest.raises(BadOption) as problem:
         Look.layered(values, where="here")
     for piece in pieces:
@@ -72,7 +78,9 @@ def test_bounds_and_unit_stand_in_the_help() -> None:
     assert Look.model_fields["blur"].description == "Soften [0..]."
 
 
-def test_a_user_file_lies_below_the_project_and_the_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_file_lies_below_the_project_and_the_flags(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own = tmp_path / "own.toml"
     own.write_text('[look]\nblur = 1\nname = "user"\nmask = {erode = 0.1}\n', encoding="utf-8")
     monkeypatch.setenv("UNDERSTUDY_CONFIG", str(own))
@@ -85,7 +93,9 @@ def test_a_user_file_lies_below_the_project_and_the_flags(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("content", [None, "blur = = 1", "look = 3"])
-def test_a_user_file_that_cannot_be_used_is_named(content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_file_that_cannot_be_used_is_named(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own = tmp_path / "own.toml"
     if content is not None:
         own.write_text(content, encoding="utf-8")

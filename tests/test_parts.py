@@ -1,4 +1,6 @@
-"""Contracts that every part and every command keeps, found through the registries: a new one is tested by being there."""
+"""Contracts that every part and every command keeps, found through the registries: a new one is
+tested by being there.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ PARTS = [(family, name) for family, registry in FAMILIES.items() for name in reg
 VERBS = jobs.verbs()
 
 
-def options_within(options: type[Options], prefix: str = "") -> Iterator[tuple[str, type[Options], str]]:
+def options_within(
+    options: type[Options], prefix: str = ""
+) -> Iterator[tuple[str, type[Options], str]]:
     """Every single option as (dotted name, the class that declares it, its name there)."""
     for name, info in options.model_fields.items():
         if isinstance(info.annotation, type) and issubclass(info.annotation, Options):
@@ -50,12 +54,18 @@ def check_options(options: type[Options]) -> None:
     assert options.__doc__, f"{options.__name__} says what it steers"
     for dotted, owner, name in options_within(options):
         info = owner.model_fields[name]
-        assert re.fullmatch(r"[a-z][a-z0-9_]*", name), f"{dotted}: a name is lower case with underscores"
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", name), (
+            f"{dotted}: a name is lower case with underscores"
+        )
         assert info.description, f"{dotted} has help"
         # A choice keeps its own spelling, at the start of a sentence too.
-        starts_well = info.description[0].isupper() or info.description.split()[0] in get_args(info.annotation)
+        starts_well = info.description[0].isupper() or info.description.split()[0] in get_args(
+            info.annotation
+        )
         assert starts_well, f"{dotted} has help that starts with a capital"
-        assert info.description.endswith(".") and not info.description.endswith(".."), f"{dotted}: help ends with one full stop"
+        assert info.description.endswith(".") and not info.description.endswith(".."), (
+            f"{dotted}: help ends with one full stop"
+        )
         default = info.get_default(call_default_factory=True)
         assert default is not PydanticUndefined, f"{dotted} has a default"
     chosen = options()
@@ -69,7 +79,9 @@ def check_options(options: type[Options]) -> None:
 def test_an_unknown_part_is_refused_with_the_choices(family: str) -> None:
     registry = FAMILIES[family]
     assert list(registry), f"{family} has parts"
-    with pytest.raises(BadOption, match=f"{family}.*nobody.*Choose one of: .*{next(iter(registry))}"):
+    with pytest.raises(
+        BadOption, match=f"{family}.*nobody.*Choose one of: .*{next(iter(registry))}"
+    ):
         registry["nobody"]
 
 
@@ -93,7 +105,9 @@ def test_a_part_with_options_declares_them_well(family: str, name: str) -> None:
 @pytest.mark.parametrize("name", VERBS)
 def test_a_command_says_what_it_does(name: str) -> None:
     first = inspect.cleandoc(VERBS[name].__doc__ or "").split("\n\n")[0]
-    assert first and first[0].isupper() and first.rstrip().endswith((".", "…")), "its first paragraph is its line in --help"
+    assert first and first[0].isupper() and first.rstrip().endswith((".", "…")), (
+        "its first paragraph is its line in --help"
+    )
 
 
 @pytest.mark.parametrize("name", VERBS)
@@ -122,6 +136,8 @@ def test_the_help_of_a_command_names_every_argument_and_option(
 
 
 @pytest.mark.parametrize("name", VERBS)
-def test_a_command_refuses_what_it_does_not_know(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_refuses_what_it_does_not_know(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main([*name.split("_"), "--no-such-option", "1"]) == 2
     assert f"understudy {name.replace('_', ' ')}" in capsys.readouterr().err

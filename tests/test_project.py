@@ -20,7 +20,12 @@ class SomeOptions(Options):
 
 @pytest.fixture
 def show(tmp_path: Path) -> Project:
-    return Project.create(tmp_path / "show", tmp_path / "a.mp4", tmp_path / "show" / "plates" / "b.mp4", "both signed, folder 12")
+    return Project.create(
+        tmp_path / "show",
+        tmp_path / "a.mp4",
+        tmp_path / "show" / "plates" / "b.mp4",
+        "both signed, folder 12",
+    )
 
 
 def edit(show: Project, old: str, new: str) -> None:
@@ -70,7 +75,9 @@ def test_a_newer_project_file_is_refused_and_kept(show: Project) -> None:
     assert (show.folder / PROJECT_FILE).read_bytes() == before
 
 
-@pytest.mark.parametrize(("old", "new"), [("src = ", "src = = "), ("src = ", "sauce = "), ("version = 1", "version = 0")])
+@pytest.mark.parametrize(
+    ("old", "new"), [("src = ", "src = = "), ("src = ", "sauce = "), ("version = 1", "version = 0")]
+)
 def test_a_broken_project_file_is_named(show: Project, old: str, new: str) -> None:
     edit(show, old, new)
     with pytest.raises(BadProject, match=PROJECT_FILE):
@@ -85,7 +92,11 @@ def test_a_bad_option_in_the_project_file_says_where_it_stands(show: Project) ->
 
 
 def test_a_second_run_on_the_same_part_is_refused(show: Project) -> None:
-    with show.held("dst"), pytest.raises(Busy, match="another run is working on dst"), show.held("dst"):
+    with (
+        show.held("dst"),
+        pytest.raises(Busy, match="another run is working on dst"),
+        show.held("dst"),
+    ):
         pass
     with show.held("dst"), show.held("src"):
         pass

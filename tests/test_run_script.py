@@ -1,4 +1,6 @@
-"""run.py: sets up once, mends what was broken off, then hands over. Here pip and venv are only pretended."""
+"""run.py: sets up once, mends what was broken off, then hands over. Here pip and venv are only
+pretended.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,12 @@ def machine(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for name in ("pyproject.toml", "constraints.txt"):
         (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
     venv = tmp_path / ".venv"
-    for name, value in {"ROOT": tmp_path, "VENV": venv, "PYTHON": venv / "bin" / "python", "STAMP": venv / "stamp.json"}.items():
+    for name, value in {
+        "ROOT": tmp_path,
+        "VENV": venv,
+        "PYTHON": venv / "bin" / "python",
+        "STAMP": venv / "stamp.json",
+    }.items():
         monkeypatch.setattr(script, name, value)
     monkeypatch.setattr(script, "run", machine.run)
     return machine
@@ -82,7 +89,9 @@ def test_a_change_of_what_is_needed_installs_again(machine: Machine, name: str) 
     assert len(machine.told("install")) == 2 and not machine.told("venv")
 
 
-def test_test_and_demo_bring_their_extras_and_no_later_command_takes_them_away(machine: Machine) -> None:
+def test_test_and_demo_bring_their_extras_and_no_later_command_takes_them_away(
+    machine: Machine,
+) -> None:
     machine.script.main(["demo"])
     assert machine.told("-e")[-1][-1] == ".[demo,dlib]"
     machine.script.main(["test", "-k", "one"])
@@ -109,7 +118,9 @@ def test_an_install_that_fails_is_one_clear_line_and_is_done_again_next_time(
     assert len(machine.told("install")) == 2
 
 
-def test_a_venv_whose_python_does_not_run_is_made_anew(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_venv_whose_python_does_not_run_is_made_anew(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine.script.PYTHON.parent.mkdir(parents=True)
     machine.script.PYTHON.touch()
     machine.fails = "pip"
@@ -119,7 +130,9 @@ def test_a_venv_whose_python_does_not_run_is_made_anew(machine: Machine, monkeyp
     assert "--clear" in machine.told("venv")[0]
 
 
-def test_weights_that_cannot_be_had_now_stop_nothing(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+def test_weights_that_cannot_be_had_now_stop_nothing(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
     machine.fails = "--fetch"
     assert machine.script.main(["doctor"]) == 0
     assert "weights could not be had" in capsys.readouterr().out
@@ -131,17 +144,28 @@ def test_without_words_it_lists_the_commands(machine: Machine) -> None:
 
 
 def test_an_older_python_is_told_in_one_line() -> None:
-    # Everything above the check has to be readable for old Pythons, which know neither `match` nor `X | None` at run time.
+    # Everything above the check has to be readable for old Pythons, which know neither `match` nor
+    # `X | None` at run time.
     text = SCRIPT.read_text(encoding="utf-8").replace("sys.version_info", "(3, 8, 1)")
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", text], capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 1
-    assert done.stderr.startswith("run.py: Understudy needs Python 3.11 or newer, this is 3.8.") and done.stderr.count("\n") == 1
+    assert (
+        done.stderr.startswith("run.py: Understudy needs Python 3.11 or newer, this is 3.8.")
+        and done.stderr.count("\n") == 1
+    )
     ast.parse(SCRIPT.read_text(encoding="utf-8"), feature_version=(3, 8))
 
 
 def test_only_the_standard_library_is_needed() -> None:
     tree = ast.parse(SCRIPT.read_text(encoding="utf-8"))
-    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
     names |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert names <= set(sys.stdlib_module_names)
 
@@ -152,16 +176,30 @@ def test_the_exit_code_comes_through(script: ModuleType) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_a_program_that_a_signal_ended_has_a_positive_exit_code(script: ModuleType) -> None:
-    assert script.run([sys.executable, "-c", f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})"]) == 137
+    assert (
+        script.run(
+            [sys.executable, "-c", f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})"]
+        )
+        == 137
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_waits_for_the_program_to_end_in_its_own_time() -> None:
-    # The terminal sends Ctrl-C to both; the program saves and ends with 130, and run.py waits for that.
+    # The terminal sends Ctrl-C to both; the program saves and ends with 130, and run.py waits for
+    # that.
     ending = "(time.sleep(0.3), print('saved'), exit(130))"
-    child = f"import signal, time; signal.signal(2, lambda *_: {ending}); print('on', flush=True); time.sleep(20)"
-    code = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); import run; sys.exit(run.run([sys.executable, '-c', {child!r}]))"
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    child = (
+        f"import signal, time; signal.signal(2, lambda *_: {ending}); print('on', flush=True);"
+        " time.sleep(20)"
+    )
+    code = (
+        f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); import run;"
+        f" sys.exit(run.run([sys.executable, '-c', {child!r}]))"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     assert parent.stdout is not None and parent.stdout.readline() == "on\n"
     os.killpg(parent.pid, signal.SIGINT)
     assert parent.communicate(timeout=20)[0] == "saved\n"

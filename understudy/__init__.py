@@ -1,6 +1,7 @@
 """Understudy: one person's face onto another person's performance, with consent.
 
-Every command is a function here that yields the command's events: `for event in understudy.swap("a.mp4", "b.mp4", "c.mp4")`.
+Every command is a function here that yields the command's events: `for event in
+understudy.swap("a.mp4", "b.mp4", "c.mp4")`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The command line: every verb of the stages is a command, its options are flags, its events become lines, bars or JSON."""
+"""The command line: every verb of the stages is a command, its options are flags, its events become
+lines, bars or JSON.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,13 @@ from pydantic import ValidationError
 from understudy.cli_app import Manner, Ordered, application
 from understudy.cli_orders import Orders
 from understudy.cli_view import JsonView, ScreenView, View
-from understudy.errors import EXIT_FAILED_FRAMES, EXIT_INTERRUPTED, BadOption, MissingExtra, UnderstudyError
+from understudy.errors import (
+    EXIT_FAILED_FRAMES,
+    EXIT_INTERRUPTED,
+    BadOption,
+    MissingExtra,
+    UnderstudyError,
+)
 from understudy.io import processes
 from understudy.io.atomic import explained
 from understudy.options import readable
@@ -27,9 +35,12 @@ from understudy.stages.jobs import Job
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code: docs/exit-codes.md. tokens: without the program's name."""
-    # Threads that spin while they wait steal the cores from the readers and writers, and those that sleep at once wake too late for
-    # the next operation: they spin for a tenth of a millisecond. Must be set before torch loads.
+    """Run one command line and return its exit code: docs/exit-codes.md. tokens: without the
+    program's name.
+    """
+    # Threads that spin while they wait steal the cores from the readers and writers, and those that
+    # sleep at once wake too late for the next operation: they spin for a tenth of a millisecond.
+    # Must be set before torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     words = list(sys.argv[1:] if tokens is None else tokens)
@@ -43,7 +54,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             return EXIT_INTERRUPTED
         except BrokenPipeError:
-            # Whoever read our lines has gone (`| head`): nobody is left to tell, and Python must not try at exit.
+            # Whoever read our lines has gone (`| head`): nobody is left to tell, and Python must
+            # not try at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except ModuleNotFoundError as error:
@@ -52,7 +64,11 @@ def main(tokens: Sequence[str] | None = None) -> int:
                 view.error(_crash_report(words), "Crash", 1)
                 return 1
             fix = "Run: pip install -c constraints.txt -e . (or: python3 run.py doctor)."
-            view.error(f"understudy: the package '{error.name}' is not installed. {fix}", "MissingExtra", MissingExtra.exit_code)
+            view.error(
+                f"understudy: the package '{error.name}' is not installed. {fix}",
+                "MissingExtra",
+                MissingExtra.exit_code,
+            )
             return MissingExtra.exit_code
         except Exception:
             view.error(_crash_report(words), "Crash", 1)
@@ -60,12 +76,15 @@ def main(tokens: Sequence[str] | None = None) -> int:
 
 
 def understood(tokens: Sequence[str]) -> Ordered | None:
-    """The job and the manner that a command line asks for, or None after --help and --version, which are shown at once.
+    """The job and the manner that a command line asks for, or None after --help and --version,
+    which are shown at once.
 
     Raises BadOption for a line that is not understood.
     """
     try:
-        asked: Ordered | None = application().meta(list(tokens), exit_on_error=False, print_error=False)
+        asked: Ordered | None = application().meta(
+            list(tokens), exit_on_error=False, print_error=False
+        )
     except CycloptsError as error:
         raise BadOption(_explanation(error)) from None
     return asked
@@ -75,12 +94,19 @@ def _carried_out(ordered: Ordered, view: View) -> int:
     """The exit code of a job whose events went to the view."""
     if ordered.manner.config is not None:
         if not ordered.manner.config.is_file():
-            raise BadOption(f"{ordered.manner.config}: there is no such options file. Mend --config, or leave it out.")
+            raise BadOption(
+                f"{ordered.manner.config}: there is no such options file. Mend --config, or leave"
+                " it out."
+            )
         os.environ["UNDERSTUDY_CONFIG"] = str(ordered.manner.config)
     failed = False
     view.begin(ordered.job)
     stage = jobs.run(ordered.job)
-    with Orders(from_stdin=ordered.manner.orders, say=view.say) as orders, contextlib.closing(stage), explained(Path.cwd()):
+    with (
+        Orders(from_stdin=ordered.manner.orders, say=view.say) as orders,
+        contextlib.closing(stage),
+        explained(Path.cwd()),
+    ):
         with contextlib.suppress(StopIteration):
             event = next(stage)
             while True:
@@ -143,9 +169,18 @@ def _crash_report(tokens: Sequence[str]) -> str:
     stamp = time.strftime("%Y%m%d-%H%M%S")
     path = Path(tempfile.gettempdir()) / f"understudy-crash-{stamp}-{os.getpid()}.txt"
     last = traceback.format_exc().strip().splitlines()[-1].removesuffix(".")
-    report = f"understudy {' '.join(tokens)}\nPython {sys.version}\n{sys.platform}\n\n{traceback.format_exc()}"
+    report = (
+        f"understudy {' '.join(tokens)}\nPython"
+        f" {sys.version}\n{sys.platform}\n\n{traceback.format_exc()}"
+    )
     try:
         path.write_text(report, encoding="utf-8")
     except OSError:
-        return f"understudy: a mistake of ours: {last}. No report could be written to {path.parent}; please report it.\n{report}"
-    return f"understudy: a mistake of ours: {last}. The whole story is in {path}: please report it with that file."
+        return (
+            f"understudy: a mistake of ours: {last}. No report could be written to {path.parent};"
+            f" please report it.\n{report}"
+        )
+    return (
+        f"understudy: a mistake of ours: {last}. The whole story is in {path}: please report it"
+        " with that file."
+    )

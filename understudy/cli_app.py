@@ -1,4 +1,6 @@
-"""The grammar of the command line, made from the verbs: parameters before `options` are arguments, option fields are flags."""
+"""The grammar of the command line, made from the verbs: parameters before `options` are arguments,
+option fields are flags.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from understudy.stages.jobs import Job, Verb
 
 _ABOUT = """Put one person's face onto another person's performance in film footage, with consent.
 
-A whole swap in one line: understudy swap --src A.mp4 --dst B.mp4 --out C.mp4. Step by step: new, extract, train, merge.
+A whole swap in one line: understudy swap --src A.mp4 --dst B.mp4 --out C.mp4.
+Step by step: new, extract, train, merge.
 """
 _ARGUMENTS = Group("Arguments", sort_key=1)
 _OPTIONS = Group("Options", sort_key=2)
@@ -38,7 +41,9 @@ class Manner:
 
     @classmethod
     def told_by(cls, tokens: Sequence[str]) -> Manner:
-        """A first guess before the line is understood, so that even a line that is not gets its answer in the right form."""
+        """A first guess before the line is understood, so that even a line that is not gets its
+        answer in the right form.
+        """
         return cls(json="--json" in tokens, quiet="--quiet" in tokens)
 
 
@@ -51,7 +56,9 @@ class Ordered:
 
 
 def application() -> App:
-    """The parser of every command; `application().meta(tokens)` gives an `Ordered`, or None after --help or --version."""
+    """The parser of every command; `application().meta(tokens)` gives an `Ordered`, or None after
+    --help or --version.
+    """
     app = App(
         name="understudy",
         help=_ABOUT,
@@ -64,8 +71,15 @@ def application() -> App:
     for place, (name, verb) in enumerate(jobs.verbs().items()):
         # `faces_check` is the command `check` of `faces`.
         above, _, below = name.partition("_")
-        (app[above] if below else app).command(_command(verb), name=below or name, sort_key=place, help=_paragraph(verb))
-    app.command(_run, name="run", sort_key=len(jobs.verbs()), help="Run a job from a JSON file: verb, arguments, options.")
+        (app[above] if below else app).command(
+            _command(verb), name=below or name, sort_key=place, help=_paragraph(verb)
+        )
+    app.command(
+        _run,
+        name="run",
+        sort_key=len(jobs.verbs()),
+        help="Run a job from a JSON file: verb, arguments, options.",
+    )
     _add_manner(app)
     return app
 
@@ -75,13 +89,28 @@ def _add_manner(app: App) -> None:
 
     def launch(
         *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-        json: Annotated[bool, Parameter(negative=(), group=_ALWAYS, help="Tell events as JSON lines on standard output.")] = False,
-        quiet: Annotated[bool, Parameter(negative=(), group=_ALWAYS, help="Tell only what went wrong.")] = False,
+        json: Annotated[
+            bool,
+            Parameter(
+                negative=(), group=_ALWAYS, help="Tell events as JSON lines on standard output."
+            ),
+        ] = False,
+        quiet: Annotated[
+            bool, Parameter(negative=(), group=_ALWAYS, help="Tell only what went wrong.")
+        ] = False,
         config: Annotated[
-            Path | None, Parameter(group=_ALWAYS, help="Your own defaults: a TOML file with a table for each command.")
+            Path | None,
+            Parameter(
+                group=_ALWAYS, help="Your own defaults: a TOML file with a table for each command."
+            ),
         ] = None,
         orders: Annotated[
-            bool, Parameter(negative=(), group=_ALWAYS, help="Take orders (stop, save, change, …) as JSON lines on standard input.")
+            bool,
+            Parameter(
+                negative=(),
+                group=_ALWAYS,
+                help="Take orders (stop, save, change, …) as JSON lines on standard input.",
+            ),
         ] = False,
     ) -> Ordered | None:
         job = app(tokens, exit_on_error=False, print_error=False)
@@ -96,19 +125,31 @@ def _run(job: Annotated[Path, Parameter(group=_ARGUMENTS, help="The job file.")]
 
 
 def _command(verb: Verb) -> Callable[..., Job]:
-    """A function for cyclopts whose parameters are those of the verb, and that returns the job instead of running it."""
+    """A function for cyclopts whose parameters are those of the verb, and that returns the job
+    instead of running it.
+    """
     parameters = []
     for parameter in _arguments(verb):
         note = Parameter(group=_ARGUMENTS, help=_about(parameter.name, verb))
         parameters.append(parameter.replace(annotation=Annotated[parameter.annotation, note]))
-    options: Any = Annotated[_with_headings(jobs.options_of(verb)), Parameter(name="*", group=_OPTIONS)]
-    parameters.append(inspect.Parameter("options", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=options))
+    options: Any = Annotated[
+        _with_headings(jobs.options_of(verb)), Parameter(name="*", group=_OPTIONS)
+    ]
+    parameters.append(
+        inspect.Parameter(
+            "options", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=options
+        )
+    )
     signature = inspect.Signature(parameters)
 
     def command(*args: Any, **kwargs: Any) -> Job:
         given = dict(signature.bind(*args, **kwargs).arguments)
         options: Options | None = given.pop("options", None)
-        return Job(verb=verb.__name__, arguments=given, options={} if options is None else options.set_values())
+        return Job(
+            verb=verb.__name__,
+            arguments=given,
+            options={} if options is None else options.set_values(),
+        )
 
     command.__name__ = verb.__name__
     command.__signature__ = signature  # type: ignore[attr-defined]
@@ -122,14 +163,28 @@ def _with_headings(options: type[Options], path: str = "") -> type[Options]:
     for name, info in options.model_fields.items():
         if isinstance(info.annotation, type) and issubclass(info.annotation, Options):
             inner = _with_headings(info.annotation, f"{path}{name}.")
-            heading = Group(f"--{path}{name}: {(info.description or '').rstrip('.')}".replace("_", "-"), sort_key=_PARTS)
+            heading = Group(
+                f"--{path}{name}: {(info.description or '').rstrip('.')}".replace("_", "-"),
+                sort_key=_PARTS,
+            )
             default = inner.model_validate(info.default.set_values())
-            fields[name] = (Annotated[inner, Parameter(group=heading)], Field(default, description=info.description))
-    return create_model(options.__name__, __base__=options, __doc__=options.__doc__, **fields) if fields else options
+            fields[name] = (
+                Annotated[inner, Parameter(group=heading)],
+                Field(default, description=info.description),
+            )
+    return (
+        create_model(options.__name__, __base__=options, __doc__=options.__doc__, **fields)
+        if fields
+        else options
+    )
 
 
 def _arguments(verb: Verb) -> list[inspect.Parameter]:
-    return [one for one in inspect.signature(verb, eval_str=True).parameters.values() if one.name != "options"]
+    return [
+        one
+        for one in inspect.signature(verb, eval_str=True).parameters.values()
+        if one.name != "options"
+    ]
 
 
 def _paragraph(verb: Verb) -> str:
@@ -138,10 +193,14 @@ def _paragraph(verb: Verb) -> str:
 
 
 def _about(argument: str, verb: Verb) -> str:
-    """What a docstring says behind `argument:`, up to the next argument, what it raises, or the end."""
+    """What a docstring says behind `argument:`, up to the next argument, what it raises, or the
+    end.
+    """
     names = "|".join(one.name for one in _arguments(verb))
     for paragraph in inspect.cleandoc(verb.__doc__ or "").split("\n\n")[1:]:
-        found = re.search(rf"\b{argument}: (.*?)(?=\s*\b(?:(?:{names}): |Raises )|$)", " ".join(paragraph.split()))
+        found = re.search(
+            rf"\b{argument}: (.*?)(?=\s*\b(?:(?:{names}): |Raises )|$)", " ".join(paragraph.split())
+        )
         if found:
             return found.group(1)[:1].upper() + found.group(1)[1:]
     # The one argument that means the same in every command.

@@ -1,4 +1,6 @@
-"""How events reach the user: JSON lines for programs; bars, lines and a closing table for people."""
+"""How events reach the user: JSON lines for programs; bars, lines and a closing table for
+people.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ class View(Protocol):
 
 
 class JsonView:
-    """One JSON object a line on standard output; the last one is `{"event": "error", …}` when the run failed."""
+    """One JSON object a line on standard output; the last one is `{"event": "error", …}` when the
+    run failed.
+    """
 
     def begin(self, job: Job) -> None:
         pass
@@ -56,7 +60,9 @@ class JsonView:
         self._write(events.Note(text=text).model_dump_json())
 
     def error(self, text: str, kind: str, exit_code: int) -> None:
-        self._write(json.dumps({"event": "error", "kind": kind, "text": text, "exit_code": exit_code}))
+        self._write(
+            json.dumps({"event": "error", "kind": kind, "text": text, "exit_code": exit_code})
+        )
 
     def close(self) -> None:
         pass
@@ -67,9 +73,11 @@ class JsonView:
 
 
 class ScreenView:
-    """Bars with rate and time left, a line for each note, warning and file, and a table of what came out.
+    """Bars with rate and time left, a line for each note, warning and file, and a table of what
+    came out.
 
-    quiet: tell only what went wrong. Errors go to standard error, everything else to standard output.
+    quiet: tell only what went wrong. Errors go to standard error, everything else to standard
+    output.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -108,7 +116,9 @@ class ScreenView:
                 self._line(_face_line(event))
             case events.Suspicious():
                 where = f"{event.file} (frame {event.frame}, track {event.track})"
-                self._line(f"{where}: {event.reason}, {event.value:.3g}, bound {event.bound:g}", "yellow")
+                self._line(
+                    f"{where}: {event.reason}, {event.value:.3g}, bound {event.bound:g}", "yellow"
+                )
             case events.Started():
                 self._start(event)
             case events.Progress():
@@ -141,7 +151,11 @@ class ScreenView:
         if self._has_bars:
             self._bars.start()
         else:
-            self._line(f"{event.stage}: {_many(event.total, event.unit)}" if event.total is not None else event.stage)
+            self._line(
+                f"{event.stage}: {_many(event.total, event.unit)}"
+                if event.total is not None
+                else event.stage
+            )
 
     def _advance(self, event: events.Progress) -> None:
         if event.stage not in self._tasks:
@@ -175,7 +189,10 @@ def _face_line(face: events.FaceRow) -> str:
     who = f"track {face.track:<4d} person {face.person:<3d}"
     place = f"{x1 - x0:.0f}x{y1 - y0:.0f} at {x0:.0f},{y0:.0f}"
     turned = f"pitch {pitch:+4.0f} yaw {yaw:+4.0f} roll {roll:+4.0f}"
-    return f"{face.file}  {seconds}  {who} score {face.score:.2f}  {turned}  {place}{'  filled' if face.filled else ''}"
+    return (
+        f"{face.file}  {seconds}  {who} score {face.score:.2f}  {turned} "
+        f" {place}{'  filled' if face.filled else ''}"
+    )
 
 
 class _Count(ProgressColumn):
@@ -197,7 +214,11 @@ class _Time(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         taken = task.finished_time if task.finished else task.elapsed
-        left = "" if task.finished or task.time_remaining is None else f", {_clock(task.time_remaining)} left"
+        left = (
+            ""
+            if task.finished or task.time_remaining is None
+            else f", {_clock(task.time_remaining)} left"
+        )
         return Text(f"{_clock(taken or 0)}{left}", "cyan")
 
 
@@ -233,7 +254,11 @@ def _table(event: events.Finished) -> Table:
     table.add_column(overflow="fold")
     for name, value in event.summary.items():
         rows = isinstance(value, dict) and value
-        lines = [f"{_spaced(inner)}: {_plain(one)}" for inner, one in value.items()] if rows else [_plain(value)]
+        lines = (
+            [f"{_spaced(inner)}: {_plain(one)}" for inner, one in value.items()]
+            if rows
+            else [_plain(value)]
+        )
         table.add_row(Text(_spaced(name)), Text("\n".join(lines)))
     return table
 

@@ -1,18 +1,15 @@
 """Everything that can go wrong, as one tree. Every message says what, where, and what to do now.
 
-UnderstudyError          exit code 1
-├── BadOption            2   an option has no such name or value
-├── BadMedia             3   a video, picture or folder cannot be read, or holds nothing
-├── BadProject           4   the show's folder or project file does not fit the order
-│   └── Busy             5   another run holds it
-├── NoFaces              6   footage or faceset without a usable face
-├── WeightsMissing       7   a weight file is neither here nor to be had
-├── CannotWrite          8   the disk is full, or the place is read-only
-├── Diverged             9   training broke down again and again
-├── DegeneratePoints     1   landmarks from which no alignment follows
-├── MissingExtra        10   an optional package is not installed
-├── WorkerLost          11   a worker process died again and again over the same work, or a rank of a team
-└── DeviceLost          12   the device on which a model learnt no longer answers
+UnderstudyError          exit code 1 ├── BadOption            2   an option has no such name or
+value ├── BadMedia             3   a video, picture or folder cannot be read, or holds nothing ├──
+BadProject           4   the show's folder or project file does not fit the order │   └── Busy
+5   another run holds it ├── NoFaces              6   footage or faceset without a usable face ├──
+WeightsMissing       7   a weight file is neither here nor to be had ├── CannotWrite          8
+the disk is full, or the place is read-only ├── Diverged             9   training broke down again
+and again ├── DegeneratePoints     1   landmarks from which no alignment follows ├── MissingExtra
+10   an optional package is not installed ├── WorkerLost          11   a worker process died again
+and again over the same work, or a rank of a team └── DeviceLost          12   the device on which a
+model learnt no longer answers
 """
 
 from __future__ import annotations
@@ -72,6 +69,7 @@ class DeviceLost(UnderstudyError):
     exit_code = 12
 
 
-# Not errors of ours, but part of the same table: a run that finished with listed failures, and a run the user stopped.
+# Not errors of ours, but part of the same table: a run that finished with listed failures, and a
+# run the user stopped.
 EXIT_FAILED_FRAMES = 20
 EXIT_INTERRUPTED = 130

@@ -1,4 +1,6 @@
-"""Options, declared once beside what they steer; CLI flags, project file and web forms all come from the declaration."""
+"""Options, declared once beside what they steer; CLI flags, project file and web forms all come
+from the declaration.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,18 @@ from understudy.errors import BadOption
 
 
 class Options(BaseModel):
-    """A frozen set of options. Unknown names are refused; defaults are checked like any other value."""
+    """A frozen set of options. Unknown names are refused; defaults are checked like any other
+    value.
+    """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
     @classmethod
     def layered(cls, *layers: Mapping[str, Any], where: str = "options") -> Self:
-        """The options with later layers winning over earlier ones; layers are nested dicts that name only what they set.
+        """The options with later layers winning over earlier ones; layers are nested dicts that
+        name only what they set.
 
         Raises BadOption naming the option, the value and what is allowed.
         """
@@ -58,7 +65,9 @@ def option(
     unit: str = "",
     live: bool = False,
 ) -> Any:
-    """One option: its default, what it does, its inclusive bounds, its unit; `live` = may change while a run goes on."""
+    """One option: its default, what it does, its inclusive bounds, its unit; `live` = may change
+    while a run goes on.
+    """
     bounds = "" if low is None and high is None else f" [{_number(low)}..{_number(high)}]"
     return Field(
         default=default,
@@ -70,14 +79,21 @@ def option(
 
 
 def readable(error: ValidationError, where: str) -> str:
-    """A validation error in our words: one line an option, each with where, what came, what is allowed."""
+    """A validation error in our words: one line an option, each with where, what came, what is
+    allowed.
+    """
     lines = []
     for problem in error.errors(include_url=False):
         name = ".".join(str(part) for part in problem["loc"]) or "value"
         if problem["type"] == "extra_forbidden":
-            lines.append(f"{where}: there is no option '{name}'. Take it out, or see --help for the names.")
+            lines.append(
+                f"{where}: there is no option '{name}'. Take it out, or see --help for the names."
+            )
         else:
-            lines.append(f"{where}: option '{name}' cannot be {problem['input']!r}: {problem['msg']}. Give a value that fits.")
+            lines.append(
+                f"{where}: option '{name}' cannot be {problem['input']!r}: {problem['msg']}. Give a"
+                " value that fits."
+            )
     return "\n".join(lines)
 
 

@@ -1,4 +1,6 @@
-"""Named parts: a decorator fills a plain dict; the siblings in a folder, and entry points outside, load on first look-up."""
+"""Named parts: a decorator fills a plain dict; the siblings in a folder, and entry points outside,
+load on first look-up.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,9 @@ Registered = TypeVar("Registered")
 class Registry(Generic[Part]):
     """Parts of one family by name, e.g. `detectors["blazeface"]`.
 
-    package: dotted name of the folder whose modules register themselves; deleting a file there deletes the part. Outside
-    packages add parts through the entry-point group `understudy.<family>`.
+    package: dotted name of the folder whose modules register themselves; deleting a file there
+    deletes the part. Outside packages add parts through the entry-point group
+    `understudy.<family>`.
     """
 
     def __init__(self, family: str, package: str) -> None:
@@ -27,7 +30,9 @@ class Registry(Generic[Part]):
         self._loaded = False
 
     def register(self, name: str) -> Callable[[Registered], Registered]:
-        """A decorator that files a class or function under `name`. A second part of that name is our mistake."""
+        """A decorator that files a class or function under `name`. A second part of that name is
+        our mistake.
+        """
 
         def decorate(part: Registered) -> Registered:
             known: Any = self._parts.get(name, part)
@@ -47,7 +52,9 @@ class Registry(Generic[Part]):
         if name not in self._parts:
             self._load()
         if name not in self._parts:
-            raise BadOption(f"{self.family}: there is no '{name}'. Choose one of: {', '.join(self)}.")
+            raise BadOption(
+                f"{self.family}: there is no '{name}'. Choose one of: {', '.join(self)}."
+            )
         return self._parts[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -68,4 +75,7 @@ class Registry(Generic[Part]):
             outside.load()
 
     def _modules(self) -> list[str]:
-        return [module.name for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__)]
+        return [
+            module.name
+            for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__)
+        ]

@@ -1,8 +1,9 @@
 """The data that every layer passes along, and the conventions behind it.
 
-Convention: pictures are RGB, (height, width, channels). Points are (x, y) in pixels whose centres lie at whole numbers, so
-the picture's area runs from -0.5 to width - 0.5. Angles are radians. Matrices are named `to_from`: `face_from_frame` is a
-(2, 3) affine that carries frame pixels to face pixels. Arrays are treated as read-only by everyone who did not make them.
+Convention: pictures are RGB, (height, width, channels). Points are (x, y) in pixels whose centres
+lie at whole numbers, so the picture's area runs from -0.5 to width - 0.5. Angles are radians.
+Matrices are named `to_from`: `face_from_frame` is a (2, 3) affine that carries frame pixels to face
+pixels. Arrays are treated as read-only by everyone who did not make them.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ FaceType = Literal["half", "mid-full", "full", "whole", "head", "no-align", "mar
 
 @dataclass(frozen=True, slots=True)
 class Color:
-    """How a picture's numbers become light: code points of ITU-T H.273, as FFmpeg writes them; 2 = not stated.
+    """How a picture's numbers become light: code points of ITU-T H.273, as FFmpeg writes them; 2 =
+    not stated.
 
     range: 1 = limited ("tv"), 2 = full ("pc"), 0 = not stated.
     """
@@ -51,8 +53,9 @@ class Color:
 class Frame:
     """One picture of a footage.
 
-    index: position in the footage, from 0. pts: presentation time in units of time_base, or None for a still.
-    image: (H, W, 3) uint8, uint16 (full scale 65535) or float32, RGB. color: how it was coded in the file.
+    index: position in the footage, from 0. pts: presentation time in units of time_base, or None
+    for a still. image: (H, W, 3) uint8, uint16 (full scale 65535) or float32, RGB. color: how it
+    was coded in the file.
     """
 
     index: int
@@ -64,7 +67,9 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One face in one frame; the fields are those of `Faces` without the leading N. raw: None = the same as landmarks."""
+    """One face in one frame; the fields are those of `Faces` without the leading N. raw: None = the
+    same as landmarks.
+    """
 
     frame: int
     box: Floats
@@ -80,13 +85,15 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """Faces as a table: index it with a number, a mask, a slice or an array, and iterate it face by face.
+    """Faces as a table: index it with a number, a mask, a slice or an array, and iterate it face by
+    face.
 
-    frame: (N,) int64 frame index. box: (N, 4) float32 x0 y0 x1 y1 in frame pixels. landmarks: (N, 68, 2) float32 in frame
-    pixels, iBUG order, steadied. score: (N,) float32 in 0..1. track: (N,) int64, -1 = none. pose: (N, 3) float32 pitch, yaw,
-    roll in radians. identity: (N, D) float32, or None when nobody asked for them. person: (N,) int64, 0 = who is seen most,
-    -1 = nobody knows. filled: (N,) bool, no detector saw the face: its points were carried over from the frames around. raw:
-    (N, 68, 2) float32, the landmarks before they were steadied.
+    frame: (N,) int64 frame index. box: (N, 4) float32 x0 y0 x1 y1 in frame pixels. landmarks: (N,
+    68, 2) float32 in frame pixels, iBUG order, steadied. score: (N,) float32 in 0..1. track: (N,)
+    int64, -1 = none. pose: (N, 3) float32 pitch, yaw, roll in radians. identity: (N, D) float32, or
+    None when nobody asked for them. person: (N,) int64, 0 = who is seen most, -1 = nobody knows.
+    filled: (N,) bool, no detector saw the face: its points were carried over from the frames
+    around. raw: (N, 68, 2) float32, the landmarks before they were steadied.
     """
 
     frame: NDArray[np.int64]
@@ -103,8 +110,19 @@ class Faces:
     def __post_init__(self) -> None:
         count = len(self.frame)
         points = (count, 68, 2)
-        shapes = {"box": (count, 4), "landmarks": points, "score": (count,), "track": (count,), "pose": (count, 3)}
-        for name, shape in {**shapes, "person": (count,), "filled": (count,), "raw": points}.items():
+        shapes = {
+            "box": (count, 4),
+            "landmarks": points,
+            "score": (count,),
+            "track": (count,),
+            "pose": (count, 3),
+        }
+        for name, shape in {
+            **shapes,
+            "person": (count,),
+            "filled": (count,),
+            "raw": points,
+        }.items():
             found = getattr(self, name).shape
             if found != shape:
                 raise ValueError(f"Faces.{name} has shape {found}, expected {shape}.")
@@ -143,7 +161,9 @@ class Faces:
             identity=np.stack(known).astype(np.float32) if len(known) == len(faces) else None,
             person=np.array([face.person for face in faces], np.int64),
             filled=np.array([face.filled for face in faces], bool),
-            raw=np.stack([face.landmarks if face.raw is None else face.raw for face in faces]).astype(np.float32),
+            raw=np.stack(
+                [face.landmarks if face.raw is None else face.raw for face in faces]
+            ).astype(np.float32),
         )
 
     def __len__(self) -> int:
@@ -154,7 +174,9 @@ class Faces:
 
     def __getitem__(self, rows: slice | Array | list[int]) -> Faces:
         columns = {column.name: getattr(self, column.name) for column in fields(self)}
-        kept: dict[str, Any] = {name: None if values is None else values[rows] for name, values in columns.items()}
+        kept: dict[str, Any] = {
+            name: None if values is None else values[rows] for name, values in columns.items()
+        }
         return Faces(**kept)
 
     def face(self, row: int) -> Face:
@@ -180,7 +202,9 @@ class Faces:
 
 @dataclass(frozen=True, slots=True)
 class Polygon:
-    """An outline that somebody drew. points: (N, 2) float32 pixels, N >= 3. includes: what is in it is face; else it is not."""
+    """An outline that somebody drew. points: (N, 2) float32 pixels, N >= 3. includes: what is in it
+    is face; else it is not.
+    """
 
     points: Floats
     includes: bool = True
@@ -190,9 +214,9 @@ class Polygon:
 class AlignedFace:
     """A face, upright and cropped to a square.
 
-    image: (S, S, 3) uint8 RGB. face_from_frame: (2, 3) float64. mask: (S, S) float32 in 0..1, or None: then the hull of the
-    landmarks serves. source: name of the footage file; pts: presentation time in seconds within it, None for stills. polygons:
-    drawn by hand, in face pixels.
+    image: (S, S, 3) uint8 RGB. face_from_frame: (2, 3) float64. mask: (S, S) float32 in 0..1, or
+    None: then the hull of the landmarks serves. source: name of the footage file; pts: presentation
+    time in seconds within it, None for stills. polygons: drawn by hand, in face pixels.
     """
 
     face: Face
@@ -220,7 +244,8 @@ class AlignedFace:
 class Prediction:
     """What a model makes of N dst faces: float32 in 0..1.
 
-    image: (N, S, S, 3) src's face acting dst's part. mask: (N, S, S) where that face is. dst_mask: (N, S, S) where dst's is.
+    image: (N, S, S, 3) src's face acting dst's part. mask: (N, S, S) where that face is. dst_mask:
+    (N, S, S) where dst's is.
     """
 
     image: Floats
@@ -232,8 +257,8 @@ class Prediction:
 class Layers:
     """What a compositor gets of one frame.
 
-    image: the finished frame, dtype and shape of the plate. matte: (H, W) float32 in 0..1. face: (H, W, 3) float32 in 0..1,
-    the new face alone, defined where the matte is above 0.
+    image: the finished frame, dtype and shape of the plate. matte: (H, W) float32 in 0..1. face:
+    (H, W, 3) float32 in 0..1, the new face alone, defined where the matte is above 0.
     """
 
     image: Array

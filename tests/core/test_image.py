@@ -31,7 +31,9 @@ def test_a_whole_shift_moves_pixels_untouched_and_leaves_black():
 def test_a_ramp_stays_in_its_place_at_every_scale(scale):
     across = np.arange(3000, dtype=np.float32)[None].repeat(600, 0)
     seen_from_frame = affine.square((1500, 300), 64 / scale, 0, 64)
-    true = affine.apply(affine.invert(seen_from_frame), np.stack([np.arange(64), np.full(64, 32)], 1))[:, 0]
+    true = affine.apply(
+        affine.invert(seen_from_frame), np.stack([np.arange(64), np.full(64, 32)], 1)
+    )[:, 0]
     seen = image.warp(across, seen_from_frame, (64, 64), border="replicate")[32]
     inside = (true > 100) & (true < 2900)
     assert np.abs(seen - true)[inside].max() < 0.06 / min(scale, 1)
@@ -46,7 +48,10 @@ def test_fine_stripes_turn_grey_instead_of_moire(scale):
 
 def test_a_slow_zoom_does_not_flicker_at_scale_one():
     picture = noise(np.float32, (200, 200))
-    contrast = [image.warp(picture, affine.square((100, 100), side, 0, 64), (64, 64)).std() for side in np.linspace(62, 67, 21)]
+    contrast = [
+        image.warp(picture, affine.square((100, 100), side, 0, 64), (64, 64)).std()
+        for side in np.linspace(62, 67, 21)
+    ]
     assert np.abs(np.diff(contrast)).max() < 0.1 * contrast[0]
 
 

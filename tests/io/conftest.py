@@ -1,4 +1,6 @@
-"""Tiny clips of every awkward kind, made with PyAV alone, so that reader and writer are not their own witnesses."""
+"""Tiny clips of every awkward kind, made with PyAV alone, so that reader and writer are not their
+own witnesses.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ RATE = 44100
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Clip:
-    """A maker: clip("a.mp4", frames=12, pts=[…], rotation=90, …) -> path. Frame n carries its number; see `picture`."""
+    """A maker: clip("a.mp4", frames=12, pts=[…], rotation=90, …) -> path. Frame n carries its
+    number; see `picture`.
+    """
 
     def make(
         name: str = "clip.mp4",
@@ -37,10 +41,21 @@ def clip(tmp_path: Path) -> Clip:
         with av.open(str(path), "w", options=muxer or {}) as output:
             stream = output.add_stream(codec, rate=30)
             context = stream.codec_context
-            context.width, context.height, context.pix_fmt, context.time_base = *size, layout, time_base
-            context.options = options or ({"g": "5", "bf": "2", "crf": "4"} if "264" in codec else {"b": "4000000"})
+            context.width, context.height, context.pix_fmt, context.time_base = (
+                *size,
+                layout,
+                time_base,
+            )
+            context.options = options or (
+                {"g": "5", "bf": "2", "crf": "4"} if "264" in codec else {"b": "4000000"}
+            )
             if tags:
-                context.color_primaries, context.color_trc, context.colorspace, context.color_range = tags
+                (
+                    context.color_primaries,
+                    context.color_trc,
+                    context.colorspace,
+                    context.color_range,
+                ) = tags
             if rotation:
                 stream.set_display_rotation(rotation)
             sounds = [output.add_stream("aac", rate=RATE, layout="mono") for _ in range(tracks)]
@@ -57,7 +72,9 @@ def clip(tmp_path: Path) -> Clip:
 
 
 def picture(number: int, size: tuple[int, int], deep: bool = False) -> np.ndarray:
-    """A picture without symmetry: red grows to the right, green downwards, blue with the number; smooth, so codecs keep it."""
+    """A picture without symmetry: red grows to the right, green downwards, blue with the number;
+    smooth, so codecs keep it.
+    """
     width, height = size
     x, y = np.meshgrid(np.linspace(40, 215, width), np.linspace(40, 215, height))
     image = np.stack([x, y, np.full_like(x, 40 + 12 * (number % 15))], -1)
@@ -76,7 +93,9 @@ def packets() -> Callable[[Path], list[list[tuple[bytes, int | None, int | None]
 
     def read(path: Path) -> list[list[tuple[bytes, int | None, int | None]]]:
         with av.open(str(path)) as container:
-            found: dict[int, list[tuple[bytes, int | None, int | None]]] = {s.index: [] for s in container.streams.audio}
+            found: dict[int, list[tuple[bytes, int | None, int | None]]] = {
+                s.index: [] for s in container.streams.audio
+            }
             for packet in container.demux(container.streams.audio) if found else ():
                 if packet.size:
                     found[packet.stream_index].append((bytes(packet), packet.pts, packet.dts))
@@ -86,14 +105,23 @@ def packets() -> Callable[[Path], list[list[tuple[bytes, int | None, int | None]
 
 
 def _coded(image: np.ndarray, layout: str, tags: tuple[int, int, int, int] | None) -> av.VideoFrame:
-    frame = av.VideoFrame.from_ndarray(image, format="rgb48le" if image.dtype == np.uint16 else "rgb24")
+    frame = av.VideoFrame.from_ndarray(
+        image, format="rgb48le" if image.dtype == np.uint16 else "rgb24"
+    )
     if layout.startswith(("rgb", "gbr", "bgr")):
         return frame.reformat(format=layout)
     matrix, span = (tags[2], tags[3]) if tags else (5, 1)
-    return frame.reformat(format=layout, dst_colorspace=5 if matrix == 6 else matrix, dst_color_range=span, src_color_range=2)
+    return frame.reformat(
+        format=layout,
+        dst_colorspace=5 if matrix == 6 else matrix,
+        dst_color_range=span,
+        src_color_range=2,
+    )
 
 
-def _tone(output: av.container.OutputContainer, stream: av.AudioStream, seconds: float, pitch: float) -> None:
+def _tone(
+    output: av.container.OutputContainer, stream: av.AudioStream, seconds: float, pitch: float
+) -> None:
     for start in range(0, round(seconds * RATE), 1024):
         times = (start + np.arange(1024)) / RATE
         wave = (0.3 * np.sin(2 * np.pi * pitch * times)).astype(np.float32)[None]

@@ -21,7 +21,10 @@ def column(tmp_path) -> Column:
     return column
 
 
-@pytest.mark.parametrize("rows", [[], [7], range(500), range(40, 90), [499, 0, 250], [3, 3, 2, 3], [0, 60, 130, 200, 499]])
+@pytest.mark.parametrize(
+    "rows",
+    [[], [7], range(500), range(40, 90), [499, 0, 250], [3, 3, 2, 3], [0, 60, 130, 200, 499]],
+)
 def test_rows_come_in_the_order_they_are_asked_for(column, rows):
     rows = np.array(rows, np.int64)
     assert len(column) == 500
@@ -62,11 +65,17 @@ def test_a_full_disk_is_told(column, monkeypatch):
 
 
 @pytest.mark.parametrize("free", [None, 10**9, 100])
-def test_an_array_too_large_for_the_memory_lies_on_disk_and_leaves_nothing_there(tmp_path, monkeypatch, free):
+def test_an_array_too_large_for_the_memory_lies_on_disk_and_leaves_nothing_there(
+    tmp_path, monkeypatch, free
+):
     monkeypatch.setattr(system, "free_memory", lambda: free)
     array = blank(tmp_path, (50, 4, 4))
     array[7] = 9
-    assert array.dtype == np.uint8 and array.sum() == 9 * 16 and array[[7, 8]].max(axis=(1, 2)).tolist() == [9, 0]
+    assert (
+        array.dtype == np.uint8
+        and array.sum() == 9 * 16
+        and array[[7, 8]].max(axis=(1, 2)).tolist() == [9, 0]
+    )
     assert isinstance(array.base, np.memmap) == (free == 100) and not list(tmp_path.iterdir())
 
 

@@ -42,7 +42,9 @@ def test_a_damaged_bundle_is_refused(damage: str, bundle: Path) -> None:
         tflite.load(bundle, member="net.tflite")
 
 
-def test_a_bundle_that_swells_without_end_is_refused(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundle_that_swells_without_end_is_refused(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tflite, "_LARGEST", 1000)
     with pytest.raises(WeightsMissing, match="larger than any network"):
         tflite.load(bundle, member="net.tflite")

@@ -13,14 +13,18 @@ CPU = torch.device("cpu")
 
 
 def smooth(seed: int, low: float, high: float) -> np.ndarray:
-    drawn = cv2.GaussianBlur(np.random.default_rng(seed).random((48, 48, 3)).astype(np.float32), (0, 0), 2)
+    drawn = cv2.GaussianBlur(
+        np.random.default_rng(seed).random((48, 48, 3)).astype(np.float32), (0, 0), 2
+    )
     return low + (high - low) * (drawn - drawn.min()) / np.ptp(drawn)
 
 
 @pytest.mark.parametrize("name", COLOR_FITS)
 def test_a_table_gives_a_picture_the_colours_that_the_map_gives(name: str) -> None:
     face, like = smooth(0, 0.15, 0.8), smooth(1, 0.1, 0.6)
-    wanted = COLOR_FITS[name](*(Pixels(each.reshape(-1, 3), np.ones(48 * 48, np.float32)) for each in (face, like)))
+    wanted = COLOR_FITS[name](
+        *(Pixels(each.reshape(-1, 3), np.ones(48 * 48, np.float32)) for each in (face, like))
+    )
     table = torch.from_numpy(maps.table(wanted, 17))[None]
     seen = torch_device.pictures(augment.through(torch_device.tensor(face[None], CPU), table))[0]
     expected = np.clip(wanted(face.reshape(-1, 3)), 0, 1).reshape(face.shape)
@@ -29,10 +33,14 @@ def test_a_table_gives_a_picture_the_colours_that_the_map_gives(name: str) -> No
 
 
 def test_every_picture_has_its_own_table() -> None:
-    plain, inverse = (maps.table(wanted, 2) for wanted in (lambda colors: colors, lambda colors: 1 - colors))
+    plain, inverse = (
+        maps.table(wanted, 2) for wanted in (lambda colors: colors, lambda colors: 1 - colors)
+    )
     picture = torch_device.tensor(np.stack([smooth(0, 0, 1)] * 2), CPU)
     seen = augment.through(picture, torch.from_numpy(np.stack([plain, inverse])))
-    assert torch.allclose(seen[0], picture[0], atol=1e-6) and torch.allclose(seen[1], 1 - picture[0], atol=1e-6)
+    assert torch.allclose(seen[0], picture[0], atol=1e-6) and torch.allclose(
+        seen[1], 1 - picture[0], atol=1e-6
+    )
 
 
 def test_hue_saturation_and_value_move_as_opencv_has_it() -> None:
@@ -40,7 +48,10 @@ def test_hue_saturation_and_value_move_as_opencv_has_it() -> None:
     pictures[0, 0, :4] = [[0.5, 0.5, 0.5], [0, 0, 0], [1, 1, 1], [1, 0, 0]]
     shifts = ((20.0, 0.1, -0.1), (-50.0, -0.1, 0.1))
     seen = torch_device.pictures(
-        augment.hue_shifted(torch_device.tensor(pictures, CPU), *(torch.tensor(each) for each in zip(*shifts, strict=True)))
+        augment.hue_shifted(
+            torch_device.tensor(pictures, CPU),
+            *(torch.tensor(each) for each in zip(*shifts, strict=True)),
+        )
     )
     for picture, shift, mine in zip(pictures, shifts, seen, strict=True):
         hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV) + np.float32(shift)

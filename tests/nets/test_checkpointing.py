@@ -9,7 +9,9 @@ from understudy.nets.device import Precision, computing
 
 
 def net() -> nn.Module:
-    made = nn.Sequential(Down(3, 16), Res(16), nn.Sequential(Gained(16), Closer(16)), Up(16, 8), nn.Conv2d(8, 3, 3))
+    made = nn.Sequential(
+        Down(3, 16), Res(16), nn.Sequential(Gained(16), Closer(16)), Up(16, 8), nn.Conv2d(8, 3, 3)
+    )
     initialise(made, "kaiming", torch.Generator().manual_seed(0))
     return made
 
@@ -25,7 +27,10 @@ def learnt(model: nn.Module, precision: Precision) -> tuple[list[Tensor | None],
         return tensor
 
     faces = torch.rand((2, 3, 32, 32), generator=torch.Generator().manual_seed(1))
-    with saved_tensors_hooks(count, lambda tensor: tensor), computing(precision, torch.device("cpu")):
+    with (
+        saved_tensors_hooks(count, lambda tensor: tensor),
+        computing(precision, torch.device("cpu")),
+    ):
         loss = model(faces).float().square().mean()
     loss.backward()
     return [weight.grad for weight in model.parameters()], sum(kept.values())
@@ -37,7 +42,9 @@ def test_gradients_are_the_same_bit_for_bit_with_less_memory(precision: Precisio
     checkpointing.compute_again(forgetful)
     assert plain.state_dict().keys() == forgetful.state_dict().keys()
     (ours, little), (theirs, much) = learnt(forgetful, precision), learnt(plain, precision)
-    assert all(one is not None and torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+    assert all(
+        one is not None and torch.equal(one, other) for one, other in zip(ours, theirs, strict=True)
+    )
     assert little < 0.6 * much
     with torch.inference_mode():
         assert torch.equal(plain(torch.ones(1, 3, 16, 16)), forgetful(torch.ones(1, 3, 16, 16)))

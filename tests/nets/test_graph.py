@@ -39,8 +39,14 @@ def test_a_graph_takes_and_gives_bgr_with_the_channels_last(kind: type[Swapper])
     extra = [torch.ones(1)] if kind is Morph else []
     dst_mask, face, mask = graph_of(swapper)(faces.permute(0, 2, 3, 1).flip(-1), *extra)
     swapped, rebuilt = swapper.swap(faces)
-    assert swapped.face.std() > 0.02 and (swapped.face[:, 0] - swapped.face[:, 2]).abs().max() > 0.02
-    for given, wanted in ((face, swapped.face.flip(1)), (mask, swapped.mask), (dst_mask, rebuilt.mask)):
+    assert (
+        swapped.face.std() > 0.02 and (swapped.face[:, 0] - swapped.face[:, 2]).abs().max() > 0.02
+    )
+    for given, wanted in (
+        (face, swapped.face.flip(1)),
+        (mask, swapped.mask),
+        (dst_mask, rebuilt.mask),
+    ):
         assert torch.allclose(given, wanted.permute(0, 2, 3, 1), atol=1e-6)
 
 
@@ -52,8 +58,14 @@ def test_the_morph_of_a_graph_is_how_many_channels_come_from_src() -> None:
     # Ten channels: 0.25 of them are two.
     for morph, same in ((0.0, 0.0), (0.25, 0.2), (0.5, 0.5), (1.0, 1.0)):
         (wanted,) = swapper.at(faces, (same,))
-        assert torch.allclose(graph(seen, torch.tensor([morph]))[1], wanted.face.flip(1).permute(0, 2, 3, 1), atol=1e-6)
-    assert not torch.allclose(graph(seen, torch.zeros(1))[1], graph(seen, torch.ones(1))[1], atol=1e-3)
+        assert torch.allclose(
+            graph(seen, torch.tensor([morph]))[1],
+            wanted.face.flip(1).permute(0, 2, 3, 1),
+            atol=1e-6,
+        )
+    assert not torch.allclose(
+        graph(seen, torch.zeros(1))[1], graph(seen, torch.ones(1))[1], atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("name", list(models))
@@ -64,4 +76,6 @@ def test_every_model_is_built_around_a_net_that_has_a_graph(name: str) -> None:
         extra = [torch.ones(1)] if isinstance(graph, MorphGraph) else []
         with torch.no_grad():
             made = graph(torch.zeros(2, side, side, 3), *extra)
-    assert [tuple(each.shape) for each in made] == [(2, side, side, channels) for channels in (1, 3, 1)]
+    assert [tuple(each.shape) for each in made] == [
+        (2, side, side, channels) for channels in (1, 3, 1)
+    ]

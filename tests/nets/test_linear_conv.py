@@ -19,7 +19,11 @@ def learnt(net: nn.Module, maps: Tensor) -> list[Tensor]:
     net.zero_grad()
     painted.float().square().sum().backward()
     assert maps.grad is not None
-    return [painted.detach().float(), maps.grad, *(weight.grad for weight in net.parameters() if weight.grad is not None)]
+    return [
+        painted.detach().float(),
+        maps.grad,
+        *(weight.grad for weight in net.parameters() if weight.grad is not None),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +60,10 @@ def test_it_keeps_neither_weights_in_bf16_nor_more_than_went_in() -> None:
         kept += tensor.nbytes if tensor.data_ptr() != layer.weight.data_ptr() else 0
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor), torch.autocast("cpu", torch.bfloat16):
+    with (
+        torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor),
+        torch.autocast("cpu", torch.bfloat16),
+    ):
         layer(torch.randn(1, 256, 4, 4))
     assert kept == 2 * 256 * 4 * 4
 
@@ -74,7 +81,10 @@ def test_layers_that_meet_many_pixels_and_all_in_fp32_are_computed_as_before() -
 
 def test_what_is_frozen_and_what_has_other_borders_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear_conv, "SPARSE", 1)
-    frozen, mirrored = nn.Conv2d(64, 64, 3, padding=1), nn.Conv2d(64, 64, 3, padding=1, padding_mode="reflect")
+    frozen, mirrored = (
+        nn.Conv2d(64, 64, 3, padding=1),
+        nn.Conv2d(64, 64, 3, padding=1, padding_mode="reflect"),
+    )
     frozen.requires_grad_(False)
     for layer in (frozen, mirrored):
         before, maps = copy.deepcopy(layer), torch.randn(1, 64, 4, 4)
@@ -91,11 +101,16 @@ def test_it_goes_with_computing_again(monkeypatch: pytest.MonkeyPatch) -> None:
     for each in (net, again):
         linear_conv.unroll(each)
     checkpointing.compute_again(again)
-    assert all(torch.equal(one, other) for one, other in zip(learnt(net, maps), learnt(again, maps), strict=True))
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(learnt(net, maps), learnt(again, maps), strict=True)
+    )
 
 
 @pytest.mark.parametrize("kind", ["adam", "adabelief", "rmsprop"])
-def test_optimizers_take_its_gradients_in_bf16_to_the_same_weights(kind: optimizers.Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_optimizers_take_its_gradients_in_bf16_to_the_same_weights(
+    kind: optimizers.Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(linear_conv, "SPARSE", 1)
     monkeypatch.setattr(optimizers, "AT_ONCE", 1 << 10)
     torch.manual_seed(0)
@@ -105,11 +120,20 @@ def test_optimizers_take_its_gradients_in_bf16_to_the_same_weights(kind: optimiz
         linear_conv.unroll(net)
         (optimizer,) = optimizers.make(kind, {"net": dict(net.named_parameters())}, 0.01).values()
         for _ in range(3):
-            at_once = optimizers.at_once(optimizer, net.parameters()) if net is piecewise else contextlib.nullcontext()
+            at_once = (
+                optimizers.at_once(optimizer, net.parameters())
+                if net is piecewise
+                else contextlib.nullcontext()
+            )
             with at_once, torch.autocast("cpu", torch.bfloat16):
                 net(maps).float().square().mean().backward()
             if net is whole:
                 optimizer.step()
                 optimizer.zero_grad()
-    assert all(torch.equal(*pair) for pair in zip(piecewise.parameters(), whole.parameters(), strict=True))
-    assert all(weight.grad is None and weight.grad_dtype == torch.float32 for weight in piecewise.parameters())
+    assert all(
+        torch.equal(*pair) for pair in zip(piecewise.parameters(), whole.parameters(), strict=True)
+    )
+    assert all(
+        weight.grad is None and weight.grad_dtype == torch.float32
+        for weight in piecewise.parameters()
+    )

@@ -1,4 +1,6 @@
-"""Models to look at: as they are but without weights, or as small as their options let them be; and what to feed them."""
+"""Models to look at: as they are but without weights, or as small as their options let them be; and
+what to feed them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,14 @@ SMALL: dict[str, dict[str, object]] = {
     "sae": {"resolution": 64, "ae_dims": 32, "e_ch_dims": 21, "d_ch_dims": 10},
     "saehd": {"resolution": 64, "ae_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16},
     "saehd1": {"resolution": 64, "ae_dims": 32, "ed_ch_dims": 10},
-    "amp": {"resolution": 64, "ae_dims": 32, "inter_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16},
+    "amp": {
+        "resolution": 64,
+        "ae_dims": 32,
+        "inter_dims": 32,
+        "e_dims": 16,
+        "d_dims": 16,
+        "d_mask_dims": 16,
+    },
 }
 
 
@@ -45,7 +54,9 @@ def shown() -> Batch:
 
 @pytest.fixture
 def learn() -> Callable[[Model, Batch], dict[str, float]]:
-    """learn(model, batch): one iteration of every group, gradients summed up as a learner would find them; its losses."""
+    """learn(model, batch): one iteration of every group, gradients summed up as a learner would
+    find them; its losses.
+    """
     return _learn
 
 
@@ -69,7 +80,12 @@ def _small(name: str, **settings: object) -> Model:
 def _batch(size: int, device: str = "cpu") -> Batch:
     rng = torch.Generator().manual_seed(0)
     channels = [3 if each.name in ("input", "target") else 1 for each in fields(Samples)]
-    return Batch(*(Samples(*(torch.rand(2, c, size, size, generator=rng).to(device) for c in channels)) for _ in range(2)))
+    return Batch(
+        *(
+            Samples(*(torch.rand(2, c, size, size, generator=rng).to(device) for c in channels))
+            for _ in range(2)
+        )
+    )
 
 
 def _learn(model: Model, shown: Batch) -> dict[str, float]:
@@ -82,4 +98,8 @@ def _learn(model: Model, shown: Batch) -> dict[str, float]:
 
 
 def _reached(model: Model) -> set[str]:
-    return {name for name, weight in model.named_parameters() if weight.grad is not None and float(weight.grad.abs().sum()) > 0}
+    return {
+        name
+        for name, weight in model.named_parameters()
+        if weight.grad is not None and float(weight.grad.abs().sum()) > 0
+    }

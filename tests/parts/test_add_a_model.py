@@ -14,7 +14,9 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "add-a-model.md"
 
 
 def test_the_model_of_the_page_learns_and_predicts() -> None:
-    source = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[0]
+    source = re.findall(
+        r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )[0]
     before = dict(models._parts)
     try:
         exec(compile(source, str(PAGE), "exec"), {"__name__": "little"})

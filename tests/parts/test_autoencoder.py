@@ -23,7 +23,10 @@ def test_tiny_learns_a_batch_by_heart(shown) -> None:
     for _ in range(6):
         total = torch.stack(list(model.losses(shown, "generator").values())).sum()
         total.backward()
-        assert all(weight.grad is not None and bool(weight.grad.abs().sum() > 0) for weight in model.parameters())
+        assert all(
+            weight.grad is not None and bool(weight.grad.abs().sum() > 0)
+            for weight in model.parameters()
+        )
         optimizer.step()
         optimizer.zero_grad()
         totals.append(float(total.detach()))
@@ -33,7 +36,9 @@ def test_tiny_learns_a_batch_by_heart(shown) -> None:
 def test_tiny_tells_faces_apart_from_the_start() -> None:
     model = small_tiny()
     places = torch.linspace(0, 6.28, 64)
-    waves = torch.stack([torch.sin(places * (1 + k / 2)).expand(64, 64) for k in range(6)]) / 2 + 0.5
+    waves = (
+        torch.stack([torch.sin(places * (1 + k / 2)).expand(64, 64) for k in range(6)]) / 2 + 0.5
+    )
     with torch.no_grad():
         inter = model.net.inter
         codes = inter.code(model.net.encoder(waves[:, None].expand(-1, 3, -1, -1) * 2 - 1))
@@ -45,7 +50,11 @@ def test_prediction_is_pictures_whatever_the_number_of_faces() -> None:
     model = small_tiny()
     faces = np.random.default_rng(0).random((18, 64, 64, 3)).astype(np.float32)
     found = model.predict(faces)
-    assert found.image.shape == (18, 64, 64, 3) and found.mask.shape == found.dst_mask.shape == (18, 64, 64)
+    assert found.image.shape == (18, 64, 64, 3) and found.mask.shape == found.dst_mask.shape == (
+        18,
+        64,
+        64,
+    )
     assert found.image.dtype == np.float32 and 0 <= found.image.min() and found.image.max() <= 1
     assert np.allclose(model.predict(faces[17:]).image, found.image[17:], atol=1e-5)
     assert len(model.predict(faces[:0]).image) == 0

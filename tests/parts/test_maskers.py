@@ -14,7 +14,9 @@ def face():
 
 
 def test_every_masker_gives_a_mask(face):
-    assert {"dst", "full", "learned", "learned-prd", "learned-dst", "xseg-prd", "xseg-dst"} <= set(maskers)
+    assert {"dst", "full", "learned", "learned-prd", "learned-dst", "xseg-prd", "xseg-dst"} <= set(
+        maskers
+    )
     for name in maskers:
         mask = maskers[name](face)
         assert mask.shape == (48, 48)
@@ -31,7 +33,9 @@ def test_a_list_is_multiplied(face):
 
 def test_a_name_may_unite_or_multiply(face):
     hull = maskers["dst"](face)
-    assert combined(("learned-prd*learned-dst",), face) == pytest.approx(face.prd * face.dst, abs=1e-6)
+    assert combined(("learned-prd*learned-dst",), face) == pytest.approx(
+        face.prd * face.dst, abs=1e-6
+    )
     united = combined(("learned-prd + dst",), face)
     assert (united >= np.maximum(face.prd, hull) - 1e-6).all() and united.max() <= 1
     assert united[hull == 0] == pytest.approx(face.prd[hull == 0], abs=1e-6)

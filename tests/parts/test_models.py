@@ -35,20 +35,48 @@ SIZES = [
 # Of each part, in millions: what the net holds, then the branches of one of its decoders.
 PARTS = [
     ("sae", {}, {"decoder": (27.02, 3.73), "rest": 75.96}),
-    ("sae", {"archi": "liae", "compat": True}, {"encoder": 16.68, "ab": 34.38, "b": 34.38, "decoder": (30.31, 6.83)}),
+    (
+        "sae",
+        {"archi": "liae", "compat": True},
+        {"encoder": 16.68, "ab": 34.38, "b": 34.38, "decoder": (30.31, 6.83)},
+    ),
     ("saehd1", {}, {"rest": 44.78, "decoder": (19.44, 2.32)}),
-    ("saehd1", {"archi": "liae"}, {"encoder": 4.65, "ab": 51.42, "b": 51.42, "decoder": (33.60, 7.19)}),
+    (
+        "saehd1",
+        {"archi": "liae"},
+        {"encoder": 4.65, "ab": 51.42, "b": 51.42, "decoder": (33.60, 7.19)},
+    ),
     ("saehd", {"archi": "df"}, {"encoder": 4.31, "inter": 14.96, "decoder": (16.82, 2.32)}),
     ("saehd", {"archi": "df-ud"}, {"encoder": 4.31, "inter": 11.80, "decoder": (16.83, 2.36)}),
     ("saehd", {"archi": "df-udt"}, {"encoder": 15.65, "inter": 3.15, "decoder": (30.98, 3.47)}),
-    ("saehd", {"archi": "liae"}, {"encoder": 4.31, "ab": 26.25, "b": 26.25, "decoder": (30.97, 7.19)}),
+    (
+        "saehd",
+        {"archi": "liae"},
+        {"encoder": 4.31, "ab": 26.25, "b": 26.25, "decoder": (30.97, 7.19)},
+    ),
     ("saehd", {}, {"encoder": 4.31, "ab": 19.93, "b": 19.93, "decoder": (30.98, 7.22)}),
-    ("saehd", {"archi": "liae-udt"}, {"encoder": 15.65, "ab": 4.20, "b": 4.20, "decoder": (45.14, 8.34)}),
+    (
+        "saehd",
+        {"archi": "liae-udt"},
+        {"encoder": 15.65, "ab": 4.20, "b": 4.20, "decoder": (45.14, 8.34)},
+    ),
     ("quick96", {}, {"encoder": 4.31, "inter": 3.10, "decoder": (14.47, 0.98)}),
     ("amp", {}, {"src": 12.90, "dst": 12.90, "decoder": (45.14, 8.34), "rest": 22.08}),
 ]
-FACES = {"h64": ("half", 64), "h128": ("half", 128), "df": ("full", 128), "liaef128": ("full", 128), "tiny": ("full", 96)}
-FACES |= {"sae": ("full", 128), "saehd": ("full", 128), "saehd1": ("full", 128), "quick96": ("full", 96), "amp": ("whole", 224)}
+FACES = {
+    "h64": ("half", 64),
+    "h128": ("half", 128),
+    "df": ("full", 128),
+    "liaef128": ("full", 128),
+    "tiny": ("full", 96),
+}
+FACES |= {
+    "sae": ("full", 128),
+    "saehd": ("full", 128),
+    "saehd1": ("full", 128),
+    "quick96": ("full", 96),
+    "amp": ("whole", 224),
+}
 
 
 def millions(net: torch.nn.Module) -> float:
@@ -56,21 +84,29 @@ def millions(net: torch.nn.Module) -> float:
 
 
 @pytest.mark.parametrize(("name", "settings", "size"), SIZES)
-def test_a_known_model_has_its_size(built, name: str, settings: dict[str, object], size: float) -> None:
+def test_a_known_model_has_its_size(
+    built, name: str, settings: dict[str, object], size: float
+) -> None:
     assert round(millions(built(name, **settings)), 1) == size
 
 
 @pytest.mark.parametrize(("name", "settings", "parts"), PARTS)
-def test_every_part_has_its_size(built, name: str, settings: dict[str, object], parts: dict[str, object]) -> None:
+def test_every_part_has_its_size(
+    built, name: str, settings: dict[str, object], parts: dict[str, object]
+) -> None:
     net = built(name, **settings).net
     decoder = net.decoder if hasattr(net, "decoder") else net.src
     named = [millions(net.get_submodule(part)) for part in parts if part not in ("decoder", "rest")]
     decoders = 1 if hasattr(net, "decoder") else 2
     for part, size in parts.items():
         if part == "decoder":
-            assert (millions(decoder.face), millions(decoder.mask)) == pytest.approx(size, abs=0.006)
+            assert (millions(decoder.face), millions(decoder.mask)) == pytest.approx(
+                size, abs=0.006
+            )
         elif part == "rest":
-            assert millions(net) - sum(named) - decoders * millions(decoder) == pytest.approx(size, abs=0.006)
+            assert millions(net) - sum(named) - decoders * millions(decoder) == pytest.approx(
+                size, abs=0.006
+            )
         else:
             assert millions(net.get_submodule(part)) == pytest.approx(size, abs=0.006)
 
@@ -79,7 +115,9 @@ def test_every_part_has_its_size(built, name: str, settings: dict[str, object], 
 def test_a_model_keeps_the_contract(built, make_batch, name: str) -> None:
     model = built(name)
     assert (model.face_type, model.resolution) == FACES[name]
-    assert {id(weight) for group in model.groups().values() for weight in group.values()} == {id(w) for w in model.parameters()}
+    assert {id(weight) for group in model.groups().values() for weight in group.values()} == {
+        id(w) for w in model.parameters()
+    }
     for group in model.groups():
         told = model.losses(make_batch(model.resolution, "meta"), group)
         assert told and all(loss.shape == () for loss in told.values())
@@ -109,8 +147,22 @@ def test_a_resolution_that_does_not_fit_is_refused(built) -> None:
         ("saehd", {"d_mask_dims": 8}, "Take 16"),
         ("saehd", {"archi": "liae", "true_face_power": 0.1}, "choose df"),
         ("saehd", {"true_face_power": 0.1}, "choose df"),
-        ("saehd", {"gan_power": 0.1, "gan_patch_size": 64, "resolution": 160, "archi": "df", "gan_dims": 2}, "gan_dims"),
-        ("saehd", {"gan_power": 0.1, "gan_patch_size": 64, "resolution": 144, "archi": "df"}, "multiple of 32"),
+        (
+            "saehd",
+            {
+                "gan_power": 0.1,
+                "gan_patch_size": 64,
+                "resolution": 160,
+                "archi": "df",
+                "gan_dims": 2,
+            },
+            "gan_dims",
+        ),
+        (
+            "saehd",
+            {"gan_power": 0.1, "gan_patch_size": 64, "resolution": 144, "archi": "df"},
+            "multiple of 32",
+        ),
         ("saehd", {"face_type": "f"}, "face_type"),
         ("saehd1", {"archi": "liae", "true_face_training": True}, "choose df"),
         ("saehd1", {"face_type": "whole"}, "face_type"),
@@ -122,7 +174,9 @@ def test_a_resolution_that_does_not_fit_is_refused(built) -> None:
         ("quick96", {"resolution": 128}, "resolution"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(built, name: str, settings: dict[str, object], message: str) -> None:
+def test_options_that_do_not_fit_are_refused(
+    built, name: str, settings: dict[str, object], message: str
+) -> None:
     with pytest.raises(BadOption, match=message):
         built(name, **settings)
 
@@ -130,4 +184,12 @@ def test_options_that_do_not_fit_are_refused(built, name: str, settings: dict[st
 def test_what_may_change_later_is_told() -> None:
     live = models["saehd"].live_names()
     assert {"gan_power", "eyes_mouth_prio", "masked_training", "train_inter_ab"} <= live
-    assert not live & {"archi", "resolution", "ae_dims", "e_dims", "d_dims", "d_mask_dims", "face_type"}
+    assert not live & {
+        "archi",
+        "resolution",
+        "ae_dims",
+        "e_dims",
+        "d_dims",
+        "d_mask_dims",
+        "face_type",
+    }

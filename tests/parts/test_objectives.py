@@ -9,11 +9,26 @@ from understudy.parts.models.contract import Batch
 
 
 def test_every_term_is_told_and_teaches_whom_it_should(small, shown, reached) -> None:
-    powers = {"true_face_power": 0.01, "gan_power": 0.1, "face_style_power": 0.1, "bg_style_power": 2, "eyes_mouth_prio": True}
+    powers = {
+        "true_face_power": 0.01,
+        "gan_power": 0.1,
+        "face_style_power": 0.1,
+        "bg_style_power": 2,
+        "eyes_mouth_prio": True,
+    }
     model = small("saehd", archi="df-ud", blur_out_mask=True, **powers)
     assert list(model.groups()) == ["generator", "code_critic", "critic"]
     told = model.losses(shown, "generator")
-    assert set(told) == {"src", "dst", "mask", "face_style", "bg_style", "true_face", "gan", "smooth"}
+    assert set(told) == {
+        "src",
+        "dst",
+        "mask",
+        "face_style",
+        "bg_style",
+        "true_face",
+        "gan",
+        "smooth",
+    }
     assert all(bool(torch.isfinite(loss)) for loss in told.values())
     parts = {
         "face_style": {"src"},
@@ -60,7 +75,9 @@ def test_a_critic_learns_to_tell_true_from_painted(small, shown) -> None:
 def test_masked_training_looks_at_faces_alone(small, shown, learn) -> None:
     none = torch.zeros_like(shown.src.mask)
     empty = Batch(*(replace(side, mask=none) for side in (shown.src, shown.dst)))
-    alone, all_of_it = (learn(small("saehd", masked_training=on), empty)["src"] for on in (True, False))
+    alone, all_of_it = (
+        learn(small("saehd", masked_training=on), empty)["src"] for on in (True, False)
+    )
     assert alone == pytest.approx(0, abs=1e-6) and all_of_it > 0.1
 
 
@@ -68,7 +85,9 @@ def test_eyes_and_mouth_count_three_hundred_times(small, shown) -> None:
     plain, prior = (small("saehd", eyes_mouth_prio=on) for on in (False, True))
     with torch.no_grad():
         face = plain.net(shown.src.input, shown.dst.input).src.face
-        more = float(prior.losses(shown, "generator")["src"] - plain.losses(shown, "generator")["src"])
+        more = float(
+            prior.losses(shown, "generator")["src"] - plain.losses(shown, "generator")["src"]
+        )
     expected = 300 * ((face - shown.src.target).abs() * shown.src.eyes_mouth).mean()
     assert more == pytest.approx(float(expected), rel=1e-3)
 

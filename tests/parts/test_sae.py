@@ -18,7 +18,9 @@ SAES = [
 
 
 @pytest.mark.parametrize("settings", SAES)
-def test_sae_learns_in_every_weight(small, shown, learn, reached, settings: dict[str, object]) -> None:
+def test_sae_learns_in_every_weight(
+    small, shown, learn, reached, settings: dict[str, object]
+) -> None:
     model = small("sae", **settings)
     assert set(learn(model, shown)) == {"src", "dst", "mask"}
     assert reached(model) == set(dict(model.named_parameters()))
@@ -26,7 +28,9 @@ def test_sae_learns_in_every_weight(small, shown, learn, reached, settings: dict
 
 def test_sae_without_a_learned_mask_paints_faces_alone(small, shown, learn) -> None:
     model = small("sae", learn_mask=False)
-    assert "mask" not in learn(model, shown) and not any(".mask." in name for name in dict(model.named_parameters()))
+    assert "mask" not in learn(model, shown) and not any(
+        ".mask." in name for name in dict(model.named_parameters())
+    )
     assert model.predict(np.zeros((1, 64, 64, 3), np.float32)).mask.min() == 1
 
 
@@ -35,17 +39,26 @@ def test_aware_weights_are_asked_of_every_convolution(built) -> None:
 
 
 def test_multiscale_learns_faces_at_a_half_and_a_quarter_too(small, shown) -> None:
-    plain, more = small("sae", pixel_loss=True), small("sae", pixel_loss=True, multiscale_decoder=True)
+    plain, more = (
+        small("sae", pixel_loss=True),
+        small("sae", pixel_loss=True, multiscale_decoder=True),
+    )
     more.load_state_dict(plain.state_dict(), strict=False)
     with torch.no_grad():
         made = more.net(shown.src.input, shown.dst.input).src
         assert made.quarter.shape[2:] == (16, 16) and made.half.shape[2:] == (32, 32)
-        extra = float(more.losses(shown, "generator")["src"] - plain.losses(shown, "generator")["src"])
+        extra = float(
+            more.losses(shown, "generator")["src"] - plain.losses(shown, "generator")["src"]
+        )
         soft = reconstruction.blurred(shown.src.mask, 2)
         small_ones = [
             50
             * reconstruction.mse(
-                face, *(functional.interpolate(each, scale_factor=share, mode="area") for each in (shown.src.target, soft))
+                face,
+                *(
+                    functional.interpolate(each, scale_factor=share, mode="area")
+                    for each in (shown.src.target, soft)
+                ),
             )
             for face, share in ((made.quarter, 0.25), (made.half, 0.5))
         ]

@@ -16,7 +16,9 @@ EARLY = [
 
 
 @pytest.mark.parametrize("archi", ARCHIS)
-def test_every_letter_of_saehd_learns_in_every_weight(small, shown, learn, reached, archi: str) -> None:
+def test_every_letter_of_saehd_learns_in_every_weight(
+    small, shown, learn, reached, archi: str
+) -> None:
     model = small("saehd", archi=archi)
     told = learn(model, shown)
     assert set(told) == {"src", "dst", "mask"} and np.isfinite(list(told.values())).all()
@@ -30,11 +32,15 @@ def test_every_letter_of_saehd_learns_in_every_weight(small, shown, learn, reach
 def test_an_inter_that_is_frozen_gets_no_gradient(small, shown, learn, reached) -> None:
     liae = small("saehd", archi="liae-ud", train_inter_ab=False)
     learn(liae, shown)
-    assert reached(liae) == {name for name in dict(liae.named_parameters()) if not name.startswith("net.ab.")}
+    assert reached(liae) == {
+        name for name in dict(liae.named_parameters()) if not name.startswith("net.ab.")
+    }
 
 
 @pytest.mark.parametrize("settings", EARLY)
-def test_the_early_saehd_learns_in_every_weight(small, shown, learn, reached, settings: dict[str, object]) -> None:
+def test_the_early_saehd_learns_in_every_weight(
+    small, shown, learn, reached, settings: dict[str, object]
+) -> None:
     model = small("saehd1", **settings)
     told = learn(model, shown)
     terms = {"src", "dst", "mask", "face_style"}
@@ -47,16 +53,31 @@ def test_the_early_saehd_counts_structure_and_pixels_under_the_blurred_mask(smal
     model = small("saehd1", learn_mask=False)
     with torch.no_grad():
         told = model.losses(shown, "generator")
-        face, soft = model.net(shown.src.input, shown.dst.input).src.face, reconstruction.blurred(shown.src.mask, 2)
-        wanted = 10 * reconstruction.dssim(face, shown.src.target, soft) + 10 * reconstruction.mse(face, shown.src.target, soft)
-    assert set(told) == {"src", "dst"} and float(told["src"]) == pytest.approx(float(wanted), rel=1e-5)
+        face, soft = (
+            model.net(shown.src.input, shown.dst.input).src.face,
+            reconstruction.blurred(shown.src.mask, 2),
+        )
+        wanted = 10 * reconstruction.dssim(face, shown.src.target, soft) + 10 * reconstruction.mse(
+            face, shown.src.target, soft
+        )
+    assert set(told) == {"src", "dst"} and float(told["src"]) == pytest.approx(
+        float(wanted), rel=1e-5
+    )
 
 
 def test_quick96_learns(built, make_batch) -> None:
-    assert set(built("quick96").losses(make_batch(96, "meta"), "generator")) == {"src", "dst", "mask"}
+    assert set(built("quick96").losses(make_batch(96, "meta"), "generator")) == {
+        "src",
+        "dst",
+        "mask",
+    }
 
 
 def test_quick96_is_fed_as_it_asks() -> None:
     asked = models["quick96"]
-    assert (asked.plain_every, asked.motion, asked.lr_dropout) == (3, Motion(scale=0.05, flip=False), True)
+    assert (asked.plain_every, asked.motion, asked.lr_dropout) == (
+        3,
+        Motion(scale=0.05, flip=False),
+        True,
+    )
     assert not any(models[name].plain_every for name in models if name != "quick96")

@@ -1,4 +1,6 @@
-"""MediaPipe's segmenter of six classes, with a network of the same outside in its place: its weights are fetched on demand."""
+"""MediaPipe's segmenter of six classes, with a network of the same outside in its place: its
+weights are fetched on demand.
+"""
 
 from __future__ import annotations
 
@@ -39,19 +41,28 @@ def test_it_is_ready_without_a_file_of_the_show(seen: list[Floats]) -> None:
     faces[0, :, 64:, 0], faces[1, :, :, 2] = 1, 1
     masks = segmenters[file.kind](file, "cpu")(faces)
     assert masks.shape == (2, 128, 128) and masks.dtype == np.float32
-    assert masks[0, :, 66:].min() > 0.999 and masks[0, :, :62].max() < 0.001 and masks[1].max() < 0.001
+    assert (
+        masks[0, :, 66:].min() > 0.999 and masks[0, :, :62].max() < 0.001 and masks[1].max() < 0.001
+    )
     # RGB in 0..1, at the size that it learnt.
-    assert all(picture.shape == (1, 256, 256, 3) and picture.min() >= 0 and picture.max() <= 1 for picture in seen)
+    assert all(
+        picture.shape == (1, 256, 256, 3) and picture.min() >= 0 and picture.max() <= 1
+        for picture in seen
+    )
 
 
 def test_what_it_is_not_sure_of_is_half_a_face(seen: list[Floats]) -> None:
     # All six classes alike.
-    masks = segmenters["multiclass"](ready["multiclass"](), "cpu")(np.full((1, 256, 256, 3), 0.5, np.float32))
+    masks = segmenters["multiclass"](ready["multiclass"](), "cpu")(
+        np.full((1, 256, 256, 3), 0.5, np.float32)
+    )
     assert np.allclose(masks, 1 / 6, atol=1e-4)
 
 
 def test_another_network_is_refused(seen: list[Floats], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tflite, "load", lambda path: lambda picture: [np.zeros((1, 256, 256, 1), np.float32)])
+    monkeypatch.setattr(
+        tflite, "load", lambda path: lambda picture: [np.zeros((1, 256, 256, 1), np.float32)]
+    )
     segment = segmenters["multiclass"](ready["multiclass"](), "cpu")
     with pytest.raises(WeightsMissing, match=r"multiclass\.tflite: another network"):
         segment(np.zeros((1, 256, 256, 3), np.float32))
@@ -60,4 +71,6 @@ def test_another_network_is_refused(seen: list[Floats], monkeypatch: pytest.Monk
 @pytest.mark.skipif(status("multiclass") == "missing", reason="the weights are not on this machine")
 def test_the_real_network_sees_no_face_in_grey() -> None:
     file = ready["multiclass"]()
-    assert segmenters[file.kind](file, "cpu")(np.full((1, 256, 256, 3), 0.5, np.float32)).mean() < 0.1
+    assert (
+        segmenters[file.kind](file, "cpu")(np.full((1, 256, 256, 3), 0.5, np.float32)).mean() < 0.1
+    )

@@ -30,7 +30,11 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RRDB:
         value.copy_(value.half().float())
         kernels = np.frombuffer(value.numpy().astype("<f2").tobytes(), np.uint8)
         fill = bytes(-len(kernels) % 4)
-        file += value.numpy().tobytes() if name.endswith("bias") else struct.pack("<I", HALF) + kernels.tobytes() + fill
+        file += (
+            value.numpy().tobytes()
+            if name.endswith("bias")
+            else struct.pack("<I", HALF) + kernels.tobytes() + fill
+        )
     (tmp_path / "tiny.bin").write_bytes(file)
     monkeypatch.setattr(realesrgan, "weight_path", lambda name: tmp_path / "tiny.bin")
     monkeypatch.setattr(realesrgan, "RRDB", lambda: RRDB(blocks=1, channels=4, growth=2))
@@ -45,12 +49,18 @@ def small(picture: Floats, side: int) -> Floats:
     return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
 
 
-def test_the_network_gets_the_weights_of_the_file_and_faces_in_batches(tiny: RRDB, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_network_gets_the_weights_of_the_file_and_faces_in_batches(
+    tiny: RRDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = 0.3 + 0.4 * faces()
     # Two calls of the network.
     monkeypatch.setattr(realesrgan, "_PIXELS", 2 * 12**2)
     larger = upscalers["realesrgan"]("cpu")(given)
-    assert larger.shape == (3, 48, 48, 3) and larger.dtype == np.float32 and 0 <= larger.min() <= larger.max() <= 1
+    assert (
+        larger.shape == (3, 48, 48, 3)
+        and larger.dtype == np.float32
+        and 0 <= larger.min() <= larger.max() <= 1
+    )
     planes = torch.from_numpy(given.transpose(0, 3, 1, 2).copy())
     expected = realesrgan.kept(planes, tiny(planes)).detach().permute(0, 2, 3, 1).numpy()
     assert np.abs(larger - expected).max() < 1e-4
@@ -60,10 +70,15 @@ def test_light_and_colour_that_a_network_adds_are_taken_off_again() -> None:
     given = 0.3 + 0.4 * faces(1)
     planes = torch.from_numpy(given.transpose(0, 3, 1, 2).copy())
     detail = 0.05 * torch.sin(torch.arange(48) * torch.pi / 2 + 0.3)
-    wrong = torch.nn.functional.interpolate(planes, scale_factor=4.0, mode="bilinear") + 0.1 + detail
+    wrong = (
+        torch.nn.functional.interpolate(planes, scale_factor=4.0, mode="bilinear") + 0.1 + detail
+    )
     mended = realesrgan.kept(planes, wrong)[0].permute(1, 2, 0).numpy()
     before = wrong[0].permute(1, 2, 0).numpy()
-    assert np.abs(small(before, 12) - given[0]).max() > 0.1 and np.abs(small(mended, 12) - given[0]).mean() < 0.01
+    assert (
+        np.abs(small(before, 12) - given[0]).max() > 0.1
+        and np.abs(small(mended, 12) - given[0]).mean() < 0.01
+    )
     # Detail within a pixel of the face stays.
     assert np.ptp(mended[20, 20:24] - small(mended, 12)[5, 5]) > 0.05
 
@@ -94,4 +109,6 @@ def test_real_weights_draw_an_edge_sharper_than_linear() -> None:
     (larger,) = upscalers["realesrgan"]("cpu")(face[None])
     plain = cv2.resize(face, (128, 128), interpolation=cv2.INTER_LINEAR)
     assert np.abs(small(larger, 32) - face).mean() < 0.01
-    assert np.abs(np.diff(larger[64], axis=0)).max() > 1.3 * np.abs(np.diff(plain[64], axis=0)).max()
+    assert (
+        np.abs(np.diff(larger[64], axis=0)).max() > 1.3 * np.abs(np.diff(plain[64], axis=0)).max()
+    )

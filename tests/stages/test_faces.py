@@ -1,4 +1,6 @@
-"""Faces are read out as they lie in the files, and what deserves a look is told; nothing is ever changed."""
+"""Faces are read out as they lie in the files, and what deserves a look is told; nothing is ever
+changed.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +23,33 @@ from understudy.types import AlignedFace, Face
 
 FACE = PORTRAIT_POINTS[:68].astype(np.float32)
 FACE = (FACE - FACE.mean(axis=0)) / np.ptp(FACE[:, 0]) * 60 + 80
-TEXTURE = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8), (0, 0), 1)
+TEXTURE = cv2.GaussianBlur(
+    np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8), (0, 0), 1
+)
 
 
-def add(faceset: Faceset, frame: int, track: int = 0, shift: float = 0, blur: float = 0, **values: object) -> None:
+def add(
+    faceset: Faceset,
+    frame: int,
+    track: int = 0,
+    shift: float = 0,
+    blur: float = 0,
+    **values: object,
+) -> None:
     points = FACE + np.float32([frame + shift, 0])
     box = np.concatenate([points.min(0), points.max(0)])
     told = {"score": 0.9, "person": track, "raw": points + np.float32(0.25), **values}
-    face = Face(frame, box, points, track=track, pose=np.array([0.1, -0.2, 0.3], np.float32), **told)  # type: ignore[arg-type]
+    face = Face(
+        frame, box, points, track=track, pose=np.array([0.1, -0.2, 0.3], np.float32), **told
+    )  # type: ignore[arg-type]
     image = cv2.GaussianBlur(TEXTURE, (0, 0), blur) if blur else TEXTURE
     matrix = align.face_from_frame(points, "full", 64)
-    faceset.add(AlignedFace(face, np.asarray(image, np.uint8), matrix, "full", source="clip", pts=frame / 25), suffix=".png")
+    faceset.add(
+        AlignedFace(
+            face, np.asarray(image, np.uint8), matrix, "full", source="clip", pts=frame / 25
+        ),
+        suffix=".png",
+    )
 
 
 @pytest.fixture
@@ -60,11 +78,19 @@ def test_every_face_is_one_line_of_json(show: Path, capsys: pytest.CaptureFixtur
     assert np.allclose([row.landmarks for row in rows], table.faces.landmarks, atol=1e-4)
     assert np.allclose([row.raw for row in rows], table.faces.raw, atol=1e-4)
     filled = next(row for row in rows if row.filled)
-    assert (filled.frame, filled.track, filled.person, filled.pts, filled.face_type) == (3, 1, 1, 0.12, "full")
+    assert (filled.frame, filled.track, filled.person, filled.pts, filled.face_type) == (
+        3,
+        1,
+        1,
+        0.12,
+        "full",
+    )
     assert filled.pose == pytest.approx((0.1, -0.2, 0.3))
 
 
-def test_one_person_or_one_track_can_be_read_alone(show: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_person_or_one_track_can_be_read_alone(
+    show: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for chosen in ("--person", "--track"):
         told = events("faces", show, "dst", chosen, 1, capsys=capsys)
         assert [event.frame for event in told if isinstance(event, FaceRow)] == [3]
@@ -72,16 +98,28 @@ def test_one_person_or_one_track_can_be_read_alone(show: Path, capsys: pytest.Ca
 
 def test_people_read_a_line_a_face(show: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["faces", str(show), "dst"]) == 0
-    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("000003_1.png"))
+    line = next(
+        line for line in capsys.readouterr().out.splitlines() if line.startswith("000003_1.png")
+    )
     assert "track 1" in line and "filled" in line and "yaw  -11" in line and "0.120 s" in line
 
 
-def test_a_check_tells_each_fault_with_its_reason_and_exits_well(show: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_check_tells_each_fault_with_its_reason_and_exits_well(
+    show: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     told = events("faces", "check", show, "dst", capsys=capsys)
     reasons = [(event.file, event.reason) for event in told if isinstance(event, Suspicious)]
-    assert reasons == [("000003_1.png", "filled"), ("000006_0.png", "jump"), ("000009_0.png", "blurred")]
+    assert reasons == [
+        ("000003_1.png", "filled"),
+        ("000006_0.png", "jump"),
+        ("000009_0.png", "blurred"),
+    ]
     assert isinstance(told[-1], Finished)
-    assert told[-1].summary == {"faces": 13, "suspicious": 3, "reasons": {"filled": 1, "jump": 1, "blurred": 1}}
+    assert told[-1].summary == {
+        "faces": 13,
+        "suspicious": 3,
+        "reasons": {"filled": 1, "jump": 1, "blurred": 1},
+    }
     assert len(Faceset(show / "dst" / "faces")) == 13
 
 
@@ -89,7 +127,9 @@ def test_bounds_are_options_and_pictures_need_not_be_read(
     show: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Faceset, "load", lambda *_: pytest.fail("read a picture"))
-    told = events("faces", "check", show, "dst", "--no-pixels", "--jump", 3, "--cut", 0, capsys=capsys)
+    told = events(
+        "faces", "check", show, "dst", "--no-pixels", "--jump", 3, "--cut", 0, capsys=capsys
+    )
     assert {event.reason for event in told if isinstance(event, Suspicious)} == {"filled"}
 
 
@@ -116,7 +156,9 @@ def test_reading_out_stops_when_told(show: Path) -> None:
         stage.send(Stop())
 
 
-def test_the_line_is_json_that_any_program_reads(show: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_line_is_json_that_any_program_reads(
+    show: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["faces", str(show), "dst", "--json"]) == 0
     first = json.loads(capsys.readouterr().out.splitlines()[0])
     assert first["event"] == "face" and len(first["landmarks"]) == len(first["raw"]) == 68

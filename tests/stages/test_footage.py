@@ -31,7 +31,13 @@ def clip(tmp_path: Path) -> Path:
 
 
 def do(verb: str, footage: Path, out: Path, **options: Any) -> list[Any]:
-    return list(jobs.run(jobs.Job(verb=verb, arguments={"footage": str(footage), "out": str(out)}, options=options)))
+    return list(
+        jobs.run(
+            jobs.Job(
+                verb=verb, arguments={"footage": str(footage), "out": str(out)}, options=options
+            )
+        )
+    )
 
 
 def numbers(folder: Path) -> list[int]:
@@ -49,7 +55,9 @@ def test_every_frame_becomes_a_numbered_picture(clip, tmp_path):
     assert numbers(tmp_path / "out") == list(range(20))
 
 
-@pytest.mark.parametrize(("fps", "expected"), [(5, list(range(0, 20, 2))), (4, [0, 2, 5, 7, 10, 12, 15, 17]), (15, None)])
+@pytest.mark.parametrize(
+    ("fps", "expected"), [(5, list(range(0, 20, 2))), (4, [0, 2, 5, 7, 10, 12, 15, 17]), (15, None)]
+)
 def test_pictures_are_picked_by_time(clip, tmp_path, fps, expected):
     do("frames", clip, tmp_path / "out", fps=fps, format="jpg")
     assert numbers(tmp_path / "out") == (expected or [n * 10 // 15 for n in range(30)])
@@ -86,7 +94,9 @@ def test_cut_keeps_the_part_and_its_sound(clip, tmp_path):
     do("cut", clip, out, start="0.5", end="00:00:01.300")
     with open_footage(out) as part:
         assert len(part) == 8 and part.pts[0] == 0 and part.fps == 10 and part.has_audio
-        assert [round((float(frame.image.mean()) - 20) / 10) for frame in part] == list(range(5, 13))
+        assert [round((float(frame.image.mean()) - 20) / 10) for frame in part] == list(
+            range(5, 13)
+        )
         assert part.duration == Fraction(8, 10)
 
 
@@ -132,7 +142,12 @@ def test_a_stopped_cut_leaves_nothing(clip, tmp_path):
 
 
 def test_clock_times():
-    assert seconds("90.5", "start") == seconds("1:30.5", "start") == seconds("00:01:30.500", "start") == Fraction(181, 2)
+    assert (
+        seconds("90.5", "start")
+        == seconds("1:30.5", "start")
+        == seconds("00:01:30.500", "start")
+        == Fraction(181, 2)
+    )
 
 
 def noisy(seed: int, deep: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -144,7 +159,10 @@ def noisy(seed: int, deep: bool = False) -> tuple[np.ndarray, np.ndarray]:
 
 
 def error(image: np.ndarray, clean: np.ndarray) -> float:
-    return float(np.sqrt(np.mean((image.astype(np.float64) - clean) ** 2)) / (257 if image.dtype == np.uint16 else 1))
+    return float(
+        np.sqrt(np.mean((image.astype(np.float64) - clean) ** 2))
+        / (257 if image.dtype == np.uint16 else 1)
+    )
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -163,7 +181,15 @@ def test_denoise_of_a_folder_removes_noise_more_by_factor(tmp_path, deep):
 
 def test_denoise_of_a_video_keeps_length_times_and_sound(tmp_path):
     path, out = tmp_path / "noisy.mp4", tmp_path / "out.mp4"
-    list(write_clip(path, [noisy(n)[1] for n in range(5)], (96, 64), fps=25, sound=np.zeros(9600, np.float32)))
+    list(
+        write_clip(
+            path,
+            [noisy(n)[1] for n in range(5)],
+            (96, 64),
+            fps=25,
+            sound=np.zeros(9600, np.float32),
+        )
+    )
     do("denoise", path, out, factor=8, crf=4)
     with open_footage(path) as before, open_footage(out) as after:
         assert after.pts == before.pts and after.has_audio and after.color == before.color

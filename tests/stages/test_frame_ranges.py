@@ -14,7 +14,12 @@ def test_every_third_frame_follows_the_one_before_it():
 
 
 def test_stretches_are_read_as_people_write_them():
-    assert read("100-120, 7,300-,-3", "frames") == (range(100, 121), range(7, 8), range(300, FOREVER), range(4))
+    assert read("100-120, 7,300-,-3", "frames") == (
+        range(100, 121),
+        range(7, 8),
+        range(300, FOREVER),
+        range(4),
+    )
 
 
 @pytest.mark.parametrize("text", ["", "-", "a", "1-2-3", "1,,2", "1.5", "-1-2", "²", "9" * 20])

@@ -26,7 +26,13 @@ def learnt(tmp_path: Path) -> Path:
         rows: list[dict[str, object]] = []
         for at in range(50, 2001, 50):
             rows.append({"iteration": at, "losses": {"src": 5 / at, "dst": 6 / at}})
-            measured = {"src l1": 0.05, "dst dssim": 0.1, "score": base + 30 / at, "identity": -0.1 + at / 4000, "pose": 2.0}
+            measured = {
+                "src l1": 0.05,
+                "dst dssim": 0.1,
+                "score": base + 30 / at,
+                "identity": -0.1 + at / 4000,
+                "pose": 2.0,
+            }
             rows.append({"iteration": at, "minutes": at / 100, "held_out": measured})
         rows.insert(4, {"iteration": 100, "changed": "gan_power is <0.1> from now on"})
         rows.insert(9, {"iteration": 200, "setback": "back from 260: the loss is not a number"})
@@ -43,11 +49,23 @@ def test_one_model_in_one_picture_and_on_one_page(learnt: Path) -> None:
     picture = cv2.imread(str(learnt / "history.png"))
     assert picture is not None and picture.shape == (3 * 420, 1100, 3) and picture.std() > 5
     page = (learnt / "history.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 3 and "http://" not in page.replace("http://www.w3.org/2000/svg", "") and "https://" not in page
-    assert "gan_power is &lt;0.1&gt; from now on" in page and "back from 260" in page and "rests" not in page
+    assert (
+        page.count("<svg") == 3
+        and "http://" not in page.replace("http://www.w3.org/2000/svg", "")
+        and "https://" not in page
+    )
+    assert (
+        "gan_power is &lt;0.1&gt; from now on" in page
+        and "back from 260" in page
+        and "rests" not in page
+    )
     assert any(isinstance(event, Note) and "not at rest" in event.text for event in events)
     rows = [event for event in events if isinstance(event, Measured)]
-    assert len(rows) == 82 and rows[0].values == {"src": 0.1, "dst": 0.12} and rows[4].text.startswith("gan_power")
+    assert (
+        len(rows) == 82
+        and rows[0].values == {"src": 0.1, "dst": 0.12}
+        and rows[4].text.startswith("gan_power")
+    )
 
 
 def test_several_models_together_with_the_plateau_of_the_one_that_has_one(learnt: Path) -> None:
@@ -57,7 +75,10 @@ def test_several_models_together_with_the_plateau_of_the_one_that_has_one(learnt
     assert "rests: plateau" in page and "falls: plateau" not in page
     finished = events[-1]
     assert isinstance(finished, Finished) and finished.summary["models"] == "falls, rests"
-    assert "plateaued since" in finished.summary["rests"] and "not at rest" in finished.summary["falls"]
+    assert (
+        "plateaued since" in finished.summary["rests"]
+        and "not at rest" in finished.summary["falls"]
+    )
 
 
 def test_a_show_in_which_nothing_was_learnt_says_so(tmp_path: Path) -> None:

@@ -21,19 +21,25 @@ Kind = TypeVar("Kind", bound=np.generic)
 
 # A Gaussian counts as finished after this many standard deviations.
 REACH: Final = 2.5
-# A wide blur is done at a size where its radius has this many pixels at least; finer would cost and show nothing.
+# A wide blur is done at a size where its radius has this many pixels at least; finer would cost and
+# show nothing.
 _SMALL_RADIUS: Final = 3.0
 
 
 def warp(
-    picture: NDArray[Kind], to_from: ArrayLike, size: tuple[int, int], border: Border = "black", filter: Filter = "cubic"
+    picture: NDArray[Kind],
+    to_from: ArrayLike,
+    size: tuple[int, int],
+    border: Border = "black",
+    filter: Filter = "cubic",
 ) -> NDArray[Kind]:
     """The picture seen through `to_from`, as a new (height, width[, C]) picture of the same dtype.
 
-    picture: (H, W) or (H, W, C), uint8, uint16 or float32. size: (width, height) of the result. border: what lies outside the
-    picture. Where the map shrinks, the picture is first low-passed by as much as it shrinks, without a step at scale 1, so
-    that slow zooms do not flicker. filter: "cubic" may overshoot in float pictures; "linear" never does: take it for masks.
-    Only the part of the picture that is seen is touched. The identity returns the picture bit for bit. Raises
+    picture: (H, W) or (H, W, C), uint8, uint16 or float32. size: (width, height) of the result.
+    border: what lies outside the picture. Where the map shrinks, the picture is first low-passed by
+    as much as it shrinks, without a step at scale 1, so that slow zooms do not flicker. filter:
+    "cubic" may overshoot in float pictures; "linear" never does: take it for masks. Only the part
+    of the picture that is seen is touched. The identity returns the picture bit for bit. Raises
     DegeneratePoints when the matrix squeezes the plane flat.
     """
     matrix = np.asarray(to_from, np.float64)
@@ -41,41 +47,55 @@ def warp(
     shrink = 1 / affine.scale_of(matrix)
     # Half a pixel of the result as standard deviation, less what the picture's own pixels have.
     variance = max(0.25 * (shrink**2 - 1), 0.0)
-    seen, picture_from_seen = _seen(picture, matrix, size, margin=3 + math.ceil(4 * math.sqrt(variance)))
+    seen, picture_from_seen = _seen(
+        picture, matrix, size, margin=3 + math.ceil(4 * math.sqrt(variance))
+    )
     matrix = affine.compose(matrix, picture_from_seen)
     if variance > 0.01:
         seen, matrix = _smoothed(seen, matrix, shrink, variance, _BORDERS[border])
     flags = _FILTERS[filter] | cv2.WARP_INVERSE_MAP
-    warped = cv2.warpAffine(seen, affine.invert(matrix), size, flags=flags, borderMode=_BORDERS[border])
+    warped = cv2.warpAffine(
+        seen, affine.invert(matrix), size, flags=flags, borderMode=_BORDERS[border]
+    )
     return warped.reshape(size[1], size[0], *picture.shape[2:]).astype(picture.dtype, copy=False)
 
 
 def resized(picture: NDArray[Kind], size: tuple[int, int]) -> NDArray[Kind]:
-    """The whole picture at (width, height), same dtype: areas averaged where it shrinks, cubic where it grows."""
+    """The whole picture at (width, height), same dtype: areas averaged where it shrinks, cubic
+    where it grows.
+    """
     height, width = picture.shape[:2]
     if size == (width, height):
         return picture
     smaller = size[0] * size[1] < width * height
-    small = cv2.resize(cast("MatLike", picture), size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+    small = cv2.resize(
+        cast("MatLike", picture), size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    )
     return small.reshape(size[1], size[0], *picture.shape[2:]).astype(picture.dtype, copy=False)
 
 
 def as_float(picture: NDArray[Kind]) -> Floats:
-    """The picture as float32; integers come out in 0..1 (255 or 65535 become 1), float32 as it is."""
+    """The picture as float32; integers come out in 0..1 (255 or 65535 become 1), float32 as it
+    is.
+    """
     full = {"uint8": 255, "uint16": 65535}.get(picture.dtype.name)
     floats = np.asarray(picture, np.float32)
     return floats if full is None else floats * np.float32(1 / full)
 
 
 def as_bytes(picture: NDArray[Kind]) -> NDArray[np.uint8]:
-    """The picture as uint8, rounded and clipped: floats from 0..1, uint16 from 0..65535, uint8 as it is."""
+    """The picture as uint8, rounded and clipped: floats from 0..1, uint16 from 0..65535, uint8 as
+    it is.
+    """
     if picture.dtype == np.uint8:
         return np.asarray(picture, np.uint8)
     return np.asarray(np.clip(np.rint(as_float(picture) * 255), 0, 255), np.uint8)
 
 
 def blurred(picture: Floats, radius: float, border: int = cv2.BORDER_REPLICATE) -> Floats:
-    """A Gaussian of that standard deviation in pixels, (H, W[, C]) float32. border: OpenCV's name of what lies beyond the edge."""
+    """A Gaussian of that standard deviation in pixels, (H, W[, C]) float32. border: OpenCV's name
+    of what lies beyond the edge.
+    """
     step = max(1, int(radius / _SMALL_RADIUS))
     height, width = picture.shape[:2]
     small = (max(1, round(width / step)), max(1, round(height / step)))
@@ -90,7 +110,9 @@ def blurred(picture: Floats, radius: float, border: int = cv2.BORDER_REPLICATE) 
     return np.asarray(soft, np.float32)
 
 
-def _seen(picture: NDArray[Kind], to_from: Doubles, size: tuple[int, int], margin: int) -> tuple[MatLike, Doubles]:
+def _seen(
+    picture: NDArray[Kind], to_from: Doubles, size: tuple[int, int], margin: int
+) -> tuple[MatLike, Doubles]:
     """The part of the picture that the result looks at, never empty, and picture_from_part."""
     height, width = picture.shape[:2]
     reach = affine.apply(affine.invert(to_from), affine.corners(size))
@@ -100,7 +122,9 @@ def _seen(picture: NDArray[Kind], to_from: Doubles, size: tuple[int, int], margi
     return cast("MatLike", picture[y0:y1, x0:x1]), np.array([[1.0, 0, x0], [0, 1, y0]])
 
 
-def _smoothed(seen: MatLike, to_from: Doubles, shrink: float, variance: float, border: int) -> tuple[MatLike, Doubles]:
+def _smoothed(
+    seen: MatLike, to_from: Doubles, shrink: float, variance: float, border: int
+) -> tuple[MatLike, Doubles]:
     """The picture low-passed for a map that shrinks it, and the map from there."""
     step = max(1, int(shrink / 2))
     if step > 1:
@@ -112,11 +136,14 @@ def _smoothed(seen: MatLike, to_from: Doubles, shrink: float, variance: float, b
 
 
 def _blocks(seen: MatLike, step: int, border: int) -> MatLike:
-    """The means of blocks of step x step pixels; the border fills up those at the right and the bottom."""
+    """The means of blocks of step x step pixels; the border fills up those at the right and the
+    bottom.
+    """
     height, width = seen.shape[:2]
     right, below = width % step, height % step
     if right and width > step:
-        # Only the last blocks are filled up: a copy of the whole picture would cost more than the means.
+        # Only the last blocks are filled up: a copy of the whole picture would cost more than the
+        # means.
         sides = seen[:, : width - right], seen[:, width - right :]
         return np.concatenate([_blocks(side, step, border) for side in sides], axis=1)
     if below and height > step:
@@ -124,7 +151,9 @@ def _blocks(seen: MatLike, step: int, border: int) -> MatLike:
         return np.concatenate([_blocks(side, step, border) for side in sides], axis=0)
     if right or below:
         seen = cv2.copyMakeBorder(seen, 0, -height % step, 0, -width % step, border)
-    return cv2.resize(seen, (seen.shape[1] // step, seen.shape[0] // step), interpolation=cv2.INTER_AREA)
+    return cv2.resize(
+        seen, (seen.shape[1] // step, seen.shape[0] // step), interpolation=cv2.INTER_AREA
+    )
 
 
 _BORDERS: Final = {"black": cv2.BORDER_CONSTANT, "replicate": cv2.BORDER_REPLICATE}

@@ -1,4 +1,6 @@
-"""A long table bit by bit: its rows in stretches, and pairs of rows without a table of all pairs."""
+"""A long table bit by bit: its rows in stretches, and pairs of rows without a table of all
+pairs.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def stretches(count: int, size: int = 1024) -> Iterator[Rows]:
 
 
 def pairs(starts: Rows, ends: Rows) -> Iterator[tuple[Rows, Rows]]:
-    """Every row i with every row from starts[i] to before ends[i], as two columns, some 4 thousand at a time."""
+    """Every row i with every row from starts[i] to before ends[i], as two columns, some 4 thousand
+    at a time.
+    """
     counts = np.maximum(ends - starts, 0)
     total = np.concatenate([[0], np.cumsum(counts)])
     first = 0

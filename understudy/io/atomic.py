@@ -18,14 +18,17 @@ PARTIAL = ".partial"
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """A path to write to beside `path`; it takes `path`'s place when the block ends well, and goes when it does not.
+    """A path to write to beside `path`; it takes `path`'s place when the block ends well, and goes
+    when it does not.
 
-    The temporary file keeps the suffix of `path` at its end, so that encoders can tell the format. Raises CannotWrite when
-    the disk is full or the place is read-only.
+    The temporary file keeps the suffix of `path` at its end, so that encoders can tell the format.
+    Raises CannotWrite when the disk is full or the place is read-only.
     """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=f"{PARTIAL}{path.suffix}", dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}-", suffix=f"{PARTIAL}{path.suffix}", dir=path.parent
+        )
         os.close(handle)
         partial = Path(name)
         try:
@@ -52,21 +55,32 @@ def write_text(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn a full disk, a read-only place, a missing right or a folder that went, at or under `path`, into CannotWrite."""
+    """Turn a full disk, a read-only place, a missing right or a folder that went, at or under
+    `path`, into CannotWrite.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CannotWrite(f"{path}: the disk is full. Free some space and run the same command again.") from error
+            raise CannotWrite(
+                f"{path}: the disk is full. Free some space and run the same command again."
+            ) from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise CannotWrite(f"{path}: this place cannot be written to. Choose another folder or change its rights.") from error
+            raise CannotWrite(
+                f"{path}: this place cannot be written to. Choose another folder or change its"
+                " rights."
+            ) from error
         if error.errno == errno.ENOENT and not path.parent.is_dir():
-            raise CannotWrite(f"{path.parent}: deleted or moved while this was under way. Run the same command again.") from error
+            raise CannotWrite(
+                f"{path.parent}: deleted or moved while this was under way. Run the same command"
+                " again."
+            ) from error
         raise
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder at once for all who look, however long its files take; one that is in use stays for another time.
+    """Remove a folder at once for all who look, however long its files take; one that is in use
+    stays for another time.
 
     Where the run dies meanwhile, what is left has the name of something half-written.
     """
@@ -77,7 +91,9 @@ def remove_folder(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed run left half-written in `folder`. Call it only while holding the folder's lock."""
+    """Remove what a killed run left half-written in `folder`. Call it only while holding the
+    folder's lock.
+    """
     for path in folder.glob(f".*{PARTIAL}*"):
         path.unlink(missing_ok=True)
 

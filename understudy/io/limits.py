@@ -12,5 +12,8 @@ def refused_size(width: int, height: int) -> str:
     if width < 1 or height < 1:
         return f"its header claims {width}x{height} pixels"
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        return f"its header claims {width}x{height} pixels; {MAX_SIDE} a side and {MAX_PIXELS // 2**20} million in all is the limit"
+        return (
+            f"its header claims {width}x{height} pixels; {MAX_SIDE} a side and"
+            f" {MAX_PIXELS // 2**20} million in all is the limit"
+        )
     return ""

@@ -20,17 +20,28 @@ def open_footage(
     threads: int = 0,
     rough: bool = False,
 ) -> Footage:
-    """The footage at `path`: a video file, or a folder of pictures in natural order (2.png before 10.png).
+    """The footage at `path`: a video file, or a folder of pictures in natural order (2.png before
+    10.png).
 
-    partial: take a video that was cut off (a broken download, a full card) as far as it goes. any_size: take pictures of any
-    size; then only `Frame.image` tells how large one is. index: the `Footage.index` of the same footage, opened before, here
-    or elsewhere: nothing is read through again. threads: of the decoder; 0 = all cores. Give 1 where several processes share
-    the cores, and where damage must show at the same frame every time. rough: colours of videos may be off by a level, decoded
-    at up to five times the speed: enough to look for faces. Raises BadMedia when nothing is there, nothing can be
-    decoded, it is no video (a picture, sound alone, a playlist), it is cut off, too large, or not what the index tells of.
+    partial: take a video that was cut off (a broken download, a full card) as far as it goes.
+    any_size: take pictures of any size; then only `Frame.image` tells how large one is. index: the
+    `Footage.index` of the same footage, opened before, here or elsewhere: nothing is read through
+    again. threads: of the decoder; 0 = all cores. Give 1 where several processes share the cores,
+    and where damage must show at the same frame every time. rough: colours of videos may be off by
+    a level, decoded at up to five times the speed: enough to look for faces. Raises BadMedia when
+    nothing is there, nothing can be decoded, it is no video (a picture, sound alone, a playlist),
+    it is cut off, too large, or not what the index tells of.
     """
     if path.is_dir():
-        return PictureFootage(path, any_size=any_size, index=index if isinstance(index, PictureIndex) else None)
+        return PictureFootage(
+            path, any_size=any_size, index=index if isinstance(index, PictureIndex) else None
+        )
     if not path.exists():
         raise BadMedia(f"{path}: no such file or folder. Check the name.")
-    return VideoFootage(path, partial=partial, index=index if isinstance(index, VideoIndex) else None, threads=threads, rough=rough)
+    return VideoFootage(
+        path,
+        partial=partial,
+        index=index if isinstance(index, VideoIndex) else None,
+        threads=threads,
+        rough=rough,
+    )

@@ -1,4 +1,6 @@
-"""Processes beside this one: which of a team it is, and another that is given orders and tells events, as JSON lines."""
+"""Processes beside this one: which of a team it is, and another that is given orders and tells
+events, as JSON lines.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ FAREWELL = 60
 
 
 def ranks() -> tuple[int, int, int]:
-    """Rank of this process, how many there are, and its rank on this machine, as torchrun tells; (0, 1, 0) without."""
+    """Rank of this process, how many there are, and its rank on this machine, as torchrun tells;
+    (0, 1, 0) without.
+    """
     told = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")]
     if "MASTER_ADDR" not in os.environ or not all(each.isdigit() for each in told[:2]):
         return 0, 1, 0
@@ -40,7 +44,12 @@ class Child:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._process.poll() is None:
             self._process.terminate()
         try:

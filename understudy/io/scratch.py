@@ -1,4 +1,6 @@
-"""Columns of a long table on disk: what is too large to be held at once, written once and read a few rows at a time."""
+"""Columns of a long table on disk: what is too large to be held at once, written once and read a
+few rows at a time.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ _APART = 64
 
 
 def blank(folder: Path, shape: tuple[int, ...]) -> Bytes:
-    """An array of zeros: in memory, or where it would take more than half of what is free, in a file without a name in `folder`.
+    """An array of zeros: in memory, or where it would take more than half of what is free, in a
+    file without a name in `folder`.
 
     The file goes with the array, however the process ends. Raises CannotWrite.
     """
@@ -37,9 +40,11 @@ def blank(folder: Path, shape: tuple[int, ...]) -> Bytes:
 
 
 class Column:
-    """Rows of float32 in a file without a name in `folder`: it goes with the last that holds it, however the process ends.
+    """Rows of float32 in a file without a name in `folder`: it goes with the last that holds it,
+    however the process ends.
 
-    Read it as an array of N rows: `column[rows]`, with an array of row numbers in any order. Raises CannotWrite.
+    Read it as an array of N rows: `column[rows]`, with an array of row numbers in any order. Raises
+    CannotWrite.
     """
 
     def __init__(self, folder: Path, shape: tuple[int, ...]) -> None:
@@ -98,6 +103,9 @@ class Column:
     def _read(self, first: int, count: int) -> Floats:
         result = np.empty((count, *self._shape), np.float32)
         self._file.seek(first * self._bytes)
-        if first + count > self._count or self._file.readinto(result.data.cast("B")) != result.nbytes:
+        if (
+            first + count > self._count
+            or self._file.readinto(result.data.cast("B")) != result.nbytes
+        ):
             raise IndexError(f"rows {first} to {first + count} of {self._count}")
         return result

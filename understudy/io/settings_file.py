@@ -15,7 +15,8 @@ Kind = TypeVar("Kind", bound=BaseModel)
 
 
 def read(path: Path, kind: type[Kind], newest: int, missing: str) -> Kind:
-    """The settings in a file. Raises BadProject when it is not there (which is told as `missing`), unreadable, or too new.
+    """The settings in a file. Raises BadProject when it is not there (which is told as `missing`),
+    unreadable, or too new.
 
     newest: the last version of the layout that is known here.
     """
@@ -24,10 +25,15 @@ def read(path: Path, kind: type[Kind], newest: int, missing: str) -> Kind:
     except (FileNotFoundError, NotADirectoryError):
         raise BadProject(missing) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadProject(f"{path}: not readable as TOML: {error}. Mend that line, or restore the file.") from None
+        raise BadProject(
+            f"{path}: not readable as TOML: {error}. Mend that line, or restore the file."
+        ) from None
     version = values.get("schema_version", 0)
     if isinstance(version, int) and version > newest:
-        raise BadProject(f"{path}: made by a newer Understudy (layout {version}, this one reads {newest}). Update Understudy.")
+        raise BadProject(
+            f"{path}: made by a newer Understudy (layout {version}, this one reads {newest})."
+            " Update Understudy."
+        )
     try:
         return kind.model_validate(values)
     except ValidationError as error:

@@ -18,20 +18,28 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 
 
 def requirements() -> dict[str, dict[str, str | None]]:
-    """What Understudy asks for, by extra ("" = always), then by package: the version that is installed, or None."""
+    """What Understudy asks for, by extra ("" = always), then by package: the version that is
+    installed, or None.
+    """
     found: dict[str, dict[str, str | None]] = {"": {}}
     for line in requires("understudy") or []:
         name = re.match(r"[\w.-]+", line)
         extra = re.search(r'extra == "([^"]+)"', line)
         if name:
-            found.setdefault(extra.group(1) if extra else "", {})[name.group()] = _version(name.group())
+            found.setdefault(extra.group(1) if extra else "", {})[name.group()] = _version(
+                name.group()
+            )
     return found
 
 
 def opencv_packages() -> list[str]:
-    """Every installed package that brings a module `cv2`. More than one and they overwrite each other's files."""
+    """Every installed package that brings a module `cv2`. More than one and they overwrite each
+    other's files.
+    """
     names = {(one.metadata["Name"] or "").lower().replace("_", "-") for one in distributions()}
-    return sorted(name for name in names if re.fullmatch(r"opencv(-contrib)?-python(-headless)?", name))
+    return sorted(
+        name for name in names if re.fullmatch(r"opencv(-contrib)?-python(-headless)?", name)
+    )
 
 
 def ffmpeg_libraries() -> dict[str, str]:
@@ -52,7 +60,9 @@ def free_bytes(folder: Path) -> int:
 
 
 def can_write(folder: Path) -> bool:
-    """Whether a file can be made in `folder`, or in its first parent that exists: tried, because rights alone can mislead."""
+    """Whether a file can be made in `folder`, or in its first parent that exists: tried, because
+    rights alone can mislead.
+    """
     while not folder.exists():
         folder = folder.parent
     try:
@@ -68,26 +78,36 @@ def cores() -> int:
 
 
 def free_memory() -> int | None:
-    """Bytes of memory that a process can have without others being swapped out; None where the system does not tell."""
+    """Bytes of memory that a process can have without others being swapped out; None where the
+    system does not tell.
+    """
     try:
-        told = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"), re.MULTILINE)
+        told = re.search(
+            r"^MemAvailable:\s+(\d+) kB",
+            Path("/proc/meminfo").read_text(encoding="ascii"),
+            re.MULTILINE,
+        )
         return 1024 * int(told.group(1)) if told else None
     except OSError:
         return None
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep memory that it frees for what it asks for next, where the C library is glibc.
+    """Let this process keep memory that it frees for what it asks for next, where the C library is
+    glibc.
 
-    Else large pieces go back to the system each time, and come again as pages that it must first fill with zeros.
+    Else large pieces go back to the system each time, and come again as pages that it must first
+    fill with zeros.
     """
     _set_malloc({_TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 2**26, _MMAP_MAX: 0})
 
 
 def share_freed_memory() -> None:
-    """Let all threads of this process take their memory from two pools, where the C library is glibc.
+    """Let all threads of this process take their memory from two pools, where the C library is
+    glibc.
 
-    Else each has its own, and what passes from thread to thread leaves a hole in one after the other.
+    Else each has its own, and what passes from thread to thread leaves a hole in one after the
+    other.
     """
     _set_malloc({_ARENA_MAX: 2})
 
@@ -100,15 +120,22 @@ def _set_malloc(values: dict[int, int]) -> None:
 
 
 def gpus() -> list[str]:
-    """Graphics cards that one computes with, by their makers, as the machine itself sees them: with or without a driver."""
+    """Graphics cards that one computes with, by their makers, as the machine itself sees them: with
+    or without a driver.
+    """
     found = []
     for card in sorted(Path("/sys/bus/pci/devices").glob("*")):
         try:
-            kind, maker = ((card / each).read_text(encoding="ascii").strip() for each in ("class", "vendor"))
+            kind, maker = (
+                (card / each).read_text(encoding="ascii").strip() for each in ("class", "vendor")
+            )
         except OSError:
             continue
-        # Of AMD's those built into a processor look the same; with the driver for computing it is meant for that.
-        if kind.startswith("0x03") and (maker == "0x10de" or (maker == "0x1002" and Path("/dev/kfd").exists())):
+        # Of AMD's those built into a processor look the same; with the driver for computing it is
+        # meant for that.
+        if kind.startswith("0x03") and (
+            maker == "0x10de" or (maker == "0x1002" and Path("/dev/kfd").exists())
+        ):
             found.append("NVIDIA" if maker == "0x10de" else "AMD")
     return found
 

@@ -1,4 +1,6 @@
-"""Tables on disk: named arrays and a few words in one safetensors file that is whole or not there."""
+"""Tables on disk: named arrays and a few words in one safetensors file that is whole or not
+there.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,16 @@ from understudy.types import Array
 
 def write_table(path: Path, columns: Mapping[str, Array], notes: Mapping[str, str]) -> None:
     """Write the columns and the notes, all or nothing. Raises CannotWrite."""
-    data = save({name: np.ascontiguousarray(column) for name, column in columns.items()}, dict(notes))
+    data = save(
+        {name: np.ascontiguousarray(column) for name, column in columns.items()}, dict(notes)
+    )
     atomic.write_bytes(path, data)
 
 
 def read_table(path: Path) -> tuple[dict[str, Array], dict[str, str]] | None:
-    """The columns and notes at `path`; None when there is none that can be read: such tables are made again, never mended."""
+    """The columns and notes at `path`; None when there is none that can be read: such tables are
+    made again, never mended.
+    """
     try:
         data = path.read_bytes()
         columns: dict[str, Array] = load(data)

@@ -21,10 +21,12 @@ Network = Callable[[Floats], list[Floats]]
 
 
 def load(path: Path, threads: int = 1, member: str = "") -> Network:
-    """The network in a .tflite file as a function: one float32 input of the shape it asks for -> its float32 outputs.
+    """The network in a .tflite file as a function: one float32 input of the shape it asks for ->
+    its float32 outputs.
 
-    threads: CPU threads it may use. Calls from several threads wait for each other. member: the file within, where `path` is
-    a bundle of several (.task). Raises WeightsMissing when there is no network to be had from it.
+    threads: CPU threads it may use. Calls from several threads wait for each other. member: the
+    file within, where `path` is a bundle of several (.task). Raises WeightsMissing when there is no
+    network to be had from it.
     """
     # Not at the top: loading it takes a while, and most commands never see a network.
     from ai_edge_litert.interpreter import Interpreter
@@ -36,7 +38,9 @@ def load(path: Path, threads: int = 1, member: str = "") -> Network:
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         first = str(error).partition("\n")[0]
-        raise WeightsMissing(f"{path}{f', {member}' if member else ''}: not a network ({first}). Replace the file.") from error
+        raise WeightsMissing(
+            f"{path}{f', {member}' if member else ''}: not a network ({first}). Replace the file."
+        ) from error
     entry = interpreter.get_input_details()[0]["index"]
     exits = [output["index"] for output in interpreter.get_output_details()]
     turn = Lock()
@@ -60,16 +64,29 @@ def _member(bundle: Path, name: str) -> bytes:
     try:
         with zipfile.ZipFile(bundle) as members, members.open(name) as file:
             content = file.read(_LARGEST + 1)
-    except (KeyError, OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise WeightsMissing(f"{bundle}: holds no {name} that can be read ({error}). Replace the file.") from error
+    except (
+        KeyError,
+        OSError,
+        RuntimeError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise WeightsMissing(
+            f"{bundle}: holds no {name} that can be read ({error}). Replace the file."
+        ) from error
     if len(content) > _LARGEST:
-        raise WeightsMissing(f"{bundle}: its {name} is larger than any network should be. Replace the file.")
+        raise WeightsMissing(
+            f"{bundle}: its {name} is larger than any network should be. Replace the file."
+        )
     return content
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back what the C++ side writes to standard error ("INFO: Created TensorFlow Lite XNNPACK delegate")."""
+    """Hold back what the C++ side writes to standard error ("INFO: Created TensorFlow Lite XNNPACK
+    delegate").
+    """
     stderr = 2
     kept = os.dup(stderr)
     silence = os.open(os.devnull, os.O_WRONLY)

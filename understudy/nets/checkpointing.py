@@ -1,4 +1,6 @@
-"""Memory for time: what a network needs on its way back is computed again in place of being kept."""
+"""Memory for time: what a network needs on its way back is computed again in place of being
+kept.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,17 @@ from understudy.nets.autoencoder.blocks import Closer, Down, FoldDown, Gained, R
 
 T = TypeVar("T")
 
-# Steps of encoders and decoders: of these only what goes in is kept. A `Closer` holds others, and counts as one.
+# Steps of encoders and decoders: of these only what goes in is kept. A `Closer` holds others, and
+# counts as one.
 STEPS = (Closer, Down, FoldDown, Gained, Res, SlimDown, Up)
 
 
 def compute_again(net: nn.Module) -> None:
-    """Let every step of `net` forget what it computed until the way back needs it. In place; the gradients stay the same.
+    """Let every step of `net` forget what it computed until the way back needs it. In place; the
+    gradients stay the same.
 
-    Chen et al., Training Deep Nets with Sublinear Memory Cost (2016). Costs up to one more way there, a third of the time.
+    Chen et al., Training Deep Nets with Sublinear Memory Cost (2016). Costs up to one more way
+    there, a third of the time.
     """
     for layer in net.children():
         if isinstance(layer, STEPS):
@@ -31,7 +36,9 @@ def compute_again(net: nn.Module) -> None:
 
 
 def forgetful(work: Callable[..., T], *given: Tensor) -> T:
-    """What `work`, in which nothing is random, makes of tensors; what it computes by the way is computed again on the way back."""
+    """What `work`, in which nothing is random, makes of tensors; what it computes by the way is
+    computed again on the way back.
+    """
     if not torch.is_grad_enabled():
         return work(*given)
     return checkpoint(work, *given, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]

@@ -1,4 +1,6 @@
-"""Between numpy pictures (N, H, W, C) and torch tensors (N, C, H, W), and between option values and torch settings."""
+"""Between numpy pictures (N, H, W, C) and torch tensors (N, C, H, W), and between option values and
+torch settings.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ Net = TypeVar("Net", bound=nn.Module)
 def tensor(pictures: Array, device: torch.device) -> Tensor:
     """Pictures (N, H, W, C) or masks (N, H, W) as float32 (N, C, H, W); uint8 comes out in 0..1."""
     stacked = sent(np.ascontiguousarray(pictures), device)
-    planes = (stacked.unsqueeze(1) if stacked.ndim == 3 else stacked.permute(0, 3, 1, 2)).contiguous()
+    planes = (
+        stacked.unsqueeze(1) if stacked.ndim == 3 else stacked.permute(0, 3, 1, 2)
+    ).contiguous()
     return planes.float().div_(255) if stacked.dtype == torch.uint8 else planes.float()
 
 
@@ -30,13 +34,21 @@ def sent(array: Array, device: torch.device) -> Tensor:
     """An array on a device; where that is CUDA it travels while others compute."""
     held = torch.from_numpy(array)
     # Only pinned memory is read without the host's waiting for it.
-    return held.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else held.to(device)
+    return (
+        held.pin_memory().to(device, non_blocking=True)
+        if device.type == "cuda"
+        else held.to(device)
+    )
 
 
 def pictures(planes: Tensor) -> Floats:
     """(N, C, H, W) as float32 (N, H, W, C) on the host, or (N, H, W) when C is 1."""
     found = planes.detach().float().cpu()
-    return (found.squeeze(1) if found.shape[1] == 1 else found.permute(0, 2, 3, 1)).contiguous().numpy()
+    return (
+        (found.squeeze(1) if found.shape[1] == 1 else found.permute(0, 2, 3, 1))
+        .contiguous()
+        .numpy()
+    )
 
 
 def arrays(named: Mapping[str, Tensor]) -> dict[str, Array]:
@@ -45,13 +57,18 @@ def arrays(named: Mapping[str, Tensor]) -> dict[str, Array]:
 
 
 def device_of(name: str) -> torch.device:
-    """The device called `name`. auto: a GPU, where PyTorch can use one, else the CPU; best: of several the one with most memory.
+    """The device called `name`. auto: a GPU, where PyTorch can use one, else the CPU; best: of
+    several the one with most memory.
 
     Raises BadOption for one that is not there; best never means the CPU.
     """
     if name == "auto":
         accelerator = torch.accelerator.current_accelerator(check_available=True)
-        return accelerator if accelerator is not None and accelerator.type in ("cuda", "mps", "xpu") else torch.device("cpu")
+        return (
+            accelerator
+            if accelerator is not None and accelerator.type in ("cuda", "mps", "xpu")
+            else torch.device("cpu")
+        )
     if name == "best":
         return _best()
     try:
@@ -60,13 +77,16 @@ def device_of(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         first = str(error).strip().splitlines()[0]
         raise BadOption(
-            f"device: '{name}' cannot be used here: {first} Choose auto or cpu; `doctor` lists what is there."
+            f"device: '{name}' cannot be used here: {first} Choose auto or cpu; `doctor` lists what"
+            " is there."
         ) from None
     return device
 
 
 def answers(device: torch.device) -> bool:
-    """Whether the device still computes: one that fell out, or whose driver broke off, fails at everything from then on."""
+    """Whether the device still computes: one that fell out, or whose driver broke off, fails at
+    everything from then on.
+    """
     try:
         return float(torch.ones(1, device=device).add_(1).cpu()) == 2
     except RuntimeError:
@@ -85,13 +105,23 @@ def uses_bf16(precision: Precision, device: torch.device) -> bool:
     return False
 
 
-def computing(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """The context in which to run a network; weights stay fp32. bf16 keeps fp32's range, so no gradient scaler is needed."""
-    return torch.autocast(device.type, torch.bfloat16) if uses_bf16(precision, device) else contextlib.nullcontext()
+def computing(
+    precision: Precision, device: torch.device
+) -> contextlib.AbstractContextManager[object]:
+    """The context in which to run a network; weights stay fp32. bf16 keeps fp32's range, so no
+    gradient scaler is needed.
+    """
+    return (
+        torch.autocast(device.type, torch.bfloat16)
+        if uses_bf16(precision, device)
+        else contextlib.nullcontext()
+    )
 
 
 def laid_out(net: Net, layout: Layout, device: torch.device) -> Net:
-    """`net` with the channels of its weights last where that is asked for, or on CUDA; on a CPU it measures neutral."""
+    """`net` with the channels of its weights last where that is asked for, or on CUDA; on a CPU it
+    measures neutral.
+    """
     last = layout == "on" or (layout == "auto" and device.type == "cuda")
     return net.to(memory_format=torch.channels_last) if last else net  # type: ignore[call-overload]
 
@@ -99,7 +129,10 @@ def laid_out(net: Net, layout: Layout, device: torch.device) -> Net:
 def _best() -> torch.device:
     accelerator = device_of("auto")
     if accelerator.type == "cpu":
-        raise BadOption("device: best: there is no GPU that PyTorch can use. Choose auto or cpu; `doctor` lists what is there.")
+        raise BadOption(
+            "device: best: there is no GPU that PyTorch can use. Choose auto or cpu; `doctor` lists"
+            " what is there."
+        )
     if accelerator.type != "cuda":
         return accelerator
     memory = [torch.cuda.mem_get_info(place)[0] for place in range(torch.cuda.device_count())]

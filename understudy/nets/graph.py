@@ -1,4 +1,6 @@
-"""A network as other programs run it: pictures in their order of axes and colours, person by person."""
+"""A network as other programs run it: pictures in their order of axes and colours, person by
+person.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,11 @@ from understudy.nets.autoencoder.swappers import Morph, Painted, Swapper, TwoInt
 
 
 class FaceGraph(nn.Module):
-    """Faces (N, R, R, 3), BGR in 0..1, as dst's mask (N, R, R, 1), src's face acting dst's part, and the mask of that.
+    """Faces (N, R, R, 3), BGR in 0..1, as dst's mask (N, R, R, 1), src's face acting dst's part,
+    and the mask of that.
 
-    Each person is painted in a pass of its own, so that N may stay open: a graph cannot cut a batch in two whose size it does
-    not know.
+    Each person is painted in a pass of its own, so that N may stay open: a graph cannot cut a batch
+    in two whose size it does not know.
     """
 
     def __init__(self, net: Swapper) -> None:
@@ -27,7 +30,9 @@ class FaceGraph(nn.Module):
         net = self.net
         if isinstance(net, TwoPersonas):
             maps = net.inter(net.encoder(dst * 2 - 1))
-            return Painted(*net.decoder(maps, (dst.shape[0], 0))), Painted(*net.decoder(maps, (0, dst.shape[0])))
+            return Painted(*net.decoder(maps, (dst.shape[0], 0))), Painted(
+                *net.decoder(maps, (0, dst.shape[0]))
+            )
         if isinstance(net, TwoInters):
             features = net.encoder(dst)
             shared, own = net.ab(features), net.b(features)
@@ -44,14 +49,19 @@ class MorphGraph(nn.Module):
     def __init__(self, net: Morph) -> None:
         super().__init__()
         self.net = net
-        self.register_buffer("place", torch.arange(net.src.channels, dtype=torch.float32)[:, None, None])
+        self.register_buffer(
+            "place", torch.arange(net.src.channels, dtype=torch.float32)[:, None, None]
+        )
 
     def forward(self, in_face: Tensor, morph_value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         net = self.net
         code = net.squeeze(net.encoder(in_face.flip(-1).permute(0, 3, 1, 2)))
         as_dst = net.dst(code)
         own = self.place < (morph_value * net.src.channels).floor()
-        swapped, rebuilt = (Painted(*net.decoder(maps)) for maps in (torch.where(own, net.src(code), as_dst), as_dst))
+        swapped, rebuilt = (
+            Painted(*net.decoder(maps))
+            for maps in (torch.where(own, net.src(code), as_dst), as_dst)
+        )
         return _told(swapped, rebuilt)
 
 

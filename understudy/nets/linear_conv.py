@@ -1,7 +1,9 @@
-"""Layers with many weights and few places to use them: in bf16 on a CPU they are products of matrices.
+"""Layers with many weights and few places to use them: in bf16 on a CPU they are products of
+matrices.
 
-oneDNN's convolutions first bring weights into an order of their own, and their gradients back from it: two to four times as
-much memory as the weights, and where these meet few pixels most of the time.
+oneDNN's convolutions first bring weights into an order of their own, and their gradients back from
+it: two to four times as much memory as the weights, and where these meet few pixels most of the
+time.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn.functional import fold, unfold
 
-# Weights for each place of what comes out, from which on the product wins: measured at a third of the time up to just less.
+# Weights for each place of what comes out, from which on the product wins: measured at a third of
+# the time up to just less.
 SPARSE = 8192
 
 Pair = tuple[int, int]
@@ -24,19 +27,25 @@ Look = tuple[Pair, Pair, Pair, Pair]
 
 
 def unroll(net: nn.Module) -> None:
-    """Let such layers of `net` learn as products of matrices, which keep no copy of their weights in bf16. In place.
+    """Let such layers of `net` learn as products of matrices, which keep no copy of their weights
+    in bf16. In place.
 
-    The same up to the rounding of bf16. It counts under autocast alone; all else is computed as before.
+    The same up to the rounding of bf16. It counts under autocast alone; all else is computed as
+    before.
     """
     for layer in net.modules():
         if isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and _is_plain(layer)):
             layer.forward = partial(_sparse, layer, layer.forward)  # type: ignore[method-assign]
 
 
-def _sparse(layer: nn.Linear | nn.Conv2d, forward: Callable[[Tensor], Tensor], maps: Tensor) -> Tensor:
+def _sparse(
+    layer: nn.Linear | nn.Conv2d, forward: Callable[[Tensor], Tensor], maps: Tensor
+) -> Tensor:
     look = _look(layer) if isinstance(layer, nn.Conv2d) else None
     size = _size(maps, look) if look else (1, 1)
-    learns = torch.is_grad_enabled() and layer.weight.requires_grad and torch.is_autocast_enabled("cpu")
+    learns = (
+        torch.is_grad_enabled() and layer.weight.requires_grad and torch.is_autocast_enabled("cpu")
+    )
     if not learns or layer.weight.numel() < SPARSE * len(maps) * size[0] * size[1]:
         return forward(maps)
     product: Tensor = Product.apply(maps, layer.weight, layer.bias, look)  # type: ignore[no-untyped-call]
@@ -56,10 +65,16 @@ class Product(torch.autograd.Function):
             has_bias: bool
 
     @staticmethod
-    def forward(ctx: Context, maps: Tensor, weight: Tensor, bias: Tensor | None, look: Look | None) -> Tensor:
+    def forward(
+        ctx: Context, maps: Tensor, weight: Tensor, bias: Tensor | None, look: Look | None
+    ) -> Tensor:
         seen, outward = maps.to(torch.bfloat16), len(weight)
         ctx.save_for_backward(seen, weight)
-        ctx.look, ctx.has_bias, ctx.size = look, bias is not None, _size(maps, look) if look else (1, 1)
+        ctx.look, ctx.has_bias, ctx.size = (
+            look,
+            bias is not None,
+            _size(maps, look) if look else (1, 1),
+        )
         found = _wide(weight) @ _columns(seen, look)
         if bias is not None:
             found += bias[:, None].to(found.dtype)
@@ -73,7 +88,9 @@ class Product(torch.autograd.Function):
     def backward(ctx: Context, slopes: Tensor) -> tuple[Tensor | None, ...]:
         seen, weight = ctx.saved_tensors
         rows = slopes.flatten(2).transpose(0, 1).flatten(1) if ctx.look else slopes.T
-        towards = _narrowed(_wide(weight).T @ rows, seen, ctx.look) if ctx.needs_input_grad[0] else None
+        towards = (
+            _narrowed(_wide(weight).T @ rows, seen, ctx.look) if ctx.needs_input_grad[0] else None
+        )
         own = (rows @ _columns(seen, ctx.look).T).view(weight.shape)
         return towards, own, rows.sum(1, dtype=torch.float32) if ctx.has_bias else None, None
 
@@ -98,7 +115,9 @@ def _narrowed(columns: Tensor, maps: Tensor, look: Look | None) -> Tensor:
 
 
 def _is_plain(layer: nn.Conv2d) -> bool:
-    return layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+    return (
+        layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+    )
 
 
 def _look(layer: nn.Conv2d) -> Look:

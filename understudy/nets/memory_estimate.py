@@ -1,4 +1,6 @@
-"""How much memory a step of learning takes, told without taking it: on the device meta, tensors are shapes only."""
+"""How much memory a step of learning takes, told without taking it: on the device meta, tensors are
+shapes only.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +10,23 @@ from torch import Tensor, UntypedStorage
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import Parameter
 
-# Bytes a weight: itself, its gradient and two memories of the optimizer in float32, and its copy in bf16.
+# Bytes a weight: itself, its gradient and two memories of the optimizer in float32, and its copy in
+# bf16.
 PER_WEIGHT = 4 * 4 + 2
 
 
 def step_bytes(loss: Callable[[], Tensor], weights: Iterable[Parameter]) -> int:
-    """Bytes that one step holds at its height: weights with all that belongs to them, and what the way back needs of the way there.
+    """Bytes that one step holds at its height: weights with all that belongs to them, and what the
+    way back needs of the way there.
 
-    loss: the way there, on tensors on the device meta; it is computed once. weights: all that learn.
+    loss: the way there, on tensors on the device meta; it is computed once. weights: all that
+    learn.
     """
     held: dict[int, UntypedStorage] = {}
 
     def kept(tensor: Tensor) -> Tensor:
-        # By memory, not by tensor: a view holds nothing of its own. And held: the number of one that is gone is given away anew.
+        # By memory, not by tensor: a view holds nothing of its own. And held: the number of one
+        # that is gone is given away anew.
         storage = tensor.untyped_storage()
         held[storage._cdata] = storage
         return tensor

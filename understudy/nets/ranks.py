@@ -1,6 +1,8 @@
-"""Several processes that learn one model together, as the nets see it. Alone, everything here is nothing and costs nothing.
+"""Several processes that learn one model together, as the nets see it. Alone, everything here is
+nothing and costs nothing.
 
-torch.distributed keeps the team; `stages.train.distributed.process_group` makes and ends it. A rank learns from every `size`-th row of each batch.
+torch.distributed keeps the team; `stages.train.distributed.process_group` makes and ends it. A rank
+learns from every `size`-th row of each batch.
 """
 
 from __future__ import annotations
@@ -21,11 +23,16 @@ TOGETHER = 25_000_000
 
 def place() -> tuple[int, int]:
     """Which rank this is, and of how many; (0, 1) alone."""
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+    return (
+        (dist.get_rank(), dist.get_world_size())
+        if dist.is_available() and dist.is_initialized()
+        else (0, 1)
+    )
 
 
 def gathered(rows: Tensor) -> Tensor:
-    """The rows (B, …) of all ranks in the order of the whole batch, float32; all ranks must ask for it, at the same place.
+    """The rows (B, …) of all ranks in the order of the whole batch, float32; all ranks must ask for
+    it, at the same place.
 
     For losses of all samples together, which every rank then computes whole.
     """
@@ -36,19 +43,24 @@ def gathered(rows: Tensor) -> Tensor:
     parts = [torch.empty_like(own) for _ in range(size)]
     with answered():
         dist.all_gather(parts, own.detach().contiguous())
-    # Gradients are averaged over ranks, and of this one each rank finds only the part of its own rows: it counts `size` times.
+    # Gradients are averaged over ranks, and of this one each rank finds only the part of its own
+    # rows: it counts `size` times.
     parts[rank] = own + (size - 1) * (own - own.detach())
     return torch.stack(parts, 1).flatten(0, 1)
 
 
 def average(parameters: Iterable[Parameter]) -> None:
-    """Make the gradients of all ranks their mean, in place: that of the whole batch. Bit for bit the same on every rank."""
+    """Make the gradients of all ranks their mean, in place: that of the whole batch. Bit for bit
+    the same on every rank.
+    """
     if place()[1] == 1:
         return
     gradients = [each.grad for each in parameters if each.grad is not None]
     for bucket in _buckets(gradients):
         flat = mean_(torch.cat([each.reshape(-1) for each in bucket]))
-        for each, part in zip(bucket, torch.split(flat, [each.numel() for each in bucket]), strict=True):
+        for each, part in zip(
+            bucket, torch.split(flat, [each.numel() for each in bucket]), strict=True
+        ):
             each.copy_(part.view_as(each))
 
 
@@ -72,8 +84,9 @@ def answered() -> Iterator[None]:
     except RuntimeError as error:
         rank, size = place()
         raise WorkerLost(
-            f"rank {rank} of {size}: the others do not answer any more: {str(error).splitlines()[0]} "
-            f"See what the rank that fell out says, and start all again: the last checkpoint stands."
+            f"rank {rank} of {size}: the others do not answer any more:"
+            f" {str(error).splitlines()[0]} See what the rank that fell out says, and start all"
+            " again: the last checkpoint stands."
         ) from error
 
 

@@ -7,4 +7,8 @@ from typing import Final
 from understudy.core.compose import blend
 from understudy.core.compose.blend import Blend
 
-BLENDERS: Final[dict[str, Blend]] = {"overlay": blend.overlay, "seamless": blend.seamless, "pyramid": blend.pyramid}
+BLENDERS: Final[dict[str, Blend]] = {
+    "overlay": blend.overlay,
+    "seamless": blend.seamless,
+    "pyramid": blend.pyramid,
+}

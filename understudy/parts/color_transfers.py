@@ -9,7 +9,8 @@ from understudy.core.color.maps import Fit, moments, monge, roots
 from understudy.core.color.sliced_transport import iterated, mixed, sliced
 from understudy.core.color.transfer import UNCHANGED, Transfer, in_lab, linear, tabled
 
-# How far the change is blurred for sot and mix, in widths of the face square: colours go over, the new face's detail stays.
+# How far the change is blurred for sot and mix, in widths of the face square: colours go over, the
+# new face's detail stays.
 _SMOOTH: Final = 1 / 16
 
 COLOR_TRANSFERS: Final[dict[str, Transfer]] = {
@@ -40,4 +41,10 @@ DFL_TRANSFERS: Final[dict[str, Transfer]] = {
 }
 
 # The same on pixels alone, as src's faces take dst's colours while a model learns.
-COLOR_FITS: Final[dict[str, Fit]] = {"rct": moments, "lct": roots, "mkl": monge, "idt": iterated, "sot": sliced}
+COLOR_FITS: Final[dict[str, Fit]] = {
+    "rct": moments,
+    "lct": roots,
+    "mkl": monge,
+    "idt": iterated,
+    "sot": sliced,
+}

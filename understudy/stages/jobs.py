@@ -1,4 +1,6 @@
-"""A job is data: a verb, its arguments and its options. The same job runs from Python, the CLI and a file."""
+"""A job is data: a verb, its arguments and its options. The same job runs from Python, the CLI and
+a file.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +45,8 @@ _MODULES = (
 def verb(function: Decorated) -> Decorated:
     """File a stage under its own name as a command.
 
-    Its parameters before `options` are the command's arguments; `options` is an `Options` whose fields are its flags. The
-    docstring's first paragraph is the command's help.
+    Its parameters before `options` are the command's arguments; `options` is an `Options` whose
+    fields are its flags. The docstring's first paragraph is the command's help.
     """
     _VERBS[function.__name__] = function
     return function
@@ -65,7 +67,9 @@ def options_of(function: Verb) -> type[Options]:
 
 
 class Job(BaseModel):
-    """One order for one verb. arguments and options are plain values: this is what lies in a job file."""
+    """One order for one verb. arguments and options are plain values: this is what lies in a job
+    file.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,16 +83,22 @@ class Job(BaseModel):
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
-            raise BadOption(f"{path}: job file not readable: {error}. Give the path of a JSON file.") from None
+            raise BadOption(
+                f"{path}: job file not readable: {error}. Give the path of a JSON file."
+            ) from None
         except ValidationError as error:
             raise BadOption(readable(error, str(path))) from None
 
 
 def run(job: Job) -> Stage:
-    """Run a job and yield its events; orders that are sent in reach the stage. Raises BadOption for an unknown verb."""
+    """Run a job and yield its events; orders that are sent in reach the stage. Raises BadOption for
+    an unknown verb.
+    """
     known = verbs()
     if job.verb not in known:
-        raise BadOption(f"job: there is no command '{job.verb}'. Choose one of: {', '.join(known)}.")
+        raise BadOption(
+            f"job: there is no command '{job.verb}'. Choose one of: {', '.join(known)}."
+        )
     function = known[job.verb]
     options = options_of(function).layered(job.options, where=job.verb)
     try:
@@ -99,17 +109,27 @@ def run(job: Job) -> Stage:
 
 
 def call(name: str) -> Verb:
-    """A command as a Python function that yields its events: `call("swap")("a.mp4", "b.mp4", "c.mp4", minutes=5)`.
+    """A command as a Python function that yields its events: `call("swap")("a.mp4", "b.mp4",
+    "c.mp4", minutes=5)`.
 
-    Its arguments are those of the command; options go in by name, nested ones as dicts, or all together as `options=`.
+    Its arguments are those of the command; options go in by name, nested ones as dicts, or all
+    together as `options=`.
     """
     function = verbs()[name]
-    arguments = inspect.Signature([one for one in inspect.signature(function).parameters.values() if one.name != "options"])
+    arguments = inspect.Signature(
+        [one for one in inspect.signature(function).parameters.values() if one.name != "options"]
+    )
 
     def command(*args: Any, options: Options | None = None, **named: Any) -> Stage:
         given = {key: named.pop(key) for key in list(named) if key in arguments.parameters}
         layers = {} if options is None else options.set_values()
-        return run(Job(verb=name, arguments=dict(arguments.bind(*args, **given).arguments), options={**layers, **named}))
+        return run(
+            Job(
+                verb=name,
+                arguments=dict(arguments.bind(*args, **given).arguments),
+                options={**layers, **named},
+            )
+        )
 
     command.__name__, command.__doc__ = name, function.__doc__
     return command

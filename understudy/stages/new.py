@@ -15,21 +15,29 @@ from understudy.stages.project import PROJECT_FILE, Project
 class NewOptions(Options):
     """What `new` asks."""
 
-    consent: str = option("", "Who agreed to what, and where that is written down; kept in the project file")
+    consent: str = option(
+        "", "Who agreed to what, and where that is written down; kept in the project file"
+    )
 
 
 @verb
 def new(show: Path, src: Path, dst: Path, options: NewOptions) -> Stage:
     """Make a show: a folder that holds one swap, from footage of the src and of the dst.
 
-    src: the person whose face is used. dst: the footage whose face is replaced. Both a video or a folder of pictures.
+    src: the person whose face is used. dst: the footage whose face is replaced. Both a video or a
+    folder of pictures.
     """
     for path in (src, dst):
         with open_footage(path) as footage:
             if len(footage) == 0:
                 raise BadMedia(f"{path}: no frames. Give footage with at least one.")
             width, height = footage.size
-            yield Note(text=f"{path.name}: {len(footage)} frames, {width}x{height}, {float(footage.fps):g} frames a second")
+            yield Note(
+                text=(
+                    f"{path.name}: {len(footage)} frames, {width}x{height}, {float(footage.fps):g}"
+                    " frames a second"
+                )
+            )
             yield from (Note(text=note) for note in footage.notes)
     project = Project.create(show, src, dst, options.consent)
     yield Saved(what="project", path=project.folder / PROJECT_FILE)

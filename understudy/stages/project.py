@@ -25,13 +25,17 @@ Chosen = TypeVar("Chosen", bound=Options)
 
 
 class ProjectFile(Options):
-    """What `understudy.toml` holds. Paths are relative to the show's folder where that is possible."""
+    """What `understudy.toml` holds. Paths are relative to the show's folder where that is
+    possible.
+    """
 
     schema_version: int = option(SCHEMA, "Version of this file's layout", low=1)
     src: str = option("", "Footage of the person whose face is used")
     dst: str = option("", "Footage in which the face is replaced")
     consent: str = option("", "Who agreed to what, and where that is written down")
-    options: dict[str, dict[str, Any]] = option({}, "Options of the stages, by verb: [options.extract], [options.train], …")
+    options: dict[str, dict[str, Any]] = option(
+        {}, "Options of the stages, by verb: [options.extract], [options.train], …"
+    )
 
 
 @dataclass(frozen=True)
@@ -46,27 +50,48 @@ class Project:
         """A new show. Raises BadProject when one is there already: nothing is overwritten."""
         folder = folder.absolute()
         if (folder / PROJECT_FILE).exists():
-            raise BadProject(f"{folder}: there is a show already. Use it as it is, or choose another name.")
+            raise BadProject(
+                f"{folder}: there is a show already. Use it as it is, or choose another name."
+            )
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise BadProject(f"{folder}: something else is there already. Choose another name for the show.")
-        project = cls(folder, ProjectFile(src=_portable(src, folder), dst=_portable(dst, folder), consent=consent))
+            raise BadProject(
+                f"{folder}: something else is there already. Choose another name for the show."
+            )
+        project = cls(
+            folder,
+            ProjectFile(src=_portable(src, folder), dst=_portable(dst, folder), consent=consent),
+        )
         project.save()
         return project
 
     @classmethod
     def load(cls, folder: Path) -> Project:
-        """The show in `folder`. Raises BadProject: no show, unreadable file, or one from a newer version."""
-        missing = f"{folder}: no show here (no {PROJECT_FILE}). Make one: understudy new {folder} --src A --dst B."
-        return cls(folder.absolute(), settings_file.read(folder.absolute() / PROJECT_FILE, ProjectFile, SCHEMA, missing))
+        """The show in `folder`. Raises BadProject: no show, unreadable file, or one from a newer
+        version.
+        """
+        missing = (
+            f"{folder}: no show here (no {PROJECT_FILE}). Make one: understudy new {folder} --src A"
+            " --dst B."
+        )
+        return cls(
+            folder.absolute(),
+            settings_file.read(folder.absolute() / PROJECT_FILE, ProjectFile, SCHEMA, missing),
+        )
 
     def save(self) -> None:
         """Write the project file, all or nothing."""
-        atomic.write_text(self.folder / PROJECT_FILE, tomli_w.dumps(self.file.model_dump(mode="json")))
+        atomic.write_text(
+            self.folder / PROJECT_FILE, tomli_w.dumps(self.file.model_dump(mode="json"))
+        )
 
     def options(self, verb: str, flags: Chosen) -> Chosen:
-        """The options of a verb: defaults < user's file < project file < flags (what was set explicitly in `flags`)."""
+        """The options of a verb: defaults < user's file < project file < flags (what was set
+        explicitly in `flags`).
+        """
         where = f"{self.folder / PROJECT_FILE} [options.{verb}] or flags"
-        return type(flags).layered(user_options(verb), self.file.options.get(verb, {}), flags.set_values(), where=where)
+        return type(flags).layered(
+            user_options(verb), self.file.options.get(verb, {}), flags.set_values(), where=where
+        )
 
     def footage(self, side: Side) -> Path:
         """The footage of a side, absolute."""
@@ -92,7 +117,8 @@ class Project:
 
     @contextlib.contextmanager
     def held(self, part: str) -> Iterator[None]:
-        """Hold a part of the show ("src", "dst", "models/NAME", "merged") alone; a killed run lets go of it by itself.
+        """Hold a part of the show ("src", "dst", "models/NAME", "merged") alone; a killed run lets
+        go of it by itself.
 
         Raises Busy when another run holds it.
         """
@@ -103,20 +129,30 @@ class Project:
             with atomic.explained(lock), FileLock(lock, timeout=0):
                 yield
         except Timeout:
-            raise Busy(f"{self.folder}: another run is working on {part}. Wait for it, or stop it, then try again.") from None
+            raise Busy(
+                f"{self.folder}: another run is working on {part}. Wait for it, or stop it, then"
+                " try again."
+            ) from None
 
 
 def user_options(verb: str) -> dict[str, Any]:
-    """What the user's own file says about a verb: a table [verb] in $UNDERSTUDY_CONFIG (the CLI's --config). {} without one."""
+    """What the user's own file says about a verb: a table [verb] in $UNDERSTUDY_CONFIG (the CLI's
+    --config). {} without one.
+    """
     name = os.environ.get("UNDERSTUDY_CONFIG", "")
     if not name:
         return {}
     try:
         table = tomllib.loads(Path(name).read_text(encoding="utf-8")).get(verb, {})
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadOption(f"{name}: options file not readable: {error}. Mend it, or leave --config out.") from None
+        raise BadOption(
+            f"{name}: options file not readable: {error}. Mend it, or leave --config out."
+        ) from None
     if not isinstance(table, dict):
-        raise BadOption(f"{name}: [{verb}] is not a table of options. Write it as [{verb}] and name = value lines below.")
+        raise BadOption(
+            f"{name}: [{verb}] is not a table of options. Write it as [{verb}] and name = value"
+            " lines below."
+        )
     return table
 
 
@@ -128,4 +164,8 @@ def settled(verb: str, flags: Chosen) -> Chosen:
 def _portable(path: Path, folder: Path) -> str:
     """`path` relative to the show when it lies inside it, else absolute."""
     absolute = path.absolute()
-    return absolute.relative_to(folder).as_posix() if absolute.is_relative_to(folder) else str(absolute)
+    return (
+        absolute.relative_to(folder).as_posix()
+        if absolute.is_relative_to(folder)
+        else str(absolute)
+    )

@@ -25,10 +25,16 @@ from understudy.stages.train.options import TrainOptions
 class SwapOptions(Options):
     """What `swap` asks; every option of the stages stands under the stage's name."""
 
-    minutes: float = option(10, "Train so long in all, runs before this one counted; not heeded when iterations are set", low=0.01)
+    minutes: float = option(
+        10,
+        "Train so long in all, runs before this one counted; not heeded when iterations are set",
+        low=0.01,
+    )
     iterations: int = option(0, "Train so many iterations in all; 0 = go by minutes", low=0)
     overwrite: bool = option(False, "Replace the result when it is there already")
-    consent: str = option("", "Who agreed to what, and where that is written down; kept in the project file")
+    consent: str = option(
+        "", "Who agreed to what, and where that is written down; kept in the project file"
+    )
     extract: ExtractOptions = option(ExtractOptions(), "Options of extract")
     train: TrainOptions = option(TrainOptions(), "Options of train")
     merge: MergeOptions = option(MergeOptions(), "Options of merge")
@@ -38,15 +44,19 @@ class SwapOptions(Options):
 def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
     """Put the face of src onto the performance in dst: new, extract, train and merge in one go.
 
-    src: footage of the person whose face is used. dst: footage whose face is replaced. out: the finished video, .mp4. The work
-    lies in a show beside it (NAME.show): the same command goes on where it was stopped.
+    src: footage of the person whose face is used. dst: footage whose face is replaced. out: the
+    finished video, .mp4. The work lies in a show beside it (NAME.show): the same command goes on
+    where it was stopped.
     """
     options = settled("swap", options)
     suffix = ".mov" if options.merge.encode.codec == "prores" else ".mp4"
     show = checked_out(out, suffix, options.overwrite).with_suffix(".show")
     for name in ("frames", "preview", "debug"):
         if getattr(options.merge, name):
-            raise BadOption(f"merge.{name}: swap makes a whole video. Run it without, then: understudy merge {show} --{name} …")
+            raise BadOption(
+                f"merge.{name}: swap makes a whole video. Run it without, then: understudy merge"
+                f" {show} --{name} …"
+            )
     if (show / PROJECT_FILE).exists():
         project = _same(Project.load(show), src, dst)
         yield Note(text=f"{show.name}: goes on with the work that is there")
@@ -57,7 +67,12 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
         return
     lesson = _lesson(project, options)
     if lesson is None:
-        yield Note(text="train: learnt as much as was asked for already. To learn more, give more minutes or iterations.")
+        yield Note(
+            text=(
+                "train: learnt as much as was asked for already. To learn more, give more minutes"
+                " or iterations."
+            )
+        )
     elif not (yield from through(train(show, lesson))):
         return
     if not (yield from through(merge(show, _composite(project, options)))):
@@ -69,7 +84,9 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
 
 
 def through(stage: Stage) -> Generator[Event, Order | None, bool]:
-    """Pass a stage's events on and orders in to it; whether it came to its end rather than being stopped."""
+    """Pass a stage's events on and orders in to it; whether it came to its end rather than being
+    stopped.
+    """
     last: Event | None = None
     order: Order | None = None
     try:
@@ -77,27 +94,42 @@ def through(stage: Stage) -> Generator[Event, Order | None, bool]:
             last = stage.send(order)
             order = yield last
     except StopIteration:
-        return isinstance(last, Finished) and last.summary.get("ended") not in ("stopped", "interrupted")
+        return isinstance(last, Finished) and last.summary.get("ended") not in (
+            "stopped",
+            "interrupted",
+        )
     finally:
         stage.close()
 
 
 def checked_out(out: Path, suffix: str, overwrite: bool) -> Path:
-    """`out` when a result may be written there. Raises BadOption when it is there already or is named for another format."""
+    """`out` when a result may be written there. Raises BadOption when it is there already or is
+    named for another format.
+    """
     if out.suffix != suffix:
-        raise BadOption(f"{out}: the result will be a {suffix[1:]} file. Give it a name that ends in {suffix}.")
+        raise BadOption(
+            f"{out}: the result will be a {suffix[1:]} file. Give it a name that ends in {suffix}."
+        )
     if out.is_dir() or (out.exists() and not overwrite):
-        raise BadOption(f"{out}: is there already. Choose another name, or replace it with --overwrite.")
+        raise BadOption(
+            f"{out}: is there already. Choose another name, or replace it with --overwrite."
+        )
     return out
 
 
 def _same(project: Project, src: Path, dst: Path) -> Project:
     """The show, when it is about this very footage: other work is never mixed in."""
-    for name, path, known in (("src", src, project.footage("src")), ("dst", dst, project.footage("dst"))):
+    for name, path, known in (
+        ("src", src, project.footage("src")),
+        ("dst", dst, project.footage("dst")),
+    ):
         if not path.exists():
             raise BadMedia(f"{path}: no such file or folder. Check the name.")
         if path.resolve() != known.resolve():
-            raise BadProject(f"{project.folder}: was made with {name} {known}, not {path}. Name the result otherwise.")
+            raise BadProject(
+                f"{project.folder}: was made with {name} {known}, not {path}. Name the result"
+                " otherwise."
+            )
     return project
 
 
@@ -108,7 +140,11 @@ def _composite(project: Project, options: SwapOptions) -> MergeOptions:
 
     trained = model_name(chosen_for(project, options.train)[0])
     named = project.options("merge", options.merge).model
-    return options.merge if named else MergeOptions.layered(options.merge.set_values(), {"model": trained})
+    return (
+        options.merge
+        if named
+        else MergeOptions.layered(options.merge.set_values(), {"model": trained})
+    )
 
 
 def _lesson(project: Project, options: SwapOptions) -> TrainOptions | None:
@@ -119,11 +155,19 @@ def _lesson(project: Project, options: SwapOptions) -> TrainOptions | None:
 
     chosen, _ = chosen_for(project, options.train)
     whole, _ = checkpoint.intact(project.model(model_name(chosen)) / CHECKPOINTS)
-    iterations, minutes = (whole[0].iteration, whole[0].state["seconds"] / 60) if whole else (0, 0.0)
+    iterations, minutes = (
+        (whole[0].iteration, whole[0].state["seconds"] / 60) if whole else (0, 0.0)
+    )
     given = options.train.set_values()
     goal: dict[str, Any]
     if options.iterations:
-        goal, is_done = {"iterations": options.iterations, "minutes": 0}, iterations >= options.iterations
+        goal, is_done = (
+            {
+                "iterations": options.iterations,
+                "minutes": 0,
+            },
+            iterations >= options.iterations,
+        )
     elif "minutes" not in options.model_fields_set and (chosen.iterations or chosen.minutes):
         # The train options, or the project file, say themselves when to stop.
         goal, is_done = {}, bool(chosen.iterations) and iterations >= chosen.iterations

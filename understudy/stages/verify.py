@@ -21,27 +21,47 @@ _STATES = {
 class VerifyOptions(Options):
     """What `verify` asks."""
 
-    trust: str = option("", "PEM file with the certificates of the authorities you trust; then any other signer is refused")
+    trust: str = option(
+        "",
+        "PEM file with the certificates of the authorities you trust; then any other signer is"
+        " refused",
+    )
 
 
 @verb
 def verify(file: Path, options: VerifyOptions) -> Stage:
-    """Read the content credentials of a file: who made it, when, with what, from what, and whether it was changed since.
+    """Read the content credentials of a file: who made it, when, with what, from what, and whether
+    it was changed since.
 
     Ends with an error when the file has none, or when they do not hold.
     """
     manifest = read(file, _anchors(options.trust))
     yield Note(text=f"{file.name}: {_STATES[manifest.state]}")
-    yield Note(text=f"made with {manifest.tool} {manifest.version}, signed by {manifest.signer or 'nobody known'}, {manifest.made}")
-    yield Note(text="synthetic: yes, a trained model had a part in it" if manifest.is_synthetic else "synthetic: not said")
+    yield Note(
+        text=(
+            f"made with {manifest.tool} {manifest.version}, signed by"
+            f" {manifest.signer or 'nobody known'}, {manifest.made}"
+        )
+    )
+    yield Note(
+        text=(
+            "synthetic: yes, a trained model had a part in it"
+            if manifest.is_synthetic
+            else "synthetic: not said"
+        )
+    )
     for each in manifest.ingredients:
         mark = f", sha256 {each.sha256[:16]}…" if each.sha256 else ""
         yield Note(text=f"{_ROLES.get(each.role, each.role)}: {each.title}{mark}")
     if manifest.state == "invalid":
-        raise BadMedia(f"{file}: content credentials do not hold ({', '.join(manifest.problems)}). Ask for the original file.")
+        raise BadMedia(
+            f"{file}: content credentials do not hold ({', '.join(manifest.problems)}). Ask for the"
+            " original file."
+        )
     if options.trust and manifest.state != "trusted":
         raise BadMedia(
-            f"{file}: signed by '{manifest.signer}', who is not in {options.trust}. Ask for a file from someone you trust."
+            f"{file}: signed by '{manifest.signer}', who is not in {options.trust}. Ask for a file"
+            " from someone you trust."
         )
     yield Finished(
         stage="verify",
@@ -52,7 +72,10 @@ def verify(file: Path, options: VerifyOptions) -> Stage:
             "signer": manifest.signer,
             "made": manifest.made,
             "synthetic": manifest.is_synthetic,
-            "ingredients": [{"title": each.title, "role": each.role, "sha256": each.sha256} for each in manifest.ingredients],
+            "ingredients": [
+                {"title": each.title, "role": each.role, "sha256": each.sha256}
+                for each in manifest.ingredients
+            ],
         },
     )
 

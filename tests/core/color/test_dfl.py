@@ -16,14 +16,21 @@ def faces() -> Three:
     rng = np.random.default_rng(1)
     down, across = np.mgrid[:48, :48] / 48
     weight = np.clip(22 - np.hypot(48 * down - 23.5, 48 * across - 23.5), 0, 1)
-    face = np.stack([0.4 + 0.3 * down, 0.35 + 0.2 * across, 0.3 + 0.1 * down * across], -1) + rng.normal(0, 0.005, (48, 48, 3))
-    like = np.stack([0.3 + 0.2 * across, 0.3 + 0.25 * down, 0.35 + 0.1 * across], -1) + rng.normal(0, 0.005, (48, 48, 3))
+    face = np.stack(
+        [0.4 + 0.3 * down, 0.35 + 0.2 * across, 0.3 + 0.1 * down * across], -1
+    ) + rng.normal(0, 0.005, (48, 48, 3))
+    like = np.stack([0.3 + 0.2 * across, 0.3 + 0.25 * down, 0.35 + 0.1 * across], -1) + rng.normal(
+        0, 0.005, (48, 48, 3)
+    )
     return face.astype(np.float32), like.astype(np.float32), weight.astype(np.float32)
 
 
 def test_rct_counts_what_lies_outside_as_nothing(faces: Three) -> None:
     face, like, weight = faces
-    lab, goal = (np.where((weight >= 0.5)[..., None], rgb2lab(each), 0).reshape(-1, 3) for each in (face, like))
+    lab, goal = (
+        np.where((weight >= 0.5)[..., None], rgb2lab(each), 0).reshape(-1, 3)
+        for each in (face, like)
+    )
     moved = (rgb2lab(face) - lab.mean(0)) * goal.std(0) / lab.std(0) + goal.mean(0)
     error = np.abs(dfl.rct()(face, like, weight) - np.clip(lab2rgb(moved), 0, 1))[weight >= 0.5]
     assert error.max() < 2 / 255
@@ -52,7 +59,9 @@ def test_lct_and_mkl_equal_their_formulas_to_a_hundred_thousandth(faces: Three) 
         root = sqrtm(spread)
         turn = np.linalg.inv(root) @ sqrtm(root @ wanted @ root) @ np.linalg.inv(root)
         mkl = (ours - (ours * area).mean(0)) @ turn + (theirs * area).mean(0)
-        error = np.abs(dfl.mkl(masked=masked)(face, like, weight).reshape(-1, 3) - np.clip(mkl, 0, 1))
+        error = np.abs(
+            dfl.mkl(masked=masked)(face, like, weight).reshape(-1, 3) - np.clip(mkl, 0, 1)
+        )
         assert error[area[:, 0] > 0].max() < 1e-5
 
 
@@ -63,7 +72,9 @@ def test_idt_goes_two_thirds_of_the_way(faces: Three) -> None:
     assert abs(left - 0.95**20) < 0.05
     inside = weight > 0
     moved = dfl.idt(masked=True)(face, like, weight)
-    left = np.linalg.norm((moved - like)[inside].mean(0)) / np.linalg.norm((face - like)[inside].mean(0))
+    left = np.linalg.norm((moved - like)[inside].mean(0)) / np.linalg.norm(
+        (face - like)[inside].mean(0)
+    )
     assert left < 0.5
 
 
@@ -90,4 +101,9 @@ def test_a_face_of_other_size_moves_alike(faces: Three) -> None:
     assert not transfer.averages
     found = transfer.fit(face, like, weight)
     twice = transfer.apply(np.kron(face, np.ones((2, 2, 1), np.float32)), found, weight)
-    assert np.abs(twice.reshape(48, 2, 48, 2, 3).mean((1, 3)) - transfer.apply(face, found, weight)).mean() < 1 / 255
+    assert (
+        np.abs(
+            twice.reshape(48, 2, 48, 2, 3).mean((1, 3)) - transfer.apply(face, found, weight)
+        ).mean()
+        < 1 / 255
+    )

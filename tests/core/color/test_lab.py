@@ -1,7 +1,13 @@
 import numpy as np
 from skimage.color import lab2rgb, rgb2lab
 
-from understudy.core.color.lab import lab_from_rgb, moved_lab, rgb_from_lab, shift_between, statistics
+from understudy.core.color.lab import (
+    lab_from_rgb,
+    moved_lab,
+    rgb_from_lab,
+    shift_between,
+    statistics,
+)
 
 
 def test_lab_equals_an_independent_reference() -> None:
@@ -14,11 +20,18 @@ def test_lab_equals_an_independent_reference() -> None:
 
 def test_statistics_are_numpys_with_weights() -> None:
     rng = np.random.default_rng(1)
-    picture, weight = rng.random((24, 24, 3)).astype(np.float32), rng.random((24, 24)).astype(np.float32)
+    picture, weight = (
+        rng.random((24, 24, 3)).astype(np.float32),
+        rng.random((24, 24)).astype(np.float32),
+    )
     mean, spread = statistics(picture, weight)
     expected = np.average(picture.reshape(-1, 3), axis=0, weights=weight.ravel())
     assert np.allclose(mean, expected, atol=1e-6)
-    assert np.allclose(spread**2, np.average((picture.reshape(-1, 3) - expected) ** 2, axis=0, weights=weight.ravel()), atol=1e-6)
+    assert np.allclose(
+        spread**2,
+        np.average((picture.reshape(-1, 3) - expected) ** 2, axis=0, weights=weight.ravel()),
+        atol=1e-6,
+    )
 
 
 def test_lab_moves_by_gain_and_shift_and_stays_within_its_bounds() -> None:
@@ -27,5 +40,7 @@ def test_lab_moves_by_gain_and_shift_and_stays_within_its_bounds() -> None:
     shift = shift_between(moments, wanted)
     lab = np.float32([[50, 10, -10], [60, 15, -5], [99, 120, 120]])
     # The second gain would be 4.
-    assert np.allclose(moved_lab(lab, shift), [[60, 0, 20], [75, 10, 25], [100, 127, 127]], atol=1e-4)
+    assert np.allclose(
+        moved_lab(lab, shift), [[60, 0, 20], [75, 10, 25], [100, 127, 127]], atol=1e-4
+    )
     assert np.array_equal(shift_between(moments, moments), [[1, 1, 1], [0, 0, 0]])

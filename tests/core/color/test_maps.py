@@ -9,10 +9,20 @@ from understudy.core.color.maps import InLab, Linear, Pixels, Table
 
 @pytest.fixture
 def pixels() -> tuple[Pixels, Pixels]:
-    """A face's colours and those of another under other light; neither is at the border of what can be shown."""
+    """A face's colours and those of another under other light; neither is at the border of what can
+    be shown.
+    """
     rng = np.random.default_rng(3)
-    skin = rng.normal(0, 1, (2048, 3)) @ [[0.06, 0.05, 0.04], [0.01, -0.01, 0.02], [0.008, 0.01, 0.015]] + [0.6, 0.45, 0.4]
-    light = rng.normal(0, 1, (2048, 3)) @ [[0.08, 0.07, 0.05], [0.01, -0.02, 0.01], [0.008, 0.006, 0.016]] + [0.35, 0.4, 0.45]
+    skin = rng.normal(0, 1, (2048, 3)) @ [
+        [0.06, 0.05, 0.04],
+        [0.01, -0.01, 0.02],
+        [0.008, 0.01, 0.015],
+    ] + [0.6, 0.45, 0.4]
+    light = rng.normal(0, 1, (2048, 3)) @ [
+        [0.08, 0.07, 0.05],
+        [0.01, -0.02, 0.01],
+        [0.008, 0.006, 0.016],
+    ] + [0.35, 0.4, 0.45]
     weight = rng.uniform(0.2, 1, 2048) * np.where(skin[:, 0] < 0.6, 1, 0.5)
     return Pixels(*(each.astype(np.float32) for each in (skin, weight))), Pixels(
         *(each.astype(np.float32) for each in (light, weight))
@@ -47,7 +57,8 @@ def sorted_over(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("fit", "steps", "sets", "share"), [(sliced_transport.iterated, 20, 1, 1 / 20), (sliced_transport.sliced, 10, 2, 1 / 6)]
+    ("fit", "steps", "sets", "share"),
+    [(sliced_transport.iterated, 20, 1, 1 / 20), (sliced_transport.sliced, 10, 2, 1 / 6)],
 )
 def test_idt_and_sot_equal_sorting_along_the_same_directions(
     pixels: tuple[Pixels, Pixels], fit: maps.Fit, steps: int, sets: int, share: float
@@ -56,7 +67,10 @@ def test_idt_and_sot_equal_sorting_along_the_same_directions(
     face, like = (Pixels(each.colors, even) for each in pixels)
     expected = face.colors.astype(np.float64)
     for step in range(steps):
-        turned = [np.linalg.qr(np.random.default_rng(sets * step + each).standard_normal((3, 3)))[0].T for each in range(sets)]
+        turned = [
+            np.linalg.qr(np.random.default_rng(sets * step + each).standard_normal((3, 3)))[0].T
+            for each in range(sets)
+        ]
         directions = np.vstack(turned)
         aside = [sorted_over(expected @ along, like.colors @ along) for along in directions]
         expected = expected + share * np.stack(aside, -1) @ directions
@@ -65,18 +79,30 @@ def test_idt_and_sot_equal_sorting_along_the_same_directions(
     assert error.mean() < 0.3 / 255 and np.quantile(error, 0.99) < 3 / 255
 
 
-def test_sot_brings_the_whole_distribution_and_idt_two_thirds_of_it(pixels: tuple[Pixels, Pixels]) -> None:
+def test_sot_brings_the_whole_distribution_and_idt_two_thirds_of_it(
+    pixels: tuple[Pixels, Pixels],
+) -> None:
     face, like = pixels
-    gap = np.abs(np.average(face.colors, axis=0, weights=face.weight) - np.average(like.colors, axis=0, weights=like.weight))
+    gap = np.abs(
+        np.average(face.colors, axis=0, weights=face.weight)
+        - np.average(like.colors, axis=0, weights=like.weight)
+    )
     for fit, left in ((sliced_transport.sliced, 0.02), (sliced_transport.iterated, 0.95**20)):
         moved = fit(face, like)(face.colors)
-        now = np.abs(np.average(moved, axis=0, weights=face.weight) - np.average(like.colors, axis=0, weights=like.weight))
+        now = np.abs(
+            np.average(moved, axis=0, weights=face.weight)
+            - np.average(like.colors, axis=0, weights=like.weight)
+        )
         assert np.allclose(now / gap, left, atol=0.02)
 
 
-def test_mix_takes_lightness_from_moments_and_chroma_from_the_distribution(pixels: tuple[Pixels, Pixels]) -> None:
+def test_mix_takes_lightness_from_moments_and_chroma_from_the_distribution(
+    pixels: tuple[Pixels, Pixels],
+) -> None:
     face, like = pixels
-    lab = [lab_from_rgb(fit(face, like)(face.colors)) for fit in (sliced_transport.mixed, maps.moments)]
+    lab = [
+        lab_from_rgb(fit(face, like)(face.colors)) for fit in (sliced_transport.mixed, maps.moments)
+    ]
     assert np.abs(lab[0][:, 0] - lab[1][:, 0]).max() < 0.5
     wanted = lab_from_rgb(like.colors)
     for channel in (1, 2):

@@ -22,7 +22,11 @@ def faces() -> Three:
     shade = np.stack([down, across, (down + across) / 2], -1)
     face = np.asarray(0.4 + 0.3 * shade + rng.normal(0, 0.01, shade.shape), np.float32)
     like = np.asarray((0.25 + 0.35 * shade[::-1]) * (0.7, 0.9, 1.1), np.float32)
-    return face, like, np.clip(30 - np.hypot(64 * down - 31.5, 64 * across - 31.5), 0, 1).astype(np.float32)
+    return (
+        face,
+        like,
+        np.clip(30 - np.hypot(64 * down - 31.5, 64 * across - 31.5), 0, 1).astype(np.float32),
+    )
 
 
 def test_rct_equals_an_independent_reference(faces: Three) -> None:
@@ -32,12 +36,16 @@ def test_rct_equals_an_independent_reference(faces: Three) -> None:
         mean, goal = (np.average(each[..., channel], weights=weight) for each in (lab, wanted))
         spread = np.sqrt(np.average((lab[..., channel] - mean) ** 2, weights=weight))
         spread_goal = np.sqrt(np.average((wanted[..., channel] - goal) ** 2, weights=weight))
-        lab[..., channel] = (lab[..., channel] - mean) * np.clip(spread_goal / spread, 0.5, 2) + goal
+        lab[..., channel] = (lab[..., channel] - mean) * np.clip(
+            spread_goal / spread, 0.5, 2
+        ) + goal
     error = np.abs(RCT(face, like, weight) - np.clip(lab2rgb(lab), 0, 1))[weight > 0.5]
     assert error.max() < 1 / 255
 
 
-@pytest.mark.parametrize(("each", "shape"), [(RCT, (2, 3)), (MKL, (3, 4)), (SOT, (17, 17, 17, 3)), (UNCHANGED, (0,))])
+@pytest.mark.parametrize(
+    ("each", "shape"), [(RCT, (2, 3)), (MKL, (3, 4)), (SOT, (17, 17, 17, 3)), (UNCHANGED, (0,))]
+)
 def test_a_transfer_is_its_two_steps_and_travels_between_processes(
     each: transfer.Transfer, shape: tuple[int, ...], faces: Three
 ) -> None:
@@ -50,7 +58,9 @@ def test_a_transfer_is_its_two_steps_and_travels_between_processes(
 
 
 @pytest.mark.parametrize("each", [RCT, SOT, UNCHANGED])
-def test_a_face_that_has_the_colours_already_stays_to_the_last_bit(each: transfer.Transfer, faces: Three) -> None:
+def test_a_face_that_has_the_colours_already_stays_to_the_last_bit(
+    each: transfer.Transfer, faces: Three
+) -> None:
     face, _, weight = faces
     assert np.array_equal(each(face, face, weight), face)
 
@@ -78,6 +88,8 @@ def test_a_face_of_other_size_takes_the_same_colours(faces: Three) -> None:
     found = SOT.fit(face, like, weight)
     small, twice = (
         SOT.apply(face, found, weight),
-        SOT.apply(np.kron(face, np.ones((2, 2, 1), np.float32)), found, np.kron(weight, [[1, 1]] * 2)),
+        SOT.apply(
+            np.kron(face, np.ones((2, 2, 1), np.float32)), found, np.kron(weight, [[1, 1]] * 2)
+        ),
     )
     assert np.abs(twice[::2, ::2] - small)[weight == 1].max() < 1 / 255

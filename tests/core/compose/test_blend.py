@@ -12,7 +12,9 @@ def disc(height, width, y, x, radius):
 
 
 def texture(height, width, seed, fine=3.0):
-    soft = cv2.GaussianBlur(np.random.default_rng(seed).random((height, width, 3)).astype(np.float32), (0, 0), fine)
+    soft = cv2.GaussianBlur(
+        np.random.default_rng(seed).random((height, width, 3)).astype(np.float32), (0, 0), fine
+    )
     return 0.35 + 0.3 * soft
 
 
@@ -33,7 +35,9 @@ def test_both_steps_are_the_call(name, matte):
     plate, face = texture(150, 160, 0), texture(150, 160, 1)
     light = BLENDERS[name].light(plate, face, matte)
     assert (light is None) == (name != "seamless")
-    assert np.array_equal(BLENDERS[name].lay(plate, face, matte, light), BLENDERS[name](plate, face, matte))
+    assert np.array_equal(
+        BLENDERS[name].lay(plate, face, matte, light), BLENDERS[name](plate, face, matte)
+    )
 
 
 @pytest.mark.parametrize("name", BLENDERS)
@@ -45,7 +49,9 @@ def test_any_matte_gives_a_finite_layer(name, shape, fill):
         matte[:, : shape[1] // 2] = 1
     elif fill == "speck":
         matte[shape[0] // 2, shape[1] // 2] = 1
-    layer = BLENDERS[name](np.full((*shape, 3), 0.2, np.float32), np.full((*shape, 3), 0.8, np.float32), matte)
+    layer = BLENDERS[name](
+        np.full((*shape, 3), 0.2, np.float32), np.full((*shape, 3), 0.8, np.float32), matte
+    )
     assert layer.shape == (*shape, 3) and layer.dtype == np.float32
     assert np.isfinite(layer).all() and layer.min() > -0.1 and layer.max() < 1.1
 
@@ -59,9 +65,14 @@ def test_what_the_face_holds_outside_the_matte_does_not_matter(name, matte):
 
 
 def test_only_the_steps_at_the_border_differ_between_the_modes(matte):
-    """Overlay keeps the face's light, seamless takes the plate's, the pyramid goes over from one to the other within the matte."""
+    """Overlay keeps the face's light, seamless takes the plate's, the pyramid goes over from one to
+    the other within the matte.
+    """
     plate = texture(150, 160, 0)
-    lit = {name: (each(plate, plate + np.float32(0.2), matte) - plate)[75, 80:130, 0] for name, each in BLENDERS.items()}
+    lit = {
+        name: (each(plate, plate + np.float32(0.2), matte) - plate)[75, 80:130, 0]
+        for name, each in BLENDERS.items()
+    }
     assert np.allclose(lit["overlay"], 0.2, atol=1e-5)
     assert np.abs(lit["seamless"]).max() < 0.002
     assert lit["pyramid"][0] == pytest.approx(0.2, abs=0.01) and abs(lit["pyramid"][-1]) < 0.01

@@ -11,7 +11,10 @@ from understudy.core.compose.composite import composite
 from understudy.core.compose.settings import Look, Swap
 
 SIZE = 64
-LOOKS = {"overlay": Look(blur=10), "seamless": Look(blend.seamless, transfer.in_lab(maps.moments), erode=2, blur=8)}
+LOOKS = {
+    "overlay": Look(blur=10),
+    "seamless": Look(blend.seamless, transfer.in_lab(maps.moments), erode=2, blur=8),
+}
 
 
 def picture(dtype=np.uint8, height=150, width=200, seed=0):
@@ -91,7 +94,9 @@ def test_a_face_may_be_cut_by_the_frames_border(place, look):
 @pytest.mark.parametrize("place", [(-100, 75), (100, 400), (1e6, 1e6)])
 def test_a_face_outside_the_frame_changes_nothing(place):
     plate = picture()
-    assert np.array_equal(laid_in(plate, [swap_at(plate, *place, face=0.9)], LOOKS["seamless"]).image, plate)
+    assert np.array_equal(
+        laid_in(plate, [swap_at(plate, *place, face=0.9)], LOOKS["seamless"]).image, plate
+    )
 
 
 @pytest.mark.parametrize("side", [2.0, 5.0, 700.0])
@@ -104,7 +109,10 @@ def test_tiny_and_huge_faces_work(side):
 
 def test_the_nearer_face_lies_on_top():
     plate = picture()
-    near, far = swap_at(plate, 100, 75, side=80, face=(1, 0, 0)), swap_at(plate, 110, 75, side=50, face=(0, 0, 1))
+    near, far = (
+        swap_at(plate, 100, 75, side=80, face=(1, 0, 0)),
+        swap_at(plate, 110, 75, side=50, face=(0, 0, 1)),
+    )
     layers = laid_in(plate, [near, far], Look())
     assert layers.image[75, 110].tolist() == [255, 0, 0]
     assert np.array_equal(layers.image, laid_in(plate, [far, near], Look()).image)
@@ -112,7 +120,10 @@ def test_the_nearer_face_lies_on_top():
 
 def test_two_faces_side_by_side_both_appear():
     plate = picture()
-    swaps = [swap_at(plate, 50, 75, side=50, face=(1, 0, 0)), swap_at(plate, 150, 75, side=50, face=(0, 0, 1))]
+    swaps = [
+        swap_at(plate, 50, 75, side=50, face=(1, 0, 0)),
+        swap_at(plate, 150, 75, side=50, face=(0, 0, 1)),
+    ]
     result = laid_in(plate, swaps, Look()).image
     assert result[75, 50].tolist() == [255, 0, 0]
     assert result[75, 150].tolist() == [0, 0, 255]
@@ -120,7 +131,10 @@ def test_two_faces_side_by_side_both_appear():
 
 def test_the_layers_rebuild_the_image():
     plate = picture(np.float32)
-    swaps = [swap_at(plate, 90, 75, side=70, face=(1, 0, 0)), swap_at(plate, 120, 75, side=60, face=(0, 0, 1))]
+    swaps = [
+        swap_at(plate, 90, 75, side=70, face=(1, 0, 0)),
+        swap_at(plate, 120, 75, side=60, face=(0, 0, 1)),
+    ]
     layers = laid_in(plate, swaps, Look(blur=20))
     soft = layers.matte[..., None]
     assert np.allclose(layers.image, plate * (1 - soft) + layers.face * soft, atol=1e-5)
@@ -128,7 +142,10 @@ def test_the_layers_rebuild_the_image():
 
 def test_positive_face_scale_is_larger():
     plate = picture()
-    areas = [laid_in(plate, [swap_at(plate, 100, 75)], Look(scale=percent)).matte.sum() for percent in (-20, 0, 20)]
+    areas = [
+        laid_in(plate, [swap_at(plate, 100, 75)], Look(scale=percent)).matte.sum()
+        for percent in (-20, 0, 20)
+    ]
     assert areas[0] == pytest.approx(areas[1] * 0.64, rel=0.03)
     assert areas[2] == pytest.approx(areas[1] * 1.44, rel=0.03)
 
@@ -136,8 +153,13 @@ def test_positive_face_scale_is_larger():
 def test_sharpen_raises_contrast_only_when_asked():
     plate = picture()
     swap = swap_at(plate, 100, 75, side=64, angle=0)
-    plain, crisp = (laid_in(plate, [swap], Look(sharpen=percent)).image.astype(float) for percent in (0, 200))
-    assert np.abs(np.diff(crisp[60:90, 85:115], axis=0)).sum() > 1.01 * np.abs(np.diff(plain[60:90, 85:115], axis=0)).sum()
+    plain, crisp = (
+        laid_in(plate, [swap], Look(sharpen=percent)).image.astype(float) for percent in (0, 200)
+    )
+    assert (
+        np.abs(np.diff(crisp[60:90, 85:115], axis=0)).sum()
+        > 1.01 * np.abs(np.diff(plain[60:90, 85:115], axis=0)).sum()
+    )
 
 
 def test_a_prediction_that_is_not_finite_is_refused():

@@ -24,7 +24,13 @@ def swapped(look: Look) -> Swap:
     green = np.broadcast_to(np.float32((0.2, 0.8, 0.3)), (SIDE, SIDE, 3)).copy()
     mask = np.zeros((SIDE, SIDE), np.float32)
     mask[8:40, 8:40] = 1
-    return Swap(np.array([[1.0, 0, -40], [0, 1, -30]]), green, np.full((SIDE, SIDE, 3), 0.4, np.float32), mask, look)
+    return Swap(
+        np.array([[1.0, 0, -40], [0, 1, -30]]),
+        green,
+        np.full((SIDE, SIDE, 3), 0.4, np.float32),
+        mask,
+        look,
+    )
 
 
 def lit(plate: Bytes, look: Look) -> tuple[layers.Lit, layers.Tones]:
@@ -37,12 +43,25 @@ def lit(plate: Bytes, look: Look) -> tuple[layers.Lit, layers.Tones]:
 
 def shown(plate: Bytes, look: Look) -> dict[str, Floats]:
     face, _ = lit(plate, look)
-    return {name: np.asarray(picture, np.float32) for name, picture in debug_steps.pictures(plate, face, face.coarse, face.grain)}
+    return {
+        name: np.asarray(picture, np.float32)
+        for name, picture in debug_steps.pictures(plate, face, face.coarse, face.grain)
+    }
 
 
 def test_every_step_is_there_in_order(plate: Bytes) -> None:
     found = shown(plate, Look())
-    assert list(found) == ["dst", "predicted", "mask", "coloured", "plate", "placed", "matte", "layer", "result"]
+    assert list(found) == [
+        "dst",
+        "predicted",
+        "mask",
+        "coloured",
+        "plate",
+        "placed",
+        "matte",
+        "layer",
+        "result",
+    ]
     assert {found[name].shape[0] for name in ("dst", "predicted", "mask", "coloured")} == {SIDE}
     middle = tuple(side // 2 for side in found["result"].shape[:2])
     assert np.allclose(found["result"][middle], (0.2, 0.8, 0.3), atol=0.01)
@@ -56,7 +75,9 @@ def test_the_result_is_the_plate_outside_of_the_matte(plate: Bytes) -> None:
 
 def test_light_is_shown_around_grey_where_a_blend_has_some(plate: Bytes) -> None:
     light = shown(plate, Look(blend=blend.seamless))["light"]
-    assert light[..., 1].min() < 0.45 and light[..., 0].max() > 0.52, "green is taken away, red added"
+    assert light[..., 1].min() < 0.45 and light[..., 0].max() > 0.52, (
+        "green is taken away, red added"
+    )
 
 
 def test_numbers_are_plain_and_long_ones_told_in_short(plate: Bytes) -> None:

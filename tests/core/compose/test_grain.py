@@ -47,7 +47,9 @@ def test_channels_keep_their_strength_and_their_likeness():
 
 
 def test_grain_follows_luma():
-    levels = np.where(np.arange(SIDE) < SIDE // 2, 0.3, 0.7).astype(np.float32)[:, None, None] + flat(0)
+    levels = np.where(np.arange(SIDE) < SIDE // 2, 0.3, 0.7).astype(np.float32)[
+        :, None, None
+    ] + flat(0)
     found = given(levels + noise(0.03) * (levels < 0.5), levels)
     assert found[: SIDE // 2 - 20].std() == pytest.approx(0.03, rel=0.15)
     # A little is borrowed from the whole face.
@@ -55,7 +57,9 @@ def test_grain_follows_luma():
 
 
 def test_features_are_not_grain():
-    """The plate's are sharp and the layer's soft, as a model makes them: that is not grain that is lacking."""
+    """The plate's are sharp and the layer's soft, as a model makes them: that is not grain that is
+    lacking.
+    """
     features = flat(0.5)
     for x, y in np.random.default_rng(2).integers(20, SIDE - 20, (60, 2)):
         cv2.circle(features, (int(x), int(y)), 12, (0.2, 0.15, 0.1), -1, cv2.LINE_AA)
@@ -87,13 +91,19 @@ def test_a_still_plate_has_still_grain_and_a_living_one_living():
 def test_grain_sticks_to_the_frame_when_the_region_moves():
     params = grain.fit(flat(0.5) + noise(0.02), flat(0.5), SHOWN)
     whole = grain.apply(flat(0.5), params, 100, 7, (500, 300))
-    np.testing.assert_array_equal(grain.apply(flat(0.5)[9:, 4:], params, 100, 7, (504, 309)), whole[9:, 4:])
+    np.testing.assert_array_equal(
+        grain.apply(flat(0.5)[9:, 4:], params, 100, 7, (504, 309)), whole[9:, 4:]
+    )
 
 
 def test_a_face_out_of_sight_gets_none():
     plate = flat(0.5) + noise(0.02)
     for shape in ((SIDE, SIDE), (5, 5)):
-        params = grain.fit(plate[: shape[0], : shape[1]], plate[: shape[0], : shape[1]], np.zeros(shape, np.float32))
+        params = grain.fit(
+            plate[: shape[0], : shape[1]],
+            plate[: shape[0], : shape[1]],
+            np.zeros(shape, np.float32),
+        )
         assert params.shape == (2, 3, 5, 4)
         assert not params.any()
 

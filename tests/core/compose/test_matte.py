@@ -8,7 +8,9 @@ from understudy.core.compose import matte
 def ball(side, radius):
     """An anti-aliased disc; radius in shares of the side."""
     across = (np.arange(side) + 0.5) / side - 0.5
-    return np.clip((radius - np.hypot(across[:, None], across)) * side + 0.5, 0, 1).astype(np.float32)
+    return np.clip((radius - np.hypot(across[:, None], across)) * side + 0.5, 0, 1).astype(
+        np.float32
+    )
 
 
 def radius_at(soft, level):
@@ -27,11 +29,16 @@ def test_erode_and_blur_mean_the_same_at_every_resolution(side):
 
 
 def test_negative_erode_grows():
-    assert radius_at(matte.shaped(ball(128, 0.3), erode=-4, blur=0), 0.5) == pytest.approx(0.34, abs=0.006)
+    assert radius_at(matte.shaped(ball(128, 0.3), erode=-4, blur=0), 0.5) == pytest.approx(
+        0.34, abs=0.006
+    )
 
 
 def test_small_steps_of_erode_are_felt():
-    radii = [radius_at(matte.shaped(ball(96, 0.35), erode=percent, blur=0), 0.5) for percent in np.arange(0, 2, 0.25)]
+    radii = [
+        radius_at(matte.shaped(ball(96, 0.35), erode=percent, blur=0), 0.5)
+        for percent in np.arange(0, 2, 0.25)
+    ]
     assert (np.diff(radii) < 0).all()
 
 
@@ -80,7 +87,9 @@ def test_the_edge_fade_is_as_wide_as_told(width):
     soft = matte.shaped(np.ones((64, 64), np.float32), 0, 0, edge_fade=width)
     row = soft[len(soft) // 2, : len(soft) // 2]
     assert row[0] == 0
-    assert np.interp(0.5, row, np.arange(len(row))) / len(soft) * 100 == pytest.approx(max(width, 0.4) / 2, abs=0.1)
+    assert np.interp(0.5, row, np.arange(len(row))) / len(soft) * 100 == pytest.approx(
+        max(width, 0.4) / 2, abs=0.1
+    )
 
 
 @pytest.mark.parametrize("blur", [6, 18, 30])
@@ -91,9 +100,13 @@ def test_a_wide_blur_is_the_gaussian_that_it_stands_for(blur):
 
 
 def dfl(mask, erode, blur):
-    """DeepFaceLab's way, straight: at four times the side, padded, with an elliptic kernel and OpenCV's own sigma."""
+    """DeepFaceLab's way, straight: at four times the side, padded, with an elliptic kernel and
+    OpenCV's own sigma.
+    """
     side = len(mask)
-    grown = np.pad(np.clip(cv2.resize(mask, (4 * side, 4 * side), interpolation=cv2.INTER_CUBIC), 0, 1), side)
+    grown = np.pad(
+        np.clip(cv2.resize(mask, (4 * side, 4 * side), interpolation=cv2.INTER_CUBIC), 0, 1), side
+    )
     if erode:
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (abs(erode), abs(erode)))
         grown = (cv2.erode if erode > 0 else cv2.dilate)(grown, kernel)
@@ -107,10 +120,13 @@ def dfl(mask, erode, blur):
 
 @pytest.mark.parametrize("side", [64, 96])
 @pytest.mark.parametrize(
-    ("erode", "blur"), [(0, 0), (1, 0), (9, 0), (40, 0), (-41, 0), (0, 5), (0, 61), (30, 60), (-25, 140), (0, 150)]
+    ("erode", "blur"),
+    [(0, 0), (1, 0), (9, 0), (40, 0), (-41, 0), (0, 5), (0, 61), (30, 60), (-25, 140), (0, 150)],
 )
 def test_deepfacelabs_numbers_mean_what_they_meant(side, erode, blur):
-    """Its even kernels are half a pixel off their middle, ours are not: a quarter pixel of the model at most."""
+    """Its even kernels are half a pixel off their middle, ours are not: a quarter pixel of the
+    model at most.
+    """
     mask = ball(side, 0.38)
     ours, theirs = matte.shaped_dfl(mask, erode, blur), dfl(mask, erode, blur)
     ours = cv2.resize(ours, theirs.shape, interpolation=cv2.INTER_CUBIC)

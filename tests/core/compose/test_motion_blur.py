@@ -39,7 +39,9 @@ def dot():
 def test_a_face_that_stands_still_is_warped_once(dot, shutter):
     places = exposures(placed(0), placed(0), placed(0), shutter, SIZE)
     assert len(places) == 1
-    np.testing.assert_array_equal(exposed(dot, places, (70, 70), warp), warp(dot, placed(0), (70, 70)))
+    np.testing.assert_array_equal(
+        exposed(dot, places, (70, 70), warp), warp(dot, placed(0), (70, 70))
+    )
 
 
 def test_no_shutter_no_blur():
@@ -65,7 +67,9 @@ def test_the_smear_has_the_right_length_and_direction_even_when_the_face_is_tilt
 
 
 def test_one_side_alone_tells_the_movement_and_none_tells_nothing():
-    both, one = (exposures(before, placed(0), placed(4), 180, SIZE) for before in (placed(-4), None))
+    both, one = (
+        exposures(before, placed(0), placed(4), 180, SIZE) for before in (placed(-4), None)
+    )
     np.testing.assert_allclose(one, both, atol=1e-12)
     assert len(exposures(None, placed(0), None, 180, SIZE)) == 1
 
@@ -88,15 +92,24 @@ def test_the_blur_grows_without_a_jump(dot):
     soft = cv2.GaussianBlur(dot, (0, 0), 1.5)
 
     def seen(way):
-        return exposed(soft, exposures(placed(-way), placed(0), placed(way), 180, SIZE), (SIZE, SIZE), image.warp)
+        return exposed(
+            soft,
+            exposures(placed(-way), placed(0), placed(way), 180, SIZE),
+            (SIZE, SIZE),
+            image.warp,
+        )
 
     pictures = [seen(way) for way in np.arange(0, 6, 0.05)]
     assert max(np.abs(one - other).max() for one, other in pairwise(pictures)) < 0.5 / 255
 
 
 def test_deepfacelabs_power_is_its_line_kernel():
-    """k = |way over two frames| * power / 100, and a line of k + 1 pixels: one more than ours, which counts in fractions."""
-    face = cv2.GaussianBlur(np.random.default_rng(0).random((SIZE, SIZE)), (0, 0), 2).astype(np.float32)
+    """k = |way over two frames| * power / 100, and a line of k + 1 pixels: one more than ours,
+    which counts in fractions.
+    """
+    face = cv2.GaussianBlur(np.random.default_rng(0).random((SIZE, SIZE)), (0, 0), 2).astype(
+        np.float32
+    )
     line = np.full((1, 9), 1 / 9, np.float32)
     places = dfl_exposures(placed(-8), placed(0), placed(8), 50, SIZE)
     ours = exposed(face, places, (SIZE, SIZE), warp)

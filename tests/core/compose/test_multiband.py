@@ -8,7 +8,10 @@ from understudy.core.compose import multiband
 def scene(size, seed=0):
     """A plate, a face of other light and texture, and an elliptic matte with a soft edge."""
     rng = np.random.default_rng(seed)
-    plate, face = (cv2.GaussianBlur(rng.random((size, size, 3)).astype(np.float32), (0, 0), size / 60) for _ in range(2))
+    plate, face = (
+        cv2.GaussianBlur(rng.random((size, size, 3)).astype(np.float32), (0, 0), size / 60)
+        for _ in range(2)
+    )
     down, across = (np.mgrid[:size, :size] + 0.5) / size - 0.5
     matte = np.clip((0.4 - np.hypot(across, 0.8 * down)) * 40, 0, 1).astype(np.float32)
     return plate, face * 0.8 + np.float32(0.25), matte
@@ -32,7 +35,9 @@ def test_fine_detail_of_the_face_reaches_the_edge():
 @pytest.mark.parametrize("size", [120, 480])
 def test_it_looks_the_same_at_any_resolution(size):
     small, large = (
-        multiband.layer(*(cv2.resize(each, (side, side), interpolation=cv2.INTER_AREA) for each in scene(480)))
+        multiband.layer(
+            *(cv2.resize(each, (side, side), interpolation=cv2.INTER_AREA) for each in scene(480))
+        )
         for side in (120, size)
     )
     back = cv2.resize(large, (120, 120), interpolation=cv2.INTER_AREA)

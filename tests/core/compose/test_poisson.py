@@ -11,12 +11,16 @@ def disc(height, width, y, x, radius):
 
 
 def texture(height, width, seed, fine=3.0):
-    soft = cv2.GaussianBlur(np.random.default_rng(seed).random((height, width, 3)).astype(np.float32), (0, 0), fine)
+    soft = cv2.GaussianBlur(
+        np.random.default_rng(seed).random((height, width, 3)).astype(np.float32), (0, 0), fine
+    )
     return 0.35 + 0.3 * soft
 
 
 def opencv(plate, face, inside):
-    """OpenCV's clone, (H, W, 3) in 0..1; what it cuts off in going to 8 bits is given back on average."""
+    """OpenCV's clone, (H, W, 3) in 0..1; what it cuts off in going to 8 bits is given back on
+    average.
+    """
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     middle = tuple(int(each[0] + (each[-1] + 1 - each[0]) // 2) for each in (columns, rows))
     cloned = cv2.seamlessClone(face, plate, inside.astype(np.uint8) * 255, middle, cv2.NORMAL_CLONE)
@@ -24,7 +28,9 @@ def opencv(plate, face, inside):
 
 
 def cloned(plate, face, inside):
-    """What OpenCV's clone computes, in float64: forward differences, those of the face where the mask, eroded by 3, is set."""
+    """What OpenCV's clone computes, in float64: forward differences, those of the face where the
+    mask, eroded by 3, is set.
+    """
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     core = cv2.erode(inside.astype(np.uint8), np.ones((7, 7), np.uint8))[box][..., None]
@@ -34,16 +40,23 @@ def cloned(plate, face, inside):
     across, down = across * core, down * core
     sources = (across + down)[1:-1, 1:-1] - across[1:-1, :-2] - down[:-2, 1:-1]
     steps = [np.arange(1, count + 1) for count in sources.shape[:2]]
-    sines_y, sines_x = (np.sqrt(2 / (len(k) + 1)) * np.sin(np.pi * np.outer(k, k) / (len(k) + 1)) for k in steps)
+    sines_y, sines_x = (
+        np.sqrt(2 / (len(k) + 1)) * np.sin(np.pi * np.outer(k, k) / (len(k) + 1)) for k in steps
+    )
     bend_y, bend_x = (2 * np.cos(np.pi * k / (len(k) + 1)) - 2 for k in steps)
-    strength = np.einsum("yi,yxc,xj->ijc", sines_y, sources, sines_x, optimize=True) / (bend_y[:, None] + bend_x)[..., None]
+    strength = (
+        np.einsum("yi,yxc,xj->ijc", sines_y, sources, sines_x, optimize=True)
+        / (bend_y[:, None] + bend_x)[..., None]
+    )
     layer = plate.astype(float)
     layer[box][1:-1, 1:-1] += np.einsum("yi,ijc,xj->yxc", sines_y, strength, sines_x, optimize=True)
     return layer
 
 
 def exact(plate, face, core):
-    """The layer by a dense solve in float64: zero half a pixel outside the picture, `core` (H, W) of 0 and 1."""
+    """The layer by a dense solve in float64: zero half a pixel outside the picture, `core` (H, W)
+    of 0 and 1.
+    """
     height, width = core.shape
     matrix, right = np.zeros((height * width, height * width)), np.zeros((height * width, 3))
     apart = (face - plate).astype(float)
@@ -52,7 +65,9 @@ def exact(plate, face, core):
             for ny, nx in ((y, x + 1), (y, x - 1), (y + 1, x), (y - 1, x)):
                 here = y * width + x
                 if not (0 <= ny < height and 0 <= nx < width):
-                    matrix[here, here] -= 2  # the value at the edge is 0, so the one beyond it is the opposite
+                    matrix[here, here] -= (
+                        2  # the value at the edge is 0, so the one beyond it is the opposite
+                    )
                     continue
                 matrix[here, here] -= 1
                 matrix[here, ny * width + nx] += 1
@@ -75,27 +90,48 @@ def scene(size, turn):
     """A plate, another face in another light, and an ellipse."""
     slope = np.linspace(-0.1, 0.15, size, dtype=np.float32)[:, None, None]
     axes = (int(0.3 * size), int(0.4 * size))
-    inside = cv2.ellipse(np.zeros((size, size), np.uint8), (size // 2, size // 2), axes, turn, 0, 360, 1, -1) > 0
+    inside = (
+        cv2.ellipse(
+            np.zeros((size, size), np.uint8), (size // 2, size // 2), axes, turn, 0, 360, 1, -1
+        )
+        > 0
+    )
     return texture(size, size, 0, 5), texture(size, size, 1, 5) + slope, inside
 
 
 @pytest.mark.parametrize("size", [120, 300, 600])
 @pytest.mark.parametrize("turn", [0, 25])
 def test_it_is_within_a_level_of_opencvs_solution(size, turn):
-    """Computed in float64, with OpenCV's rim and pixel for pixel; the worst pixels lie at the rim."""
+    """Computed in float64, with OpenCV's rim and pixel for pixel; the worst pixels lie at the
+    rim.
+    """
     plate, face, inside = scene(size, turn)
-    off = 255 * np.abs(face + poisson.light(plate, face, inside.astype(np.float32)) - cloned(plate, face, inside))[inside]
+    off = (
+        255
+        * np.abs(
+            face
+            + poisson.light(plate, face, inside.astype(np.float32))
+            - cloned(plate, face, inside)
+        )[inside]
+    )
     assert off.mean() < 0.15
     assert off.max() < 1
 
 
 @pytest.mark.parametrize("size", [120, 300, 600])
 def test_it_agrees_with_opencv_itself(size):
-    """As far as OpenCV's 8 bits let one tell: they make a quarter of a level on average, and up to one."""
+    """As far as OpenCV's 8 bits let one tell: they make a quarter of a level on average, and up to
+    one.
+    """
     plate, face, inside = scene(size, 25)
     eight = [np.rint(255 * each).astype(np.uint8) for each in (plate, face)]
     plate, face = ((each / 255).astype(np.float32) for each in eight)
-    off = 255 * np.abs(face + poisson.light(plate, face, inside.astype(np.float32)) - opencv(*eight, inside))[inside]
+    off = (
+        255
+        * np.abs(
+            face + poisson.light(plate, face, inside.astype(np.float32)) - opencv(*eight, inside)
+        )[inside]
+    )
     assert off.mean() < 0.4
     assert np.quantile(off, 0.99) < 1.15
 
@@ -104,7 +140,9 @@ def test_it_keeps_the_faces_detail():
     plate = np.full((80, 80, 3), 0.5, np.float32)
     face = plate.copy()
     face[38:42, 30:50] = 0.1
-    layer = face + 0.2 + poisson.light(plate, face + 0.2, disc(80, 80, 40, 40, 30).astype(np.float32))
+    layer = (
+        face + 0.2 + poisson.light(plate, face + 0.2, disc(80, 80, 40, 40, 30).astype(np.float32))
+    )
     assert np.abs(layer[40, 40] - 0.1).max() < 0.01
 
 
@@ -115,7 +153,8 @@ def test_a_face_cut_by_the_frame_runs_on_level():
     for turns in range(4):
         turned = [np.ascontiguousarray(np.rot90(each, turns)) for each in (plate, face, matte)]
         mirrored = [
-            np.ascontiguousarray(np.rot90(np.concatenate([each[:, ::-1], each], axis=1), turns)) for each in (plate, face, matte)
+            np.ascontiguousarray(np.rot90(np.concatenate([each[:, ::-1], each], axis=1), turns))
+            for each in (plate, face, matte)
         ]
         cut, whole = (np.rot90(poisson.light(*each), -turns) for each in (turned, mirrored))
         assert np.abs(cut - whole[:, 60:]).max() < 1e-4
@@ -136,7 +175,9 @@ def test_without_a_border_or_a_face_there_is_no_light():
 
 
 def test_it_is_finer_than_eight_bits():
-    plate = np.broadcast_to(np.linspace(0.5, 0.51, 100, dtype=np.float32)[:, None, None], (100, 100, 3))
+    plate = np.broadcast_to(
+        np.linspace(0.5, 0.51, 100, dtype=np.float32)[:, None, None], (100, 100, 3)
+    )
     face = np.full_like(plate, 0.7)
     layer = face + poisson.light(plate, face, disc(100, 100, 50, 50, 40).astype(np.float32))
     assert len(np.unique(np.rint(layer[10:90, 50, 0] * 65535))) > 40

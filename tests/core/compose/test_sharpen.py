@@ -11,7 +11,9 @@ def soft_noise(side, sigma, seed=3):
 
 
 def around(picture, side):
-    """The side x side pixels around every pixel, the edge mirrored without itself as OpenCV does: (H, W, C, side, side)."""
+    """The side x side pixels around every pixel, the edge mirrored without itself as OpenCV does:
+    (H, W, C, side, side).
+    """
     reach = side // 2
     return np.lib.stride_tricks.sliding_window_view(
         np.pad(picture, ((reach, reach), (reach, reach), (0, 0)), "reflect"), (side, side), (0, 1)
@@ -26,7 +28,11 @@ def test_nothing_asked_nothing_done():
 
 @pytest.mark.parametrize("blur", [0.7, 1.0, 1.3])
 def test_matched_faces_are_as_sharp_as_what_they_replace(blur):
-    like, other, weight = soft_noise(128, 1.6), soft_noise(128, 1.6, seed=9), np.ones((128, 128), np.float32)
+    like, other, weight = (
+        soft_noise(128, 1.6),
+        soft_noise(128, 1.6, seed=9),
+        np.ones((128, 128), np.float32),
+    )
     soft = np.asarray(cv2.GaussianBlur(other, (0, 0), blur), np.float32)
 
     def steep(picture):
@@ -71,7 +77,10 @@ def test_unsharp_looks_the_same_at_every_resolution(amount):
 
 def test_sharper_and_softer():
     face = soft_noise(128, 3)
-    steep = [np.abs(np.diff(sharpened(face, amount), axis=1)).mean() for amount in (-100, -50, 0, 50, 100)]
+    steep = [
+        np.abs(np.diff(sharpened(face, amount), axis=1)).mean()
+        for amount in (-100, -50, 0, 50, 100)
+    ]
     assert (np.diff(steep) > 0).all()
 
 
@@ -82,17 +91,23 @@ def test_box_and_gaussian_are_kernels_of_three_pixels():
     line = np.exp(-np.array([1, 0, 1]) / (2 * 0.8**2))
     kernel = np.outer(line, line) / line.sum() ** 2
     soft = (around(face, 3) * kernel).sum((-2, -1))
-    np.testing.assert_allclose(sharpened(face, 60, "gaussian"), face + 0.6 * (face - soft), atol=2e-6)
+    np.testing.assert_allclose(
+        sharpened(face, 60, "gaussian"), face + 0.6 * (face - soft), atol=2e-6
+    )
 
 
 def test_deepfacelabs_gains():
     face = soft_noise(48, 6)
     # Its kernel: a point, and the point less the mean, so many times.
     np.testing.assert_allclose(
-        sharpened(face, 3, "box", dfl=True), np.clip(face + 3 * (face - around(face, 3).mean((-2, -1))), 0, 1), atol=2e-6
+        sharpened(face, 3, "box", dfl=True),
+        np.clip(face + 3 * (face - around(face, 3).mean((-2, -1))), 0, 1),
+        atol=2e-6,
     )
     np.testing.assert_allclose(
-        sharpened(face, 3, "gaussian", dfl=True), np.clip(2.5 * face - 1.5 * cv2.GaussianBlur(face, (3, 3), 0.8), 0, 1), atol=2e-6
+        sharpened(face, 3, "gaussian", dfl=True),
+        np.clip(2.5 * face - 1.5 * cv2.GaussianBlur(face, (3, 3), 0.8), 0, 1),
+        atol=2e-6,
     )
 
 
@@ -101,7 +116,11 @@ def test_deepfacelab_softens_by_medians():
 
     def median(picture):
         padded = np.pad(picture, ((2, 2), (2, 2), (0, 0)), "edge")
-        return np.median(np.lib.stride_tricks.sliding_window_view(padded, (5, 5), (0, 1)), axis=(-2, -1))
+        return np.median(
+            np.lib.stride_tricks.sliding_window_view(padded, (5, 5), (0, 1)), axis=(-2, -1)
+        )
 
     twice = median(median(face))
-    np.testing.assert_allclose(sharpened(face, -25, "box", dfl=True), (twice + median(twice)) / 2, atol=1e-6)
+    np.testing.assert_allclose(
+        sharpened(face, -25, "box", dfl=True), (twice + median(twice)) / 2, atol=1e-6
+    )

@@ -11,7 +11,10 @@ ROI_FROM_FACE = affine.scaling(SIZE / SIDE)
 
 def scene():
     rng = np.random.default_rng(0)
-    both = [cv2.GaussianBlur(rng.random((SIZE, SIZE, 3)).astype(np.float32), (0, 0), 4) for _ in range(2)]
+    both = [
+        cv2.GaussianBlur(rng.random((SIZE, SIZE, 3)).astype(np.float32), (0, 0), 4)
+        for _ in range(2)
+    ]
     slope = np.linspace(-0.1, 0.1, SIZE, dtype=np.float32)[:, None, None]
     return both[0], both[1] * 0.8 + slope
 
@@ -30,7 +33,9 @@ def opencv(plate, face, matte):
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     middle = tuple(int(each[0] + (each[-1] + 1 - each[0]) // 2) for each in (columns, rows))
     eight = [np.rint(255 * each).astype(np.uint8) for each in (face, plate)]
-    return cv2.seamlessClone(*eight, inside.astype(np.uint8) * 255, middle, cv2.NORMAL_CLONE) / np.float32(255)
+    return cv2.seamlessClone(
+        *eight, inside.astype(np.uint8) * 255, middle, cv2.NORMAL_CLONE
+    ) / np.float32(255)
 
 
 def flicker(frames, inside):
@@ -43,7 +48,8 @@ def test_a_trembling_outline_flickers_far_less_than_with_opencv():
     mattes = [trembling(rng) for _ in range(FRAMES)]
     lights = [blend.seamless.light(plate, face, matte) for matte in mattes]
     told = [
-        temporal_light.coarse(light, ROI_FROM_FACE, SIDE, matte > blend.CORE) for light, matte in zip(lights, mattes, strict=True)
+        temporal_light.coarse(light, ROI_FROM_FACE, SIDE, matte > blend.CORE)
+        for light, matte in zip(lights, mattes, strict=True)
     ]
     ours, theirs = [], []
     for at, (light, matte) in enumerate(zip(lights, mattes, strict=True)):
@@ -60,17 +66,23 @@ def test_equal_light_stays_exactly_as_it_is():
     matte = trembling(np.random.default_rng(2))
     light = blend.seamless.light(plate, face, matte)
     told = temporal_light.coarse(light, ROI_FROM_FACE, SIDE, matte > blend.CORE)
-    assert np.array_equal(temporal_light.corrected(light, told, told.copy(), ROI_FROM_FACE, SIDE), light)
+    assert np.array_equal(
+        temporal_light.corrected(light, told, told.copy(), ROI_FROM_FACE, SIDE), light
+    )
 
 
 def test_a_change_of_light_is_taken_over_up_to_the_outline():
-    """Also where the two mattes differ, and in a face that lies turned in a region that does not begin at its corner."""
+    """Also where the two mattes differ, and in a face that lies turned in a region that does not
+    begin at its corner.
+    """
     roi_from_face = affine.invert(affine.square((90, 70), 130, 0.3, SIDE))
     rows, columns = np.mgrid[:150, :170]
     inside = np.hypot(columns - 90, rows - 70) < 50
     light = np.zeros((150, 170, 3), np.float32)
     own = temporal_light.coarse(light, roi_from_face, SIDE, inside)
-    other = temporal_light.coarse(light + np.float32([0.1, 0, -0.1]), roi_from_face, SIDE, np.roll(inside, 2, axis=1))
+    other = temporal_light.coarse(
+        light + np.float32([0.1, 0, -0.1]), roi_from_face, SIDE, np.roll(inside, 2, axis=1)
+    )
     moved = temporal_light.corrected(light, own, other, roi_from_face, SIDE)
     assert moved[inside] == pytest.approx(np.tile([0.1, 0, -0.1], (inside.sum(), 1)), abs=0.002)
 

@@ -11,9 +11,13 @@ PITCH = 4.0
 
 @pytest.fixture(scope="module")
 def pair():
-    """A plate with pores and an edge, and what a model of a quarter of its resolution holds of it."""
+    """A plate with pores and an edge, and what a model of a quarter of its resolution holds of
+    it.
+    """
     rng = np.random.default_rng(0)
-    plate = np.full((128, 128, 3), 0.5, np.float32) + (rng.standard_normal((128, 128, 1)) * 0.006).astype(np.float32)
+    plate = np.full((128, 128, 3), 0.5, np.float32) + (
+        rng.standard_normal((128, 128, 1)) * 0.006
+    ).astype(np.float32)
     plate[:, 64:66] -= 0.35
     small = image.warp(plate, affine.scaling(1 / PITCH), (32, 32), "replicate")
     return plate, image.warp(small, affine.scaling(PITCH), (128, 128), "replicate")
@@ -37,5 +41,7 @@ def test_half_of_it_is_half(pair):
 
 def test_detail_of_the_core_passes_by_half():
     dst = np.full((32, 32, 3), 0.5, np.float32)
-    stripes = dst + np.float32(CORE) * np.where(np.arange(32) % 2, 1, -1)[:, None].astype(np.float32)
+    stripes = dst + np.float32(CORE) * np.where(np.arange(32) % 2, 1, -1)[:, None].astype(
+        np.float32
+    )
     np.testing.assert_allclose(fine(stripes, dst, 100, 1.0), (stripes - dst) / 2, atol=1e-5)

@@ -12,9 +12,15 @@ Clip = list[tuple[Bytes, Floats]]
 
 def test_the_sheet_shows_every_picture_once_in_rows() -> None:
     colours = np.arange(6).reshape(2, 3) * 20 + 100
-    rows = {name: [np.full((32, 32, 3), (c, 0, 0), np.uint8) for c in colours[row]] for row, name in enumerate(("src", "dst"))}
+    rows = {
+        name: [np.full((32, 32, 3), (c, 0, 0), np.uint8) for c in colours[row]]
+        for row, name in enumerate(("src", "dst"))
+    }
     sheet = contact_sheet(rows, ["one", "two", "three"])
-    places = {int(colour): np.argwhere((sheet == (colour, 0, 0)).all(axis=2)).mean(axis=0) for colour in colours.ravel()}
+    places = {
+        int(colour): np.argwhere((sheet == (colour, 0, 0)).all(axis=2)).mean(axis=0)
+        for colour in colours.ravel()
+    }
     assert places[100][0] == places[140][0] < places[160][0], "rows run down"
     assert places[100][1] < places[120][1] < places[140][1], "columns run to the right"
 
@@ -33,9 +39,18 @@ def test_a_portrait_holds_the_face_in_the_middle(people: dict[str, Clip]) -> Non
 def test_tiles_hold_pictures_of_any_kind_as_large_as_they_can_be() -> None:
     wide = np.full((10, 40, 3), (65535, 0, 0), np.uint16)
     mask = np.full((8, 4), 12 / 255, np.float32)  # darker than the paper: no letter is
-    paper = tiles([("wide", wide), ("mask", mask), ("last", np.full((90, 90, 3), 7, np.uint8))], 2, 60)
-    places = {name: np.argwhere((paper == colour).all(axis=2)) for name, colour in (("wide", (255, 0, 0)), ("mask", 12))}
-    assert np.ptp(places["wide"], axis=0).tolist() == [14, 59] and np.ptp(places["mask"], axis=0).tolist() == [59, 29]
+    paper = tiles(
+        [("wide", wide), ("mask", mask), ("last", np.full((90, 90, 3), 7, np.uint8))], 2, 60
+    )
+    places = {
+        name: np.argwhere((paper == colour).all(axis=2))
+        for name, colour in (("wide", (255, 0, 0)), ("mask", 12))
+    }
+    assert np.ptp(places["wide"], axis=0).tolist() == [14, 59] and np.ptp(
+        places["mask"], axis=0
+    ).tolist() == [59, 29]
     last = np.argwhere((paper == 7).all(axis=2))
-    assert len(last) == 3600 and last[:, 0].min() > places["mask"][:, 0].max(), "the third begins a new row"
+    assert len(last) == 3600 and last[:, 0].min() > places["mask"][:, 0].max(), (
+        "the third begins a new row"
+    )
     assert places["mask"][:, 1].min() > places["wide"][:, 1].max()

@@ -25,7 +25,11 @@ def grey(height: int = 480, width: int = 640) -> np.ndarray:
 
 
 def drawn(faces: list[Face], picture: np.ndarray, size: int = 0) -> np.ndarray:
-    maps = np.stack([align.face_from_frame(each.landmarks, "full", size) for each in faces]) if size else None
+    maps = (
+        np.stack([align.face_from_frame(each.landmarks, "full", size) for each in faces])
+        if size
+        else None
+    )
     return overlay(picture, Faces.of(faces), maps, size)
 
 
@@ -45,7 +49,12 @@ def test_every_landmark_is_bright_and_the_plate_is_left_alone():
 def test_the_outline_of_the_face_picture_has_its_mark_at_the_top():
     plain, outlined = drawn([face()], grey()), drawn([face()], grey(), 256)
     frame_from_face = affine.invert(align.face_from_frame(FACE, "full", 256))
-    for at, is_drawn in (((127.5, -12), True), ((127.5, 267), False), ((-0.5, 200), True), ((255.5, 60), True)):
+    for at, is_drawn in (
+        ((127.5, -12), True),
+        ((127.5, 267), False),
+        ((-0.5, 200), True),
+        ((255.5, 60), True),
+    ):
         x, y = np.rint(affine.apply(frame_from_face, at)).astype(int)
         near = (slice(y - 1, y + 2), slice(x - 1, x + 2))
         assert np.array_equal(plain[near], outlined[near]) != is_drawn, at
@@ -89,5 +98,8 @@ def test_labels_do_not_lie_upon_each_other():
 
 
 def test_small_faces_are_drawn_finely():
-    small, large = ((drawn([face(points=FACE * scale)], grey()) == 255).all(axis=2).sum() for scale in (0.4, 1.6))
+    small, large = (
+        (drawn([face(points=FACE * scale)], grey()) == 255).all(axis=2).sum()
+        for scale in (0.4, 1.6)
+    )
     assert 0 < small < large

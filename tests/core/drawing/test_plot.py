@@ -5,7 +5,10 @@ from understudy.core.drawing import plot
 
 
 def test_a_grid_shows_pictures_and_masks_in_labelled_columns() -> None:
-    faces, masks = np.full((3, 16, 16, 3), (1.0, 0, 0), np.float32), np.ones((3, 16, 16), np.float32)
+    faces, masks = (
+        np.full((3, 16, 16, 3), (1.0, 0, 0), np.float32),
+        np.ones((3, 16, 16), np.float32),
+    )
     picture = plot.grid({"face": faces, "mask": masks}, gap=2)
     assert picture.shape == (22 + 3 * 18, 2 * 18, 3)
     assert tuple(picture[30, 5]) == (255, 0, 0) and tuple(picture[30, 18 + 5]) == (255, 255, 255)
@@ -38,6 +41,8 @@ def test_png_keeps_every_pixel() -> None:
 
 def test_a_mark_stands_where_something_happened() -> None:
     lines = {"src": (list(range(1, 101)), [1.0] * 100)}
-    changed = (plot.curves(lines, "losses", marks=[(50, "plateau")]) != plot.curves(lines, "losses")).any(axis=(0, 2))
+    changed = (
+        plot.curves(lines, "losses", marks=[(50, "plateau")]) != plot.curves(lines, "losses")
+    ).any(axis=(0, 2))
     middle = plot.LEFT + 0.5 * (960 - plot.LEFT - plot.RIGHT)
     assert abs(np.flatnonzero(changed)[0] - middle) <= 1

@@ -15,12 +15,18 @@ def groups(text: str) -> dict[str, list[ElementTree.Element]]:
     """The rectangles of a plot by the title of their group."""
     found: dict[str, list[ElementTree.Element]] = {}
     for group in ElementTree.fromstring(text).iter(f"{SVG}g"):
-        found.setdefault(group.findtext(f"{SVG}title") or "", []).extend(group.findall(f"{SVG}rect"))
+        found.setdefault(group.findtext(f"{SVG}title") or "", []).extend(
+            group.findall(f"{SVG}rect")
+        )
     return found
 
 
 def test_tracks_that_overlap_lie_above_each_other():
-    bars = [Bar("a", 0, np.arange(0, 50), NONE), Bar("b", 1, np.arange(40, 90), NONE), Bar("c", 2, np.arange(60, 99), NONE)]
+    bars = [
+        Bar("a", 0, np.arange(0, 50), NONE),
+        Bar("b", 1, np.arange(40, 90), NONE),
+        Bar("c", 2, np.arange(60, 99), NONE),
+    ]
     told = groups(svg.timeline(bars, NONE, (0, 99), "no face"))
     rows = {name: told[name][0].get("y") for name in "abc"}
     assert rows["a"] == rows["c"] != rows["b"]
@@ -28,7 +34,9 @@ def test_tracks_that_overlap_lie_above_each_other():
 
 def test_a_long_clip_makes_a_small_plot_and_one_bad_frame_still_shows():
     flicker = np.arange(0, 1_000_000, 2)
-    text = svg.timeline([Bar("a", 0, flicker, flicker)], np.array([123_456]), (0, 999_999), "no face")
+    text = svg.timeline(
+        [Bar("a", 0, flicker, flicker)], np.array([123_456]), (0, 999_999), "no face"
+    )
     assert len(text) < 200_000
     (rect,) = groups(text)["no face"]
     assert float(rect.get("width", 0)) >= 1
@@ -42,7 +50,11 @@ def test_names_cannot_break_the_page():
 
 def test_many_tracks_at_once_share_the_last_lane():
     bars = [Bar(str(number), number, np.arange(number, 200), NONE) for number in range(100)]
-    height = float(ElementTree.fromstring(svg.timeline(bars, NONE, (0, 200), "x")).get("viewBox", "").split()[3])
+    height = float(
+        ElementTree.fromstring(svg.timeline(bars, NONE, (0, 200), "x"))
+        .get("viewBox", "")
+        .split()[3]
+    )
     assert height < 400
 
 
@@ -64,21 +76,35 @@ def test_a_head_that_looks_left_lies_left_on_the_map():
 
 
 def test_an_empty_timeline_and_a_single_frame_can_be_drawn():
-    for text in (svg.timeline([], NONE, (0, 0), "x"), svg.timeline([Bar("a", -1, np.array([0]), NONE)], NONE, (0, 0), "x")):
+    for text in (
+        svg.timeline([], NONE, (0, 0), "x"),
+        svg.timeline([Bar("a", -1, np.array([0]), NONE)], NONE, (0, 0), "x"),
+    ):
         ElementTree.fromstring(text)
 
 
 def test_curves_fall_where_values_do_and_marks_stand_where_something_happened() -> None:
     x = list(range(1, 101))
-    text = svg.curves({"a <b>": (x, [2 / i for i in x]), "none": ([], [])}, [(50, "plateau & more")], logarithmic=True)
+    text = svg.curves(
+        {"a <b>": (x, [2 / i for i in x]), "none": ([], [])},
+        [(50, "plateau & more")],
+        logarithmic=True,
+    )
     root = ElementTree.fromstring(text)
     (line,) = [group for group in root.iter(f"{SVG}g") if group.findtext(f"{SVG}title") == "a <b>"]
-    points = [[float(each) for each in pair.split()] for pair in line.find(f"{SVG}path").attrib["d"][1:].split("L")]
+    points = [
+        [float(each) for each in pair.split()]
+        for pair in line.find(f"{SVG}path").attrib["d"][1:].split("L")
+    ]
     assert len(points) == 100 and points[0][1] < points[-1][1] and points[0][0] < points[-1][0]
-    (mark,) = [path for path in root.iter(f"{SVG}path") if path.findtext(f"{SVG}title") == "plateau & more"]
+    (mark,) = [
+        path for path in root.iter(f"{SVG}path") if path.findtext(f"{SVG}title") == "plateau & more"
+    ]
     assert points[48][0] < float(mark.attrib["d"][1:].split()[0]) < points[50][0]
 
 
 def test_without_a_value_to_draw_it_says_so() -> None:
-    assert "nothing measured" in svg.curves({"a": ([1, 2], [0, float("nan")])}, [], logarithmic=True)
+    assert "nothing measured" in svg.curves(
+        {"a": ([1, 2], [0, float("nan")])}, [], logarithmic=True
+    )
     assert "<svg" in svg.curves({"a": ([1], [0])}, [], logarithmic=False)

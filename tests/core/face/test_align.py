@@ -21,19 +21,40 @@ CONTAINED = [(wide, narrow) for wide in TYPES for narrow in TYPES if align.conta
 
 def turned_head(pitch, yaw, roll, scale=1.0, x=300.0, y=170.0, noise=0.0, seed=0):
     """The 68 points of a rigid head, seen from far away; angles in radians."""
-    nod = np.array([[1, 0, 0], [0, math.cos(pitch), -math.sin(pitch)], [0, math.sin(pitch), math.cos(pitch)]])
-    shake = np.array([[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]])
-    flat = (HEAD @ shake.T @ nod.T)[:, :2] + np.random.default_rng(seed).normal(0, noise + 1e-9, (68, 2))
-    return affine.apply(affine.invert(affine.square((0, 0), 1 / scale, roll, 1)), flat) + np.array([x, y])
+    nod = np.array(
+        [[1, 0, 0], [0, math.cos(pitch), -math.sin(pitch)], [0, math.sin(pitch), math.cos(pitch)]]
+    )
+    shake = np.array(
+        [[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]]
+    )
+    flat = (HEAD @ shake.T @ nod.T)[:, :2] + np.random.default_rng(seed).normal(
+        0, noise + 1e-9, (68, 2)
+    )
+    return affine.apply(affine.invert(affine.square((0, 0), 1 / scale, roll, 1)), flat) + np.array(
+        [x, y]
+    )
 
 
 def stored(points, face_type, size=256):
     face = Face(0, affine.box(points), points, 1.0, -1, np.zeros(3, np.float32))
-    return AlignedFace(face, np.zeros((size, size, 3), np.uint8), align.face_from_frame(points, face_type, size, FRAME), face_type)
+    return AlignedFace(
+        face,
+        np.zeros((size, size, 3), np.uint8),
+        align.face_from_frame(points, face_type, size, FRAME),
+        face_type,
+    )
 
 
 angles = st.floats(-1.3, 1.3)
-heads = st.builds(turned_head, angles, angles, st.floats(-3, 3), st.floats(0.2, 4), noise=st.floats(0, 4), seed=st.integers(0, 99))
+heads = st.builds(
+    turned_head,
+    angles,
+    angles,
+    st.floats(-3, 3),
+    st.floats(0.2, 4),
+    noise=st.floats(0, 4),
+    seed=st.integers(0, 99),
+)
 similarities = st.builds(
     lambda angle, scale, x, y: affine.invert(affine.square((x, y), 1 / scale, angle, 1)),
     st.floats(-3, 3),
@@ -49,7 +70,9 @@ def face(shift=(0.0, 0.0), scale=200.0):
     return points.astype(np.float32)
 
 
-@pytest.mark.parametrize(("face_type", "side"), [("half", 1.0), ("mid-full", 1.19092), ("full", 1.59662)])
+@pytest.mark.parametrize(
+    ("face_type", "side"), [("half", 1.0), ("mid-full", 1.19092), ("full", 1.59662)]
+)
 def test_a_face_type_shows_its_share_of_the_head(face_type, side):
     frame_from_face = affine.invert(align.face_from_frame(face((300, 100)), face_type, 256))
     corners = affine.apply(frame_from_face, affine.corners((256, 256)))
@@ -59,7 +82,9 @@ def test_a_face_type_shows_its_share_of_the_head(face_type, side):
 
 
 def test_the_average_face_lands_on_the_template():
-    landed = affine.apply(align.face_from_frame(face((7.3, 9.1)), "full", 128), face((7.3, 9.1)))[17:]
+    landed = affine.apply(align.face_from_frame(face((7.3, 9.1)), "full", 128), face((7.3, 9.1)))[
+        17:
+    ]
     assert np.allclose(landed, align.template("full", 128), atol=1e-3)
 
 
@@ -73,18 +98,24 @@ def test_a_talking_chin_does_not_move_the_crop():
     talking = face()
     talking[0:17] += 30
     talking[[*range(49, 54), *range(55, 68)]] += 30
-    assert np.array_equal(align.face_from_frame(talking, "full", 256), align.face_from_frame(face(), "full", 256))
+    assert np.array_equal(
+        align.face_from_frame(talking, "full", 256), align.face_from_frame(face(), "full", 256)
+    )
 
 
 def reach(points, face_type):
     """The corners of a face picture, in the frame."""
-    return affine.apply(affine.invert(align.face_from_frame(points, face_type, 64, FRAME)), affine.corners((64, 64)))
+    return affine.apply(
+        affine.invert(align.face_from_frame(points, face_type, 64, FRAME)), affine.corners((64, 64))
+    )
 
 
 @given(heads, similarities, st.sampled_from(ALIGNED))
 def test_a_face_that_is_moved_turned_and_scaled_gives_the_same_picture(points, moved, face_type):
     there = align.face_from_frame(affine.apply(moved, points), face_type, 128)
-    assert np.allclose(affine.compose(there, moved), align.face_from_frame(points, face_type, 128), atol=1e-5)
+    assert np.allclose(
+        affine.compose(there, moved), align.face_from_frame(points, face_type, 128), atol=1e-5
+    )
 
 
 @given(heads)
@@ -100,7 +131,9 @@ def test_a_type_that_contains_another_shows_all_of_it_however_the_head_is_held(p
 
 def test_what_contains_what():
     for place, name in enumerate(ALIGNED):
-        assert [align.contains(name, other) for other in ALIGNED] == [other <= place for other in range(5)]
+        assert [align.contains(name, other) for other in ALIGNED] == [
+            other <= place for other in range(5)
+        ]
         assert align.contains("mark-only", name) and not align.contains(name, "mark-only")
         assert not align.contains(name, "no-align")
     assert align.contains("no-align", "half") and not align.contains("no-align", "mid-full")
@@ -117,8 +150,12 @@ def test_a_stored_face_can_be_cut_down_to_another_type(points, pair):
 def test_whole_shows_more_of_the_forehead_and_head_all_of_the_hair():
     top = {name: reach(turned_head(0, 0, 0), name)[0, 1] for name in ALIGNED}
     side = 1 / affine.scale_of(align.face_from_frame(turned_head(0, 0, 0), "half", 1))
-    assert (top["full"] - top["whole"]) / side == pytest.approx((2.131 - 1.597) / 2 + 0.07, abs=1e-2)
-    assert (top["full"] - top["head"]) / side == pytest.approx((2.980 - 1.597) / 2 + 0.494, abs=1e-2)
+    assert (top["full"] - top["whole"]) / side == pytest.approx(
+        (2.131 - 1.597) / 2 + 0.07, abs=1e-2
+    )
+    assert (top["full"] - top["head"]) / side == pytest.approx(
+        (2.980 - 1.597) / 2 + 0.494, abs=1e-2
+    )
 
 
 @pytest.mark.parametrize("yaw", [-0.8, 0.8])
@@ -134,14 +171,23 @@ def test_a_turned_head_is_shown_with_its_back(yaw):
 @given(heads)
 def test_no_align_is_upright_as_large_as_full_and_around_its_middle(points):
     upright, full = reach(points, "no-align"), reach(points, "full")
-    assert np.allclose(upright[0, 1], upright[1, 1]) and upright[0, 0] < upright[1, 0] and upright[0, 1] < upright[3, 1]
+    assert (
+        np.allclose(upright[0, 1], upright[1, 1])
+        and upright[0, 0] < upright[1, 0]
+        and upright[0, 1] < upright[3, 1]
+    )
     assert np.allclose(upright.mean(0), full.mean(0), atol=1e-6)
     assert upright[1, 0] - upright[0, 0] == pytest.approx(np.linalg.norm(full[1] - full[0]))
 
 
 def test_mark_only_is_the_whole_frame_between_bars():
-    corners = affine.apply(align.face_from_frame(np.zeros((68, 2), np.float32), "mark-only", 128, FRAME), affine.corners(FRAME))
-    assert np.allclose(corners[0], (-0.5, 63.5 - 36)) and np.allclose(corners[2], (127.5, 63.5 + 36))
+    corners = affine.apply(
+        align.face_from_frame(np.zeros((68, 2), np.float32), "mark-only", 128, FRAME),
+        affine.corners(FRAME),
+    )
+    assert np.allclose(corners[0], (-0.5, 63.5 - 36)) and np.allclose(
+        corners[2], (127.5, 63.5 + 36)
+    )
 
 
 def test_how_much_lies_outside_the_frame():

@@ -12,7 +12,9 @@ def face():
     """A picture of two crisp squares, 256 pixels wide, and 68 points that span its middle 200."""
     picture = np.full((256, 256), 90, np.uint8)
     picture[60:190, 70:180], picture[100:150, 110:140] = 180, 60
-    points = np.stack(np.meshgrid(np.linspace(28, 227, 4), np.linspace(28, 227, 17)), -1).reshape(68, 2)
+    points = np.stack(np.meshgrid(np.linspace(28, 227, 4), np.linspace(28, 227, 17)), -1).reshape(
+        68, 2
+    )
     return np.repeat(picture[..., None], 3, 2), points[::-1].astype(np.float32)
 
 
@@ -27,7 +29,9 @@ def test_a_sharp_picture_shows_its_own_width(face):
 @pytest.mark.parametrize("sigma", [2, 3, 5])
 def test_blur_takes_away_what_it_should(face, sigma):
     picture, points = face
-    assert detail(blurred(picture, sigma), points) == pytest.approx(100 / np.hypot(sigma, 0.5), rel=0.3)
+    assert detail(blurred(picture, sigma), points) == pytest.approx(
+        100 / np.hypot(sigma, 0.5), rel=0.3
+    )
 
 
 def test_motion_in_one_direction_counts(face):
@@ -39,13 +43,17 @@ def test_motion_in_one_direction_counts(face):
 def test_enlarging_adds_nothing(face):
     picture, points = face
     large = cv2.resize(picture, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
-    assert detail(large, points * 3 + 1, scale=3) == pytest.approx(detail(picture, points), rel=0.15)
+    assert detail(large, points * 3 + 1, scale=3) == pytest.approx(
+        detail(picture, points), rel=0.15
+    )
 
 
 def test_noise_hardly_passes_for_detail(face):
     picture, points = face
     soft = blurred(picture, 3)
-    noisy = np.clip(soft + np.random.default_rng(1).normal(0, 4, soft.shape), 0, 255).astype(np.uint8)
+    noisy = np.clip(soft + np.random.default_rng(1).normal(0, 4, soft.shape), 0, 255).astype(
+        np.uint8
+    )
     assert detail(noisy, points) < 1.3 * detail(soft, points)
 
 

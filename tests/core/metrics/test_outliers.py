@@ -88,7 +88,9 @@ def test_points_that_are_no_face_are_an_odd_shape():
     faces = walk()
     scattered = np.random.default_rng(0).permutation(faces.landmarks[5])
     assert (5, "odd shape") in told(changed(faces, 5, landmarks=scattered))
-    squashed = (faces.landmarks[5] - faces.landmarks[5].mean(0)) * (0.5, 1) + faces.landmarks[5].mean(0)
+    squashed = (faces.landmarks[5] - faces.landmarks[5].mean(0)) * (0.5, 1) + faces.landmarks[
+        5
+    ].mean(0)
     assert (5, "odd shape") in told(changed(faces, 5, landmarks=squashed))
 
 
@@ -113,7 +115,9 @@ def test_a_soft_person_is_not_blurred_beside_a_sharp_one():
 
 def test_one_person_twice_in_a_frame():
     faces = walk(5)
-    second = replace(faces[[2]], track=np.array([1]), landmarks=faces.landmarks[[2]] + np.float32(200))
+    second = replace(
+        faces[[2]], track=np.array([1]), landmarks=faces.landmarks[[2]] + np.float32(200)
+    )
     both = Faces.of([*faces, *second])
     assert told(both) == [(2, "same person twice"), (5, "same person twice")]
     assert told(replace(both, person=np.full(6, -1))) == []

@@ -14,14 +14,32 @@ FACE = (FACE - FACE.mean(axis=0)) / np.ptp(FACE[:, 0]) * 100 + 200
 RNG = np.random.default_rng(0)
 
 
-def face(frame: int, track: int = 0, person: int = 0, tremble: float = 0.5, yaw: float = 0.1) -> Face:
+def face(
+    frame: int, track: int = 0, person: int = 0, tremble: float = 0.5, yaw: float = 0.1
+) -> Face:
     raw = (FACE + RNG.normal(0, tremble, FACE.shape)).astype(np.float32)
     pose = np.array([0, yaw, 0], np.float32)
-    return Face(frame, np.array([0, 0, 9, 9], np.float32), FACE, 0.8, track, pose, person=person, filled=frame == 5, raw=raw)
+    return Face(
+        frame,
+        np.array([0, 0, 9, 9], np.float32),
+        FACE,
+        0.8,
+        track,
+        pose,
+        person=person,
+        filled=frame == 5,
+        raw=raw,
+    )
 
 
 # Frames 0-9 and 14-19 show person 0, frames 8-12 person 1; nobody is in 13.
-FACES = Faces.of([*(face(n) for n in range(10)), *(face(n, 1, 1) for n in range(8, 13)), *(face(n, 2) for n in range(14, 20))])
+FACES = Faces.of(
+    [
+        *(face(n) for n in range(10)),
+        *(face(n, 1, 1) for n in range(8, 13)),
+        *(face(n, 2) for n in range(14, 20)),
+    ]
+)
 FACTS = Facts("clip.mp4", np.arange(23), failed=[(21, "damaged")])
 
 
@@ -32,11 +50,16 @@ def made(faces: Faces = FACES, facts: Facts = FACTS) -> Report:
 def test_frames_faces_people_and_tracks_are_counted():
     told = made()
     assert (told.frames, told.frames_with_a_face, told.faces, told.filled) == (23, 19, 21, 1)
-    assert [(each.person, each.faces, each.tracks, each.first, each.last) for each in told.people] == [
+    assert [
+        (each.person, each.faces, each.tracks, each.first, each.last) for each in told.people
+    ] == [
         (0, 16, 2, 0, 19),
         (1, 5, 1, 8, 12),
     ]
-    assert [(each.track, each.person, each.first, each.last, each.faces, each.filled) for each in told.tracks] == [
+    assert [
+        (each.track, each.person, each.first, each.last, each.faces, each.filled)
+        for each in told.tracks
+    ] == [
         (0, 0, 0, 9, 10, 1),
         (1, 1, 8, 12, 5, 0),
         (2, 0, 14, 19, 6, 0),

@@ -36,9 +36,12 @@ def test_steady_motion_has_no_jitter_and_noise_has_its_own() -> None:
     drift = REST + np.arange(30)[:, None, None] * 0.2
     assert swap_metrics.jitter(drift) == pytest.approx(0, abs=1e-9)
     noise = np.random.default_rng(0).normal(0, 0.1, drift.shape)
-    # Second difference of noise of deviation s: a 2-D vector of deviation s * sqrt(6) a side, mean length s * sqrt(6 * pi / 2).
+    # Second difference of noise of deviation s: a 2-D vector of deviation s * sqrt(6) a side, mean
+    # length s * sqrt(6 * pi / 2).
     expected = 100 * 0.1 * np.sqrt(6 * np.pi / 2) / np.linalg.norm(REST[45] - REST[36])
-    assert swap_metrics.jitter(drift + noise, np.ones(28, bool)) == pytest.approx(expected, rel=0.05)
+    assert swap_metrics.jitter(drift + noise, np.ones(28, bool)) == pytest.approx(
+        expected, rel=0.05
+    )
 
 
 def test_fast_frames_and_frames_without_a_face_do_not_count() -> None:
@@ -63,7 +66,9 @@ def test_movement_counts_how_much_and_whether_in_step() -> None:
 def test_expression_does_not_see_where_the_head_is() -> None:
     turn = np.array([[0.8, -0.6], [0.6, 0.8]]) * 3
     moved = REST @ turn.T + (50, -20)
-    assert swap_metrics.expression(moved[None]) == pytest.approx(swap_metrics.expression(REST[None]))
+    assert swap_metrics.expression(moved[None]) == pytest.approx(
+        swap_metrics.expression(REST[None])
+    )
 
 
 def test_ssim_is_1_for_equal_pictures_falls_with_blur_and_heeds_the_mask() -> None:
@@ -84,7 +89,14 @@ def test_ssim_agrees_with_scikit_image() -> None:
     one = rng.random((48, 48, 3)).astype(np.float32)
     other = np.clip(one + 0.1 * rng.normal(size=one.shape), 0, 1).astype(np.float32)
     _, known = structural_similarity(
-        one, other, channel_axis=2, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
+        one,
+        other,
+        channel_axis=2,
+        data_range=1,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
     )
     inner = np.zeros((48, 48), np.float32)
     inner[6:-6, 6:-6] = 1
@@ -95,4 +107,7 @@ def test_landmark_error_forgives_a_constant_offset_but_not_noise() -> None:
     true = np.repeat(REST[None], 10, axis=0)
     offset = true + np.random.default_rng(0).normal(size=(1, 68, 2))
     assert swap_metrics.landmark_error(offset, true) == pytest.approx(0, abs=1e-9)
-    assert swap_metrics.landmark_error(true + np.random.default_rng(0).normal(size=true.shape), true) > 1
+    assert (
+        swap_metrics.landmark_error(true + np.random.default_rng(0).normal(size=true.shape), true)
+        > 1
+    )

@@ -18,7 +18,9 @@ Clip = list[tuple[Bytes, Floats]]
 
 
 def test_the_same_seed_gives_the_same_clip_and_another_seed_another() -> None:
-    once, again, other = (next(synthetic_clip.clip(portrait(), "b", 1, (160, 120), seed)) for seed in (3, 3, 4))
+    once, again, other = (
+        next(synthetic_clip.clip(portrait(), "b", 1, (160, 120), seed)) for seed in (3, 3, 4)
+    )
     assert np.array_equal(once[0], again[0]) and np.array_equal(once[1], again[1])
     assert not np.array_equal(once[0], other[0])
 
@@ -28,21 +30,37 @@ def test_a_clip_has_the_size_and_the_number_of_frames_asked_for(people: dict[str
         assert len(clip) == 10
         for image, landmarks in clip:
             assert image.shape == (240, 320, 3) and image.dtype == np.uint8
-            assert landmarks.shape == (68, 2) and landmarks.min() > 0 and (landmarks.max(axis=0) < (319, 239)).all()
+            assert (
+                landmarks.shape == (68, 2)
+                and landmarks.min() > 0
+                and (landmarks.max(axis=0) < (319, 239)).all()
+            )
 
 
 def test_a_dot_painted_on_the_portrait_is_found_where_the_landmark_is_said_to_be() -> None:
-    # The tip of the nose and the chin are carried by skin alone; the dot must land on the true point, whatever the warp.
+    # The tip of the nose and the chin are carried by skin alone; the dot must land on the true
+    # point, whatever the warp.
     picture = portrait().copy()
     for point in synthetic_clip.PORTRAIT_POINTS[[30, 8]]:
-        cv2.circle(picture, tuple(np.rint(point * 16).astype(int).tolist()), 24, (0, 255, 0), -1, cv2.LINE_AA, 4)
+        cv2.circle(
+            picture,
+            tuple(np.rint(point * 16).astype(int).tolist()),
+            24,
+            (0, 255, 0),
+            -1,
+            cv2.LINE_AA,
+            4,
+        )
     for image, landmarks in synthetic_clip.clip(picture, "a", 3, (640, 480), seed=5, fps=1):
         green = np.clip(image[..., 1].astype(float) - image[..., [0, 2]].max(axis=2) - 60, 0, None)
         for point in landmarks[[30, 8]]:
             x, y = np.rint(point).astype(int)
             patch = green[y - 12 : y + 13, x - 12 : x + 13]
             rows, columns = np.mgrid[-12:13, -12:13]
-            centre = np.array([(patch * columns).sum(), (patch * rows).sum()]) / patch.sum() + (x, y)
+            centre = np.array([(patch * columns).sum(), (patch * rows).sum()]) / patch.sum() + (
+                x,
+                y,
+            )
             assert np.linalg.norm(centre - point) < 0.6
 
 
@@ -51,7 +69,9 @@ def test_both_people_blink_speak_and_smile_but_not_together() -> None:
     for person in ("a", "b"):
         rest = synthetic_clip.make_puppet(portrait(), person).rest
         acting = synthetic_clip.Acting.of(person, 0)
-        acts[person] = expression(np.stack([acting.points(rest, number / 25)[:68] for number in range(150)]))
+        acts[person] = expression(
+            np.stack([acting.points(rest, number / 25)[:68] for number in range(150)])
+        )
         mouth, width, eyes, brows = acts[person].T
         assert eyes.min() < 0.25 * eyes.max(), "the eyes close"
         assert mouth.min() < 0.02 and mouth.max() > 0.15, "the lips meet and the mouth opens wide"
@@ -64,8 +84,14 @@ def test_a_closed_eye_shows_skin_and_no_eyeball() -> None:
     camera = np.array([[2.0, 0, -300], [0, 2.0, -100]])
     shut = puppet.rest.copy()
     shut[[37, 38, 43, 44]] = shut[[41, 40, 47, 46]]
-    opened, closed = (puppet.render(points, camera, (320, 240)).astype(int) for points in (puppet.rest, shut))
-    x, y = (puppet.rest[[37, 38, 40, 41]].mean(axis=0) @ camera[:, :2].T + camera[:, 2]).round().astype(int)
+    opened, closed = (
+        puppet.render(points, camera, (320, 240)).astype(int) for points in (puppet.rest, shut)
+    )
+    x, y = (
+        (puppet.rest[[37, 38, 40, 41]].mean(axis=0) @ camera[:, :2].T + camera[:, 2])
+        .round()
+        .astype(int)
+    )
     eyeball, lid = opened[y - 1 : y + 2, x - 3 : x + 4], closed[y - 4 : y - 1, x - 3 : x + 4]
     assert eyeball.mean() < 90 < lid.mean(), "dark iris when open, light lid when shut"
 
@@ -88,4 +114,9 @@ def test_the_clips_of_the_tests_play_with_sound(clips: dict[str, Path]) -> None:
 
     for path in clips.values():
         with open_footage(path) as footage:
-            assert len(footage) == 10 and footage.size == (320, 240) and footage.fps == 25 and footage.has_audio
+            assert (
+                len(footage) == 10
+                and footage.size == (320, 240)
+                and footage.fps == 25
+                and footage.has_audio
+            )

@@ -19,7 +19,8 @@ def test_one_passes_before_the_other_and_hides_them() -> None:
 
 
 def test_the_points_lie_on_the_face_of_whoever_is_seen() -> None:
-    # Person b's complexion has less blue, so the bridge of the nose tells who is seen; behind a, his true point shows her.
+    # Person b's complexion has less blue, so the bridge of the nose tells who is seen; behind a,
+    # his true point shows her.
     start, middle, end = (
         [warmth(scene.image, points[27:30]) for points in scene.landmarks]
         for scene in crossing(portrait(), frames=3, size=(320, 180))
@@ -36,5 +37,7 @@ def warmth(image: Bytes, points: Floats) -> float:
 
 
 def test_the_same_seed_gives_the_same_scene() -> None:
-    once, again, other = (next(crossing(portrait(), 1, (160, 90), seed)).image for seed in (0, 0, 1))
+    once, again, other = (
+        next(crossing(portrait(), 1, (160, 90), seed)).image for seed in (0, 0, 1)
+    )
     assert np.array_equal(once, again) and not np.array_equal(once, other)

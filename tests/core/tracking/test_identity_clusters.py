@@ -1,4 +1,6 @@
-"""Tracks of one person are found together, those of two never, and a photograph finds its person."""
+"""Tracks of one person are found together, those of two never, and a photograph finds its
+person.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,17 @@ from understudy.types import Floats
 def someone(number: int, count: int, spread: float = 0.02, seed: int = 0) -> Floats:
     """Samples of one person's identity: 0.8 from anybody else's, and about 0.27 from each other."""
     rng = np.random.default_rng([seed, number])
-    return (np.eye(128)[number] * 0.57 + rng.normal(0, spread * 0.85, (count, 128))).astype(np.float32)
+    return (np.eye(128)[number] * 0.57 + rng.normal(0, spread * 0.85, (count, 128))).astype(
+        np.float32
+    )
 
 
 def test_tracks_are_gathered_and_the_most_seen_person_is_number_0() -> None:
     track = np.repeat([0, 1, 2, 3], [10, 20, 15, 5])
-    seen = Seen(np.array([0, 5, 10, 15, 30, 35]), np.concatenate([someone(0, 2), someone(1, 2), someone(0, 2, seed=1)]))
+    seen = Seen(
+        np.array([0, 5, 10, 15, 30, 35]),
+        np.concatenate([someone(0, 2), someone(1, 2), someone(0, 2, seed=1)]),
+    )
     person = identity_clusters.people(track, np.arange(50), seen)
     assert person.tolist() == [0] * 10 + [1] * 20 + [0] * 15 + [-1] * 5
 
@@ -36,20 +43,31 @@ def test_a_group_takes_in_nobody_whom_one_of_its_tracks_has_met() -> None:
     # 0 and 1 are surely one; 2 lies nearer to 0 than the threshold, but stands beside 1.
     track = np.array([0, 1, 2])
     apart = np.array([[0, 0], [0.05, 0], [0.2, 0]], np.float32)
-    assert identity_clusters.people(track, np.array([0, 5, 5]), Seen(np.arange(3), apart)).tolist() == [0, 0, 1]
+    assert identity_clusters.people(
+        track, np.array([0, 5, 5]), Seen(np.arange(3), apart)
+    ).tolist() == [0, 0, 1]
 
 
 def test_what_is_on_no_track_is_nobody() -> None:
-    person = identity_clusters.people(np.array([-1, 0]), np.zeros(2, np.int64), Seen(np.array([0, 1]), someone(0, 2)))
+    person = identity_clusters.people(
+        np.array([-1, 0]), np.zeros(2, np.int64), Seen(np.array([0, 1]), someone(0, 2))
+    )
     assert person.tolist() == [-1, 0]
-    assert identity_clusters.people(np.array([0, 0]), np.arange(2), Seen.nothing()).tolist() == [-1, -1]
+    assert identity_clusters.people(np.array([0, 0]), np.arange(2), Seen.nothing()).tolist() == [
+        -1,
+        -1,
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 40])
 def test_many_people_stay_apart(count: int) -> None:
     track = np.repeat(np.arange(2 * count), 3)
-    vectors = np.concatenate([someone(number % count, 3, seed=number) for number in range(2 * count)])
-    person = identity_clusters.people(track, np.arange(len(track)), Seen(np.arange(len(track)), vectors))
+    vectors = np.concatenate(
+        [someone(number % count, 3, seed=number) for number in range(2 * count)]
+    )
+    person = identity_clusters.people(
+        track, np.arange(len(track)), Seen(np.arange(len(track)), vectors)
+    )
     assert len(np.unique(person)) == count
     assert (person[: 3 * count] == person[3 * count :]).all()
 

@@ -1,4 +1,6 @@
-"""Flow carries the points of a face to where they lie in the next frame, and says when it cannot."""
+"""Flow carries the points of a face to where they lie in the next frame, and says when it
+cannot.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,15 @@ Clip = list[tuple[Bytes, Floats]]
 
 def shifted(image: Bytes, right: float, down: float) -> Bytes:
     move = np.array([[1.0, 0, right], [0, 1, down]])
-    return np.asarray(cv2.warpAffine(image, move, image.shape[1::-1], flags=cv2.INTER_CUBIC), np.uint8)
+    return np.asarray(
+        cv2.warpAffine(image, move, image.shape[1::-1], flags=cv2.INTER_CUBIC), np.uint8
+    )
 
 
 @pytest.mark.parametrize("way", [(1.75, -0.5), (-6.0, 4.0)])
-def test_a_shift_is_found_to_a_tenth_of_a_pixel(people: dict[str, Clip], way: tuple[float, float]) -> None:
+def test_a_shift_is_found_to_a_tenth_of_a_pixel(
+    people: dict[str, Clip], way: tuple[float, float]
+) -> None:
     image, points = people["a"][0]
     there = optical_flow.carried(image, shifted(image, *way), points)
     assert np.median(np.linalg.norm(there.points - points - way, axis=1)[INNER]) < 0.15
@@ -35,10 +41,14 @@ def test_both_ways_lead_to_the_points_of_the_other_frame(people: dict[str, Clip]
             assert np.median(np.linalg.norm(found - true, axis=1)) < 0.005 * unit
 
 
-def test_a_jump_of_half_a_face_is_followed_when_both_faces_are_known(people: dict[str, Clip]) -> None:
+def test_a_jump_of_half_a_face_is_followed_when_both_faces_are_known(
+    people: dict[str, Clip],
+) -> None:
     image, points = people["a"][0]
     far = np.array([0.0, 35.0], np.float32)
-    forward, backward = optical_flow.between(image, shifted(image, 0, 35), points, points + far + np.float32(1.5))
+    forward, backward = optical_flow.between(
+        image, shifted(image, 0, 35), points, points + far + np.float32(1.5)
+    )
     assert np.median(np.linalg.norm(forward.points - points - far, axis=1)) < 0.3
     assert np.median(np.linalg.norm(backward.points - points - np.float32(1.5), axis=1)) < 0.3
 

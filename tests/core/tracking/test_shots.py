@@ -17,17 +17,25 @@ Clip = list[Bytes]
 def place(seed: int, frames: int, start: float = 0.0, speed: float = 1.0) -> Clip:
     """A camera that pans over one blotchy picture, so many pixels a frame."""
     wide = np.random.default_rng(seed).uniform(0, 255, (14, 80, 3)).astype(np.float32)
-    wall = np.clip(cv2.resize(wide, (2560, 200), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+    wall = np.clip(cv2.resize(wide, (2560, 200), interpolation=cv2.INTER_CUBIC), 0, 255).astype(
+        np.uint8
+    )
     return [wall[:180, int(start + speed * at) :][:, :320].copy() for at in range(frames)]
 
 
 def lit(clip: Clip, gains: list[float], glow: float = 0.0) -> Clip:
-    return [np.clip(frame * gain + glow, 0, 255).astype(np.uint8) for frame, gain in zip(clip, gains, strict=True)]
+    return [
+        np.clip(frame * gain + glow, 0, 255).astype(np.uint8)
+        for frame, gain in zip(clip, gains, strict=True)
+    ]
 
 
 def mixed(one: Clip, other: Clip) -> Clip:
     steps = np.linspace(0, 1, len(one))
-    return [np.rint(a + t * (b.astype(float) - a)).astype(np.uint8) for a, b, t in zip(one, other, steps, strict=True)]
+    return [
+        np.rint(a + t * (b.astype(float) - a)).astype(np.uint8)
+        for a, b, t in zip(one, other, steps, strict=True)
+    ]
 
 
 def cuts(clip: Clip) -> list[int]:
@@ -56,7 +64,10 @@ def test_a_pan_is_no_cut_however_fast(speed: float) -> None:
 @pytest.mark.parametrize(("gain", "glow"), [(0.0, 255.0), (0.0, 0.0), (1.5, 60.0)])
 def test_a_flash_is_no_cut(frames: int, gain: float, glow: float) -> None:
     clip = place(0, 30)
-    assert cuts(clip[:12] + lit(clip[12 : 12 + frames], [gain] * frames, glow) + clip[12 + frames :]) == []
+    assert (
+        cuts(clip[:12] + lit(clip[12 : 12 + frames], [gain] * frames, glow) + clip[12 + frames :])
+        == []
+    )
 
 
 def test_a_flash_on_a_cut_does_not_hide_it() -> None:
@@ -83,7 +94,10 @@ def test_what_fades_in_from_black_is_a_new_shot() -> None:
 
 
 def test_a_dissolve_is_one_shot() -> None:
-    assert cuts(place(0, 10) + mixed(place(0, 12, start=20), place(1, 12)) + place(1, 10, start=24)) == []
+    assert (
+        cuts(place(0, 10) + mixed(place(0, 12, start=20), place(1, 12)) + place(1, 10, start=24))
+        == []
+    )
 
 
 @pytest.mark.parametrize("frames", [0, 1, 2])

@@ -32,15 +32,22 @@ def table(frames, boxes, tracks=None):
 
 def test_a_move_is_followed_without_lag():
     frame = np.arange(30.0)[:, None]
-    assert smooth.savgol(3 + 2 * frame - 0.1 * frame**2) == pytest.approx(3 + 2 * frame - 0.1 * frame**2, abs=1e-9)
+    assert smooth.savgol(3 + 2 * frame - 0.1 * frame**2) == pytest.approx(
+        3 + 2 * frame - 0.1 * frame**2, abs=1e-9
+    )
 
 
 def test_noise_is_reduced_and_the_track_stays_true():
     rng = np.random.default_rng(0)
     frames = range(60)
-    true = [affine.square((100 + 2 * at, 80 + 10 * np.sin(at / 9)), 50 + at / 10, 3.1 + at / 300, 64) for at in frames]
+    true = [
+        affine.square((100 + 2 * at, 80 + 10 * np.sin(at / 9)), 50 + at / 10, 3.1 + at / 300, 64)
+        for at in frames
+    ]
     noisy = [
-        affine.square((100 + 2 * at + x, 80 + 10 * np.sin(at / 9) + y), 50 + at / 10, 3.1 + at / 300, 64)
+        affine.square(
+            (100 + 2 * at + x, 80 + 10 * np.sin(at / 9) + y), 50 + at / 10, 3.1 + at / 300, 64
+        )
         for at, (x, y) in zip(frames, rng.normal(0, 0.5, (60, 2)), strict=True)
     ]
     boxes = [[70 + 2 * at, 50, 130 + 2 * at, 110] for at in frames]
@@ -73,15 +80,22 @@ HEAD_POINTS = HEAD[:, :2] * 1.1 + 200  # 100 pixels between the eyes
 def moving(frames: int, seed: int = 0, noise: float = 0.7) -> tuple[Doubles, Doubles]:
     """A head that sways, as it is and as a trembling landmarker finds it, (T, 68, 2) each."""
     time = np.arange(frames)[:, None]
-    true = HEAD_POINTS + np.concatenate([20 * np.sin(time / 7), 5 * np.sin(time / 4)], axis=1)[:, None]
+    true = (
+        HEAD_POINTS + np.concatenate([20 * np.sin(time / 7), 5 * np.sin(time / 4)], axis=1)[:, None]
+    )
     return true, true + np.random.default_rng(seed).normal(0, noise, true.shape)
 
 
-def followed(points: Doubles, true: Doubles, seed: int = 0, noise: float = 0.1) -> tuple[Carried, Carried]:
+def followed(
+    points: Doubles, true: Doubles, seed: int = 0, noise: float = 0.1
+) -> tuple[Carried, Carried]:
     """What flow makes of points when the face moves as `true`: forward and backward."""
     rng, moved = np.random.default_rng([seed, 1]), np.diff(true, axis=0)
     error = np.full(moved.shape[:2], noise, np.float32)
-    there, back = (where + rng.normal(0, noise, moved.shape) for where in (points[:-1] + moved, points[1:] - moved))
+    there, back = (
+        where + rng.normal(0, noise, moved.shape)
+        for where in (points[:-1] + moved, points[1:] - moved)
+    )
     return Carried(there.astype(np.float32), error), Carried(back.astype(np.float32), error)
 
 
@@ -99,7 +113,9 @@ def test_flow_takes_the_trembling_out_and_leaves_the_movement_in() -> None:
     steady = smooth.steady(found.astype(np.float32), *followed(found, true))
     assert steady.dtype == np.float32
     assert off(steady, true) < 0.45 * off(found, true)
-    assert swap_metrics.jitter(steady, np.ones(58, bool)) < 0.25 * swap_metrics.jitter(found, np.ones(58, bool))
+    assert swap_metrics.jitter(steady, np.ones(58, bool)) < 0.25 * swap_metrics.jitter(
+        found, np.ones(58, bool)
+    )
 
 
 def test_the_filter_takes_half_of_it_without_flow() -> None:
@@ -127,7 +143,10 @@ def test_what_flow_does_not_know_is_never_smoothed_over() -> None:
         carried.error[9] = np.inf
     whole = smooth.steady(points, forward, backward)
     parts = [
-        smooth.steady(points[part], *(Carried(each.points[flows], each.error[flows]) for each in (forward, backward)))
+        smooth.steady(
+            points[part],
+            *(Carried(each.points[flows], each.error[flows]) for each in (forward, backward)),
+        )
         for part, flows in ((slice(0, 10), slice(0, 9)), (slice(10, 20), slice(10, 19)))
     ]
     assert whole == pytest.approx(np.concatenate(parts), abs=1e-3)
@@ -135,15 +154,21 @@ def test_what_flow_does_not_know_is_never_smoothed_over() -> None:
 
 @given(st.integers(1, 25), st.floats(0.2, 5), st.floats(-3.1, 3.1), st.integers(0, 9))
 @settings(max_examples=25, deadline=None)
-def test_a_scene_seen_turned_and_larger_is_steadied_the_same(frames: int, scale: float, angle: float, seed: int) -> None:
+def test_a_scene_seen_turned_and_larger_is_steadied_the_same(
+    frames: int, scale: float, angle: float, seed: int
+) -> None:
     matrix = affine.square((40, 70), 100 / scale, angle, 100)
     true, found = moving(frames, seed)
     known = followed(found, true, seed)
     steady = smooth.steady(found.astype(np.float32), *known)
-    seen = smooth.steady(affine.apply(matrix, found).astype(np.float32), *(turned(matrix, each) for each in known))
+    seen = smooth.steady(
+        affine.apply(matrix, found).astype(np.float32), *(turned(matrix, each) for each in known)
+    )
     assert seen == pytest.approx(affine.apply(matrix, steady), abs=2e-3 * (1 + scale))
     filtered = smooth.filtered(affine.apply(matrix, found).astype(np.float32))
-    assert filtered == pytest.approx(affine.apply(matrix, smooth.filtered(found.astype(np.float32))), abs=5e-3 * (1 + scale))
+    assert filtered == pytest.approx(
+        affine.apply(matrix, smooth.filtered(found.astype(np.float32))), abs=5e-3 * (1 + scale)
+    )
 
 
 @given(st.integers(1, 25), st.integers(0, 9))
@@ -152,7 +177,9 @@ def test_a_clip_played_backwards_is_steadied_the_same(frames: int, seed: int) ->
     true, found = moving(frames, seed)
     points, (forward, backward) = found.astype(np.float32), followed(found, true, seed)
     back, there = (Carried(each.points[::-1], each.error[::-1]) for each in (backward, forward))
-    assert smooth.steady(points[::-1], back, there)[::-1] == pytest.approx(smooth.steady(points, forward, backward), abs=1e-3)
+    assert smooth.steady(points[::-1], back, there)[::-1] == pytest.approx(
+        smooth.steady(points, forward, backward), abs=1e-3
+    )
     assert smooth.filtered(points[::-1])[::-1] == pytest.approx(smooth.filtered(points), abs=1e-3)
 
 
@@ -188,10 +215,18 @@ def test_real_faces_move_as_the_picture_does(footage_folder: Path) -> None:
     ends = zip(images, images[1:], points, points[1:], strict=False)
     pairs = [optical_flow.between(*each) for each in ends]
     forward, backward = (
-        Carried(*(np.stack([getattr(pair[way], name) for pair in pairs]) for name in ("points", "error"))) for way in (0, 1)
+        Carried(
+            *(
+                np.stack([getattr(pair[way], name) for pair in pairs])
+                for name in ("points", "error")
+            )
+        )
+        for way in (0, 1)
     )
     # How the picture itself bends: the points of a frame, carried into both its neighbours.
-    bend = np.linalg.norm(forward.points[1:] + backward.points[:-1] - 2 * points[1:-1], axis=-1)[:, swap_metrics.INNER].mean()
+    bend = np.linalg.norm(forward.points[1:] + backward.points[:-1] - 2 * points[1:-1], axis=-1)[
+        :, swap_metrics.INNER
+    ].mean()
     floor, everywhere = 100 * bend / eye_distance(points[0]), np.ones(38, bool)
     steady = swap_metrics.jitter(smooth.steady(points, forward, backward), everywhere)
     assert steady < 1.2 * floor and steady < 0.7 * swap_metrics.jitter(points, everywhere)

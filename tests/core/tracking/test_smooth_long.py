@@ -21,14 +21,24 @@ class Table:
 
 
 def table(count: int) -> Table:
-    """A face that wanders and trembles, with another one's rows in between; now and then flow knows nothing."""
+    """A face that wanders and trembles, with another one's rows in between; now and then flow knows
+    nothing.
+    """
     chance = np.random.default_rng(count)
     where = 400 + 80 * np.stack([np.sin(np.arange(count) / 9), np.cos(np.arange(count) / 7)], 1)
-    points = (HEAD[:, :2] + where[:, None] + chance.normal(0, 0.5, (count, 68, 2))).astype(np.float32)
+    points = (HEAD[:, :2] + where[:, None] + chance.normal(0, 0.5, (count, 68, 2))).astype(
+        np.float32
+    )
     flow = chance.normal(0, 0.3, (2, count, 68, 2)).astype(np.float32)
     errors = chance.uniform(0, 2, (2, count, 68)).astype(np.float32)
     errors[:, ::13] = np.inf
-    return Table(points, np.roll(points, -2, 0) + flow[0], errors[0], np.roll(points, 2, 0) + flow[1], errors[1])
+    return Table(
+        points,
+        np.roll(points, -2, 0) + flow[0],
+        errors[0],
+        np.roll(points, 2, 0) + flow[1],
+        errors[1],
+    )
 
 
 def gathered(pieces, count):

@@ -37,13 +37,20 @@ def test_motion_stays_within_its_bounds_and_its_margin() -> None:
 
 def test_zoom_enlarges_every_picture_and_a_smaller_face_needs_more_around_it() -> None:
     moved, _ = draw(chance(), Motion(0, 0, 0, warp=0, zoom=-0.2), 64)
-    assert abs(affine.scale_of(moved) - 0.8) < 1e-9 and np.allclose(affine.apply(moved, [31.5, 31.5]), 31.5)
-    assert abs(Motion(0, 0, 0, zoom=-0.2).margin - 0.125) < 1e-9 and Motion(zoom=0.3).margin < Motion().margin
+    assert abs(affine.scale_of(moved) - 0.8) < 1e-9 and np.allclose(
+        affine.apply(moved, [31.5, 31.5]), 31.5
+    )
+    assert (
+        abs(Motion(0, 0, 0, zoom=-0.2).margin - 0.125) < 1e-9
+        and Motion(zoom=0.3).margin < Motion().margin
+    )
 
 
 def test_flip_mirrors_about_half_of_the_pictures() -> None:
     rng = chance()
-    mirrored = sum(np.linalg.det(draw(rng, Motion(flip=True), 64)[0][:, :2]) < 0 for _ in range(400))
+    mirrored = sum(
+        np.linalg.det(draw(rng, Motion(flip=True), 64)[0][:, :2]) < 0 for _ in range(400)
+    )
     assert 150 < mirrored < 250
 
 
@@ -54,9 +61,16 @@ def test_the_warp_holds_the_rim_never_folds_and_bends_both_ways_by_itself() -> N
         _, nodes = draw(rng, Motion(0, 0, 0), size)
         cells = len(nodes) - 1
         assert cells in CELLS and np.abs(nodes).max() <= REACH * size / cells + 1e-4
-        assert not nodes[0].any() and not nodes[-1].any() and not nodes[:, 0].any() and not nodes[:, -1].any()
+        assert (
+            not nodes[0].any()
+            and not nodes[-1].any()
+            and not nodes[:, 0].any()
+            and not nodes[:, -1].any()
+        )
         places = sampling_map(UNMOVED, nodes, size)
-        assert (np.diff(places[..., 0], axis=1) > 0).all() and (np.diff(places[..., 1], axis=0) > 0).all()
+        assert (np.diff(places[..., 0], axis=1) > 0).all() and (
+            np.diff(places[..., 1], axis=0) > 0
+        ).all()
         inner = nodes[1:-1, 1:-1].reshape(-1, 2) / (size / cells)
         across += list(inner[:, 0])
         down += list(inner[:, 1])

@@ -16,7 +16,9 @@ SIDE = 16
 def faces(count: int = 4) -> tuple[Floats, Floats]:
     """Faces that differ, each with light and shade, and a mask that leaves a rim."""
     rng = np.random.default_rng(0)
-    shade = np.linspace(0.2, 0.8, SIDE)[None, :, None, None] + rng.uniform(-0.15, 0.15, (count, SIDE, SIDE, 3))
+    shade = np.linspace(0.2, 0.8, SIDE)[None, :, None, None] + rng.uniform(
+        -0.15, 0.15, (count, SIDE, SIDE, 3)
+    )
     masks = np.zeros((count, SIDE, SIDE), np.float32)
     masks[:, 3:-3, 3:-3] = 1
     return shade.clip(0, 1).astype(np.float32), masks
@@ -67,7 +69,11 @@ def test_noise_before_the_first_iteration_is_no_better_time() -> None:
 def test_one_flat_colour_and_a_lost_mask_count_once_a_model_is_grown() -> None:
     true, masks = faces()
     flat = np.broadcast_to(true.mean((0, 1, 2)), true.shape)
-    for painted, mask, told in ((flat, masks, "one flat"), (true, 0 * masks, "gone"), (true, 0 * masks + 1, "everywhere")):
+    for painted, mask, told in (
+        (flat, masks, "one flat"),
+        (true, 0 * masks, "gone"),
+        (true, 0 * masks + 1, "everywhere"),
+    ):
         found = seen(painted, mask)
         assert Best().fallen(found, 100) == "" and told in Best().fallen(found, 1000)
 

@@ -11,17 +11,30 @@ def test_a_story_has_lines_by_what_they_tell_and_marks_where_something_happened(
             {"iteration": 10, "losses": {"src": 1.0, "mask": 0.5}},
             {
                 "iteration": 10,
-                "held_out": {"src l1": 0.1, "dst dssim": 0.2, "src mask": 0.9, "identity": 0.3, "found": 1, "pose": 2},
+                "held_out": {
+                    "src l1": 0.1,
+                    "dst dssim": 0.2,
+                    "src mask": 0.9,
+                    "identity": 0.3,
+                    "found": 1,
+                    "pose": 2,
+                },
             },
             {"iteration": 12, "changed": "gan_power is 0.1"},
             {"iteration": 12, "setback": "back from 14"},
         ]
     )
     assert set(found.losses) == {"src", "mask"} and found.losses["src"] == ([10], [1.0])
-    assert set(found.rebuilt) == {"src l1", "dst dssim"} and set(found.swap) == {"src mask", "identity"}
+    assert set(found.rebuilt) == {"src l1", "dst dssim"} and set(found.swap) == {
+        "src mask",
+        "identity",
+    }
     assert found.marks == [(12, "gan_power is 0.1"), (12, "back from 14")] and found.outlook is None
     both = together({"a": found, "b": found})
-    assert set(both.losses) == {"a: src", "a: mask", "b: src", "b: mask"} and (12, "b: back from 14") in both.marks
+    assert (
+        set(both.losses) == {"a: src", "a: mask", "b: src", "b: mask"}
+        and (12, "b: back from 14") in both.marks
+    )
 
 
 def test_a_long_line_is_thinned_and_keeps_its_course() -> None:

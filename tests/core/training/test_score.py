@@ -12,7 +12,9 @@ def test_both_sides_count_alike_and_the_swap_a_little() -> None:
     assert math.isclose(score(REBUILT | {"identity": 1.2, "expression": 1}), 0.08)
     assert math.isclose(score(REBUILT | {"identity": 0.5, "expression": 0.5}), 0.08 * 1.05)
     assert math.isclose(score(REBUILT | {"identity": -0.3, "expression": -1}), 0.08 * 1.1)
-    assert math.isclose(score({"dst l1": 0.04, "dst dssim": 0.06, "src mask": 1}), 0.1) and math.isnan(score({}))
+    assert math.isclose(
+        score({"dst l1": 0.04, "dst dssim": 0.06, "src mask": 1}), 0.1
+    ) and math.isnan(score({}))
 
 
 def test_what_is_only_a_little_better_is_not_better() -> None:

@@ -17,11 +17,19 @@ def test_of_one_track_two_runs_of_neighbours_with_a_gap_around_them() -> None:
 def test_of_several_tracks_whole_ones() -> None:
     tracks = np.repeat([0, 1, 2, 3, 4], [300, 19, 400, 17, 264])
     kept, spared = held_out(tracks)
-    assert kept.sum() == 36 and set(tracks[kept]) == {1, 3} and not np.isin(tracks[~kept], [1, 3]).any()
+    assert (
+        kept.sum() == 36
+        and set(tracks[kept]) == {1, 3}
+        and not np.isin(tracks[~kept], [1, 3]).any()
+    )
     assert not (kept & spared).any() and spared.sum() == 4 * GAP
 
 
-@pytest.mark.parametrize("tracks", [[0] * 500 + [1] * 500, [0] * 997 + [1] * 3, [-1] * 1000], ids=["long", "tiny", "none"])
+@pytest.mark.parametrize(
+    "tracks",
+    [[0] * 500 + [1] * 500, [0] * 997 + [1] * 3, [-1] * 1000],
+    ids=["long", "tiny", "none"],
+)
 def test_tracks_that_are_too_long_or_too_short_are_not_held_out_whole(tracks: list[int]) -> None:
     kept, _ = held_out(np.array(tracks))
     assert kept.sum() == 40 and kept[-20:].all()

@@ -1,4 +1,6 @@
-"""Pickles of other tools: plain values come out as they went in, and nothing else comes out at all."""
+"""Pickles of other tools: plain values come out as they went in, and nothing else comes out at
+all.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,21 @@ from understudy.errors import BadMedia
 from understudy.io.dfl.safe_pickle import arrays, plain
 
 PLAIN = {
-    "values": [1, -70000, 10**30, 2.5, None, True, "é", b"\x00\xff", b"", (1, (2, ())), {3, 4}, frozenset({"a"}), {}],
+    "values": [
+        1,
+        -70000,
+        10**30,
+        2.5,
+        None,
+        True,
+        "é",
+        b"\x00\xff",
+        b"",
+        (1, (2, ())),
+        {3, 4},
+        frozenset({"a"}),
+        {},
+    ],
     "kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
     "columns": np.asfortranarray(np.arange(12.0).reshape(3, 4)),
     "swapped": np.arange(3, dtype=">f2"),
@@ -43,7 +59,11 @@ class Shell:
 
 
 def same(one: object, other: object) -> bool:
-    return type(one) is type(other) and np.array_equal(one, other) if isinstance(one, np.ndarray) else one == other
+    return (
+        type(one) is type(other) and np.array_equal(one, other)
+        if isinstance(one, np.ndarray)
+        else one == other
+    )
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -55,7 +75,11 @@ def test_plain_values_come_out_as_they_went_in(protocol: int) -> None:
 
 @pytest.mark.parametrize("core", [b"core", b"_core"])
 def test_both_spellings_of_numpys_core_are_known(core: bytes) -> None:
-    written = pickle.dumps(PLAIN["kernel"], 2).replace(b"numpy._core", b"numpy." + core).replace(b"numpy.core", b"numpy." + core)
+    written = (
+        pickle.dumps(PLAIN["kernel"], 2)
+        .replace(b"numpy._core", b"numpy." + core)
+        .replace(b"numpy.core", b"numpy." + core)
+    )
     assert same(PLAIN["kernel"], plain(written, "here"))
 
 
@@ -73,7 +97,9 @@ def test_both_spellings_of_numpys_core_are_known(core: bytes) -> None:
         (np.array(["2020-01-01"], "M8[D]"), "an array of the kind"),
     ],
 )
-def test_nothing_foreign_is_run(held: object, told: str, protocol: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_foreign_is_run(
+    held: object, told: str, protocol: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadMedia, match=f"^here: .*{told}"):
         plain(pickle.dumps({"a": [held]}, protocol), "here")
@@ -83,7 +109,11 @@ def test_nothing_foreign_is_run(held: object, told: str, protocol: int, tmp_path
 def laughs(depth: int) -> bytes:
     """A list of ten lists, each of ten lists, … by way of the memo."""
     inner = b"]q\x00"
-    return inner + b"".join(b"](" + b"h%c" % level * 10 + b"eq%c" % (level + 1) for level in range(depth)) + b"."
+    return (
+        inner
+        + b"".join(b"](" + b"h%c" % level * 10 + b"eq%c" % (level + 1) for level in range(depth))
+        + b"."
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,10 +162,14 @@ def test_random_bytes_never_raise_anything_but_our_error(written: bytes) -> None
 @settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(SEEDS),
-    st.lists(st.tuples(st.integers(0, 5000), st.binary(min_size=1, max_size=4)), min_size=1, max_size=4),
+    st.lists(
+        st.tuples(st.integers(0, 5000), st.binary(min_size=1, max_size=4)), min_size=1, max_size=4
+    ),
     st.none() | st.integers(0, 2000),
 )
-def test_damaged_pickles_never_raise_anything_but_our_error(seed: bytes, changes: list[tuple[int, bytes]], end: int | None) -> None:
+def test_damaged_pickles_never_raise_anything_but_our_error(
+    seed: bytes, changes: list[tuple[int, bytes]], end: int | None
+) -> None:
     damaged = bytearray(seed)
     for at, new in changes:
         at %= len(damaged)
@@ -148,7 +182,22 @@ def only_ours(written: bytes) -> None:
         found = plain(written, "here")
     except BadMedia:
         return
-    known = (dict, list, tuple, set, frozenset, str, bytes, int, float, bool, type(None), np.ndarray, np.generic, np.dtype)
+    known = (
+        dict,
+        list,
+        tuple,
+        set,
+        frozenset,
+        str,
+        bytes,
+        int,
+        float,
+        bool,
+        type(None),
+        np.ndarray,
+        np.generic,
+        np.dtype,
+    )
     assert isinstance(found, known)
 
 
@@ -158,15 +207,23 @@ def weights(path: Path, held: Any) -> Path:
 
 
 def test_weights_come_in_the_order_of_the_file(tmp_path: Path) -> None:
-    held = {name: np.full(3, k, kind) for k, (name, kind) in enumerate({"b": "f4", "a": "f2", "c": "f8"}.items())}
+    held = {
+        name: np.full(3, k, kind)
+        for k, (name, kind) in enumerate({"b": "f4", "a": "f2", "c": "f8"}.items())
+    }
     found = arrays(weights(tmp_path / "w.npy", held))
-    assert list(found) == ["b", "a", "c"] and all(same(held[name], array) for name, array in found.items())
+    assert list(found) == ["b", "a", "c"] and all(
+        same(held[name], array) for name, array in found.items()
+    )
 
 
 @pytest.mark.parametrize(
     ("held", "told"),
     [
-        ({"a": np.zeros(2, "f4"), "bad": np.array([1, np.nan], "f4")}, "'bad' holds values that are not numbers"),
+        (
+            {"a": np.zeros(2, "f4"), "bad": np.array([1, np.nan], "f4")},
+            "'bad' holds values that are not numbers",
+        ),
         ({"bad": np.array([np.inf], "f8")}, "'bad' holds"),
         ({"bad": np.zeros(2, "i4")}, "'bad' is not an array of floats"),
         ({"bad": [1.0]}, "'bad' is not an array"),

@@ -19,35 +19,72 @@ def slots(found: list[Layer]) -> list[Slot]:
 
 
 def test_kernels_are_turned_into_the_order_of_pytorch() -> None:
-    held = {"a/weight:0": array(0, 3, 5, 2, 4), "a/bias:0": array(1, 4), "b/weight": array(2, 3, 3, 2, 4), "b/bias": array(3, 2)}
+    held = {
+        "a/weight:0": array(0, 3, 5, 2, 4),
+        "a/bias:0": array(1, 4),
+        "b/weight": array(2, 3, 3, 2, 4),
+        "b/bias": array(3, 2),
+    }
     held |= {"c.kernel": array(4, 6, 3), "c.bias": array(5, 3)}
     plain, transposed, dense = layers(held, PATH)
-    assert (plain.kind, transposed.kind, dense.kind) == ("convolution", "transposed convolution", "dense layer")
+    assert (plain.kind, transposed.kind, dense.kind) == (
+        "convolution",
+        "transposed convolution",
+        "dense layer",
+    )
     assert plain.tensors["weight"][3, 1, 2, 4] == held["a/weight:0"][2, 4, 1, 3]
     assert transposed.shapes == {"weight": (4, 2, 3, 3), "bias": (2,)}
     assert transposed.tensors["weight"][3, 1, 2, 0] == held["b/weight"][2, 0, 1, 3]
     assert dense.tensors["weight"][2, 5] == held["c.kernel"][5, 2]
 
 
-@pytest.mark.parametrize("names", [("gamma", "beta", "epsilon"), ("weight", "bias", "eps"), ("scale", "offset", "e")])
-def test_norms_and_thresholds_are_known_whatever_they_are_called(names: tuple[str, str, str]) -> None:
+@pytest.mark.parametrize(
+    "names", [("gamma", "beta", "epsilon"), ("weight", "bias", "eps"), ("scale", "offset", "e")]
+)
+def test_norms_and_thresholds_are_known_whatever_they_are_called(
+    names: tuple[str, str, str],
+) -> None:
     gain, shift, number = array(0, 4), array(1, 4), array(2, 1)
-    held = {"x/n/" + names[2]: number, "x/n/" + names[1]: shift, "x/n/" + names[0]: gain, "x/t/bound": array(3, 4)}
+    held = {
+        "x/n/" + names[2]: number,
+        "x/n/" + names[1]: shift,
+        "x/n/" + names[0]: gain,
+        "x/t/bound": array(3, 4),
+    }
     norm, threshold = layers(held, PATH)
-    assert norm.kind == "norm" and np.array_equal(norm.tensors["gamma"], gain) and np.array_equal(norm.tensors["beta"], shift)
+    assert (
+        norm.kind == "norm"
+        and np.array_equal(norm.tensors["gamma"], gain)
+        and np.array_equal(norm.tensors["beta"], shift)
+    )
     assert norm.tensors["epsilon"].shape == () and norm.tensors["epsilon"] == number[0]
-    assert threshold.kind == "threshold" and np.array_equal(threshold.tensors["tau"], held["x/t/bound"])
+    assert threshold.kind == "threshold" and np.array_equal(
+        threshold.tensors["tau"], held["x/t/bound"]
+    )
 
 
 def test_a_kernel_its_norm_and_threshold_may_share_a_name() -> None:
-    shapes = {"weight": (3, 3, 2, 4), "bias": (4,), "gamma": (4,), "beta": (4,), "eps": (1,), "tau": (4,)}
+    shapes = {
+        "weight": (3, 3, 2, 4),
+        "bias": (4,),
+        "gamma": (4,),
+        "beta": (4,),
+        "eps": (1,),
+        "tau": (4,),
+    }
     found = layers({f"a/{role}": array(0, *shape) for role, shape in shapes.items()}, PATH)
     assert [layer.kind for layer in found] == ["convolution", "norm", "threshold"]
 
 
 def test_layers_that_are_alike_are_taken_in_the_order_of_the_file() -> None:
-    held = {f"{name}/tau": array(seed, size) for seed, (name, size) in enumerate((("z", 4), ("y", 8), ("a", 4)))}
-    own = [Slot("threshold", name, {"tau": (size,)}) for name, size in (("first", 4), ("second", 4), ("wide", 8))]
+    held = {
+        f"{name}/tau": array(seed, size)
+        for seed, (name, size) in enumerate((("z", 4), ("y", 8), ("a", 4)))
+    }
+    own = [
+        Slot("threshold", name, {"tau": (size,)})
+        for name, size in (("first", 4), ("second", 4), ("wide", 8))
+    ]
     tensors = fitted(layers(held, PATH), own, PATH)
     for name, theirs in (("first", "z"), ("second", "a"), ("wide", "y")):
         assert np.array_equal(tensors[f"{name}.tau"], held[f"{theirs}/tau"])
@@ -55,7 +92,12 @@ def test_layers_that_are_alike_are_taken_in_the_order_of_the_file() -> None:
 
 def test_the_direction_of_the_way_up_is_read_from_its_widths() -> None:
     held = {name: array(0, 3, 3, out, 2 * out) for name, out in (("a/weight", 8), ("b/weight", 4))}
-    held = {"a/weight": held["a/weight"], "a/bias": array(1, 8), "b/weight": held["b/weight"], "b/bias": array(2, 4)}
+    held = {
+        "a/weight": held["a/weight"],
+        "a/bias": array(1, 8),
+        "b/weight": held["b/weight"],
+        "b/bias": array(2, 4),
+    }
     found = layers(held, PATH)
     assert not rises_from_the_shallow_end(found) and rises_from_the_shallow_end(found[::-1])
 
@@ -69,8 +111,19 @@ def test_half_precision_comes_in_too() -> None:
     ("held", "told"),
     [
         ({"a/weight": array(0, 3, 3, 2, 4)}, "'a' has no bias beside weight"),
-        ({"a/weight": array(0, 3, 3, 2, 4), "a/bias": array(1, 5)}, r"'a' has a kernel \(3, 3, 2, 4\) with a bias \(5,\)"),
-        ({"a/weight": array(0, 3, 3, 2, 4), "a/bias": array(1, 4), "a/b": array(0, 4), "a/c": array(0, 4)}, "'a/b' is of no layer"),
+        (
+            {"a/weight": array(0, 3, 3, 2, 4), "a/bias": array(1, 5)},
+            r"'a' has a kernel \(3, 3, 2, 4\) with a bias \(5,\)",
+        ),
+        (
+            {
+                "a/weight": array(0, 3, 3, 2, 4),
+                "a/bias": array(1, 4),
+                "a/b": array(0, 4),
+                "a/c": array(0, 4),
+            },
+            "'a/b' is of no layer",
+        ),
         ({"n/eps": array(0, 1), "n/gamma": array(1, 4)}, "'n' has no shift beside eps, gamma"),
         ({"a/x": array(0, 2, 2, 2)}, "'a' has no bias beside x"),
     ],
@@ -86,7 +139,9 @@ def test_a_layer_too_many_too_few_or_of_another_shape_is_named() -> None:
     assert len(fitted(found, slots(found), PATH)) == 2
     with pytest.raises(BadMedia, match=r"'two', a threshold \(tau 4\), is not of XSeg"):
         fitted(found, slots(found)[:1], PATH)
-    with pytest.raises(BadMedia, match=r"no threshold \(tau 4\) is left for our own1; 1 are missing"):
+    with pytest.raises(
+        BadMedia, match=r"no threshold \(tau 4\) is left for our own1; 1 are missing"
+    ):
         fitted(found[:1], slots(found), PATH)
     with pytest.raises(BadMedia, match=r"'two', a threshold \(tau 5\)"):
         fitted(layers({**held, "two/tau": array(0, 5)}, PATH), slots(found), PATH)

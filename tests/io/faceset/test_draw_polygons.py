@@ -27,7 +27,15 @@ def face() -> AlignedFace:
     image = cv2.GaussianBlur(rng.integers(0, 256, (64, 64, 3), np.uint8), (0, 0), 2)
     # A mask of noise is more than one segment of a JPG holds.
     mask = rng.random((64, 64)).astype(np.float32)
-    return AlignedFace(found, image, np.array([[0.5, 0, -20], [0, 0.5, -10.0]]), "full", mask, "Zoë's clip.mp4", 0.2)
+    return AlignedFace(
+        found,
+        image,
+        np.array([[0.5, 0, -20], [0, 0.5, -10.0]]),
+        "full",
+        mask,
+        "Zoë's clip.mp4",
+        0.2,
+    )
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
@@ -40,9 +48,15 @@ def test_only_the_polygons_change(face: AlignedFace, tmp_path: Path, name: str) 
     after = face_image.read(path)
     assert [each.includes for each in after.polygons] == [False, True]
     assert np.allclose(after.polygons[1].points, TRIANGLE.points, atol=1e-4)
-    assert pixels_alone(path) == bare and np.array_equal(after.image, before.image) and np.array_equal(after.mask, before.mask)
+    assert (
+        pixels_alone(path) == bare
+        and np.array_equal(after.image, before.image)
+        and np.array_equal(after.mask, before.mask)
+    )
     assert (after.face.frame, after.face.track, after.face.person, after.pts) == (5, 2, 1, 0.2)
-    assert after.source == "Zoë's clip.mp4" and np.array_equal(after.face.landmarks, before.face.landmarks)
+    assert after.source == "Zoë's clip.mp4" and np.array_equal(
+        after.face.landmarks, before.face.landmarks
+    )
     draw(path, ())
     assert face_image.read(path).polygons == ()
 
@@ -52,17 +66,25 @@ def pixels_alone(path: Path) -> bytes:
     return image_metadata.replaced(path.read_bytes(), b"", str(path))
 
 
-def test_a_picture_that_was_resized_is_drawn_on_as_it_is_now(face: AlignedFace, tmp_path: Path) -> None:
+def test_a_picture_that_was_resized_is_drawn_on_as_it_is_now(
+    face: AlignedFace, tmp_path: Path
+) -> None:
     path = tmp_path / "a.png"
     face_image.write(path, face)
     block = image_metadata.inspect(path.read_bytes(), "").block
     assert block is not None
-    path.write_bytes(image_metadata.insert(cv2.imencode(".png", cv2.resize(face.image, (128, 128)))[1].tobytes(), block))
+    path.write_bytes(
+        image_metadata.insert(
+            cv2.imencode(".png", cv2.resize(face.image, (128, 128)))[1].tobytes(), block
+        )
+    )
     draw(path, (TRIANGLE,))
     assert np.allclose(face_image.read(path).polygons[0].points, TRIANGLE.points, atol=1e-3)
 
 
-def test_what_is_no_polygon_or_no_face_leaves_the_file_as_it_was(face: AlignedFace, tmp_path: Path) -> None:
+def test_what_is_no_polygon_or_no_face_leaves_the_file_as_it_was(
+    face: AlignedFace, tmp_path: Path
+) -> None:
     path = tmp_path / "a.png"
     face_image.write(path, face)
     before = path.read_bytes()

@@ -29,7 +29,9 @@ def face() -> AlignedFace:
     identity = rng.standard_normal(128).astype(np.float32)
     pose = np.array([0.1, -0.2, 0.3], np.float32)
     box, raw = np.array([90, 95.5, 170, 180], np.float32), landmarks + np.float32(0.25)
-    in_frame = Face(118, box, landmarks, 0.87, 3, pose, identity / np.linalg.norm(identity), 2, True, raw)
+    in_frame = Face(
+        118, box, landmarks, 0.87, 3, pose, identity / np.linalg.norm(identity), 2, True, raw
+    )
     matrix = np.array([[0.8, 0.1, -75.123456789], [-0.1, 0.8, -60.987654321]])
     mask = np.linspace(0, 1, SIZE * SIZE, dtype=np.float32).reshape(SIZE, SIZE)
     return AlignedFace(in_frame, image, matrix, "full", mask, "Zoë's clip.mp4", 3.933333)
@@ -39,8 +41,19 @@ def face() -> AlignedFace:
 def test_a_face_comes_back_as_it_was_written(face, tmp_path, name):
     write(tmp_path / name, face)
     back = read(tmp_path / name)
-    assert (back.source, back.pts, back.face_type, back.size) == ("Zoë's clip.mp4", 3.933333, "full", SIZE)
-    assert (back.face.frame, back.face.track, back.face.score, back.face.person, back.face.filled) == (118, 3, 0.87, 2, True)
+    assert (back.source, back.pts, back.face_type, back.size) == (
+        "Zoë's clip.mp4",
+        3.933333,
+        "full",
+        SIZE,
+    )
+    assert (
+        back.face.frame,
+        back.face.track,
+        back.face.score,
+        back.face.person,
+        back.face.filled,
+    ) == (118, 3, 0.87, 2, True)
     assert np.array_equal(back.face_from_frame, face.face_from_frame)
     for column in ("box", "landmarks", "raw", "pose", "identity"):
         assert np.abs(getattr(back.face, column) - getattr(face.face, column)).max() < 1e-4, column
@@ -67,11 +80,14 @@ def test_a_large_soft_mask_fits_into_a_jpg(face, tmp_path):
 def test_a_resized_picture_keeps_its_place_in_the_frame(face, tmp_path):
     write(tmp_path / "a.png", face)
     block = image_metadata.inspect((tmp_path / "a.png").read_bytes(), "").block
-    small = cv2.imencode(".png", cv2.resize(face.image, (32, 32), interpolation=cv2.INTER_AREA))[1].tobytes()
+    small = cv2.imencode(".png", cv2.resize(face.image, (32, 32), interpolation=cv2.INTER_AREA))[
+        1
+    ].tobytes()
     (tmp_path / "a.png").write_bytes(image_metadata.insert(small, block))
     back = read(tmp_path / "a.png")
     assert back.size == 32 and back.mask.shape == (32, 32)
-    # Areas correspond: the pixel centre (0, 0) of the old picture lies at (-0.25, -0.25) of the new one.
+    # Areas correspond: the pixel centre (0, 0) of the old picture lies at (-0.25, -0.25) of the new
+    # one.
     assert np.allclose(back.landmarks, (face.landmarks + 0.5) / 2 - 0.5, atol=1e-3)
     assert np.allclose(back.face.landmarks, face.face.landmarks, atol=1e-4)
 
@@ -79,14 +95,18 @@ def test_a_resized_picture_keeps_its_place_in_the_frame(face, tmp_path):
 def test_a_picture_without_our_metadata_is_not_a_face(face, tmp_path):
     for name in ("a.jpg", "a.png"):
         cv2.imwrite(str(tmp_path / name), face.image)
-        with pytest.raises(BadMedia, match=rf"{name}: not a face picture of ours.*extract that frame again"):
+        with pytest.raises(
+            BadMedia, match=rf"{name}: not a face picture of ours.*extract that frame again"
+        ):
             read(tmp_path / name)
 
 
 def test_a_face_that_cannot_be_described_leaves_the_old_picture(face, tmp_path):
     write(tmp_path / "a.png", face)
     before = (tmp_path / "a.png").read_bytes()
-    broken = dataclasses.replace(face, face=dataclasses.replace(face.face, box=np.full(4, np.nan, np.float32)))
+    broken = dataclasses.replace(
+        face, face=dataclasses.replace(face.face, box=np.full(4, np.nan, np.float32))
+    )
     with pytest.raises(ValueError):
         write(tmp_path / "a.png", broken)
     assert (tmp_path / "a.png").read_bytes() == before
@@ -100,12 +120,18 @@ def forged(face, tmp_path, name="a.png", **changes) -> Path:
 
 
 def with_block(face, path, block) -> Path:
-    path.write_bytes(image_metadata.insert(cv2.imencode(path.suffix, face.image)[1].tobytes(), block))
+    path.write_bytes(
+        image_metadata.insert(cv2.imencode(path.suffix, face.image)[1].tobytes(), block)
+    )
     return path
 
 
-SQUARE_PNG = base64.b64encode(cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes()).decode()
-TALL_PNG = base64.b64encode(cv2.imencode(".png", np.zeros((SIZE, 8), np.uint8))[1].tobytes()).decode()
+SQUARE_PNG = base64.b64encode(
+    cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes()
+).decode()
+TALL_PNG = base64.b64encode(
+    cv2.imencode(".png", np.zeros((SIZE, 8), np.uint8))[1].tobytes()
+).decode()
 LIES = {
     "version": [{"version": 4}, "newer Understudy.*Update"],
     "version kind": [{"version": "1"}, "version"],
@@ -125,10 +151,22 @@ LIES = {
     "mask not square": [{"mask": TALL_PNG}, "mask: not a PNG of 64x64"],
     "mask no base64": [{"mask": "%%%"}, "mask: not base64"],
     "mask no picture": [{"mask": "AAAA"}, "mask: neither"],
-    "polygon of two points": [{"polygons": [{"includes": True, "points": [[1, 2], [3, 4]]}]}, "polygons.0.points"],
-    "polygon out of bounds": [{"polygons": [{"includes": True, "points": [[1, 2], [3, 4], [5, 1e9]]}]}, "polygons.0.points"],
-    "polygon of an unknown kind": [{"polygons": [{"includes": "maybe", "points": [[1, 2]] * 3}]}, "polygons.0.includes"],
-    "polygons without end": [{"polygons": [{"includes": True, "points": [[1, 2]] * 3}] * 65}, "polygons"],
+    "polygon of two points": [
+        {"polygons": [{"includes": True, "points": [[1, 2], [3, 4]]}]},
+        "polygons.0.points",
+    ],
+    "polygon out of bounds": [
+        {"polygons": [{"includes": True, "points": [[1, 2], [3, 4], [5, 1e9]]}]},
+        "polygons.0.points",
+    ],
+    "polygon of an unknown kind": [
+        {"polygons": [{"includes": "maybe", "points": [[1, 2]] * 3}]},
+        "polygons.0.includes",
+    ],
+    "polygons without end": [
+        {"polygons": [{"includes": True, "points": [[1, 2]] * 3}] * 65},
+        "polygons",
+    ],
 }
 
 
@@ -141,7 +179,10 @@ def test_a_lie_in_the_metadata_is_named(face, tmp_path, lie):
     assert str(caught.value).startswith(str(path))
 
 
-@pytest.mark.parametrize("block", [b"", b"{", b"[]", b"null", b"[" * 100_000, b'{"version": 1}', b"\xff\xfe", b"\x80\x04K\x01."])
+@pytest.mark.parametrize(
+    "block",
+    [b"", b"{", b"[]", b"null", b"[" * 100_000, b'{"version": 1}', b"\xff\xfe", b"\x80\x04K\x01."],
+)
 @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
 def test_metadata_that_is_no_json_of_ours_is_refused(face, tmp_path, name, block):
     with pytest.raises(BadMedia, match="bad metadata"):
@@ -150,21 +191,37 @@ def test_metadata_that_is_no_json_of_ours_is_refused(face, tmp_path, name, block
 
 def test_a_picture_from_before_there_were_people_still_loads(face, tmp_path):
     fields = json.loads(face_image.describe(face))
-    old = {name: value for name, value in fields.items() if name not in ("person", "filled", "raw", "polygons")} | {"version": 1}
+    old = {
+        name: value
+        for name, value in fields.items()
+        if name not in ("person", "filled", "raw", "polygons")
+    } | {"version": 1}
     back = read(with_block(face, tmp_path / "a.png", json.dumps(old).encode()))
-    assert (back.face.person, back.face.filled, back.face.raw) == (-1, False, None) and back.face.track == 3
+    assert (back.face.person, back.face.filled, back.face.raw) == (
+        -1,
+        False,
+        None,
+    ) and back.face.track == 3
 
 
 def test_what_was_drawn_comes_back_and_scales_with_the_picture(face, tmp_path):
-    drawn = Polygon(np.array([[3, 4], [30.25, 4], [17, 40]], np.float32)), Polygon(np.array([[8, 8], [9, 8], [9, 9]]), False)
+    drawn = (
+        Polygon(np.array([[3, 4], [30.25, 4], [17, 40]], np.float32)),
+        Polygon(np.array([[8, 8], [9, 8], [9, 9]]), False),
+    )
     write(tmp_path / "a.jpg", dataclasses.replace(face, polygons=drawn))
     back = read(tmp_path / "a.jpg").polygons
     assert [each.includes for each in back] == [True, False]
-    assert all(np.allclose(one.points, other.points, atol=1e-4) for one, other in zip(back, drawn, strict=True))
+    assert all(
+        np.allclose(one.points, other.points, atol=1e-4)
+        for one, other in zip(back, drawn, strict=True)
+    )
     block = image_metadata.inspect((tmp_path / "a.jpg").read_bytes(), "").block
     small = cv2.imencode(".png", cv2.resize(face.image, (32, 32)))[1].tobytes()
     (tmp_path / "b.png").write_bytes(image_metadata.insert(small, block))
-    assert np.allclose(read(tmp_path / "b.png").polygons[0].points, (drawn[0].points + 0.5) / 2 - 0.5, atol=1e-4)
+    assert np.allclose(
+        read(tmp_path / "b.png").polygons[0].points, (drawn[0].points + 0.5) / 2 - 0.5, atol=1e-4
+    )
 
 
 def test_a_picture_from_before_anybody_drew_still_loads(face, tmp_path):
@@ -174,14 +231,26 @@ def test_a_picture_from_before_anybody_drew_still_loads(face, tmp_path):
     assert back.polygons == () and back.face.person == 2
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
-@given(chance=st.randoms(use_true_random=False), suffix=st.sampled_from([".png", ".jpg"]), extra=st.binary(max_size=40))
-def test_bytes_that_anybody_has_touched_are_a_face_or_a_clear_error(face, tmp_path, chance, suffix, extra):
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150
+)
+@given(
+    chance=st.randoms(use_true_random=False),
+    suffix=st.sampled_from([".png", ".jpg"]),
+    extra=st.binary(max_size=40),
+)
+def test_bytes_that_anybody_has_touched_are_a_face_or_a_clear_error(
+    face, tmp_path, chance, suffix, extra
+):
     path = tmp_path / f"a{suffix}"
     write(path, face)
     data = bytearray(path.read_bytes())
     for _ in range(chance.randrange(1, 5)):
-        at = chance.randrange(1 + min(len(data) - 1, chance.choice([40, 400, len(data)]))) if data else 0
+        at = (
+            chance.randrange(1 + min(len(data) - 1, chance.choice([40, 400, len(data)])))
+            if data
+            else 0
+        )
         change = chance.choice(["flip", "cut", "put", "drop"])
         if change == "flip" and data:
             data[at] ^= 1 << chance.randrange(8)
@@ -205,7 +274,9 @@ def test_any_bytes_as_metadata_are_a_clear_error(block):
 def test_a_picture_that_is_not_square_is_refused(face, tmp_path):
     block = face_image.describe(face).encode()
     path = tmp_path / "a.png"
-    path.write_bytes(image_metadata.insert(cv2.imencode(".png", face.image[:40])[1].tobytes(), block))
+    path.write_bytes(
+        image_metadata.insert(cv2.imencode(".png", face.image[:40])[1].tobytes(), block)
+    )
     with pytest.raises(BadMedia, match="64x40 pixels, a face picture is square"):
         read(path)
 
@@ -218,7 +289,11 @@ def chunk(kind, body):
 def test_a_png_whose_text_another_tool_moved_and_packed_still_loads(face, tmp_path, packed):
     plain = cv2.imencode(".png", face.image)[1].tobytes()
     text = face_image.describe(face).encode()
-    moved = chunk(b"zTXt", b"understudy\0\0" + zlib.compress(text)) if packed else chunk(b"tEXt", b"understudy\0" + text)
+    moved = (
+        chunk(b"zTXt", b"understudy\0\0" + zlib.compress(text))
+        if packed
+        else chunk(b"tEXt", b"understudy\0" + text)
+    )
     (tmp_path / "a.png").write_bytes(plain[:-12] + moved + plain[-12:])
     assert read(tmp_path / "a.png").face.frame == 118
 
@@ -274,7 +349,9 @@ def test_flipped_bytes_give_a_face_or_a_clear_error_but_never_a_crash(face, tmp_
         except BadMedia:
             refused += 1
         else:
-            assert back.image.shape == (back.size, back.size, 3) and np.isfinite(back.landmarks).all()
+            assert (
+                back.image.shape == (back.size, back.size, 3) and np.isfinite(back.landmarks).all()
+            )
     assert refused > 50
 
 

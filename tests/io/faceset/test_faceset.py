@@ -14,9 +14,18 @@ from understudy.types import AlignedFace, Face
 
 def face(frame, x=0.0, face_type="full", size=32) -> AlignedFace:
     landmarks = (np.arange(136, dtype=np.float32) % 41).reshape(68, 2) + np.float32(x)
-    in_frame = Face(frame, np.array([x, 0, x + 50, 60], np.float32), landmarks, 0.9, -1, np.zeros(3, np.float32))
+    in_frame = Face(
+        frame, np.array([x, 0, x + 50, 60], np.float32), landmarks, 0.9, -1, np.zeros(3, np.float32)
+    )
     image = np.full((size, size, 3), frame % 256, np.uint8)
-    return AlignedFace(in_frame, image, np.array([[1.0, 0, 0], [0, 1, 0]]), face_type, source="a.mp4", pts=frame / 25)
+    return AlignedFace(
+        in_frame,
+        image,
+        np.array([[1.0, 0, 0], [0, 1, 0]]),
+        face_type,
+        source="a.mp4",
+        pts=frame / 25,
+    )
 
 
 @pytest.fixture
@@ -28,7 +37,12 @@ def faceset(tmp_path) -> Faceset:
 
 
 def test_the_table_lists_the_pictures_by_frame(faceset):
-    assert [path.name for path in faceset.paths] == ["000002_0.jpg", "000007_0.jpg", "000007_1.jpg", "1000000_0.jpg"]
+    assert [path.name for path in faceset.paths] == [
+        "000002_0.jpg",
+        "000007_0.jpg",
+        "000007_1.jpg",
+        "1000000_0.jpg",
+    ]
     assert faceset.faces.frame.tolist() == [2, 7, 7, 1_000_000] and len(faceset) == 4
     assert faceset.faces.box[:, 0].tolist() == [50, 100, 200, 5]
     assert faceset.load(2).face.box[0] == 200
@@ -45,7 +59,12 @@ def test_a_renamed_and_an_edited_picture_are_noticed(faceset):
     faceset.paths[0].rename(faceset.folder / "best.jpg")
     face_image.write(faceset.folder / "000007_1.jpg", face(9, 300))
     again = Faceset(faceset.folder)
-    assert [path.name for path in again.paths] == ["best.jpg", "000007_0.jpg", "000007_1.jpg", "1000000_0.jpg"]
+    assert [path.name for path in again.paths] == [
+        "best.jpg",
+        "000007_0.jpg",
+        "000007_1.jpg",
+        "1000000_0.jpg",
+    ]
     assert again.faces.frame.tolist() == [2, 7, 9, 1_000_000]
 
 
@@ -53,11 +72,19 @@ def test_a_second_look_reads_no_picture(faceset, monkeypatch):
     first = faceset.faces
     monkeypatch.setattr(face_image, "read_metadata", lambda path: pytest.fail(f"read {path}"))
     second = Faceset(faceset.folder).faces
-    assert np.array_equal(first.landmarks, second.landmarks) and np.array_equal(first.frame, second.frame)
+    assert np.array_equal(first.landmarks, second.landmarks) and np.array_equal(
+        first.frame, second.frame
+    )
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda text: text[:-40], lambda text: "{}\n" + text, lambda text: text.replace("0.9", "NaN"), lambda text: ""]
+    "damage",
+    [
+        lambda text: text[:-40],
+        lambda text: "{}\n" + text,
+        lambda text: text.replace("0.9", "NaN"),
+        lambda text: "",
+    ],
 )
 def test_a_broken_cache_is_rebuilt(faceset, damage):
     assert len(faceset) == 4
@@ -82,7 +109,10 @@ def test_add_takes_the_next_free_number_or_replaces_the_named_one(faceset):
 
 
 def test_trash_moves_and_never_overwrites(faceset):
-    assert [path.name for path in faceset.trash(faceset.faces.frame == 7)] == ["000007_0.jpg", "000007_1.jpg"]
+    assert [path.name for path in faceset.trash(faceset.faces.frame == 7)] == [
+        "000007_0.jpg",
+        "000007_1.jpg",
+    ]
     assert faceset.faces.frame.tolist() == [2, 1_000_000]
     faceset.add(face(7, 999))
     (moved,) = faceset.trash(faceset.faces.frame == 7)
@@ -100,7 +130,9 @@ def test_trash_refuses_a_mask_of_another_table(faceset):
 def test_pictures_that_are_no_faces_are_all_named(faceset):
     for name in ("holiday.jpg", "cat.png"):
         cv2.imwrite(str(faceset.folder / name), np.zeros((9, 9, 3), np.uint8))
-    with pytest.raises(BadMedia, match=r"(?s)cat.png: not a face picture of ours.*holiday.jpg: not a face"):
+    with pytest.raises(
+        BadMedia, match=r"(?s)cat.png: not a face picture of ours.*holiday.jpg: not a face"
+    ):
         len(faceset)
         len(Faceset(faceset.folder))
 
@@ -139,7 +171,9 @@ def test_a_folder_that_cannot_be_written_can_be_read(faceset, monkeypatch):
 
 def test_identities_are_kept_in_the_table(tmp_path):
     one = face(1)
-    known = dataclasses.replace(one, face=dataclasses.replace(one.face, identity=np.array([0.6, 0.8], np.float32)))
+    known = dataclasses.replace(
+        one, face=dataclasses.replace(one.face, identity=np.array([0.6, 0.8], np.float32))
+    )
     faceset = Faceset(tmp_path / "faces")
     faceset.add(known)
     assert np.allclose(faceset.faces.identity, [[0.6, 0.8]])

@@ -1,4 +1,6 @@
-"""Marks made by hand: what was written is read, what is wrong is named, and nothing that was marked is ever lost."""
+"""Marks made by hand: what was written is read, what is wrong is named, and nothing that was marked
+is ever lost.
+"""
 
 import json
 from pathlib import Path
@@ -24,7 +26,9 @@ MARKS = Marks(
 def test_marks_survive_the_file(tmp_path: Path) -> None:
     write_marks(tmp_path / "marks.json", MARKS)
     assert read_marks(tmp_path / "marks.json") == MARKS
-    assert json.loads((tmp_path / "marks.json").read_text())["frames"]["118"][0] == {"box": [1, 2, 30.5, 40]}
+    assert json.loads((tmp_path / "marks.json").read_text())["frames"]["118"][0] == {
+        "box": [1, 2, 30.5, 40]
+    }
 
 
 def test_no_face_here_is_not_the_same_as_nothing_said() -> None:
@@ -45,11 +49,20 @@ def test_asking_again_keeps_what_is_marked_and_drops_old_blanks() -> None:
         ('{"version": 1, "frames": {"a": []}}', "frame a"),
         ('{"version": 1, "frames": {"-1": []}}', "frame -1"),
         ('{"version": 1, "frames": {"118": [{}]}}', "either box, points5 or points"),
-        ('{"version": 1, "frames": {"118": [{"box": [1, 2, 3, 4], "points5": [[1,2],[3,4],[5,6],[7,8],[9,1]]}]}}', "frame 118 0"),
+        (
+            (
+                '{"version": 1, "frames": {"118": [{"box": [1, 2, 3, 4], "points5":'
+                " [[1,2],[3,4],[5,6],[7,8],[9,1]]}]}}"
+            ),
+            "frame 118 0",
+        ),
         ('{"version": 1, "frames": {"118": [{"box": [9, 2, 3, 4]}]}}', "right of left"),
         ('{"version": 1, "frames": {"118": [{"box": [1, 2, 3, 1e999]}]}}', "frame 118 0 box 3"),
         ('{"version": 1, "frames": {"118": [{"box": ["1", 2, 3, 4]}]}}', "frame 118 0 box 0"),
-        ('{"version": 1, "frames": {"118": [{"points5": [[1,2],[1,2],[1,2],[1,2],[1,2]]}]}}', "do not coincide"),
+        (
+            '{"version": 1, "frames": {"118": [{"points5": [[1,2],[1,2],[1,2],[1,2],[1,2]]}]}}',
+            "do not coincide",
+        ),
         ('{"version": 1, "frames": {"118": [{"points": [[1, 2]]}]}}', "frame 118 0 points"),
     ],
 )
@@ -68,7 +81,9 @@ def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode) | st.just(b"[" * 100_000))
-def test_a_hostile_file_is_only_ever_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+def test_a_hostile_file_is_only_ever_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
     path = tmp_path_factory.mktemp("hostile") / "marks.json"
     path.write_bytes(data)
     try:

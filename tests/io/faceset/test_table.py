@@ -20,7 +20,16 @@ def folder(tmp_path):
         box = np.r_[points.min(0), points.max(0)]
         face = Face(frame, box, points, 0.9, 0, np.zeros(3, np.float32), raw=raw)
         picture = np.zeros((8, 8, 3), np.uint8)
-        faceset.add(AlignedFace(face, picture, np.eye(3)[:2], "full", source="a.mp4", pts=None if frame % 2 else frame / 24))
+        faceset.add(
+            AlignedFace(
+                face,
+                picture,
+                np.eye(3)[:2],
+                "full",
+                source="a.mp4",
+                pts=None if frame % 2 else frame / 24,
+            )
+        )
     return faceset.folder
 
 

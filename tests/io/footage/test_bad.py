@@ -1,4 +1,6 @@
-"""Footage that cannot be used is refused with a message that says what, where, what now; nothing comes out short."""
+"""Footage that cannot be used is refused with a message that says what, where, what now; nothing
+comes out short.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,9 @@ def test_damage_in_the_middle_names_the_frame_and_keeps_what_is_before(clip):
     with av.open(str(path)) as source:
         spoilt = [packet for packet in source.demux(video=0) if packet.size][30]
     data = bytearray(path.read_bytes())
-    data[spoilt.pos + 8 : spoilt.pos + spoilt.size] = np.random.default_rng(0).bytes(spoilt.size - 8)
+    data[spoilt.pos + 8 : spoilt.pos + spoilt.size] = np.random.default_rng(0).bytes(
+        spoilt.size - 8
+    )
     path.write_bytes(data)
     with open_footage(path) as footage:
         seen = []
@@ -113,7 +117,9 @@ def test_a_change_of_size_names_the_frame(clip, tmp_path):
 def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path):
     header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
-    body = b"".join(struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
+    body = b"".join(
+        struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks
+    )
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
     with pytest.raises(BadMedia, match="100000x100000"):
         open_footage(tmp_path)
@@ -154,6 +160,10 @@ def test_a_damaged_png_and_a_lie_are_named(tmp_path, shown):
     (tmp_path / "bad.png").write_bytes(data)
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "empty.jpg").touch()
-    for name, why in (("bad.png", "damaged"), ("text.png", "not a picture"), ("empty.jpg", "empty")):
+    for name, why in (
+        ("bad.png", "damaged"),
+        ("text.png", "not a picture"),
+        ("empty.jpg", "empty"),
+    ):
         with pytest.raises(BadMedia, match=rf"{name}.*{why}"):
             stills.read_image(tmp_path / name)

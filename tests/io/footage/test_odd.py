@@ -35,7 +35,11 @@ def glued(first: Path, *others: Path) -> Path:
                 stream = stream or target.add_stream_from_template(source.streams.video[0])
                 for packet in source.demux(video=0):
                     if packet.size:
-                        packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
+                        packet.pts, packet.dts, packet.stream = (
+                            packet.pts + shift,
+                            packet.dts + shift,
+                            stream,
+                        )
                         target.mux(packet)
             shift += 90000
     return path
@@ -50,8 +54,14 @@ def test_a_stream_that_drops_its_resolution_is_scaled_to_the_first(clip, shown):
 
 def test_frames_of_another_shape_are_listed_and_the_rest_is_there(clip):
     with open_footage(glued(clip("a.ts"), clip("b.ts", size=(64, 64)), clip("c.ts"))) as footage:
-        bad = {each.index: each.reason for each in footage.attempts(range(36)) if isinstance(each, BadFrame)}
-        assert list(bad) == list(range(12, 24)) and "its shape changes from 64x48 to 64x64" in bad[12]
+        bad = {
+            each.index: each.reason
+            for each in footage.attempts(range(36))
+            if isinstance(each, BadFrame)
+        }
+        assert (
+            list(bad) == list(range(12, 24)) and "its shape changes from 64x48 to 64x64" in bad[12]
+        )
 
 
 @pytest.mark.parametrize("size", [(48, 64), (49, 35), (33, 200)])
@@ -67,7 +77,10 @@ def test_grey_video(clip, shown):
 
 
 def test_interlaced_footage_is_taken_as_it_is_and_said(clip):
-    with open_footage(clip(options={"x264-params": "interlaced=1"})) as footage, open_footage(clip("b.mp4")) as progressive:
+    with (
+        open_footage(clip(options={"x264-params": "interlaced=1"})) as footage,
+        open_footage(clip("b.mp4")) as progressive,
+    ):
         assert "interlaced" in footage.notes[0] and len(list(footage)) == 12
         assert progressive.notes == ()
 
@@ -76,7 +89,9 @@ def test_frames_that_were_dropped_are_said_and_uneven_times_are_not(clip):
     even = [number * 512 for number in range(40)]
     with open_footage(clip(frames=38, pts=even[:20] + even[22:])) as footage:
         assert "missing from the file: 2, after frame 19" in footage.notes[0]
-    with open_footage(clip("vfr.mp4", frames=8, pts=[0, 512, 600, 2048, 2560, 5000, 5120, 9000])) as footage:
+    with open_footage(
+        clip("vfr.mp4", frames=8, pts=[0, 512, 600, 2048, 2560, 5000, 5120, 9000])
+    ) as footage:
         assert footage.notes == ()
 
 
@@ -122,7 +137,9 @@ def test_every_kind_of_png(tmp_path, depth, kind, row, colour):
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", 8, 4, depth, kind, 0, 0, 0))]
     chunks += [(b"PLTE", bytes([0, 0, 0, 250, 120, 10]))] if kind == 3 else []
     chunks += [(b"IDAT", zlib.compress((b"\0" + row) * 4)), (b"IEND", b"")]
-    body = b"".join(struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
+    body = b"".join(
+        struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks
+    )
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
     image = stills.read_image(tmp_path / "a.png")
     assert image.dtype == (np.uint16 if depth == 16 else np.uint8)
@@ -167,7 +184,9 @@ def test_pictures_of_any_size_on_demand_and_bad_ones_listed(tmp_path, shown):
 
 
 def cmyk_jpg(stored: tuple[int, int, int, int]) -> bytes:
-    """An 8 x 8 JPG of one colour in four channels, as Photoshop writes it: 255 = no ink. After ITU-T T.81."""
+    """An 8 x 8 JPG of one colour in four channels, as Photoshop writes it: 255 = no ink. After
+    ITU-T T.81.
+    """
 
     def segment(marker: int, body: bytes) -> bytes:
         return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
@@ -177,7 +196,11 @@ def cmyk_jpg(stored: tuple[int, int, int, int]) -> bytes:
         level = 8 * (value - 128)
         size = abs(level).bit_length()
         # The size in four bits, the level itself, then the end of the block in one.
-        bits += f"{size:04b}" + (f"{level if level > 0 else level + 2**size - 1:0{size}b}" if size else "") + "0"
+        bits += (
+            f"{size:04b}"
+            + (f"{level if level > 0 else level + 2**size - 1:0{size}b}" if size else "")
+            + "0"
+        )
     bits += "1" * (-len(bits) % 8)
     scan = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
     channels = range(1, 5)
@@ -186,10 +209,15 @@ def cmyk_jpg(stored: tuple[int, int, int, int]) -> bytes:
             b"\xff\xd8",
             segment(0xEE, b"Adobe" + struct.pack(">HHHB", 100, 0, 0, 0)),
             segment(0xDB, bytes([0]) + bytes([1] * 64)),
-            segment(0xC0, struct.pack(">BHHB", 8, 8, 8, 4) + b"".join(bytes([n, 0x11, 0]) for n in channels)),
+            segment(
+                0xC0,
+                struct.pack(">BHHB", 8, 8, 8, 4) + b"".join(bytes([n, 0x11, 0]) for n in channels),
+            ),
             segment(0xC4, bytes([0x00, 0, 0, 0, 12]) + bytes(12) + bytes(range(12))),
             segment(0xC4, bytes([0x10, 1]) + bytes(15) + bytes([0])),
-            segment(0xDA, bytes([4]) + b"".join(bytes([n, 0]) for n in channels) + bytes([0, 63, 0])),
+            segment(
+                0xDA, bytes([4]) + b"".join(bytes([n, 0]) for n in channels) + bytes([0, 63, 0])
+            ),
             scan,
             b"\xff\xd9",
         ]

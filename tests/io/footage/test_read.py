@@ -1,4 +1,6 @@
-"""What comes out of footage: the right picture under the right number, at the right time, in the right colours."""
+"""What comes out of footage: the right picture under the right number, at the right time, in the
+right colours.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +106,9 @@ def test_mirrored_pictures_are_turned_back(clip, shown):
         assert off(footage[0].image, shown(0, SIZE)[:, ::-1]) < 3
 
 
-@pytest.mark.parametrize("tags", [(1, 1, 1, 1), (1, 1, 1, 2), (6, 6, 6, 1), (5, 6, 5, 2), (9, 14, 9, 1)])
+@pytest.mark.parametrize(
+    "tags", [(1, 1, 1, 1), (1, 1, 1, 2), (6, 6, 6, 1), (5, 6, 5, 2), (9, 14, 9, 1)]
+)
 def test_tagged_colours_come_out_as_they_went_in(clip, shown, tags):
     with open_footage(clip(layout="yuv444p", tags=tags)) as footage:
         color = footage.color
@@ -122,7 +126,10 @@ def test_rough_colours_are_a_level_off_and_the_geometry_stays(clip, tags, layout
 
 
 def test_untagged_colours_go_by_the_number_of_lines(clip):
-    with open_footage(clip("low.mp4", frames=2)) as low, open_footage(clip("high.mp4", frames=2, size=(1280, 720))) as high:
+    with (
+        open_footage(clip("low.mp4", frames=2)) as low,
+        open_footage(clip("high.mp4", frames=2, size=(1280, 720))) as high,
+    ):
         assert (low.color.matrix, low.color.range) == (6, 1)
         assert (high.color.matrix, high.color.range) == (1, 1)
 
@@ -155,7 +162,11 @@ def test_frames_hidden_by_an_edit_list_do_not_count(clip, shown):
         stream = target.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
             if packet.size:
-                packet.pts, packet.dts, packet.stream = packet.pts - 7 * 512, packet.dts - 7 * 512, stream
+                packet.pts, packet.dts, packet.stream = (
+                    packet.pts - 7 * 512,
+                    packet.dts - 7 * 512,
+                    stream,
+                )
                 target.mux(packet)
     with open_footage(trimmed) as footage:
         frames = list(footage)
@@ -182,8 +193,16 @@ def test_a_folder_of_pictures_counts_naturally(tmp_path, shown):
     (tmp_path / "notes.txt").write_text("not a picture")
     (tmp_path / ".shot-3.partial.png").write_bytes(b"half")
     with open_footage(tmp_path) as footage:
-        assert len(footage) == 4 and footage.size == SIZE and not footage.has_audio and not footage.is_video
-        assert [np.array_equal(f.image, shown(n, SIZE)) for f, n in zip(footage, (1, 2, 9, 10), strict=True)] == [True] * 4
+        assert (
+            len(footage) == 4
+            and footage.size == SIZE
+            and not footage.has_audio
+            and not footage.is_video
+        )
+        assert [
+            np.array_equal(f.image, shown(n, SIZE))
+            for f, n in zip(footage, (1, 2, 9, 10), strict=True)
+        ] == [True] * 4
         assert footage[2].pts is None
 
 
@@ -191,20 +210,32 @@ def test_sixteen_bit_alpha_and_grey_pictures(tmp_path, shown):
     deep = shown(0, SIZE, deep=True)
     stills.write_image(tmp_path / "deep.png", deep)
     assert np.array_equal(stills.read_image(tmp_path / "deep.png"), deep)
-    cv2.imwrite(str(tmp_path / "alpha.png"), np.dstack([shown(1, SIZE)[..., ::-1], np.zeros(SIZE[::-1], np.uint8)]))
+    cv2.imwrite(
+        str(tmp_path / "alpha.png"),
+        np.dstack([shown(1, SIZE)[..., ::-1], np.zeros(SIZE[::-1], np.uint8)]),
+    )
     assert np.array_equal(stills.read_image(tmp_path / "alpha.png"), shown(1, SIZE))
     cv2.imwrite(str(tmp_path / "grey.png"), shown(1, SIZE)[..., 0])
-    assert np.array_equal(stills.read_image(tmp_path / "grey.png"), np.repeat(shown(1, SIZE)[..., :1], 3, -1))
+    assert np.array_equal(
+        stills.read_image(tmp_path / "grey.png"), np.repeat(shown(1, SIZE)[..., :1], 3, -1)
+    )
     stills.write_image(tmp_path / "deep.jpg", deep, quality=100)
     assert off(stills.read_image(tmp_path / "deep.jpg"), deep / 257) < 1.5
 
 
 @pytest.mark.footage
 def test_real_clips_are_frame_exact():
-    folder = Path(os.environ.get("UNDERSTUDY_FOOTAGE", Path(__file__).parents[3] / "shared" / "footage"))
+    folder = Path(
+        os.environ.get("UNDERSTUDY_FOOTAGE", Path(__file__).parents[3] / "shared" / "footage")
+    )
     if not folder.is_dir():
         pytest.skip("no real clips here")
     with open_footage(folder / "talker-a.mp4") as footage:
-        assert (len(footage), footage.size, footage.fps, footage.has_audio) == (216, (480, 480), 30, True)
+        assert (len(footage), footage.size, footage.fps, footage.has_audio) == (
+            216,
+            (480, 480),
+            30,
+            True,
+        )
         wanted = {frame.index: frame.image for frame in footage.pick([17, 100, 215])}
         assert all(np.array_equal(footage[index].image, wanted[index]) for index in (215, 17, 100))

@@ -14,27 +14,39 @@ from understudy.io.model_files import backups, checkpoint
 
 def saved(model: Path, iteration: int) -> Path:
     weights = {"a": np.full((2, 3), iteration, np.float32)}
-    return checkpoint.save(model / "checkpoints", iteration, {"weights": weights}, {"seconds": 60.0 * iteration})
+    return checkpoint.save(
+        model / "checkpoints", iteration, {"weights": weights}, {"seconds": 60.0 * iteration}
+    )
 
 
 def made(model: Path, iteration: int, why: str = backups.ROLLING, keep: int = 12) -> backups.Backup:
-    return backups.make(model / "backups", saved(model, iteration), [model / "options.toml"], why, keep)
+    return backups.make(
+        model / "backups", saved(model, iteration), [model / "options.toml"], why, keep
+    )
 
 
 def test_a_backup_takes_no_space_of_its_own_and_outlives_the_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "options.toml").write_text("model = 'tiny'")
     one = made(tmp_path, 1)
-    assert (one.folder / "weights.safetensors").stat().st_nlink == 2 and (one.folder / "options.toml").is_file()
+    assert (one.folder / "weights.safetensors").stat().st_nlink == 2 and (
+        one.folder / "options.toml"
+    ).is_file()
     for iteration in range(2, 6):
         saved(tmp_path, iteration)
     (found,) = backups.listed(tmp_path / "backups")
-    assert (found.iteration, found.seconds, found.why) == (1, 60.0, "time") and found.folder.name.startswith("000000001-")
+    assert (found.iteration, found.seconds, found.why) == (
+        1,
+        60.0,
+        "time",
+    ) and found.folder.name.startswith("000000001-")
     adopted = checkpoint.adopt(tmp_path / "checkpoints", found.folder)
     assert float(adopted.arrays("weights")["a"][0, 0]) == 1
     assert [each.iteration for each in checkpoint.intact(tmp_path / "checkpoints")[0]] == [1]
 
 
-def test_where_the_disk_knows_no_links_files_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_disk_knows_no_links_files_are_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
         raise OSError(95, "Operation not supported")
 
@@ -52,7 +64,9 @@ def test_rolling_ones_make_place_and_those_asked_for_stay(tmp_path: Path) -> Non
     assert [each.iteration for each in backups.listed(tmp_path / "backups")] == [1, 5, 6, 7]
 
 
-def test_a_clock_that_jumps_changes_names_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_jumps_changes_names_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spoken = time.strftime
     # The same second twice, a day ahead, and back; and an iteration that was reached before.
     for iteration, now in ((5, 90_000), (5, 90_000), (3, 180_000), (4, 0)):

@@ -11,7 +11,10 @@ from understudy.io.model_files import checkpoint, history
 
 
 def saved(folder: Path, iteration: int, value: float = 1.0, keep: int = 3) -> Path:
-    parts = {"weights": {"a": np.full((2, 3), value, np.float32)}, "optimizer": {"a/step": np.float32(iteration).reshape(())}}
+    parts = {
+        "weights": {"a": np.full((2, 3), value, np.float32)},
+        "optimizer": {"a/step": np.float32(iteration).reshape(())},
+    }
     return checkpoint.save(folder, iteration, parts, {"slowed": 0.5}, keep)
 
 
@@ -62,7 +65,9 @@ def test_a_checkpoint_with_a_missing_file_does_not_count(tmp_path: Path, lost: s
     assert not found and len(torn) == 1
 
 
-def test_a_write_that_fails_leaves_the_former_checkpoint_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_the_former_checkpoint_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saved(tmp_path, 1)
 
     def full_disk(*_: object) -> None:

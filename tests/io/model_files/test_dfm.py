@@ -23,7 +23,10 @@ def shape_of(value: Any) -> Any:
 
 
 def test_a_file_tells_its_size_and_what_it_asks_for(dfm_file: DfmFile) -> None:
-    plain, fixed = dfm.Dfm(dfm_file(side=48), "cpu").facts, dfm.Dfm(dfm_file(batch=4, morph=True), "cpu").facts
+    plain, fixed = (
+        dfm.Dfm(dfm_file(side=48), "cpu").facts,
+        dfm.Dfm(dfm_file(batch=4, morph=True), "cpu").facts,
+    )
     assert (plain.resolution, plain.batch, plain.morph, plain.face_type) == (48, 0, None, None)
     assert (fixed.resolution, fixed.batch, fixed.morph) == (32, 4, 1.0)
 
@@ -42,10 +45,16 @@ def outside(model: Any) -> None:
 
 def outside_within(model: Any) -> None:
     """The same deep inside: in the attribute of a node of a branch."""
-    hidden = onnx.helper.make_node("Constant", [], ["c"], value=onnx.TensorProto(data_type=1, dims=[1], name="deep"))
+    hidden = onnx.helper.make_node(
+        "Constant", [], ["c"], value=onnx.TensorProto(data_type=1, dims=[1], name="deep")
+    )
     hidden.attribute[0].t.external_data.add(key="location", value="secret.bin")
-    branch = onnx.helper.make_graph([hidden], "b", [], [onnx.helper.make_tensor_value_info("c", 1, [1])])
-    model.graph.node.append(onnx.helper.make_node("If", ["0"], ["x"], then_branch=branch, else_branch=branch))
+    branch = onnx.helper.make_graph(
+        [hidden], "b", [], [onnx.helper.make_tensor_value_info("c", 1, [1])]
+    )
+    model.graph.node.append(
+        onnx.helper.make_node("If", ["0"], ["x"], then_branch=branch, else_branch=branch)
+    )
 
 
 def custom(model: Any) -> None:
@@ -96,7 +105,9 @@ def small_mask(model: Any) -> None:
 def lies(model: Any) -> None:
     """The outputs' sides are left open, and are not those of a face."""
     del model.graph.node[0]
-    model.graph.node.append(onnx.helper.make_node("Slice", ["in_face:0", "0", "2", "3"], ["out_celeb_face:0"]))
+    model.graph.node.append(
+        onnx.helper.make_node("Slice", ["in_face:0", "0", "2", "3"], ["out_celeb_face:0"])
+    )
     shape_of(model.graph.output[1])[3].dim_param = "any"
 
 
@@ -124,11 +135,19 @@ def more(model: Any) -> None:
         (sizeless, "N x side x side x 3; expected"),
         (small_mask, "out_face_mask:0 is N x 32 x 32 x 3; expected N x 32 x 32 x 1"),
         (lies, r"out_celeb_face:0 came out as \(1, 32, 32, 2\), not \(1, 32, 32, 3\)"),
-        (more, "takes age, in_face:0, morph_value:0 and gives .*; one that can be used takes in_face:0"),
+        (
+            more,
+            (
+                "takes age, in_face:0, morph_value:0 and gives .*; one that can be used takes"
+                " in_face:0"
+            ),
+        ),
         (many_morphs, "morph_value:0 is 5; expected 1"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_with_the_reason(dfm_file: DfmFile, edit: Any, told: str) -> None:
+def test_a_file_that_cannot_be_used_is_refused_with_the_reason(
+    dfm_file: DfmFile, edit: Any, told: str
+) -> None:
     path = dfm_file(morph=True, edit=edit)
     with pytest.raises(BadMedia, match=told) as caught:
         dfm.Dfm(path, "cpu")
@@ -145,7 +164,9 @@ def test_a_model_of_something_else_says_what_it_takes_and_gives(dfm_file: DfmFil
 def test_a_file_that_is_cut_off_or_none_is_refused(dfm_file: DfmFile, keep: int) -> None:
     path = dfm_file()
     path.write_bytes(path.read_bytes()[:keep] if keep else b"<html>not found</html>")
-    with pytest.raises(BadMedia, match=r"face\.dfm: (not a model|is no face model|its graph does not hold)"):
+    with pytest.raises(
+        BadMedia, match=r"face\.dfm: (not a model|is no face model|its graph does not hold)"
+    ):
         dfm.Dfm(path, "cpu")
 
 
@@ -155,7 +176,9 @@ def test_a_device_that_is_not_there_is_refused_not_replaced(dfm_file: DfmFile) -
             dfm.Dfm(dfm_file(), name)
 
 
-def test_without_the_extra_it_says_how_to_get_it(dfm_file: DfmFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_it_says_how_to_get_it(
+    dfm_file: DfmFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = dfm_file()
     monkeypatch.setattr(onnx_extra.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"onnx is not installed.*understudy\[onnx\]"):

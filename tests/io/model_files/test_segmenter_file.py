@@ -18,22 +18,30 @@ def segmenter(tmp_path: Path) -> SegmenterFile:
     rng = np.random.default_rng(0)
     # A transposed view lies in memory in another order than it is read.
     tensors = {"a.weight": rng.random((4, 3)).T, "a.epsilon": np.float32(0.5).reshape(())}
-    return SegmenterFile(tmp_path / "segmenters" / "mine.safetensors", "xseg", "whole", 256, "somebody's", tensors)
+    return SegmenterFile(
+        tmp_path / "segmenters" / "mine.safetensors", "xseg", "whole", 256, "somebody's", tensors
+    )
 
 
 def changed(path: Path, **about: str | None) -> None:
     """The same file, saying something else of itself."""
     with safe_open(path, framework="numpy") as file:
         told = {**file.metadata(), **about}
-    save_file(load_file(path), path, {name: value for name, value in told.items() if value is not None})
+    save_file(
+        load_file(path), path, {name: value for name, value in told.items() if value is not None}
+    )
 
 
 def test_what_is_written_comes_back(segmenter: SegmenterFile) -> None:
     write(segmenter)
     found = read(segmenter.path)
     assert dataclasses.replace(found, tensors={}) == dataclasses.replace(segmenter, tensors={})
-    assert list(found.tensors) == ["a.epsilon", "a.weight"] and found.tensors["a.epsilon"].shape == ()
-    assert np.array_equal(found.tensors["a.weight"], segmenter.tensors["a.weight"].astype(np.float32))
+    assert (
+        list(found.tensors) == ["a.epsilon", "a.weight"] and found.tensors["a.epsilon"].shape == ()
+    )
+    assert np.array_equal(
+        found.tensors["a.weight"], segmenter.tensors["a.weight"].astype(np.float32)
+    )
 
 
 def test_a_changed_number_is_told_by_the_name_of_its_tensor(segmenter: SegmenterFile) -> None:
@@ -41,7 +49,10 @@ def test_a_changed_number_is_told_by_the_name_of_its_tensor(segmenter: Segmenter
     data = bytearray(segmenter.path.read_bytes())
     data[-9] ^= 1
     segmenter.path.write_bytes(data)
-    with pytest.raises(WeightsMissing, match=r"mine.safetensors: the tensor a.weight is not what was written.*import"):
+    with pytest.raises(
+        WeightsMissing,
+        match=r"mine.safetensors: the tensor a.weight is not what was written.*import",
+    ):
         read(segmenter.path)
 
 
@@ -72,7 +83,9 @@ def test_a_tensor_that_is_gone_or_too_much_or_no_number_is_named(segmenter: Segm
         {"schema_version": "x"},
     ],
 )
-def test_a_file_that_does_not_say_what_it_is_is_refused(segmenter: SegmenterFile, about: dict[str, str | None]) -> None:
+def test_a_file_that_does_not_say_what_it_is_is_refused(
+    segmenter: SegmenterFile, about: dict[str, str | None]
+) -> None:
     write(segmenter)
     changed(segmenter.path, **about)
     with pytest.raises(WeightsMissing, match="not the file of a segmenter"):
@@ -102,7 +115,9 @@ def test_a_place_that_cannot_be_written_to_is_told(segmenter: SegmenterFile) -> 
         write(segmenter)
 
 
-def test_a_write_that_breaks_off_leaves_what_was_there(segmenter: SegmenterFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_breaks_off_leaves_what_was_there(
+    segmenter: SegmenterFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(segmenter)
     before = segmenter.path.read_bytes()
 
@@ -112,4 +127,6 @@ def test_a_write_that_breaks_off_leaves_what_was_there(segmenter: SegmenterFile,
     monkeypatch.setattr(segmenter_file, "save_file", broken)
     with pytest.raises(OSError, match="gone"):
         write(segmenter)
-    assert segmenter.path.read_bytes() == before and [segmenter.path] == list(segmenter.path.parent.iterdir())
+    assert segmenter.path.read_bytes() == before and [segmenter.path] == list(
+        segmenter.path.parent.iterdir()
+    )

@@ -33,7 +33,9 @@ def clip(tmp_path):
             frame = av.VideoFrame.from_ndarray(rng.integers(0, 255, (48, 64, 3), np.uint8), "rgb24")
             frame.pts = number
             output.mux(video.encode(frame))
-        sound = av.AudioFrame.from_ndarray(np.sin(np.arange(8000) / 9, dtype=np.float32)[None], "fltp", "mono")
+        sound = av.AudioFrame.from_ndarray(
+            np.sin(np.arange(8000) / 9, dtype=np.float32)[None], "fltp", "mono"
+        )
         sound.sample_rate, sound.pts = 8000, 0
         output.mux(audio.encode(sound))
         for stream in (video, audio):
@@ -58,7 +60,11 @@ def signed(clip, footage_src, tmp_path):
 
 def packets(path):
     with av.open(str(path)) as container:
-        return [(each.stream.type, each.pts, each.dts, bytes(each)) for each in container.demux() if each.size]
+        return [
+            (each.stream.type, each.pts, each.dts, bytes(each))
+            for each in container.demux()
+            if each.size
+        ]
 
 
 def test_a_signed_file_says_what_it_is(signed, clip, footage_src):
@@ -100,9 +106,13 @@ def test_verify_tells_tool_and_footage(signed):
     assert finished.summary["synthetic"] is True
 
 
-def test_a_signer_on_the_list_of_trust_is_trusted_and_others_are_refused(signed, clip, tmp_path, monkeypatch):
+def test_a_signer_on_the_list_of_trust_is_trusted_and_others_are_refused(
+    signed, clip, tmp_path, monkeypatch
+):
     ours = signing_key.folder() / signing_key.CERTIFICATE
-    assert [event for event in verify(signed, VerifyOptions(trust=str(ours)))][-1].summary["state"] == "trusted"
+    assert [event for event in verify(signed, VerifyOptions(trust=str(ours)))][-1].summary[
+        "state"
+    ] == "trusted"
     monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(tmp_path / "stranger"))
     sign(clip, tmp_path / "other.mp4", [clip])
     with pytest.raises(BadMedia, match="not in"):
@@ -149,7 +159,9 @@ def test_the_key_is_made_once_and_nobody_else_may_read_it(signed, clip, tmp_path
     if os.name == "posix":
         assert stat.S_IMODE(key.stat().st_mode) == 0o600
         assert stat.S_IMODE(key.parent.stat().st_mode) == 0o700
-    assert sorted(each.name for each in key.parent.parent.iterdir() if each.name.startswith(".")) == []
+    assert (
+        sorted(each.name for each in key.parent.parent.iterdir() if each.name.startswith(".")) == []
+    )
 
 
 def test_a_certificate_of_ones_own_is_used(clip, tmp_path, monkeypatch):
@@ -180,7 +192,9 @@ def test_a_certificate_that_does_not_serve_is_found_before_the_work(tmp_path, mo
     authority = signing_key._certificate(name, key, name, key, is_authority=True)
     pem = serialization.Encoding.PEM
     (tmp_path / "cert.pem").write_bytes(authority.public_bytes(pem))
-    (tmp_path / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
     for part in ("cert", "key"):
         monkeypatch.setenv(f"UNDERSTUDY_SIGN_{part.upper()}", str(tmp_path / f"{part}.pem"))
     with pytest.raises(BadOption, match="certificate"):

@@ -1,4 +1,6 @@
-"""Damage in the middle of a clip: decoded around, listed, and every other frame is the right one under its right number."""
+"""Damage in the middle of a clip: decoded around, listed, and every other frame is the right one
+under its right number.
+"""
 
 from __future__ import annotations
 
@@ -42,17 +44,26 @@ def position(path: Path, number: int) -> int:
 def spoil(path: Path, number: int, seed: int = 0) -> None:
     """Overwrite the data of the packet whose frame is shown as `number`, as a bad disk would."""
     with av.open(str(path)) as source:
-        packets = sorted((packet for packet in source.demux(video=0) if packet.size), key=lambda packet: packet.pts)
+        packets = sorted(
+            (packet for packet in source.demux(video=0) if packet.size),
+            key=lambda packet: packet.pts,
+        )
     data = bytearray(path.read_bytes())
     spoilt = packets[number]
-    data[spoilt.pos + 8 : spoilt.pos + spoilt.size] = np.random.default_rng(seed).bytes(spoilt.size - 8)
+    data[spoilt.pos + 8 : spoilt.pos + spoilt.size] = np.random.default_rng(seed).bytes(
+        spoilt.size - 8
+    )
     path.write_bytes(data)
 
 
 def tried(footage: Footage, *ranges: range) -> dict[int, np.ndarray | str]:
     """Each frame's picture, or why there is none."""
-    attempts = (each for part in ranges or (range(len(footage)),) for each in footage.attempts(part))
-    return {each.index: each.reason if isinstance(each, BadFrame) else each.image for each in attempts}
+    attempts = (
+        each for part in ranges or (range(len(footage)),) for each in footage.attempts(part)
+    )
+    return {
+        each.index: each.reason if isinstance(each, BadFrame) else each.image for each in attempts
+    }
 
 
 def bad(found: dict[int, np.ndarray | str]) -> list[int]:
@@ -92,7 +103,10 @@ def test_chunks_tell_the_same_as_one_pass(clip, number):
         one_pass = tried(footage)
         starts = footage.keyframes
         assert starts == [0, 12, 24, 36, 48] and one_pass
-        chunks = tried(footage, *(range(start, stop) for start, stop in zip(starts, [*starts[1:], 60], strict=True)))
+        chunks = tried(
+            footage,
+            *(range(start, stop) for start, stop in zip(starts, [*starts[1:], 60], strict=True)),
+        )
         assert bad(chunks) == bad(one_pass) != []
         assert all(np.array_equal(chunks[index], one_pass[index]) for index in range(60))
         middle = tried(footage, range(50, 53), range(7, 9), range(16, 18), range(26, 29))
@@ -139,7 +153,10 @@ def test_a_hole_that_swallows_packets_is_told(clip, shown):
     with open_footage(path) as footage:
         found = tried(footage)
         assert 30 < len(footage) < 60 and "missing" in footage.notes[0]
-        ends = [np.abs(found[place] - shown(number, SIZE).astype(int)).mean() for place, number in ((0, 0), (len(footage) - 1, 59))]
+        ends = [
+            np.abs(found[place] - shown(number, SIZE).astype(int)).mean()
+            for place, number in ((0, 0), (len(footage) - 1, 59))
+        ]
         assert max(ends) < 3
 
 
@@ -161,9 +178,17 @@ def test_with_an_index_nothing_is_read_again(clip, monkeypatch):
         index, whole = footage.index, tried(footage)
     monkeypatch.setattr(video_index, "read", None)
     with open_footage(path, index=index, threads=1) as again:
-        assert (again.size, again.fps, again.pts, again.color) == (footage.size, footage.fps, footage.pts, footage.color)
+        assert (again.size, again.fps, again.pts, again.color) == (
+            footage.size,
+            footage.fps,
+            footage.pts,
+            footage.color,
+        )
         assert again.has_audio and again.keyframes == footage.keyframes and len(again) == 30
-        assert all(np.array_equal(whole[place], image) for place, image in tried(again, range(11, 30)).items())
+        assert all(
+            np.array_equal(whole[place], image)
+            for place, image in tried(again, range(11, 30)).items()
+        )
     path.write_bytes(path.read_bytes() + b"more")
     with pytest.raises(BadMedia, match="not the file"):
         open_footage(path, index=index)

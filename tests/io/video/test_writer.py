@@ -51,9 +51,17 @@ def off(one: np.ndarray, other: np.ndarray) -> float:
 def test_round_trip(clip, tmp_path, kind):
     with open_footage(clip(**kind)) as source, written(tmp_path / "out.mp4", source) as result:
         assert len(result) == len(source) == 12
-        assert result.pts == source.pts and result.time_base == source.time_base and result.fps == source.fps
+        assert (
+            result.pts == source.pts
+            and result.time_base == source.time_base
+            and result.fps == source.fps
+        )
         assert result.last_duration == source.last_duration
-        assert result.size == source.size and result.bits == source.bits and result.color == source.color
+        assert (
+            result.size == source.size
+            and result.bits == source.bits
+            and result.color == source.color
+        )
         for index in (0, 5, 11):
             assert off(result[index].image, source[index].image) < 2
 
@@ -61,7 +69,9 @@ def test_round_trip(clip, tmp_path, kind):
 def test_matroska_keeps_the_times_to_its_millisecond(clip, tmp_path):
     with open_footage(clip()) as source, written(tmp_path / "out.mkv", source) as result:
         assert len(result) == 12
-        assert all(abs(result.seconds(n) - source.seconds(n)) <= Fraction(1, 1000) for n in range(12))
+        assert all(
+            abs(result.seconds(n) - source.seconds(n)) <= Fraction(1, 1000) for n in range(12)
+        )
 
 
 @pytest.mark.parametrize("tracks", [1, 2])
@@ -82,10 +92,14 @@ def test_sound_can_be_cut(clip, packets, tmp_path):
         with written(tmp_path / "out.mp4", source, sound=sound, frames=part) as result:
             assert len(result) == 12 and result.pts[0] == 0
     (track,) = packets(tmp_path / "out.mp4")
-    expected = [(data, pts - 22050) for data, pts, _ in packets(path)[1] if 22050 <= pts <= 39690 - 1024]
+    expected = [
+        (data, pts - 22050) for data, pts, _ in packets(path)[1] if 22050 <= pts <= 39690 - 1024
+    ]
     assert [data for data, _, _ in track] == [data for data, _ in expected] and len(expected) > 14
     # The late start of a track is told in ticks of the video's clock: at most one sample off.
-    assert all(abs(found[1] - wanted[1]) <= 1 for found, wanted in zip(track, expected, strict=True))
+    assert all(
+        abs(found[1] - wanted[1]) <= 1 for found, wanted in zip(track, expected, strict=True)
+    )
 
 
 def test_sound_that_the_file_cannot_hold_is_an_error(clip, tmp_path):
@@ -93,7 +107,9 @@ def test_sound_that_the_file_cannot_hold_is_an_error(clip, tmp_path):
     with av.open(str(path), "w") as output:
         stream = output.add_stream("pcm_u8", rate=44100, layout="mono")
         for start in range(0, 8192, 2048):
-            frame = av.AudioFrame.from_ndarray(np.full((1, 2048), 128, np.uint8), format="u8", layout="mono")
+            frame = av.AudioFrame.from_ndarray(
+                np.full((1, 2048), 128, np.uint8), format="u8", layout="mono"
+            )
             frame.sample_rate, frame.pts = 44100, start
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
@@ -119,7 +135,10 @@ def test_the_picture_track_loads_before_its_data(clip, tmp_path):
         assert 0 < data.index(b"moov") < data.index(b"mdat")
 
 
-@pytest.mark.parametrize(("fps", "expected"), [(25, Fraction(25)), (23.976, Fraction(24000, 1001)), (12.5, Fraction(25, 2))])
+@pytest.mark.parametrize(
+    ("fps", "expected"),
+    [(25, Fraction(25)), (23.976, Fraction(24000, 1001)), (12.5, Fraction(25, 2))],
+)
 def test_pictures_become_a_video_at_the_chosen_rate(tmp_path, shown, fps, expected):
     for number in range(6):
         stills.write_image(tmp_path / "in" / f"{number}.png", shown(number, SIZE))
@@ -138,17 +157,28 @@ def test_deep_pictures_become_a_deep_video(tmp_path, shown):
         assert off(result[0].image, source[0].image) < 1
 
 
-@pytest.mark.parametrize(("codec", "name", "bits"), [("h265", "a.mp4", 8), ("h265", "a.mkv", 8), ("prores", "a.mov", 10)])
+@pytest.mark.parametrize(
+    ("codec", "name", "bits"), [("h265", "a.mp4", 8), ("h265", "a.mkv", 8), ("prores", "a.mov", 10)]
+)
 def test_other_codecs(clip, tmp_path, codec, name, bits):
     options = GOOD.model_copy(update={"codec": codec})
-    with open_footage(clip("in.mp4")) as source, written(tmp_path / name, source, options) as result:
+    with (
+        open_footage(clip("in.mp4")) as source,
+        written(tmp_path / name, source, options) as result,
+    ):
         assert len(result) == 12 and result.bits == bits
-        assert off(result[7].image.astype(np.float64) / (257 if bits > 8 else 1), source[7].image) < 2
+        assert (
+            off(result[7].image.astype(np.float64) / (257 if bits > 8 else 1), source[7].image) < 2
+        )
 
 
 def test_what_does_not_go_together_is_refused(clip, tmp_path):
     with open_footage(clip(size=(63, 47), layout="yuv444p")) as source:
-        for name, change in (("a.gif", {}), ("a.mp4", {"codec": "prores"}), ("a.mp4", {"chroma": "420"})):
+        for name, change in (
+            ("a.gif", {}),
+            ("a.mp4", {"codec": "prores"}),
+            ("a.mp4", {"chroma": "420"}),
+        ):
             with pytest.raises(BadOption):
                 list(write_video(tmp_path / name, source, source, EncodeOptions(**change)))
             assert not (tmp_path / name).exists()
@@ -188,11 +218,18 @@ def test_a_full_disk_is_said_and_leaves_nothing(clip, tmp_path, monkeypatch):
         raise av.error.OSError(errno.ENOSPC, "No space left on device", "out.mp4")
 
     monkeypatch.setattr(writer, "_mux", full)
-    with open_footage(clip()) as source, pytest.raises(CannotWrite, match=r"out\.mp4: the disk is full"):
+    with (
+        open_footage(clip()) as source,
+        pytest.raises(CannotWrite, match=r"out\.mp4: the disk is full"),
+    ):
         list(write_video(tmp_path / "new" / "out.mp4", source, source, GOOD))
     assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_frames_of_another_size_are_our_mistake(clip, tmp_path):
     with open_footage(clip()) as source, pytest.raises(ValueError, match="shape"):
-        list(write_video(tmp_path / "out.mp4", [replace(source[0], image=source[0].image[:-2])], source, GOOD))
+        list(
+            write_video(
+                tmp_path / "out.mp4", [replace(source[0], image=source[0].image[:-2])], source, GOOD
+            )
+        )

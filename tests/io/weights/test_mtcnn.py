@@ -20,13 +20,27 @@ def test_the_real_files_hold_plausible_numbers() -> None:
     found = mtcnn.tensors()
     assert sum(values.size for values in found.values()) == 6632 + 100178 + 389040
     for name, values in found.items():
-        assert values.dtype == np.float32 and np.isfinite(values).all() and 0 < np.abs(values).max() < 20, name
-    assert found["onet.fc5.weight"].shape == (256, 1152) and found["pnet.conv1.weight"].shape == (10, 3, 3, 3)
+        assert (
+            values.dtype == np.float32
+            and np.isfinite(values).all()
+            and 0 < np.abs(values).max() < 20
+        ), name
+    assert found["onet.fc5.weight"].shape == (256, 1152) and found["pnet.conv1.weight"].shape == (
+        10,
+        3,
+        3,
+        3,
+    )
 
 
 def test_arrays_come_outputs_first(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    kernel, slope = np.arange(24, dtype="<f4").reshape(2, 2, 2, 3), np.arange(3, dtype="<f4").reshape(1, 1, 3)
-    (tmp_path / "net").write_bytes(lz4.frame.compress(b"pickled words" + kernel.tobytes() + slope.tobytes()))
+    kernel, slope = (
+        np.arange(24, dtype="<f4").reshape(2, 2, 2, 3),
+        np.arange(3, dtype="<f4").reshape(1, 1, 3),
+    )
+    (tmp_path / "net").write_bytes(
+        lz4.frame.compress(b"pickled words" + kernel.tobytes() + slope.tobytes())
+    )
     monkeypatch.setattr(mtcnn, "weight_path", lambda name: tmp_path / "net")
     places = {"conv1.weight": (13, (2, 2, 2, 3)), "prelu1.weight": (13 + 96, (1, 1, 3))}
     monkeypatch.setattr(mtcnn, "_ARRAYS", {"pnet": places})

@@ -3,7 +3,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from understudy.nets.autoencoder.blocks import Closer, Cosine, FoldDown, PixelNorm, Res, aware, initialise
+from understudy.nets.autoencoder.blocks import (
+    Closer,
+    Cosine,
+    FoldDown,
+    PixelNorm,
+    Res,
+    aware,
+    initialise,
+)
 from understudy.nets.autoencoder.decoders import Brush, Quarters, TwoBranches
 from understudy.nets.autoencoder.encoders import Columns, Encoder, Inter
 
@@ -15,28 +23,42 @@ def maps(seed: int, *shape: int) -> torch.Tensor:
 def test_a_residual_block_adds_two_convolutions_to_what_came_in() -> None:
     block, came = Res(6), maps(0, 2, 6, 8, 8)
     first, _, second = block.inner
-    inside = functional.leaky_relu(functional.conv2d(came, first.weight, first.bias, padding=1), 0.2)
-    expected = functional.leaky_relu(came + functional.conv2d(inside, second.weight, second.bias, padding=1), 0.2)
+    inside = functional.leaky_relu(
+        functional.conv2d(came, first.weight, first.bias, padding=1), 0.2
+    )
+    expected = functional.leaky_relu(
+        came + functional.conv2d(inside, second.weight, second.bias, padding=1), 0.2
+    )
     assert torch.allclose(block(came), expected, atol=1e-6)
 
 
 def test_a_shortened_block_has_one_convolution() -> None:
     block, came = Res(6, shortened=True), maps(1, 2, 6, 8, 8)
     only = block.inner[0]
-    expected = functional.leaky_relu(came + functional.conv2d(came, only.weight, only.bias, padding=1), 0.2)
+    expected = functional.leaky_relu(
+        came + functional.conv2d(came, only.weight, only.bias, padding=1), 0.2
+    )
     assert torch.allclose(block(came), expected, atol=1e-6) and len(list(block.parameters())) == 2
 
 
 def test_a_closer_look_is_taken_at_twice_the_size_and_added() -> None:
     block, came = Closer(8), maps(7, 2, 8, 6, 6)
     up, res, look, _ = block.inner
-    wide = functional.pixel_shuffle(functional.leaky_relu(functional.conv2d(came, up[0].weight, up[0].bias, padding=1), 0.1), 2)
+    wide = functional.pixel_shuffle(
+        functional.leaky_relu(functional.conv2d(came, up[0].weight, up[0].bias, padding=1), 0.1), 2
+    )
     seen = functional.conv2d(res(wide), look.weight, look.bias, padding=2)
     assert seen.shape == (2, 2, 12, 12) and look.weight.shape == (2, 4, 5, 5)
-    assert torch.allclose(block(came), functional.leaky_relu(came + functional.pixel_unshuffle(seen, 2), 0.2), atol=1e-6)
+    assert torch.allclose(
+        block(came),
+        functional.leaky_relu(came + functional.pixel_unshuffle(seen, 2), 0.2),
+        atol=1e-6,
+    )
 
 
-@pytest.mark.parametrize(("kernel", "dilation", "reach"), [(3, 1, 1), (5, 1, 2), (5, 2, 4), (7, 2, 6)])
+@pytest.mark.parametrize(
+    ("kernel", "dilation", "reach"), [(3, 1, 1), (5, 1, 2), (5, 2, 4), (7, 2, 6)]
+)
 def test_a_fold_looks_at_full_size_and_halves_it(kernel: int, dilation: int, reach: int) -> None:
     block, came = FoldDown(1, 4, kernel, dilation), torch.zeros(1, 1, 32, 32)
     came[0, 0, 16, 16] = 1
@@ -59,7 +81,9 @@ def test_the_cosine_takes_the_place_of_every_leaky_relu() -> None:
     layers = [layer for net in (encoder, inter, decoder) for layer in net.modules()]
     assert any(isinstance(layer, Cosine) for layer in layers)
     assert not any(isinstance(layer, nn.LeakyReLU) for layer in layers)
-    assert torch.allclose(Cosine()(torch.tensor([0.0, 1, -2])), torch.tensor([0.0, 0.5403, 0.8323]), atol=1e-4)
+    assert torch.allclose(
+        Cosine()(torch.tensor([0.0, 1, -2])), torch.tensor([0.0, 0.5403, 0.8323]), atol=1e-4
+    )
 
 
 def test_four_heads_paint_the_pixels_of_a_square_row_by_row() -> None:
@@ -70,7 +94,9 @@ def test_four_heads_paint_the_pixels_of_a_square_row_by_row() -> None:
     painted = head(maps(2, 1, 5, 4, 4))
     assert painted.shape == (1, 3, 8, 8)
     for channel in range(3):
-        assert torch.allclose(painted[0, channel, 2:4, 4:6], torch.tensor([[0.0, 1], [2, 3]]) + 0.1 * channel)
+        assert torch.allclose(
+            painted[0, channel, 2:4, 4:6], torch.tensor([[0.0, 1], [2, 3]]) + 0.1 * channel
+        )
 
 
 def test_the_encoder_norms_all_features_of_a_face_together() -> None:
@@ -78,7 +104,9 @@ def test_the_encoder_norms_all_features_of_a_face_together() -> None:
     features = encoder(maps(3, 3, 3, 64, 64).abs())
     assert features.shape == (3, 8, 4, 4) and encoder.size == 4
     assert torch.allclose(features.square().mean((1, 2, 3)), torch.ones(3), atol=0.05)
-    assert torch.allclose(PixelNorm()(maps(4, 2, 5)), functional.normalize(maps(4, 2, 5)) * 5**0.5, atol=1e-4)
+    assert torch.allclose(
+        PixelNorm()(maps(4, 2, 5)), functional.normalize(maps(4, 2, 5)) * 5**0.5, atol=1e-4
+    )
 
 
 def test_a_decoder_without_a_mask_takes_all_for_face() -> None:
@@ -106,4 +134,6 @@ def test_the_aware_start_follows_the_generator() -> None:
     nets = [TwoBranches(4, (8,), (4,)) for _ in range(2)]
     for net in nets:
         initialise(net, "aware", torch.Generator().manual_seed(2))
-    assert all(torch.equal(*pair) for pair in zip(nets[0].parameters(), nets[1].parameters(), strict=True))
+    assert all(
+        torch.equal(*pair) for pair in zip(nets[0].parameters(), nets[1].parameters(), strict=True)
+    )

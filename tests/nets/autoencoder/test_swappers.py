@@ -7,7 +7,14 @@ from understudy.nets import augment
 from understudy.nets.autoencoder.blocks import PixelNorm, Up, initialise
 from understudy.nets.autoencoder.decoders import PersonalDecoder, TwoBranches
 from understudy.nets.autoencoder.encoders import Encoder, Inter
-from understudy.nets.autoencoder.swappers import Morph, Swapper, TwoDecoders, TwoInters, TwoPersonas, noise
+from understudy.nets.autoencoder.swappers import (
+    Morph,
+    Swapper,
+    TwoDecoders,
+    TwoInters,
+    TwoPersonas,
+    noise,
+)
 from understudy.nets.device import pictures, tensor
 from understudy.nets.optim import optimizers as optim_optimizers
 
@@ -35,7 +42,9 @@ def two_inters() -> Swapper:
 
 def two_personas() -> Swapper:
     encoder = Encoder(32, (8, 16), fold=2)
-    return started(TwoPersonas(encoder, Inter(encoder, 12, 8, 8, True), PersonalDecoder(2, 8, 8, (8,), fold=2)))
+    return started(
+        TwoPersonas(encoder, Inter(encoder, 12, 8, 8, True), PersonalDecoder(2, 8, 8, (8,), fold=2))
+    )
 
 
 def morph(share: float = 0.5) -> Swapper:
@@ -58,7 +67,9 @@ def test_a_swap_is_the_dst_code_painted_as_src(make) -> None:
     net = make()
     swapped, rebuilt = net.swap(faces(1))
     as_src, as_dst = net(faces(1), faces(0)).src, net(faces(0), faces(1)).dst
-    assert torch.allclose(swapped.face, as_src.face, atol=1e-6) and torch.allclose(rebuilt.face, as_dst.face, atol=1e-6)
+    assert torch.allclose(swapped.face, as_src.face, atol=1e-6) and torch.allclose(
+        rebuilt.face, as_dst.face, atol=1e-6
+    )
 
 
 @torch.no_grad()
@@ -86,11 +97,15 @@ def test_two_inters_swap_without_what_only_dst_has() -> None:
     assert isinstance(net, TwoInters)
     swapped, rebuilt = net.swap(faces(1))
     as_src, as_dst = net(faces(1), faces(0)).src, net(faces(0), faces(1)).dst
-    assert torch.allclose(swapped.face, as_src.face, atol=1e-6) and torch.allclose(rebuilt.face, as_dst.face, atol=1e-6)
+    assert torch.allclose(swapped.face, as_src.face, atol=1e-6) and torch.allclose(
+        rebuilt.face, as_dst.face, atol=1e-6
+    )
     for weight in net.b.parameters():
         weight.add_(0.5)
     swapped_now, rebuilt_now = net.swap(faces(1))
-    assert torch.equal(swapped.face, swapped_now.face) and not torch.allclose(rebuilt.face, rebuilt_now.face)
+    assert torch.equal(swapped.face, swapped_now.face) and not torch.allclose(
+        rebuilt.face, rebuilt_now.face
+    )
 
 
 @torch.no_grad()
@@ -137,11 +152,16 @@ def test_a_morph_learns_src_from_a_share_of_its_own_channels_drawn_anew_each_tim
 
 def test_noise_is_even_and_different_for_every_number() -> None:
     first = [noise(torch.tensor(number), 4, 1000) for number in range(3)]
-    assert not torch.equal(first[0], first[1]) and torch.equal(first[0], noise(torch.tensor(0), 4, 1000))
+    assert not torch.equal(first[0], first[1]) and torch.equal(
+        first[0], noise(torch.tensor(0), 4, 1000)
+    )
     shares = torch.stack([(each.argsort(1) < 500)[:, :500].float().mean() for each in first])
     assert float((shares - 0.5).abs().max()) < 0.05
     # The first outputs of SplitMix64 from the state 0.
-    assert noise(torch.tensor(0), 1, 3)[0, 1:].tolist() == [0xE220A8397B1DCDAF - 2**64, 0x6E789E6AA1B965F4]
+    assert noise(torch.tensor(0), 1, 3)[0, 1:].tolist() == [
+        0xE220A8397B1DCDAF - 2**64,
+        0x6E789E6AA1B965F4,
+    ]
 
 
 def test_up_makes_four_channels_two_by_two_pixels() -> None:
@@ -170,7 +190,13 @@ def test_the_device_samples_as_opencv_does() -> None:
     rng = np.random.default_rng(0)
     stored = cv2.GaussianBlur(rng.integers(0, 256, (40, 40, 3)).astype(np.uint8), (0, 0), 1.5)
     places = rng.uniform(-4, 43, (24, 24, 2)).astype(np.float32)
-    on_cpu = cv2.remap(stored, places[..., 0].copy(), places[..., 1].copy(), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    on_cpu = cv2.remap(
+        stored,
+        places[..., 0].copy(),
+        places[..., 1].copy(),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     on_device = augment.sampled(torch.from_numpy(stored)[None], torch.from_numpy(places)[None])
     assert np.abs(pictures(on_device)[0] * 255 - on_cpu).max() < 2
 

@@ -5,7 +5,15 @@ from torch import nn
 
 from understudy.errors import BadOption
 from understudy.nets.autoencoder.blocks import initialise
-from understudy.nets.losses.critics import CodeCritic, PatchCritic, as_maps, patch_for, strides_of, taken_for, verdict
+from understudy.nets.losses.critics import (
+    CodeCritic,
+    PatchCritic,
+    as_maps,
+    patch_for,
+    strides_of,
+    taken_for,
+    verdict,
+)
 
 # Patch, strides, millions of parameters with 16 dims.
 PLANS = [
@@ -34,7 +42,9 @@ def started(net: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize(("patch", "strides", "size"), PLANS)
-def test_a_patch_has_its_stack_and_its_size(patch: int, strides: tuple[int, ...], size: float) -> None:
+def test_a_patch_has_its_stack_and_its_size(
+    patch: int, strides: tuple[int, ...], size: float
+) -> None:
     assert strides_of(patch) == strides
     with torch.device("meta"):
         assert millions(PatchCritic(patch, 16)) == pytest.approx(size, rel=5e-3, abs=6e-4)
@@ -48,19 +58,31 @@ def test_the_code_critic_has_its_size(size: int, count: float) -> None:
         assert critic(torch.rand(2, 256, size, size)).shape[:2] == (2, 1)
 
 
-@pytest.mark.parametrize(("size", "widths"), [(8, [256, 512]), (16, [256, 512, 1024]), (40, [256, 512, 1024, 2048, 2048])])
-def test_the_early_code_critic_has_two_steps_and_one_for_each_doubling(size: int, widths: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("size", "widths"),
+    [(8, [256, 512]), (16, [256, 512, 1024]), (40, [256, 512, 1024, 2048, 2048])],
+)
+def test_the_early_code_critic_has_two_steps_and_one_for_each_doubling(
+    size: int, widths: list[int]
+) -> None:
     with torch.device("meta"):
         critic = CodeCritic(64, size, early=True)
         found = [layer.out_channels for layer in critic if isinstance(layer, nn.Conv2d)]
-        assert found == [*widths, 1] and critic[0](torch.rand(1, 64, size, size)).shape[-1] == size // 2
+        assert (
+            found == [*widths, 1]
+            and critic[0](torch.rand(1, 64, size, size)).shape[-1] == size // 2
+        )
 
 
 @pytest.mark.parametrize("patch", [3, 12, 16, 28])
 def test_a_patch_critic_judges_patches_and_every_pixel(patch: int) -> None:
     with torch.device("meta"):
         centre, whole = PatchCritic(patch, 4)(torch.rand(2, 3, 64, 64))
-    assert whole.shape == (2, 1, 64, 64) and centre.shape == (2, 1, *(64 // 2 ** strides_of(patch).count(2),) * 2)
+    assert whole.shape == (2, 1, 64, 64) and centre.shape == (
+        2,
+        1,
+        *(64 // 2 ** strides_of(patch).count(2),) * 2,
+    )
 
 
 def test_the_centre_sees_a_patch_and_no_more() -> None:
@@ -74,7 +96,9 @@ def test_the_centre_sees_a_patch_and_no_more() -> None:
 def test_a_verdict_teaches_the_painter_and_not_the_critic() -> None:
     critic, faces = started(PatchCritic(7, 4)), torch.rand(1, 3, 32, 32, requires_grad=True)
     said = verdict(critic, faces)
-    assert all(torch.equal(one, other) for one, other in zip(said, as_maps(critic(faces)), strict=True))
+    assert all(
+        torch.equal(one, other) for one, other in zip(said, as_maps(critic(faces)), strict=True)
+    )
     taken_for(said, True).backward()
     assert faces.grad is not None and float(faces.grad.abs().sum()) > 0
     assert all(weight.grad is None for weight in critic.parameters())
@@ -84,12 +108,16 @@ def test_being_taken_for_true_is_cross_entropy() -> None:
     logits = torch.randn(3, 1, 5, 5, generator=torch.Generator().manual_seed(0)) * 3
     values = 1 / (1 + np.exp(-logits.double().numpy()))
     assert float(taken_for([logits], True)) == pytest.approx(-np.log(values).mean(), rel=1e-5)
-    assert float(taken_for([logits, logits], False)) == pytest.approx(-2 * np.log(1 - values).mean(), rel=1e-5)
+    assert float(taken_for([logits, logits], False)) == pytest.approx(
+        -2 * np.log(1 - values).mean(), rel=1e-5
+    )
 
 
 def test_left_alone_the_patch_fits_every_face() -> None:
     assert [patch_for(side, 0) for side in (64, 128, 224, 256, 640)] == [7, 15, 31, 31, 63]
-    assert all(side % 2 ** strides_of(patch_for(side, 0)).count(2) == 0 for side in range(64, 641, 16))
+    assert all(
+        side % 2 ** strides_of(patch_for(side, 0)).count(2) == 0 for side in range(64, 641, 16)
+    )
 
 
 def test_a_patch_that_does_not_fit_is_refused_with_those_that_do() -> None:

@@ -49,24 +49,47 @@ def test_ssim_equals_the_formula_with_any_window(window: int) -> None:
     weights = np.outer(bell, bell) / bell.sum() ** 2
 
     def seen(picture: Floats) -> np.ndarray:
-        windows = np.lib.stride_tricks.sliding_window_view(picture.astype(np.float64), (window, window), (1, 2))
+        windows = np.lib.stride_tricks.sliding_window_view(
+            picture.astype(np.float64), (window, window), (1, 2)
+        )
         return np.einsum("cyxij,ij->cyx", windows, weights)
 
     ours, theirs = seen(one), seen(other)
-    cross, squares = seen(one * other) - ours * theirs, seen(one * one) - ours**2 + seen(other * other) - theirs**2
-    expected = (2 * ours * theirs + 1e-4) / (ours**2 + theirs**2 + 1e-4) * (2 * cross + 9e-4) / (squares + 9e-4)
-    assert np.allclose(reconstruction.ssim(*on(one, other), window, 2)[0].numpy(), expected, atol=5e-4)
+    cross, squares = (
+        seen(one * other) - ours * theirs,
+        seen(one * one) - ours**2 + seen(other * other) - theirs**2,
+    )
+    expected = (
+        (2 * ours * theirs + 1e-4)
+        / (ours**2 + theirs**2 + 1e-4)
+        * (2 * cross + 9e-4)
+        / (squares + 9e-4)
+    )
+    assert np.allclose(
+        reconstruction.ssim(*on(one, other), window, 2)[0].numpy(), expected, atol=5e-4
+    )
 
 
 def test_structure_is_one_scale_or_the_mean_of_two() -> None:
     one, other, mask = on(*pictures(8, 128))
-    assert float(reconstruction.structure(one, other, mask, 1)) == pytest.approx(float(reconstruction.dssim(one, other, mask)))
-    fine, coarse = reconstruction.dssim(one, other, mask, 5), reconstruction.dssim(one, other, mask, 11, 3)
-    assert float(reconstruction.structure(one, other, mask, 2)) == pytest.approx(float(fine + coarse) / 2)
+    assert float(reconstruction.structure(one, other, mask, 1)) == pytest.approx(
+        float(reconstruction.dssim(one, other, mask))
+    )
+    fine, coarse = (
+        reconstruction.dssim(one, other, mask, 5),
+        reconstruction.dssim(one, other, mask, 11, 3),
+    )
+    assert float(reconstruction.structure(one, other, mask, 2)) == pytest.approx(
+        float(fine + coarse) / 2
+    )
     compat = reconstruction.dssim(one, other, mask, 11) + reconstruction.dssim(one, other, mask, 5)
-    assert float(reconstruction.structure(one, other, mask, 2, compat=True)) == pytest.approx(float(compat) / 2)
+    assert float(reconstruction.structure(one, other, mask, 2, compat=True)) == pytest.approx(
+        float(compat) / 2
+    )
     even = [torch.nn.functional.interpolate(each, 96) for each in (one, other, mask)]
-    assert float(reconstruction.structure(*even, 1, compat=True)) == pytest.approx(float(reconstruction.dssim(*even, 8)))
+    assert float(reconstruction.structure(*even, 1, compat=True)) == pytest.approx(
+        float(reconstruction.dssim(*even, 8))
+    )
 
 
 def test_dssim_equals_the_formula_on_masked_pictures() -> None:
@@ -77,9 +100,15 @@ def test_dssim_equals_the_formula_on_masked_pictures() -> None:
 
 def test_pixel_losses_equal_numpy() -> None:
     one, other, mask = pictures(2)
-    assert float(reconstruction.l1(*on(one, other, mask))) == pytest.approx(np.mean(np.abs(one - other) * mask), rel=1e-5)
-    assert float(reconstruction.mse(*on(one, other, mask))) == pytest.approx(np.mean(((one - other) * mask) ** 2), rel=1e-5)
-    assert float(reconstruction.mse(*on(one, other))) == pytest.approx(np.mean((one - other) ** 2), rel=1e-5)
+    assert float(reconstruction.l1(*on(one, other, mask))) == pytest.approx(
+        np.mean(np.abs(one - other) * mask), rel=1e-5
+    )
+    assert float(reconstruction.mse(*on(one, other, mask))) == pytest.approx(
+        np.mean(((one - other) * mask) ** 2), rel=1e-5
+    )
+    assert float(reconstruction.mse(*on(one, other))) == pytest.approx(
+        np.mean((one - other) ** 2), rel=1e-5
+    )
 
 
 def test_within_counts_only_the_mask() -> None:
@@ -118,7 +147,9 @@ def test_blurred_keeps_the_sum_and_softens_the_edge() -> None:
 
 def test_blurred_equals_scipy_on_pictures_too() -> None:
     one, _, _ = pictures(9)
-    expected = np.stack([gaussian_filter(plane.astype(np.float64), 2, mode="nearest", truncate=3) for plane in one])
+    expected = np.stack(
+        [gaussian_filter(plane.astype(np.float64), 2, mode="nearest", truncate=3) for plane in one]
+    )
     assert np.allclose(reconstruction.blurred(*on(one), 2)[0].numpy(), expected, atol=1e-5)
 
 
@@ -126,7 +157,11 @@ def test_a_ramp_is_whole_within_the_mask_and_fades_beyond() -> None:
     mask = torch.zeros(1, 1, 64, 64)
     mask[..., :32] = 1
     row = reconstruction.ramp(mask, 3)[0, 0, 30]
-    assert bool((row[:32] > 0.999).all()) and 0.5 < float(row[33]) < 0.95 and float(row[42:].max()) < 1e-3
+    assert (
+        bool((row[:32] > 0.999).all())
+        and 0.5 < float(row[33]) < 0.95
+        and float(row[42:].max()) < 1e-3
+    )
     assert bool((row.diff() <= 1e-6).all())
 
 
@@ -159,11 +194,16 @@ def test_energy_distance_gives_a_cloud_nothing_for_shrinking():
     rng = np.random.default_rng(6)
     one = torch.from_numpy(rng.standard_normal((400, 8), np.float32))
     other = torch.from_numpy(rng.standard_normal((400, 8), np.float32))
-    assert float(reconstruction.energy_distance(one * 0.5, other)) > float(reconstruction.energy_distance(one, other)) + 0.02
+    assert (
+        float(reconstruction.energy_distance(one * 0.5, other))
+        > float(reconstruction.energy_distance(one, other)) + 0.02
+    )
 
 
 def test_energy_distance_of_single_codes_is_their_distance():
-    assert float(reconstruction.energy_distance(torch.zeros(1, 4), torch.ones(1, 4))) == pytest.approx(2)
+    assert float(
+        reconstruction.energy_distance(torch.zeros(1, 4), torch.ones(1, 4))
+    ) == pytest.approx(2)
 
 
 def test_a_face_takes_on_the_colours_of_another_and_keeps_its_structure():
@@ -179,5 +219,7 @@ def test_a_face_takes_on_the_colours_of_another_and_keeps_its_structure():
             ours, theirs = (side[one, channel][inside[one, channel]] for side in (changed, model))
             assert float(ours.mean()) == pytest.approx(float(theirs.mean()), abs=1e-4)
             assert float(ours.std()) == pytest.approx(float(theirs.std()), rel=0.01)
-            straight = torch.corrcoef(torch.stack([changed[one, channel].ravel(), picture[one, channel].ravel()]))[0, 1]
+            straight = torch.corrcoef(
+                torch.stack([changed[one, channel].ravel(), picture[one, channel].ravel()])
+            )[0, 1]
             assert float(straight) == pytest.approx(1, abs=1e-4)

@@ -21,7 +21,9 @@ def test_style_equals_the_formula() -> None:
         return np.array([soft.mean(), np.sqrt(soft.var() + 1e-5)])
 
     expected = [
-        np.square(moments(one[n, c].numpy()) - moments(other[n, c].numpy())).sum() for n in range(len(one)) for c in range(3)
+        np.square(moments(one[n, c].numpy()) - moments(other[n, c].numpy())).sum()
+        for n in range(len(one))
+        for c in range(3)
     ]
     assert float(style.style(one, other, 2)) == pytest.approx(np.mean(expected), rel=1e-4)
 
@@ -41,7 +43,9 @@ def test_the_gradient_of_style_is_that_of_small_steps() -> None:
     for _ in range(3):
         way = torch.randn(one.shape, generator=rng) + 1
         with torch.no_grad():
-            ahead, behind = (float(style.style(one + step * way, other, 1)) for step in (1e-2, -1e-2))
+            ahead, behind = (
+                float(style.style(one + step * way, other, 1)) for step in (1e-2, -1e-2)
+            )
         assert (ahead - behind) / 2e-2 == pytest.approx(float((one.grad * way).sum()), rel=0.02)
 
 
@@ -51,7 +55,9 @@ def test_the_background_counts_outside_alone() -> None:
     outside[..., 8:24, 8:24] = 0
     elsewhere = torch.where(outside > 0, one, other)
     assert float(style.background(one, elsewhere, outside)) == pytest.approx(0, abs=1e-6)
-    expected = 10 * reconstruction.dssim(one, other, outside) + 10 * reconstruction.mse(one, other, outside)
+    expected = 10 * reconstruction.dssim(one, other, outside) + 10 * reconstruction.mse(
+        one, other, outside
+    )
     assert float(style.background(one, other, outside)) == pytest.approx(float(expected), rel=1e-6)
     assert float(style.background(one, other, outside, (0, 50))) == pytest.approx(
         50 * float(reconstruction.mse(one, other, outside))
@@ -64,7 +70,9 @@ def test_roughness_is_that_of_neighbouring_pixels() -> None:
     down, across = (np.square(np.diff(values, axis=axis)).sum() / 2 for axis in (2, 3))
     assert float(style.roughness(one)) == pytest.approx(down + across, rel=1e-5)
     colours = np.square(np.diff(values, axis=1)).sum() / 2
-    assert float(style.roughness(one, across_channels=True)) == pytest.approx(colours + down, rel=1e-5)
+    assert float(style.roughness(one, across_channels=True)) == pytest.approx(
+        colours + down, rel=1e-5
+    )
 
 
 def test_autocast_does_not_coarsen_the_styles() -> None:

@@ -13,7 +13,9 @@ def model_of(value: float) -> torch.nn.Linear:
     return model
 
 
-def test_the_mean_lags_behind_and_shows_itself_only_as_long_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mean_lags_behind_and_shows_itself_only_as_long_as_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(ema, "EVERY", 2)
     model = model_of(0)
     mean = Ema(model, 0.9)
@@ -47,7 +49,9 @@ def test_the_smaller_the_steps_the_less_it_lags_behind() -> None:
             model.weight.fill_(1)
         mean.follow(model, 10_000 * ema.EVERY, share)
         left.append(1 - float(mean.weights["weight"]))
-    assert left == pytest.approx([0.99**ema.EVERY, 0.96**ema.EVERY, 0.75**ema.EVERY, 0, 0], abs=1e-3)
+    assert left == pytest.approx(
+        [0.99**ema.EVERY, 0.96**ema.EVERY, 0.75**ema.EVERY, 0, 0], abs=1e-3
+    )
 
 
 def test_it_goes_on_from_what_was_saved_where_that_fits() -> None:

@@ -18,7 +18,11 @@ def parameters() -> dict[str, dict[str, Parameter]]:
     """One group: a kernel with its channels last, a bias, and a weight that never learns."""
     chance = torch.Generator().manual_seed(0)
     kernel = torch.randn((6, 4, 3, 3), generator=chance).to(memory_format=torch.channels_last)
-    drawn = {"kernel": kernel, "bias": torch.randn(5, generator=chance), "frozen": torch.randn(2, generator=chance)}
+    drawn = {
+        "kernel": kernel,
+        "bias": torch.randn(5, generator=chance),
+        "frozen": torch.randn(2, generator=chance),
+    }
     return {"generator": {name: Parameter(value) for name, value in drawn.items()}}
 
 
@@ -26,7 +30,11 @@ def gradient(name: str, step: int, shape: tuple[int, ...]) -> NDArray[np.float32
     return np.random.default_rng([len(name), step]).normal(0.3, 1, shape).astype(np.float32)
 
 
-def learn(optimizers: dict[str, torch.optim.Optimizer], groups: dict[str, dict[str, Parameter]], steps: range) -> None:
+def learn(
+    optimizers: dict[str, torch.optim.Optimizer],
+    groups: dict[str, dict[str, Parameter]],
+    steps: range,
+) -> None:
     for step in steps:
         for name in ("kernel", "bias"):
             parameter = groups["generator"][name]
@@ -35,7 +43,10 @@ def learn(optimizers: dict[str, torch.optim.Optimizer], groups: dict[str, dict[s
 
 
 def reference(
-    kind: str, weight: NDArray[np.float64], gradients: list[NDArray[np.float32]], cosine: bool = False
+    kind: str,
+    weight: NDArray[np.float64],
+    gradients: list[NDArray[np.float32]],
+    cosine: bool = False,
 ) -> NDArray[np.float64]:
     """The update rules, written down as the field states them."""
     mean, square = np.zeros_like(weight), np.zeros_like(weight)
@@ -47,18 +58,24 @@ def reference(
         else:
             square = 0.9 * square + 0.1 * slope**2
             move = slope / (np.sqrt(square) + 1e-6)
-        weight = weight - LR * move * ((math.cos(2 * math.pi * step / 500) + 1) / 2 if cosine else 1)
+        weight = weight - LR * move * (
+            (math.cos(2 * math.pi * step / 500) + 1) / 2 if cosine else 1
+        )
     return weight
 
 
 @pytest.mark.parametrize("kind", PLAIN)
 def test_steps_equal_the_plain_rules(kind: Kind) -> None:
     groups = parameters()
-    start = {name: value.detach().double().numpy().copy() for name, value in groups["generator"].items()}
+    start = {
+        name: value.detach().double().numpy().copy() for name, value in groups["generator"].items()
+    }
     learn(make(kind, groups, LR), groups, range(7))
     for name in ("kernel", "bias"):
         slopes = [gradient(name, step, start[name].shape) for step in range(7)]
-        assert np.allclose(groups["generator"][name].detach(), reference(kind, start[name], slopes), atol=1e-6)
+        assert np.allclose(
+            groups["generator"][name].detach(), reference(kind, start[name], slopes), atol=1e-6
+        )
     assert np.array_equal(groups["generator"]["frozen"].detach(), start["frozen"])
 
 
@@ -94,10 +111,14 @@ def test_lr_dropout_takes_three_elements_in_ten_of_the_same_step(kind: Kind) -> 
     moved = dropped["generator"]["wide"].detach()
     one, other = masks[2:]
     assert (
-        all(0.28 < float(mask.float().mean()) < 0.32 for mask in (one, other)) and 0.07 < float((one & other).float().mean()) < 0.11
+        all(0.28 < float(mask.float().mean()) < 0.32 for mask in (one, other))
+        and 0.07 < float((one & other).float().mean()) < 0.11
     )
-    # Where both steps were taken, they are those of the plain run: the memories heed every gradient.
-    assert torch.allclose(moved[one & other], full["generator"]["wide"].detach()[one & other], atol=1e-7)
+    # Where both steps were taken, they are those of the plain run: the memories heed every
+    # gradient.
+    assert torch.allclose(
+        moved[one & other], full["generator"]["wide"].detach()[one & other], atol=1e-7
+    )
 
 
 def test_the_step_swings_with_lr_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,8 +127,14 @@ def test_the_step_swings_with_lr_dropout(monkeypatch: pytest.MonkeyPatch) -> Non
     start = groups["generator"]["bias"].detach().double().numpy().copy()
     learn(make("adabelief", groups, LR, Manner(lr_dropout=True)), groups, range(260))
     slopes = [gradient("bias", step, (5,)) for step in range(260)]
-    assert np.allclose(groups["generator"]["bias"].detach(), reference("adabelief", start, slopes, cosine=True), atol=1e-5)
-    assert not np.allclose(groups["generator"]["bias"].detach(), reference("adabelief", start, slopes), atol=1e-2)
+    assert np.allclose(
+        groups["generator"]["bias"].detach(),
+        reference("adabelief", start, slopes, cosine=True),
+        atol=1e-5,
+    )
+    assert not np.allclose(
+        groups["generator"]["bias"].detach(), reference("adabelief", start, slopes), atol=1e-2
+    )
 
 
 def test_nothing_saved_means_a_fresh_start_and_a_foreign_state_is_refused() -> None:
@@ -116,7 +143,11 @@ def test_nothing_saved_means_a_fresh_start_and_a_foreign_state_is_refused() -> N
     assert state_arrays(optimizers, groups) == {}
     learn(optimizers, groups, range(2))
     saved = state_arrays(optimizers, groups)
-    assert set(saved) == {"generator/kernel/square_avg", "generator/bias/square_avg", "generator/steps"}
+    assert set(saved) == {
+        "generator/kernel/square_avg",
+        "generator/bias/square_avg",
+        "generator/steps",
+    }
     load_state(optimizers, groups, {})
     assert state_arrays(optimizers, groups) == {}
     with pytest.raises(KeyError, match="Adam"):
@@ -126,14 +157,19 @@ def test_nothing_saved_means_a_fresh_start_and_a_foreign_state_is_refused() -> N
 
 
 @pytest.mark.parametrize(
-    ("kind", "manner"), [("adam", Manner()), ("adabelief", Manner()), ("rmsprop", Manner(True, memory="half"))]
+    ("kind", "manner"),
+    [("adam", Manner()), ("adabelief", Manner()), ("rmsprop", Manner(True, memory="half"))],
 )
-def test_steps_taken_as_gradients_come_in_are_the_same_and_hold_no_gradients(kind: Kind, manner: Manner) -> None:
+def test_steps_taken_as_gradients_come_in_are_the_same_and_hold_no_gradients(
+    kind: Kind, manner: Manner
+) -> None:
     after, whole = parameters(), parameters()
     for groups in (after, whole):
         (optimizer,), weights = make(kind, groups, LR, manner).values(), groups["generator"]
         for step in range(3):
-            loss = torch.stack([(weight * weight).sum() * (step + 1) for weight in weights.values()]).sum()
+            loss = torch.stack(
+                [(weight * weight).sum() * (step + 1) for weight in weights.values()]
+            ).sum()
             if groups is after:
                 with at_once(optimizer, weights.values()):
                     loss.backward()
@@ -142,7 +178,10 @@ def test_steps_taken_as_gradients_come_in_are_the_same_and_hold_no_gradients(kin
                 loss.backward()
                 optimizer.step()
                 optimizer.zero_grad()
-    assert all(torch.equal(after["generator"][name], whole["generator"][name]) for name in after["generator"])
+    assert all(
+        torch.equal(after["generator"][name], whole["generator"][name])
+        for name in after["generator"]
+    )
 
 
 @pytest.mark.parametrize("kind", PLAIN)
@@ -153,7 +192,9 @@ def test_half_the_memory_leads_to_nearly_the_same_place_and_resumes_bit_for_bit(
     learn(make(kind, full, LR), full, range(60))
     before = make(kind, half, LR, manner)
     learn(before, half, range(60))
-    assert {each.dtype for each in before["generator"].state[half["generator"]["kernel"]].values()} == {torch.bfloat16}
+    assert {
+        each.dtype for each in before["generator"].state[half["generator"]["kernel"]].values()
+    } == {torch.bfloat16}
     way = [groups["generator"]["kernel"].detach() - start for groups in (full, half)]
     assert float((way[0] - way[1]).norm() / way[0].norm()) < 0.03
     first = make(kind, resumed, LR, manner)

@@ -18,33 +18,56 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 def layer(name: str, *shape: int, fill: float = 0) -> Arrays:
-    return {f"{name}/weight": np.full(shape, fill, np.float16), f"{name}/bias": np.full(shape[-1], fill, np.float16)}
+    return {
+        f"{name}/weight": np.full(shape, fill, np.float16),
+        f"{name}/bias": np.full(shape[-1], fill, np.float16),
+    }
 
 
 def test_pixels_that_become_channels_are_told_apart() -> None:
     # Their channels 0 to 7: pixel 0 of channels 0 and 1, then pixel 1 of them, and so on.
-    held = {"up/weight": np.arange(8.0).reshape(1, 1, 1, 8) * np.ones((3, 3, 4, 1)), "up/bias": np.arange(8.0)}
+    held = {
+        "up/weight": np.arange(8.0).reshape(1, 1, 1, 8) * np.ones((3, 3, 4, 1)),
+        "up/bias": np.arange(8.0),
+    }
     found = filled(Up(4, 2), held, "file").weights
-    assert found["0.bias"].tolist() == [0, 2, 4, 6, 1, 3, 5, 7] and found["0.bias"].dtype == np.float32
+    assert (
+        found["0.bias"].tolist() == [0, 2, 4, 6, 1, 3, 5, 7] and found["0.bias"].dtype == np.float32
+    )
     assert found["0.weight"][:, 0, 0, 0].tolist() == [0, 2, 4, 6, 1, 3, 5, 7]
 
 
 def test_colours_change_sides() -> None:
     kernel = np.arange(9.0).reshape(1, 1, 3, 3)
-    found = filled(nn.Sequential(nn.Conv2d(3, 3, 1)), {"c/weight": kernel, "c/bias": np.arange(3.0)}, "file").weights
-    assert found["0.weight"][..., 0, 0].tolist() == [[8, 5, 2], [7, 4, 1], [6, 3, 0]] and found["0.bias"].tolist() == [2, 1, 0]
+    found = filled(
+        nn.Sequential(nn.Conv2d(3, 3, 1)), {"c/weight": kernel, "c/bias": np.arange(3.0)}, "file"
+    ).weights
+    assert found["0.weight"][..., 0, 0].tolist() == [[8, 5, 2], [7, 4, 1], [6, 3, 0]] and found[
+        "0.bias"
+    ].tolist() == [2, 1, 0]
 
 
 def test_layers_of_one_shape_follow_the_file_and_other_numbers_are_told() -> None:
     first, second = (layer(f"res/conv{number}", 3, 3, 4, 4, fill=number) for number in (2, 10))
-    straight, crossed = filled(Res(4), first | second, "file"), filled(Res(4), second | first, "file")
+    straight, crossed = (
+        filled(Res(4), first | second, "file"),
+        filled(Res(4), second | first, "file"),
+    )
     assert straight.weights["inner.0.bias"][0] == 2 and not straight.doubts
-    assert crossed.weights["inner.0.bias"][0] == 10 and "conv10, res/conv2 are of one shape" in crossed.doubts[0]
+    assert (
+        crossed.weights["inner.0.bias"][0] == 10
+        and "conv10, res/conv2 are of one shape" in crossed.doubts[0]
+    )
 
 
 def test_face_and_mask_of_one_width_are_told() -> None:
     part = TwoBranches(8, (4,), (4,))
-    held = layer("a", 3, 3, 8, 16) | layer("b", 3, 3, 8, 16) | layer("c", 5, 5, 4, 3) | layer("d", 5, 5, 4, 1)
+    held = (
+        layer("a", 3, 3, 8, 16)
+        | layer("b", 3, 3, 8, 16)
+        | layer("c", 5, 5, 4, 3)
+        | layer("d", 5, 5, 4, 1)
+    )
     (doubt,) = filled(part, held, "file").doubts
     assert doubt.startswith("file: a, b are of one shape") and "before those of the mask" in doubt
 

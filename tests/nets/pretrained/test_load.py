@@ -1,4 +1,6 @@
-"""Published weights: all tensors in their shapes, or an error that names the first that does not fit; nothing is run."""
+"""Published weights: all tensors in their shapes, or an error that names the first that does not
+fit; nothing is run.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +38,21 @@ def test_a_net_takes_the_tensors_of_a_file(is_zip: bool, tmp_path: Path) -> None
     [
         ({"0.bias": None}, r"net\.pth: tensor '0\.bias' is missing"),
         ({"1.bias": np.zeros(3, np.float32)}, r"tensor '1\.bias' is not known here"),
-        ({"0.weight": np.zeros((3, 4), np.float32)}, r"tensor '0\.weight' has the shape \(3, 4\), expected \(3, 2\)"),
+        (
+            {"0.weight": np.zeros((3, 4), np.float32)},
+            r"tensor '0\.weight' has the shape \(3, 4\), expected \(3, 2\)",
+        ),
         ({"0.bias": np.zeros(3, np.int64)}, r"tensor '0\.bias' holds torch\.int64"),
     ],
 )
-def test_a_tensor_that_does_not_fit_is_named(changes: dict[str, np.ndarray | None], told: str) -> None:
-    tensors = {name: value for name, value in {**small().state_dict(), **changes}.items() if value is not None}
+def test_a_tensor_that_does_not_fit_is_named(
+    changes: dict[str, np.ndarray | None], told: str
+) -> None:
+    tensors = {
+        name: value
+        for name, value in {**small().state_dict(), **changes}.items()
+        if value is not None
+    }
     with pytest.raises(WeightsMissing, match=told):
         filled(small(), tensors, "net.pth")
 
@@ -78,8 +89,21 @@ def test_s3fd_has_the_layers_of_the_published_file() -> None:
     named = net.state_dict()
     # The file of 89,843,225 bytes holds these numbers and a few kilobytes of names.
     assert 89_843_225 - 10_000 < 4 * sum(each.numel() for each in named.values()) < 89_843_225
-    some = ("conv1_1.weight", "fc7.bias", "conv3_3_norm.weight", "conv4_3_norm_mbox_loc.weight", "conv7_2_mbox_conf.bias")
+    some = (
+        "conv1_1.weight",
+        "fc7.bias",
+        "conv3_3_norm.weight",
+        "conv4_3_norm_mbox_loc.weight",
+        "conv7_2_mbox_conf.bias",
+    )
     assert set(some) <= set(named)
-    assert named["conv3_3_norm_mbox_conf.weight"].shape[0] == 4 and named["fc7_mbox_conf.weight"].shape[0] == 2
-    assert [tuple(score.shape[1:]) for score, _ in seen[:3]] == [(64, 96), (32, 48), (16, 24)] and len(seen) == len(STRIDES)
+    assert (
+        named["conv3_3_norm_mbox_conf.weight"].shape[0] == 4
+        and named["fc7_mbox_conf.weight"].shape[0] == 2
+    )
+    assert [tuple(score.shape[1:]) for score, _ in seen[:3]] == [
+        (64, 96),
+        (32, 48),
+        (16, 24),
+    ] and len(seen) == len(STRIDES)
     assert all(box.shape == (1, 4, *score.shape[1:]) for score, box in seen)

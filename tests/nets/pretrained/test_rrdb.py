@@ -1,4 +1,6 @@
-"""ESRGAN's network gives what its paper's figure says, reckoned here from its weights one convolution after the other."""
+"""ESRGAN's network gives what its paper's figure says, reckoned here from its weights one
+convolution after the other.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from understudy.nets.pretrained.xseg import BlurPool, ResponseNorm, Rise, Threshold, XSeg, initialise
+from understudy.nets.pretrained.xseg import (
+    BlurPool,
+    ResponseNorm,
+    Rise,
+    Threshold,
+    XSeg,
+    initialise,
+)
 
 
 def maps(seed: int, *shape: int) -> torch.Tensor:
@@ -21,7 +28,11 @@ def test_every_pixel_of_every_face_gets_a_number_and_every_weight_learns() -> No
     logits = net(maps(0, 2, 3, 64, 64))
     assert logits.shape == (2, 1, 64, 64) and logits.std() > 0
     logits.square().mean().backward()
-    still = [name for name, each in net.named_parameters() if each.grad is None or not each.grad.abs().max() > 0]
+    still = [
+        name
+        for name, each in net.named_parameters()
+        if each.grad is None or not each.grad.abs().max() > 0
+    ]
     assert still == []
 
 
@@ -31,7 +42,9 @@ def test_chance_gives_the_same_net_again_whatever_it_held() -> None:
         each.data.fill_(7)
     for net in (one, other):
         initialise(net, torch.Generator().manual_seed(3))
-    for (name, left), right in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
+    for (name, left), right in zip(
+        one.state_dict().items(), other.state_dict().values(), strict=True
+    ):
         assert torch.equal(left, right), name
     assert one.down[0][0][1].epsilon == torch.tensor(1e-6)
 
@@ -44,7 +57,9 @@ def test_the_norm_divides_by_each_maps_own_mean_square() -> None:
     for face in range(2):
         for channel in range(5):
             spread = np.sqrt(np.mean(x[face, channel] ** 2) + 0.3)
-            expected[face, channel] = x[face, channel] / spread * norm.gamma[channel].item() + norm.beta[channel].item()
+            expected[face, channel] = (
+                x[face, channel] / spread * norm.gamma[channel].item() + norm.beta[channel].item()
+            )
     assert np.allclose(norm(came).detach().numpy(), expected, atol=1e-5)
 
 
@@ -52,11 +67,17 @@ def test_the_threshold_is_the_channels_own() -> None:
     bound, came = Threshold(3), maps(4, 2, 3, 4, 4)
     bound.tau.data = torch.tensor([-0.5, 0, 0.5])
     for channel, least in enumerate((-0.5, 0, 0.5)):
-        assert np.array_equal(bound(came)[:, channel].detach(), np.maximum(came[:, channel].numpy(), least))
+        assert np.array_equal(
+            bound(came)[:, channel].detach(), np.maximum(came[:, channel].numpy(), least)
+        )
 
 
-@pytest.mark.parametrize(("size", "row", "before"), [(2, (1, 1), 0), (3, (1, 2, 1), 1), (4, (1, 3, 3, 1), 1)])
-def test_pooling_looks_through_a_binomial_filter(size: int, row: tuple[int, ...], before: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "row", "before"), [(2, (1, 1), 0), (3, (1, 2, 1), 1), (4, (1, 3, 3, 1), 1)]
+)
+def test_pooling_looks_through_a_binomial_filter(
+    size: int, row: tuple[int, ...], before: int
+) -> None:
     came = maps(5, 1, 2, 8, 10)
     padded = np.pad(came.numpy(), ((0, 0), (0, 0), (before, size), (before, size)))
     expected = np.zeros((1, 2, 4, 5))

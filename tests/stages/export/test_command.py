@@ -1,4 +1,6 @@
-"""Models as files: what is in them, that they give what the model gives, and that a merge can use them."""
+"""Models as files: what is in them, that they give what the model gives, and that a merge can use
+them.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,10 @@ def told(events: list[Event]) -> dict[str, Any]:
 
 
 def shapes(values: Any) -> dict[str, list[int | str]]:
-    return {each.name: [dim.dim_param or dim.dim_value for dim in each.type.tensor_type.shape.dim] for each in values}
+    return {
+        each.name: [dim.dim_param or dim.dim_value for dim in each.type.tensor_type.shape.dim]
+        for each in values
+    }
 
 
 @pytest.mark.parametrize(
@@ -121,14 +126,21 @@ def test_the_weights_that_did_best_can_be_exported(show: Path, tmp_path: Path) -
     newest = checkpoint.intact(folder / CHECKPOINTS)[0][0]
     darker = {name: array * np.float32(0.5) for name, array in newest.arrays("weights").items()}
     checkpoint.save(folder / BEST, 17, {"weights": darker}, newest.state)
-    assert told(list(export(show, tmp_path / "best.dfm", ExportOptions(checkpoint="best"))))["iteration"] == 17
+    assert (
+        told(list(export(show, tmp_path / "best.dfm", ExportOptions(checkpoint="best"))))[
+            "iteration"
+        ]
+        == 17
+    )
     faces = np.random.default_rng(2).random((1, 64, 64, 3), np.float32)
     given = DfmModel(tmp_path / "best.dfm", "cpu").predict(faces).image
     assert np.abs(given - load_model(folder, "cpu", best=True).predict(faces).image).max() < 1e-4
     assert np.abs(given - load_model(folder, "cpu").predict(faces).image).max() > 0.01
 
 
-def test_a_file_that_gives_other_pictures_is_not_kept(show: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_gives_other_pictures_is_not_kept(
+    show: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Bluish(graph.FaceGraph):
         def forward(self, in_face: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             dst_mask, face, mask = super().forward(in_face)
@@ -150,7 +162,9 @@ def test_mistakes_are_refused_before_any_work(show: Path, tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def filmed(tmp_path: Path, clips: dict[str, Path], people: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Path:
+def filmed(
+    tmp_path: Path, clips: dict[str, Path], people: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A show with footage, the true dst faces, and a model called tiny."""
     monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(tmp_path / "credentials"))
     folder = tmp_path / "filmed"
@@ -160,7 +174,11 @@ def filmed(tmp_path: Path, clips: dict[str, Path], people: dict[str, Any], monke
     for number, (picture, points) in enumerate(people["b"]):
         matrix = align.face_from_frame(points, "full", 64)
         face = Face(number, affine.box(points), points, 0.9, -1, np.zeros(3, np.float32))
-        faceset.add(AlignedFace(face, image.warp(picture, matrix, (64, 64)), matrix, "full", source="dst.mp4"))
+        faceset.add(
+            AlignedFace(
+                face, image.warp(picture, matrix, (64, 64)), matrix, "full", source="dst.mp4"
+            )
+        )
     save_model(folder / "models" / "tiny", "tiny", resolution=64)
     return folder
 
@@ -176,12 +194,19 @@ def test_merging_with_the_file_is_merging_with_the_model(filmed: Path, tmp_path:
     list(merge(filmed, MERGE.model_copy(update={"masks": ("full",)})))
     ours = frames(filmed)
     events = list(merge(filmed, MERGE.model_copy(update={"masks": ("full",), "model": str(out)})))
-    assert any(isinstance(each, Note) and "by onnxruntime on cpu, full faces of 64 px" in each.text for each in events)
+    assert any(
+        isinstance(each, Note) and "by onnxruntime on cpu, full faces of 64 px" in each.text
+        for each in events
+    )
     for one, other in zip(ours, frames(filmed), strict=True):
         # A level of the coded chroma is up to three of a colour.
         assert np.abs(one - other).max() <= 3 and np.abs(one - other).mean() < 0.01
     record = json.loads((filmed / "merged" / "002" / "merge.json").read_text())
-    assert (record["model"], record["model_sha256"], record["iteration"]) == ("face.dfm", made["sha256"], 42)
+    assert (record["model"], record["model_sha256"], record["iteration"]) == (
+        "face.dfm",
+        made["sha256"],
+        42,
+    )
     known = {each.title: each.sha256 for each in manifest.read(filmed / "result.mp4").ingredients}
     assert known["face.dfm"] == made["sha256"] and "src.mp4" not in known
 
@@ -189,7 +214,10 @@ def test_merging_with_the_file_is_merging_with_the_model(filmed: Path, tmp_path:
 def test_a_foreign_file_is_told_what_it_shows(filmed: Path, dfm_file: Callable[..., Path]) -> None:
     foreign = {"model": str(dfm_file(side=64)), "masks": ("full",)}
     events = list(merge(filmed, MERGE.model_copy(update=foreign)))
-    assert any(isinstance(each, Note) and "whole faces of 64 px; the file does not tell" in each.text for each in events)
+    assert any(
+        isinstance(each, Note) and "whole faces of 64 px; the file does not tell" in each.text
+        for each in events
+    )
     events = list(merge(filmed, MERGE.model_copy(update={**foreign, "face_type": "full"})))
     assert any(isinstance(each, Note) and "full faces of 64 px" in each.text for each in events)
     with pytest.raises(BadOption, match="takes no morph_value"):

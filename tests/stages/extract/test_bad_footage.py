@@ -23,7 +23,11 @@ def test_a_frame_that_fails_is_listed_and_the_others_are_done(make_film, draw, t
     for _ in range(2):  # the second run does nothing, but tells it again
         events = film.run()
         failed = [event for event in events if isinstance(event, FailedFrame)]
-        assert [event.frame for event in failed] == [1, 2, 3] and "red frame" in failed[0].text and "3.png" in failed[2].text
+        assert (
+            [event.frame for event in failed] == [1, 2, 3]
+            and "red frame" in failed[0].text
+            and "3.png" in failed[2].text
+        )
         assert events[-1].summary["failed_frames"] == 3
     assert film.faces().faces.frame.tolist() == [0, 4]
 
@@ -44,7 +48,11 @@ def test_two_runs_on_one_side_do_not_meet(film):
 
 def test_missing_footage_and_an_unknown_detector_are_named(film, tmp_path):
     with pytest.raises(BadOption, match="no 'nose'"):
-        list(extract(film.folder, "dst", options=film.options().model_copy(update={"detector": "nose"})))
+        list(
+            extract(
+                film.folder, "dst", options=film.options().model_copy(update={"detector": "nose"})
+            )
+        )
     (tmp_path / "clip").rename(tmp_path / "gone")
     with pytest.raises(BadMedia, match="clip"):
         film.run()

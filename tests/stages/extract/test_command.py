@@ -19,14 +19,26 @@ def test_every_face_becomes_an_upright_picture_that_knows_its_frame(film):
     events = film.run()
     assert film.names() == [f"{n:06d}_{i}.jpg" for n in range(9) if n != 4 for i in (0, 1)]
     face = film.faces().load(0)
-    assert face.image.shape == (256, 256, 3) and (face.face_type, face.source, face.pts) == ("full", "clip", None)
+    assert face.image.shape == (256, 256, 3) and (face.face_type, face.source, face.pts) == (
+        "full",
+        "clip",
+        None,
+    )
     assert face.face.box.tolist() == [10, 20, 50, 60]
     assert np.allclose(face.landmarks[17:], align.template("full", 256), atol=0.01)
     assert face.image[128, 128].min() > 200 and face.image[4, 4].max() < 110
     assert isinstance(events[0], Started)
     summary = events[-1].summary
-    assert (summary["faces"], summary["frames_without_a_face"], summary["failed_frames"]) == (16, "4", 0)
-    told = [(event.stage, event.done, event.total, event.values["faces"]) for event in events if isinstance(event, Progress)]
+    assert (summary["faces"], summary["frames_without_a_face"], summary["failed_frames"]) == (
+        16,
+        "4",
+        0,
+    )
+    told = [
+        (event.stage, event.done, event.total, event.values["faces"])
+        for event in events
+        if isinstance(event, Progress)
+    ]
     assert told == [
         ("find dst", 3, 9, 6),
         ("find dst", 6, 9, 10),
@@ -41,7 +53,9 @@ def test_a_face_keeps_its_track_and_its_raw_points(film):
     film.run()
     faces = film.faces().faces
     left = faces.box[:, 0] < 50
-    assert len(set(faces.track[left])) == len(set(faces.track[~left])) == 1 and set(faces.track) == {0, 1}
+    assert len(set(faces.track[left])) == len(set(faces.track[~left])) == 1 and set(
+        faces.track
+    ) == {0, 1}
     assert not faces.filled.any() and np.abs(faces.raw - faces.landmarks).max() < 3
     inner = align.template("half", 100) / 100 * 40 + (10, 20)
     assert np.allclose(faces.raw[0, 17:], inner, atol=0.01)
@@ -81,7 +95,12 @@ def test_a_find_within_a_face_is_part_of_it(film, squares, monkeypatch):
 
             def detect(image):
                 parts = [
-                    Detection(np.float32([*each.box[:2] + 4, *each.box[:2] + 18]), 0.5, 0.0, each.keypoints)
+                    Detection(
+                        np.float32([*each.box[:2] + 4, *each.box[:2] + 18]),
+                        0.5,
+                        0.0,
+                        each.keypoints,
+                    )
                     for each in whole(image)
                 ]
                 return whole(image) + parts
@@ -101,7 +120,10 @@ def test_faces_of_a_frame_come_largest_first_and_may_be_limited(film):
 
 def test_both_sides_in_one_go(film):
     events = film.run("both")
-    assert [event.summary["side"] for event in events if isinstance(event, Finished)] == ["src", "dst"]
+    assert [event.summary["side"] for event in events if isinstance(event, Finished)] == [
+        "src",
+        "dst",
+    ]
     assert len(film.faces("src")) == len(film.faces("dst")) == 16
 
 
@@ -127,7 +149,11 @@ def test_sixteen_bit_footage_gives_eight_bit_faces(make_film, draw):
     film = make_film([draw((10, 20, 40)).astype(np.uint16) * 257])
     film.run()
     image = film.faces().load(0).image
-    assert image.dtype == np.uint8 and image[128, 128].min() > 200 and abs(int(image[4, 250, 0]) - 90) < 8
+    assert (
+        image.dtype == np.uint8
+        and image[128, 128].min() > 200
+        and abs(int(image[4, 250, 0]) - 90) < 8
+    )
 
 
 def test_processes_side_by_side_give_the_same_faceset_as_one(clips, tmp_path):
@@ -136,7 +162,8 @@ def test_processes_side_by_side_give_the_same_faceset_as_one(clips, tmp_path):
     events = list(extract(tmp_path / "show", "src", options=ExtractOptions(size=256, workers=1)))
     list(extract(tmp_path / "show", "dst", options=ExtractOptions(size=256, workers=2)))
     one, other = (
-        {path.name: path.read_bytes() for path in Faceset(tmp_path / "show" / side / "faces").paths} for side in ("src", "dst")
+        {path.name: path.read_bytes() for path in Faceset(tmp_path / "show" / side / "faces").paths}
+        for side in ("src", "dst")
     )
     assert len(one) == 10 and one == other
     assert events[-1].summary["tracks"] == 1 and events[-1].summary["filled"] == 0
@@ -144,7 +171,9 @@ def test_processes_side_by_side_give_the_same_faceset_as_one(clips, tmp_path):
 
 @pytest.mark.footage
 def test_a_real_talker_is_found_upright_centred_and_steady(tmp_path):
-    clips = Path(os.environ.get("UNDERSTUDY_FOOTAGE", Path(__file__).parents[3] / "shared" / "footage"))
+    clips = Path(
+        os.environ.get("UNDERSTUDY_FOOTAGE", Path(__file__).parents[3] / "shared" / "footage")
+    )
     if not (clips / "talker-a.mp4").exists():
         pytest.skip("no footage here")
     Project.create(tmp_path / "show", clips / "talker-a.mp4", clips / "talker-a.mp4")

@@ -15,7 +15,9 @@ def sighting(frame, with_back=True):
     points = np.full((68, 2), frame, np.float32)
     back = Carried(points - 1, np.full(68, 0.1, np.float32)) if with_back else None
     identity = np.full(3, frame, np.float32) if frame % 3 == 0 else None
-    return Sighting(frame, np.arange(4) + np.float32(frame), points, 0.5, (64, 48), None, back, identity)
+    return Sighting(
+        frame, np.arange(4) + np.float32(frame), points, 0.5, (64, 48), None, back, identity
+    )
 
 
 def table(frames, failed=(), first_has_back=True):
@@ -25,13 +27,19 @@ def table(frames, failed=(), first_has_back=True):
 
 def same(one, other):
     return one.failed == other.failed and all(
-        np.array_equal(getattr(one, column.name), getattr(other, column.name)) for column in fields(one) if column.name != "failed"
+        np.array_equal(getattr(one, column.name), getattr(other, column.name))
+        for column in fields(one)
+        if column.name != "failed"
     )
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1]])
 def test_parts_that_share_their_border_frames_become_one_table_with_the_way_back(order):
-    parts = [table(range(5)), table(range(4, 9), [(7, "torn")], False), table(range(8, 12), (), False)]
+    parts = [
+        table(range(5)),
+        table(range(4, 9), [(7, "torn")], False),
+        table(range(8, 12), (), False),
+    ]
     assert same(joined([parts[number] for number in order]), table(range(12), [(7, "torn")]))
 
 

@@ -23,10 +23,17 @@ def test_debug_pictures_show_every_frame_and_deleted_ones_are_done_again(film, d
     (debug / "000004.jpg").unlink()
     film.faces().paths[0].unlink()  # curated by hand: must not come back
     events = film.run(debug="jpg", redo_missing=True, max_faces=0)
-    assert any("2 frames whose debug picture is gone" in event.text for event in events if isinstance(event, Note))
+    assert any(
+        "2 frames whose debug picture is gone" in event.text
+        for event in events
+        if isinstance(event, Note)
+    )
     assert sorted(os.listdir(debug)) == [f"{n:06d}.jpg" for n in range(9)]
     assert sorted(film.contents("dst")) == sorted(before)[1:]
-    assert sorted(path.name for path in (film.folder / "dst" / "faces_trash").iterdir()) == ["000002_0.jpg", "000002_1.jpg"]
+    assert sorted(path.name for path in (film.folder / "dst" / "faces_trash").iterdir()) == [
+        "000002_0.jpg",
+        "000002_1.jpg",
+    ]
     with pytest.raises(BadProject, match="face_type"):
         film.run(debug="jpg", redo_missing=True, face_type="half")
 
@@ -56,9 +63,13 @@ def test_frames_without_a_face_are_marked_by_hand_and_come_back(film):
     marks = {"4": [{"points": points}], "7": [{"box": [20, 20, 60, 60]}], "8": []}
     path.write_text(json.dumps({"version": 1, "frames": marks}))
     events = film.run(fix=True)
-    assert any("3 frames were marked since" in event.text for event in events if isinstance(event, Note))
+    assert any(
+        "3 frames were marked since" in event.text for event in events if isinstance(event, Note)
+    )
     now = film.contents("dst")
-    assert sorted(now) == sorted({*before, "000004_0.jpg"} - {"000007_1.jpg", "000008_0.jpg", "000008_1.jpg"})
+    assert sorted(now) == sorted(
+        {*before, "000004_0.jpg"} - {"000007_1.jpg", "000008_0.jpg", "000008_1.jpg"}
+    )
     assert all(now[name] == before[name] for name in before if name[:6] not in ("000007", "000008"))
     assert np.allclose(film.faces().faces.raw[film.faces().faces.frame == 4][0], points, atol=0.01)
     assert json.loads(path.read_text())["frames"]["8"] == []
@@ -69,6 +80,8 @@ def test_frames_without_a_face_are_marked_by_hand_and_come_back(film):
 
 def test_a_mark_that_cannot_be_taken_is_named_with_its_place(film):
     (film.folder / "dst").mkdir()
-    (film.folder / "dst" / "marks.json").write_text('{"version": 1, "frames": {"4": [{"box": [1, 2]}]}}')
+    (film.folder / "dst" / "marks.json").write_text(
+        '{"version": 1, "frames": {"4": [{"box": [1, 2]}]}}'
+    )
     with pytest.raises(BadMedia, match=r"marks\.json, frame 4"):
         film.run()

@@ -22,7 +22,9 @@ from understudy.types import AlignedFace, Face
 
 FACE = PORTRAIT_POINTS[:68].astype(np.float32)
 FACE = (FACE - FACE.mean(axis=0)) / np.ptp(FACE[:, 0]) * 60 + 80
-FACTS = Facts("<b>clip</b> & 'co'.mp4", np.arange(20), failed=[(19, "<i>damaged</i>")], frame_size=(320, 240))
+FACTS = Facts(
+    "<b>clip</b> & 'co'.mp4", np.arange(20), failed=[(19, "<i>damaged</i>")], frame_size=(320, 240)
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,16 @@ def faceset(tmp_path_factory: pytest.TempPathFactory) -> Faceset:
             box = np.concatenate([points.min(0), points.max(0)])
             score = 0.2 if (frame, number) == (7, 0) else 0.9
             raw = points + rng.normal(0, 1, points.shape).astype(np.float32)
-            face = Face(frame, box, points, score, track, np.array([0, 0.01 * frame, 0], np.float32), person=person, raw=raw)
+            face = Face(
+                frame,
+                box,
+                points,
+                score,
+                track,
+                np.array([0, 0.01 * frame, 0], np.float32),
+                person=person,
+                raw=raw,
+            )
             image = rng.integers(0, 255, (48, 48, 3), np.uint8)
             matrix = align.face_from_frame(points, "full", 48)
             faceset.add(AlignedFace(face, image, matrix, "full", source="clip"), number=number)
@@ -66,7 +77,9 @@ class Reader(HTMLParser):
         self.text += data
 
 
-def test_the_page_fetches_and_runs_nothing_and_its_pictures_are_in_it(faceset: Faceset, tmp_path: Path) -> None:
+def test_the_page_fetches_and_runs_nothing_and_its_pictures_are_in_it(
+    faceset: Faceset, tmp_path: Path
+) -> None:
     write_report(tmp_path, faceset, FACTS)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     read = Reader(page)
@@ -77,7 +90,9 @@ def test_the_page_fetches_and_runs_nothing_and_its_pictures_are_in_it(faceset: F
     for source in read.pictures:
         kind, data = source.split(",")
         assert kind == "data:image/jpeg;base64"
-        assert cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR).shape == (112, 112, 3)
+        assert cv2.imdecode(
+            np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR
+        ).shape == (112, 112, 3)
 
 
 def test_names_and_reasons_are_shown_as_they_are(faceset: Faceset, tmp_path: Path) -> None:
@@ -89,7 +104,9 @@ def test_names_and_reasons_are_shown_as_they_are(faceset: Faceset, tmp_path: Pat
     assert "<b>clip</b> & 'co'.mp4" in text and "19: <i>damaged</i>" in text
 
 
-def test_the_page_shows_people_tracks_gaps_and_what_is_worth_a_look(faceset: Faceset, tmp_path: Path) -> None:
+def test_the_page_shows_people_tracks_gaps_and_what_is_worth_a_look(
+    faceset: Faceset, tmp_path: Path
+) -> None:
     write_report(tmp_path, faceset, FACTS)
     text = Reader((tmp_path / "report.html").read_text(encoding="utf-8")).text
     for shown in (
@@ -106,9 +123,15 @@ def test_the_page_shows_people_tracks_gaps_and_what_is_worth_a_look(faceset: Fac
 
 def test_the_json_is_the_report(faceset: Faceset, tmp_path: Path) -> None:
     made = write_report(tmp_path, faceset, FACTS)
-    assert Report.model_validate_json((tmp_path / "report.json").read_text(encoding="utf-8")) == made
+    assert (
+        Report.model_validate_json((tmp_path / "report.json").read_text(encoding="utf-8")) == made
+    )
     assert (made.frames, made.faces, made.suspicious["low score"]) == (20, 31, 1)
-    assert made.detail is not None and made.size is not None and made.detail.highest <= made.size.highest * 1.2
+    assert (
+        made.detail is not None
+        and made.size is not None
+        and made.detail.highest <= made.size.highest * 1.2
+    )
 
 
 def test_the_terminal_gets_a_few_lines(faceset: Faceset, tmp_path: Path) -> None:
@@ -125,7 +148,9 @@ def test_a_set_without_a_face_has_a_page(tmp_path: Path) -> None:
     assert "0 faces in 0 of 20 frames" in told(made)
 
 
-def test_a_full_disk_leaves_the_old_report(faceset: Faceset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_old_report(
+    faceset: Faceset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_report(tmp_path, faceset, FACTS)
     before = (tmp_path / "report.html").read_bytes()
 

@@ -68,7 +68,14 @@ def test_a_run_killed_again_and_again_ends_like_an_unbroken_one(film):
     film.run("src")
     chance, deaths = random.Random(3), 0
     for _ in range(5):
-        order = [sys.executable, "-c", KILLED, film.folder, Path(__file__).parent, str(chance.randrange(2, 9))]
+        order = [
+            sys.executable,
+            "-c",
+            KILLED,
+            film.folder,
+            Path(__file__).parent,
+            str(chance.randrange(2, 9)),
+        ]
         ended = subprocess.run(order, capture_output=True, text=True)
         deaths += ended.returncode == -9
         assert ended.returncode in (0, -9), ended.stderr
@@ -103,10 +110,17 @@ def test_other_options_start_a_new_version_beside_the_old(film):
     film.run()
     old = film.contents("dst")
     events = film.run(face_type="half")
-    assert any(isinstance(event, Note) and "faces_old_1" in event.text and "face_type" in event.text for event in events)
-    assert not any(isinstance(event, Started) and event.stage == "find dst" for event in events)  # only the cut is new
+    assert any(
+        isinstance(event, Note) and "faces_old_1" in event.text and "face_type" in event.text
+        for event in events
+    )
+    assert not any(
+        isinstance(event, Started) and event.stage == "find dst" for event in events
+    )  # only the cut is new
     assert film.faces().face_type == "half"
-    assert {path.name: path.read_bytes() for path in (film.folder / "dst" / "faces_old_1").iterdir()} == old
+    assert {
+        path.name: path.read_bytes() for path in (film.folder / "dst" / "faces_old_1").iterdir()
+    } == old
     events = film.run(max_faces=1, every=2)
     assert any(isinstance(event, Started) and event.stage == "find dst" for event in events)
     assert len(Faceset(film.folder / "dst" / "faces_old_2")) == 16 and len(film.faces()) == 4
@@ -132,7 +146,11 @@ def test_faces_of_unknown_origin_are_moved_aside(film, record):
     film.run()
     path = film.folder / "dst" / "extract.json"
     path.unlink() if record is None else path.write_text(record)
-    assert any("nothing tells how they were made" in event.text for event in film.run() if isinstance(event, Note))
+    assert any(
+        "nothing tells how they were made" in event.text
+        for event in film.run()
+        if isinstance(event, Note)
+    )
     assert len(film.faces()) == len(Faceset(film.folder / "dst" / "faces_old_1")) == 16
 
 
@@ -152,5 +170,7 @@ def test_a_damaged_table_is_looked_for_again(film):
     found.write_bytes(found.read_bytes()[:100])
     shutil.rmtree(film.folder / "dst" / "faces")
     events = film.run()
-    assert [event.done for event in events if isinstance(event, Progress) and event.stage == "find dst"] == [3]
+    assert [
+        event.done for event in events if isinstance(event, Progress) and event.stage == "find dst"
+    ] == [3]
     assert film.contents("dst") == film.contents("src")

@@ -40,7 +40,9 @@ class Film:
 
 
 def seen(frames, following=-1) -> Finds:
-    """Two people, one of whom is missed for a moment every fifty frames; a face that is found twice now and then; cuts."""
+    """Two people, one of whom is missed for a moment every fifty frames; a face that is found twice
+    now and then; cuts.
+    """
     wanted = [*frames, *([following] if following >= 0 else [])]
     rows = [
         (frame, who)
@@ -49,8 +51,13 @@ def seen(frames, following=-1) -> Finds:
         if who == 0 or not 22 <= frame % 50 < 26
     ]
     frame, who = (np.array(column, np.int64) for column in zip(*rows, strict=True))
-    middle = np.stack([150 + 300 * who + 8 * np.sin(frame / 9), 240 + 20 * ((frame // SHOT) % 2)], 1)
-    points, ahead, back = ((0.9 * HEAD[:, :2] + middle[:, None] + each).astype(np.float32) for each in TREMBLE[:, frame % FRAMES])
+    middle = np.stack(
+        [150 + 300 * who + 8 * np.sin(frame / 9), 240 + 20 * ((frame // SHOT) % 2)], 1
+    )
+    points, ahead, back = (
+        (0.9 * HEAD[:, :2] + middle[:, None] + each).astype(np.float32)
+        for each in TREMBLE[:, frame % FRAMES]
+    )
     known = np.flatnonzero((frame % 12 == 0) & (frame != following))
     return Finds(
         frame=frame,
@@ -61,7 +68,9 @@ def seen(frames, following=-1) -> Finds:
         ahead=ahead,
         ahead_error=np.full((len(frame), 68), 0.5, np.float32),
         back=back,
-        back_error=np.where(frame[:, None] == wanted[0], np.inf, np.full((len(frame), 68), 0.5)).astype(np.float32),
+        back_error=np.where(
+            frame[:, None] == wanted[0], np.inf, np.full((len(frame), 68), 0.5)
+        ).astype(np.float32),
         known=known,
         identity=(0.6 * np.eye(128)[who[known]]).astype(np.float32),
         frames=np.array(wanted, np.int64),
@@ -76,11 +85,16 @@ def parts():
 
 
 def all_at_once(finds, filled, steady):
-    """The columns of the result, from tables that are held as a whole. filled: (track, sighting)."""
+    """The columns of the result, from tables that are held as a whole. filled: (track,
+    sighting).
+    """
     shot, known = shots.shots(finds.signature), link.Seen(finds.known, finds.identity)
     track = link.tracks(finds, shot, 24.0, known)
     more = Finds.of([face for _, face in filled], [], [], [])
-    column = {name: np.concatenate([getattr(finds, name), getattr(more, name)]) for name in ("frame", "box", "score", "frame_size")}
+    column = {
+        name: np.concatenate([getattr(finds, name), getattr(more, name)])
+        for name in ("frame", "box", "score", "frame_size")
+    }
     ahead, ahead_error, back, back_error, raw = (
         np.concatenate([getattr(finds, name), getattr(more, name)])
         for name in ("ahead", "ahead_error", "back", "back_error", "landmarks")
@@ -88,8 +102,15 @@ def all_at_once(finds, filled, steady):
     track = np.concatenate([track, [number for number, _ in filled]]).astype(np.int64)
     points = raw.copy()
     for run in extract_track._runs(column["frame"], track):
-        there, return_ = Carried(ahead[run[:-1]], ahead_error[run[:-1]]), Carried(back[run[1:]], back_error[run[1:]])
-        points[run] = smooth.filtered(raw[run]) if steady == "filter" else smooth.steady(raw[run], there, return_)
+        there, return_ = (
+            Carried(ahead[run[:-1]], ahead_error[run[:-1]]),
+            Carried(back[run[1:]], back_error[run[1:]]),
+        )
+        points[run] = (
+            smooth.filtered(raw[run])
+            if steady == "filter"
+            else smooth.steady(raw[run], there, return_)
+        )
     kept = np.flatnonzero(track >= 0)
     area = (column["box"][:, 2:] - column["box"][:, :2]).prod(axis=1)
     order = kept[np.lexsort((-area[kept], column["frame"][kept]))]
@@ -125,19 +146,27 @@ def test_faces_solved_bit_by_bit_are_those_solved_at_once(steady, marked, tmp_pa
     assert len(filled) == 20 - len(marked)
     assert (len(np.unique(solved.track)), len(np.unique(solved.person))) == (6, 2)
     assert (123 in [gap.frame for _, gap in filled]) == (not marked)
-    expected, faces = all_at_once(joined(parts()), filled, steady), solved.faces(np.arange(len(solved)))
+    expected, faces = (
+        all_at_once(joined(parts()), filled, steady),
+        solved.faces(np.arange(len(solved))),
+    )
     for name, values in expected.items():
         same = np.allclose(getattr(faces, name), values, atol=1e-4) if steady == "filter" else None
         assert same or np.array_equal(getattr(faces, name), values), name
 
 
 def test_cut_tasks_show_each_face_once_in_its_place(tmp_path):
-    solved = extract_track.solve(Sightings.gathered(parted(parts()), tmp_path), Film(), ExtractOptions(fill=0), Marks())
+    solved = extract_track.solve(
+        Sightings.gathered(parted(parts()), tmp_path), Film(), ExtractOptions(fill=0), Marks()
+    )
     chosen = solved.chosen(ExtractOptions(max_faces=1))
     frames = [np.arange(at, at + 24) for at in range(0, FRAMES, 24)]
     tasks = CutTasks(None, solved, chosen, frames, ExtractOptions())
     whole = solved.faces(chosen)
-    assert len(tasks) == 10 and np.concatenate([task.faces.frame for task in tasks]).tolist() == whole.frame.tolist()
+    assert (
+        len(tasks) == 10
+        and np.concatenate([task.faces.frame for task in tasks]).tolist() == whole.frame.tolist()
+    )
     assert np.array_equal(np.concatenate([task.faces.landmarks for task in tasks]), whole.landmarks)
     assert {number for task in tasks for number in task.numbers.tolist()} == {0}
 
@@ -156,7 +185,13 @@ def test_memory_hardly_grows_with_the_film(tmp_path, monkeypatch):
         tracemalloc.start()
         found = Sightings.gathered((seen(chunk) for chunk in chunks), tmp_path)
         solved = extract_track.solve(found, Film(frames), ExtractOptions(fill=0), Marks())
-        for _ in CutTasks(None, solved, np.arange(len(solved)), [np.array(chunk) for chunk in chunks], ExtractOptions()):
+        for _ in CutTasks(
+            None,
+            solved,
+            np.arange(len(solved)),
+            [np.array(chunk) for chunk in chunks],
+            ExtractOptions(),
+        ):
             pass
         peaks.append((len(solved), tracemalloc.get_traced_memory()[1]))
         tracemalloc.stop()

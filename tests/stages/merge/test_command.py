@@ -35,7 +35,9 @@ class Painter:
         assert len(images) <= 8
         self.seen = images
         masks = np.ones(images.shape[:3], np.float32)
-        return Prediction(np.broadcast_to(np.float32(self.color), images.shape).copy(), masks, masks)
+        return Prediction(
+            np.broadcast_to(np.float32(self.color), images.shape).copy(), masks, masks
+        )
 
 
 class Mirror(Painter):
@@ -55,20 +57,27 @@ def landmarks(x, y, side):
 
 
 def plate(number):
-    soft = cv2.GaussianBlur(np.random.default_rng(number // 100).random((SIZE[1], SIZE[0], 3)), (0, 0), 5)
+    soft = cv2.GaussianBlur(
+        np.random.default_rng(number // 100).random((SIZE[1], SIZE[0], 3)), (0, 0), 5
+    )
     return np.rint(255 * (0.2 + 2 * (soft - soft.min()))).clip(0, 255).astype(np.uint8)
 
 
 def write_clip(path):
     with av.open(str(path), "w") as output:
-        video, audio = output.add_stream("libx264", rate=25, options={"crf": "10"}), output.add_stream("aac", rate=8000)
+        video, audio = (
+            output.add_stream("libx264", rate=25, options={"crf": "10"}),
+            output.add_stream("aac", rate=8000),
+        )
         video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
         video.codec_context.time_base = Fraction(1, 12800)
         for number in range(FRAMES):
             frame = av.VideoFrame.from_ndarray(plate(number), "rgb24")
             frame.pts, frame.time_base = PTS[number], Fraction(1, 12800)
             output.mux(video.encode(frame))
-        sound = av.AudioFrame.from_ndarray(np.sin(np.arange(6400) / 9, dtype=np.float32)[None], "fltp", "mono")
+        sound = av.AudioFrame.from_ndarray(
+            np.sin(np.arange(6400) / 9, dtype=np.float32)[None], "fltp", "mono"
+        )
         sound.sample_rate, sound.pts = 8000, 0
         for stream, last in ((audio, sound), (audio, None), (video, None)):
             output.mux(stream.encode(last))
@@ -97,7 +106,11 @@ def add_face(faceset, number, x, y, side=50):
     points = landmarks(x, y, side)
     face = Face(number, affine.box(points), points, 0.9, -1, np.zeros(3, np.float32))
     matrix = align.face_from_frame(points, "full", 64)
-    faceset.add(AlignedFace(face, image.warp(plate(number), matrix, (64, 64)), matrix, "full", source="dst.mp4"))
+    faceset.add(
+        AlignedFace(
+            face, image.warp(plate(number), matrix, (64, 64)), matrix, "full", source="dst.mp4"
+        )
+    )
 
 
 def use(monkeypatch, model, iteration=42):
@@ -120,12 +133,17 @@ def versions(show):
     return sorted(each.name for each in (show / "merged").iterdir() if each.name != "segments")
 
 
-PLAIN = MergeOptions(masks=("dst",), color_transfer="none", encode=EncodeOptions(crf=4, preset="ultrafast"))
+PLAIN = MergeOptions(
+    masks=("dst",), color_transfer="none", encode=EncodeOptions(crf=4, preset="ultrafast")
+)
 
 
 def test_a_merge_keeps_frames_times_and_sound_and_marks_the_result(show):
     *_, last = events = list(merge(show, PLAIN))
-    (before, times), (after, times_after) = frames(show.parent / "dst.mp4"), frames(show / "result.mp4")
+    (before, times), (after, times_after) = (
+        frames(show.parent / "dst.mp4"),
+        frames(show / "result.mp4"),
+    )
     assert times_after == times
     assert sound(show / "result.mp4") == sound(show.parent / "dst.mp4")
     for number in range(FRAMES):
@@ -137,7 +155,9 @@ def test_a_merge_keeps_frames_times_and_sound_and_marks_the_result(show):
             assert np.abs(after[number][:15] - before[number][:15]).mean() < 2
     assert isinstance(last, Finished)
     assert last.summary["frames_without_a_face"] == [[7, 8], [15, 15]]
-    assert [event.done for event in events if isinstance(event, Progress) and event.stage == "merge"] == list(range(1, FRAMES + 1))
+    assert [
+        event.done for event in events if isinstance(event, Progress) and event.stage == "merge"
+    ] == list(range(1, FRAMES + 1))
     assert {event.what for event in events if isinstance(event, Saved)} == {"version", "result"}
     manifest = read(show / "result.mp4")
     assert (manifest.state, manifest.is_synthetic) == ("valid", True)
@@ -150,7 +170,9 @@ def test_a_model_that_changes_nothing_gives_the_plate(show, monkeypatch):
     use(monkeypatch, Mirror())
     for mode in ("overlay", "seamless"):
         list(merge(show, PLAIN.model_copy(update={"mode": mode})))
-        for one, other in zip(frames(show.parent / "dst.mp4")[0], frames(show / "result.mp4")[0], strict=True):
+        for one, other in zip(
+            frames(show.parent / "dst.mp4")[0], frames(show / "result.mp4")[0], strict=True
+        ):
             assert np.abs(one - other).mean() < 1.5
 
 
@@ -159,7 +181,11 @@ def test_every_run_gets_a_number_and_the_newest_is_the_result(show):
     first = (show / "merged" / "001" / "result.mp4").read_bytes()
     list(merge(show, PLAIN.model_copy(update={"face_scale": 20})))
     assert (show / "merged" / "001" / "result.mp4").read_bytes() == first
-    assert (show / "result.mp4").read_bytes() == (show / "merged" / "002" / "result.mp4").read_bytes() != first
+    assert (
+        (show / "result.mp4").read_bytes()
+        == (show / "merged" / "002" / "result.mp4").read_bytes()
+        != first
+    )
     record = json.loads((show / "merged" / "002" / "merge.json").read_text())
     assert record["options"]["face_scale"] == 20
     assert (record["model"], record["iteration"], record["failed_frames"]) == ("painter", 42, [])
@@ -185,10 +211,15 @@ def test_a_frame_that_fails_is_told_listed_and_left_as_it_was(show, monkeypatch)
     events = list(merge(show, PLAIN))
     failed = [event.frame for event in events if isinstance(event, FailedFrame)]
     assert failed == [0, 9, 16]
-    assert json.loads((show / "merged" / "001" / "merge.json").read_text())["failed_frames"] == failed
+    assert (
+        json.loads((show / "merged" / "001" / "merge.json").read_text())["failed_frames"] == failed
+    )
     # Once rendered it is not tried again, but told again.
     assert [event.frame for event in merge(show, PLAIN) if isinstance(event, FailedFrame)] == failed
-    assert np.abs(frames(show / "result.mp4")[0][0] - frames(show.parent / "dst.mp4")[0][0]).mean() < 1.5
+    assert (
+        np.abs(frames(show / "result.mp4")[0][0] - frames(show.parent / "dst.mp4")[0][0]).mean()
+        < 1.5
+    )
 
 
 def test_a_frame_that_cannot_be_read_is_the_one_before_it_with_its_new_face(show):
@@ -196,12 +227,16 @@ def test_a_frame_that_cannot_be_read_is_the_one_before_it_with_its_new_face(show
     with av.open(str(dst)) as source:
         spoilt = next(packet for packet in source.demux(video=0) if packet.pts == PTS[10])
     data = bytearray(dst.read_bytes())
-    data[spoilt.pos + 8 : spoilt.pos + spoilt.size] = np.random.default_rng(1).bytes(spoilt.size - 8)
+    data[spoilt.pos + 8 : spoilt.pos + spoilt.size] = np.random.default_rng(1).bytes(
+        spoilt.size - 8
+    )
     dst.write_bytes(data)
     events = list(merge(show, PLAIN))
     failed = {event.frame: event.text for event in events if isinstance(event, FailedFrame)}
     assert "frame 10: " in failed[10] and "In its place: frame 9 again." in failed[10]
-    assert json.loads((show / "merged" / "001" / "merge.json").read_text())["failed_frames"] == list(failed)
+    assert json.loads((show / "merged" / "001" / "merge.json").read_text())[
+        "failed_frames"
+    ] == list(failed)
     after, times = frames(show / "result.mp4")
     assert times == PTS and len(after) == FRAMES
     assert np.abs(after[10][45:55, 64:74] - np.array([26, 230, 51])).mean() < 8
@@ -273,7 +308,9 @@ def test_without_a_model_it_says_how_to_get_one(show):
         list(merge(show, PLAIN))
 
 
-def test_a_morph_reaches_the_model_and_where_there_is_no_such_choice_nothing_is_written(show, monkeypatch):
+def test_a_morph_reaches_the_model_and_where_there_is_no_such_choice_nothing_is_written(
+    show, monkeypatch
+):
     class Grey(Painter):
         def set_morph(self, share):
             self.color = (share, share, share)
@@ -295,7 +332,9 @@ def test_an_unknown_mask_is_refused_before_any_work(show):
 
 def test_options_of_the_project_file_count(show):
     project = Project.load(show)
-    file = project.file.model_copy(update={"options": {"merge": {"face_scale": 7, "masks": ["dst"]}}})
+    file = project.file.model_copy(
+        update={"options": {"merge": {"face_scale": 7, "masks": ["dst"]}}}
+    )
     Project(project.folder, file).save()
     list(merge(show, MergeOptions(erode=1)))
     options = json.loads((show / "merged" / "001" / "merge.json").read_text())["options"]
@@ -305,7 +344,9 @@ def test_options_of_the_project_file_count(show):
 def test_what_an_option_cannot_do_is_told(show):
     told = [
         event.text
-        for event in merge(show, PLAIN.model_copy(update={"formulas": "dfl", "feather": 5.0, "frames": "0-1"}))
+        for event in merge(
+            show, PLAIN.model_copy(update={"formulas": "dfl", "feather": 5.0, "frames": "0-1"})
+        )
         if isinstance(event, Warned)
     ]
     assert any("feather: does nothing" in text for text in told)

@@ -34,19 +34,29 @@ def stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stamp:
 
 def steps() -> list[tuple[str, Array]]:
     ramp = np.linspace(-0.1, 0.9, 64, dtype=np.float32)
-    return [("predicted face", np.stack([np.tile(ramp, (48, 1))] * 3, 2)), ("mask", np.full((32, 32), 0.25, np.float32))]
+    return [
+        ("predicted face", np.stack([np.tile(ramp, (48, 1))] * 3, 2)),
+        ("mask", np.full((32, 32), 0.25, np.float32)),
+    ]
 
 
 def test_every_step_becomes_a_picture_with_its_numbers(tmp_path: Path, stamp: Stamp) -> None:
     sheet = written(tmp_path / "debug", 118, steps(), {"transfer": [1.0, 2.0]}, stamp)
     names = sorted(path.name for path in sheet.parent.iterdir())
-    assert sheet.parent.name == "000118" and names == ["01-predicted-face.png", "02-mask.png", "numbers.json", "sheet.jpg"]
+    assert sheet.parent.name == "000118" and names == [
+        "01-predicted-face.png",
+        "02-mask.png",
+        "numbers.json",
+        "sheet.jpg",
+    ]
     face = stills.read_image(sheet.parent / names[0]) / 65535
     assert np.abs(face - np.clip(steps()[0][1], 0, 1)).max() < 1e-5, "sixteen bits"
     told = json.loads((sheet.parent / "numbers.json").read_text(encoding="utf-8"))
     assert (told["frame"], told["transfer"]) == (118, [1.0, 2.0])
     facts = told["pictures"]["01-predicted-face.png"]
-    assert facts["size"] == [64, 48] and facts["low"] == [-0.1] * 3, "as they were, not as they are shown"
+    assert facts["size"] == [64, 48] and facts["low"] == [-0.1] * 3, (
+        "as they were, not as they are shown"
+    )
     assert told["pictures"]["02-mask.png"]["mean"] == [0.25]
 
 
@@ -66,27 +76,49 @@ def green_face(plate: Array, person: int) -> Face:
     matrix = np.array([[1.0, 0, -30 * person - 10], [0, 1, -10]])
     green = np.broadcast_to(np.float32((0.2, 0.8, 0.3)), (32, 32, 3)).copy()
     placed = Placed(person, person, person, np.zeros((68, 2), np.float32), matrix)
-    new = NewFace(placed, look, np.full((32, 32, 3), 0.4, np.float32), green, np.ones((32, 32), np.float32))
+    new = NewFace(
+        placed, look, np.full((32, 32, 3), 0.4, np.float32), green, np.ones((32, 32), np.float32)
+    )
     swap = Swap(matrix, new.made, new.dst, new.mask, look)
     face = lit(plate, swap, tones(swap))
     assert face is not None
     return Face(new, swap, tones(swap), tones(swap), face, face.coarse, face.grain)
 
 
-def test_each_face_of_a_merged_frame_has_its_steps_and_its_options(tmp_path: Path, stamp: Stamp) -> None:
+def test_each_face_of_a_merged_frame_has_its_steps_and_its_options(
+    tmp_path: Path, stamp: Stamp
+) -> None:
     plate = np.full((60, 90, 3), 120, np.uint8)
     (tmp_path / "clip").mkdir()
     for number in range(2):
         stills.write_image(tmp_path / "clip" / f"{number}.png", plate)
-    works = [Merged(Frame(0, plate), {}), Merged(Frame(1, plate), {run: green_face(plate, run) for run in (0, 1)})]
+    works = [
+        Merged(Frame(0, plate), {}),
+        Merged(Frame(1, plate), {run: green_face(plate, run) for run in (0, 1)}),
+    ]
     looks = Looks.of(MergeOptions(at=("1 person=1: erode=7",)))
     with open_footage(tmp_path / "clip") as footage:
         told = list(debugged(tmp_path / "debug", footage, works, 2, looks, stamp))
-    assert [event.path.parent.name for event in told if isinstance(event, Saved)] == ["000000", "000001"]
+    assert [event.path.parent.name for event in told if isinstance(event, Saved)] == [
+        "000000",
+        "000001",
+    ]
     assert [event.done for event in told if isinstance(event, Progress)] == [1, 2]
-    bare, full = (sorted(path.name for path in (tmp_path / "debug" / name).iterdir()) for name in ("000000", "000001"))
+    bare, full = (
+        sorted(path.name for path in (tmp_path / "debug" / name).iterdir())
+        for name in ("000000", "000001")
+    )
     assert bare == ["01-whole-plate.png", "02-whole-result.png", "numbers.json", "sheet.jpg"]
-    assert "01-face-1-dst.png" in full and "18-face-2-light.png" in full and "22-whole-result.png" in full
-    numbers = json.loads((tmp_path / "debug" / "000001" / "numbers.json").read_text(encoding="utf-8"))
-    assert [(each["person"], each["options"]["erode"]) for each in numbers["faces"]] == [(0, 2), (1, 7)]
+    assert (
+        "01-face-1-dst.png" in full
+        and "18-face-2-light.png" in full
+        and "22-whole-result.png" in full
+    )
+    numbers = json.loads(
+        (tmp_path / "debug" / "000001" / "numbers.json").read_text(encoding="utf-8")
+    )
+    assert [(each["person"], each["options"]["erode"]) for each in numbers["faces"]] == [
+        (0, 2),
+        (1, 7),
+    ]
     assert numbers["faces"][1]["face_from_frame"][0][2] == -40

@@ -22,7 +22,9 @@ MATRIX = np.array([[0.5, 0.0, -20.0], [0.0, 0.5, -10.0]])
 def face(frame: int, *polygons: Polygon) -> AlignedFace:
     points = np.random.default_rng(frame).uniform(60, 120, (68, 2)).astype(np.float32)
     found = Face(frame, affine.box(points), points, 0.9, 0, np.zeros(3, np.float32))
-    return AlignedFace(found, np.zeros((64, 64, 3), np.uint8), MATRIX, "full", source="a.mp4", polygons=polygons)
+    return AlignedFace(
+        found, np.zeros((64, 64, 3), np.uint8), MATRIX, "full", source="a.mp4", polygons=polygons
+    )
 
 
 def triangle() -> Polygon:
@@ -41,12 +43,19 @@ def test_a_mask_lies_on_the_frame_whatever_the_square(tmp_path: Path) -> None:
     assert own.sum() == pytest.approx(450, rel=0.02)
     # Twice as large, and moved by 8 pixels.
     other = painted.mask(0, affine.compose([[2, 0, 8.5], [0, 2, 0.5]], MATRIX), 128)
-    assert other is not None and other.sum() == pytest.approx(4 * own.sum(), rel=0.02) and other[31, 39] == 1 and other[31, 15] == 0
+    assert (
+        other is not None
+        and other.sum() == pytest.approx(4 * own.sum(), rel=0.02)
+        and other[31, 39] == 1
+        and other[31, 15] == 0
+    )
 
 
 def test_nothing_drawn_on_any_face_is_refused(tmp_path: Path) -> None:
     Faceset(tmp_path / "faces").add(face(0))
-    with pytest.raises(BadOption, match=r"faces: --masks polygons .* no face has polygons.*take other --masks"):
+    with pytest.raises(
+        BadOption, match=r"faces: --masks polygons .* no face has polygons.*take other --masks"
+    ):
         Painted.of(tmp_path / "faces")
 
 
@@ -63,4 +72,6 @@ def test_a_drawing_can_be_added_to_a_picture_that_is_there(tmp_path: Path) -> No
     assert faceset.polygons == [()]
     draw(path, [triangle()])
     faceset.rescan()
-    assert len(faceset.polygons[0]) == 1 and np.allclose(faceset.polygons[0][0].points, triangle().points * 2 + [40, 20])
+    assert len(faceset.polygons[0]) == 1 and np.allclose(
+        faceset.polygons[0][0].points, triangle().points * 2 + [40, 20]
+    )

@@ -24,7 +24,9 @@ def landmarks(x, y, side):
     inner = align.template("full", 256) * side / 256
     angle = np.linspace(np.pi, 0, 17)
     jaw = np.stack([side * (0.5 + 0.3 * np.cos(angle)), side * (0.45 + 0.4 * np.sin(angle))], -1)
-    return (np.concatenate([jaw, inner]) + np.array([x - side / 2, y - side / 2])).astype(np.float32)
+    return (np.concatenate([jaw, inner]) + np.array([x - side / 2, y - side / 2])).astype(
+        np.float32
+    )
 
 
 def face(frame, x=60.0, person=0, track=0):
@@ -34,7 +36,9 @@ def face(frame, x=60.0, person=0, track=0):
 
 
 class Flickers:
-    """A model whose faces are dst's, now darker, now lighter, and towards the chin darker; its masks tremble, too."""
+    """A model whose faces are dst's, now darker, now lighter, and towards the chin darker; its
+    masks tremble, too.
+    """
 
     resolution, face_type = 48, "full"
 
@@ -44,7 +48,10 @@ class Flickers:
     def predict(self, images):
         # By what it sees, not by when: a frame that is seen twice must come out alike.
         number = [round(float(image.mean()) * 1e6) for image in images]
-        gain = np.array([1 + self.depth * np.random.default_rng(each).uniform(-1, 1) for each in number], np.float32)
+        gain = np.array(
+            [1 + self.depth * np.random.default_rng(each).uniform(-1, 1) for each in number],
+            np.float32,
+        )
         masks = np.ones(images.shape[:3], np.float32)
         for mask, each in zip(masks, number, strict=True):
             edge = 8 + np.random.default_rng(each + 1).integers(0, self.tremble + 1)
@@ -55,13 +62,19 @@ class Flickers:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    """A nearly still plate, lossless, that differs from frame to frame by one level in one corner of the face."""
+    """A nearly still plate, lossless, that differs from frame to frame by one level in one corner
+    of the face.
+    """
     path = tmp_path_factory.mktemp("clip") / "dst.mkv"
     soft = cv2.GaussianBlur(np.random.default_rng(0).random((SIZE[1], SIZE[0], 3)), (0, 0), 6)
     still = np.rint(255 * (0.3 + 2 * (soft - soft.min()))).clip(0, 255).astype(np.uint8)
     with av.open(str(path), "w") as output:
         video = output.add_stream("ffv1", rate=25)
-        video.width, video.height, video.pix_fmt, video.codec_context.time_base = *SIZE, "bgr0", Fraction(1, 25)
+        video.width, video.height, video.pix_fmt, video.codec_context.time_base = (
+            *SIZE,
+            "bgr0",
+            Fraction(1, 25),
+        )
         for number in range(FRAMES):
             plate = still.copy()
             plate[40 : 41 + number % 5, 50 : 51 + number // 5] ^= 1
@@ -75,7 +88,9 @@ def merged(clip, model, frames=range(FRAMES), faces=None, **options):
     recipe = Recipe(model, Looks.of(MergeOptions(**{**PLAIN, **options})))
     places = Scene(table, smooth=True).placed(model.face_type, model.resolution)
     report = Report()
-    return [each.frame.image for each in merged_frames(Take(clip, places, recipe), report, frames)], report
+    return [
+        each.frame.image for each in merged_frames(Take(clip, places, recipe), report, frames)
+    ], report
 
 
 def flicker(pictures):
@@ -87,17 +102,31 @@ def flicker(pictures):
 def test_colours_and_light_are_steadied(clip):
     """Masks that tremble look at other pixels in every frame; colour and light must not follow."""
     for options in ({"color_transfer": "rct"}, {"mode": "seamless"}):
-        jumps, calm = (flicker(merged(clip, Flickers(0.0, 8, tint=0.4), steady=steady, **options)[0]) for steady in (0, 5))
+        jumps, calm = (
+            flicker(merged(clip, Flickers(0.0, 8, tint=0.4), steady=steady, **options)[0])
+            for steady in (0, 5)
+        )
         assert calm < jumps / 2
 
 
 def test_a_still_plate_under_a_still_face_stays_as_it_is(clip):
     model = Flickers(0.0)
-    pictures = merged(clip, model, color_transfer="rct", mode="seamless", texture=50, sharpen=100, faces=[face(0), face(5)])[0]
+    pictures = merged(
+        clip,
+        model,
+        color_transfer="rct",
+        mode="seamless",
+        texture=50,
+        sharpen=100,
+        faces=[face(0), face(5)],
+    )[0]
     assert np.array_equal(pictures[0] >> 1, pictures[5] >> 1)
 
 
-@pytest.mark.parametrize("options", [{"color_transfer": "rct"}, {"mode": "seamless", "steady_mask": 2}, {"motion_blur": 180}])
+@pytest.mark.parametrize(
+    "options",
+    [{"color_transfer": "rct"}, {"mode": "seamless", "steady_mask": 2}, {"motion_blur": 180}],
+)
 def test_a_part_is_as_it_is_in_the_whole(clip, options):
     whole, _ = merged(clip, Flickers(tremble=4), **options)
     part, report = merged(clip, Flickers(tremble=4), range(9, 15), **options)
@@ -108,28 +137,43 @@ def test_a_part_is_as_it_is_in_the_whole(clip, options):
 def test_a_gap_parts_what_is_averaged(clip):
     """What comes after a frame without the face has no say in what was before it."""
     first, _ = merged(clip, Flickers(), range(BARE), color_transfer="rct")
-    alone, _ = merged(clip, Flickers(), range(BARE), color_transfer="rct", faces=[face(frame) for frame in range(BARE)])
+    alone, _ = merged(
+        clip,
+        Flickers(),
+        range(BARE),
+        color_transfer="rct",
+        faces=[face(frame) for frame in range(BARE)],
+    )
     assert all(np.array_equal(one, other) for one, other in zip(first, alone, strict=True))
 
 
 def test_each_person_has_settings_of_their_own(clip):
     two = [face(3, 35.0, person=0, track=0), face(3, 93.0, person=1, track=1)]
     at = ("person=1: mode=original",)
-    picture, plate = (merged(clip, Flickers(0.9), range(3, 4), two, **each)[0][0] for each in ({"at": at}, {"mode": "original"}))
+    picture, plate = (
+        merged(clip, Flickers(0.9), range(3, 4), two, **each)[0][0]
+        for each in ({"at": at}, {"mode": "original"})
+    )
     assert np.abs(picture[30:70, 25:45].astype(int) - plate[30:70, 25:45]).max() > 10
     assert np.array_equal(picture[:, 80:], plate[:, 80:])
 
 
 def test_masks_are_steadied(clip):
     options = {"mode": "raw-mask", "erode": 0, "blur": 0}
-    jumps, calm = (np.stack(merged(clip, Flickers(0.0, 6), steady_mask=each, **options)[0]) for each in (0, 5))
-    assert np.abs(np.diff(calm[:BARE].astype(int), axis=0)).sum() < np.abs(np.diff(jumps[:BARE].astype(int), axis=0)).sum() / 2
+    jumps, calm = (
+        np.stack(merged(clip, Flickers(0.0, 6), steady_mask=each, **options)[0]) for each in (0, 5)
+    )
+    assert (
+        np.abs(np.diff(calm[:BARE].astype(int), axis=0)).sum()
+        < np.abs(np.diff(jumps[:BARE].astype(int), axis=0)).sum() / 2
+    )
 
 
 def test_the_raw_modes_show_what_the_model_made(clip):
     model = Flickers(0.0)
     mask, square, alone, plate = (
-        merged(clip, model, range(4, 5), mode=mode)[0][0] for mode in ("raw-mask", "raw-rgb", "raw-predict", "original")
+        merged(clip, model, range(4, 5), mode=mode)[0][0]
+        for mode in ("raw-mask", "raw-rgb", "raw-predict", "original")
     )
     assert mask[50, 60].tolist() == [255, 255, 255] and not mask[2, 2].any()
     assert not alone[2, 2].any() and np.abs(alone[50, 60].astype(int) - plate[50, 60]).max() <= 2

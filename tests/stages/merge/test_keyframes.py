@@ -37,7 +37,11 @@ def test_an_entry_holds_in_its_frames_only_and_later_ones_win() -> None:
 
 
 def test_an_entry_for_a_person_leaves_the_others_alone() -> None:
-    some = looks("person=1: masks=learned,xseg-dst", "100-: blur=1", "100- person=0: blur=20 hist_match_masked=no")
+    some = looks(
+        "person=1: masks=learned,xseg-dst",
+        "100-: blur=1",
+        "100- person=0: blur=20 hist_match_masked=no",
+    )
     assert some.options(5, 1).masks == ("learned", "xseg-dst")
     assert some.options(5, 0).masks == some.options(5, -1).masks == ("learned",)
     assert [some.options(100, person).blur for person in (-1, 0, 1)] == [1, 20, 1]
@@ -49,8 +53,15 @@ def test_numbers_run_into_the_range_and_out_again_while_choices_switch() -> None
     ran = np.array(erodes(some, range(98, 123)))
     assert ran[[0, 1, -2, -1]].tolist() == [2] * 4, "outside nothing changes"
     assert ran[6:19].tolist() == [10] * 13, "within it all holds"
-    assert (np.diff(ran[1:7]) > 0).all() and np.allclose(ran, ran[::-1]), "on the way there it only rises"
-    assert [some.options(frame).mode for frame in (99, 100, 120, 121)] == ["overlay", "seamless", "seamless", "overlay"]
+    assert (np.diff(ran[1:7]) > 0).all() and np.allclose(ran, ran[::-1]), (
+        "on the way there it only rises"
+    )
+    assert [some.options(frame).mode for frame in (99, 100, 120, 121)] == [
+        "overlay",
+        "seamless",
+        "seamless",
+        "overlay",
+    ]
     assert [type(some.options(frame).steady) for frame in range(98, 123)] == [int] * 25
 
 
@@ -74,17 +85,29 @@ def test_all_values_of_an_option_are_known_beforehand() -> None:
     some = looks("10-20: masks=learned,xseg-prd steady=9", "person=2: masks=dst")
     assert some.uses("masks") == {("learned",), ("learned", "xseg-prd"), ("dst",)}
     assert some.uses("steady") == {5, 9} and some.uses("grain") == {0}
-    assert looks("10-20: masks=full", "0-: masks=dst", "5: masks=hull").uses("masks") == {("dst",), ("hull",)}
+    assert looks("10-20: masks=full", "0-: masks=dst", "5: masks=hull").uses("masks") == {
+        ("dst",),
+        ("hull",),
+    }
 
 
 def test_what_is_said_of_frames_is_the_same_only_where_the_looks_are() -> None:
     one, whole = looks("100-120: erode=4 ease=5", "person=1: blur=3"), range(90, 130)
     assert one.said(whole) == looks("100-120:  ease=5 erode=4.0", "person=1: blur=3").said(whole)
-    assert one.said(range(50)) == looks("100-120: erode=9", "person=1: blur=3").said(range(200, 250))
-    for other in ("100-121: erode=4 ease=5", "100-120: erode=5 ease=5", "100-120: erode=4 ease=6", "100-120: blur=4"):
+    assert one.said(range(50)) == looks("100-120: erode=9", "person=1: blur=3").said(
+        range(200, 250)
+    )
+    for other in (
+        "100-121: erode=4 ease=5",
+        "100-120: erode=5 ease=5",
+        "100-120: erode=4 ease=6",
+        "100-120: blur=4",
+    ):
         assert looks(other, "person=1: blur=3").said(whole) != one.said(whole), other
     assert looks("100-120: erode=4 ease=5", "person=2: blur=3").said(whole) != one.said(whole)
-    assert looks("100-120: erode=4 ease=5", "person=1: blur=3", sharpen=1).said(whole) != one.said(whole)
+    assert looks("100-120: erode=4 ease=5", "person=1: blur=3", sharpen=1).said(whole) != one.said(
+        whole
+    )
     assert json.loads(one.said(whole))["everybody"][0][0] == 10, "ten frames before the range"
 
 
@@ -99,15 +122,23 @@ def test_looks_travel_to_other_processes() -> None:
 
 
 def test_entries_that_change_nothing_are_told() -> None:
-    some = looks("100-: erode=1", "90-: erode=1", "person=1: blur=2", "person=0: blur=2", "5,200: blur=9")
+    some = looks(
+        "100-: erode=1", "90-: erode=1", "person=1: blur=2", "person=0: blur=2", "5,200: blur=9"
+    )
     assert some.unused(100, {-1, 0}) == ["100-: erode=1", "person=1: blur=2"]
 
 
 def test_entries_come_from_the_command_line_as_they_are() -> None:
-    ordered = understood(["merge", "show", "--at", "100-120: erode=-4 masks=learned,dst", "--at", "person=1: blur=3"])
+    ordered = understood(
+        ["merge", "show", "--at", "100-120: erode=-4 masks=learned,dst", "--at", "person=1: blur=3"]
+    )
     assert ordered is not None
     some = Looks.of(MergeOptions.layered(ordered.job.options))
-    assert (some.options(110).erode, some.options(110, 1).blur, some.options(110).masks) == (-4, 3, ("learned", "dst"))
+    assert (some.options(110).erode, some.options(110, 1).blur, some.options(110).masks) == (
+        -4,
+        3,
+        ("learned", "dst"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,7 +165,9 @@ def test_entries_come_from_the_command_line_as_they_are() -> None:
         ("99999999999999999999-: erode=4", ["names no frames"]),
     ],
 )
-def test_an_entry_that_is_not_understood_is_named_with_what_would_do(text: str, pieces: list[str]) -> None:
+def test_an_entry_that_is_not_understood_is_named_with_what_would_do(
+    text: str, pieces: list[str]
+) -> None:
     with pytest.raises(BadOption) as problem:
         looks(text)
     for piece in (f"at '{text}'", *pieces):

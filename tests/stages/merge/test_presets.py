@@ -1,4 +1,6 @@
-"""Presets: below everything that is set by itself, above the defaults, the show's own beside ours."""
+"""Presets: below everything that is set by itself, above the defaults, the show's own beside
+ours.
+"""
 
 from __future__ import annotations
 
@@ -39,21 +41,32 @@ def test_ours_fit_the_options_and_change_something(name: str, project: Project) 
 def test_dfl_leaves_out_all_that_deepfacelab_does_not_have(project: Project) -> None:
     made = applied(project, MergeOptions(preset="dfl"))
     assert made.formulas == "dfl" and not made.smooth
-    assert (made.steady, made.steady_mask, made.feather, made.texture, made.grain, made.compression_degrade) == (0,) * 6
+    assert (
+        made.steady,
+        made.steady_mask,
+        made.feather,
+        made.texture,
+        made.grain,
+        made.compression_degrade,
+    ) == (0,) * 6
 
 
 def test_whatever_is_set_by_itself_wins_over_the_preset(project: Project) -> None:
     written(project, "night", "erode = 9\nblur = 9\nsharpen = 9\n")
     with (project.folder / "understudy.toml").open("a", encoding="utf-8") as file:
         file.write('[options.merge]\npreset = "night"\nblur = 5\n')
-    chosen = Project.load(project.folder).options("merge", MergeOptions(sharpen=1, at=("7: erode=0",)))
+    chosen = Project.load(project.folder).options(
+        "merge", MergeOptions(sharpen=1, at=("7: erode=0",))
+    )
     made = applied(project, chosen)
     assert (made.erode, made.blur, made.sharpen, made.feather) == (9, 5, 1, 0)
     assert made.at == ("7: erode=0",)
 
 
 def test_a_preset_of_the_show_may_key_its_options_to_frames(project: Project) -> None:
-    written(project, "night", 'schema_version = 1\nat = ["5-: mode=seamless"]\nencode = {crf = 4}\n')
+    written(
+        project, "night", 'schema_version = 1\nat = ["5-: mode=seamless"]\nencode = {crf = 4}\n'
+    )
     made = applied(project, MergeOptions(preset="night"))
     assert made.at == ("5-: mode=seamless",) and made.encode.crf == 4
 

@@ -55,9 +55,17 @@ def done(index: int, plate: Array) -> Done:
     return Done(Frame(index, image), matte)
 
 
-def run(clip: Path, folder: Path, indices: list[int], stamp: Stamp, order: Order | None = None) -> tuple[list[Event], bool]:
+def run(
+    clip: Path, folder: Path, indices: list[int], stamp: Stamp, order: Order | None = None
+) -> tuple[list[Event], bool]:
     with open_footage(clip) as footage:
-        going = previewed(folder, footage, (done(index, footage[index].image) for index in indices), len(indices), stamp)
+        going = previewed(
+            folder,
+            footage,
+            (done(index, footage[index].image) for index in indices),
+            len(indices),
+            stamp,
+        )
         told: list[Event] = []
         try:
             told.append(next(going))
@@ -67,12 +75,19 @@ def run(clip: Path, folder: Path, indices: list[int], stamp: Stamp, order: Order
             return told, end.value
 
 
-def test_sheets_are_marked_as_synthetic_and_numbered_on(clip: Path, tmp_path: Path, stamped: Stamped) -> None:
+def test_sheets_are_marked_as_synthetic_and_numbered_on(
+    clip: Path, tmp_path: Path, stamped: Stamped
+) -> None:
     folder = tmp_path / "merged" / "preview"
     for _ in range(2):
         told, whole = run(clip, folder, list(range(8)), stamped(clip))
         assert whole and [event.done for event in told if isinstance(event, Progress)] == [6, 8]
-    assert sorted(path.name for path in folder.iterdir()) == ["001.jpg", "002.jpg", "003.jpg", "004.jpg"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "001.jpg",
+        "002.jpg",
+        "003.jpg",
+        "004.jpg",
+    ]
     assert [event.path.name for event in told if isinstance(event, Saved)] == ["003.jpg", "004.jpg"]
     manifest = read(folder / "001.jpg")
     assert manifest.is_synthetic and manifest.state == "valid"
@@ -85,13 +100,22 @@ def test_a_row_shows_plate_result_and_mask(clip: Path, tmp_path: Path, stamped: 
     green = np.argwhere(np.abs(seen - GREEN).max(2) < 30)
     white = np.argwhere(seen.min(2) > 240)
     plate = np.argwhere(np.abs(seen - 115).max(2) < 4)
-    assert np.ptp(green, axis=0).tolist() == np.ptp(white, axis=0).tolist() == [19, 19], "at their own size"
-    assert plate[:, 1].min() < green[:, 1].min() < white[:, 1].min() and abs(green[:, 0].min() - white[:, 0].min()) <= 1
+    assert np.ptp(green, axis=0).tolist() == np.ptp(white, axis=0).tolist() == [19, 19], (
+        "at their own size"
+    )
+    assert (
+        plate[:, 1].min() < green[:, 1].min() < white[:, 1].min()
+        and abs(green[:, 0].min() - white[:, 0].min()) <= 1
+    )
 
 
-def test_told_to_stop_it_keeps_the_sheets_that_are_there(clip: Path, tmp_path: Path, stamped: Stamped) -> None:
+def test_told_to_stop_it_keeps_the_sheets_that_are_there(
+    clip: Path, tmp_path: Path, stamped: Stamped
+) -> None:
     _, whole = run(clip, tmp_path / "preview", list(range(8)), stamped(clip), Stop())
-    assert not whole and sorted(path.name for path in (tmp_path / "preview").iterdir()) == ["001.jpg"]
+    assert not whole and sorted(path.name for path in (tmp_path / "preview").iterdir()) == [
+        "001.jpg"
+    ]
 
 
 def test_frames_without_a_face_and_unreadable_ones_have_their_rows_too() -> None:

@@ -1,4 +1,6 @@
-"""A segmenter's masks in a merge. Weights are set so that it is known what XSeg sees: whatever is bright."""
+"""A segmenter's masks in a merge. Weights are set so that it is known what XSeg sees: whatever is
+bright.
+"""
 
 from __future__ import annotations
 
@@ -35,17 +37,25 @@ def landmarks(x: float, y: float, side: float, turn: float = 0) -> Floats:
     """68 points of a face whose half square of `side` px has its middle at x, y."""
     angle = np.linspace(np.pi, 0, 17)
     jaw = np.stack([0.5 + turn + 0.5 * np.cos(angle), 0.4 + 0.7 * np.sin(angle)], -1)
-    return (np.concatenate([jaw, align.TEMPLATE]) * side + (x - side / 2, y - side / 2)).astype(np.float32)
+    return (np.concatenate([jaw, align.TEMPLATE]) * side + (x - side / 2, y - side / 2)).astype(
+        np.float32
+    )
 
 
 def weights(red: float = 1 / 3) -> dict[str, Array]:
-    """XSeg's weights, so set that its mask is 1 where the picture is brighter than BRIGHT, 0 elsewhere; red: its share in that."""
+    """XSeg's weights, so set that its mask is 1 where the picture is brighter than BRIGHT, 0
+    elsewhere; red: its share in that.
+    """
     # An epsilon of nought would divide nought by nought.
-    tensors = {name: torch.full_like(value, name.endswith("epsilon")) for name, value in XSeg().state_dict().items()}
+    tensors = {
+        name: torch.full_like(value, name.endswith("epsilon"))
+        for name, value in XSeg().state_dict().items()
+    }
     rest = (1 - red) / 2
     tensors["down.0.0.0.weight"][0, :, 1, 1] = torch.tensor([rest, rest, red])
     for block in ("down.0.0", "down.0.1", "rises.5.blocks.0", "rises.5.blocks.1"):
-        # So large a number that the norm does not depend on the picture, and brings back what went in.
+        # So large a number that the norm does not depend on the picture, and brings back what went
+        # in.
         tensors[f"{block}.1.epsilon"], tensors[f"{block}.1.gamma"][0] = torch.tensor(1e6), 1e3
     # What came across lies behind the 32 maps that rose.
     tensors["rises.5.blocks.0.0.weight"][0, 32, 1, 1] = 1
@@ -55,9 +65,19 @@ def weights(red: float = 1 / 3) -> dict[str, Array]:
     return {name: value.numpy() for name, value in tensors.items()}
 
 
-def keep(show: Path, name: str, face_type: FaceType = "full", kind: str = "xseg", tensors: dict[str, Array] | None = None) -> Path:
+def keep(
+    show: Path,
+    name: str,
+    face_type: FaceType = "full",
+    kind: str = "xseg",
+    tensors: dict[str, Array] | None = None,
+) -> Path:
     path = show / "segmenters" / f"{name}.safetensors"
-    segmenter_file.write(SegmenterFile(path, kind, face_type, 256, "a test", weights() if tensors is None else tensors))
+    segmenter_file.write(
+        SegmenterFile(
+            path, kind, face_type, 256, "a test", weights() if tensors is None else tensors
+        )
+    )
     return path
 
 
@@ -68,7 +88,9 @@ class Painter:
 
     def predict(self, images: Floats) -> Prediction:
         masks = np.ones(images.shape[:3], np.float32)
-        return Prediction(np.broadcast_to(np.float32(GREEN) / 255, images.shape).copy(), masks, masks)
+        return Prediction(
+            np.broadcast_to(np.float32(GREEN) / 255, images.shape).copy(), masks, masks
+        )
 
 
 def plate() -> Bytes:
@@ -93,7 +115,11 @@ def show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         points = landmarks(128, 96, 80)
         matrix = align.face_from_frame(points, "full", 64)
         face = Face(number, affine.box(points), points, 0.9, -1, np.zeros(3, np.float32))
-        faceset.add(AlignedFace(face, image.warp(plate(), matrix, (64, 64)), matrix, "full", source="stills"))
+        faceset.add(
+            AlignedFace(
+                face, image.warp(plate(), matrix, (64, 64)), matrix, "full", source="stills"
+            )
+        )
     load = classmethod(lambda cls, folder, device, looks, best: cls(Painter(), looks, 1))
     monkeypatch.setattr(Recipe, "load", load)
     return folder
@@ -101,13 +127,17 @@ def show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def options(*masks: str, **more: object) -> MergeOptions:
     encode = EncodeOptions(crf=2, preset="ultrafast")
-    return MergeOptions(masks=masks, color_transfer="none", erode=0, blur=0, encode=encode, device="cpu", **more)
+    return MergeOptions(
+        masks=masks, color_transfer="none", erode=0, blur=0, encode=encode, device="cpu", **more
+    )
 
 
 def green(show: Path) -> Floats:
     """How green each pixel of the first frame has become, 0..1."""
     with open_footage(show / "result.mp4") as footage:
-        return np.clip(np.abs(next(iter(footage)).image.astype(np.float32) - plate()).max(-1) / 100, 0, 1)
+        return np.clip(
+            np.abs(next(iter(footage)).image.astype(np.float32) - plate()).max(-1) / 100, 0, 1
+        )
 
 
 def test_the_face_shows_only_where_xseg_sees_one_in_the_plate(show: Path) -> None:
@@ -130,7 +160,10 @@ def test_what_xseg_sees_in_the_prediction_counts_for_xseg_prd(show: Path) -> Non
 
 def test_without_weights_nothing_is_merged(show: Path) -> None:
     for masks in (("xseg-dst",), ("learned", "xseg-prd")):
-        with pytest.raises(WeightsMissing, match=r"segmenters: no segmenter.*trained import.*--segmenter multiclass"):
+        with pytest.raises(
+            WeightsMissing,
+            match=r"segmenters: no segmenter.*trained import.*--segmenter multiclass",
+        ):
             list(merge(show, options(*masks)))
     assert not (show / "merged").exists()
 
@@ -145,7 +178,11 @@ def test_one_of_several_segmenters_must_be_named(show: Path) -> None:
 
 
 def test_a_file_of_another_network_is_refused(show: Path) -> None:
-    path = keep(show, "mine", tensors={name: array for name, array in weights().items() if name != "code.bias"})
+    path = keep(
+        show,
+        "mine",
+        tensors={name: array for name, array in weights().items() if name != "code.bias"},
+    )
     with pytest.raises(WeightsMissing, match=rf"{path.name}: tensor 'code.bias' is missing"):
         list(merge(show, options("xseg-dst")))
     assert not (show / "merged").exists() and not (show / "result.mp4").exists()
@@ -167,7 +204,9 @@ def bright(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("bright")
-def test_a_segmenter_that_needs_no_training_serves_a_show_without_a_file(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_segmenter_that_needs_no_training_serves_a_show_without_a_file(
+    show: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = SegmenterFile(show / "some.tflite", "bright", "full", 256, "somebody's", {})
     monkeypatch.setitem(ready._parts, "multiclass", lambda: file)
     list(merge(show, options("xseg-dst", segmenter="multiclass")))
@@ -181,17 +220,23 @@ def test_a_segmenter_that_needs_no_training_serves_a_show_without_a_file(show: P
 @pytest.mark.usefixtures("bright")
 @pytest.mark.parametrize("seen", ["half", "full", "whole", "head"])
 @pytest.mark.parametrize("model", ["half", "full", "head"])
-def test_masks_are_carried_between_face_types(tmp_path: Path, model: FaceType, seen: FaceType) -> None:
+def test_masks_are_carried_between_face_types(
+    tmp_path: Path, model: FaceType, seen: FaceType
+) -> None:
     file = SegmenterFile(tmp_path, "bright", seen, 256, "", {})
     segmenting = Segmenting.load(file, "cpu", ("xseg-prd", "xseg-dst"))
     points = landmarks(130, 90, 60, turn=0.2)
     # Steadied: the face's square does not stand where its own points would put it.
-    face_from_frame = affine.compose([[1, 0, 4], [0, 1, -3]], align.face_from_frame(points, model, 128))
+    face_from_frame = affine.compose(
+        [[1, 0, 4], [0, 1, -3]], align.face_from_frame(points, model, 128)
+    )
     crop = image.as_float(image.warp(plate(), face_from_frame, (128, 128), "replicate"))
     view = segmenting.view(plate(), points, face_from_frame, (model, 128))
     ((on_prd, on_dst),) = segmenting.masks([view], [crop])
     whole = np.ones((256, 256), np.float32)
-    within = image.warp(whole, affine.invert(view.seen_from_face), (128, 128), filter="linear") > 0.5
+    within = (
+        image.warp(whole, affine.invert(view.seen_from_face), (128, 128), filter="linear") > 0.5
+    )
     expected = (crop.mean(-1) > BRIGHT) & within
     assert within.all() == (model == seen or align.contains(seen, model)) or within.mean() > 0.99
     for mask in (on_prd, on_dst):
@@ -202,7 +247,9 @@ def test_masks_are_carried_between_face_types(tmp_path: Path, model: FaceType, s
 @pytest.mark.usefixtures("bright")
 def test_a_segmenter_of_other_faces_says_what_that_means(tmp_path: Path) -> None:
     def told(seen: FaceType, *masks: str) -> list[str]:
-        return Segmenting.load(SegmenterFile(tmp_path, "bright", seen, 256, "", {}), "cpu", masks).limits("full")
+        return Segmenting.load(
+            SegmenterFile(tmp_path, "bright", seen, 256, "", {}), "cpu", masks
+        ).limits("full")
 
     assert told("full", "xseg-prd", "xseg-dst") == [] == told("whole", "xseg-dst")
     assert "less sure" in told("whole", "xseg-prd")[0]

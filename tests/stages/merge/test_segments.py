@@ -51,11 +51,16 @@ for _ in merge(Path(sys.argv[1]), MergeOptions.model_validate_json(sys.argv[2]))
 
 @pytest.fixture
 def show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A show with a face in every frame that moves to the right, cut into segments of six frames."""
+    """A show with a face in every frame that moves to the right, cut into segments of six
+    frames.
+    """
     monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(tmp_path / "credentials"))
     monkeypatch.setattr(chunks, "_FEWEST", LENGTH)
     tone = np.sin(np.arange(48000, dtype=np.float32) / 9)
-    assert len(list(write_clip(tmp_path / "dst.mp4", map(plate, range(FRAMES)), SIZE, sound=tone))) == FRAMES
+    assert (
+        len(list(write_clip(tmp_path / "dst.mp4", map(plate, range(FRAMES)), SIZE, sound=tone)))
+        == FRAMES
+    )
     project = Project.create(tmp_path / "show", tmp_path / "dst.mp4", tmp_path / "dst.mp4")
     for number in range(FRAMES):
         add_face(project.folder, number, 50 + number)
@@ -73,15 +78,25 @@ def add_face(show: Path, number: int, x: float) -> None:
     face = Face(number, affine.box(points), points, 0.9, 0, np.zeros(3, np.float32))
     matrix = align.face_from_frame(points, "full", 64)
     picture = image.warp(plate(number), matrix, (64, 64))
-    Faceset(show / "dst" / "faces").add(AlignedFace(face, picture, matrix, "full", source="dst.mp4"))
+    Faceset(show / "dst" / "faces").add(
+        AlignedFace(face, picture, matrix, "full", source="dst.mp4")
+    )
 
 
 @pytest.fixture
 def plain(dfm_file: Callable[..., Path]) -> MergeOptions:
-    """A model that gives back what it sees, turned grey by the look; nothing reaches from frame to frame."""
+    """A model that gives back what it sees, turned grey by the look; nothing reaches from frame to
+    frame.
+    """
     coding = EncodeOptions(crf=4, preset="ultrafast")
     return MergeOptions(
-        model=str(dfm_file()), masks=("full",), mode="hist-match-bw", steady=0, smooth=False, device="cpu", encode=coding
+        model=str(dfm_file()),
+        masks=("full",),
+        mode="hist-match-bw",
+        steady=0,
+        smooth=False,
+        device="cpu",
+        encode=coding,
     )
 
 
@@ -91,7 +106,10 @@ def with_(options: MergeOptions, **changes: object) -> MergeOptions:
 
 def segments(show: Path) -> dict[str, int]:
     """When each finished segment was written."""
-    return {path.name: path.stat().st_mtime_ns for path in (show / "merged" / "segments").glob("[!.]*.mov")}
+    return {
+        path.name: path.stat().st_mtime_ns
+        for path in (show / "merged" / "segments").glob("[!.]*.mov")
+    }
 
 
 def pictures(path: Path) -> list[np.ndarray]:
@@ -110,7 +128,10 @@ def test_what_is_rendered_is_not_rendered_again(show: Path, plain: MergeOptions)
     assert len(before) == 4 and segments(show) == before
     assert "24 of 24 frames are there from earlier runs" in notes(events)
     one, other = (show / "merged" / number / "result.mp4" for number in ("001", "002"))
-    assert all(np.array_equal(left, right) for left, right in zip(pictures(one), pictures(other), strict=True))
+    assert all(
+        np.array_equal(left, right)
+        for left, right in zip(pictures(one), pictures(other), strict=True)
+    )
 
 
 def test_a_choice_for_some_frames_renders_only_those(show: Path, plain: MergeOptions) -> None:
@@ -120,11 +141,15 @@ def test_a_choice_for_some_frames_renders_only_those(show: Path, plain: MergeOpt
     after = segments(show)
     assert len(after.keys() - before.keys()) == 1 and before.items() <= after.items()
     plates, merged = pictures(show.parent / "dst.mp4"), pictures(show / "result.mp4")
-    changed = [np.abs(one - other)[40:60].mean() > 2 for one, other in zip(plates, merged, strict=True)]
+    changed = [
+        np.abs(one - other)[40:60].mean() > 2 for one, other in zip(plates, merged, strict=True)
+    ]
     assert [number for number, is_changed in enumerate(changed) if not is_changed] == [8, 9]
 
 
-@pytest.mark.parametrize(("smooth", "steady", "touched"), [(False, 0, 1), (True, 0, 2), (False, 3, 2)])
+@pytest.mark.parametrize(
+    ("smooth", "steady", "touched"), [(False, 0, 1), (True, 0, 2), (False, 3, 2)]
+)
 def test_a_face_that_goes_touches_only_the_frames_that_it_reaches(
     show: Path, plain: MergeOptions, smooth: bool, steady: int, touched: int
 ) -> None:
@@ -142,7 +167,9 @@ def test_other_weights_or_another_coding_render_all_anew(show: Path, plain: Merg
     list(merge(show, with_(plain, encode={"crf": 5})))
     assert len(segments(show)) == 8
     model = Path(plain.model)
-    model.write_bytes(model.read_bytes().replace(b"understudy-test", b"understudy-tesT") + b"\x7a\x00")
+    model.write_bytes(
+        model.read_bytes().replace(b"understudy-test", b"understudy-tesT") + b"\x7a\x00"
+    )
     list(merge(show, plain))
     assert len(segments(show)) == 12
 
@@ -150,7 +177,9 @@ def test_other_weights_or_another_coding_render_all_anew(show: Path, plain: Merg
 def test_a_killed_run_loses_only_what_was_under_way(show: Path, plain: MergeOptions) -> None:
     order = [sys.executable, "-c", KILLED, str(show), plain.model_dump_json(exclude_unset=True)]
     assert subprocess.run(order, check=False).returncode == -signal.SIGKILL
-    done = [path.with_suffix(".mov").name for path in (show / "merged" / "segments").glob("[!.]*.json")]
+    done = [
+        path.with_suffix(".mov").name for path in (show / "merged" / "segments").glob("[!.]*.json")
+    ]
     before = {name: time for name, time in segments(show).items() if name in done}
     events = list(merge(show, plain))
     assert before and before.items() <= segments(show).items()
@@ -168,14 +197,18 @@ def test_a_stop_keeps_what_is_finished_and_says_so(show: Path, plain: MergeOptio
     assert len(segments(show)) == 2 and not (show / "result.mp4").exists()
 
 
-def test_two_processes_make_what_one_makes_even_when_one_dies(show: Path, plain: MergeOptions) -> None:
+def test_two_processes_make_what_one_makes_even_when_one_dies(
+    show: Path, plain: MergeOptions
+) -> None:
     list(merge(show, plain))
     alone = pictures(show / "result.mp4")
     (show / "merged" / "segments").rename(show.parent / "elsewhere")
     running = merge(show, with_(plain, workers=2))
     done = [next(event.done for event in running if isinstance(event, Progress))]
     os.kill(next(iter(get_reusable_executor(2, reuse=True)._processes)), signal.SIGKILL)
-    done += [event.done for event in running if isinstance(event, Progress) and event.stage == "merge"]
+    done += [
+        event.done for event in running if isinstance(event, Progress) and event.stage == "merge"
+    ]
     assert done == [6, 12, 18, 24]
     for one, other in zip(alone, pictures(show / "result.mp4"), strict=True):
         assert np.abs(one - other).mean() < 0.5
@@ -186,7 +219,9 @@ def test_the_mask_as_a_video(asked: dict[str, Any], show: Path, plain: MergeOpti
     list(merge(show, plain))
     events = list(merge(show, with_(plain, masks=["full"], **asked)))
     matte = show / "merged" / "002" / "matte.mp4"
-    assert {event.path for event in events if isinstance(event, Saved) and event.what == "matte"} == {matte}
+    assert {
+        event.path for event in events if isinstance(event, Saved) and event.what == "matte"
+    } == {matte}
     assert manifest.read(matte).is_synthetic
     with open_footage(matte) as masks, open_footage(show / "result.mp4") as result:
         assert masks.pts == result.pts and not masks.has_audio
@@ -205,7 +240,11 @@ def test_only_some_frames(show: Path, plain: MergeOptions) -> None:
         for number, frame in zip((4, 5, 6, 7, 14), few, strict=True):
             assert np.abs(frame.image.astype(int) - whole[number].image).mean() < 2
     with av.open(str(part)) as container:
-        assert 0.3 < float(container.streams.audio[0].duration * container.streams.audio[0].time_base) < 0.45
+        assert (
+            0.3
+            < float(container.streams.audio[0].duration * container.streams.audio[0].time_base)
+            < 0.45
+        )
     assert (show / "result.mp4").read_bytes() == result and before.items() <= segments(show).items()
     with pytest.raises(BadOption, match="beyond the end"):
         list(merge(show, with_(plain, frames="90-")))
@@ -215,18 +254,25 @@ def test_segments_of_the_newest_three_versions_are_kept(show: Path, plain: Merge
     for erode in range(4):
         list(merge(show, with_(plain, erode=erode)))
     assert len(segments(show)) == 12
-    keys = [json.loads((show / "merged" / number / "merge.json").read_text())["segments"] for number in ("002", "003", "004")]
+    keys = [
+        json.loads((show / "merged" / number / "merge.json").read_text())["segments"]
+        for number in ("002", "003", "004")
+    ]
     assert {Path(name).stem for name in segments(show)} == {key for some in keys for key in some}
 
 
-def test_too_little_room_is_told_before_any_work(show: Path, plain: MergeOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_room_is_told_before_any_work(
+    show: Path, plain: MergeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(system, "free_bytes", lambda folder: 1000)
     with pytest.raises(CannotWrite, match=r"0\.0 GB are free.*Free some space"):
         list(merge(show, plain))
     assert not segments(show)
 
 
-def test_a_disk_that_fills_up_loses_nothing(show: Path, plain: MergeOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_loses_nothing(
+    show: Path, plain: MergeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole, calls = render.write_part, iter(range(9))
 
     def full(*given: object) -> Iterator[int]:

@@ -42,7 +42,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(tmp_path / "credentials"))
     (tmp_path / "clip").mkdir()
     for number in range(FRAMES):
-        cv2.imwrite(str(tmp_path / "clip" / f"{number}.png"), np.full((24, 32, 3), 8 * number, np.uint8))
+        cv2.imwrite(
+            str(tmp_path / "clip" / f"{number}.png"), np.full((24, 32, 3), 8 * number, np.uint8)
+        )
 
     def stream(workshop: Workshop, report: Report, frames: range) -> Iterator[Merged]:
         for number in frames:
@@ -54,11 +56,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return Project.create(tmp_path / "show", tmp_path / "clip", tmp_path / "clip")
 
 
-def run(project: Project, *, faces: range = range(FRAMES), stop: bool = False, **options: object) -> list[Event]:
+def run(
+    project: Project, *, faces: range = range(FRAMES), stop: bool = False, **options: object
+) -> list[Event]:
     chosen = MergeOptions.layered(options)
     told: list[Event] = []
     with open_footage(project.footage("dst")) as footage:
-        workshop = Workshop(footage, chosen, Looks.of(chosen), project.model("m"), {frame: [] for frame in faces})
+        workshop = Workshop(
+            footage, chosen, Looks.of(chosen), project.model("m"), {frame: [] for frame in faces}
+        )
         going = stills.pictured(project, workshop, manifest.proven())  # type: ignore[arg-type]
         try:
             told.append(next(going))

@@ -14,7 +14,9 @@ def test_any_stretches_in_any_order_are_read_as_from_the_start(clips):
         reader, chance = Reader(footage), random.Random(1)
         for _ in range(40):
             first = chance.randrange(len(true))
-            stretch = sorted(chance.sample(range(first, len(true)), chance.randrange(1, len(true) - first + 1)))
+            stretch = sorted(
+                chance.sample(range(first, len(true)), chance.randrange(1, len(true) - first + 1))
+            )
             found = list(reader.attempts(stretch))
             assert [frame.index for frame in found] == stretch
             assert all(np.array_equal(frame.image, true[frame.index]) for frame in found)
@@ -23,7 +25,11 @@ def test_any_stretches_in_any_order_are_read_as_from_the_start(clips):
 def test_it_decodes_on_where_that_is_shorter_and_after_a_stretch_that_was_left(clips, monkeypatch):
     with open_footage(clips["src"]) as footage:
         begun, attempts = [], type(footage).attempts
-        monkeypatch.setattr(type(footage), "attempts", lambda self, wanted: begun.append(1) or attempts(self, wanted))
+        monkeypatch.setattr(
+            type(footage),
+            "attempts",
+            lambda self, wanted: begun.append(1) or attempts(self, wanted),
+        )
         reader = Reader(footage)
         for stretch in (range(4), range(3, 6), [8, 9]):
             assert [frame.index for frame in reader.attempts(stretch)] == list(stretch)

@@ -60,19 +60,29 @@ def test_pooled_keeps_the_order_and_bounds_what_is_under_way():
         under_way.remove(number)
         return -number
 
-    assert list(pooled((each for each in range(12)), work, threads=4, depth=3)) == [-number for number in range(12)]
+    assert list(pooled((each for each in range(12)), work, threads=4, depth=3)) == [
+        -number for number in range(12)
+    ]
     assert 1 < max(most) <= 3
 
 
 def test_what_fails_in_the_pool_is_raised_in_its_place():
     found = []
     with pytest.raises(ZeroDivisionError):
-        for each in pooled((each for each in range(9)), lambda number: 1 / (4 - number), threads=2, depth=3):
+        for each in pooled(
+            (each for each in range(9)), lambda number: 1 / (4 - number), threads=2, depth=3
+        ):
             found.append(each)
     assert found == [1 / 4, 1 / 3, 1 / 2, 1]
 
 
 @pytest.mark.parametrize("reach", [0, 1, 3, 20])
 def test_windows_reach_as_far_to_both_sides(reach):
-    seen = {item: around for item, around in windowed((each for each in range(9)), reach, lambda number: 10 * number)}
-    assert seen == {item: tuple(10 * each for each in range(max(item - reach, 0), min(item + reach, 8) + 1)) for item in range(9)}
+    seen = {
+        item: around
+        for item, around in windowed((each for each in range(9)), reach, lambda number: 10 * number)
+    }
+    assert seen == {
+        item: tuple(10 * each for each in range(max(item - reach, 0), min(item + reach, 8) + 1))
+        for item in range(9)
+    }

@@ -40,7 +40,9 @@ def failing(number):
 
 
 def test_every_item_comes_back_with_its_result():
-    assert sorted(spread(squared, range(9), 3)) == [(number, number * number) for number in range(9)]
+    assert sorted(spread(squared, range(9), 3)) == [
+        (number, number * number) for number in range(9)
+    ]
     assert list(spread(squared, range(3), 1)) == [(0, 0), (1, 1), (2, 4)]
     assert list(spread(squared, [], 3)) == []
 
@@ -52,7 +54,9 @@ def test_one_worker_or_one_item_needs_no_other_process():
 
 
 def test_a_worker_that_dies_loses_nothing(tmp_path):
-    assert sorted(spread(partial(deadly, tmp_path), range(7), 2)) == [(number, number * number) for number in range(7)]
+    assert sorted(spread(partial(deadly, tmp_path), range(7), 2)) == [
+        (number, number * number) for number in range(7)
+    ]
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -72,9 +76,13 @@ os.kill(os.getpid(), 9)
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a process of Windows does not learn that its parent is gone")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="a process of Windows does not learn that its parent is gone"
+)
 def test_workers_end_with_a_parent_that_was_killed():
-    killed = subprocess.run([sys.executable, "-c", ORPHANS, Path(__file__).parent], stdout=subprocess.PIPE, text=True)
+    killed = subprocess.run(
+        [sys.executable, "-c", ORPHANS, Path(__file__).parent], stdout=subprocess.PIPE, text=True
+    )
     worker, deadline = int(killed.stdout), time.monotonic() + 10
     while is_alive(worker) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -87,7 +95,11 @@ def is_alive(process):
     except ProcessLookupError:
         return False
     # Nobody may be there to clear away what is left of it.
-    return "(zombie)" not in Path(f"/proc/{process}/status").read_text() if Path(f"/proc/{process}").exists() else True
+    return (
+        "(zombie)" not in Path(f"/proc/{process}/status").read_text()
+        if Path(f"/proc/{process}").exists()
+        else True
+    )
 
 
 def test_what_a_task_raises_is_raised_here():
@@ -105,4 +117,6 @@ def test_without_ray_the_extra_is_named():
 @pytest.mark.slow
 def test_ray_does_the_same():
     pytest.importorskip("ray")
-    assert sorted(spread(squared, range(9), 2, "ray")) == [(number, number * number) for number in range(9)]
+    assert sorted(spread(squared, range(9), 2, "ray")) == [
+        (number, number * number) for number in range(9)
+    ]

@@ -20,7 +20,14 @@ pytestmark = pytest.mark.usefixtures("small_models")
 @pytest.fixture
 def filled(show: Path) -> Path:
     """A show with a model called first."""
-    list(train(show, TrainOptions.layered({"batch": 1, "device": "cpu", "iterations": 1, "model": "h64", "name": "first"})))
+    list(
+        train(
+            show,
+            TrainOptions.layered(
+                {"batch": 1, "device": "cpu", "iterations": 1, "model": "h64", "name": "first"}
+            ),
+        )
+    )
     return show
 
 
@@ -31,16 +38,25 @@ def told(events: list[Event]) -> Finished:
 
 def test_the_list_says_what_each_model_is_and_how_far(filled: Path) -> None:
     (one,) = told(list(call("trained")(filled))).summary.items()
-    assert one[0] == "first" and {"model": "h64", "light": False, "iteration": 1}.items() <= one[1].items()
+    assert (
+        one[0] == "first"
+        and {"model": "h64", "light": False, "iteration": 1}.items() <= one[1].items()
+    )
     (filled / "models/first/checkpoints/current").unlink()
     assert "iteration" not in told(list(call("trained")(filled))).summary["first"]
     (filled / "models/first/options.toml").write_text("model = 3")
-    assert any(isinstance(event, Warned) and "model" in event.text for event in call("trained")(filled))
+    assert any(
+        isinstance(event, Warned) and "model" in event.text for event in call("trained")(filled)
+    )
 
 
 def test_a_show_without_models_says_so(show: Path) -> None:
     events = list(call("trained")(show))
-    assert isinstance(events[0], Note) and "no models yet" in events[0].text and told(events).summary == {}
+    assert (
+        isinstance(events[0], Note)
+        and "no models yet" in events[0].text
+        and told(events).summary == {}
+    )
 
 
 def test_a_copy_can_be_used_and_leaves_the_first_alone(filled: Path) -> None:
@@ -65,7 +81,9 @@ def test_trash_keeps_everything(filled: Path) -> None:
     list(call("trained_rename")(filled, "second", "first"))
     list(call("trained_trash")(filled, "first"))
     assert {each.name for each in (filled / "models_trash").iterdir()} == {"first", "first-2"}
-    assert all((each / "checkpoints/current").is_file() for each in (filled / "models_trash").iterdir())
+    assert all(
+        (each / "checkpoints/current").is_file() for each in (filled / "models_trash").iterdir()
+    )
     assert told(list(call("trained")(filled))).summary == {}
 
 

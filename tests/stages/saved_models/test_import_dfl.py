@@ -1,6 +1,7 @@
 """Models of DeepFaceLab 2 that come in: they paint as they did, and go on learning.
 
-What they painted is told by `Theirs`, which is written from the format alone and shares no code with our networks.
+What they painted is told by `Theirs`, which is written from the format alone and shares no code
+with our networks.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ E, D, DM, AE, SIDE = 16, 18, 16, 32, 64
 
 
 class Theirs:
-    """A model as the former tool has it: (N, H, W, C), BGR, kernels (height, width, in, out). Weights are drawn when first used."""
+    """A model as the former tool has it: (N, H, W, C), BGR, kernels (height, width, in, out).
+    Weights are drawn when first used.
+    """
 
     def __init__(self, archi: str, side: int = SIDE, amp: bool = False) -> None:
         self.kind, _, self.letters = archi.partition("-")
@@ -40,21 +43,29 @@ class Theirs:
         """The swapped faces, their masks, and dst's masks."""
         features = self.encoder(faces)
         if self.amp:
-            _, own = (self.spread("inter_src", features, 40), self.spread("inter_dst", features, 40))
+            _, own = (
+                self.spread("inter_src", features, 40),
+                self.spread("inter_dst", features, 40),
+            )
             # Morphed in full: every channel is src's.
             swapped, rebuilt = self.decoder("decoder", _), self.decoder("decoder", own)
         elif self.kind == "df":
             maps = self.inter("inter", features, AE)
             swapped, rebuilt = self.decoder("decoder_src", maps), self.decoder("decoder_dst", maps)
         else:
-            shared, own = self.inter("inter_AB", features, 2 * AE), self.inter("inter_B", features, 2 * AE)
+            shared, own = (
+                self.inter("inter_AB", features, 2 * AE),
+                self.inter("inter_B", features, 2 * AE),
+            )
             swapped = self.decoder("decoder", torch.cat([shared, shared], 3))
             rebuilt = self.decoder("decoder", torch.cat([own, shared], 3))
         return swapped[0], swapped[1], rebuilt[1]
 
     def encoder(self, maps: Tensor) -> Tensor:
         deep = "t" in self.letters
-        for step, width in enumerate((E, 2 * E, 4 * E, 8 * E, 8 * E) if deep else (E, 2 * E, 4 * E, 8 * E)):
+        for step, width in enumerate(
+            (E, 2 * E, 4 * E, 8 * E, 8 * E) if deep else (E, 2 * E, 4 * E, 8 * E)
+        ):
             maps = self.bent(self.conv("encoder", f"down{step}/conv", maps, 5, width, 2), 0.1)
             maps = self.res("encoder", f"res{step}", maps) if deep and step in (0, 4) else maps
         flat = maps.permute(0, 3, 1, 2).flatten(1)
@@ -69,7 +80,11 @@ class Theirs:
 
     def spread(self, part: str, code: Tensor, width: int) -> Tensor:
         side = self.side // (32 if "d" in self.letters else 16)
-        return self.dense(part, "dense2", code, width * side**2).unflatten(1, (width, side, side)).permute(0, 2, 3, 1)
+        return (
+            self.dense(part, "dense2", code, width * side**2)
+            .unflatten(1, (width, side, side))
+            .permute(0, 2, 3, 1)
+        )
 
     def decoder(self, part: str, maps: Tensor) -> tuple[Tensor, Tensor]:
         widths = (8, 8, 4, 2) if "t" in self.letters else (8, 4, 2)
@@ -78,7 +93,10 @@ class Theirs:
             face = self.res(part, f"res{step}", self.up(part, f"upscale{step}", face, width * D))
         for step, width in enumerate((*widths, 1) if "d" in self.letters else widths):
             mask = self.up(part, f"upscalem{step}", mask, width * DM)
-        heads = [self.conv(part, f"out_conv{head}", face, 3 if head else 1, 3) for head in range(4 if "d" in self.letters else 1)]
+        heads = [
+            self.conv(part, f"out_conv{head}", face, 3 if head else 1, 3)
+            for head in range(4 if "d" in self.letters else 1)
+        ]
         painted = d2s(torch.cat(heads, 3)) if len(heads) > 1 else heads[0]
         return painted.sigmoid(), self.conv(part, "out_convm", mask, 1, 1).sigmoid()
 
@@ -90,12 +108,18 @@ class Theirs:
         return self.bent(maps + self.conv(part, f"{name}/conv2", first, 3, maps.shape[3]), 0.2)
 
     def bent(self, maps: Tensor, slope: float) -> Tensor:
-        return maps * maps.cos() if "c" in self.letters else torch.where(maps > 0, maps, slope * maps)
+        return (
+            maps * maps.cos() if "c" in self.letters else torch.where(maps > 0, maps, slope * maps)
+        )
 
-    def conv(self, part: str, name: str, maps: Tensor, side: int, width: int, stride: int = 1) -> Tensor:
+    def conv(
+        self, part: str, name: str, maps: Tensor, side: int, width: int, stride: int = 1
+    ) -> Tensor:
         kernel, bias = self.layer(part, name, (side, side, maps.shape[3], width))
         padded = functional.pad(maps.permute(0, 3, 1, 2), [side // 2] * 4)
-        return functional.conv2d(padded, kernel.permute(3, 2, 0, 1), bias, stride).permute(0, 2, 3, 1)
+        return functional.conv2d(padded, kernel.permute(3, 2, 0, 1), bias, stride).permute(
+            0, 2, 3, 1
+        )
 
     def dense(self, part: str, name: str, flat: Tensor, width: int) -> Tensor:
         kernel, bias = self.layer(part, name, (flat.shape[1], width))
@@ -113,20 +137,39 @@ class Theirs:
 def d2s(maps: Tensor) -> Tensor:
     """Channel (dy * 2 + dx) * C + c to pixel (dy, dx), channel c."""
     n, h, w, c = maps.shape
-    return maps.reshape(n, h, w, 2, 2, c // 4).permute(0, 1, 3, 2, 4, 5).reshape(n, 2 * h, 2 * w, c // 4)
+    return (
+        maps.reshape(n, h, w, 2, 2, c // 4)
+        .permute(0, 1, 3, 2, 4, 5)
+        .reshape(n, 2 * h, 2 * w, c // 4)
+    )
 
 
 def dims(archi: str, **more: object) -> dict[str, Any]:
-    base = {"resolution": SIDE, "face_type": "f", "archi": archi, "ae_dims": AE, "e_dims": E, "d_dims": D, "d_mask_dims": DM}
+    base = {
+        "resolution": SIDE,
+        "face_type": "f",
+        "archi": archi,
+        "ae_dims": AE,
+        "e_dims": E,
+        "d_dims": D,
+        "d_mask_dims": DM,
+    }
     return {**base, **more}
 
 
-def written(folder: Path, theirs: Theirs, kind: str, options: dict[str, Any], faces: Tensor | None = None) -> Path:
+def written(
+    folder: Path, theirs: Theirs, kind: str, options: dict[str, Any], faces: Tensor | None = None
+) -> Path:
     """The model's files, as its trainer leaves them."""
     with torch.no_grad():
         theirs.swap(torch.zeros(1, theirs.side, theirs.side, 3) if faces is None else faces)
     folder.mkdir(exist_ok=True)
-    data = {"iter": 25, "options": options, "loss_history": [[2.0 - k / 50, 1.0] for k in range(25)], "sample_for_preview": None}
+    data = {
+        "iter": 25,
+        "options": options,
+        "loss_history": [[2.0 - k / 50, 1.0] for k in range(25)],
+        "sample_for_preview": None,
+    }
     (folder / f"new_{kind}_data.dat").write_bytes(pickle.dumps(data))
     for part, arrays in theirs.parts.items():
         (folder / f"new_{kind}_{part}.npy").write_bytes(pickle.dumps(arrays, 4))
@@ -138,17 +181,23 @@ def run(stage: Stage) -> tuple[dict[str, Any], str, str]:
     """The summary of a run, its notes and its warnings."""
     events = list(stage)
     assert isinstance(events[-1], Finished)
-    notes, warnings = ("\n".join(e.text for e in events if isinstance(e, kind)) for kind in (Note, Warned))
+    notes, warnings = (
+        "\n".join(e.text for e in events if isinstance(e, kind)) for kind in (Note, Warned)
+    )
     return events[-1].summary, notes, warnings
 
 
 def small_quick96(monkeypatch: pytest.MonkeyPatch) -> None:
     network = saehd.network
-    monkeypatch.setattr(saehd, "network", lambda archi, side, *_: network(archi, side, AE, E, D, DM))
+    monkeypatch.setattr(
+        saehd, "network", lambda archi, side, *_: network(archi, side, AE, E, D, DM)
+    )
 
 
 @pytest.mark.parametrize("case", ["df", "df-udt", "liae-ud", "liae", "liae-utc", "quick96", "amp"])
-def test_a_model_paints_here_what_it_painted_there(case: str, show: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_paints_here_what_it_painted_there(
+    case: str, show: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small_quick96(monkeypatch)
     kind = {"quick96": "Quick96", "amp": "AMP"}.get(case, "SAEHD")
     options = {} if case == "quick96" else dims(case)
@@ -164,33 +213,80 @@ def test_a_model_paints_here_what_it_painted_there(case: str, show: Path, tmp_pa
     with torch.no_grad():
         face, mask, dst_mask = theirs.swap(faces.flip(3))
     assert face.std() > 0.03
-    for found, true in ((ours.image, face.flip(3)), (ours.mask, mask[..., 0]), (ours.dst_mask, dst_mask[..., 0])):
+    for found, true in (
+        (ours.image, face.flip(3)),
+        (ours.mask, mask[..., 0]),
+        (ours.dst_mask, dst_mask[..., 0]),
+    ):
         assert np.abs(found - true.numpy()).max() < 1e-5
 
 
 def test_a_model_goes_on_learning_with_its_settings(show: Path, tmp_path: Path) -> None:
-    options = dims("df", gan_power=np.float64(0.1), gan_patch_size=8, true_face_power=0.01, eyes_mouth_prio=True)
-    trainer = {"random_warp": False, "clipgrad": True, "ct_mode": "rct", "batch_size": 6, "lr_dropout": "y", "adabelief": False}
+    options = dims(
+        "df",
+        gan_power=np.float64(0.1),
+        gan_patch_size=8,
+        true_face_power=0.01,
+        eyes_mouth_prio=True,
+    )
+    trainer = {
+        "random_warp": False,
+        "clipgrad": True,
+        "ct_mode": "rct",
+        "batch_size": 6,
+        "lr_dropout": "y",
+        "adabelief": False,
+    }
     folder = written(tmp_path / "workspace", Theirs("df"), "SAEHD", options | trainer)
-    summary, notes, _ = run(call("trained_import")(show, folder / "new_SAEHD_encoder.npy", name="old"))
-    assert {"eyes_mouth_prio": True, "gan_power": 0.1, "true_face_power": 0.01, "archi": "df"}.items() <= summary.items()
-    assert "--warp 0 --lr-dropout --clip 1 --optimizer rmsprop --batch 6 --ct-mode rct" in notes and "critics" in notes
+    summary, notes, _ = run(
+        call("trained_import")(show, folder / "new_SAEHD_encoder.npy", name="old")
+    )
+    assert {
+        "eyes_mouth_prio": True,
+        "gan_power": 0.1,
+        "true_face_power": 0.01,
+        "archi": "df",
+    }.items() <= summary.items()
+    assert (
+        "--warp 0 --lr-dropout --clip 1 --optimizer rmsprop --batch 6 --ct-mode rct" in notes
+        and "critics" in notes
+    )
     losses = [row for row in history.read(show / "models/old/history.jsonl") if "losses" in row]
-    assert [row["iteration"] for row in losses] == [10, 20, 25] and losses[0]["losses"] == {"src": 1.91, "dst": 1.0}
+    assert [row["iteration"] for row in losses] == [10, 20, 25] and losses[0]["losses"] == {
+        "src": 1.91,
+        "dst": 1.0,
+    }
     flags = TrainOptions.layered({"batch": 1, "device": "cpu", "iterations": 26, "name": "old"})
     assert run(train(show, flags.model_copy(update={"iterations": 1})))[0]["iteration"] == 25
     assert (show / "models/old/previews").is_dir()
     summary, notes, warnings = run(train(show, flags))
-    assert summary["iteration"] == 26 and summary["losses"]["gan"] > 0 and "no memory" in notes and not warnings
+    assert (
+        summary["iteration"] == 26
+        and summary["losses"]["gan"] > 0
+        and "no memory" in notes
+        and not warnings
+    )
     assert "no memory" not in run(train(show, flags.model_copy(update={"iterations": 27})))[1]
     assert run(call("trained")(show))[0]["old"]["iteration"] == 27
 
 
-def test_a_pretrained_model_forgets_whom_it_met_when_it_meets_its_people(show: Path, tmp_path: Path) -> None:
-    folder = written(tmp_path / "workspace", Theirs("liae-ud"), "SAEHD", dims("liae-ud", pretrain=True, random_warp=False))
+def test_a_pretrained_model_forgets_whom_it_met_when_it_meets_its_people(
+    show: Path, tmp_path: Path
+) -> None:
+    folder = written(
+        tmp_path / "workspace",
+        Theirs("liae-ud"),
+        "SAEHD",
+        dims("liae-ud", pretrain=True, random_warp=False),
+    )
     summary, notes, _ = run(call("trained_import")(show, folder))
     assert "pretrain" in notes and summary["train_inter_ab"] is False
-    _, notes, warnings = run(train(show, TrainOptions.layered({"batch": 1, "device": "cpu", "iterations": 1, "name": "new"})))
+    _, notes, warnings = run(
+        train(
+            show,
+            TrainOptions.layered({"batch": 1, "device": "cpu", "iterations": 1, "name": "new"}),
+        )
+    )
     assert "iteration 25" in notes and "net.ab, net.b" in warnings
 
 
@@ -199,11 +295,35 @@ def test_what_does_not_fit_is_named(show: Path, tmp_path: Path) -> None:
     folder = written(tmp_path / "workspace", theirs, "SAEHD", dims("df"))
     decoder, encoder = theirs.parts["decoder_src"], theirs.parts["encoder"]
     for part, arrays, told in (
-        ("decoder_src", {k: v for k, v in decoder.items() if "res1/conv2" not in k}, "src.face.3.inner.2.weight"),
-        ("decoder_src", {k: v for k, v in decoder.items() if k != "res1/conv2/bias:0"}, "res1/conv2/weight:0 3x3x72x72 is no"),
-        ("decoder_src", decoder | {"res1/conv2/weight:0": np.full((3, 3, 72, 72), np.nan, "f4")}, "'res1/conv2/weight:0' holds"),
-        ("encoder", encoder | {"more/weight:0": np.ones((1, 1, 4, 4), "f4"), "more/bias:0": np.ones(4, "f4")}, "no place .* more"),
-        ("encoder", encoder | {"down0/conv/weight:0": np.ones((5, 5, 3, 16), "i4")}, "'down0/conv/weight:0' is not an array of"),
+        (
+            "decoder_src",
+            {k: v for k, v in decoder.items() if "res1/conv2" not in k},
+            "src.face.3.inner.2.weight",
+        ),
+        (
+            "decoder_src",
+            {k: v for k, v in decoder.items() if k != "res1/conv2/bias:0"},
+            "res1/conv2/weight:0 3x3x72x72 is no",
+        ),
+        (
+            "decoder_src",
+            decoder | {"res1/conv2/weight:0": np.full((3, 3, 72, 72), np.nan, "f4")},
+            "'res1/conv2/weight:0' holds",
+        ),
+        (
+            "encoder",
+            encoder
+            | {
+                "more/weight:0": np.ones((1, 1, 4, 4), "f4"),
+                "more/bias:0": np.ones(4, "f4"),
+            },
+            "no place .* more",
+        ),
+        (
+            "encoder",
+            encoder | {"down0/conv/weight:0": np.ones((5, 5, 3, 16), "i4")},
+            "'down0/conv/weight:0' is not an array of",
+        ),
     ):
         file = folder / f"new_SAEHD_{part}.npy"
         before = file.read_bytes()
@@ -228,7 +348,9 @@ def test_what_does_not_fit_is_named(show: Path, tmp_path: Path) -> None:
         ({"e_dims": None}, "e_dims"),
     ],
 )
-def test_a_model_of_another_plan_is_refused(changed: dict[str, Any], told: str, show: Path, tmp_path: Path) -> None:
+def test_a_model_of_another_plan_is_refused(
+    changed: dict[str, Any], told: str, show: Path, tmp_path: Path
+) -> None:
     data = {"iter": 3, "options": dims("df") | changed}
     (tmp_path / "new_SAEHD_data.dat").write_bytes(pickle.dumps(data))
     with pytest.raises(BadMedia, match=rf"new_SAEHD_data\.dat: .*{told}"):

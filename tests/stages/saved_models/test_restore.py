@@ -16,7 +16,13 @@ from understudy.stages.train import loop
 from understudy.stages.train.command import train
 from understudy.stages.train.options import TrainOptions
 
-SMALL = {"model": "tiny", "tiny": {"resolution": 64}, "batch": 1, "device": "cpu", "precision": "fp32"}
+SMALL = {
+    "model": "tiny",
+    "tiny": {"resolution": 64},
+    "batch": 1,
+    "device": "cpu",
+    "precision": "fp32",
+}
 
 pytestmark = pytest.mark.usefixtures("small_models")
 
@@ -71,7 +77,10 @@ def test_mistakes_are_refused(show: Path) -> None:
     with pytest.raises(BadProject, match="no model 'tiny'"):
         restored(show)
     done(show, iterations=1)
-    assert any(isinstance(event, Note) and "no backups" in event.text for event in call("trained_restore")(show, "tiny"))
+    assert any(
+        isinstance(event, Note) and "no backups" in event.text
+        for event in call("trained_restore")(show, "tiny")
+    )
     with pytest.raises(BadOption, match="is no backup of tiny"):
         restored(show, "12")
     with Project.load(show).held("models/tiny"), pytest.raises(Busy):
@@ -85,7 +94,9 @@ def test_an_order_makes_a_backup_that_stays(show: Path) -> None:
     run.send(Backup())
     while not (isinstance(event := next(run), Saved) and event.what == "backup"):
         pass
-    assert (event.path / "weights.safetensors").is_file() and "delete" in restored(show).summary[event.path.name]["kept"]
+    assert (event.path / "weights.safetensors").is_file() and "delete" in restored(show).summary[
+        event.path.name
+    ]["kept"]
     while not isinstance(next(run), Progress):
         pass
     assert isinstance([run.send(Stop()), *run][-1], Finished)
@@ -93,4 +104,7 @@ def test_an_order_makes_a_backup_that_stays(show: Path) -> None:
 
 def test_a_copy_of_a_model_leaves_the_backups_behind(backed: Path) -> None:
     list(call("trained_copy")(backed, "tiny", "second"))
-    assert not (backed / "models/second/backups").exists() and (backed / "models/tiny/backups").is_dir()
+    assert (
+        not (backed / "models/second/backups").exists()
+        and (backed / "models/tiny/backups").is_dir()
+    )

@@ -1,4 +1,6 @@
-"""XSeg comes in from a file as DeepFaceLab lays one out, and sees what an independent reckoning with the same kernels sees."""
+"""XSeg comes in from a file as DeepFaceLab lays one out, and sees what an independent reckoning
+with the same kernels sees.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +20,26 @@ from understudy.stages.project import Project, ProjectFile
 from understudy.stages.saved_models.segmenters import imported
 from understudy.types import Floats
 
-WIDTHS, COUNTS, BLURS, UPS = (32, 64, 128, 256, 256, 256), (2, 2, 2, 3, 3, 3), (4, 3, 2, 2, 2, 2), (32, 64, 128, 128, 128, 128)
+WIDTHS, COUNTS, BLURS, UPS = (
+    (32, 64, 128, 256, 256, 256),
+    (2, 2, 2, 3, 3, 3),
+    (4, 3, 2, 2, 2, 2),
+    (32, 64, 128, 128, 128, 128),
+)
 File = dict[str, Floats]
 
 
 def file_of(upwards: bool = False) -> File:
-    """The arrays of a weight file, random, under names of our own: kernels (height, width, in, out), dense (in, out)."""
+    """The arrays of a weight file, random, under names of our own: kernels (height, width, in,
+    out), dense (in, out).
+    """
     rng, made = np.random.default_rng(0), {}
 
     def add(name: str, kernel: tuple[int, ...], bias: int, norm: bool = True) -> None:
-        spread = np.sqrt(2 / (np.prod(kernel[:-2], initial=1) * (kernel[-2] if bias == kernel[-1] else kernel[-1])))
+        spread = np.sqrt(
+            2
+            / (np.prod(kernel[:-2], initial=1) * (kernel[-2] if bias == kernel[-1] else kernel[-1]))
+        )
         made[f"{name}/conv/weight:0"] = rng.standard_normal(kernel, np.float32) * np.float32(spread)
         made[f"{name}/conv/bias:0"] = rng.uniform(-0.2, 0.2, bias).astype(np.float32)
         if norm:
@@ -38,7 +50,11 @@ def file_of(upwards: bool = False) -> File:
 
     for level, (width, count) in enumerate(zip(WIDTHS, COUNTS, strict=True)):
         for place in range(count):
-            add(f"down{level}.{place}", (3, 3, (3, *WIDTHS)[level] if place == 0 else width, width), width)
+            add(
+                f"down{level}.{place}",
+                (3, 3, (3, *WIDTHS)[level] if place == 0 else width, width),
+                width,
+            )
     add("dense0", (4096, 512), 512, norm=False)
     add("dense1", (512, 4096), 4096, norm=False)
     for level in range(6) if upwards else reversed(range(6)):
@@ -55,12 +71,17 @@ def reckoned(file: File, face: Floats) -> Floats:
 
     def bent(name: str, maps: Floats) -> Floats:
         gain, shift, eps = (file[f"{name}/frn/{role}:0"] for role in ("weight", "bias", "eps"))
-        return np.maximum(maps / np.sqrt((maps**2).mean((0, 1)) + abs(eps)) * gain + shift, file[f"{name}/tlu/tau:0"])
+        return np.maximum(
+            maps / np.sqrt((maps**2).mean((0, 1)) + abs(eps)) * gain + shift,
+            file[f"{name}/tlu/tau:0"],
+        )
 
     def convolved(name: str, maps: Floats) -> Floats:
         kernel, (height, width) = file[f"{name}/conv/weight:0"], maps.shape[:2]
         padded = np.pad(maps, ((1, 1), (1, 1), (0, 0)))
-        windows = (padded[y : y + height, x : x + width] @ kernel[y, x] for y in range(3) for x in range(3))
+        windows = (
+            padded[y : y + height, x : x + width] @ kernel[y, x] for y in range(3) for x in range(3)
+        )
         return sum(windows) + file[f"{name}/conv/bias:0"]
 
     def risen(name: str, maps: Floats) -> Floats:
@@ -76,7 +97,9 @@ def reckoned(file: File, face: Floats) -> Floats:
         padded = np.pad(maps, (((size - 1) // 2, 2), ((size - 1) // 2, 2), (0, 0)))
         half = len(maps) // 2
         taps = (
-            np.float32(a * b) * padded[y:, x:][: 2 * half : 2, : 2 * half : 2] for y, a in enumerate(row) for x, b in enumerate(row)
+            np.float32(a * b) * padded[y:, x:][: 2 * half : 2, : 2 * half : 2]
+            for y, a in enumerate(row)
+            for x, b in enumerate(row)
         )
         return sum(taps) / np.float32(sum(row) ** 2)
 
@@ -102,7 +125,9 @@ def saved(folder: Path, file: File, face_type: object = "f") -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "XSeg_256.npy").write_bytes(pickle.dumps(file, 4))
     (folder / "XSeg_256_opt.npy").write_bytes(b"")
-    (folder / "XSeg_data.dat").write_bytes(pickle.dumps({"iter": 5, "options": {"face_type": face_type}}, 4))
+    (folder / "XSeg_data.dat").write_bytes(
+        pickle.dumps({"iter": 5, "options": {"face_type": face_type}}, 4)
+    )
     return folder / "XSeg_256.npy"
 
 
@@ -122,7 +147,9 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path / "show", ProjectFile())
 
 
-def test_an_imported_xseg_sees_what_its_own_kernels_say(make_show: Callable[..., Path], file: File, tmp_path: Path) -> None:
+def test_an_imported_xseg_sees_what_its_own_kernels_say(
+    make_show: Callable[..., Path], file: File, tmp_path: Path
+) -> None:
     project = Project.load(make_show(tmp_path / "show", 2))
     *_, last = events = list(imported(project, saved(tmp_path / "model", file).parent, ""))
     kept = project.folder / "segmenters" / "xseg.safetensors"
@@ -136,22 +163,43 @@ def test_an_imported_xseg_sees_what_its_own_kernels_say(make_show: Callable[...,
     assert np.abs(mask - expected)[abs(expected - 0.1) > 0.01].max() < 1e-4
     # Random weights follow nobody's face.
     assert isinstance(last, Finished) and last.summary["overlap"] < 0.5
-    assert any(isinstance(event, Warned) and "does not follow these faces" in event.text for event in events)
+    assert any(
+        isinstance(event, Warned) and "does not follow these faces" in event.text
+        for event in events
+    )
 
 
-def test_a_file_that_lists_the_way_up_from_the_full_size_on_gives_the_same(project: Project, file: File, tmp_path: Path) -> None:
+def test_a_file_that_lists_the_way_up_from_the_full_size_on_gives_the_same(
+    project: Project, file: File, tmp_path: Path
+) -> None:
     turned = {name: file[name] for name in file_of(upwards=True)}
     # A pooling's fixed filter may stand between the layers.
-    turned["pool/blur:0"] = np.repeat(np.outer((1, 2, 1), (1, 2, 1)).astype(np.float32)[..., None, None] / 16, 64, 2)
-    told = [texts(list(imported(project, saved(tmp_path / name, each), name))) for name, each in (("one", file), ("other", turned))]
-    one, other = (read(project.folder / "segmenters" / f"{name}.safetensors").tensors for name in ("one", "other"))
+    turned["pool/blur:0"] = np.repeat(
+        np.outer((1, 2, 1), (1, 2, 1)).astype(np.float32)[..., None, None] / 16, 64, 2
+    )
+    told = [
+        texts(list(imported(project, saved(tmp_path / name, each), name)))
+        for name, each in (("one", file), ("other", turned))
+    ]
+    one, other = (
+        read(project.folder / "segmenters" / f"{name}.safetensors").tensors
+        for name in ("one", "other")
+    )
     assert all(np.array_equal(one[name], other[name]) for name in one) and len(one) == len(other)
     assert "from the smallest maps on" in told[0] and "from the full size on" in told[1]
 
 
-def test_a_file_with_a_tensor_too_few_is_refused_whole(project: Project, file: File, tmp_path: Path) -> None:
-    path = saved(tmp_path / "model", {name: array for name, array in file.items() if not name.startswith("join3.1/tlu")})
-    with pytest.raises(BadMedia, match=r"XSeg_256.npy: no threshold \(tau 256\) is left for our rises.* 1 are missing"):
+def test_a_file_with_a_tensor_too_few_is_refused_whole(
+    project: Project, file: File, tmp_path: Path
+) -> None:
+    path = saved(
+        tmp_path / "model",
+        {name: array for name, array in file.items() if not name.startswith("join3.1/tlu")},
+    )
+    with pytest.raises(
+        BadMedia,
+        match=r"XSeg_256.npy: no threshold \(tau 256\) is left for our rises.* 1 are missing",
+    ):
         list(imported(project, path, ""))
     assert not list(project.folder.rglob("*.safetensors"))
 
@@ -167,14 +215,25 @@ def test_a_file_with_a_tensor_too_few_is_refused_whole(project: Project, file: F
     ids=["none", "torn", "unknown", "odd"],
 )
 def test_where_the_face_type_is_not_known_it_says_what_it_takes(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes | None, told: str, warned: bool
+    project: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    data: bytes | None,
+    told: str,
+    warned: bool,
 ) -> None:
     path = saved(tmp_path / "model", {"a": np.zeros(1, np.float32)})
     monkeypatch.setattr(legacy, "fitted", lambda *_: {})
     monkeypatch.setattr(legacy, "layers", lambda *_: [])
-    path.with_name("XSeg_data.dat").unlink() if data is None else path.with_name("XSeg_data.dat").write_bytes(data)
+    (
+        path.with_name("XSeg_data.dat").unlink()
+        if data is None
+        else path.with_name("XSeg_data.dat").write_bytes(data)
+    )
     first = next(event for event in imported(project, path, "") if isinstance(event, Note | Warned))
-    assert told in first.text and "whole faces" in first.text and isinstance(first, Warned) == warned
+    assert (
+        told in first.text and "whole faces" in first.text and isinstance(first, Warned) == warned
+    )
     assert read(project.folder / "segmenters" / "xseg.safetensors").face_type == "whole"
 
 
@@ -188,7 +247,9 @@ def test_a_name_that_is_taken_or_cannot_be_one_is_refused(project: Project, tmp_
         list(imported(project, path, "../mine"))
 
 
-def test_a_folder_without_a_weight_file_or_with_two_is_refused(project: Project, tmp_path: Path) -> None:
+def test_a_folder_without_a_weight_file_or_with_two_is_refused(
+    project: Project, tmp_path: Path
+) -> None:
     with pytest.raises(BadMedia, match=r"no XSeg_256.npy in it"):
         list(imported(project, tmp_path, ""))
     for name in ("XSeg_256.npy", "XSeg_128.npy"):

@@ -26,17 +26,26 @@ def test_more_memory_makes_larger_faces_and_never_more_than_fits() -> None:
     assert len(sizes) == 4 and sizes == sorted(sizes) and sizes[0] < sizes[-1] == 256
     for free, choice in zip((3, 5, 8, 24), found, strict=True):
         assert choice is not None
-        assert auto.step_memory(auto.Recipe(model="saehd", settings=choice.settings), choice.pairs) < auto.SHARE * free * GB
+        assert (
+            auto.step_memory(auto.Recipe(model="saehd", settings=choice.settings), choice.pairs)
+            < auto.SHARE * free * GB
+        )
     assert auto.fitting(GB // 10, "full", 1000) is None
 
 
 def test_faces_are_no_larger_than_the_plate_shows_them() -> None:
     choice = auto.fitting(24 * GB, "half", 140)
-    assert choice is not None and choice.settings["resolution"] == 128 and choice.settings["face_type"] == "half"
+    assert (
+        choice is not None
+        and choice.settings["resolution"] == 128
+        and choice.settings["face_type"] == "half"
+    )
     assert "140 px" in choice.reason
 
 
-def test_a_processor_gets_tiny_and_a_gpu_what_its_memory_holds(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_processor_gets_tiny_and_a_gpu_what_its_memory_holds(
+    show: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = Project.load(show)
     assert auto.chosen(project, torch.device("cpu")).model == "tiny"
     monkeypatch.setattr(auto, "free_bytes", lambda device: 24 * GB)
@@ -49,13 +58,24 @@ def test_a_processor_gets_tiny_and_a_gpu_what_its_memory_holds(show: Path, monke
 
 def test_what_the_user_says_comes_first(show: Path) -> None:
     project = Project.load(show)
-    for options in (TrainOptions(model="h64"), TrainOptions.layered({"model": "auto", "from_": "elsewhere"})):
+    for options in (
+        TrainOptions(model="h64"),
+        TrainOptions.layered({"model": "auto", "from_": "elsewhere"}),
+    ):
         assert auto.resolved(project, options) == (options, "")
-    found, reason = auto.resolved(project, TrainOptions.layered({"model": "auto", "tiny": {"resolution": 64}, "seed": 3}))
-    assert (found.model, found.tiny.resolution, found.seed) == ("tiny", 64, 3) and reason.startswith("tiny")
+    found, reason = auto.resolved(
+        project, TrainOptions.layered({"model": "auto", "tiny": {"resolution": 64}, "seed": 3})
+    )
+    assert (found.model, found.tiny.resolution, found.seed) == (
+        "tiny",
+        64,
+        3,
+    ) and reason.startswith("tiny")
 
 
-def test_a_show_goes_on_with_the_model_that_was_trained_last(show: Path, small_models: None) -> None:
+def test_a_show_goes_on_with_the_model_that_was_trained_last(
+    show: Path, small_models: None
+) -> None:
     from understudy.stages.jobs import call
 
     for name in ("first", "second"):
@@ -67,7 +87,10 @@ def test_a_show_goes_on_with_the_model_that_was_trained_last(show: Path, small_m
 
 
 def test_a_run_that_rests_finishes_and_one_that_was_stopped_in_the_finish_ends_where_it_would_have(
-    make_show: Callable[..., Path], tmp_path: Path, small_models: None, monkeypatch: pytest.MonkeyPatch
+    make_show: Callable[..., Path],
+    tmp_path: Path,
+    small_models: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Standing, "is_at_rest", property(lambda standing: bool(standing.latest)))
     monkeypatch.setattr(Standing, "is_due", lambda standing: standing._learner.iteration >= 6)
@@ -84,14 +107,22 @@ def test_a_run_that_rests_finishes_and_one_that_was_stopped_in_the_finish_ends_w
     finished = list(train(show, TrainOptions.layered(settings)))[-1]
     assert isinstance(finished, Finished) and finished.summary["ended"] == "iterations"
     assert 6 / 0.6 <= finished.summary["iteration"] <= math.ceil(rested / 0.6)
-    plans = [row[schedule.PLANNED] for row in history.read(show / "models/tiny/history.jsonl") if schedule.PLANNED in row]
+    plans = [
+        row[schedule.PLANNED]
+        for row in history.read(show / "models/tiny/history.jsonl")
+        if schedule.PLANNED in row
+    ]
     assert plans == [finished.summary["iteration"]]
 
 
 def test_only_a_run_without_an_end_gets_a_finish() -> None:
     assert schedule.finishing(TrainOptions(until="finish"), 600) == 1000
     assert schedule.finishing(TrainOptions(until="finish", minutes=5), 600) == 0
-    assert schedule.finishing(TrainOptions(until="plateau"), 600) == schedule.finishing(TrainOptions(), 600) == 0
+    assert (
+        schedule.finishing(TrainOptions(until="plateau"), 600)
+        == schedule.finishing(TrainOptions(), 600)
+        == 0
+    )
     assert schedule.end(TrainOptions(until="finish"), 600, 1, is_at_rest=True) == ""
 
 

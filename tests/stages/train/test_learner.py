@@ -11,32 +11,51 @@ from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train.learner import Learner, optimizers_of
 from understudy.stages.train.options import TrainOptions
 
-SMALL = {"resolution": 64, "archi": "df", "ae_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16}
+SMALL = {
+    "resolution": 64,
+    "archi": "df",
+    "ae_dims": 32,
+    "e_dims": 16,
+    "d_dims": 16,
+    "d_mask_dims": 16,
+}
 
 
 def learnt(settings: dict[str, object], **options: object) -> Learner:
     """One that has learnt from one batch."""
     asked = TrainOptions.layered({"precision": "fp32", **options})
     learner = Learner(ModelRecipe(model="saehd", settings=settings), asked, torch.device("cpu"))
-    side = Samples(*(torch.rand(1, 3 if part in ("input", "target") else 1, 64, 64) for part in Samples.__slots__))
+    side = Samples(
+        *(
+            torch.rand(1, 3 if part in ("input", "target") else 1, 64, 64)
+            for part in Samples.__slots__
+        )
+    )
     learner.step(Batch(side, side))
     return learner
 
 
 # Patches of 12 and of 16 pixels have critics of the same shapes, but of other strides.
 @pytest.mark.parametrize("change", [{"gan_patch_size": 12}, {"gan_dims": 8}])
-def test_a_critic_of_another_size_starts_anew_even_where_its_tensors_fit(change: dict[str, int]) -> None:
+def test_a_critic_of_another_size_starts_anew_even_where_its_tensors_fit(
+    change: dict[str, int],
+) -> None:
     settings = {**SMALL, "gan_power": 0.1, "gan_patch_size": 16}
     learner = learnt(settings)
     before = {name: weight.clone() for name, weight in learner.model.state_dict().items()}
     anew = learner.change(ModelRecipe(model="saehd", settings=settings | change))
     assert set(anew) == set(learner.groups["critic"])
-    assert all(torch.equal(weight, before[name]) != (name in anew) for name, weight in learner.model.state_dict().items())
+    assert all(
+        torch.equal(weight, before[name]) != (name in anew)
+        for name, weight in learner.model.state_dict().items()
+    )
     memory = optimizers.state_arrays(learner.optimizers, learner.groups)
     assert memory["generator/steps"] == 1 and not any(name.startswith("critic/") for name in memory)
 
 
-def test_the_mean_of_the_weights_outlasts_a_change_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mean_of_the_weights_outlasts_a_change_of_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(ema, "EVERY", 1)
     settings = {**SMALL, "gan_power": 0.1, "gan_patch_size": 16}
     learner = learnt(settings, ema=0.9)
@@ -52,7 +71,9 @@ def test_the_mean_of_the_weights_outlasts_a_change_of_settings(monkeypatch: pyte
 def test_a_model_averages_as_its_own_way_is_unless_told_otherwise() -> None:
     def decay(model: str, **options: object) -> float:
         learner = Learner(
-            ModelRecipe(model=model, settings=SMALL if model == "saehd" else {}), TrainOptions(**options), torch.device("cpu")
+            ModelRecipe(model=model, settings=SMALL if model == "saehd" else {}),
+            TrainOptions(**options),
+            torch.device("cpu"),
         )
         return learner.mean.decay if learner.mean else 0
 
@@ -62,11 +83,17 @@ def test_a_model_averages_as_its_own_way_is_unless_told_otherwise() -> None:
 
 def test_quick96_always_takes_a_random_part_of_each_step() -> None:
     made = {}
-    for name, options in (("quick96", {}), ("asked", {"lr_dropout": True}), ("other", {"optimizer": "adam"})):
+    for name, options in (
+        ("quick96", {}),
+        ("asked", {"lr_dropout": True}),
+        ("other", {"optimizer": "adam"}),
+    ):
         recipe = ModelRecipe(model="quick96", settings={})
         with torch.device("meta"):
             groups = recipe.model_options.build().groups()
-        made[name] = optimizers_of(recipe, TrainOptions.layered({"model": "quick96", **options}), groups)["generator"]
+        made[name] = optimizers_of(
+            recipe, TrainOptions.layered({"model": "quick96", **options}), groups
+        )["generator"]
     assert (made["quick96"].dropping, made["quick96"].cosine) == (True, False)
     assert (made["asked"].dropping, made["asked"].cosine) == (True, True)
     assert not hasattr(made["other"], "dropping")

@@ -12,7 +12,17 @@ from understudy.errors import BadMedia, BadOption, BadProject, Busy, Diverged, N
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.model_files import checkpoint, history
 from understudy.parts.models.contract import Batch
-from understudy.stages.events import Change, Event, Finished, Progress, Save, Saved, Started, Stop, Warned
+from understudy.stages.events import (
+    Change,
+    Event,
+    Finished,
+    Progress,
+    Save,
+    Saved,
+    Started,
+    Stop,
+    Warned,
+)
 from understudy.stages.project import Project
 from understudy.stages.saved_models.load import load_model
 from understudy.stages.train import loop
@@ -42,16 +52,26 @@ def newest(show: Path, name: str = "tiny") -> checkpoint.Checkpoint:
 def test_a_run_leaves_a_model_that_predicts_pictures_and_a_history(show: Path) -> None:
     events = done(show, iterations=3)
     finished = events[-1]
-    assert isinstance(finished, Finished) and finished.summary["iteration"] == 3 and finished.summary["ended"] == "iterations"
+    assert (
+        isinstance(finished, Finished)
+        and finished.summary["iteration"] == 3
+        and finished.summary["ended"] == "iterations"
+    )
     saved = {event.what: event.path for event in events if isinstance(event, Saved)}
     for what in ("preview", "loss-plot"):
         assert cv2.imread(str(saved[what])).std() > 5
     last = [event for event in events if isinstance(event, Progress)][-1]
-    assert last.done == last.total == 3 and {"src", "dst", "mask", "it/s", "wait"} <= set(last.values)
+    assert last.done == last.total == 3 and {"src", "dst", "mask", "it/s", "wait"} <= set(
+        last.values
+    )
     assert history.read(show / "models/tiny/history.jsonl")[-1]["iteration"] == 3
     model = load_model(show / "models" / "tiny", "cpu")
     faces = np.random.default_rng(0).random((2, 64, 64, 3)).astype(np.float32)
-    assert model.predict(faces).image.shape == (2, 64, 64, 3) and model.resolution == 64 and model.face_type == "full"
+    assert (
+        model.predict(faces).image.shape == (2, 64, 64, 3)
+        and model.resolution == 64
+        and model.face_type == "full"
+    )
 
 
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
@@ -69,7 +89,9 @@ def test_a_run_in_two_parts_equals_an_unbroken_one(
     done(parts, **settings)
     for part in ("weights", "optimizer"):
         one, other = newest(whole).arrays(part), newest(parts).arrays(part)
-        assert one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+        assert one.keys() == other.keys() and all(
+            np.array_equal(one[name], other[name]) for name in one
+        )
     assert newest(whole).state["recent"] == newest(parts).state["recent"]
 
 
@@ -115,12 +137,21 @@ def test_orders_save_and_change_live_options_only(show: Path) -> None:
 
 def test_minutes_end_a_run(show: Path) -> None:
     finished = done(show, minutes=0.001)[-1]
-    assert isinstance(finished, Finished) and finished.summary["ended"] == "minutes" and finished.summary["iteration"] >= 1
+    assert (
+        isinstance(finished, Finished)
+        and finished.summary["ended"] == "minutes"
+        and finished.summary["iteration"] >= 1
+    )
 
 
 def test_what_a_model_was_built_with_stays(show: Path) -> None:
     done(show, iterations=1)
-    for flag in ({"tiny": {"resolution": 96}}, {"seed": 5}, {"model": "df", "name": "tiny"}, {"h64": {"light": True}}):
+    for flag in (
+        {"tiny": {"resolution": 96}},
+        {"seed": 5},
+        {"model": "df", "name": "tiny"},
+        {"h64": {"light": True}},
+    ):
         with pytest.raises(BadOption, match=next(iter(flag))):
             done(show, iterations=1, **flag)
     # Not named, it is remembered; and another name starts afresh.
@@ -141,7 +172,9 @@ def test_unknown_models_devices_and_names_are_refused(show: Path) -> None:
     assert not (show / "models" / "big").exists()
 
 
-def test_losses_that_are_no_numbers_lead_back_to_the_last_checkpoint(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_losses_that_are_no_numbers_lead_back_to_the_last_checkpoint(
+    show: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done(show, iterations=2)
     good, step, told = newest(show).arrays("weights"), Learner.step, []
 
@@ -159,10 +192,14 @@ def test_losses_that_are_no_numbers_lead_back_to_the_last_checkpoint(show: Path,
     warned = [event.text for event in events if isinstance(event, Warned)]
     assert len(warned) == 1 and "not a number" in warned[0] and "Back to 2" in warned[0]
     assert newest(show).iteration == 4 and newest(show).state["slowed"] == 0.5
-    assert all(np.isfinite(array).all() for array in newest(show).arrays("weights").values()) and good
+    assert (
+        all(np.isfinite(array).all() for array in newest(show).arrays("weights").values()) and good
+    )
 
 
-def test_a_run_that_never_recovers_ends_and_keeps_the_last_good_checkpoint(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_never_recovers_ends_and_keeps_the_last_good_checkpoint(
+    show: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done(show, iterations=1)
     step = Learner.step
 
@@ -235,14 +272,18 @@ def test_held_out_and_spared_faces_are_never_learnt() -> None:
     pictures = np.zeros((200, 90, 90, 4), np.uint8)
     pictures[kept | spared] = 255
     place = np.array([[1.0, 0, 13], [0, 1, 13]])
-    faces = FaceStore(pictures, np.zeros((200, 68, 2), np.float32), place, kept, np.zeros(200, np.float32), spared)
+    faces = FaceStore(
+        pictures, np.zeros((200, 68, 2), np.float32), place, kept, np.zeros(200, np.float32), spared
+    )
     assert max(float(batches(faces).make(number).dst.target.max()) for number in range(100)) == 0
 
 
 def test_previews_measure_held_out_faces(make_show: Make, tmp_path: Path) -> None:
     finished = done(make_show(tmp_path / "show", 40), iterations=1)[-1]
     assert isinstance(finished, Finished) and 0 < finished.summary["held_out"]["dst dssim"] < 1
-    assert 0 < history.read(tmp_path / "show/models/tiny/history.jsonl")[-1]["held_out"]["dst l1"] < 1
+    assert (
+        0 < history.read(tmp_path / "show/models/tiny/history.jsonl")[-1]["held_out"]["dst l1"] < 1
+    )
 
 
 def test_faces_in_memory_show_what_the_model_will_see(show: Path) -> None:
@@ -254,33 +295,51 @@ def test_faces_in_memory_show_what_the_model_will_see(show: Path) -> None:
     assert masks.shape == (6, 64, 64) and masks[0, 32, 32] == 1 and masks[0, 2, 2] == 0
 
 
-def batches(faces: FaceStore, warp: bool = False, device: str = "cpu", seed: int = 0, color: float = 0) -> Batches:
+def batches(
+    faces: FaceStore, warp: bool = False, device: str = "cpu", seed: int = 0, color: float = 0
+) -> Batches:
     motion = Motion(0, 0, 0, False, warp)
     return Batches(faces, faces, motion, motion, color, 64, 4, torch.device(device), seed)
 
 
 def test_a_batch_follows_from_seed_and_number_alone(show: Path) -> None:
     faces = load_faces(Faceset(Project.load(show).faces("src")), "full", 64, 0.2)
-    one, again, other = batches(faces, True).make(3), batches(faces, True).make(3), batches(faces, True).make(4)
-    assert torch.equal(one.src.input, again.src.input) and not torch.equal(one.src.input, other.src.input)
+    one, again, other = (
+        batches(faces, True).make(3),
+        batches(faces, True).make(3),
+        batches(faces, True).make(4),
+    )
+    assert torch.equal(one.src.input, again.src.input) and not torch.equal(
+        one.src.input, other.src.input
+    )
     assert not torch.equal(one.src.target, batches(faces, True, seed=1).make(3).src.target)
-    assert not torch.equal(one.src.input, one.src.target) and torch.equal(one.src.input > 2, one.src.target > 2)
+    assert not torch.equal(one.src.input, one.src.target) and torch.equal(
+        one.src.input > 2, one.src.target > 2
+    )
 
 
 def test_without_warp_input_and_target_are_the_same_face(show: Path) -> None:
     faces = load_faces(Faceset(Project.load(show).faces("src")), "full", 64, 0.2)
     plain, tinted = batches(faces).make(0).src, batches(faces, color=1).make(0).src
     assert float((plain.input - plain.target).abs().mean()) < 0.02
-    assert float((tinted.input - tinted.target).abs().mean()) < 0.02 < float((tinted.target - plain.target).abs().mean())
+    assert (
+        float((tinted.input - tinted.target).abs().mean())
+        < 0.02
+        < float((tinted.target - plain.target).abs().mean())
+    )
 
 
 def test_other_devices_sample_the_same_batch(show: Path) -> None:
     faces = load_faces(Faceset(Project.load(show).faces("src")), "full", 64, 0.2)
     maker = batches(faces, True)
     moved = [np.array(faces.store_from_face)] * 2
-    maps = np.stack([np.stack(np.meshgrid(np.arange(64), np.arange(64)), -1).astype(np.float32) + 12.3] * 2)
+    maps = np.stack(
+        [np.stack(np.meshgrid(np.arange(64), np.arange(64)), -1).astype(np.float32) + 12.3] * 2
+    )
     for ours, theirs in zip(
-        maker._on_cpu(faces.pictures[:2], moved, maps), maker._on_device(faces.pictures[:2], moved, maps), strict=True
+        maker._on_cpu(faces.pictures[:2], moved, maps),
+        maker._on_device(faces.pictures[:2], moved, maps),
+        strict=True,
     ):
         assert float((ours - theirs).abs().mean()) < 0.004
 

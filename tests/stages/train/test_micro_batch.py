@@ -1,4 +1,6 @@
-"""What happens where memory is short: batches in parts, smaller batches, and a mean of the weights beside them."""
+"""What happens where memory is short: batches in parts, smaller batches, and a mean of the weights
+beside them.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,10 @@ pytestmark = pytest.mark.usefixtures("small_models")
 
 def batch_of(pairs: int, number: int = 0) -> Batch:
     chance = torch.Generator().manual_seed(number)
-    sides = ([torch.rand((pairs, channels, 64, 64), generator=chance) for channels in (3, 3, 1, 1, 1)] for _ in range(2))
+    sides = (
+        [torch.rand((pairs, channels, 64, 64), generator=chance) for channels in (3, 3, 1, 1, 1)]
+        for _ in range(2)
+    )
     return Batch(*(Samples(*side) for side in sides))
 
 
@@ -42,16 +47,24 @@ def learner_of(model: str = "h64", **options: object) -> Learner:
 
 @pytest.mark.parametrize("clip", [0, 1])
 def test_a_batch_learnt_in_parts_leads_to_the_same_place(clip: float) -> None:
-    whole, parts = learner_of(clip=clip, optimizer="rmsprop"), learner_of(clip=clip, optimizer="rmsprop", accumulate=3)
+    whole, parts = (
+        learner_of(clip=clip, optimizer="rmsprop"),
+        learner_of(clip=clip, optimizer="rmsprop", accumulate=3),
+    )
     for number in range(2):
         told = [learner.step(batch_of(4, number)) for learner in (whole, parts)]
-        assert all(float(told[0][name]) == pytest.approx(float(loss), rel=1e-4) for name, loss in told[1].items())
+        assert all(
+            float(told[0][name]) == pytest.approx(float(loss), rel=1e-4)
+            for name, loss in told[1].items()
+        )
     for one, other in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
         assert float((one - other).detach().norm()) < 1e-3 * float(one.detach().norm()) + 1e-4
 
 
 def test_parts_are_even_and_never_empty() -> None:
-    assert [(len(part.dst.mask), share) for part, share in micro_batch.parts_of(batch_of(3), 2)] == [(2, 2 / 3), (1, 1 / 3)]
+    assert [
+        (len(part.dst.mask), share) for part, share in micro_batch.parts_of(batch_of(3), 2)
+    ] == [(2, 2 / 3), (1, 1 / 3)]
     assert [share for _, share in micro_batch.parts_of(batch_of(2), 8)] == [0.5, 0.5]
 
 
@@ -67,7 +80,10 @@ class Short:
         return self.step(learner, batch, share)
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("alloc: not enough memory: you")])
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("alloc: not enough memory: you")],
+)
 def test_where_memory_does_not_suffice_the_batch_halves_and_stays_so(
     show: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,9 +97,15 @@ def test_where_memory_does_not_suffice_the_batch_halves_and_stays_so(
     assert saved.state["batch"] == {"asked": 8, "fits": 2}
     # The next run knows; and what is asked for anew is tried anew.
     assert not [
-        each for each in train(show, TrainOptions.layered({**SMALL, "batch": 8, "iterations": 3})) if isinstance(each, Warned)
+        each
+        for each in train(show, TrainOptions.layered({**SMALL, "batch": 8, "iterations": 3}))
+        if isinstance(each, Warned)
     ]
-    assert [each for each in train(show, TrainOptions.layered({**SMALL, "batch": 4, "iterations": 4})) if isinstance(each, Warned)]
+    assert [
+        each
+        for each in train(show, TrainOptions.layered({**SMALL, "batch": 4, "iterations": 4}))
+        if isinstance(each, Warned)
+    ]
 
 
 def test_where_not_even_one_pair_fits_it_says_what_to_do_and_other_errors_come_through(
@@ -111,26 +133,42 @@ def test_an_error_in_a_step_leaves_no_gradients(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(learner.model, "losses", failing)
     with pytest.raises(MemoryError):
         learner.step(batch_of(2))
-    assert all(weight.grad is None for weight in learner.model.parameters()) and learner.iteration == 0
+    assert (
+        all(weight.grad is None for weight in learner.model.parameters()) and learner.iteration == 0
+    )
 
 
-def test_the_mean_of_the_weights_is_kept_resumed_bit_for_bit_and_used(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mean_of_the_weights_is_kept_resumed_bit_for_bit_and_used(
+    show: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ema, "EVERY", 2)
     asked: dict[str, Any] = {**SMALL, "batch": 2, "ema": 0.9}
     for name, ends in (("whole", [6]), ("parts", [3, 6])):
         for end in ends:
-            list(train(show, TrainOptions.layered({**asked, "name": name, "iterations": end, "finish": 0})))
-    whole, parts = (checkpoint.intact(show / "models" / name / "checkpoints")[0][0] for name in ("whole", "parts"))
+            list(
+                train(
+                    show,
+                    TrainOptions.layered({**asked, "name": name, "iterations": end, "finish": 0}),
+                )
+            )
+    whole, parts = (
+        checkpoint.intact(show / "models" / name / "checkpoints")[0][0]
+        for name in ("whole", "parts")
+    )
     for part in ("weights", "ema"):
         one, other = whole.arrays(part), parts.arrays(part)
-        assert one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+        assert one.keys() == other.keys() and all(
+            np.array_equal(one[name], other[name]) for name in one
+        )
     loaded = arrays(load_model(show / "models/whole", "cpu").state_dict())
     mean, last = whole.arrays("ema"), whole.arrays("weights")
     assert all(np.array_equal(loaded[name], mean[name]) for name in mean)
     assert any(not np.array_equal(loaded[name], last[name]) for name in mean)
 
 
-def test_a_gpu_that_cannot_be_used_is_never_passed_over_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_cannot_be_used_is_never_passed_over_in_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(system, "gpus", lambda: ["NVIDIA"])
     (event,) = device_errors.unused("auto", CPU)
     assert isinstance(event, Warned) and "NVIDIA" in event.text

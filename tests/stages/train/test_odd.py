@@ -17,7 +17,13 @@ from understudy.stages.events import Event, Finished, Progress, Save, Stop, Warn
 from understudy.stages.train.command import train
 from understudy.stages.train.options import TrainOptions
 
-SMALL = {"model": "tiny", "tiny": {"resolution": 64}, "batch": 1, "device": "cpu", "precision": "fp32"}
+SMALL = {
+    "model": "tiny",
+    "tiny": {"resolution": 64},
+    "batch": 1,
+    "device": "cpu",
+    "precision": "fp32",
+}
 
 pytestmark = pytest.mark.usefixtures("small_models")
 
@@ -54,7 +60,9 @@ def test_a_faceset_may_be_edited_while_a_model_learns_from_it(show: Path) -> Non
         second.write_bytes(second.read_bytes()[:500])
 
     events = stopped_after(show, edit)
-    assert isinstance(events[-1], Finished) and not any(isinstance(event, Warned) for event in events)
+    assert isinstance(events[-1], Finished) and not any(
+        isinstance(event, Warned) for event in events
+    )
     with pytest.raises(BadMedia, match=second.name):
         done(show, iterations=saved(show) + 1)
     second.unlink()
@@ -62,7 +70,9 @@ def test_a_faceset_may_be_edited_while_a_model_learns_from_it(show: Path) -> Non
 
 
 def test_a_faceset_that_is_emptied_while_a_model_learns_costs_nothing_learnt(show: Path) -> None:
-    events = stopped_after(show, lambda: [os.unlink(path) for path in (show / "dst" / "faces").iterdir()] and None)
+    events = stopped_after(
+        show, lambda: [os.unlink(path) for path in (show / "dst" / "faces").iterdir()] and None
+    )
     assert isinstance(events[-1], Finished)
     with pytest.raises(NoFaces, match="extract"):
         done(show, iterations=99)
@@ -76,16 +86,23 @@ def test_a_model_that_is_deleted_while_it_learns_ends_the_run_in_words(show: Pat
 
 
 @pytest.mark.parametrize("counts", [(1, 7), (7, 1), (1, 1)])
-def test_more_faces_of_one_side_and_a_batch_larger_than_both(make_show: Make, tmp_path: Path, counts: tuple[int, int]) -> None:
+def test_more_faces_of_one_side_and_a_batch_larger_than_both(
+    make_show: Make, tmp_path: Path, counts: tuple[int, int]
+) -> None:
     show = make_show(tmp_path / "show", 7)
     for side, count in zip(("src", "dst"), counts, strict=True):
         for path in sorted((show / side / "faces").iterdir())[count:]:
             path.unlink()
     finished = done(show, iterations=2, batch=9)[-1]
-    assert isinstance(finished, Finished) and np.isfinite(list(finished.summary["losses"].values())).all()
+    assert (
+        isinstance(finished, Finished)
+        and np.isfinite(list(finished.summary["losses"].values())).all()
+    )
 
 
-def test_faces_of_several_types_are_refused_and_of_several_sizes_taken(make_show: Make, tmp_path: Path) -> None:
+def test_faces_of_several_types_are_refused_and_of_several_sizes_taken(
+    make_show: Make, tmp_path: Path
+) -> None:
     show, whole = make_show(tmp_path / "show", 3), make_show(tmp_path / "whole", 1, "whole")
     faces, other = Faceset(show / "src" / "faces"), Faceset(whole / "src" / "faces").load(0)
     faces.add(other, number=9, suffix=".png")

@@ -1,8 +1,9 @@
-"""Colour transfers by the formulas of DeepFaceLab, for people whose numbers should mean what they meant.
+"""Colour transfers by the formulas of DeepFaceLab, for people whose numbers should mean what they
+meant.
 
-They measure over the whole square, in which pixels outside of the face count as black, and stretch without limit; random
-directions are the same for every frame. Where the formula divides by a spread of nothing, nothing is stretched. Weight above 0 is
-the area of the face.
+They measure over the whole square, in which pixels outside of the face count as black, and stretch
+without limit; random directions are the same for every frame. Where the formula divides by a spread
+of nothing, nothing is stretched. Weight above 0 is the area of the face.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ _MIDDLE: Final = 100
 
 
 def rct() -> Transfer:
-    """Mean and spread of CIE LAB's channels, where what weighs less than one half is 0: parameters (2, 3), gain and shift."""
+    """Mean and spread of CIE LAB's channels, where what weighs less than one half is 0: parameters
+    (2, 3), gain and shift.
+    """
     return Transfer(_reinhard, _moved_in_lab)
 
 
@@ -60,14 +63,17 @@ def sot(*, masked: bool) -> Transfer:
 
 
 def mix(*, masked: bool) -> Transfer:
-    """Lightness by mean and spread, chroma as `sot` with five directions, in 8 bits: parameters (S, S, 3)."""
+    """Lightness by mean and spread, chroma as `sot` with five directions, in 8 bits: parameters (S,
+    S, 3).
+    """
     return pixelwise(partial(_changes, moved=_mixed, masked=masked))
 
 
 def _reinhard(face: Floats, like: Floats, weight: Floats) -> Floats:
     inside = (weight >= 0.5)[..., None]
     (mean, spread), (goal, wanted) = (
-        statistics(np.where(inside, lab_from_rgb(each), 0), np.ones_like(weight)) for each in (face, like)
+        statistics(np.where(inside, lab_from_rgb(each), 0), np.ones_like(weight))
+        for each in (face, like)
     )
     gain = np.where(spread > _FLAT, wanted / np.maximum(spread, _FLAT), 1)
     return np.stack([gain, goal - mean * gain]).astype(np.float32)
@@ -80,11 +86,15 @@ def _moved_in_lab(face: Floats, parameters: Floats, weight: Floats) -> Floats:
 def _roots(face: Floats, like: Floats, weight: Floats) -> Floats:
     (mean, spread), (goal, wanted) = (_covariance(each, 0) for each in (face, like))
     regular = _REGULAR * np.eye(3)
-    return shifted(mean, power(wanted + regular, 0.5) @ power(spread + regular, -0.5), goal).parameters
+    return shifted(
+        mean, power(wanted + regular, 0.5) @ power(spread + regular, -0.5), goal
+    ).parameters
 
 
 def _monge(face: Floats, like: Floats, weight: Floats, masked: bool) -> Floats:
-    (mean, spread), (goal, wanted) = (_covariance(_seen(each, weight, masked), 1) for each in (face, like))
+    (mean, spread), (goal, wanted) = (
+        _covariance(_seen(each, weight, masked), 1) for each in (face, like)
+    )
     root, back = (power(spread, exponent, _FLAT_VARIANCE) for exponent in (0.5, -0.5))
     middle = power(root @ wanted @ root, 0.5, float(np.finfo(np.float64).eps))
     return shifted(mean, back @ middle @ back, goal).parameters
@@ -122,7 +132,9 @@ def _matched(values: Doubles, wanted: Doubles) -> Doubles:
     if ends[1] - ends[0] < _FLAT:
         return values
     edges = np.histogram_bin_edges(values, _BINS, ends)[1:]
-    ours, theirs = (np.cumsum(np.histogram(each, _BINS, ends)[0]) / len(each) for each in (values, wanted))
+    ours, theirs = (
+        np.cumsum(np.histogram(each, _BINS, ends)[0]) / len(each) for each in (values, wanted)
+    )
     # As there: what lies in the lowest bin goes to 0.
     return np.asarray(np.interp(values, edges, np.interp(ours, theirs, edges), left=0), np.float64)
 
@@ -149,7 +161,9 @@ def _mixed(face: Floats, like: Floats) -> Floats:
     light = _lightness(ours[..., 0] / 255, theirs[..., 0] / 255)
     for each in (ours, theirs):
         each[..., 0] = _MIDDLE
-    even, wanted = (cv2.cvtColor(each, cv2.COLOR_Lab2RGB).astype(np.float32) for each in (ours, theirs))
+    even, wanted = (
+        cv2.cvtColor(each, cv2.COLOR_Lab2RGB).astype(np.float32) for each in (ours, theirs)
+    )
     lab = cv2.cvtColor(_bytes(_sliced(even, wanted, batch=5)), cv2.COLOR_RGB2Lab)
     lab[..., 0] = np.rint(light * 255)
     return np.asarray(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB), np.float32) / np.float32(255)

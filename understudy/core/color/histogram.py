@@ -18,10 +18,12 @@ _LEVELS: Final = np.linspace(0, 1, 256)
 
 
 def matching(masked: bool, threshold: int = 255) -> Transfer:
-    """Each channel through the curve that gives it dst's quantiles: parameters (3, 256), the curve at 256 even levels.
+    """Each channel through the curve that gives it dst's quantiles: parameters (3, 256), the curve
+    at 256 even levels.
 
-    masked: pixels count as the weight says; else all count alike. threshold: 0..255, so much of dst's 255 is matched, from its dark
-    end; less cuts highlights off. A channel's spread is at most doubled. Beyond the face's own values the last one's move holds.
+    masked: pixels count as the weight says; else all count alike. threshold: 0..255, so much of
+    dst's 255 is matched, from its dark end; less cuts highlights off. A channel's spread is at most
+    doubled. Beyond the face's own values the last one's move holds.
     """
     return Transfer(partial(_fitted, masked=masked, threshold=threshold), _applied)
 
@@ -29,22 +31,30 @@ def matching(masked: bool, threshold: int = 255) -> Transfer:
 def matching_dfl(masked: bool, threshold: int = 255) -> Transfer:
     """The same by DeepFaceLab's formula, on every single value: see `transfer.pixelwise`.
 
-    masked: what lies outside of the area, where the weight is 0, is white in both faces, so the brightest part is made of it.
+    masked: what lies outside of the area, where the weight is 0, is white in both faces, so the
+    brightest part is made of it.
     """
     return pixelwise(partial(_changes, masked=masked, threshold=threshold))
 
 
 def grey(face: Floats) -> Floats:
     """The face without its colours, (S, S, 3)."""
-    return np.repeat(np.asarray(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), np.float32)[..., None], 3, axis=2)
+    return np.repeat(
+        np.asarray(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), np.float32)[..., None], 3, axis=2
+    )
 
 
 def _fitted(face: Floats, like: Floats, weight: Floats, masked: bool, threshold: int) -> Floats:
     counts = (weight if masked else np.ones_like(weight)).ravel()
     if counts.sum() < lab.LEAST_WEIGHT:
         return np.tile(_LEVELS, (3, 1)).astype(np.float32)
-    pairs = ((_shares(face[..., channel], counts), _shares(like[..., channel], counts)) for channel in range(3))
-    return np.stack([_curve(ours, theirs, threshold / 255) for ours, theirs in pairs]).astype(np.float32)
+    pairs = (
+        (_shares(face[..., channel], counts), _shares(like[..., channel], counts))
+        for channel in range(3)
+    )
+    return np.stack([_curve(ours, theirs, threshold / 255) for ours, theirs in pairs]).astype(
+        np.float32
+    )
 
 
 def _applied(face: Floats, parameters: Floats, weight: Floats) -> Floats:
@@ -54,7 +64,9 @@ def _applied(face: Floats, parameters: Floats, weight: Floats) -> Floats:
         values = face[..., channel].ravel()
         below, part = _places(values)
         low = moves.take(below)
-        moved[..., channel] = (values + low + (moves.take(below + 1) - low) * part).reshape(face.shape[:2])
+        moved[..., channel] = (values + low + (moves.take(below + 1) - low) * part).reshape(
+            face.shape[:2]
+        )
     return np.clip(moved, 0, 1, out=moved)
 
 
@@ -65,32 +77,48 @@ def _changes(face: Floats, like: Floats, weight: Floats, masked: bool, threshold
     for channel in range(3):
         _, place, count = np.unique(ours[..., channel], return_inverse=True, return_counts=True)
         wanted, count_wanted = np.unique(theirs[..., channel], return_counts=True)
-        ranks, ranks_wanted = threshold * np.cumsum(count) / weight.size, 255 * np.cumsum(count_wanted) / weight.size
-        changes[..., channel] = np.interp(ranks, ranks_wanted, wanted)[place].reshape(weight.shape) - ours[..., channel]
+        ranks, ranks_wanted = (
+            threshold * np.cumsum(count) / weight.size,
+            255 * np.cumsum(count_wanted) / weight.size,
+        )
+        changes[..., channel] = (
+            np.interp(ranks, ranks_wanted, wanted)[place].reshape(weight.shape) - ours[..., channel]
+        )
     return changes
 
 
 def _shares(values: Floats, counts: Floats) -> Doubles:
-    """How much of the weight lies at each of the levels, (256,), sum 1: a value counts for both levels that it lies between."""
+    """How much of the weight lies at each of the levels, (256,), sum 1: a value counts for both
+    levels that it lies between.
+    """
     below, part = _places(values.ravel())
     upper = part * counts
-    found = np.bincount(below, counts - upper, len(_LEVELS)) + np.bincount(below + 1, upper, len(_LEVELS))
+    found = np.bincount(below, counts - upper, len(_LEVELS)) + np.bincount(
+        below + 1, upper, len(_LEVELS)
+    )
     return np.asarray(found / found.sum(), np.float64)
 
 
 def _curve(ours: Doubles, theirs: Doubles, share: float) -> Doubles:
-    """The level that each level moves to, (256,), so that one distribution (256,) becomes a share of the other."""
+    """The level that each level moves to, (256,), so that one distribution (256,) becomes a share
+    of the other.
+    """
     seen = ours > 0
-    # A level's weight lies evenly between the middles to the next levels: half of it below the level itself.
+    # A level's weight lies evenly between the middles to the next levels: half of it below the
+    # level itself.
     rank = np.cumsum(ours) - ours / 2
     middles = np.arange(-0.5, len(_LEVELS)) / (len(_LEVELS) - 1)
     values = np.clip(_held(middles, theirs, ours), 0, 1)
     found = np.interp(share * rank[seen], np.append(0, np.cumsum(theirs)), values)
-    return np.asarray(_LEVELS + np.interp(_LEVELS, _LEVELS[seen], found - _LEVELS[seen]), np.float64)
+    return np.asarray(
+        _LEVELS + np.interp(_LEVELS, _LEVELS[seen], found - _LEVELS[seen]), np.float64
+    )
 
 
 def _held(values: Doubles, theirs: Doubles, ours: Doubles) -> Doubles:
-    """Values of theirs, drawn together until the spread of theirs is to that of ours as a spread may change."""
+    """Values of theirs, drawn together until the spread of theirs is to that of ours as a spread
+    may change.
+    """
     (middle, spread), (_, own) = _moments(theirs), _moments(ours)
     factor = min(1, lab.RATIO[1] * own / max(spread, 1e-9))
     return np.asarray(middle + (values - middle) * factor, np.float64)

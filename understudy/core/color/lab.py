@@ -1,4 +1,6 @@
-"""Colour: CIE LAB, and how a picture's colours spread. Pictures are RGB float32 in 0..1, sRGB-like."""
+"""Colour: CIE LAB, and how a picture's colours spread. Pictures are RGB float32 in 0..1,
+sRGB-like.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,18 @@ _FLAT: Final = 1e-3
 
 
 def shift_between(moments: Moments, wanted: Moments) -> Floats:
-    """Gain and shift of each channel, (2, 3), that move the one mean and spread to the other; the gain is held within 0.5..2."""
+    """Gain and shift of each channel, (2, 3), that move the one mean and spread to the other; the
+    gain is held within 0.5..2.
+    """
     (mean, spread), (mean_wanted, spread_wanted) = moments, wanted
     gain = np.clip(np.maximum(spread_wanted, _FLAT) / np.maximum(spread, _FLAT), *RATIO)
     return np.stack([gain, mean_wanted - gain * mean]).astype(np.float32)
 
 
 def moved_lab(lab: Floats, shift: Floats) -> Floats:
-    """CIE LAB colours, each channel times its gain plus its shift (2, 3), held within L 0..100 and a, b -127..127."""
+    """CIE LAB colours, each channel times its gain plus its shift (2, 3), held within L 0..100 and
+    a, b -127..127.
+    """
     moved = transformed(lab, np.column_stack([np.diag(shift[0]), shift[1]]))
     np.clip(moved[..., :1], 0, 100, out=moved[..., :1])
     np.clip(moved[..., 1:], -127, 127, out=moved[..., 1:])
@@ -41,7 +47,9 @@ def transformed(colors: Floats, matrix: Floats) -> Floats:
 
 
 def statistics(picture: Floats, weight: Floats) -> Moments:
-    """Weighted mean and standard deviation of each channel: two (3,) float32. picture: (..., 3); weight: (...), sum > 0."""
+    """Weighted mean and standard deviation of each channel: two (3,) float32. picture: (..., 3);
+    weight: (...), sum > 0.
+    """
     planes, counts = np.ascontiguousarray(picture.reshape(-1, picture.shape[-1]).T), weight.ravel()
     total = counts.sum(dtype=np.float64)
     mean = (planes * counts).sum(1, dtype=np.float64) / total

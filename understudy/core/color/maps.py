@@ -1,8 +1,10 @@
-"""Colour maps: from the colours of two faces to a function that gives the one the colours of the other.
+"""Colour maps: from the colours of two faces to a function that gives the one the colours of the
+other.
 
-A map is a function of colour alone, so it serves the face it was fitted on, any other picture, or a table on a graphics card.
-Every fit is deterministic. All colours are RGB, (N, 3) or (H, W, 3). The maps that follow whole distributions stand in
-`color_transport`. Three kinds of maps are known by a few parameters, which may be averaged: `InLab`, `Linear` and `Table`.
+A map is a function of colour alone, so it serves the face it was fitted on, any other picture, or a
+table on a graphics card. Every fit is deterministic. All colours are RGB, (N, 3) or (H, W, 3). The
+maps that follow whole distributions stand in `color_transport`. Three kinds of maps are known by a
+few parameters, which may be averaged: `InLab`, `Linear` and `Table`.
 """
 
 from __future__ import annotations
@@ -54,7 +56,9 @@ Fit = Callable[[Pixels, Pixels], ColorMap]
 
 @dataclass(frozen=True, slots=True)
 class InLab:
-    """Moves every channel of CIE LAB on its own. parameters: (2, 3), gain and shift of L, a and b."""
+    """Moves every channel of CIE LAB on its own. parameters: (2, 3), gain and shift of L, a and
+    b.
+    """
 
     parameters: Floats
 
@@ -86,7 +90,9 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Looks up how far a colour moves. parameters: (T, T, T, 3), the moves of evenly spaced colours, see `table`."""
+    """Looks up how far a colour moves. parameters: (T, T, T, 3), the moves of evenly spaced
+    colours, see `table`.
+    """
 
     parameters: Floats
 
@@ -105,14 +111,17 @@ class Table:
 
 
 def table(wanted: ColorMap, size: int) -> Floats:
-    """The map at evenly spaced colours, (size, size, size, 3), indexed by blue, green, red: look between them for all others."""
+    """The map at evenly spaced colours, (size, size, size, 3), indexed by blue, green, red: look
+    between them for all others.
+    """
     steps = np.linspace(0, 1, size, dtype=np.float32)
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
     return wanted(np.stack([red, green, blue], -1).reshape(-1, 3)).reshape(size, size, size, 3)
 
 
 def moments(face: Pixels, like: Pixels) -> InLab:
-    """rct: mean and spread of every CIE LAB channel moved to those of `like`; ratios of spreads are held within 0.5..2.
+    """rct: mean and spread of every CIE LAB channel moved to those of `like`; ratios of spreads are
+    held within 0.5..2.
 
     Reinhard et al., Color Transfer between Images (2001), with weighted statistics.
     """
@@ -127,7 +136,8 @@ def roots(face: Pixels, like: Pixels) -> Linear:
 
 
 def monge(face: Pixels, like: Pixels) -> Linear:
-    """mkl: mean and covariance, by the map that moves colours least: F^-1/2 (F^1/2 L F^1/2)^1/2 F^-1/2.
+    """mkl: mean and covariance, by the map that moves colours least: F^-1/2 (F^1/2 L F^1/2)^1/2
+    F^-1/2.
 
     Pitié and Kokaram, The linear Monge-Kantorovitch linear colour mapping (2007).
     """
@@ -137,7 +147,9 @@ def monge(face: Pixels, like: Pixels) -> Linear:
 
 
 def covariance(pixels: Pixels) -> tuple[Doubles, Doubles]:
-    """Weighted mean (3,) and covariance (3, 3); a flat colour varies by as little as noise, so that it can be inverted."""
+    """Weighted mean (3,) and covariance (3, 3); a flat colour varies by as little as noise, so that
+    it can be inverted.
+    """
     planes = np.ascontiguousarray(pixels.colors.T)
     total = pixels.weight.sum(dtype=np.float64)
     mean = (planes * pixels.weight).sum(1, dtype=np.float64) / total
@@ -169,7 +181,9 @@ def _held(mean: Doubles, turn: Doubles, mean_wanted: Doubles) -> Linear:
 
 
 def _between(moves: Floats, colors: Floats) -> Floats:
-    """A table's moves (T, T, T, 3) of colours (N, 3), linear between its own; beyond 0..1 as at the border."""
+    """A table's moves (T, T, T, 3) of colours (N, 3), linear between its own; beyond 0..1 as at the
+    border.
+    """
     size = len(moves)
     places = np.clip(np.ascontiguousarray(colors.T), 0, 1) * np.float32(size - 1)
     below = np.minimum(places.astype(np.intp), size - 2)

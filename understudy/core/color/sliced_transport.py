@@ -1,4 +1,6 @@
-"""Colour maps that carry the whole distribution of a face's colours over, by way of its shadows along many directions."""
+"""Colour maps that carry the whole distribution of a face's colours over, by way of its shadows
+along many directions.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +31,20 @@ def iterated(face: Pixels, like: Pixels) -> ColorMap:
 def sliced(face: Pixels, like: Pixels) -> ColorMap:
     """sot: ten times the mean of what six directions ask for.
 
-    Sliced optimal transport: Rabin et al., Wasserstein barycenter and its application to texture mixing (2011).
+    Sliced optimal transport: Rabin et al., Wasserstein barycenter and its application to texture
+    mixing (2011).
     """
-    return _carried(face, like, [np.vstack([_axes(2 * step), _axes(2 * step + 1)]) for step in range(10)], 1 / 6)
+    return _carried(
+        face, like, [np.vstack([_axes(2 * step), _axes(2 * step + 1)]) for step in range(10)], 1 / 6
+    )
 
 
 def mixed(face: Pixels, like: Pixels) -> ColorMap:
     """mix: lightness by its mean and spread, chroma by `sliced`, in CIE LAB."""
     light = moments(face, like)
-    chroma = sliced(*(Pixels(_chroma(lab_from_rgb(each.colors)), each.weight) for each in (face, like)))
+    chroma = sliced(
+        *(Pixels(_chroma(lab_from_rgb(each.colors)), each.weight) for each in (face, like))
+    )
 
     def moved(colors: Floats) -> Floats:
         lab = lab_from_rgb(colors)
@@ -50,7 +57,9 @@ def mixed(face: Pixels, like: Pixels) -> ColorMap:
 
 @dataclass(frozen=True, slots=True)
 class _Slide:
-    """One step along directions (K, 3): colours whose shadows fall evenly from low to high (K, 1) move by `aside` (K, 256)."""
+    """One step along directions (K, 3): colours whose shadows fall evenly from low to high (K, 1)
+    move by `aside` (K, 256).
+    """
 
     directions: Doubles
     low: Doubles
@@ -64,25 +73,40 @@ class _Slide:
         evenly = np.linspace(low[:, 0], high[:, 0], len(_LEVELS), axis=1)
         # Strictly ascending, for where many colours are the same.
         ascending = shadows + 1e-9 * np.arange(len(_LEVELS))
-        return cls(directions, low, high, np.stack([np.interp(*each) for each in zip(evenly, ascending, aside, strict=True)]))
+        return cls(
+            directions,
+            low,
+            high,
+            np.stack([np.interp(*each) for each in zip(evenly, ascending, aside, strict=True)]),
+        )
 
     def __call__(self, colors: Doubles) -> Doubles:
         last = len(_LEVELS) - 1
-        places = (self.directions @ colors.T - self.low) * (last / np.maximum(self.high - self.low, 1e-9))
+        places = (self.directions @ colors.T - self.low) * (
+            last / np.maximum(self.high - self.low, 1e-9)
+        )
         np.clip(places, 0, last, out=places)
         below = np.minimum(places.astype(np.intp), last - 1)
         row = np.arange(len(self.directions))[:, None]
         moves, next_moves = self.aside[row, below], self.aside[row, below + 1]
-        return np.asarray(colors + (moves + (next_moves - moves) * (places - below)).T @ self.directions, np.float64)
+        return np.asarray(
+            colors + (moves + (next_moves - moves) * (places - below)).T @ self.directions,
+            np.float64,
+        )
 
 
 def _carried(face: Pixels, like: Pixels, steps: list[Doubles], share: float) -> ColorMap:
-    """The map that takes a `share` of each step along every direction; each is fitted to what those before it have left."""
+    """The map that takes a `share` of each step along every direction; each is fitted to what those
+    before it have left.
+    """
     face, like = _thinned(face), _thinned(like)
     start = colors = face.colors.astype(np.float64)
     slides: list[_Slide] = []
     for directions in steps:
-        shadows = [_shadow(each @ directions.T, pixels.weight) for each, pixels in ((colors, face), (like.colors, like))]
+        shadows = [
+            _shadow(each @ directions.T, pixels.weight)
+            for each, pixels in ((colors, face), (like.colors, like))
+        ]
         held = _held(shadows[1], _spread(start @ directions.T, face.weight))
         slides.append(_Slide.of(directions, shadows[0], share * (held - shadows[0])))
         colors = slides[-1](colors)
@@ -102,12 +126,16 @@ def _shadow(values: Doubles, weight: Floats) -> Doubles:
     for column in values.T:
         order = np.argsort(column)
         counts = weight[order].astype(np.float64)
-        found.append(np.interp(_LEVELS, (np.cumsum(counts) - counts / 2) / counts.sum(), column[order]))
+        found.append(
+            np.interp(_LEVELS, (np.cumsum(counts) - counts / 2) / counts.sum(), column[order])
+        )
     return np.stack(found)
 
 
 def _held(wanted: Doubles, spread: Doubles) -> Doubles:
-    """Quantiles (K, 256) drawn together or apart until their spread is to `spread` (K,) as a spread may change."""
+    """Quantiles (K, 256) drawn together or apart until their spread is to `spread` (K,) as a spread
+    may change.
+    """
     own = np.maximum(wanted.std(1), 1e-9)
     factor = np.clip(own, *(spread * limit for limit in RATIO)) / own
     middle = wanted.mean(1, keepdims=True)

@@ -1,4 +1,6 @@
-"""How a new face takes the colours of the one it replaces: measured on one frame, averaged over several, then applied."""
+"""How a new face takes the colours of the one it replaces: measured on one frame, averaged over
+several, then applied.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ import numpy as np
 from understudy.core.color.maps import ColorMap, Fit, InLab, Linear, Pixels, Table
 from understudy.types import Floats
 
-# Samples of a colour map along each axis of the colour cube: more follow noise, fewer lose the map's bends.
+# Samples of a colour map along each axis of the colour cube: more follow noise, fewer lose the
+# map's bends.
 _TABLE: Final = 17
 
 _Kind = TypeVar("_Kind", InLab, Linear, Table)
@@ -23,9 +26,10 @@ _Kind = TypeVar("_Kind", InLab, Linear, Table)
 class Transfer:
     """Takes colours over in two steps; called as a function, it takes both at once.
 
-    fit: (face, like, weight) -> parameters, of the same shape for every picture of one size; where the weight leaves too little
-    to go by, those that change nothing. apply: (face, parameters, weight) -> face in 0..1. face, like: (S, S, 3) in 0..1. weight:
-    (S, S) in 0..1, how much each pixel counts. averages: whether the mean of several frames' parameters means anything.
+    fit: (face, like, weight) -> parameters, of the same shape for every picture of one size; where
+    the weight leaves too little to go by, those that change nothing. apply: (face, parameters,
+    weight) -> face in 0..1. face, like: (S, S, 3) in 0..1. weight: (S, S) in 0..1, how much each
+    pixel counts. averages: whether the mean of several frames' parameters means anything.
     """
 
     fit: Callable[[Floats, Floats, Floats], Floats]
@@ -38,7 +42,9 @@ class Transfer:
 
 
 def averaged(parameters: Sequence[Floats], weights: Sequence[float]) -> Floats:
-    """The weighted mean; where all are alike, exactly the first. weights: one each, their sum above 0."""
+    """The weighted mean; where all are alike, exactly the first. weights: one each, their sum above
+    0.
+    """
     own, share = parameters[0], np.asarray(weights, np.float64) / np.sum(weights)
     mean = own.copy()
     for each, much in zip(parameters, share, strict=True):
@@ -52,8 +58,13 @@ def in_lab(fit: Callable[[Pixels, Pixels], InLab]) -> Transfer:
 
 
 def linear(fit: Callable[[Pixels, Pixels], Linear], *, everywhere: bool = False) -> Transfer:
-    """A linear map and a shift of RGB: parameters (3, 4). everywhere: all pixels count alike, not as the weight says."""
-    return Transfer(partial(fitted, fit=fit, none=Linear.none(), everywhere=everywhere), partial(applied, kind=Linear))
+    """A linear map and a shift of RGB: parameters (3, 4). everywhere: all pixels count alike, not
+    as the weight says.
+    """
+    return Transfer(
+        partial(fitted, fit=fit, none=Linear.none(), everywhere=everywhere),
+        partial(applied, kind=Linear),
+    )
 
 
 def tabled(fit: Fit, *, everywhere: bool = False, smooth: float = 0) -> Transfer:
@@ -62,13 +73,16 @@ def tabled(fit: Fit, *, everywhere: bool = False, smooth: float = 0) -> Transfer
     smooth: how far the change is blurred, as a share of S, so that detail stays the face's own.
     """
     return Transfer(
-        partial(fitted, fit=partial(_tabled, fit=fit), none=Table.none(_TABLE), everywhere=everywhere),
+        partial(
+            fitted, fit=partial(_tabled, fit=fit), none=Table.none(_TABLE), everywhere=everywhere
+        ),
         partial(applied, kind=Table, everywhere=everywhere, smooth=smooth),
     )
 
 
 def pixelwise(changes: Callable[[Floats, Floats, Floats], Floats]) -> Transfer:
-    """A transfer that tells of every pixel how far it moves: parameters (S, S, 3), of which no average over frames makes sense.
+    """A transfer that tells of every pixel how far it moves: parameters (S, S, 3), of which no
+    average over frames makes sense.
 
     changes: (face, like, weight) -> parameters.
     """
@@ -76,16 +90,30 @@ def pixelwise(changes: Callable[[Floats, Floats, Floats], Floats]) -> Transfer:
 
 
 def fitted(
-    face: Floats, like: Floats, weight: Floats, *, fit: Callable[[Pixels, Pixels], _Kind], none: _Kind, everywhere: bool = False
+    face: Floats,
+    like: Floats,
+    weight: Floats,
+    *,
+    fit: Callable[[Pixels, Pixels], _Kind],
+    none: _Kind,
+    everywhere: bool = False,
 ) -> Floats:
-    """The parameters of the map from the face to `like`, or those of `none` where too little counts."""
+    """The parameters of the map from the face to `like`, or those of `none` where too little
+    counts.
+    """
     counts = np.ones_like(weight) if everywhere else weight
     ours, theirs = Pixels.of(face, counts), Pixels.of(like, counts)
     return (fit(ours, theirs) if ours.are_enough else none).parameters
 
 
 def applied(
-    face: Floats, parameters: Floats, weight: Floats, *, kind: type[_Kind], everywhere: bool = False, smooth: float = 0
+    face: Floats,
+    parameters: Floats,
+    weight: Floats,
+    *,
+    kind: type[_Kind],
+    everywhere: bool = False,
+    smooth: float = 0,
 ) -> Floats:
     """The face through the map of a kind that has these parameters."""
     mapped: ColorMap = kind(parameters)

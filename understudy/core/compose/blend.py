@@ -1,7 +1,7 @@
 """How a new face meets the plate around it.
 
-Pictures are (H, W, 3) float32, the matte (H, W) float32 in 0..1. All cover the same region of the frame; the region should
-reach past the matte, so that there is plate to take the border from.
+Pictures are (H, W, 3) float32, the matte (H, W) float32 in 0..1. All cover the same region of the
+frame; the region should reach past the matte, so that there is plate to take the border from.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from understudy.types import Floats
 class Blend:
     """One way to make the face layer, which the matte then mixes in; called, it does both steps.
 
-    light: (plate, face, matte) -> what to add to the face, (H, W, 3), a smooth field within the matte that may be averaged over
-    time; None where there is nothing to average. lay: (plate, face, matte, light) -> the face layer, (H, W, 3).
+    light: (plate, face, matte) -> what to add to the face, (H, W, 3), a smooth field within the
+    matte that may be averaged over time; None where there is nothing to average. lay: (plate, face,
+    matte, light) -> the face layer, (H, W, 3).
     """
 
     light: Callable[[Floats, Floats, Floats], Floats | None]

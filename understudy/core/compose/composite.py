@@ -16,29 +16,42 @@ from understudy.types import Array, Floats, Layers
 def composite(plate: Array, swaps: Sequence[Swap]) -> Layers:
     """The plate with the faces laid in, small ones first, so that the nearer face lies on top.
 
-    plate: (H, W, 3) uint8, uint16 or float32. Works only inside the faces' boxes, in float32; each pixel is resampled once.
-    Pixels whose matte is 0 are the plate's, bit for bit, unless the look degrades the frame. Raises ValueError when a face or
-    mask holds numbers that are not finite.
+    plate: (H, W, 3) uint8, uint16 or float32. Works only inside the faces' boxes, in float32; each
+    pixel is resampled once. Pixels whose matte is 0 are the plate's, bit for bit, unless the look
+    degrades the frame. Raises ValueError when a face or mask holds numbers that are not finite.
     """
     faces = [compose_layers.lit(plate, swap, compose_layers.tones(swap)) for swap in swaps]
     look = swaps[0].look if swaps else Look()
-    return laid(plate, [(face, face.coarse, face.grain) for face in faces if face is not None], look)
+    return laid(
+        plate, [(face, face.coarse, face.grain) for face in faces if face is not None], look
+    )
 
 
-def laid(plate: Array, faces: Sequence[tuple[Lit, Floats | None, Floats | None]], look: Look) -> Layers:
-    """The plate with faces that are lit laid in, each with its light in few numbers and its grain; see `laying.layer`.
+def laid(
+    plate: Array, faces: Sequence[tuple[Lit, Floats | None, Floats | None]], look: Look
+) -> Layers:
+    """The plate with faces that are lit laid in, each with its light in few numbers and its grain;
+    see `laying.layer`.
 
     look: what holds for the frame itself where there is no face; else the first face's does.
     """
     height, width = plate.shape[:2]
     look = faces[0][0].swap.look if faces else look
-    layers = Layers(_ground(plate, look), np.zeros((height, width), np.float32), np.zeros((height, width, 3), np.float32))
-    for face, coarse, noise in sorted(faces, key=lambda each: -affine.scale_of(each[0].swap.face_from_frame)):
+    layers = Layers(
+        _ground(plate, look),
+        np.zeros((height, width), np.float32),
+        np.zeros((height, width, 3), np.float32),
+    )
+    for face, coarse, noise in sorted(
+        faces, key=lambda each: -affine.scale_of(each[0].swap.face_from_frame)
+    ):
         _lay(layers, face, coarse, noise)
     if look.shows == "mask":
         layers.image[:] = stored(np.repeat(layers.matte[..., None], 3, 2), plate.dtype)
     elif look.shows == "result" and look.degrade == "frame" and (look.compression or look.palette):
-        layers.image[:] = stored(compose_layers.bared(image.as_float(layers.image), look), plate.dtype)
+        layers.image[:] = stored(
+            compose_layers.bared(image.as_float(layers.image), look), plate.dtype
+        )
     return layers
 
 

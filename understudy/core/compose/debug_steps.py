@@ -1,4 +1,6 @@
-"""The steps of one face on its way into a frame, for people to look at: pictures and the numbers that go with them."""
+"""The steps of one face on its way into a frame, for people to look at: pictures and the numbers
+that go with them.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,14 @@ from understudy.types import Array, Floats
 _TOLD: Final = 64
 
 
-def pictures(plate: Array, face: Lit, coarse: Floats | None, noise: Floats | None) -> list[tuple[str, Array]]:
+def pictures(
+    plate: Array, face: Lit, coarse: Floats | None, noise: Floats | None
+) -> list[tuple[str, Array]]:
     """Name and picture of every step in order, (h, w) or (h, w, 3) float32 to be shown from 0 to 1.
 
-    First those over the face square, then those in the plate (H, W, 3), cut to the face's box. coarse, noise: as in `laying.layer`.
-    Light, which may take away, is shown around a middle grey, at half its strength.
+    First those over the face square, then those in the plate (H, W, 3), cut to the face's box.
+    coarse, noise: as in `laying.layer`. Light, which may take away, is shown around a middle grey,
+    at half its strength.
     """
     swap, (x0, y0, x1, y1) = face.swap, face.box
     below = image.as_float(plate[y0:y1, x0:x1])
@@ -41,9 +46,19 @@ def pictures(plate: Array, face: Lit, coarse: Floats | None, noise: Floats | Non
 
 
 def numbers(face: Lit, tones: Tones, coarse: Floats | None, noise: Floats | None) -> dict[str, Any]:
-    """What was measured for those steps, as plain values: by this frame alone, and averaged in time where that was asked for."""
-    light = {} if coarse is None or face.coarse is None else {"light": told(face.coarse), "light averaged": told(coarse)}
-    grain = {} if noise is None or face.grain is None else {"grain": told(face.grain), "grain averaged": told(noise)}
+    """What was measured for those steps, as plain values: by this frame alone, and averaged in time
+    where that was asked for.
+    """
+    light = (
+        {}
+        if coarse is None or face.coarse is None
+        else {"light": told(face.coarse), "light averaged": told(coarse)}
+    )
+    grain = (
+        {}
+        if noise is None or face.grain is None
+        else {"grain": told(face.grain), "grain averaged": told(noise)}
+    )
     return {
         "box": list(face.box),
         "face_from_frame": told(face.swap.face_from_frame),
@@ -55,9 +70,14 @@ def numbers(face: Lit, tones: Tones, coarse: Floats | None, noise: Floats | None
 
 
 def told(values: Array) -> Any:
-    """An array as plain lists, or, where it is long, by its shape, lowest, highest and mean value."""
+    """An array as plain lists, or, where it is long, by its shape, lowest, highest and mean
+    value.
+    """
     exact = np.asarray(values, np.float64)
     if exact.size <= _TOLD:
         return exact.round(6).tolist()
     facts = {"low": exact.min(), "high": exact.max(), "mean": exact.mean()}
-    return {"shape": list(exact.shape), **{name: round(float(value), 6) for name, value in facts.items()}}
+    return {
+        "shape": list(exact.shape),
+        **{name: round(float(value), 6) for name, value in facts.items()},
+    }

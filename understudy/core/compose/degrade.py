@@ -1,4 +1,6 @@
-"""Pictures made as poor as the footage around them: (H, W, 3) float32 in 0..1 before and after, never rounded to 8 bits."""
+"""Pictures made as poor as the footage around them: (H, W, 3) float32 in 0..1 before and after,
+never rounded to 8 bits.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,14 @@ _SPLITS: Final = 8
 def denoised(picture: Floats, power: float) -> Floats:
     """The picture after passes of a 5 x 5 median. power: 0..500.
 
-    The first pass counts power %, each further one 10 % less, and none more than all: 100 = one whole pass and nine weaker ones.
+    The first pass counts power %, each further one 10 % less, and none more than all: 100 = one
+    whole pass and nine weaker ones.
     """
     while power > 0:
         share = np.float32(min(power / 100, 1))
-        picture = picture + (np.asarray(cv2.medianBlur(picture, _MEDIAN), np.float32) - picture) * share
+        picture = (
+            picture + (np.asarray(cv2.medianBlur(picture, _MEDIAN), np.float32) - picture) * share
+        )
         power -= 10
     return picture
 
@@ -35,8 +40,8 @@ def denoised(picture: Floats, power: float) -> Floats:
 def bicubic(picture: Floats, power: float, origin: tuple[int, int] = (0, 0)) -> Floats:
     """The picture brought down to 1 - power / 101 of its size and back. power: 0..100.
 
-    origin: (x, y) in the frame where the picture begins. The small pixels lie where they would if the whole frame was brought
-    down, so that they do not wander with the picture's border.
+    origin: (x, y) in the frame where the picture begins. The small pixels lie where they would if
+    the whole frame was brought down, so that they do not wander with the picture's border.
     """
     if power <= 0:
         return picture
@@ -51,14 +56,19 @@ def bicubic(picture: Floats, power: float, origin: tuple[int, int] = (0, 0)) -> 
     size = (math.ceil(scale * width) + 5, math.ceil(scale * height) + 5)
     small = image.warp(picture, small_from_picture, size, "replicate")
     picture_from_small = affine.invert(small_from_picture)
-    return np.asarray(np.clip(image.warp(small, picture_from_small, (width, height), "replicate"), 0, 1), np.float32)
+    return np.asarray(
+        np.clip(image.warp(small, picture_from_small, (width, height), "replicate"), 0, 1),
+        np.float32,
+    )
 
 
 def compressed(picture: Floats, power: float, origin: tuple[int, int] = (0, 0)) -> Floats:
-    """The picture as JPEG of quality 100 - power (at least 1) would leave it, without subsampled chroma. power: 0..100.
+    """The picture as JPEG of quality 100 - power (at least 1) would leave it, without subsampled
+    chroma. power: 0..100.
 
-    origin: (x, y) in the frame where the picture begins; the blocks lie as in the whole frame. Blocks of 8 x 8 are rounded in the
-    cosine transform, by the tables of ITU-T T.81, annex K, scaled as libjpeg does, but in fractions.
+    origin: (x, y) in the frame where the picture begins; the blocks lie as in the whole frame.
+    Blocks of 8 x 8 are rounded in the cosine transform, by the tables of ITU-T T.81, annex K,
+    scaled as libjpeg does, but in fractions.
     """
     if power <= 0:
         return picture
@@ -71,16 +81,19 @@ def compressed(picture: Floats, power: float, origin: tuple[int, int] = (0, 0)) 
     whole = np.pad(colors, ((before[0], after[0]), (before[1], after[1]), (0, 0)), "edge")
     # No step is wider than JPEG's 8 bits can tell.
     luma, chroma = (np.minimum(table * scale, 255) / 255 for table in (_LUMA, _CHROMA))
-    rounded = np.stack([_rounded(whole[..., at], steps) for at, steps in enumerate((luma, chroma, chroma))], -1)
+    rounded = np.stack(
+        [_rounded(whole[..., at], steps) for at, steps in enumerate((luma, chroma, chroma))], -1
+    )
     kept = rounded[before[0] : before[0] + height, before[1] : before[1] + width] + _MIDDLE
     return np.asarray(np.clip(cv2.cvtColor(kept, cv2.COLOR_YCrCb2RGB), 0, 1), np.float32)
 
 
 def paletted(picture: Floats, power: float) -> Floats:
-    """The picture mixed with itself in a palette of 256 colours. power: 0..100, 100 = nothing but the palette.
+    """The picture mixed with itself in a palette of 256 colours. power: 0..100, 100 = nothing but
+    the palette.
 
-    The colours are split in two at their mean, along the axis on which they spread most, eight times over: so the palette follows
-    the picture smoothly and does not jump from frame to frame.
+    The colours are split in two at their mean, along the axis on which they spread most, eight
+    times over: so the palette follows the picture smoothly and does not jump from frame to frame.
     """
     if power <= 0:
         return picture
@@ -91,23 +104,32 @@ def paletted(picture: Floats, power: float) -> Floats:
         entry = 2 * entry + (((colors - means[entry]) * axes[entry]).sum(-1) > 0)
     palette, _ = _spread(colors, entry, 2**_SPLITS)
     share = np.float32(power / 100)
-    return np.asarray(picture + (palette[entry].reshape(picture.shape).astype(np.float32) - picture) * share, np.float32)
+    return np.asarray(
+        picture + (palette[entry].reshape(picture.shape).astype(np.float32) - picture) * share,
+        np.float32,
+    )
 
 
 def _spread(colors: Doubles, entry: NDArray[np.int64], count: int) -> tuple[Doubles, Doubles]:
-    """The mean colour of each of `count` entries and the axis on which its colours spread most, (count, 3) each."""
+    """The mean colour of each of `count` entries and the axis on which its colours spread most,
+    (count, 3) each.
+    """
     members = np.maximum(np.bincount(entry, minlength=count), 1)
 
     def mean(values: Doubles) -> Doubles:
         return np.asarray(np.bincount(entry, values, count) / members, np.float64)
 
     means = np.stack([mean(channel) for channel in colors.T], -1)
-    moments = np.stack([[mean(one * other) for one in colors.T] for other in colors.T]).transpose(2, 0, 1)
+    moments = np.stack([[mean(one * other) for one in colors.T] for other in colors.T]).transpose(
+        2, 0, 1
+    )
     return means, np.linalg.eigh(moments - means[:, :, None] * means[:, None])[1][..., -1]
 
 
 def _rounded(channel: Floats, steps: Doubles) -> Floats:
-    """The (8 m, 8 n) channel with each 8 x 8 block's cosine coefficients at whole multiples of the steps (8, 8)."""
+    """The (8 m, 8 n) channel with each 8 x 8 block's cosine coefficients at whole multiples of the
+    steps (8, 8).
+    """
     down, across = channel.shape[0] // _BLOCK, channel.shape[1] // _BLOCK
     blocks = channel.reshape(down, _BLOCK, across, _BLOCK).transpose(0, 2, 1, 3)
     step = steps.astype(np.float32)
@@ -118,7 +140,9 @@ def _rounded(channel: Floats, steps: Doubles) -> Floats:
 
 def _cosines() -> Floats:
     """The orthonormal cosine transform of 8 values, (8, 8)."""
-    waves = np.cos(np.pi * np.arange(_BLOCK)[:, None] * (2 * np.arange(_BLOCK) + 1) / (2 * _BLOCK)) * np.sqrt(2 / _BLOCK)
+    waves = np.cos(
+        np.pi * np.arange(_BLOCK)[:, None] * (2 * np.arange(_BLOCK) + 1) / (2 * _BLOCK)
+    ) * np.sqrt(2 / _BLOCK)
     waves[0] /= np.sqrt(2)
     return np.asarray(waves, np.float32)
 
@@ -129,9 +153,11 @@ def _table(rows: str) -> Doubles:
 
 _COSINES: Final = _cosines()
 _LUMA: Final = _table(
-    "16 11 10 16 24 40 51 61  12 12 14 19 26 58 60 55  14 13 16 24 40 57 69 56  14 17 22 29 51 87 80 62 "
-    "18 22 37 56 68 109 103 77  24 35 55 64 81 104 113 92  49 64 78 87 103 121 120 101  72 92 95 98 112 100 103 99"
+    "16 11 10 16 24 40 51 61  12 12 14 19 26 58 60 55  14 13 16 24 40 57 69 56  14 17 22 29 51 87"
+    " 80 62 18 22 37 56 68 109 103 77  24 35 55 64 81 104 113 92  49 64 78 87 103 121 120 101  72"
+    " 92 95 98 112 100 103 99"
 )
 _CHROMA: Final = _table(
-    "17 18 24 47 99 99 99 99  18 21 26 66 99 99 99 99  24 26 56 99 99 99 99 99  47 66 99 99 99 99 99 99 " + "99 " * 32
+    "17 18 24 47 99 99 99 99  18 21 26 66 99 99 99 99  24 26 56 99 99 99 99 99  47 66 99 99 99 99"
+    " 99 99 " + "99 " * 32
 )

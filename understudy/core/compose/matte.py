@@ -1,4 +1,6 @@
-"""A face's mask becomes the matte it is laid in with: choked, feathered, and zero at the edge of the face square."""
+"""A face's mask becomes the matte it is laid in with: choked, feathered, and zero at the edge of
+the face square.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,16 @@ _DFL_PIXELS: Final = 4
 _STEP: Final = 5
 
 
-def shaped(mask: Floats, erode: float, blur: float, feather: float = 0.0, edge_fade: float = 1.5) -> Floats:
-    """The matte, (M, M) float32 in 0..1 with M >= S, over the same square; its outermost pixels are 0.
+def shaped(
+    mask: Floats, erode: float, blur: float, feather: float = 0.0, edge_fade: float = 1.5
+) -> Floats:
+    """The matte, (M, M) float32 in 0..1 with M >= S, over the same square; its outermost pixels are
+    0.
 
-    mask: (S, S) in 0..1. All in percent of the square's side, in this order: erode: how far its outline moves inwards; negative =
-    outwards. feather: width of a fade from the outline inwards; what lies outside goes. blur: width of an edge blurred to both
-    sides. edge_fade: width of the fade to 0 at the square's own edge.
+    mask: (S, S) in 0..1. All in percent of the square's side, in this order: erode: how far its
+    outline moves inwards; negative = outwards. feather: width of a fade from the outline inwards;
+    what lies outside goes. blur: width of an edge blurred to both sides. edge_fade: width of the
+    fade to 0 at the square's own edge.
     """
     matte = _grown(mask)
     percent = len(matte) / 100
@@ -34,14 +40,18 @@ def shaped(mask: Floats, erode: float, blur: float, feather: float = 0.0, edge_f
     # 95 % of a step blurred by a Gaussian lie within four standard deviations.
     sigma = blur * percent / 4
     matte = _blurred(matte, sigma, math.ceil(REACH * sigma))
-    return np.asarray(np.clip(matte * _edge_fade(len(matte), edge_fade * percent), 0, 1), np.float32)
+    return np.asarray(
+        np.clip(matte * _edge_fade(len(matte), edge_fade * percent), 0, 1), np.float32
+    )
 
 
 def shaped_dfl(mask: Floats, erode: float, blur: float) -> Floats:
-    """The matte as DeepFaceLab has it, (M, M) float32 in 0..1 with M >= S, over the same square; without blur it has no fade.
+    """The matte as DeepFaceLab has it, (M, M) float32 in 0..1 with M >= S, over the same square;
+    without blur it has no fade.
 
-    mask: (S, S) in 0..1. erode, blur: in quarter pixels of the mask: the width of an elliptic erosion (negative: dilation), and
-    that of a Gaussian kernel; half a blur's width is black at the square's edge beforehand.
+    mask: (S, S) in 0..1. erode, blur: in quarter pixels of the mask: the width of an elliptic
+    erosion (negative: dilation), and that of a Gaussian kernel; half a blur's width is black at the
+    square's edge beforehand.
     """
     matte = _grown(mask)
     pixel = len(matte) / (_DFL_PIXELS * len(mask))
@@ -56,11 +66,15 @@ def shaped_dfl(mask: Floats, erode: float, blur: float) -> Floats:
 def _grown(mask: Floats) -> Floats:
     """The mask at the side at which it is shaped."""
     side = max(_LEAST_SIDE, mask.shape[0])
-    return np.asarray(np.clip(image.resized(np.asarray(mask, np.float32), (side, side)), 0, 1), np.float32)
+    return np.asarray(
+        np.clip(image.resized(np.asarray(mask, np.float32), (side, side)), 0, 1), np.float32
+    )
 
 
 def _eroded(matte: Floats, radius: float) -> Floats:
-    """Grey-scale erosion by a disc of `radius` pixels (dilation when negative), fractions included."""
+    """Grey-scale erosion by a disc of `radius` pixels (dilation when negative), fractions
+    included.
+    """
     if radius == 0:
         return matte
     steps, rest = divmod(abs(radius), _STEP)
@@ -73,7 +87,10 @@ def _moved(matte: Floats, radius: int, times: int, *, outwards: bool) -> Floats:
     if radius == 0 or times == 0:
         return matte
     move = cv2.dilate if outwards else cv2.erode
-    return np.asarray(move(matte, _disc(radius), iterations=times, borderType=cv2.BORDER_CONSTANT, borderValue=0), np.float32)
+    return np.asarray(
+        move(matte, _disc(radius), iterations=times, borderType=cv2.BORDER_CONSTANT, borderValue=0),
+        np.float32,
+    )
 
 
 def _disc(radius: int) -> Bytes:
@@ -82,7 +99,9 @@ def _disc(radius: int) -> Bytes:
 
 
 def _feathered(matte: Floats, width: float) -> Floats:
-    """The matte faded in from its outline over so many pixels; a fade of less than a pixel counts in part."""
+    """The matte faded in from its outline over so many pixels; a fade of less than a pixel counts
+    in part.
+    """
     if width == 0:
         return matte
     ramp = np.clip(_depth(matte) / max(width, 1), 0, 1)
@@ -90,13 +109,18 @@ def _feathered(matte: Floats, width: float) -> Floats:
 
 
 def _depth(matte: Floats) -> Floats:
-    """How far each pixel lies within the outline, where the matte falls through a half; 0 outside, to fractions of a pixel."""
+    """How far each pixel lies within the outline, where the matte falls through a half; 0 outside,
+    to fractions of a pixel.
+    """
     inside = (matte >= 0.5).astype(np.uint8)
     if inside.all():
         return np.full(matte.shape, np.inf, np.float32)
     far = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    _, label = cv2.distanceTransformWithLabels(inside, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
-    # From the nearest pixel outside to the outline is as far as its value lacks of a half, by the slope from there inwards.
+    _, label = cv2.distanceTransformWithLabels(
+        inside, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    # From the nearest pixel outside to the outline is as far as its value lacks of a half, by the
+    # slope from there inwards.
     framed = np.pad(matte, 1, mode="edge")
     across = np.maximum(framed[1:-1, 2:], framed[1:-1, :-2]) - matte
     down = np.maximum(framed[2:, 1:-1], framed[:-2, 1:-1]) - matte
@@ -104,12 +128,17 @@ def _depth(matte: Floats) -> Floats:
     slope = np.hypot(np.maximum(across[outside], 0), np.maximum(down[outside], 0))
     lacks = np.zeros(int(label.max()) + 1, np.float32)
     lacks[label[outside]] = np.clip((0.5 - matte[outside]) / np.maximum(slope, 0.05), 0, 1.5)
-    # Where the nearest pixel changes from one to the next the depth would jump by a fraction of a pixel.
-    return np.asarray(cv2.GaussianBlur(np.maximum(far - lacks[label], 0), (0, 0), 1) * inside, np.float32)
+    # Where the nearest pixel changes from one to the next the depth would jump by a fraction of a
+    # pixel.
+    return np.asarray(
+        cv2.GaussianBlur(np.maximum(far - lacks[label], 0), (0, 0), 1) * inside, np.float32
+    )
 
 
 def _blurred(matte: Floats, sigma: float, black: int) -> Floats:
-    """The matte blurred, its outer `black` pixels set to 0 beforehand, so that the blur ends at 0 at the edge."""
+    """The matte blurred, its outer `black` pixels set to 0 beforehand, so that the blur ends at 0
+    at the edge.
+    """
     if sigma <= 0.1:
         return matte
     side = len(matte)

@@ -13,49 +13,70 @@ from understudy.types import Doubles, Floats
 
 Warp = Callable[[Floats, Doubles, tuple[int, int]], Floats]
 
-# No point of the face moves further than this from one exposure to the next, in frame pixels, as long as the most are enough.
+# No point of the face moves further than this from one exposure to the next, in frame pixels, as
+# long as the most are enough.
 _STEP: Final = 0.5
 _MOST: Final = 64
 # The way is measured along so many points in time.
 _MEASURED: Final = 9
 
 
-def exposures(before: Doubles | None, now: Doubles, after: Doubles | None, shutter: float, size: int) -> list[Doubles]:
-    """Where the face is while the shutter is open, as frame_from_face at even steps in time; [now] when it hardly moves.
+def exposures(
+    before: Doubles | None, now: Doubles, after: Doubles | None, shutter: float, size: int
+) -> list[Doubles]:
+    """Where the face is while the shutter is open, as frame_from_face at even steps in time; [now]
+    when it hardly moves.
 
-    before, now, after: frame_from_face, (2, 3), in the frame before, in this and in the next; None = not known: then the other
-    side tells the movement, and without both there is none. shutter: degrees; 360 = open for a whole frame, half of that before
-    and half after `now`. size: side of the face square. Every point runs on the parabola through its three places.
+    before, now, after: frame_from_face, (2, 3), in the frame before, in this and in the next; None
+    = not known: then the other side tells the movement, and without both there is none. shutter:
+    degrees; 360 = open for a whole frame, half of that before and half after `now`. size: side of
+    the face square. Every point runs on the parabola through its three places.
     """
     half = shutter / 720
-    ways = [way - now if at > 0 else now - way for at, way in ((-1, before), (1, after)) if way is not None]
+    ways = [
+        way - now if at > 0 else now - way
+        for at, way in ((-1, before), (1, after))
+        if way is not None
+    ]
     if not ways or half == 0:
         return [now]
     speed = np.asarray(sum(ways) / len(ways), np.float64)
-    bend = np.asarray((ways[1] - ways[0]) / 2, np.float64) if len(ways) == 2 else np.zeros_like(speed)
+    bend = (
+        np.asarray((ways[1] - ways[0]) / 2, np.float64) if len(ways) == 2 else np.zeros_like(speed)
+    )
     times = np.linspace(-half, half, _MEASURED)[:, None, None]
     corners = affine.corners((size, size))
-    places = np.stack([affine.apply(matrix, corners) for matrix in now + times * speed + times**2 * bend])
+    places = np.stack(
+        [affine.apply(matrix, corners) for matrix in now + times * speed + times**2 * bend]
+    )
     way = float(np.linalg.norm(np.diff(places, axis=0), axis=-1).sum(0).max())
     count = min(max(math.ceil(way / _STEP), 1), _MOST)
     times = ((np.arange(count) + 0.5) / count * 2 - 1) * half
     return [now + time * speed + time**2 * bend for time in times]
 
 
-def dfl_exposures(before: Doubles | None, now: Doubles, after: Doubles | None, power: float, size: int) -> list[Doubles]:
-    """The same for a DeepFaceLab power, 0..100: percent of the way from the frame before to the next; none if either is unknown.
+def dfl_exposures(
+    before: Doubles | None, now: Doubles, after: Doubles | None, power: float, size: int
+) -> list[Doubles]:
+    """The same for a DeepFaceLab power, 0..100: percent of the way from the frame before to the
+    next; none if either is unknown.
 
-    Direction and length are those in the frame, not those of the frame's numbers taken for the face square's.
+    Direction and length are those in the frame, not those of the frame's numbers taken for the face
+    square's.
     """
     if before is None or after is None:
         return [now]
     return exposures(before, now, after, 7.2 * power, size)
 
 
-def exposed(picture: Floats, matrices: Sequence[Doubles], size: tuple[int, int], warp: Warp) -> Floats:
-    """The mean of the picture seen through each of the matrices, (height, width[, C]); with one matrix exactly what `warp` gives.
+def exposed(
+    picture: Floats, matrices: Sequence[Doubles], size: tuple[int, int], warp: Warp
+) -> Floats:
+    """The mean of the picture seen through each of the matrices, (height, width[, C]); with one
+    matrix exactly what `warp` gives.
 
-    picture: (S, S) or (S, S, C) float32. size: (width, height). warp: (picture, to_from, size) -> the picture seen through it.
+    picture: (S, S) or (S, S, C) float32. size: (width, height). warp: (picture, to_from, size) ->
+    the picture seen through it.
     """
     if len(matrices) == 1:
         return warp(picture, matrices[0], size)

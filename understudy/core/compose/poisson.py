@@ -1,4 +1,6 @@
-"""The light of a plate for a face laid into it: Poisson image editing (Pérez et al. 2003) in float, fast for any size of face."""
+"""The light of a plate for a face laid into it: Poisson image editing (Pérez et al. 2003) in float,
+fast for any size of face.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +12,27 @@ from numpy.typing import NDArray
 
 from understudy.types import Doubles, Floats
 
-# The face's gradients count where the matte is above this, softly, so that an outline that trembles makes no step,
+# The face's gradients count where the matte is above this, softly, so that an outline that trembles
+# makes no step,
 CORE: Final = 0.1
 _SOFT: Final = 0.05
 # and so many pixels inside of that, as in OpenCV's seamlessClone.
 _RIM: Final = 3
-# The longer side of the grid on which the light is solved: it is smooth, so more would cost and show nothing.
+# The longer side of the grid on which the light is solved: it is smooth, so more would cost and
+# show nothing.
 _GRID: Final = 160
 
 
 def light(plate: Floats, face: Floats, matte: Floats) -> Floats:
-    """What to add to the face, (H, W, 3), so that it keeps its gradients and meets the plate around it.
+    """What to add to the face, (H, W, 3), so that it keeps its gradients and meets the plate around
+    it.
 
-    plate, face: (H, W, 3) float32. matte: (H, W) in 0..1. Far outside the matte it turns the face into the plate. With u zero on
-    the edge of the matte's box: laplacian(u) = div(core * grad(face - plate)), and plate + u is the new layer; this is
-    what OpenCV's seamlessClone solves. Here u is solved on a coarse grid, and what the grid cannot hold of face - plate is taken
-    as it is, within the core. Where a face is cut by the region's edge, the light runs on level. Where no matte is above 0.1, or
-    no plate is left around the face, all is 0.
+    plate, face: (H, W, 3) float32. matte: (H, W) in 0..1. Far outside the matte it turns the face
+    into the plate. With u zero on the edge of the matte's box: laplacian(u) = div(core * grad(face
+    - plate)), and plate + u is the new layer; this is what OpenCV's seamlessClone solves. Here u is
+    solved on a coarse grid, and what the grid cannot hold of face - plate is taken as it is, within
+    the core. Where a face is cut by the region's edge, the light runs on level. Where no matte is
+    above 0.1, or no plate is left around the face, all is 0.
     """
     inside = matte > CORE
     if not inside.any():
@@ -42,7 +48,9 @@ def light(plate: Floats, face: Floats, matte: Floats) -> Floats:
     return lit
 
 
-def _joined(apart: Floats, core: Floats, across: tuple[bool, bool], down: tuple[bool, bool]) -> Floats:
+def _joined(
+    apart: Floats, core: Floats, across: tuple[bool, bool], down: tuple[bool, bool]
+) -> Floats:
     """What to add to the plate: u, and the detail within the core; across, down: see `_solved`."""
     height, width = core.shape
     step = max(1.0, max(width, height) / _GRID)
@@ -59,9 +67,11 @@ def _joined(apart: Floats, core: Floats, across: tuple[bool, bool], down: tuple[
 
 
 def _span(within: NDArray[np.int64], count: int) -> tuple[tuple[int, int], tuple[bool, bool]]:
-    """The first and the end of the pixels that may change, along an axis of `count`, and whether there is plate on either side.
+    """The first and the end of the pixels that may change, along an axis of `count`, and whether
+    there is plate on either side.
 
-    within: (N,), ascending, where the matte counts. The outermost of these are the plate's, where there is plate.
+    within: (N,), ascending, where the matte counts. The outermost of these are the plate's, where
+    there is plate.
     """
     first, last = int(within[0]), int(within[-1])
     sides = (first > 0, last < count - 1)
@@ -69,16 +79,26 @@ def _span(within: NDArray[np.int64], count: int) -> tuple[tuple[int, int], tuple
 
 
 def _core(matte: Floats) -> Floats:
-    """Where the face's own gradients are kept, (H, W) in 0..1. What lies beyond the region counts as inside."""
+    """Where the face's own gradients are kept, (H, W) in 0..1. What lies beyond the region counts
+    as inside.
+    """
     soft = np.clip((matte - np.float32(CORE - _SOFT)) * np.float32(0.5 / _SOFT), 0, 1)
     square = np.ones((2 * _RIM + 1, 2 * _RIM + 1), np.uint8)
     return np.asarray(cv2.erode(soft, square, borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _sources(apart: Floats, core: Floats, cells: tuple[float, float]) -> Floats:
-    """div(core * grad(apart)), (h, w, 3): what flows through the edge between two cells is weighted by their cores."""
-    right = np.diff(apart, axis=1) * (core[:, 1:] + core[:, :-1])[..., None] * np.float32(0.5 / cells[0] ** 2)
-    below = np.diff(apart, axis=0) * (core[1:] + core[:-1])[..., None] * np.float32(0.5 / cells[1] ** 2)
+    """div(core * grad(apart)), (h, w, 3): what flows through the edge between two cells is weighted
+    by their cores.
+    """
+    right = (
+        np.diff(apart, axis=1)
+        * (core[:, 1:] + core[:, :-1])[..., None]
+        * np.float32(0.5 / cells[0] ** 2)
+    )
+    below = (
+        np.diff(apart, axis=0) * (core[1:] + core[:-1])[..., None] * np.float32(0.5 / cells[1] ** 2)
+    )
     sources = np.zeros_like(apart)
     sources[:, :-1] += right
     sources[:, 1:] -= right
@@ -87,12 +107,18 @@ def _sources(apart: Floats, core: Floats, cells: tuple[float, float]) -> Floats:
     return sources
 
 
-def _solved(sources: Floats, across: tuple[bool, bool], down: tuple[bool, bool], cells: tuple[float, float]) -> Floats:
+def _solved(
+    sources: Floats, across: tuple[bool, bool], down: tuple[bool, bool], cells: tuple[float, float]
+) -> Floats:
     """The surface with this Laplacian, (h, w, 3), by its eigenvectors, which are sines and cosines.
 
-    across, down: whether it is 0 at the left and right, and at the top and bottom edge; else it runs on level there.
+    across, down: whether it is 0 at the left and right, and at the top and bottom edge; else it
+    runs on level there.
     """
-    (waves_x, bend_x), (waves_y, bend_y) = _waves(sources.shape[1], *across), _waves(sources.shape[0], *down)
+    (waves_x, bend_x), (waves_y, bend_y) = (
+        _waves(sources.shape[1], *across),
+        _waves(sources.shape[0], *down),
+    )
     bend = (bend_y[:, None] / cells[1] ** 2 + bend_x / cells[0] ** 2).astype(np.float32)
     # Where it is held nowhere its mean is free, and comes out as 0.
     bend[bend == 0] = 1
@@ -102,9 +128,11 @@ def _solved(sources: Floats, across: tuple[bool, bool], down: tuple[bool, bool],
 
 
 def _waves(count: int, first: bool, last: bool) -> tuple[Floats, Doubles]:
-    """The eigenvectors of the second difference, (count, count) in columns, and its eigenvalues, (count,).
+    """The eigenvectors of the second difference, (count, count) in columns, and its eigenvalues,
+    (count,).
 
-    first, last: whether the value is 0 half a cell before the first and after the last cell; else it runs on level.
+    first, last: whether the value is 0 half a cell before the first and after the last cell; else
+    it runs on level.
     """
     angles = np.pi / count * (np.arange(count) + (first + last) / 2)
     phases = np.outer(np.arange(count) + 0.5, angles)
@@ -116,4 +144,6 @@ def _resized(picture: Floats, size: tuple[int, int]) -> Floats:
     smaller = size[0] < picture.shape[1] or size[1] < picture.shape[0]
     filter = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
     picture = np.ascontiguousarray(picture)
-    return np.asarray(cv2.resize(picture, size, interpolation=filter), np.float32).reshape(size[1], size[0], *picture.shape[2:])
+    return np.asarray(cv2.resize(picture, size, interpolation=filter), np.float32).reshape(
+        size[1], size[0], *picture.shape[2:]
+    )

@@ -1,4 +1,6 @@
-"""What decides how a face is laid into a frame, and the face itself: plain data for `laying` and `composite`."""
+"""What decides how a face is laid into a frame, and the face itself: plain data for `laying` and
+`composite`.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,12 @@ Shows = Literal["result", "plate", "square", "mask", "predicted"]
 class Look:
     """How a face is laid in. Sizes in percent of the face square's side, shares in percent.
 
-    shows: the result; or the untouched plate; or what the model made: its whole square on the plate, its mask in white on
-    black, its square on black. transfer, histogram: see `core.color.transfer`. is_grey: the face loses its colours first. steady,
-    steady_mask: frames before and after that colour and light, and the mask, are averaged over; who lays in a single frame
-    does without. dfl: formulas and units of DeepFaceLab. The rest as in `stages.merge.look_options`.
+    shows: the result; or the untouched plate; or what the model made: its whole square on the
+    plate, its mask in white on black, its square on black. transfer, histogram: see
+    `core.color.transfer`. is_grey: the face loses its colours first. steady, steady_mask: frames
+    before and after that colour and light, and the mask, are averaged over; who lays in a single
+    frame does without. dfl: formulas and units of DeepFaceLab. The rest as in
+    `stages.merge.look_options`.
     """
 
     blend: Blend = blend.overlay
@@ -58,9 +62,10 @@ PLAIN: Final = Look()
 class Swap:
     """One face to lay in, all over the same face square.
 
-    face_from_frame: (2, 3), into the pixels of dst. dst: (S, S, 3) float32 in 0..1, the face that is replaced. face: (K, K, 3)
-    float32 in 0..1, the new face, K a multiple of S. mask: (S, S) float32 in 0..1, where it shows. before, after: face_from_frame
-    of the same face in the frames around, None where it is not there.
+    face_from_frame: (2, 3), into the pixels of dst. dst: (S, S, 3) float32 in 0..1, the face that
+    is replaced. face: (K, K, 3) float32 in 0..1, the new face, K a multiple of S. mask: (S, S)
+    float32 in 0..1, where it shows. before, after: face_from_frame of the same face in the frames
+    around, None where it is not there.
     """
 
     face_from_frame: Doubles

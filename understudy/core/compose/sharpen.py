@@ -21,13 +21,18 @@ _MEDIAN: Final = 5
 _LEAST_GAIN, _MOST_GAIN = -1.0, 2.0
 
 
-def sharpened(face: Floats, amount: float, mode: SharpenMode = "unsharp", dfl: bool = False) -> Floats:
-    """The face with what a blur would take from it added, (S, S, 3) float32 in 0..1; with a negative amount it is taken away.
+def sharpened(
+    face: Floats, amount: float, mode: SharpenMode = "unsharp", dfl: bool = False
+) -> Floats:
+    """The face with what a blur would take from it added, (S, S, 3) float32 in 0..1; with a
+    negative amount it is taken away.
 
-    face: (S, S, 3) float32 in 0..1. amount: percent of what the blur takes; -100 = the blurred face, 0 = the face as it is. mode:
-    the blur. "unsharp" and "match": a Gaussian of 1 % of the side, so that the look does not change with the model's resolution;
-    "box": 3 x 3 pixels; "gaussian": 3 x 3 pixels of standard deviation 0.8. dfl: DeepFaceLab's numbers: "box" with a gain of
-    `amount`, not a hundredth of it, "gaussian" half of that, any negative amount as passes of a 5 x 5 median, one for every 10.
+    face: (S, S, 3) float32 in 0..1. amount: percent of what the blur takes; -100 = the blurred
+    face, 0 = the face as it is. mode: the blur. "unsharp" and "match": a Gaussian of 1 % of the
+    side, so that the look does not change with the model's resolution; "box": 3 x 3 pixels;
+    "gaussian": 3 x 3 pixels of standard deviation 0.8. dfl: DeepFaceLab's numbers: "box" with a
+    gain of `amount`, not a hundredth of it, "gaussian" half of that, any negative amount as passes
+    of a 5 x 5 median, one for every 10.
     """
     if amount == 0:
         return face
@@ -38,19 +43,25 @@ def sharpened(face: Floats, amount: float, mode: SharpenMode = "unsharp", dfl: b
     gain = amount / 100
     if dfl:
         gain = {"box": amount, "gaussian": amount / 2}[mode]
-    return np.asarray(np.clip(face + (face - _blurred(face, mode)) * np.float32(gain), 0, 1), np.float32)
+    return np.asarray(
+        np.clip(face + (face - _blurred(face, mode)) * np.float32(gain), 0, 1), np.float32
+    )
 
 
 def lacking(face: Floats, like: Floats, weight: Floats) -> Floats:
-    """The share of its detail that the face lacks to be as sharp as `like`, (1,) float32: 1 = as much again, -1 = it is too sharp.
+    """The share of its detail that the face lacks to be as sharp as `like`, (1,) float32: 1 = as
+    much again, -1 = it is too sharp.
 
-    face, like: (S, S, 3) in 0..1, aligned. weight: (S, S) in 0..1, where to look. Detail is what a Gaussian of 1 % of the side
-    takes away. How much of it there should be is told by its energy beside that of what is a little coarser: a face of strong
-    features or in hard light has more of both, and is no sharper for that. Held within -1..2, so that a face without detail does
-    not become noise.
+    face, like: (S, S, 3) in 0..1, aligned. weight: (S, S) in 0..1, where to look. Detail is what a
+    Gaussian of 1 % of the side takes away. How much of it there should be is told by its energy
+    beside that of what is a little coarser: a face of strong features or in hard light has more of
+    both, and is no sharper for that. Held within -1..2, so that a face without detail does not
+    become noise.
     """
     shown = weight[..., None]
-    (fine, coarser), (wanted, coarser_wanted) = ((_fine(each), _coarser(each)) for each in (face, like))
+    (fine, coarser), (wanted, coarser_wanted) = (
+        (_fine(each), _coarser(each)) for each in (face, like)
+    )
     finer = fine - _blurred(fine, "unsharp")
 
     def energy(one: Floats, other: Floats) -> float:
@@ -59,8 +70,11 @@ def lacking(face: Floats, like: Floats, weight: Floats) -> Floats:
     most = 1e-9 * max(float(weight.sum()), 1)
     if min(energy(finer, finer), energy(coarser_wanted, coarser_wanted)) <= most:
         return np.zeros(1, np.float32)
-    goal = energy(wanted, wanted) * energy(coarser, coarser) / energy(coarser_wanted, coarser_wanted)
-    # Energy of fine + gain * finer = goal, solved for the gain; where the face cannot become so soft, as near as it gets.
+    goal = (
+        energy(wanted, wanted) * energy(coarser, coarser) / energy(coarser_wanted, coarser_wanted)
+    )
+    # Energy of fine + gain * finer = goal, solved for the gain; where the face cannot become so
+    # soft, as near as it gets.
     a, b, c = energy(finer, finer), energy(fine, finer), energy(fine, fine) - goal
     gain = (math.sqrt(max(b * b - a * c, 0)) - b) / a
     return np.array([min(max(gain, _LEAST_GAIN), _MOST_GAIN)], np.float32)
@@ -82,7 +96,9 @@ def _blurred(face: Floats, mode: SharpenMode) -> Floats:
         return np.asarray(cv2.blur(face, (3, 3)), np.float32)
     if mode == "gaussian":
         return np.asarray(cv2.GaussianBlur(face, (3, 3), _FINE_RADIUS), np.float32)
-    return np.asarray(cv2.GaussianBlur(face, (0, 0), max(_RADIUS * face.shape[0], _LEAST_RADIUS)), np.float32)
+    return np.asarray(
+        cv2.GaussianBlur(face, (0, 0), max(_RADIUS * face.shape[0], _LEAST_RADIUS)), np.float32
+    )
 
 
 def _medians(face: Floats, amount: float) -> Floats:

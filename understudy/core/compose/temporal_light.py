@@ -1,4 +1,6 @@
-"""The light that a blend adds, told in few numbers that can be averaged over frames, so that it does not flicker."""
+"""The light that a blend adds, told in few numbers that can be averaged over frames, so that it
+does not flicker.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from understudy.types import Doubles, Floats
 _GRID: Final = 96
 # Light this near to the outline, in frame pixels, holds the plate's detail, too.
 _RIM: Final = 2
-# The change of light is smoothed by a Gaussian of so many cells; a wider and fainter one carries it beyond the outline.
+# The change of light is smoothed by a Gaussian of so many cells; a wider and fainter one carries it
+# beyond the outline.
 _SMOOTH: Final = 1.0
 _REACH: Final = 4.0
 _FAINT: Final = 0.01
@@ -23,20 +26,30 @@ _LEAST: Final = 1e-5
 
 
 def coarse(light: Floats, roi_from_face: Doubles, side: int, inside: NDArray[np.bool_]) -> Floats:
-    """The light over the face square, (96, 96, 4) float32: colour times weight, and weight; a mean of such is one, too.
+    """The light over the face square, (96, 96, 4) float32: colour times weight, and weight; a mean
+    of such is one, too.
 
-    light: (H, W, 3) in a region of the frame. side: of the face square in face pixels. inside: (H, W), where the light counts.
+    light: (H, W, 3) in a region of the frame. side: of the face square in face pixels. inside: (H,
+    W), where the light counts.
     """
     square = np.ones((2 * _RIM + 1, 2 * _RIM + 1), np.uint8)
     kept = cv2.erode(inside.astype(np.float32), square, borderType=cv2.BORDER_REPLICATE)[..., None]
     weighted = np.concatenate([light * kept, kept], axis=2)
-    return image.warp(weighted, affine.invert(_roi_from_grid(roi_from_face, side)), (_GRID, _GRID), filter="linear")
+    return image.warp(
+        weighted,
+        affine.invert(_roi_from_grid(roi_from_face, side)),
+        (_GRID, _GRID),
+        filter="linear",
+    )
 
 
-def corrected(light: Floats, own: Floats, mean: Floats, roi_from_face: Doubles, side: int) -> Floats:
+def corrected(
+    light: Floats, own: Floats, mean: Floats, roi_from_face: Doubles, side: int
+) -> Floats:
     """The light moved, smoothly, by as much as `mean` differs from `own`, (H, W, 3).
 
-    own: what `coarse` says of this light. mean: the average over frames. Equal ones leave the light exactly as it is.
+    own: what `coarse` says of this light. mean: the average over frames. Equal ones leave the light
+    exactly as it is.
     """
     shared = np.minimum(own[..., 3:], mean[..., 3:])
     change = (_colors(mean) - _colors(own)) * shared
@@ -46,7 +59,13 @@ def corrected(light: Floats, own: Floats, mean: Floats, roi_from_face: Doubles, 
     near = _carried(shared)
     field = _carried(change) / np.maximum(near, _LEAST) * np.clip(near / (2 * _LEAST), 0, 1)
     size = (light.shape[1], light.shape[0])
-    change = image.warp(np.asarray(field, np.float32), _roi_from_grid(roi_from_face, side), size, "replicate", "linear")
+    change = image.warp(
+        np.asarray(field, np.float32),
+        _roi_from_grid(roi_from_face, side),
+        size,
+        "replicate",
+        "linear",
+    )
     return np.asarray(light + change, np.float32)
 
 

@@ -1,4 +1,6 @@
-"""The plate's fine texture on the new face: pores, stubble and grain that the model's resolution cannot hold."""
+"""The plate's fine texture on the new face: pores, stubble and grain that the model's resolution
+cannot hold.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +11,26 @@ import numpy as np
 
 from understudy.types import Floats
 
-# Detail of this strength passes by half: skin lies below, the edges of lids, lips and nostrils far above.
+# Detail of this strength passes by half: skin lies below, the edges of lids, lips and nostrils far
+# above.
 CORE: Final = 4 / 255
-# How far around a pixel its detail's strength is judged, in pixels of the model and of the frame, as standard deviation.
+# How far around a pixel its detail's strength is judged, in pixels of the model and of the frame,
+# as standard deviation.
 _AROUND: Final = 0.5
 _LEAST_AROUND: Final = 1.0
 
 
-def fine(plate: Floats, dst_warped: Floats, amount: float, pitch: float, core: float = CORE) -> Floats:
+def fine(
+    plate: Floats, dst_warped: Floats, amount: float, pitch: float, core: float = CORE
+) -> Floats:
     """What to add to the new face so that it has the plate's texture, (H, W, 3) float32.
 
-    plate, dst_warped: (H, W, 3) float32 in 0..1 of the same region: the frame; dst's face once brought down to the model's
-    resolution and warped back to where it was. amount: percent. pitch: frame pixels to a pixel of the model. core: strong detail
-    belongs to features, which the new face has elsewhere, and would be their ghost. Detail of this strength passes by half, weaker
-    all, stronger none; math.inf = all, so that with amount 100 a face that is dst's own becomes the plate.
+    plate, dst_warped: (H, W, 3) float32 in 0..1 of the same region: the frame; dst's face once
+    brought down to the model's resolution and warped back to where it was. amount: percent. pitch:
+    frame pixels to a pixel of the model. core: strong detail belongs to features, which the new
+    face has elsewhere, and would be their ghost. Detail of this strength passes by half, weaker
+    all, stronger none; math.inf = all, so that with amount 100 a face that is dst's own becomes the
+    plate.
     """
     detail = plate - dst_warped
     around = max(_AROUND * pitch, _LEAST_AROUND)

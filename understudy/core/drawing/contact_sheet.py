@@ -24,7 +24,9 @@ def contact_sheet(rows: dict[str, list[Bytes]], captions: list[str] | None = Non
     columns = max(len(pictures) for pictures in rows.values())
     label = 30 + 11 * max(len(name) for name in rows)
     top = _HEADER if captions else _GAP
-    paper = np.full((top + len(rows) * (height + _GAP), label + columns * (width + _GAP), 3), _PAPER, np.uint8)
+    paper = np.full(
+        (top + len(rows) * (height + _GAP), label + columns * (width + _GAP), 3), _PAPER, np.uint8
+    )
     for column, text in enumerate(captions or []):
         _write(paper, text, label + column * (width + _GAP) + 2, top - 9)
     for row, (name, pictures) in enumerate(rows.items()):
@@ -37,12 +39,21 @@ def contact_sheet(rows: dict[str, list[Bytes]], captions: list[str] | None = Non
 
 
 def tiles(pictures: Sequence[tuple[str, Array]], columns: int, side: int) -> Bytes:
-    """One picture of named ones of any size, each as large as it can be in its tile of side x side, its name above.
+    """One picture of named ones of any size, each as large as it can be in its tile of side x side,
+    its name above.
 
     pictures: (H, W) or (H, W, 3), uint8, uint16, or float32 in 0..1.
     """
     down, across = side + _HEADER, side + _GAP
-    paper = np.full((-(-len(pictures) // columns) * down + _GAP, min(columns, len(pictures)) * across + _GAP, 3), _PAPER, np.uint8)
+    paper = np.full(
+        (
+            -(-len(pictures) // columns) * down + _GAP,
+            min(columns, len(pictures)) * across + _GAP,
+            3,
+        ),
+        _PAPER,
+        np.uint8,
+    )
     for place, (name, picture) in enumerate(pictures):
         x, y = _GAP + place % columns * across, _HEADER + place // columns * down
         shown = fitted(picture, (side, side))
@@ -52,7 +63,9 @@ def tiles(pictures: Sequence[tuple[str, Array]], columns: int, side: int) -> Byt
 
 
 def fitted(picture: Array, size: tuple[int, int]) -> Bytes:
-    """The whole picture (H, W) or (H, W, 3), as large as it can be within (width, height), as (h, w, 3) uint8 RGB."""
+    """The whole picture (H, W) or (H, W, 3), as large as it can be within (width, height), as (h,
+    w, 3) uint8 RGB.
+    """
     scale = min(size[0] / picture.shape[1], size[1] / picture.shape[0])
     wanted = (max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1))
     shown = as_bytes(np.clip(resized(as_float(picture), wanted), 0, 1))
@@ -60,7 +73,9 @@ def fitted(picture: Array, size: tuple[int, int]) -> Bytes:
 
 
 def portrait(image: Bytes, landmarks: Floats, side: int = 240, room: float = 1.75) -> Bytes:
-    """The head around a face, upright as it stands in the frame: (side, side, 3); `room` times the face's height."""
+    """The head around a face, upright as it stands in the frame: (side, side, 3); `room` times the
+    face's height.
+    """
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     reach = room * float(max(high - low))
     centre = (low + high) / 2 - (0, 0.08 * reach)

@@ -1,4 +1,6 @@
-"""What was found, drawn onto the frame: for a person who wants to see why a face is right or wrong."""
+"""What was found, drawn onto the frame: for a person who wants to see why a face is right or
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from understudy.types import Bytes, Doubles, Face, Faces
 
 Color = tuple[int, int, int]
 
-# Lines are one pixel wide on a picture of this height and on a face of this width, and grow with the lesser of both.
+# Lines are one pixel wide on a picture of this height and on a face of this width, and grow with
+# the lesser of both.
 _FRAME, _FACE = 480, 100
 # Sub-pixel places for OpenCV: sixteenths.
 _SHIFT: Final = 4
@@ -37,14 +40,18 @@ _LINES: Final = (
 )
 
 
-def overlay(image: Bytes, faces: Faces, face_from_frame: Doubles | None = None, size: int = 0) -> Bytes:
+def overlay(
+    image: Bytes, faces: Faces, face_from_frame: Doubles | None = None, size: int = 0
+) -> Bytes:
     """A copy of the frame with every face drawn in its track's colour.
 
-    Steady landmarks as white dots on their lines, raw ones dark behind them; the hull of the points and the detector's box
-    in a darker shade; the outline of the face picture with an arrow that shows where its top is; a label with track, person,
-    score, and "filled" where no detector saw the face: its box then shows corners only. Lines grow with frame and face.
+    Steady landmarks as white dots on their lines, raw ones dark behind them; the hull of the points
+    and the detector's box in a darker shade; the outline of the face picture with an arrow that
+    shows where its top is; a label with track, person, score, and "filled" where no detector saw
+    the face: its box then shows corners only. Lines grow with frame and face.
 
-    image: (H, W, 3) uint8. face_from_frame: (N, 2, 3), size: side of the face pictures; without them no outline.
+    image: (H, W, 3) uint8. face_from_frame: (N, 2, 3), size: side of the face pictures; without
+    them no outline.
     """
     drawn = image.copy()
     labels = _Labels(drawn)
@@ -54,7 +61,9 @@ def overlay(image: Bytes, faces: Faces, face_from_frame: Doubles | None = None, 
         _points(pen, face, color)
         around = face.box.reshape(2, 2).astype(np.float64)
         if face_from_frame is not None:
-            around = np.vstack([around, _crop(pen, affine.invert(face_from_frame[row]), size, color)])
+            around = np.vstack(
+                [around, _crop(pen, affine.invert(face_from_frame[row]), size, color)]
+            )
         labels.add(face, around, color, pen.unit)
     # Labels last: nothing may hide them.
     labels.draw()
@@ -62,7 +71,9 @@ def overlay(image: Bytes, faces: Faces, face_from_frame: Doubles | None = None, 
 
 
 def track_color(track: int) -> Color:
-    """A bright colour, far from those of the tracks before and after; grey for a face without a track."""
+    """A bright colour, far from those of the tracks before and after; grey for a face without a
+    track.
+    """
     if track < 0:
         return _NOBODY
     # Steps of the golden ratio around the colour wheel never meet again soon.
@@ -86,7 +97,12 @@ def _crop(pen: _Pen, frame_from_face: Doubles, size: int, color: Color) -> Doubl
     # From the middle of the top edge upwards, a twelfth of the picture long.
     middle, step = size / 2 - 0.5, size / 12
     arrow = np.array(
-        [[middle, -0.5], [middle, -0.5 - step], [middle - step / 2, -0.5 - step / 2], [middle + step / 2, -0.5 - step / 2]]
+        [
+            [middle, -0.5],
+            [middle, -0.5 - step],
+            [middle - step / 2, -0.5 - step / 2],
+            [middle + step / 2, -0.5 - step / 2],
+        ]
     )
     foot, tip, left, right = affine.apply(frame_from_face, arrow)
     pen.line(outline, color, 1.5, closed=True)
@@ -118,17 +134,29 @@ def _points(pen: _Pen, face: Face, color: Color) -> None:
 
 
 class _Pen:
-    """Draws on one picture, anti-aliased, with a dark rim so that every colour shows on every ground."""
+    """Draws on one picture, anti-aliased, with a dark rim so that every colour shows on every
+    ground.
+    """
 
     def __init__(self, picture: Bytes, unit: float) -> None:
         self._picture, self.unit = picture, unit
 
-    def line(self, points: ArrayLike, color: Color, width: float, closed: bool = False, rim: bool = True) -> None:
+    def line(
+        self, points: ArrayLike, color: Color, width: float, closed: bool = False, rim: bool = True
+    ) -> None:
         """A line through (N, 2) points; width in units of the pen."""
         corners = [_fixed(points)]
         thick = max(round(width * self.unit), 1)
         if rim:
-            cv2.polylines(self._picture, corners, closed, _INK, thick + max(round(self.unit), 1) * 2, cv2.LINE_AA, _SHIFT)
+            cv2.polylines(
+                self._picture,
+                corners,
+                closed,
+                _INK,
+                thick + max(round(self.unit), 1) * 2,
+                cv2.LINE_AA,
+                _SHIFT,
+            )
         cv2.polylines(self._picture, corners, closed, color, thick, cv2.LINE_AA, _SHIFT)
 
     def dots(self, points: ArrayLike, color: Color, radius: float) -> None:
@@ -146,7 +174,9 @@ class _Labels:
         self._placed: list[tuple[tuple[int, int, int, int], str, Color, float]] = []
 
     def add(self, face: Face, around: Doubles, color: Color, unit: float) -> None:
-        """Find a place for the label of a face that reaches over the points `around`; unit: the pen's."""
+        """Find a place for the label of a face that reaches over the points `around`; unit: the
+        pen's.
+        """
         (left, top), (right, bottom) = around.min(axis=0), around.max(axis=0)
         unit = max(unit, 0.8)
         text = _told(face, short=False)
@@ -154,9 +184,15 @@ class _Labels:
             text = _told(face, short=True)
         width, height = _extent(text, unit)
         x = int(np.clip(left, 0, max(self._picture.shape[1] - width, 0)))
-        tries = [top - height * step for step in range(1, 6)] + [bottom + height * step for step in range(5)]
+        tries = [top - height * step for step in range(1, 6)] + [
+            bottom + height * step for step in range(5)
+        ]
         inside = [int(y) for y in tries if 0 <= y <= self._picture.shape[0] - height] or [0]
-        free = (y for y in inside if not any(_meet((x, y, width, height), plate) for plate, *_ in self._placed))
+        free = (
+            y
+            for y in inside
+            if not any(_meet((x, y, width, height), plate) for plate, *_ in self._placed)
+        )
         self._placed.append(((x, next(free, inside[0]), width, height), text, color, unit))
 
     def draw(self) -> None:
@@ -166,7 +202,9 @@ class _Labels:
             below = cv2.getTextSize(text, _FONT, _LETTERS * unit, thick)[1]
             cv2.rectangle(self._picture, (x, y), (x + width - 1, y + height - 1), _INK, -1)
             place = (x + edge, y + height - edge - below)
-            cv2.putText(self._picture, text, place, _FONT, _LETTERS * unit, color, thick, cv2.LINE_AA)
+            cv2.putText(
+                self._picture, text, place, _FONT, _LETTERS * unit, color, thick, cv2.LINE_AA
+            )
 
 
 def _told(face: Face, short: bool) -> str:
@@ -186,7 +224,10 @@ def _extent(text: str, unit: float) -> tuple[int, int]:
 
 def _meet(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
     return (
-        one[0] < other[0] + other[2] and other[0] < one[0] + one[2] and one[1] < other[1] + other[3] and other[1] < one[1] + one[3]
+        one[0] < other[0] + other[2]
+        and other[0] < one[0] + one[2]
+        and one[1] < other[1] + other[3]
+        and other[1] < one[1] + one[3]
     )
 
 

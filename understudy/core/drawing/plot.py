@@ -13,7 +13,15 @@ from understudy.types import Array, Bytes, Floats
 
 INK, PAPER, LINE, MARK = (40, 40, 40), (255, 255, 255), (222, 222, 222), (150, 150, 150)
 COLORS = (
-    *((31, 119, 180), (214, 89, 13), (44, 140, 44), (180, 40, 40), (120, 90, 170), (110, 80, 70), (40, 150, 160)),
+    *(
+        (31, 119, 180),
+        (214, 89, 13),
+        (44, 140, 44),
+        (180, 40, 40),
+        (120, 90, 170),
+        (110, 80, 70),
+        (40, 150, 160),
+    ),
     *((205, 160, 20), (225, 105, 175), (95, 95, 95), (150, 185, 50), (10, 50, 110)),
 )
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -36,7 +44,8 @@ def curves(
     size: tuple[int, int] = (960, 480),
     marks: Sequence[tuple[float, str]] = (),
 ) -> Bytes:
-    """Named lines of (x, y), y on a logarithmic axis, x from 0. Values that are not above 0 are left out.
+    """Named lines of (x, y), y on a logarithmic axis, x from 0. Values that are not above 0 are
+    left out.
 
     marks: x and name of what happened there.
     """
@@ -89,7 +98,9 @@ def png(picture: Array) -> bytes:
 def _tile(picture: Array, gap: int) -> Bytes:
     flat = as_bytes(np.clip(picture, 0, 1) if picture.dtype != np.uint8 else picture)
     color = flat if flat.ndim == 3 else np.repeat(flat[..., None], 3, 2)
-    return cv2.copyMakeBorder(color, 0, gap, 0, gap, cv2.BORDER_CONSTANT, value=PAPER).astype(np.uint8)
+    return cv2.copyMakeBorder(color, 0, gap, 0, gap, cv2.BORDER_CONSTANT, value=PAPER).astype(
+        np.uint8
+    )
 
 
 def _written(picture: Bytes, text: str, at: tuple[int, int], scale: float = 0.45) -> Bytes:
@@ -113,7 +124,9 @@ def _log_ticks(low: float, high: float) -> list[float]:
     steps = (1, 2, 5) if high - low < 3 else (1,)
     if high - low < 0.8:
         steps = (1, 1.5, 2, 3, 4, 5, 6, 8)  # type: ignore[assignment]
-    values = [step * 10.0**power for power in range(math.floor(low), math.ceil(high)) for step in steps]
+    values = [
+        step * 10.0**power for power in range(math.floor(low), math.ceil(high)) for step in steps
+    ]
     return [value for value in values if low <= math.log10(value) <= high]
 
 

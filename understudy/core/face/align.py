@@ -1,9 +1,10 @@
 """From landmarks to a square face picture; how much of the head it shows is the face type.
 
-The unit square of `TEMPLATE` is the half face. A wider type shows a square `SIDE` times as long: around the same centre, a
-little higher (whole), or higher and towards the back of the head (head). The types half to head stand upright with the face
-and lie within one another. no-align is as large as full but upright in the frame; mark-only is the whole frame. The crop's
-*area* (from -0.5 to size - 0.5) is what maps to the square in the frame, and nothing is rounded, so a face that moves by a
+The unit square of `TEMPLATE` is the half face. A wider type shows a square `SIDE` times as long:
+around the same centre, a little higher (whole), or higher and towards the back of the head (head).
+The types half to head stand upright with the face and lie within one another. no-align is as large
+as full but upright in the frame; mark-only is the whole frame. The crop's *area* (from -0.5 to size
+- 0.5) is what maps to the square in the frame, and nothing is rounded, so a face that moves by a
 tenth of a pixel moves its crop by a tenth of a pixel.
 """
 
@@ -19,28 +20,43 @@ from understudy.errors import DegeneratePoints
 from understudy.types import AlignedFace, Doubles, FaceType, Floats
 
 # Padding on each side, in units of the half diagonal; narrow types first.
-_PADDING: Final[dict[FaceType, float]] = {"half": 0.0, "mid-full": 0.0675, "full": 0.2109375, "whole": 0.4, "head": 0.7}
-SIDE: Final[dict[FaceType, float]] = {name: 1 + 2 * math.sqrt(2) * padding for name, padding in _PADDING.items()}
+_PADDING: Final[dict[FaceType, float]] = {
+    "half": 0.0,
+    "mid-full": 0.0675,
+    "full": 0.2109375,
+    "whole": 0.4,
+    "head": 0.7,
+}
+SIDE: Final[dict[FaceType, float]] = {
+    name: 1 + 2 * math.sqrt(2) * padding for name, padding in _PADDING.items()
+}
 _NESTED: Final = tuple(SIDE)
 
-# How far the centre lies above the half face's, in its sides. The field's head has 0.5: that would cut 0.3 % off whole's chin.
+# How far the centre lies above the half face's, in its sides. The field's head has 0.5: that would
+# cut 0.3 % off whole's chin.
 _LIFT: Final[dict[FaceType, float]] = {"whole": 0.07, "head": 0.494}
-# A head's centre moves towards its back by at most this: whole stays within, and a skull in profile has room to spare.
+# A head's centre moves towards its back by at most this: whole stays within, and a skull in profile
+# has room to spare.
 _MOST_BACK: Final = (SIDE["head"] - SIDE["whole"]) / 2
 
 
-def face_from_frame(landmarks: Floats, face_type: FaceType, size: int, frame_size: tuple[int, int] | None = None) -> Doubles:
+def face_from_frame(
+    landmarks: Floats, face_type: FaceType, size: int, frame_size: tuple[int, int] | None = None
+) -> Doubles:
     """The (2, 3) map from frame pixels to the pixels of a (size, size) face picture.
 
-    landmarks: (68, 2) frame pixels. The similarity that best carries points 17..48 and 54 (brows, nose, eyes, corners of the
-    mouth: a talking chin does not move the crop) onto the template. frame_size: (width, height), which mark-only alone needs:
-    there the frame is fitted into the square, landmarks or not. Raises DegeneratePoints.
+    landmarks: (68, 2) frame pixels. The similarity that best carries points 17..48 and 54 (brows,
+    nose, eyes, corners of the mouth: a talking chin does not move the crop) onto the template.
+    frame_size: (width, height), which mark-only alone needs: there the frame is fitted into the
+    square, landmarks or not. Raises DegeneratePoints.
     """
     if face_type == "mark-only":
         assert frame_size is not None
         return affine.square((np.array(frame_size) - 1) / 2, max(frame_size), 0, size)
     if np.shape(landmarks) != (68, 2):
-        raise DegeneratePoints(f"A face has 68 points, got {np.shape(landmarks)}. Detect this face again or drop it.")
+        raise DegeneratePoints(
+            f"A face has 68 points, got {np.shape(landmarks)}. Detect this face again or drop it."
+        )
     unit_from_frame = affine.similarity(np.asarray(landmarks)[FITTED], TEMPLATE[FITTED - 17])
     if face_type == "no-align":
         middle = affine.apply(affine.invert(unit_from_frame), (0.5, 0.5))
@@ -50,7 +66,8 @@ def face_from_frame(landmarks: Floats, face_type: FaceType, size: int, frame_siz
 
 
 def face_from_face(stored: AlignedFace, wanted: FaceType, size: int) -> Doubles:
-    """The (2, 3) map from the pixels of a stored face picture to those of the same face as another type and size.
+    """The (2, 3) map from the pixels of a stored face picture to those of the same face as another
+    type and size.
 
     Only for a type that the stored one `contains`. Raises DegeneratePoints.
     """
@@ -58,13 +75,17 @@ def face_from_face(stored: AlignedFace, wanted: FaceType, size: int) -> Doubles:
         # The frame's size is not known here, but it is the same frame.
         assert stored.face_type == "mark-only"
         return affine.scaling(size / stored.size)
-    return affine.compose(face_from_frame(stored.face.landmarks, wanted, size), affine.invert(stored.face_from_frame))
+    return affine.compose(
+        face_from_frame(stored.face.landmarks, wanted, size), affine.invert(stored.face_from_frame)
+    )
 
 
 def contains(stored: FaceType, wanted: FaceType) -> bool:
-    """Whether a picture of type `stored` shows everything of the frame that one of type `wanted` would, however the head is held.
+    """Whether a picture of type `stored` shows everything of the frame that one of type `wanted`
+    would, however the head is held.
 
-    mark-only shows the frame, so it contains every type; no-align, whose square may stand at any angle to the face, only half.
+    mark-only shows the frame, so it contains every type; no-align, whose square may stand at any
+    angle to the face, only half.
     """
     if stored == wanted or stored == "mark-only":
         return True
@@ -74,15 +95,20 @@ def contains(stored: FaceType, wanted: FaceType) -> bool:
 
 
 def outside(face_from_frame: Doubles, size: int, frame_size: tuple[int, int]) -> float:
-    """The share, 0..1, of a (size, size) face picture that lies outside the (width, height) frame; exact to about 1 %."""
+    """The share, 0..1, of a (size, size) face picture that lies outside the (width, height) frame;
+    exact to about 1 %.
+    """
     across = np.linspace(-0.5, size - 0.5, 65)[:-1] + size / 128
     places = np.stack(np.meshgrid(across, across), -1).reshape(-1, 2)
     x, y = affine.apply(affine.invert(face_from_frame), places).T
-    return float(1 - np.mean((x > -0.5) & (x < frame_size[0] - 0.5) & (y > -0.5) & (y < frame_size[1] - 0.5)))
+    return float(
+        1 - np.mean((x > -0.5) & (x < frame_size[0] - 0.5) & (y > -0.5) & (y < frame_size[1] - 0.5))
+    )
 
 
 def template(face_type: FaceType, size: int) -> Floats:
-    """Where points 17..67 of the average face, upright and looking ahead, lie in a (size, size) face picture, (51, 2) pixels.
+    """Where points 17..67 of the average face, upright and looking ahead, lie in a (size, size)
+    face picture, (51, 2) pixels.
 
     There is no such place in mark-only.
     """
@@ -96,7 +122,9 @@ def _face_from_unit(face_type: FaceType, size: int, back: float) -> Doubles:
 
 
 def _back(points: Doubles) -> float:
-    """How far to the right the back of a turned head lies, in template units: from where jaw and bridge of the nose are."""
+    """How far to the right the back of a turned head lies, in template units: from where jaw and
+    bridge of the nose are.
+    """
     x = points[:, 0]
     turn = float(np.mean(x[[16, 15, 14]] + x[[0, 1, 2]] - 2 * x[[27, 28, 29]]))
     # Damped: near the front, where the sign is noise, a head does not sway.

@@ -11,7 +11,8 @@ import numpy as np
 from understudy.core import affine
 from understudy.types import AlignedFace, Bytes, Doubles, Floats
 
-# The picture is softened by this much before it is judged, so that noise does not pass for detail; in pixels.
+# The picture is softened by this much before it is judged, so that noise does not pass for detail;
+# in pixels.
 _SOFTENED: Final = 1.0
 # The second softening, as a share of the face: wide enough to tell strong blurs apart.
 _PROBE: Final = 1 / 48
@@ -21,11 +22,13 @@ _PIXEL: Final = 0.5
 
 
 def detail(image: Bytes, landmarks: Floats, scale: float = 1.0) -> float:
-    """How many pixels wide a perfectly sharp picture of this face would be that shows as much, brows to chin.
+    """How many pixels wide a perfectly sharp picture of this face would be that shows as much,
+    brows to chin.
 
-    image: (H, W, 3) uint8. landmarks: (68, 2) in it. scale: picture pixels per frame pixel; a picture that was enlarged is
-    judged at the size it had in the frame. So neither enlarging nor a soft 4K lens adds detail; noise hardly does. At most
-    the face's own width in frame pixels, or in picture pixels where the picture is the smaller. 0: no face to be seen.
+    image: (H, W, 3) uint8. landmarks: (68, 2) in it. scale: picture pixels per frame pixel; a
+    picture that was enlarged is judged at the size it had in the frame. So neither enlarging nor a
+    soft 4K lens adds detail; noise hardly does. At most the face's own width in frame pixels, or in
+    picture pixels where the picture is the smaller. 0: no face to be seen.
     """
     face = _face(image, landmarks, scale)
     if min(face.shape) < 4:
@@ -40,14 +43,20 @@ def detail_of(face: AlignedFace) -> float:
 
 
 def _blur(face: Floats, probe: float) -> float:
-    """Standard deviation, in pixels, of the blur in the direction that is blurred most: motion counts as much as focus.
+    """Standard deviation, in pixels, of the blur in the direction that is blurred most: motion
+    counts as much as focus.
 
-    An edge blurred by s has gradient energy 1 / s. Blurring it again by p leaves the share R = s / sqrt(s^2 + p^2), so
-    s^2 = p^2 R^2 / (1 - R^2); R is the largest share over all directions, an eigenvalue of both gradient tensors.
+    An edge blurred by s has gradient energy 1 / s. Blurring it again by p leaves the share R = s /
+    sqrt(s^2 + p^2), so s^2 = p^2 R^2 / (1 - R^2); R is the largest share over all directions, an
+    eigenvalue of both gradient tensors.
     """
     soft = np.asarray(cv2.GaussianBlur(face, (0, 0), _SOFTENED), np.float32)
-    before, after = _gradient_tensor(soft), _gradient_tensor(np.asarray(cv2.GaussianBlur(soft, (0, 0), probe), np.float32))
-    # A flat picture has no edges in some direction; a trace of every direction keeps the ratio defined.
+    before, after = (
+        _gradient_tensor(soft),
+        _gradient_tensor(np.asarray(cv2.GaussianBlur(soft, (0, 0), probe), np.float32)),
+    )
+    # A flat picture has no edges in some direction; a trace of every direction keeps the ratio
+    # defined.
     trace = np.eye(2) * max(1e-6 * float(np.trace(before)), 1e-9)
     share = float(np.linalg.eigvals(np.linalg.solve(before + trace, after + trace)).real.max())
     share = min(share, 0.999)
@@ -69,6 +78,8 @@ def _face(image: Bytes, landmarks: Floats, scale: float) -> Floats:
 
 
 def _gradient_tensor(picture: Floats) -> Doubles:
-    across, down = (np.asarray(cv2.Sobel(picture, cv2.CV_32F, dx, 1 - dx, ksize=1), np.float64) for dx in (1, 0))
+    across, down = (
+        np.asarray(cv2.Sobel(picture, cv2.CV_32F, dx, 1 - dx, ksize=1), np.float64) for dx in (1, 0)
+    )
     mixed = float((across * down).sum())
     return np.array([[float((across**2).sum()), mixed], [mixed, float((down**2).sum())]])

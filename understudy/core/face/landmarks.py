@@ -1,7 +1,8 @@
 """The 68 points of iBUG 300-W: which is which, and how they mirror.
 
-Left and right are the picture's. 0-16 jaw from left to right (8 = chin), 17-21 and 22-26 brows, 27-30 bridge of the nose,
-31-35 its lower edge, 36-41 and 42-47 eyes, 48-59 outer lip, 60-67 inner lip.
+Left and right are the picture's. 0-16 jaw from left to right (8 = chin), 17-21 and 22-26 brows,
+27-30 bridge of the nose, 31-35 its lower edge, 36-41 and 42-47 eyes, 48-59 outer lip, 60-67 inner
+lip.
 """
 
 from __future__ import annotations
@@ -32,21 +33,27 @@ MIRROR = np.array(
 
 
 def mirrored(landmarks: Floats, width: int) -> Floats:
-    """The landmarks (..., 68, 2) of the same picture flipped left to right; width: the picture's, in pixels."""
+    """The landmarks (..., 68, 2) of the same picture flipped left to right; width: the picture's,
+    in pixels.
+    """
     flipped = np.array(landmarks, np.float32)[..., MIRROR, :]
     flipped[..., 0] = width - 1 - flipped[..., 0]
     return flipped
 
 
 def eye_distance(landmarks: Floats) -> float:
-    """The distance between the outer corners of the eyes, the usual yardstick for errors; in pixels."""
+    """The distance between the outer corners of the eyes, the usual yardstick for errors; in
+    pixels.
+    """
     return float(np.linalg.norm(landmarks[45] - landmarks[36]))
 
 
 def face_size(landmarks: Floats | Doubles) -> Doubles:
-    """How large faces are, (...) pixels, from (..., 68, 2): their eye distance, if they looked into the camera.
+    """How large faces are, (...) pixels, from (..., 68, 2): their eye distance, if they looked into
+    the camera.
 
-    Unlike the eye distance itself it hardly shrinks when a head turns: 5/3 of the points' standard deviation.
+    Unlike the eye distance itself it hardly shrinks when a head turns: 5/3 of the points' standard
+    deviation.
     """
     points = np.asarray(landmarks, np.float64)
     spread = ((points - points.mean(axis=-2, keepdims=True)) ** 2).sum(axis=-1).mean(axis=-1)

@@ -1,4 +1,6 @@
-"""Soft mattes from landmarks: float32 in 0..1, an edge pixel holding the share of its area that is covered."""
+"""Soft mattes from landmarks: float32 in 0..1, an edge pixel holding the share of its area that is
+covered.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,21 @@ from understudy.types import Doubles, Floats, Polygon
 def hull(landmarks: Floats, size: tuple[int, int], brow: float = 1.0) -> Floats:
     """The face within its landmarks, (height, width) float32 in 0..1, anti-aliased.
 
-    landmarks: (68, 2) pixels of the picture, may lie outside it. size: (width, height). brow: how far the brow line is lifted
-    towards the forehead; 1 = by half the distance between eye and brow, 0 = not at all. The union of eight convex hulls, so
-    that cheeks and temples stay inside without closing over the hollows beside the nose.
+    landmarks: (68, 2) pixels of the picture, may lie outside it. size: (width, height). brow: how
+    far the brow line is lifted towards the forehead; 1 = by half the distance between eye and brow,
+    0 = not at all. The union of eight convex hulls, so that cheeks and temples stay inside without
+    closing over the hollows beside the nose.
     """
     lifted = raised_brows(landmarks, brow).astype(np.float32)
-    return polygons([np.asarray(cv2.convexHull(lifted[part])[:, 0], np.float32) for part in _PARTS], size)
+    return polygons(
+        [np.asarray(cv2.convexHull(lifted[part])[:, 0], np.float32) for part in _PARTS], size
+    )
 
 
 def mouth(landmarks: Floats, size: tuple[int, int]) -> Floats:
-    """The lips and what they enclose with a little skin around, (height, width) float32 in 0..1; landmarks: (68, 2) pixels."""
+    """The lips and what they enclose with a little skin around, (height, width) float32 in 0..1;
+    landmarks: (68, 2) pixels.
+    """
     lips = np.asarray(landmarks, np.float64)[48:60]
     middle = lips.mean(0)
     grown = (middle + _AROUND_LIPS * (lips - middle)).astype(np.float32)
@@ -32,7 +39,9 @@ def mouth(landmarks: Floats, size: tuple[int, int]) -> Floats:
 
 
 def eyes(landmarks: Floats, size: tuple[int, int]) -> Floats:
-    """Both eyes with their lids, open or shut, (height, width) float32 in 0..1; landmarks: (68, 2) pixels."""
+    """Both eyes with their lids, open or shut, (height, width) float32 in 0..1; landmarks: (68, 2)
+    pixels.
+    """
     shapes = []
     for eye in (np.asarray(landmarks, np.float64)[part] for part in (LEFT_EYE, RIGHT_EYE)):
         radius = _AROUND_EYES * np.linalg.norm(eye[3] - eye[0])
@@ -42,7 +51,9 @@ def eyes(landmarks: Floats, size: tuple[int, int]) -> Floats:
 
 
 def raised_brows(landmarks: Floats, brow: float = 1.0) -> Doubles:
-    """The landmarks with every brow point moved away from the eye by `brow` x half its distance to it, (68, 2) float64."""
+    """The landmarks with every brow point moved away from the eye by `brow` x half its distance to
+    it, (68, 2) float64.
+    """
     points = np.array(landmarks, np.float64)
     temple_left, temple_right = (points[0] + points[36]) / 2, (points[16] + points[45]) / 2
     left = np.stack([(temple_left + points[36]) / 2, *points[36:40]])
@@ -53,7 +64,9 @@ def raised_brows(landmarks: Floats, brow: float = 1.0) -> Doubles:
 
 
 def polygons(shapes: list[Floats], size: tuple[int, int]) -> Floats:
-    """The union of filled polygons, (height, width) float32 in 0..1, anti-aliased; shapes: (N, 2) pixels each."""
+    """The union of filled polygons, (height, width) float32 in 0..1, anti-aliased; shapes: (N, 2)
+    pixels each.
+    """
     width, height = size
     matte = np.zeros((height, width), np.float32)
     every = np.concatenate(shapes)
@@ -66,7 +79,9 @@ def polygons(shapes: list[Floats], size: tuple[int, int]) -> Floats:
         # 0.5 takes pixel centres to areas and back; the shift keeps a sixteenth of a fine pixel.
         corners = ((shape - (x0, y0) + 0.5) * _FINE - 0.5) * 16
         cv2.fillPoly(fine, [np.rint(corners).astype(np.int32)], 255, shift=4)
-    matte[y0:y1, x0:x1] = cv2.resize(fine, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA) / np.float32(255)
+    matte[y0:y1, x0:x1] = cv2.resize(
+        fine, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA
+    ) / np.float32(255)
     return matte
 
 
@@ -93,8 +108,8 @@ _PARTS: Final = [
 def baked(drawn: Sequence[Polygon], size: tuple[int, int]) -> Floats:
     """What the polygons leave of a picture, (height, width) float32 in 0..1, anti-aliased.
 
-    drawn: in its pixels. size: (width, height). First all that include count, the whole picture where none does; then
-    those that exclude take away.
+    drawn: in its pixels. size: (width, height). First all that include count, the whole picture
+    where none does; then those that exclude take away.
     """
     inside = [each.points for each in drawn if each.includes]
     outside = [each.points for each in drawn if not each.includes]

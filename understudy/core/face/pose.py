@@ -15,18 +15,25 @@ from understudy.types import Doubles, Floats
 def pose(landmarks: Floats, frame_size: tuple[int, int]) -> Floats:
     """Pitch, yaw, roll of the head against the camera's axis, (3,) float32 radians.
 
-    landmarks: (68, 2) frame pixels. frame_size: (width, height). Pitch above 0 looks up, yaw above 0 turns the nose towards
-    the left of the picture, roll above 0 turns the head clockwise on screen. The lens is guessed: focal length = the longer
-    side of the frame, no distortion; so the values rank and match faces, they are no survey. Raises DegeneratePoints.
+    landmarks: (68, 2) frame pixels. frame_size: (width, height). Pitch above 0 looks up, yaw above
+    0 turns the nose towards the left of the picture, roll above 0 turns the head clockwise on
+    screen. The lens is guessed: focal length = the longer side of the frame, no distortion; so the
+    values rank and match faces, they are no survey. Raises DegeneratePoints.
     """
     points = np.asarray(landmarks, np.float64)[RIGID]
     model = HEAD[RIGID]
     focal = float(max(frame_size))
-    camera = np.array([[focal, 0, frame_size[0] / 2 - 0.5], [0, focal, frame_size[1] / 2 - 0.5], [0, 0, 1]])
+    camera = np.array(
+        [[focal, 0, frame_size[0] / 2 - 0.5], [0, focal, frame_size[1] / 2 - 0.5], [0, 0, 1]]
+    )
     guess = _first_guess(model, points, camera)
-    solved, turn, _ = cv2.solvePnP(model, points, camera, None, *guess, True, cv2.SOLVEPNP_ITERATIVE)
+    solved, turn, _ = cv2.solvePnP(
+        model, points, camera, None, *guess, True, cv2.SOLVEPNP_ITERATIVE
+    )
     if not solved or not np.isfinite(turn).all():
-        raise DegeneratePoints("No head pose fits these landmarks. Detect this face again or drop it.")
+        raise DegeneratePoints(
+            "No head pose fits these landmarks. Detect this face again or drop it."
+        )
     matrix = cv2.Rodrigues(turn)[0]
     pitch = np.arctan2(matrix[2, 1], matrix[2, 2])
     yaw = np.arctan2(-matrix[2, 0], np.hypot(matrix[0, 0], matrix[1, 0]))

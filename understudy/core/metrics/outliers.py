@@ -14,7 +14,16 @@ from understudy.core.row_blocks import stretches
 from understudy.options import Options, option
 from understudy.types import Array, Doubles, Faces, Floats
 
-Reason = Literal["low score", "jump", "odd shape", "wrong size", "same person twice", "cut by the edge", "filled", "blurred"]
+Reason = Literal[
+    "low score",
+    "jump",
+    "odd shape",
+    "wrong size",
+    "same person twice",
+    "cut by the edge",
+    "filled",
+    "blurred",
+]
 
 # Neighbours of a track further apart than this tell nothing about each other; in frames.
 _APART: Final = 5
@@ -25,17 +34,40 @@ _NEAR, _AROUND = 7, 51
 class Bounds(Options):
     """From where on a face is suspicious."""
 
-    score: float = option(0.5, "Tell faces that were found with less certainty than this", low=0, high=1)
-    jump: float = option(0.1, "Tell faces whose points lie so far from where the track's others put them", low=0, unit="face radii")
-    shape: float = option(0.14, "Tell faces whose points lie so far from those of any turned head", low=0, unit="eye distances")
-    size: float = option(1.6, "Tell faces so many times larger or smaller than the track's others around", low=1)
-    cut: float = option(0.05, "Tell faces of which more than this share lies outside the frame", low=0, high=1)
-    blur: float = option(0.35, "Tell faces with less than this share of the detail of the person's others", low=0, high=1)
+    score: float = option(
+        0.5, "Tell faces that were found with less certainty than this", low=0, high=1
+    )
+    jump: float = option(
+        0.1,
+        "Tell faces whose points lie so far from where the track's others put them",
+        low=0,
+        unit="face radii",
+    )
+    shape: float = option(
+        0.14,
+        "Tell faces whose points lie so far from those of any turned head",
+        low=0,
+        unit="eye distances",
+    )
+    size: float = option(
+        1.6, "Tell faces so many times larger or smaller than the track's others around", low=1
+    )
+    cut: float = option(
+        0.05, "Tell faces of which more than this share lies outside the frame", low=0, high=1
+    )
+    blur: float = option(
+        0.35,
+        "Tell faces with less than this share of the detail of the person's others",
+        low=0,
+        high=1,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A face worth a look. row: in the table. value: what was measured; bound: what it went over, or under."""
+    """A face worth a look. row: in the table. value: what was measured; bound: what it went over,
+    or under.
+    """
 
     row: int
     reason: Reason
@@ -52,14 +84,22 @@ def suspects(
 ) -> list[Suspect]:
     """Every reason to look at a face, by row; a face may have several.
 
-    frame_size: (width, height); without it nothing is told of the frame's edge. detail: (N,) of `sharpness.detail`, NaN where
-    nobody looked; without it nothing is told of blur. Jumps and sizes need tracks, the same person twice needs people.
+    frame_size: (width, height); without it nothing is told of the frame's edge. detail: (N,) of
+    `sharpness.detail`, NaN where nobody looked; without it nothing is told of blur. Jumps and sizes
+    need tracks, the same person twice needs people.
     """
     bounds = bounds or Bounds()
     # A face that nobody saw has no certainty of its own.
-    found = _told("low score", (faces.score < bounds.score) & ~faces.filled, faces.score, bounds.score)
+    found = _told(
+        "low score", (faces.score < bounds.score) & ~faces.filled, faces.score, bounds.score
+    )
     found += _told("filled", faces.filled, faces.filled, 0)
-    shape, jump, size, count = shape_errors(faces.landmarks), jumps(faces), sizes(faces), _per_frame(faces)
+    shape, jump, size, count = (
+        shape_errors(faces.landmarks),
+        jumps(faces),
+        sizes(faces),
+        _per_frame(faces),
+    )
     found += _told("odd shape", shape > bounds.shape, shape, bounds.shape)
     found += _told("jump", jump > bounds.jump, jump, bounds.jump)
     found += _told("wrong size", size > bounds.size, size, bounds.size)
@@ -74,18 +114,24 @@ def suspects(
 
 
 def shape_errors(landmarks: Floats) -> Doubles:
-    """(N,): root mean square distance of the points from those of a mean rigid head, turned to fit; in eye distances.
+    """(N,): root mean square distance of the points from those of a mean rigid head, turned to fit;
+    in eye distances.
 
-    A talking mouth and a face of one's own reach about 0.1. Weak perspective: the best affine camera, made a scaled rotation.
+    A talking mouth and a face of one's own reach about 0.1. Weak perspective: the best affine
+    camera, made a scaled rotation.
     """
-    return np.concatenate([np.zeros(0), *(_shape_errors(landmarks[rows]) for rows in stretches(len(landmarks)))])
+    return np.concatenate(
+        [np.zeros(0), *(_shape_errors(landmarks[rows]) for rows in stretches(len(landmarks)))]
+    )
 
 
 def jumps(faces: Faces) -> Doubles:
-    """(N,): root mean square distance of the points from where the track's nearest faces let them be expected.
+    """(N,): root mean square distance of the points from where the track's nearest faces let them
+    be expected.
 
-    In radii of the face. Expected is a straight way through up to six others around it, by the medians of Theil and Sen: a
-    steady walk and one bad neighbour change nothing. 0 without a track, or with fewer than three others.
+    In radii of the face. Expected is a straight way through up to six others around it, by the
+    medians of Theil and Sen: a steady walk and one bad neighbour change nothing. 0 without a track,
+    or with fewer than three others.
     """
     result = np.zeros(len(faces))
     radii = _radii(faces.landmarks)
@@ -94,13 +140,20 @@ def jumps(faces: Faces) -> Doubles:
             start = min(max(place - _NEAR // 2, 0), max(len(rows) - _NEAR, 0))
             others = [int(each) for each in rows[start : start + _NEAR] if each != row]
             if len(others) >= 3:
-                expected = _expected(faces.frame[others], faces.landmarks[others], int(faces.frame[row]))
-                result[row] = np.sqrt(((faces.landmarks[row] - expected) ** 2).sum(axis=-1).mean()) / radii[row]
+                expected = _expected(
+                    faces.frame[others], faces.landmarks[others], int(faces.frame[row])
+                )
+                result[row] = (
+                    np.sqrt(((faces.landmarks[row] - expected) ** 2).sum(axis=-1).mean())
+                    / radii[row]
+                )
     return result
 
 
 def sizes(faces: Faces) -> Doubles:
-    """(N,): how many times larger or smaller (always at least 1) than the median of the track's 51 faces around."""
+    """(N,): how many times larger or smaller (always at least 1) than the median of the track's 51
+    faces around.
+    """
     result = np.ones(len(faces))
     radii = np.log(_radii(faces.landmarks))
     for rows in _by_track(faces):
@@ -130,12 +183,19 @@ def _shape_errors(landmarks: Floats) -> Doubles:
 
 
 def _told(reason: Reason, mask: NDArray[np.bool_], values: Array, bound: float) -> list[Suspect]:
-    return [Suspect(int(row), reason, float(values[row]), float(bound)) for row in np.flatnonzero(mask)]
+    return [
+        Suspect(int(row), reason, float(values[row]), float(bound)) for row in np.flatnonzero(mask)
+    ]
 
 
 def _per_frame(faces: Faces) -> Doubles:
     """(N,): how many faces of the same person the frame shows."""
-    _, place, counts = np.unique(np.column_stack([faces.frame, faces.person]), axis=0, return_inverse=True, return_counts=True)
+    _, place, counts = np.unique(
+        np.column_stack([faces.frame, faces.person]),
+        axis=0,
+        return_inverse=True,
+        return_counts=True,
+    )
     return np.where(faces.person >= 0, counts[place.reshape(-1)], 1).astype(np.float64)
 
 
@@ -152,7 +212,9 @@ def _relative(detail: Floats, person: NDArray[np.int64]) -> Doubles:
 def _expected(frames: NDArray[np.int64], points: Floats, frame: int) -> Doubles:
     times, values = frames.astype(np.float64) - frame, points.astype(np.float64)
     one, other = np.triu_indices(len(times), 1)
-    slope = np.median((values[other] - values[one]) / (times[other] - times[one])[:, None, None], axis=0)
+    slope = np.median(
+        (values[other] - values[one]) / (times[other] - times[one])[:, None, None], axis=0
+    )
     return np.asarray(np.median(values - slope * times[:, None, None], axis=0))
 
 

@@ -25,8 +25,8 @@ _STEP_DEGREES = 10
 class Facts:
     """What the faces do not say of themselves.
 
-    source: name of the footage. frames: indices of those that were looked at. failed: frame and reason. frame_size: (width,
-    height), None = unknown.
+    source: name of the footage. frames: indices of those that were looked at. failed: frame and
+    reason. frame_size: (width, height), None = unknown.
     """
 
     source: str
@@ -50,7 +50,9 @@ class Spread(_Part):
 
 
 class Histogram(_Part):
-    """How many values lie between each edge and the next, in degrees; what lies beyond the ends is counted there."""
+    """How many values lie between each edge and the next, in degrees; what lies beyond the ends is
+    counted there.
+    """
 
     edges: list[int]
     counts: list[int]
@@ -67,7 +69,9 @@ class PersonRow(_Part):
 
 
 class TrackRow(_Part):
-    """One track. jitter: of the points as found and as steadied, in % of the eye distance, None = not measured."""
+    """One track. jitter: of the points as found and as steadied, in % of the eye distance, None =
+    not measured.
+    """
 
     track: int
     person: int
@@ -82,7 +86,9 @@ class TrackRow(_Part):
 
 
 class Report(_Part):
-    """The whole. gaps, failed: ranges of frames. detail, size: pixels across the face, seen and covered (core/face/detail.py)."""
+    """The whole. gaps, failed: ranges of frames. detail, size: pixels across the face, seen and
+    covered (core/face/detail.py).
+    """
 
     version: Literal[1] = 1
     source: str
@@ -105,17 +111,23 @@ class Report(_Part):
 
 
 def report(faces: Faces, facts: Facts, detail: Floats, odd: Sequence[Suspect] = ()) -> Report:
-    """The numbers. detail: (N,) of `sharpness.detail`, NaN where nobody looked; odd: what `suspects` told of these faces."""
+    """The numbers. detail: (N,) of `sharpness.detail`, NaN where nobody looked; odd: what
+    `suspects` told of these faces.
+    """
     looked = np.unique(facts.frames)
     without = np.setdiff1d(np.setdiff1d(looked, faces.frame), [frame for frame, _ in facts.failed])
-    tracks = [_track(faces, np.flatnonzero(faces.track == each), detail) for each in _known(faces.track)]
+    tracks = [
+        _track(faces, np.flatnonzero(faces.track == each), detail) for each in _known(faces.track)
+    ]
     return Report(
         source=facts.source,
         frames=len(looked),
         frames_with_a_face=len(np.unique(faces.frame)),
         faces=len(faces),
         filled=int(faces.filled.sum()),
-        people=[_person(faces, faces.person == each, each) for each in np.unique(faces.person).tolist()],
+        people=[
+            _person(faces, faces.person == each, each) for each in np.unique(faces.person).tolist()
+        ],
         tracks=tracks,
         gaps=_ranges(without, looked),
         failed=list(facts.failed),
@@ -131,13 +143,17 @@ def report(faces: Faces, facts: Facts, detail: Floats, odd: Sequence[Suspect] = 
 
 
 def widths(faces: Faces) -> Floats:
-    """(N,): width or height, whichever is longer, of each face from brows to chin, in frame pixels: what `detail` is at most."""
+    """(N,): width or height, whichever is longer, of each face from brows to chin, in frame pixels:
+    what `detail` is at most.
+    """
     inner = faces.landmarks[:, 17:]
     return np.asarray((inner.max(axis=1) - inner.min(axis=1)).max(axis=1, initial=0), np.float32)
 
 
 def _track(faces: Faces, rows: NDArray[np.int64], detail: Floats) -> TrackRow:
-    """Of the faces in those rows; their points stay where they are, since a track may be as long as the film."""
+    """Of the faces in those rows; their points stay where they are, since a track may be as long as
+    the film.
+    """
     raw, steady = _jitter(faces, rows)
     detail = detail[rows]
     looked = detail[np.isfinite(detail)]
@@ -157,7 +173,13 @@ def _track(faces: Faces, rows: NDArray[np.int64], detail: Floats) -> TrackRow:
 
 def _person(faces: Faces, mask: NDArray[np.bool_], person: int) -> PersonRow:
     frame, track = faces.frame[mask], faces.track[mask]
-    return PersonRow(person=person, faces=len(frame), tracks=len(_known(track)), first=int(frame.min()), last=int(frame.max()))
+    return PersonRow(
+        person=person,
+        faces=len(frame),
+        tracks=len(_known(track)),
+        first=int(frame.min()),
+        last=int(frame.max()),
+    )
 
 
 def _jitter(faces: Faces, rows: NDArray[np.int64]) -> tuple[float | None, float | None]:
@@ -171,7 +193,9 @@ def _jitter(faces: Faces, rows: NDArray[np.int64]) -> tuple[float | None, float 
             if len(piece) >= 3:
                 slow = swap_metrics.slow_frames(faces.landmarks[piece])
                 raw.append((_finite(swap_metrics.jitter(faces.raw[piece], slow)), int(slow.sum())))
-                steady.append((_finite(swap_metrics.jitter(faces.landmarks[piece], slow)), int(slow.sum())))
+                steady.append(
+                    (_finite(swap_metrics.jitter(faces.landmarks[piece], slow)), int(slow.sum()))
+                )
     return _mean(raw), _mean(steady)
 
 

@@ -1,4 +1,6 @@
-"""How good a swap is, in numbers: whose face it is, whether it acts, whether it trembles, how close two pictures are."""
+"""How good a swap is, in numbers: whose face it is, whether it acts, whether it trembles, how close
+two pictures are.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,19 @@ from understudy.types import Doubles, Floats
 
 Rows = NDArray[np.float32] | NDArray[np.float64]
 
-INNER = slice(17, 68)  # brows, nose, eyes and mouth: the jaw line is where landmarkers disagree most
-SLOW = 0.006  # of the outer-eye distance in a frame: below this, what moves is noise more than the head
+# Brows, nose, eyes and mouth: the jaw line is where landmarkers disagree most.
+INNER = slice(17, 68)
+# Of the outer-eye distance in a frame: below this, what moves is noise more than the head.
+SLOW = 0.006
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityShift:
     """Whose face a result shows.
 
-    shift: 0 = still the dst, 1 = as much the src as the src's own clip. to_src, to_dst: median distances of the result's
-    embeddings to both people. spread: median distance within the src's clip: the ceiling of what to_src can reach.
+    shift: 0 = still the dst, 1 = as much the src as the src's own clip. to_src, to_dst: median
+    distances of the result's embeddings to both people. spread: median distance within the src's
+    clip: the ceiling of what to_src can reach.
     """
 
     shift: float
@@ -32,10 +37,12 @@ class IdentityShift:
 
 
 def identity_shift(result: Rows, src: Rows, dst: Rows) -> IdentityShift:
-    """Where the result stands on the way from dst to src, by identity embeddings (N, D), (M, D), (K, D).
+    """Where the result stands on the way from dst to src, by identity embeddings (N, D), (M, D),
+    (K, D).
 
-    The shift is the median projection on the line between the two centroids. A relative score on the same footage, not a
-    judgement between people: read it together with `movement`, since a blur without expression scores about 0.3.
+    The shift is the median projection on the line between the two centroids. A relative score on
+    the same footage, not a judgement between people: read it together with `movement`, since a blur
+    without expression scores about 0.3.
     """
     start, goal = _centre(dst), _centre(src)
     way = goal - start
@@ -44,26 +51,39 @@ def identity_shift(result: Rows, src: Rows, dst: Rows) -> IdentityShift:
         raise ValueError("src and dst have the same embeddings; there is no way between them.")
     along = (np.asarray(result, np.float64) - start) @ way / length
     return IdentityShift(
-        float(np.median(along)), _median_distance(result, src), _median_distance(result, dst), _median_distance(src, src)
+        float(np.median(along)),
+        _median_distance(result, src),
+        _median_distance(result, dst),
+        _median_distance(src, src),
     )
 
 
 def jitter(landmarks: Rows, slow: NDArray[np.bool_] | None = None) -> float:
-    """How much points tremble: mean |x(t-1) - 2 x(t) + x(t+1)| of the 51 inner ones, in % of the outer-eye distance.
+    """How much points tremble: mean |x(t-1) - 2 x(t) + x(t+1)| of the 51 inner ones, in % of the
+    outer-eye distance.
 
-    landmarks: (T, 68, 2) of consecutive frames; rows of NaN where a frame has no face. slow: (T - 2,) which of the middle
-    frames count, `slow_frames` of one clip to compare two on the same frames. NaN when none are left.
+    landmarks: (T, 68, 2) of consecutive frames; rows of NaN where a frame has no face. slow: (T -
+    2,) which of the middle frames count, `slow_frames` of one clip to compare two on the same
+    frames. NaN when none are left.
     """
     points = np.asarray(landmarks, np.float64)
     if len(points) < 3:
         return float("nan")
-    bend = np.linalg.norm(points[:-2, INNER] - 2 * points[1:-1, INNER] + points[2:, INNER], axis=-1).mean(axis=1)
+    bend = np.linalg.norm(
+        points[:-2, INNER] - 2 * points[1:-1, INNER] + points[2:, INNER], axis=-1
+    ).mean(axis=1)
     kept = (slow_frames(points) if slow is None else slow) & np.isfinite(bend)
-    return float(100 * (bend / _eye_distances(points)[1:-1])[kept].mean()) if kept.any() else float("nan")
+    return (
+        float(100 * (bend / _eye_distances(points)[1:-1])[kept].mean())
+        if kept.any()
+        else float("nan")
+    )
 
 
 def slow_frames(landmarks: Rows) -> NDArray[np.bool_]:
-    """(T - 2,): whether the median inner point moves by less than `SLOW` eye distances before and after the middle frame."""
+    """(T - 2,): whether the median inner point moves by less than `SLOW` eye distances before and
+    after the middle frame.
+    """
     points = np.asarray(landmarks, np.float64)
     steps = np.linalg.norm(np.diff(points[:, INNER], axis=0), axis=-1)
     moved = np.median(steps, axis=1) / _eye_distances(points)[:-1]
@@ -72,9 +92,11 @@ def slow_frames(landmarks: Rows) -> NDArray[np.bool_]:
 
 
 def expression(landmarks: Rows) -> Doubles:
-    """What a face does: (T, 4) opening of the mouth, its width, opening of the eyes, height of the brows; in eye distances.
+    """What a face does: (T, 4) opening of the mouth, its width, opening of the eyes, height of the
+    brows; in eye distances.
 
-    landmarks: (T, 68, 2). Measured between points of one face, so neither place, size nor tilt of the head matter.
+    landmarks: (T, 68, 2). Measured between points of one face, so neither place, size nor tilt of
+    the head matter.
     """
     points = np.asarray(landmarks, np.float64)
 
@@ -91,9 +113,11 @@ def expression(landmarks: Rows) -> Doubles:
 
 
 def movement(result: Rows, dst: Rows) -> tuple[float, float]:
-    """How much of dst's acting the result has, and how well in step: ratio of deviations (1 = all), correlation (-1..1).
+    """How much of dst's acting the result has, and how well in step: ratio of deviations (1 = all),
+    correlation (-1..1).
 
-    result, dst: `expression` of the same frames, (T, 4). Each feature counts by how much dst moves it. NaN without movement.
+    result, dst: `expression` of the same frames, (T, 4). Each feature counts by how much dst moves
+    it. NaN without movement.
     """
     ours, theirs = (np.asarray(side, np.float64) - np.mean(side, axis=0) for side in (result, dst))
     total = float((theirs**2).sum())
@@ -104,7 +128,8 @@ def movement(result: Rows, dst: Rows) -> tuple[float, float]:
 
 
 def ssim(one: Floats, other: Floats, mask: Floats | None = None) -> float:
-    """Structural similarity of two pictures (H, W, 3) in 0..1, 1 = equal; the mean within `mask` (H, W) 0..1.
+    """Structural similarity of two pictures (H, W, 3) in 0..1, 1 = equal; the mean within `mask`
+    (H, W) 0..1.
 
     Gaussian 11 x 11, sigma 1.5, per channel, as Wang et al. (2004).
     """
@@ -123,14 +148,20 @@ def ssim(one: Floats, other: Floats, mask: Floats | None = None) -> float:
 
 
 def landmark_error(found: Rows, true: Rows) -> float:
-    """The mean distance of the 51 inner points from the truth, in % of the outer-eye distance, (T, 68, 2) each.
+    """The mean distance of the 51 inner points from the truth, in % of the outer-eye distance, (T,
+    68, 2) each.
 
-    The constant offset of each point is taken out first (after a similarity to the first face): landmarkers differ in where
-    exactly they put a point, and that does no harm.
+    The constant offset of each point is taken out first (after a similarity to the first face):
+    landmarkers differ in where exactly they put a point, and that does no harm.
     """
     found, true = np.asarray(found, np.float64), np.asarray(true, np.float64)
     upright = [affine.similarity(face[INNER], true[0, INNER]) for face in true]
-    offsets = np.stack([affine.apply(m, a) - affine.apply(m, b) for m, a, b in zip(upright, found, true, strict=True)])
+    offsets = np.stack(
+        [
+            affine.apply(m, a) - affine.apply(m, b)
+            for m, a, b in zip(upright, found, true, strict=True)
+        ]
+    )
     rest = offsets[:, INNER] - offsets[:, INNER].mean(axis=0)
     return float(100 * np.linalg.norm(rest, axis=-1).mean() / _eye_distances(true)[0])
 
@@ -144,7 +175,9 @@ def _centre(rows: Rows) -> Doubles:
 
 
 def _median_distance(one: Rows, other: Rows) -> float:
-    between = np.linalg.norm(np.asarray(one, np.float64)[:, None] - np.asarray(other, np.float64)[None], axis=-1)
+    between = np.linalg.norm(
+        np.asarray(one, np.float64)[:, None] - np.asarray(other, np.float64)[None], axis=-1
+    )
     if one is other and len(between) > 1:
         between = between[~np.eye(len(between), dtype=bool)]
     return float(np.median(between))

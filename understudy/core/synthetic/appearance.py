@@ -1,4 +1,6 @@
-"""Another look for the synthetic people's portrait: hair, brows, stubble, complexion, clothes and backdrop. Colour only."""
+"""Another look for the synthetic people's portrait: hair, brows, stubble, complexion, clothes and
+backdrop. Colour only.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ def other_look(picture: Bytes, points: Doubles) -> Bytes:
     face = _blurred(_filled(image, np.concatenate([points[:17], points[26:16:-1] - (0, 7)])), 2.0)
     hair = _hair(image, points)
     image = _clothes_and_backdrop(image, points, np.maximum(face, hair))
-    image = _mixed(image, _toned(image, 0.80, (1.0, 0.86, 0.70)), _skin(image, points, face) * (1 - hair))
+    image = _mixed(
+        image, _toned(image, 0.80, (1.0, 0.86, 0.70)), _skin(image, points, face) * (1 - hair)
+    )
     image = _mixed(image, _dark_hair(image), hair)
     image = _mixed(image, _times(image, (0.30, 0.30, 0.30)), 0.85 * _brows(image, points))
     image = _mixed(image, _times(image, (0.52, 0.55, 0.59)), _stubble(image, points))
@@ -26,7 +30,9 @@ def _hair(image: Floats, points: Doubles) -> Floats:
     eye = points[36:48].mean(axis=0)
     unit = float(np.linalg.norm(points[45] - points[36]))
     y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
-    head = ((x - eye[0]) / (1.33 * unit)) ** 2 + ((y - eye[1] + 0.40 * unit) / (1.13 * unit)) ** 2 < 1
+    head = ((x - eye[0]) / (1.33 * unit)) ** 2 + (
+        (y - eye[1] + 0.40 * unit) / (1.13 * unit)
+    ) ** 2 < 1
     shape = _filled(image, np.concatenate([points[:17], points[26:16:-1] - (0, 4)]))
     blue_share = image[..., 2] / np.maximum(image.sum(axis=2), 1e-3)
     light = image.mean(axis=2)
@@ -41,8 +47,16 @@ def _skin(image: Floats, points: Doubles, face: Floats) -> Floats:
     """Face, ears and neck, without eyes and mouth."""
     eye, chin = points[36:48].mean(axis=0), points[8]
     y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(np.float32)
-    near = (np.abs(x - eye[0]) < 0.62 * np.ptp(points[:17, 0])) & (y > eye[1] - 35) & (y < chin[1] + 16)
-    hue = (image[..., 0] > image[..., 2] * 1.12) & (image[..., 0] < image[..., 2] * 2.6) & (image.mean(axis=2) > 0.3)
+    near = (
+        (np.abs(x - eye[0]) < 0.62 * np.ptp(points[:17, 0]))
+        & (y > eye[1] - 35)
+        & (y < chin[1] + 16)
+    )
+    hue = (
+        (image[..., 0] > image[..., 2] * 1.12)
+        & (image[..., 0] < image[..., 2] * 2.6)
+        & (image.mean(axis=2) > 0.3)
+    )
     skin = np.maximum(_blurred((near & hue).astype(np.float32), 1.2), face)
     for hole in (points[36:42], points[42:48], points[60:68]):
         skin = skin * (1 - _blurred(_filled(image, hole), 0.7))
@@ -52,7 +66,15 @@ def _skin(image: Floats, points: Doubles, face: Floats) -> Floats:
 def _brows(image: Floats, points: Doubles) -> Floats:
     matte = np.zeros(image.shape[:2], np.uint8)
     for brow in (points[17:22], points[22:27]):
-        cv2.polylines(matte, [np.rint((brow + np.array([0, 0.6])) * 16).astype(np.int32)], False, 255, 4, cv2.LINE_AA, 4)
+        cv2.polylines(
+            matte,
+            [np.rint((brow + np.array([0, 0.6])) * 16).astype(np.int32)],
+            False,
+            255,
+            4,
+            cv2.LINE_AA,
+            4,
+        )
     return _blurred(np.asarray(matte / np.float32(255), np.float32), 1.0)
 
 
@@ -61,7 +83,11 @@ def _stubble(image: Floats, points: Doubles) -> Floats:
     nose = points[33]
     unit = float(np.linalg.norm(points[45] - points[36]))
     low = points[3:14] * 0.98 + points[30] * 0.02
-    cheek = [(points[13, 0], points[13, 1]), (points[54, 0] + 0.10 * unit, points[54, 1] - 3), (nose[0], nose[1] + 1.5)]
+    cheek = [
+        (points[13, 0], points[13, 1]),
+        (points[54, 0] + 0.10 * unit, points[54, 1] - 3),
+        (nose[0], nose[1] + 1.5),
+    ]
     cheek += [(points[48, 0] - 0.10 * unit, points[48, 1] - 3), (points[3, 0], points[3, 1])]
     area = _blurred(_filled(image, np.concatenate([low, np.array(cheek)])), 0.045 * unit)
     lips = _blurred(_filled(image, points[48:60]), 0.8)
@@ -72,7 +98,9 @@ def _stubble(image: Floats, points: Doubles) -> Floats:
 
 def _clothes_and_backdrop(image: Floats, points: Doubles, head: Floats) -> Floats:
     y = np.arange(image.shape[0], dtype=np.float32)[:, None]
-    orange = np.clip((image[..., 0] - 1.5 * image[..., 2]) * 4, 0, 1) * np.clip((y - points[8, 1] - 10) / 10, 0, 1)
+    orange = np.clip((image[..., 0] - 1.5 * image[..., 2]) * 4, 0, 1) * np.clip(
+        (y - points[8, 1] - 10) / 10, 0, 1
+    )
     image = _mixed(image, _times(image[..., ::-1], (0.75, 1.0, 0.85)), orange * (1 - head))
     spread = image.max(axis=2) - image.min(axis=2)
     plain = np.clip((0.22 - spread) * 10, 0, 1) * np.clip((image.mean(axis=2) - 0.4) * 6, 0, 1)

@@ -1,8 +1,10 @@
-"""Two people who do not exist, as short clips with known landmarks: made from one portrait, for the demo and the tests.
+"""Two people who do not exist, as short clips with known landmarks: made from one portrait, for the
+demo and the tests.
 
-Both are cut from scikit-image's public-domain portrait of the astronaut Eileen Collins. Person "a" is the portrait; person
-"b" is its mirror image with another skull, nose, jaw, brows, hair, stubble and clothes. They move in different ways at
-different times: head turns, blinks, speech, smiles and brows, under a hand-held camera and drifting light.
+Both are cut from scikit-image's public-domain portrait of the astronaut Eileen Collins. Person "a"
+is the portrait; person "b" is its mirror image with another skull, nose, jaw, brows, hair, stubble
+and clothes. They move in different ways at different times: head turns, blinks, speech, smiles and
+brows, under a hand-held camera and drifting light.
 """
 
 from __future__ import annotations
@@ -20,32 +22,118 @@ from understudy.types import Bytes, Doubles, Floats
 
 Person = Literal["a", "b"]
 
-# The 68 points on the 512 px portrait, checked by eye at 18 times its size, then the four extra points of `puppet`.
-# fmt: off
-PORTRAIT_POINTS = np.array([
-    (179.3, 102.7), (179.7, 114.7), (180.7, 126.0), (181.7, 137.3), (184.3, 149.3), (190.7, 159.7), (199.7, 168.0), (209.0, 175.7),
-    (220.3, 178.3), (232.0, 176.7), (243.0, 170.7), (253.0, 163.0), (260.3, 153.0), (264.7, 142.0), (267.7, 130.3), (270.0, 118.7),
-    (271.7, 106.7), (186.3, 94.7), (191.7, 88.3), (200.3, 87.0), (208.7, 88.7), (216.3, 92.3), (236.0, 93.3), (243.7, 90.7),
-    (251.7, 90.3), (260.0, 92.0), (265.0, 98.3), (225.7, 102.3), (225.3, 110.7), (225.3, 118.7), (225.0, 127.3), (214.0, 131.0),
-    (219.0, 132.3), (224.0, 134.3), (229.3, 133.0), (234.3, 131.7), (195.0, 101.0), (200.3, 98.0), (207.0, 98.3), (212.3, 103.7),
-    (206.0, 104.0), (199.7, 103.7), (237.3, 105.0), (243.3, 100.3), (249.7, 100.3), (255.0, 104.0), (250.0, 106.3), (243.7, 106.0),
-    (201.5, 139.0), (209.0, 139.0), (217.3, 139.2), (223.3, 140.0), (229.3, 139.4), (237.3, 139.7), (243.8, 140.2), (236.8, 149.5),
-    (229.3, 154.3), (222.3, 155.2), (215.3, 153.8), (207.7, 148.8), (203.3, 140.0), (216.5, 142.3), (223.0, 142.9), (229.5, 142.6),
-    (242.2, 140.9), (229.5, 149.0), (222.8, 149.5), (215.5, 148.3), (209.0, 140.9), (236.8, 141.4), (208.8, 145.8), (236.8, 146.0),
-])
+# The 68 points on the 512 px portrait, checked by eye at 18 times its size, then the four extra
+# points of `puppet`. fmt: off
+PORTRAIT_POINTS = np.array(
+    [
+        (179.3, 102.7),
+        (179.7, 114.7),
+        (180.7, 126.0),
+        (181.7, 137.3),
+        (184.3, 149.3),
+        (190.7, 159.7),
+        (199.7, 168.0),
+        (209.0, 175.7),
+        (220.3, 178.3),
+        (232.0, 176.7),
+        (243.0, 170.7),
+        (253.0, 163.0),
+        (260.3, 153.0),
+        (264.7, 142.0),
+        (267.7, 130.3),
+        (270.0, 118.7),
+        (271.7, 106.7),
+        (186.3, 94.7),
+        (191.7, 88.3),
+        (200.3, 87.0),
+        (208.7, 88.7),
+        (216.3, 92.3),
+        (236.0, 93.3),
+        (243.7, 90.7),
+        (251.7, 90.3),
+        (260.0, 92.0),
+        (265.0, 98.3),
+        (225.7, 102.3),
+        (225.3, 110.7),
+        (225.3, 118.7),
+        (225.0, 127.3),
+        (214.0, 131.0),
+        (219.0, 132.3),
+        (224.0, 134.3),
+        (229.3, 133.0),
+        (234.3, 131.7),
+        (195.0, 101.0),
+        (200.3, 98.0),
+        (207.0, 98.3),
+        (212.3, 103.7),
+        (206.0, 104.0),
+        (199.7, 103.7),
+        (237.3, 105.0),
+        (243.3, 100.3),
+        (249.7, 100.3),
+        (255.0, 104.0),
+        (250.0, 106.3),
+        (243.7, 106.0),
+        (201.5, 139.0),
+        (209.0, 139.0),
+        (217.3, 139.2),
+        (223.3, 140.0),
+        (229.3, 139.4),
+        (237.3, 139.7),
+        (243.8, 140.2),
+        (236.8, 149.5),
+        (229.3, 154.3),
+        (222.3, 155.2),
+        (215.3, 153.8),
+        (207.7, 148.8),
+        (203.3, 140.0),
+        (216.5, 142.3),
+        (223.0, 142.9),
+        (229.5, 142.6),
+        (242.2, 140.9),
+        (229.5, 149.0),
+        (222.8, 149.5),
+        (215.5, 148.3),
+        (209.0, 140.9),
+        (236.8, 141.4),
+        (208.8, 145.8),
+        (236.8, 146.0),
+    ]
+)
 # fmt: on
 _MIRRORED = np.array(
     (*MIRROR, 69, 68, 71, 70),
 )
-_UPPER_LIP, _LOWER_LIP = [49, 50, 51, 52, 53, 61, 62, 63, 68, 69], [55, 56, 57, 58, 59, 65, 66, 67, 70, 71]
+_UPPER_LIP, _LOWER_LIP = (
+    [49, 50, 51, 52, 53, 61, 62, 63, 68, 69],
+    [
+        55,
+        56,
+        57,
+        58,
+        59,
+        65,
+        66,
+        67,
+        70,
+        71,
+    ],
+)
 
 
 def clip(
-    portrait: Bytes, person: Person, frames: int = 150, size: tuple[int, int] = (640, 480), seed: int = 0, fps: float = 25.0
+    portrait: Bytes,
+    person: Person,
+    frames: int = 150,
+    size: tuple[int, int] = (640, 480),
+    seed: int = 0,
+    fps: float = 25.0,
 ) -> Iterator[tuple[Bytes, Floats]]:
-    """A clip of one person, frame by frame: picture (height, width, 3) uint8 RGB and its true landmarks (68, 2) float32.
+    """A clip of one person, frame by frame: picture (height, width, 3) uint8 RGB and its true
+    landmarks (68, 2) float32.
 
-    portrait: (512, 512, 3) uint8 RGB, `skimage.data.astronaut()`. size: width, height. The same arguments give the same clip.
+    portrait: (512, 512, 3) uint8 RGB, `skimage.data.astronaut()`. size: width, height. The same
+    arguments give the same clip.
     """
     puppet = make_puppet(portrait, person)
     acting = Acting.of(person, seed)
@@ -61,7 +149,9 @@ def clip(
 def make_puppet(portrait: Bytes, person: Person) -> Puppet:
     """The person, ready to act. portrait: see `clip`."""
     if portrait.shape != (512, 512, 3) or portrait.dtype != np.uint8:
-        raise ValueError(f"portrait is {portrait.shape} {portrait.dtype}, expected (512, 512, 3) uint8.")
+        raise ValueError(
+            f"portrait is {portrait.shape} {portrait.dtype}, expected (512, 512, 3) uint8."
+        )
     if person == "a":
         return Puppet(portrait, PORTRAIT_POINTS, PORTRAIT_POINTS)
     drawn = (PORTRAIT_POINTS * (-1, 1) + (511, 0))[_MIRRORED]
@@ -71,7 +161,9 @@ def make_puppet(portrait: Bytes, person: Person) -> Puppet:
 
 @dataclass(frozen=True)
 class Acting:
-    """What a person does over time, as smooth random movement. Every seed is another performance."""
+    """What a person does over time, as smooth random movement. Every seed is another
+    performance.
+    """
 
     seed: int
 
@@ -83,7 +175,9 @@ class Acting:
     def points(self, rest: Doubles, second: float) -> Doubles:
         """The 72 points at a time, in person pixels."""
         points = rest.copy()
-        unit = float(np.linalg.norm(rest[45] - rest[36])) / 60  # everything below is in pixels of a face of 60 between the eyes
+        unit = (
+            float(np.linalg.norm(rest[45] - rest[36])) / 60
+        )  # everything below is in pixels of a face of 60 between the eyes
         self._speak(points, rest, second, unit)
         self._brows_and_lids(points, rest, second, unit)
         self._turn(points, rest, second, unit)
@@ -113,15 +207,25 @@ class Acting:
         syllable = 0.5 + 0.5 * self._drift("syllable", second, 2.2)
         centre = rest[[60, 64]].mean(axis=0)
         gap_at_rest = float(rest[66, 1] - rest[62, 1])
-        gap = gap_at_rest * 0.9 * np.clip(1.5 * smile - 0.4, 0, 1) * (1 - 0.5 * phrase) + 12 * unit * phrase * syllable**1.5
+        gap = (
+            gap_at_rest * 0.9 * np.clip(1.5 * smile - 0.4, 0, 1) * (1 - 0.5 * phrase)
+            + 12 * unit * phrase * syllable**1.5
+        )
         close, drop = max(gap_at_rest - gap, 0.0), max(gap - gap_at_rest, 0.0)
-        share = np.clip(1.25 - np.abs(rest[:, 0] - centre[0]) / (rest[64, 0] - centre[0]), 0, 1) ** 0.5
+        share = (
+            np.clip(1.25 - np.abs(rest[:, 0] - centre[0]) / (rest[64, 0] - centre[0]), 0, 1) ** 0.5
+        )
         points[_UPPER_LIP, 1] += 0.45 * close * share[_UPPER_LIP]
         points[_LOWER_LIP, 1] += (drop - 0.55 * close) * share[_LOWER_LIP]
         narrow = (1 - smile) * 0.13 + 0.012 * drop / unit
         lips = np.r_[48:72]
         points[lips, 0] -= narrow * (rest[lips, 0] - centre[0])
-        sag = 3.5 * unit * (1 - smile) * np.clip(np.abs(rest[:, 0] - centre[0]) / (rest[64, 0] - centre[0]), 0, 1) ** 2
+        sag = (
+            3.5
+            * unit
+            * (1 - smile)
+            * np.clip(np.abs(rest[:, 0] - centre[0]) / (rest[64, 0] - centre[0]), 0, 1) ** 2
+        )
         points[lips, 1] += sag[lips] + 0.3 * drop * (share[lips] == 0)
         jaw = np.clip(1 - np.abs(np.arange(17) - 8) / 7, 0, 1) ** 0.7
         points[:17, 1] += jaw * (0.8 * drop - 0.25 * close)
@@ -163,17 +267,25 @@ class Acting:
 
 
 def _other_skull(points: Doubles) -> Doubles:
-    """Person b's rest shape: broad square jaw, long broad nose, narrow deep-set eyes, low straight brows, full wide mouth."""
+    """Person b's rest shape: broad square jaw, long broad nose, narrow deep-set eyes, low straight
+    brows, full wide mouth.
+    """
     shaped = points.copy()
     centre = points[27]
     unit = float(np.linalg.norm(points[45] - points[36])) / 60
     shaped[:, 1] += 0.06 * np.maximum(points[:, 1] - centre[1], 0)
-    width = np.interp(np.arange(17), [0, 2, 5, 8, 11, 14, 16], [1.03, 1.10, 1.26, 1.3, 1.26, 1.10, 1.03])
+    width = np.interp(
+        np.arange(17), [0, 2, 5, 8, 11, 14, 16], [1.03, 1.10, 1.26, 1.3, 1.26, 1.10, 1.03]
+    )
     shaped[:17, 0] = centre[0] + width * (points[:17, 0] - centre[0])
     shaped[[6, 7, 8, 9, 10], 1] += np.array([3, 3.5, 4, 3.5, 3]) * unit
     for eye in (slice(36, 42), slice(42, 48)):
         middle = points[eye].mean(axis=0)
-        shaped[eye] = middle + (points[eye] - middle) * (0.92, 0.78) + (np.sign(middle[0] - centre[0]) * -1.5 * unit, 0.5 * unit)
+        shaped[eye] = (
+            middle
+            + (points[eye] - middle) * (0.92, 0.78)
+            + (np.sign(middle[0] - centre[0]) * -1.5 * unit, 0.5 * unit)
+        )
     shaped[17:27, 1] += np.array([1, 3.5, 4.5, 4, 3, 3, 4, 4.5, 3.5, 1]) * unit
     shaped[28:31, 1] += np.array([1, 2.5, 4]) * unit
     shaped[31:36, 1] += 3.5 * unit
@@ -189,6 +301,8 @@ def _other_skull(points: Doubles) -> Doubles:
 
 def _lit(image: Bytes, acting: Acting, second: float) -> Bytes:
     gain, warmth, slope = acting.light(second)
-    across = 1 + gain + slope * np.linspace(-0.5, 0.5, image.shape[1], dtype=np.float32)[None, :, None]
+    across = (
+        1 + gain + slope * np.linspace(-0.5, 0.5, image.shape[1], dtype=np.float32)[None, :, None]
+    )
     tint = np.array([1 + warmth, 1, 1 - warmth], np.float32)
     return np.asarray(np.clip(np.rint(image * (across * tint)), 0, 255), np.uint8)

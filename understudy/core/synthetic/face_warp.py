@@ -1,8 +1,10 @@
-"""A portrait that can be moved by its landmarks: lids that close over the eye, lips that part, a jaw that drops.
+"""A portrait that can be moved by its landmarks: lids that close over the eye, lips that part, a
+jaw that drops.
 
-Skin is carried by thin-plate splines (Bookstein 1989) through the landmarks. Upper lids and upper lip use one spline, lower
-lids and lower lip another, because the two meet on one line when an eye or the mouth closes: a single smooth map would tear
-there. What lies between them (eyeball, teeth, dark of the mouth) is a layer of its own that moves with the skull.
+Skin is carried by thin-plate splines (Bookstein 1989) through the landmarks. Upper lids and upper
+lip use one spline, lower lids and lower lip another, because the two meet on one line when an eye
+or the mouth closes: a single smooth map would tear there. What lies between them (eyeball, teeth,
+dark of the mouth) is a layer of its own that moves with the skull.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from understudy.types import Bytes, Doubles, Floats
 
 # iBUG rows of (corner, upper rim, corner, lower rim), rims in reading order.
 EYES = (((36, 37, 38, 39), (36, 41, 40, 39)), ((42, 43, 44, 45), (42, 47, 46, 45)))
-# 68..71 are four points more that we keep between the 68: inner lips halfway to the corners, upper then lower.
+# 68..71 are four points more that we keep between the 68: inner lips halfway to the corners, upper
+# then lower.
 MOUTH = ((60, 68, 61, 62, 63, 69, 64), (60, 70, 67, 66, 65, 71, 64))
 _UPPER_ONLY = (37, 38, 43, 44, 49, 50, 51, 52, 53, 61, 62, 63, 68, 69)
 _LOWER_ONLY = (40, 41, 46, 47, 55, 56, 57, 58, 59, 65, 66, 67, 70, 71)
@@ -31,8 +34,9 @@ _LIP_LINE = np.array([96.0, 44.0, 42.0], np.float32)
 class Puppet:
     """A portrait with its landmarks, and the rest shape it takes.
 
-    picture: (H, W, 3) uint8. drawn: (72, 2) where the points lie in `picture`. rest: (72, 2) where they lie on this person:
-    the portrait is reshaped to that for good, so one portrait can play different people.
+    picture: (H, W, 3) uint8. drawn: (72, 2) where the points lie in `picture`. rest: (72, 2) where
+    they lie on this person: the portrait is reshaped to that for good, so one portrait can play
+    different people.
     """
 
     picture: Bytes
@@ -40,16 +44,20 @@ class Puppet:
     rest: Doubles
 
     def render(self, moved: Doubles, frame_from_person: Doubles, size: tuple[int, int]) -> Bytes:
-        """The picture (height, width, 3) with the points at `moved` (72, 2), seen by a camera. One resampling per layer.
+        """The picture (height, width, 3) with the points at `moved` (72, 2), seen by a camera. One
+        resampling per layer.
 
-        moved: like `rest`. frame_from_person: (2, 3). size: width, height of the picture that comes out.
+        moved: like `rest`. frame_from_person: (2, 3). size: width, height of the picture that comes
+        out.
         """
         where = _person_pixels(frame_from_person, size)
         skin = where + self._skin(moved, _UPPER_ONLY, where)
         # Both splines agree away from lids and lips, so the second one is needed on the face only.
         face = _box(moved[:68] @ frame_from_person[:, :2].T + frame_from_person[:, 2], margin=0.1)
         part, place = skin[face], where[face]
-        part += _above(moved, place)[..., None] * (place + self._skin(moved, _LOWER_ONLY, place) - part)
+        part += _above(moved, place)[..., None] * (
+            place + self._skin(moved, _LOWER_ONLY, place) - part
+        )
         source = self._drawn_at(skin)
         image = self._sampled(source)
         for rims in EYES:
@@ -59,16 +67,25 @@ class Puppet:
 
     @cached_property
     def _bounds(self) -> tuple[float, float, float, float]:
-        """Left, top, right, bottom of the part that moves: the head with air around it, in person pixels."""
+        """Left, top, right, bottom of the part that moves: the head with air around it, in person
+        pixels.
+        """
         centre = self.rest[:68].mean(axis=0)
         reach = 2.1 * np.ptp(self.rest[:17, 0]) / 2
-        return (centre[0] - reach, centre[1] - 1.15 * reach, centre[0] + reach, centre[1] + 1.05 * reach)
+        return (
+            centre[0] - reach,
+            centre[1] - 1.15 * reach,
+            centre[0] + reach,
+            centre[1] + 1.05 * reach,
+        )
 
     @cached_property
     def _ring(self) -> Doubles:
         left, top, right, bottom = self._bounds
         xs, ys = np.linspace(left, right, 7), np.linspace(top, bottom, 7)
-        return np.array([(x, y) for x in xs for y in ys if x in (left, right) or y in (top, bottom)])
+        return np.array(
+            [(x, y) for x in xs for y in ys if x in (left, right) or y in (top, bottom)]
+        )
 
     @cached_property
     def _reshape(self) -> Floats:
@@ -76,7 +93,9 @@ class Puppet:
         return self._field(self.rest, self.drawn)
 
     def _field(self, at: Doubles, goal: Doubles) -> Floats:
-        """Offsets on the nodes that carry `at` to `goal` and die out at the rim of the moving part."""
+        """Offsets on the nodes that carry `at` to `goal` and die out at the rim of the moving
+        part.
+        """
         left, top, right, bottom = self._bounds
         columns = np.arange(left, right + _STEP, _STEP)
         rows = np.arange(top, bottom + _STEP, _STEP)
@@ -86,7 +105,9 @@ class Puppet:
         field = _spline(anchors, offsets, nodes.reshape(-1, 2)).reshape(nodes.shape)
         across = np.minimum(columns - left, right - columns) / (0.15 * (right - left))
         down = np.minimum(rows - top, bottom - rows) / (0.15 * (bottom - top))
-        return np.asarray(field * (_smooth(down)[:, None] * _smooth(across)[None])[..., None], np.float32)
+        return np.asarray(
+            field * (_smooth(down)[:, None] * _smooth(across)[None])[..., None], np.float32
+        )
 
     def _skin(self, moved: Doubles, left_out: tuple[int, ...], where: Floats) -> Floats:
         kept = np.setdiff1d(np.arange(len(moved)), left_out)
@@ -94,7 +115,9 @@ class Puppet:
 
     def _sampled(self, source: Floats) -> Floats:
         across, down = np.ascontiguousarray(source[..., 0]), np.ascontiguousarray(source[..., 1])
-        found = cv2.remap(self.picture, across, down, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101)
+        found = cv2.remap(
+            self.picture, across, down, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101
+        )
         return np.asarray(found, np.float32)
 
     def _drawn_at(self, where: Floats) -> Floats:
@@ -104,13 +127,23 @@ class Puppet:
         # Offsets, not positions, are looked up: OpenCV rounds coordinates to 1/32 of a node.
         origin = np.array(self._bounds[:2], np.float32)
         nodes = np.asarray((where - origin) / np.float32(_STEP), np.float32)
-        return np.asarray(cv2.remap(field, nodes[..., 0], nodes[..., 1], cv2.INTER_CUBIC), np.float32)
+        return np.asarray(
+            cv2.remap(field, nodes[..., 0], nodes[..., 1], cv2.INTER_CUBIC), np.float32
+        )
 
     def _paint_inside(
-        self, image: Floats, rims: tuple[tuple[int, ...], ...], moved: Doubles, where: Floats, frame_from_person: Doubles
+        self,
+        image: Floats,
+        rims: tuple[tuple[int, ...], ...],
+        moved: Doubles,
+        where: Floats,
+        frame_from_person: Doubles,
     ) -> None:
         upper, lower = (_curve(moved[list(rim)]) for rim in rims)
-        outline = np.concatenate([upper, lower[::-1]]) @ frame_from_person[:, :2].T + frame_from_person[:, 2]
+        outline = (
+            np.concatenate([upper, lower[::-1]]) @ frame_from_person[:, :2].T
+            + frame_from_person[:, 2]
+        )
         box = _box(outline, margin=0.1)
         origin = (box[1].start, box[0].start)
         part, place = image[box], where[box]
@@ -124,23 +157,32 @@ class Puppet:
             edge = _height(_curve(self.rest[list(rims[1])]), still[..., 0])
             behind = _smooth((still[..., 1] - edge + 2.2) / 2.6)[..., None]
             tongue = _smooth((place[..., 1] - _height(lower, place[..., 0]) + 6) / 7)[..., None]
-            layer *= 0.6 + 0.4 * min(1.0, gap / 3)  # little light falls through lips that are nearly closed
+            layer *= 0.6 + 0.4 * min(
+                1.0, gap / 3
+            )  # little light falls through lips that are nearly closed
             layer += behind * (_CAVITY + tongue * (_TONGUE - _CAVITY) - layer)
         matte = _filled(outline - origin, part.shape[:2])
         part += matte[..., None] * (layer - part)
         if mouth:
-            line = _stroke((outline[: len(upper)] + outline[: len(upper) - 1 : -1]) / 2 - origin, part.shape[:2])
+            line = _stroke(
+                (outline[: len(upper)] + outline[: len(upper) - 1 : -1]) / 2 - origin,
+                part.shape[:2],
+            )
             part += (0.7 * np.exp(-0.5 * (gap / 2) ** 2) * line)[..., None] * (_LIP_LINE - part)
 
     def _skull(self, place: Floats, rims: tuple[tuple[int, ...], ...], moved: Doubles) -> Floats:
-        """Where, at rest, lies what is seen at `place` between the rims: it moves with the skull and never with the lids."""
+        """Where, at rest, lies what is seen at `place` between the rims: it moves with the skull
+        and never with the lids.
+        """
         if rims is MOUTH:
             return np.asarray(place - (moved[33] - self.rest[33]), np.float32)
         corners = [rims[0][0], rims[0][-1]]
         height = self._opening(self.rest, rims)
         scale = max(1.0, self._opening(moved, rims) / height)
         centre = moved[corners].mean(axis=0)
-        return np.asarray((place - centre) / (1.0, scale) + self.rest[corners].mean(axis=0), np.float32)
+        return np.asarray(
+            (place - centre) / (1.0, scale) + self.rest[corners].mean(axis=0), np.float32
+        )
 
     @staticmethod
     def _opening(points: Doubles, rims: tuple[tuple[int, ...], ...]) -> float:
@@ -155,7 +197,9 @@ def _spline(anchors: Doubles, values: Doubles, at: Doubles) -> Doubles:
     system[:count, count:] = np.column_stack([np.ones(count), anchors])
     system[count:, :count] = system[:count, count:].T
     weights = np.linalg.solve(system, np.vstack([values, np.zeros((3, 2))]))
-    return np.asarray(_bend(at, anchors) @ weights[:count] + weights[count] + at @ weights[count + 1 :])
+    return np.asarray(
+        _bend(at, anchors) @ weights[:count] + weights[count] + at @ weights[count + 1 :]
+    )
 
 
 def _bend(points: Doubles, anchors: Doubles) -> Doubles:
@@ -175,12 +219,17 @@ def _box(points: Doubles, margin: float) -> tuple[slice, slice]:
     """Rows and columns that hold the points and, around them, `margin` of their extent."""
     low, high = points.min(axis=0), points.max(axis=0)
     room = margin * (high - low).max() + 3
-    (x0, y0), (x1, y1) = np.maximum(np.floor(low - room), 0).astype(int), np.maximum(np.ceil(high + room), 0).astype(int) + 1
+    (x0, y0), (x1, y1) = (
+        np.maximum(np.floor(low - room), 0).astype(int),
+        np.maximum(np.ceil(high + room), 0).astype(int) + 1,
+    )
     return slice(y0, y1), slice(x0, x1)
 
 
 def _above(points: Doubles, where: Floats) -> Floats:
-    """1 where the upper spline holds, 0 where the lower one does: a hard step inside lids and lips, soft elsewhere."""
+    """1 where the upper spline holds, 0 where the lower one does: a hard step inside lids and lips,
+    soft elsewhere.
+    """
     x, y = where[..., 0], where[..., 1]
     eyes = [_side(points, rims, x, y) for rims in EYES]
     middle = (points[39, 0] + points[42, 0]) / 2
@@ -208,7 +257,9 @@ def _curve(points: Doubles, pieces: int = 8) -> Doubles:
     padded = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
     steps = np.linspace(0, 1, pieces, endpoint=False)[None, :, None]
     a, b, c, d = (padded[start : len(points) - 1 + start, None] for start in range(4))
-    inner = b + 0.5 * steps * (c - a + steps * (2 * a - 5 * b + 4 * c - d + steps * (3 * (b - c) + d - a)))
+    inner = b + 0.5 * steps * (
+        c - a + steps * (2 * a - 5 * b + 4 * c - d + steps * (3 * (b - c) + d - a))
+    )
     return np.concatenate([inner.reshape(-1, 2), points[-1:]])
 
 

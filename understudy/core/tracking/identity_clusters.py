@@ -11,18 +11,20 @@ from understudy.core.row_blocks import Rows, pairs, stretches
 from understudy.core.tracking.link import Seen
 from understudy.types import Doubles, Floats
 
-# Groups of tracks whose mean identities lie further apart on average are different people: within a clip single faces of one
-# person lie 0.27 apart and at most 0.42 in 95 of 100 cases, those of two people at least 0.60 (dlib's network, on our clips).
+# Groups of tracks whose mean identities lie further apart on average are different people: within a
+# clip single faces of one person lie 0.27 apart and at most 0.42 in 95 of 100 cases, those of two
+# people at least 0.60 (dlib's network, on our clips).
 _SAME: Final = 0.5
 # A photograph is taken in another light, on another day.
 _LIKE: Final = 0.6
 
 
 def people(track: Rows, frame: Rows, seen: Seen) -> Rows:
-    """The person of each face, (N,): 0 has the most faces, and so on; -1 where nothing is known of the track.
+    """The person of each face, (N,): 0 has the most faces, and so on; -1 where nothing is known of
+    the track.
 
-    track, frame: (N,), track -1 = none. seen: identities of some of the rows. Average linkage over the tracks' mean identities;
-    tracks that show in one frame are never one person.
+    track, frame: (N,), track -1 = none. seen: identities of some of the rows. Average linkage over
+    the tracks' mean identities; tracks that show in one frame are never one person.
     """
     person = np.full(len(track), -1, np.int64)
     on_track = track[seen.rows] >= 0
@@ -39,7 +41,8 @@ def people(track: Rows, frame: Rows, seen: Seen) -> Rows:
 
 
 def like(person: Rows, vectors: Floats, wanted: Floats) -> int | None:
-    """The number of the person whose identity lies nearest to `wanted` (D,); None when nobody's lies near.
+    """The number of the person whose identity lies nearest to `wanted` (D,); None when nobody's
+    lies near.
 
     person: (M,) whose each of the sampled `vectors` (M, D) is; -1 = nobody's.
     """
@@ -61,7 +64,8 @@ def _together(track: Rows, frame: Rows, known: Rows) -> NDArray[np.bool_]:
 
 
 def _grouped(far: Doubles, apart: NDArray[np.bool_], weight: Doubles) -> Rows:
-    """The group of each of K tracks, (K,), by average linkage; a track counts by `weight`, how often it was sampled.
+    """The group of each of K tracks, (K,), by average linkage; a track counts by `weight`, how
+    often it was sampled.
 
     far: (K, K) distances, which are used up. apart: which must not be in one group.
     """
@@ -75,7 +79,9 @@ def _grouped(far: Doubles, apart: NDArray[np.bool_], weight: Doubles) -> Rows:
         if not far[one, other] <= _SAME:
             return group
         # Infinity stays: a group must not take in whom one of its tracks must not meet.
-        merged = (weight[one] * far[one] + weight[other] * far[other]) / (weight[one] + weight[other])
+        merged = (weight[one] * far[one] + weight[other] * far[other]) / (
+            weight[one] + weight[other]
+        )
         merged[[one, other]] = np.inf
         far[one], far[:, one] = merged, merged
         far[other], far[:, other] = np.inf, np.inf
@@ -91,7 +97,9 @@ def _distances(vectors: Doubles) -> Doubles:
     result = np.empty((len(vectors), len(vectors)))
     # Some rows at a time: a long film has thousands of tracks.
     for rows in stretches(len(vectors)):
-        result[rows] = np.sqrt(np.maximum(squared[rows, None] + squared - 2 * vectors[rows] @ vectors.T, 0))
+        result[rows] = np.sqrt(
+            np.maximum(squared[rows, None] + squared - 2 * vectors[rows] @ vectors.T, 0)
+        )
     return result
 
 

@@ -1,7 +1,8 @@
 """Which faces of different frames are one and the same: tracks.
 
-Faces of neighbouring frames are linked first, wherever there is no doubt. The pieces that result are joined over gaps and
-over doubtful places by how they move, how they look and, where it was sampled, whose face it is (`core.tracking.stitch`).
+Faces of neighbouring frames are linked first, wherever there is no doubt. The pieces that result
+are joined over gaps and over doubtful places by how they move, how they look and, where it was
+sampled, whose face it is (`core.tracking.stitch`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from understudy.types import Doubles, FloatRows, Floats
 
 # Faces of one frame whose points share this much of the place they cover are one face, found twice.
 _TWICE: Final = 0.5
-# How far the points of a face may move from one frame to the next, in face sizes; and how much farther the next best face
-# must be, if there is to be no doubt.
+# How far the points of a face may move from one frame to the next, in face sizes; and how much
+# farther the next best face must be, if there is to be no doubt.
 _REACH: Final = 1.5
 _PLAIN: Final = 0.5
 
@@ -38,7 +39,9 @@ class Found(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Identities that were sampled. rows: (M,) int64 rows of a table of faces. vectors: (M, D) float32. M may be 0."""
+    """Identities that were sampled. rows: (M,) int64 rows of a table of faces. vectors: (M, D)
+    float32. M may be 0.
+    """
 
     rows: Rows
     vectors: Floats
@@ -51,7 +54,9 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Frames that are missing inside a track: those between the frames of two rows that follow each other on it."""
+    """Frames that are missing inside a track: those between the frames of two rows that follow each
+    other on it.
+    """
 
     track: int
     first_row: int
@@ -59,18 +64,22 @@ class Gap:
 
 
 def tracks(faces: Found, shot: Rows, fps: float, seen: Seen) -> Rows:
-    """The track of each face, (N,), numbered from 0 in the order they begin; -1 for the lesser of two finds of one face.
+    """The track of each face, (N,), numbered from 0 in the order they begin; -1 for the lesser of
+    two finds of one face.
 
-    shot: the shot of every frame, so that shot[faces.frame] is known; no track goes on over a cut. A face may be hidden for up
-    to a second. Where place and movement leave a doubt, as when two people cross, identity decides; if identities were sampled,
-    but not there, the track ends. The same faces give the same tracks.
+    shot: the shot of every frame, so that shot[faces.frame] is known; no track goes on over a cut.
+    A face may be hidden for up to a second. Where place and movement leave a doubt, as when two
+    people cross, identity decides; if identities were sampled, but not there, the track ends. The
+    same faces give the same tracks.
     """
     track = np.full(len(faces.frame), -1, np.int64)
     order = np.lexsort((-faces.score, faces.frame))
     order = order[~_found_twice(faces.frame[order], faces.landmarks, order)]
     if not len(order):
         return track
-    table = Sorted.of(faces.frame[order], faces.landmarks, order, np.asarray(shot, np.int64)[faces.frame[order]])
+    table = Sorted.of(
+        faces.frame[order], faces.landmarks, order, np.asarray(shot, np.int64)[faces.frame[order]]
+    )
     place = np.full(len(faces.frame), -1, np.int64)
     place[order] = np.arange(len(order))
     kept = place[seen.rows] >= 0
@@ -82,7 +91,9 @@ def tracks(faces: Found, shot: Rows, fps: float, seen: Seen) -> Rows:
 
 
 def gaps(faces: Found, track: Rows, most: int) -> list[Gap]:
-    """Where faces of a track have at most `most` frames missing between them, in the order of tracks and frames."""
+    """Where faces of a track have at most `most` frames missing between them, in the order of
+    tracks and frames.
+    """
     order = np.lexsort((faces.frame, track))
     missing = np.diff(faces.frame[order]) - 1
     inside = (np.diff(track[order]) == 0) & (track[order][1:] >= 0)
@@ -91,7 +102,9 @@ def gaps(faces: Found, track: Rows, most: int) -> list[Gap]:
 
 
 def _found_twice(frame: Rows, landmarks: FloatRows, order: Rows) -> NDArray[np.bool_]:
-    """Which faces, (N,), cover the place of one before them in the same frame. frame: ascending; order: their rows."""
+    """Which faces, (N,), cover the place of one before them in the same frame. frame: ascending;
+    order: their rows.
+    """
     boxes = np.zeros((len(frame), 4), np.float32)
     for rows in stretches(len(frame)):
         points = landmarks[order[rows]]
@@ -105,13 +118,17 @@ def _found_twice(frame: Rows, landmarks: FloatRows, order: Rows) -> NDArray[np.b
 
 
 def _linked(table: Sorted) -> tuple[Rows, Doubles]:
-    """The face before each face, (N,) or -1, one frame earlier, and how far it has moved since, in face sizes, (N,).
+    """The face before each face, (N,) or -1, one frame earlier, and how far it has moved since, in
+    face sizes, (N,).
 
     Only links without doubt: either face is by far the nearest of the other.
     """
     frame = table.frame
     following = np.searchsorted(frame, frame, "right")
-    found = [_moves(table, one, other) for one, other in pairs(following, np.searchsorted(frame, frame + table.step, "right"))]
+    found = [
+        _moves(table, one, other)
+        for one, other in pairs(following, np.searchsorted(frame, frame + table.step, "right"))
+    ]
     one, other = (np.concatenate([each[side] for each in found]) for side in (0, 1))
     cost = np.concatenate([each[2] for each in found])
     plain = (_lead(one, cost) >= _PLAIN) & (_lead(other, cost) >= _PLAIN)
@@ -121,7 +138,9 @@ def _linked(table: Sorted) -> tuple[Rows, Doubles]:
 
 
 def _moves(table: Sorted, one: Rows, other: Rows) -> tuple[Rows, Rows, Doubles]:
-    """Those of the pairs that may be one face, and how far their points lie apart, in face sizes."""
+    """Those of the pairs that may be one face, and how far their points lie apart, in face
+    sizes.
+    """
     size = (table.size[one] + table.size[other]) / 2
     near = np.linalg.norm(table.middle[one] - table.middle[other], axis=1) < _REACH * size
     near &= table.shot[one] == table.shot[other]
@@ -132,7 +151,9 @@ def _moves(table: Sorted, one: Rows, other: Rows) -> tuple[Rows, Rows, Doubles]:
 
 
 def _lead(ends: Rows, cost: Doubles) -> Doubles:
-    """By how much each pair is better than the best other pair with the same end; -1 when it is not the best."""
+    """By how much each pair is better than the best other pair with the same end; -1 when it is not
+    the best.
+    """
     order = np.lexsort((cost, ends))
     sorted_ends, sorted_cost = ends[order], cost[order]
     first = np.diff(sorted_ends, prepend=-1) != 0
@@ -155,12 +176,19 @@ def _numbered(before: Rows) -> Rows:
 
 
 def _changes(piece: Rows, moved: Doubles, rows: Rows, vectors: Doubles) -> Rows:
-    """The faces whose link to the one before must go, since identity says that it joins two people."""
+    """The faces whose link to the one before must go, since identity says that it joins two
+    people.
+    """
     cuts: list[int] = []
     order = np.lexsort((rows, piece[rows]))
     for group in np.split(order, np.flatnonzero(np.diff(piece[rows[order]])) + 1):
         far = [
-            float(np.linalg.norm(vectors[group[max(at - 2, 0) : at + 1]].mean(0) - vectors[group[at + 1 : at + 4]].mean(0)))
+            float(
+                np.linalg.norm(
+                    vectors[group[max(at - 2, 0) : at + 1]].mean(0)
+                    - vectors[group[at + 1 : at + 4]].mean(0)
+                )
+            )
             for at in range(len(group) - 1)
         ]
         for at, distance in enumerate(far):

@@ -1,4 +1,6 @@
-"""Where the points of a face lie in the next frame, as the picture itself moves: dense flow (Kroeger et al. 2016, DIS)."""
+"""Where the points of a face lie in the next frame, as the picture itself moves: dense flow
+(Kroeger et al. 2016, DIS).
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,10 @@ from understudy.types import Bytes, Doubles, Floats
 if TYPE_CHECKING:
     from cv2.typing import MatLike
 
-# Side of the square around the face on which flow is measured, in pixels, and how much wider it is than the points. With the
-# synthetic people, whose movement is known, flow errs by 0.18 % of the eye distance at 160 and takes 2.6 ms a pair of frames both
-# ways; at 224 by 0.15 % in 4.8 ms; the preset as it is (finest scale 2), at 192, by 0.22 % in 1.4 ms.
+# Side of the square around the face on which flow is measured, in pixels, and how much wider it is
+# than the points. With the synthetic people, whose movement is known, flow errs by 0.18 % of the
+# eye distance at 160 and takes 2.6 ms a pair of frames both ways; at 224 by 0.15 % in 4.8 ms; the
+# preset as it is (finest scale 2), at 192, by 0.22 % in 1.4 ms.
 _SIDE: Final = 160
 _MARGIN: Final = 1.5
 
@@ -28,8 +31,9 @@ _MARGIN: Final = 1.5
 class Carried:
     """Points carried from one frame to another.
 
-    points: (68, 2) float32 pixels of the other frame. error: (68,) float32, how many pixels from its start a point comes back
-    when flow carries it there and back: small where the picture tells, large where something was hidden or left the frame.
+    points: (68, 2) float32 pixels of the other frame. error: (68,) float32, how many pixels from
+    its start a point comes back when flow carries it there and back: small where the picture tells,
+    large where something was hidden or left the frame.
     """
 
     points: Floats
@@ -37,22 +41,29 @@ class Carried:
 
 
 def carried(before: Bytes, after: Bytes, points: Floats) -> Carried:
-    """Where `points` (68, 2) of the frame `before` lie in the frame `after`; both (H, W, 3) uint8. Raises DegeneratePoints."""
+    """Where `points` (68, 2) of the frame `before` lie in the frame `after`; both (H, W, 3) uint8.
+    Raises DegeneratePoints.
+    """
     views = _views(before, after, points, points)
     return _read(views, points, 0)
 
 
-def between(before: Bytes, after: Bytes, points_before: Floats, points_after: Floats) -> tuple[Carried, Carried]:
+def between(
+    before: Bytes, after: Bytes, points_before: Floats, points_after: Floats
+) -> tuple[Carried, Carried]:
     """The points of one face in two frames, each carried into the other frame: forward, backward.
 
-    Both ways share their two flow fields. The squares follow the face, so a fast move is no large flow. Raises DegeneratePoints.
+    Both ways share their two flow fields. The squares follow the face, so a fast move is no large
+    flow. Raises DegeneratePoints.
     """
     views = _views(before, after, points_before, points_after)
     return _read(views, points_before, 0), _read(views, points_after, 1)
 
 
 def chained(frames: Iterable[Bytes], points: Floats) -> Floats:
-    """`points` (68, 2) of the first frame, carried from frame to frame: (T - 1, 68, 2) in the frames after it."""
+    """`points` (68, 2) of the first frame, carried from frame to frame: (T - 1, 68, 2) in the
+    frames after it.
+    """
     result: list[Floats] = []
     before: Bytes | None = None
     for frame in frames:
@@ -65,7 +76,8 @@ def chained(frames: Iterable[Bytes], points: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Views:
-    """Two squares of equal size, each in its frame, and the flow between them both ways, (S, S, 2) view pixels.
+    """Two squares of equal size, each in its frame, and the flow between them both ways, (S, S, 2)
+    view pixels.
 
     view_from_frame: for each of the two frames.
     """
@@ -77,11 +89,17 @@ class _Views:
 def _views(before: Bytes, after: Bytes, points_before: Floats, points_after: Floats) -> _Views:
     boxes = [affine.box(points).astype(np.float64) for points in (points_before, points_after)]
     if not np.isfinite(boxes).all():
-        raise DegeneratePoints("Points that are not finite cannot be carried on. Detect this face again or drop it.")
+        raise DegeneratePoints(
+            "Points that are not finite cannot be carried on. Detect this face again or drop it."
+        )
     # Corners at whole pixels, so that one resize is all that happens to the picture.
     side = math.ceil(_MARGIN * max(float((box[2:] - box[:2]).max()) for box in boxes)) + 1
-    corners = [tuple(np.floor((box[:2] + box[2:] - side + 1) / 2).astype(int).tolist()) for box in boxes]
-    one, other = (_square(frame, corner, side) for frame, corner in zip((before, after), corners, strict=True))
+    corners = [
+        tuple(np.floor((box[:2] + box[2:] - side + 1) / 2).astype(int).tolist()) for box in boxes
+    ]
+    one, other = (
+        _square(frame, corner, side) for frame, corner in zip((before, after), corners, strict=True)
+    )
     there, back = _flow(one, other), _flow(other, one)
     view = affine.scaling(_SIDE / side)
     maps = [affine.compose(view, np.array([[1.0, 0, -x], [0, 1, -y]])) for x, y in corners]
@@ -97,7 +115,9 @@ def _flow(start: MatLike, goal: MatLike) -> Floats:
 
 
 def _square(frame: Bytes, corner: tuple[int, int], side: int) -> MatLike:
-    """The square of `side` frame pixels at `corner`, grey, (160, 160); beyond the frame its edge goes on."""
+    """The square of `side` frame pixels at `corner`, grey, (160, 160); beyond the frame its edge
+    goes on.
+    """
     x, y = corner
     height, width = frame.shape[:2]
     x0, x1 = (min(max(at, 0), width - 1) for at in (x, x + side - 1))
@@ -107,14 +127,18 @@ def _square(frame: Bytes, corner: tuple[int, int], side: int) -> MatLike:
     below, right = side - top - grey.shape[0], side - left - grey.shape[1]
     if max(top, left, below, right) > 0:
         grey = cv2.copyMakeBorder(grey, top, below, left, right, cv2.BORDER_REPLICATE)
-    return cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA if side > _SIDE else cv2.INTER_LINEAR)
+    return cv2.resize(
+        grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA if side > _SIDE else cv2.INTER_LINEAR
+    )
 
 
 def _read(views: _Views, points: Floats, way: int) -> Carried:
     view_from_start, view_from_goal = views.view_from_frame[way], views.view_from_frame[1 - way]
     start = affine.apply(view_from_start, points)
     goal = start + _at(views.flows[way], start)
-    error = np.linalg.norm(goal + _at(views.flows[1 - way], goal) - start, axis=-1) / affine.scale_of(view_from_start)
+    error = np.linalg.norm(
+        goal + _at(views.flows[1 - way], goal) - start, axis=-1
+    ) / affine.scale_of(view_from_start)
     there = affine.apply(affine.invert(view_from_goal), goal)
     return Carried(there.astype(np.float32), error.astype(np.float32))
 
@@ -122,5 +146,7 @@ def _read(views: _Views, points: Floats, way: int) -> Carried:
 def _at(flow: Floats, points: Doubles) -> Doubles:
     """The flow (S, S, 2) at points (N, 2), (N, 2); beyond the picture that of its edge."""
     across, down = (points[:, None, axis].astype(np.float32) for axis in (0, 1))
-    found = cv2.remap(cast("MatLike", flow), across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    found = cv2.remap(
+        cast("MatLike", flow), across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     return np.asarray(found[:, 0], np.float64)

@@ -14,13 +14,15 @@ from understudy.types import Bytes, FloatRows, Floats
 if TYPE_CHECKING:
     from cv2.typing import MatLike
 
-# A frame as blocks, across and down; a pan may move the picture by so many of them from one frame to the next.
+# A frame as blocks, across and down; a pan may move the picture by so many of them from one frame
+# to the next.
 _BLOCKS: Final = (16, 9)
 _PAN: Final = (6, 2)
-# A frame whose blocks differ by less than this, of 255, is black, white or a flash: it shows nothing that could be compared.
+# A frame whose blocks differ by less than this, of 255, is black, white or a flash: it shows
+# nothing that could be compared.
 _EMPTY: Final = 4.0
-# Two frames differ by 0 (the same picture, brighter or darker) to 1 (nothing in common). At a cut they differ by at least
-# this, and so many times more than frames do before and after it.
+# Two frames differ by 0 (the same picture, brighter or darker) to 1 (nothing in common). At a cut
+# they differ by at least this, and so many times more than frames do before and after it.
 _DIFFERENT: Final = 0.05
 _SUDDEN: Final = 4.0
 _AROUND: Final = 4
@@ -29,17 +31,23 @@ _FLASH: Final = 4
 
 
 def signature(image: Bytes) -> Floats:
-    """A frame as a few numbers, (144,): how bright its 16 x 9 blocks are, 0..255. image: (H, W, 3) uint8."""
+    """A frame as a few numbers, (144,): how bright its 16 x 9 blocks are, 0..255. image: (H, W, 3)
+    uint8.
+    """
     step = max(1, min(image.shape[:2]) // 120)
-    grey = cv2.cvtColor(cast("MatLike", np.ascontiguousarray(image[::step, ::step])), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(
+        cast("MatLike", np.ascontiguousarray(image[::step, ::step])), cv2.COLOR_RGB2GRAY
+    )
     return np.asarray(cv2.resize(grey, _BLOCKS, interpolation=cv2.INTER_AREA), np.float32).ravel()
 
 
 def shots(signatures: FloatRows) -> NDArray[np.int64]:
-    """The number of the shot that each frame belongs to, (T,), from 0. signatures: (T, 144), of frames in order.
+    """The number of the shot that each frame belongs to, (T,), from 0. signatures: (T, 144), of
+    frames in order.
 
-    A hard cut starts a new shot. Flashes, pans, shakes and changes of light do not; neither does a picture that is gone for at
-    most 4 frames. A dissolve is one shot from end to end. After a fade through black a new shot starts if the picture is new.
+    A hard cut starts a new shot. Flashes, pans, shakes and changes of light do not; neither does a
+    picture that is gone for at most 4 frames. A dissolve is one shot from end to end. After a fade
+    through black a new shot starts if the picture is new.
     """
     result = np.zeros(len(signatures), np.int64)
     contrast = [_pictures(signatures, rows).std(axis=(1, 2)) for rows in stretches(len(signatures))]
@@ -47,9 +55,16 @@ def shots(signatures: FloatRows) -> NDArray[np.int64]:
     if len(shown) < 2:
         return result
     steps = stretches(len(shown) - 1)
-    change = np.concatenate([_differences(*(_pictures(signatures, shown[at + ahead]) for ahead in (0, 1))) for at in steps])
+    change = np.concatenate(
+        [
+            _differences(*(_pictures(signatures, shown[at + ahead]) for ahead in (0, 1)))
+            for at in steps
+        ]
+    )
     sudden = [
-        at for at in np.flatnonzero(change > _DIFFERENT).tolist() if change[at] > _DIFFERENT / 2 + _SUDDEN * _bustle(change, at)
+        at
+        for at in np.flatnonzero(change > _DIFFERENT).tolist()
+        if change[at] > _DIFFERENT / 2 + _SUDDEN * _bustle(change, at)
     ]
     cuts = [at for at in sudden if not _comes_back(signatures, shown, at, float(change[at]))]
     result[shown[np.array(cuts, np.int64) + 1]] = 1
@@ -57,7 +72,9 @@ def shots(signatures: FloatRows) -> NDArray[np.int64]:
 
 
 def _bustle(change: Floats, at: int) -> float:
-    """How much frames differ from each other around a change: the usual before or after it, whichever is more."""
+    """How much frames differ from each other around a change: the usual before or after it,
+    whichever is more.
+    """
     sides = change[max(at - _AROUND, 0) : at], change[at + 1 : at + 1 + _AROUND]
     return max((float(np.median(side)) for side in sides if len(side)), default=0.0)
 
@@ -65,7 +82,9 @@ def _bustle(change: Floats, at: int) -> float:
 def _comes_back(signatures: FloatRows, shown: NDArray[np.int64], at: int, change: float) -> bool:
     """Whether the picture from before the change is seen again soon after it."""
     around = range(_FLASH + 1)
-    pairs = [(at - ago, at + 1 + later) for ago in around for later in around if ago + later <= _FLASH]
+    pairs = [
+        (at - ago, at + 1 + later) for ago in around for later in around if ago + later <= _FLASH
+    ]
     pairs = [(before, after) for before, after in pairs if before >= 0 and after < len(shown)]
     ones, others = (_pictures(signatures, shown[list(side)]) for side in zip(*pairs, strict=True))
     return bool(_differences(ones, others).min() < max(change / 3, _DIFFERENT))
@@ -77,7 +96,9 @@ def _pictures(signatures: FloatRows, rows: NDArray[np.int64]) -> Floats:
 
 
 def _differences(ones: Floats, others: Floats) -> Floats:
-    """How much pictures (N, 9, 16) differ pair by pair, (N,) in 0..1, after the pan that explains most."""
+    """How much pictures (N, 9, 16) differ pair by pair, (N,) in 0..1, after the pan that explains
+    most.
+    """
     least = _unlike(ones, others)
     rows = np.flatnonzero(least > _DIFFERENT)
     for down in range(-_PAN[1], _PAN[1] + 1):
@@ -93,7 +114,9 @@ def _common(pictures: Floats, right: int, down: int) -> Floats:
 
 
 def _unlike(ones: Floats, others: Floats) -> Floats:
-    """1 - the normalized cross correlation, at most 1: a change of brightness or contrast is no difference."""
+    """1 - the normalized cross correlation, at most 1: a change of brightness or contrast is no
+    difference.
+    """
     a, b = (each - each.mean(axis=(1, 2), keepdims=True) for each in (ones, others))
     shared, power = (a * b).sum(axis=(1, 2)), (a * a).sum(axis=(1, 2)) * (b * b).sum(axis=(1, 2))
     return np.asarray(1 - np.clip(shared / np.sqrt(np.maximum(power, 1e-6)), 0, 1), np.float32)

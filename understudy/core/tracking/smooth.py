@@ -17,8 +17,9 @@ _ORDER: Final = 2
 REACH: Final = _WINDOW // 2
 # Two boxes of neighbouring frames that overlap by this share of their union show the same face.
 _SAME_FACE: Final = 0.4
-# How far a point is pulled from where flow puts it to where it was found: this much when all agrees, the whole way when flow
-# comes back elsewhere or the two differ by more than these shares of the face's size.
+# How far a point is pulled from where flow puts it to where it was found: this much when all
+# agrees, the whole way when flow comes back elsewhere or the two differ by more than these shares
+# of the face's size.
 _GAIN: Final = 0.12
 _FLOW_ERROR: Final = 0.02
 _DISAGREEMENT: Final = 0.03
@@ -27,24 +28,32 @@ _APART: Final = 0.1
 
 
 def steady(landmarks: Floats, forward: Carried, backward: Carried) -> Floats:
-    """The points of one face without what trembles, (T, 68, 2): flow tells how they moved, the landmarker where they are.
+    """The points of one face without what trembles, (T, 68, 2): flow tells how they moved, the
+    landmarker where they are.
 
-    landmarks: (T, 68, 2), finite, of frames next to each other without a cut. forward: each but the last carried into the frame
-    after it, (T - 1, 68, 2) and (T - 1, 68). backward: each but the first carried into the frame before. NaN: flow knows nothing
-    there, and the next frame begins anew. The mean of a pass forward and a pass backward, so nothing lags behind.
+    landmarks: (T, 68, 2), finite, of frames next to each other without a cut. forward: each but the
+    last carried into the frame after it, (T - 1, 68, 2) and (T - 1, 68). backward: each but the
+    first carried into the frame before. NaN: flow knows nothing there, and the next frame begins
+    anew. The mean of a pass forward and a pass backward, so nothing lags behind.
     """
     return np.asarray((onward(landmarks, forward) + homeward(landmarks, backward)) / 2, np.float32)
 
 
 def onward(landmarks: Floats, forward: Carried, start: Doubles | None = None) -> Doubles:
-    """The pass forward of `steady`, (T, 68, 2). start: where it stands in the first frame, (68, 2); None = it begins there."""
+    """The pass forward of `steady`, (T, 68, 2). start: where it stands in the first frame, (68, 2);
+    None = it begins there.
+    """
     points = np.asarray(landmarks, np.float64)
     size = face_size(points)
-    return _followed(points, forward.points - points[:-1], forward.error / size[:-1, None], size, start)
+    return _followed(
+        points, forward.points - points[:-1], forward.error / size[:-1, None], size, start
+    )
 
 
 def homeward(landmarks: Floats, backward: Carried, end: Doubles | None = None) -> Doubles:
-    """The pass backward of `steady`, (T, 68, 2). end: where it stands in the last frame, (68, 2); None = it begins there."""
+    """The pass backward of `steady`, (T, 68, 2). end: where it stands in the last frame, (68, 2);
+    None = it begins there.
+    """
     points = np.asarray(landmarks, np.float64)
     size = face_size(points)
     moved, error = backward.points - points[1:], backward.error / size[1:, None]
@@ -52,10 +61,11 @@ def homeward(landmarks: Floats, backward: Carried, end: Doubles | None = None) -
 
 
 def filtered(landmarks: Floats) -> Floats:
-    """The same without flow, (T, 68, 2): Savitzky-Golay, 7 frames wide, order 2, weaker where a point moves fast.
+    """The same without flow, (T, 68, 2): Savitzky-Golay, 7 frames wide, order 2, weaker where a
+    point moves fast.
 
-    landmarks: as for `steady`. What the filter takes away is usually noise; where it takes far more than usual from a point of
-    this face, it is movement, and the point stays.
+    landmarks: as for `steady`. What the filter takes away is usually noise; where it takes far more
+    than usual from a point of this face, it is movement, and the point stays.
     """
     points = np.asarray(landmarks, np.float64)
     if len(points) <= _ORDER + 1:
@@ -66,20 +76,26 @@ def filtered(landmarks: Floats) -> Floats:
 
 def taken(points: Doubles, smooth: Doubles) -> Doubles:
     """What the filter takes away from each point, (T, 68), in face sizes."""
-    return np.asarray(np.linalg.norm(points - smooth, axis=-1) / face_size(points)[:, None], np.float64)
+    return np.asarray(
+        np.linalg.norm(points - smooth, axis=-1) / face_size(points)[:, None], np.float64
+    )
 
 
 def unfiltered_moves(points: Doubles, smooth: Doubles, usual: float) -> Floats:
-    """The smooth points, (T, 68, 2), but those that the filter takes far more from than `usual`: they stay as they were."""
+    """The smooth points, (T, 68, 2), but those that the filter takes far more from than `usual`:
+    they stay as they were.
+    """
     kept = np.clip(taken(points, smooth) / (3 * max(usual, 1e-9)) - 0.5, 0, 1)[..., None]
     return np.asarray(smooth + kept * (points - smooth), np.float32)
 
 
 def bridged(forward: Floats, backward: Floats) -> Floats | None:
-    """The points in the G frames of a gap, (G, 68, 2), or None when the two sides disagree: the face was hidden or gone.
+    """The points in the G frames of a gap, (G, 68, 2), or None when the two sides disagree: the
+    face was hidden or gone.
 
-    forward: (G, 68, 2), the face before the gap carried on by flow, frame by frame. backward: (G, 68, 2), in the same order of
-    frames, the face after the gap carried back. Either counts the more, the nearer it is to where it comes from.
+    forward: (G, 68, 2), the face before the gap carried on by flow, frame by frame. backward: (G,
+    68, 2), in the same order of frames, the face after the gap carried back. Either counts the
+    more, the nearer it is to where it comes from.
     """
     ahead, behind = np.asarray(forward, np.float64), np.asarray(backward, np.float64)
     apart = np.linalg.norm(ahead - behind, axis=-1)[:, INNER].mean(axis=1)
@@ -90,10 +106,12 @@ def bridged(forward: Floats, backward: Floats) -> Floats | None:
 
 
 def smoothed(face_from_frame: Doubles, faces: Faces, size: int) -> Doubles:
-    """The (N, 2, 3) similarities, each face's smoothed along its unbroken run of frames; rows as in `faces`.
+    """The (N, 2, 3) similarities, each face's smoothed along its unbroken run of frames; rows as in
+    `faces`.
 
-    faces: (N,). size: side of the face pictures that the matrices lead to. Middle, size and angle of the face square each go
-    through a Savitzky-Golay filter, 7 frames wide, order 2: zero phase, so that fast moves are followed and only noise goes.
+    faces: (N,). size: side of the face pictures that the matrices lead to. Middle, size and angle
+    of the face square each go through a Savitzky-Golay filter, 7 frames wide, order 2: zero phase,
+    so that fast moves are followed and only noise goes.
     """
     result = np.array(face_from_frame, np.float64)
     for run in runs(faces):
@@ -103,7 +121,8 @@ def smoothed(face_from_frame: Doubles, faces: Faces, size: int) -> Doubles:
 
 
 def runs(faces: Faces) -> list[list[int]]:
-    """Rows of `faces` that show one face in frames next to each other, each run in the order of the frames.
+    """Rows of `faces` that show one face in frames next to each other, each run in the order of the
+    frames.
 
     Faces of one track belong together; without tracks those whose boxes overlap most do.
     """
@@ -113,42 +132,63 @@ def runs(faces: Faces) -> list[list[int]]:
         going_on = [run for run in open_runs if faces.frame[run[-1]] == frame - 1]
         ended += [run for run in open_runs if faces.frame[run[-1]] != frame - 1]
         rows = [int(row) for row in np.flatnonzero(faces.frame == frame)]
-        pairs = sorted(((_likeness(faces, run[-1], row), at, row) for at, run in enumerate(going_on) for row in rows), reverse=True)
+        pairs = sorted(
+            (
+                (_likeness(faces, run[-1], row), at, row)
+                for at, run in enumerate(going_on)
+                for row in rows
+            ),
+            reverse=True,
+        )
         taken: set[int] = set()
         for likeness, at, row in pairs:
             if likeness > _SAME_FACE and row not in taken and going_on[at][-1] not in rows:
                 going_on[at].append(row)
                 taken.add(row)
         ended += [run for run in going_on if run[-1] not in rows]
-        open_runs = [run for run in going_on if run[-1] in rows] + [[row] for row in rows if row not in taken]
+        open_runs = [run for run in going_on if run[-1] in rows] + [
+            [row] for row in rows if row not in taken
+        ]
     return ended + open_runs
 
 
 def savgol(values: Doubles) -> Doubles:
-    """(N, K) values, each column fitted by a parabola over 7 neighbours; at the ends the first and last fit serve."""
+    """(N, K) values, each column fitted by a parabola over 7 neighbours; at the ends the first and
+    last fit serve.
+    """
     window = min(_WINDOW, len(values) - (len(values) + 1) % 2)
     half = window // 2
     basis = np.vander(np.arange(-half, half + 1), _ORDER + 1, increasing=True)
     fits = basis @ np.linalg.pinv(basis)
     middle = np.lib.stride_tricks.sliding_window_view(values, window, axis=0) @ fits[half]
-    return np.concatenate([fits[:half] @ values[:window], middle, fits[half + 1 :] @ values[-window:]])[: len(values)]
+    return np.concatenate(
+        [fits[:half] @ values[:window], middle, fits[half + 1 :] @ values[-window:]]
+    )[: len(values)]
 
 
-def _followed(points: Doubles, moved: Doubles, error: Doubles, size: Doubles, start: Doubles | None) -> Doubles:
-    """One pass over the points (T, 68, 2). moved: (T - 1, 68, 2) by flow. error: (T - 1, 68) of it, in face sizes."""
+def _followed(
+    points: Doubles, moved: Doubles, error: Doubles, size: Doubles, start: Doubles | None
+) -> Doubles:
+    """One pass over the points (T, 68, 2). moved: (T - 1, 68, 2) by flow. error: (T - 1, 68) of it,
+    in face sizes.
+    """
     result = points.copy()
     if start is not None:
         result[0] = start
     for frame in range(1, len(points)):
         off = points[frame] - result[frame - 1] - moved[frame - 1]
-        doubt = (error[frame - 1] / _FLOW_ERROR) ** 4 + (np.linalg.norm(off, axis=-1) / (size[frame] * _DISAGREEMENT)) ** 4
+        doubt = (error[frame - 1] / _FLOW_ERROR) ** 4 + (
+            np.linalg.norm(off, axis=-1) / (size[frame] * _DISAGREEMENT)
+        ) ** 4
         left = (1 - _GAIN) / (1 + doubt)
         result[frame] -= np.where(np.isfinite(doubt)[:, None], left[:, None] * off, 0)
     return result
 
 
 def _likeness(faces: Faces, one: int, other: int) -> float:
-    """Share of the union that two boxes have in common; 1 for the same track, 0 for different ones."""
+    """Share of the union that two boxes have in common; 1 for the same track, 0 for different
+    ones.
+    """
     tracks = faces.track[one], faces.track[other]
     if min(tracks) >= 0:
         return float(tracks[0] == tracks[1])
@@ -161,7 +201,9 @@ def _likeness(faces: Faces, one: int, other: int) -> float:
 def _parameters(matrices: Doubles, size: int) -> Doubles:
     """Middle x, y in the frame, logarithm of scale, angle without jumps: (N, 4)."""
     middle = size / 2 - 0.5
-    centres = np.array([affine.apply(affine.invert(matrix), (middle, middle)) for matrix in matrices])
+    centres = np.array(
+        [affine.apply(affine.invert(matrix), (middle, middle)) for matrix in matrices]
+    )
     scale = np.log(np.hypot(matrices[:, 0, 0], matrices[:, 1, 0]))
     angle = np.unwrap(np.arctan2(matrices[:, 1, 0], matrices[:, 0, 0]))
     return np.column_stack([centres, scale, angle])

@@ -17,7 +17,9 @@ _STRETCH: Final = 4096
 
 
 class Followed(Protocol):
-    """Points, and where flow puts them in the next and the previous frame: columns of `stages.extract.detections.Finds`."""
+    """Points, and where flow puts them in the next and the previous frame: columns of
+    `stages.extract.detections.Finds`.
+    """
 
     @property
     def landmarks(self) -> FloatRows: ...
@@ -32,16 +34,23 @@ class Followed(Protocol):
 
 
 def steady(found: Followed, run: Rows) -> Iterator[tuple[Rows, Floats]]:
-    """The steady points of a run by `temporal.steady`, as rows and their points (K, 68, 2); some rows come twice, alike.
+    """The steady points of a run by `temporal.steady`, as rows and their points (K, 68, 2); some
+    rows come twice, alike.
 
     run: rows of one face in frames next to each other.
     """
     # Neighbours share a row, in which a pass goes on where it stood.
-    parts = [run[first : first + _STRETCH + 1] for first in range(0, max(len(run) - 1, 1), _STRETCH)]
+    parts = [
+        run[first : first + _STRETCH + 1] for first in range(0, max(len(run) - 1, 1), _STRETCH)
+    ]
     starts: list[Doubles | None] = [None]
     for part in parts[:-1]:
         # A copy: a view would hold the whole stretch.
-        starts.append(tracking_smooth.onward(found.landmarks[part], _ahead(found, part), starts[-1])[-1].copy())
+        starts.append(
+            tracking_smooth.onward(found.landmarks[part], _ahead(found, part), starts[-1])[
+                -1
+            ].copy()
+        )
     end: Doubles | None = None
     for part, start in zip(reversed(parts), reversed(starts), strict=True):
         points = found.landmarks[part]
@@ -54,7 +63,9 @@ def steady(found: Followed, run: Rows) -> Iterator[tuple[Rows, Floats]]:
 
 
 def filtered(landmarks: FloatRows, run: Rows) -> Iterator[tuple[Rows, Floats]]:
-    """The same by `temporal.filtered`, without flow. How much is usual in the run takes 544 bytes a face to know."""
+    """The same by `temporal.filtered`, without flow. How much is usual in the run takes 544 bytes a
+    face to know.
+    """
     if len(run) <= _STRETCH:
         yield run, tracking_smooth.filtered(landmarks[run])
         return
@@ -70,7 +81,9 @@ def filtered(landmarks: FloatRows, run: Rows) -> Iterator[tuple[Rows, Floats]]:
 def _smoothed(landmarks: FloatRows, run: Rows, rows: Rows) -> tuple[Doubles, Doubles]:
     """The points of those rows of a run, and their smooth points, (K, 68, 2) each."""
     # At the ends of the run the first and the last fit of the filter serve, so these are whole.
-    first = max(min(int(rows[0]) - tracking_smooth.REACH, len(run) - 2 * tracking_smooth.REACH - 1), 0)
+    first = max(
+        min(int(rows[0]) - tracking_smooth.REACH, len(run) - 2 * tracking_smooth.REACH - 1), 0
+    )
     around = np.asarray(landmarks[run[first : rows[-1] + 1 + tracking_smooth.REACH]], np.float64)
     smooth = tracking_smooth.savgol(around.reshape(len(around), -1)).reshape(around.shape)
     return around[rows - first], smooth[rows - first]

@@ -1,4 +1,6 @@
-"""Pieces of tracks, joined to whole ones: over gaps, and over places where it was in doubt which face is which."""
+"""Pieces of tracks, joined to whole ones: over gaps, and over places where it was in doubt which
+face is which.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,15 @@ from understudy.core.face.landmarks import face_size
 from understudy.core.row_blocks import Rows, pairs, stretches
 from understudy.types import Doubles, FloatRows, Floats
 
-# Identities of one person lie about 0.27 apart, those of two 0.84 (dlib's network, on our clips): at most `SAME`, they are one
-# person; beyond `OTHER`, two.
+# Identities of one person lie about 0.27 apart, those of two 0.84 (dlib's network, on our clips):
+# at most `SAME`, they are one person; beyond `OTHER`, two.
 SAME: Final = 0.45
 OTHER: Final = 0.6
 # For so long may a face be hidden; over so much of its track is its movement taken; in seconds.
 _HIDDEN: Final = 1.0
 _TREND: Final = 0.4
-# How far a face may turn up from where it was expected, in face sizes: at once, and after the longest time.
+# How far a face may turn up from where it was expected, in face sizes: at once, and after the
+# longest time.
 _REACH: Final = (1.5, 3.0)
 # Two joins whose costs are no further apart are in doubt.
 _DOUBT: Final = 0.3
@@ -35,8 +38,8 @@ _STOPPED: Final = 0.25
 class Sorted:
     """Faces in the order of frames, as columns.
 
-    frame, shot: (N,). middle: (N, 2) of the points. size: (N,) of the face. step: frames from one to the next. order: (N,) rows of
-    `landmarks` (M, 68, 2), which are read when they are needed.
+    frame, shot: (N,). middle: (N, 2) of the points. size: (N,) of the face. step: frames from one
+    to the next. order: (N,) rows of `landmarks` (M, 68, 2), which are read when they are needed.
     """
 
     frame: Rows
@@ -49,13 +52,20 @@ class Sorted:
 
     @classmethod
     def of(cls, frame: Rows, landmarks: FloatRows, order: Rows, shot: Rows) -> Self:
-        """The table of the faces in the rows `order`. frame: ascending; every n-th frame may have been looked at."""
+        """The table of the faces in the rows `order`. frame: ascending; every n-th frame may have
+        been looked at.
+        """
         apart = np.diff(np.unique(frame))
         middle, size = np.zeros((len(frame), 2)), np.zeros(len(frame))
         for rows in stretches(len(frame)):
             points = landmarks[order[rows]]
-            middle[rows], size[rows] = points.mean(axis=1, dtype=np.float64), np.maximum(face_size(points), 1e-6)
-        return cls(frame, shot, middle, size, int(apart.min()) if len(apart) else 1, order, landmarks)
+            middle[rows], size[rows] = (
+                points.mean(axis=1, dtype=np.float64),
+                np.maximum(face_size(points), 1e-6),
+            )
+        return cls(
+            frame, shot, middle, size, int(apart.min()) if len(apart) else 1, order, landmarks
+        )
 
     def points(self, rows: Rows) -> Floats:
         """The points of those faces, (K, 68, 2)."""
@@ -65,9 +75,10 @@ class Sorted:
 def joined(table: Sorted, piece: Rows, fps: float, rows: Rows, vectors: Doubles) -> Rows:
     """The track of each face, (N,), numbered in the order they begin.
 
-    piece: (N,) what is surely one face frame by frame, numbered in the order they begin. rows, vectors: where identities are
-    known. The best joins come first. With identities, a join that is in doubt waits until others have settled it; if none does,
-    it is not made. Without them, the likeliest join is all there is.
+    piece: (N,) what is surely one face frame by frame, numbered in the order they begin. rows,
+    vectors: where identities are known. The best joins come first. With identities, a join that is
+    in doubt waits until others have settled it; if none does, it is not made. Without them, the
+    likeliest join is all there is.
     """
     ends = _Ends.of(table, piece, max(round(_TREND * fps / table.step), 1))
     chains = _Chains.of(ends, piece[rows], vectors)
@@ -102,8 +113,8 @@ class _Join:
 class _Ends:
     """Where the P pieces begin and end.
 
-    first, last: (P,) rows. start, end: (P,) frames. speed_first, speed_last: (P, 2) pixels a frame at either end. weight: (P,) how
-    many frames the speed was taken over; 0 = nothing known.
+    first, last: (P,) rows. start, end: (P,) frames. speed_first, speed_last: (P, 2) pixels a frame
+    at either end. weight: (P,) how many frames the speed was taken over; 0 = nothing known.
     """
 
     first: Rows
@@ -119,17 +130,24 @@ class _Ends:
         order = np.argsort(piece, kind="stable")
         begins = np.flatnonzero(np.diff(piece[order], prepend=-1))
         stops = np.append(begins[1:], len(order)) - 1
-        early, late = order[np.minimum(begins + trend, stops)], order[np.maximum(stops - trend, begins)]
+        early, late = (
+            order[np.minimum(begins + trend, stops)],
+            order[np.maximum(stops - trend, begins)],
+        )
         first, last = order[begins], order[stops]
         weight = (table.frame[early] - table.frame[first]).astype(np.float64)
         over = np.maximum(weight, 1)[:, None]
-        speeds = (table.middle[early] - table.middle[first]) / over, (table.middle[last] - table.middle[late]) / over
+        speeds = (
+            (table.middle[early] - table.middle[first]) / over,
+            (table.middle[last] - table.middle[late]) / over,
+        )
         return cls(first, last, table.frame[first], table.frame[last], *speeds, weight)
 
 
 @dataclass(slots=True)
 class _Chains:
-    """Which pieces have been joined. chain: of each piece. spans: the pieces of a chain as (start, end), ascending.
+    """Which pieces have been joined. chain: of each piece. spans: the pieces of a chain as (start,
+    end), ascending.
 
     identity, known: by chain, the sum of the vectors and how many there are.
     """
@@ -145,19 +163,33 @@ class _Chains:
         count = len(ends.first)
         total = np.zeros((count, vectors.shape[1] if len(piece) else 0))
         np.add.at(total, piece, vectors.reshape(len(piece), total.shape[1]))
-        spans = {number: [span] for number, span in enumerate(zip(ends.start.tolist(), ends.end.tolist(), strict=True))}
-        return cls(list(range(count)), {each: [each] for each in range(count)}, spans, total, np.bincount(piece, minlength=count))
+        spans = {
+            number: [span]
+            for number, span in enumerate(zip(ends.start.tolist(), ends.end.tolist(), strict=True))
+        }
+        return cls(
+            list(range(count)),
+            {each: [each] for each in range(count)},
+            spans,
+            total,
+            np.bincount(piece, minlength=count),
+        )
 
     def are_known(self, join: _Join) -> bool:
         """Whether identity speaks about this join."""
         return bool(self.known[self.chain[join.before]] and self.known[self.chain[join.after]])
 
     def may_join(self, join: _Join) -> bool:
-        """Whether the two are not one already, nowhere in the same frame, and not known to be two people."""
+        """Whether the two are not one already, nowhere in the same frame, and not known to be two
+        people.
+        """
         one, other = self.chain[join.before], self.chain[join.after]
         if one == other or not self.fit(join.before, join.after):
             return False
-        return not self.are_known(join) or float(np.linalg.norm(self._mean(one) - self._mean(other))) <= OTHER
+        return (
+            not self.are_known(join)
+            or float(np.linalg.norm(self._mean(one) - self._mean(other))) <= OTHER
+        )
 
     def fit(self, one: int, other: int) -> bool:
         """Whether the chains of two pieces are never in the same frame, or are one chain."""
@@ -172,7 +204,10 @@ class _Chains:
 
     def join(self, join: _Join) -> None:
         """Make one chain of the two."""
-        small, large = sorted((self.chain[join.before], self.chain[join.after]), key=lambda each: len(self.members[each]))
+        small, large = sorted(
+            (self.chain[join.before], self.chain[join.after]),
+            key=lambda each: len(self.members[each]),
+        )
         for piece in self.members.pop(small):
             self.chain[piece] = large
             self.members[large].append(piece)
@@ -190,13 +225,20 @@ def _in_doubt(join: _Join, beside: dict[int, list[_Join]], chains: _Chains) -> b
     for end in (join.before, join.after):
         for rival in beside[end]:
             mine, its = (join.before + join.after - end, rival.before + rival.after - end)
-            if rival.cost < join.cost + _DOUBT and mine != its and not chains.fit(mine, its) and chains.may_join(rival):
+            if (
+                rival.cost < join.cost + _DOUBT
+                and mine != its
+                and not chains.fit(mine, its)
+                and chains.may_join(rival)
+            ):
                 return True
     return False
 
 
 def _joins(table: Sorted, ends: _Ends, chains: _Chains, hidden: int) -> list[_Join]:
-    """All pairs of pieces that may be one face, the likeliest first. hidden: frames that may be missing between them."""
+    """All pairs of pieces that may be one face, the likeliest first. hidden: frames that may be
+    missing between them.
+    """
     result: list[_Join] = []
     reached = np.searchsorted(ends.start, ends.end + hidden + table.step, "right")
     for one, other in pairs(np.searchsorted(ends.start, ends.end, "right"), reached):
@@ -208,11 +250,26 @@ def _joins(table: Sorted, ends: _Ends, chains: _Chains, hidden: int) -> list[_Jo
         miss = _misses(table, ends, one, other) / reach
         near = miss < 1
         one, other, miss = one[near], other[near], miss[near]
-        shapes = [table.points(rows) - table.middle[rows][:, None] for rows in (ends.last[one], ends.first[other])]
-        unlike = np.linalg.norm(shapes[0] - shapes[1], axis=-1).mean(axis=1) / _sizes(table, ends, one, other)
-        cost = miss + 0.5 * unlike + 0.2 * hidden_for[near] + 2 * np.where(np.isnan(apart), _UNKNOWN, apart)[near]
+        shapes = [
+            table.points(rows) - table.middle[rows][:, None]
+            for rows in (ends.last[one], ends.first[other])
+        ]
+        unlike = np.linalg.norm(shapes[0] - shapes[1], axis=-1).mean(axis=1) / _sizes(
+            table, ends, one, other
+        )
+        cost = (
+            miss
+            + 0.5 * unlike
+            + 0.2 * hidden_for[near]
+            + 2 * np.where(np.isnan(apart), _UNKNOWN, apart)[near]
+        )
         fits = miss + 0.5 * unlike < 1
-        result += [_Join(*values) for values in zip(*(column[fits].tolist() for column in (cost, one, other)), strict=True)]
+        result += [
+            _Join(*values)
+            for values in zip(
+                *(column[fits].tolist() for column in (cost, one, other)), strict=True
+            )
+        ]
     return sorted(result)
 
 
@@ -223,11 +280,15 @@ def _misses(table: Sorted, ends: _Ends, one: Rows, other: Rows) -> Doubles:
     """
     frames = (ends.start[other] - ends.end[one])[:, None]
     weights = ends.weight[one][:, None], ends.weight[other][:, None]
-    speed = (weights[0] * ends.speed_last[one] + weights[1] * ends.speed_first[other]) / np.maximum(weights[0] + weights[1], 1)
+    speed = (weights[0] * ends.speed_last[one] + weights[1] * ends.speed_first[other]) / np.maximum(
+        weights[0] + weights[1], 1
+    )
     way, gone = speed * frames, table.middle[ends.first[other]] - table.middle[ends.last[one]]
     length = np.maximum((way * way).sum(axis=1), 1e-12)
     share = np.clip((way * gone).sum(axis=1) / length, 0, 1)
-    off = np.linalg.norm(gone - share[:, None] * way, axis=1) + _STOPPED * (1 - share) * np.sqrt(length)
+    off = np.linalg.norm(gone - share[:, None] * way, axis=1) + _STOPPED * (1 - share) * np.sqrt(
+        length
+    )
     return np.asarray(off / _sizes(table, ends, one, other), np.float64)
 
 
@@ -239,7 +300,9 @@ def _identity_distances(chains: _Chains, one: Rows, other: Rows) -> Doubles:
     """How far the identities of two pieces lie apart, NaN where one is not known."""
     distance = np.full(len(one), np.nan)
     both = (chains.known[one] > 0) & (chains.known[other] > 0)
-    means = [chains.identity[rows[both]] / chains.known[rows[both]][:, None] for rows in (one, other)]
+    means = [
+        chains.identity[rows[both]] / chains.known[rows[both]][:, None] for rows in (one, other)
+    ]
     distance[both] = np.linalg.norm(means[0] - means[1], axis=1)
     return distance
 

@@ -1,4 +1,6 @@
-"""Chance for training: where the pixels of one training picture come from, as maps into its stored face."""
+"""Chance for training: where the pixels of one training picture come from, as maps into its stored
+face.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,18 @@ from understudy.types import Doubles, Floats
 
 # The warp's grids: so many cells along a side.
 CELLS = (2, 4, 8)
-# How far a node of the grid moves at most, in cells, and where the normal distribution behind it is cut, in deviations.
+# How far a node of the grid moves at most, in cells, and where the normal distribution behind it is
+# cut, in deviations.
 REACH, CUT = 0.24, 2.5
 
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """How far pictures are moved at random, evenly both ways. rotation: radians. shift: in widths of the face.
+    """How far pictures are moved at random, evenly both ways. rotation: radians. shift: in widths
+    of the face.
 
-    scale: 0.05 = up to 5 % larger or smaller. flip: mirror every second one. warp: how much the input is bent, 0..1. zoom:
-    0.1 = all of them 10 % larger.
+    scale: 0.05 = up to 5 % larger or smaller. flip: mirror every second one. warp: how much the
+    input is bent, 0..1. zoom: 0.1 = all of them 10 % larger.
     """
 
     rotation: float = math.radians(10)
@@ -39,7 +43,8 @@ class Motion:
 
 
 def draw(rng: np.random.Generator, motion: Motion, size: int) -> tuple[Doubles, Floats]:
-    """One picture's motion: moved_from_picture, (2, 3) between pictures of `size` pixels, and the nodes of its warp.
+    """One picture's motion: moved_from_picture, (2, 3) between pictures of `size` pixels, and the
+    nodes of its warp.
 
     nodes: (cells + 1, cells + 1, 2) float32, how far to look aside in pixels; nought on the rim.
     """
@@ -48,17 +53,25 @@ def draw(rng: np.random.Generator, motion: Motion, size: int) -> tuple[Doubles, 
     scale = math.exp(rng.uniform(-1, 1) * math.log1p(motion.scale)) * (1 + motion.zoom)
     shift = rng.uniform(-motion.shift, motion.shift, 2) * size
     mirror = -1.0 if motion.flip and rng.random() < 0.5 else 1.0
-    turn = scale * np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]) @ np.diag([mirror, 1.0])
+    turn = (
+        scale
+        * np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+        @ np.diag([mirror, 1.0])
+    )
     moved_from_picture = np.hstack([turn, (middle + shift - turn @ middle)[:, None]])
     cells = int(rng.choice(CELLS))
     nodes = np.zeros((cells + 1, cells + 1, 2), np.float32)
     if motion.warp:
-        nodes[1:-1, 1:-1] = _cut_normal(rng, (cells - 1, cells - 1, 2)) / CUT * motion.warp * REACH * size / cells
+        nodes[1:-1, 1:-1] = (
+            _cut_normal(rng, (cells - 1, cells - 1, 2)) / CUT * motion.warp * REACH * size / cells
+        )
     return moved_from_picture, nodes
 
 
 def sampling_map(store_from_picture: Doubles, nodes: Floats, size: int) -> Floats:
-    """Where each pixel of the (size, size) picture looks in the store: (size, size, 2) xy, float32; bent by `nodes`."""
+    """Where each pixel of the (size, size) picture looks in the store: (size, size, 2) xy, float32;
+    bent by `nodes`.
+    """
     weights = _spread(len(nodes), size)
     aside = np.stack([weights @ nodes[..., axis] @ weights.T for axis in (0, 1)], -1)
     places = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1)
@@ -66,9 +79,13 @@ def sampling_map(store_from_picture: Doubles, nodes: Floats, size: int) -> Float
 
 
 def _spread(nodes: int, size: int) -> Floats:
-    """How much each node counts for each pixel, bilinear, (size, nodes); nodes lie evenly from rim to rim of the area."""
+    """How much each node counts for each pixel, bilinear, (size, nodes); nodes lie evenly from rim
+    to rim of the area.
+    """
     places = (np.arange(size, dtype=np.float32) + 0.5) / size * (nodes - 1)
-    weights: Floats = np.maximum(0, 1 - np.abs(places[:, None] - np.arange(nodes, dtype=np.float32)))
+    weights: Floats = np.maximum(
+        0, 1 - np.abs(places[:, None] - np.arange(nodes, dtype=np.float32))
+    )
     return weights
 
 

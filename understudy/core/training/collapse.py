@@ -1,4 +1,6 @@
-"""Whether a model still paints faces: a few numbers of what it makes of faces that it learns, and what is wrong with them."""
+"""Whether a model still paints faces: a few numbers of what it makes of faces that it learns, and
+what is wrong with them.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +11,23 @@ import numpy as np
 
 from understudy.types import Floats
 
-# Values this near to black or full colour count as stuck there, where the face is at least FAR from it.
+# Values this near to black or full colour count as stuck there, where the face is at least FAR from
+# it.
 NEAR, FAR = 0.02, 0.1
-# From this share of stuck values on faces are lost. Of a model that learns, however young, it was 0.00 in every look.
+# From this share of stuck values on faces are lost. Of a model that learns, however young, it was
+# 0.00 in every look.
 STUCK = 0.5
-# Once faces came nearer than LEARNT, they are never again worse than a flat colour (1), unless the model has collapsed.
+# Once faces came nearer than LEARNT, they are never again worse than a flat colour (1), unless the
+# model has collapsed.
 LEARNT, LOST = 0.5, 1.0
-# Differences between faces, as a share of the true ones: once more than TOLD_APART, and now less than ALIKE.
+# Differences between faces, as a share of the true ones: once more than TOLD_APART, and now less
+# than ALIKE.
 TOLD_APART, ALIKE = 0.3, 0.03
-# After so many iterations a model paints more than one flat colour (so much of a face's own spread at least), and its mask is
-# neither nowhere nor everywhere.
+# After so many iterations a model paints more than one flat colour (so much of a face's own spread
+# at least), and its mask is neither nowhere nor everywhere.
 GROWN, FLAT, EMPTY, FULL = 500, 0.03, 0.02, 0.98
-# What differs less than this between true faces tells nothing about the painted ones; as much must lie outside a mask.
+# What differs less than this between true faces tells nothing about the painted ones; as much must
+# lie outside a mask.
 TELLING = 0.01
 
 
@@ -28,9 +35,10 @@ TELLING = 0.01
 class Painted:
     """How faces came out, within their masks; nan where the true faces cannot tell.
 
-    fit: squared error, 1 = as that of the best flat colour for each face. stuck: share of values that are black or full where the
-    face is neither. within, between: spread within a face, and between faces, 1 = as it should be. inside, outside: mean of the
-    painted mask within the true one and around it.
+    fit: squared error, 1 = as that of the best flat colour for each face. stuck: share of values
+    that are black or full where the face is neither. within, between: spread within a face, and
+    between faces, 1 = as it should be. inside, outside: mean of the painted mask within the true
+    one and around it.
     """
 
     fit: float
@@ -42,7 +50,9 @@ class Painted:
 
 
 def measured(faces: Floats, masks: Floats, true: Floats, true_masks: Floats) -> Painted:
-    """What was painted, faces (N, S, S, 3) and masks (N, S, S), in 0..1, against what it should have been."""
+    """What was painted, faces (N, S, S, 3) and masks (N, S, S), in 0..1, against what it should
+    have been.
+    """
     weight = true_masks[..., None]
     flat, own = (_mean(each, weight) for each in (true, faces))
     beside = np.abs(np.where(faces < 0.5, true, 1 - true)) > FAR
@@ -53,10 +63,18 @@ def measured(faces: Floats, masks: Floats, true: Floats, true_masks: Floats) -> 
     return Painted(
         fit=_ratio((weight * (faces - true) ** 2).sum(), (weight * (true - flat) ** 2).sum()),
         stuck=_ratio((stuck * weight).sum(), 3 * weight.sum()),
-        within=math.sqrt(_ratio((weight * (faces - own) ** 2).sum(), (weight * (true - flat) ** 2).sum())),
-        between=_ratio((faces.std(0) * shared).sum(), (true.std(0) * shared).sum()) if apart > TELLING else math.nan,
+        within=math.sqrt(
+            _ratio((weight * (faces - own) ** 2).sum(), (weight * (true - flat) ** 2).sum())
+        ),
+        between=(
+            _ratio((faces.std(0) * shared).sum(), (true.std(0) * shared).sum())
+            if apart > TELLING
+            else math.nan
+        ),
         inside=_ratio((masks * true_masks).sum(), true_masks.sum()),
-        outside=_ratio((masks * around).sum(), around.sum()) if around.mean() > TELLING else math.nan,
+        outside=(
+            _ratio((masks * around).sum(), around.sum()) if around.mean() > TELLING else math.nan
+        ),
     )
 
 
@@ -68,26 +86,36 @@ class Best:
     between: float = 0.0
 
     def fallen(self, seen: Painted, iteration: int) -> str:
-        """What is wrong with what was painted after so many iterations; empty, and the best brought up to date, when all is well.
+        """What is wrong with what was painted after so many iterations; empty, and the best brought
+        up to date, when all is well.
 
-        A model of the first minutes, which paints the same mean face for everybody, is well: nothing here holds it to more.
+        A model of the first minutes, which paints the same mean face for everybody, is well:
+        nothing here holds it to more.
         """
         if trouble := self._trouble(seen, iteration):
             return trouble
         # Comparisons with nan are false: what cannot be told never counts.
         self.fit = min(seen.fit, self.fit)
         # What has not learnt faces yet may paint noise, which differs from face to face too.
-        self.between = max(self.between, seen.between) if seen.fit < LEARNT and seen.between > 0 else self.between
+        self.between = (
+            max(self.between, seen.between)
+            if seen.fit < LEARNT and seen.between > 0
+            else self.between
+        )
         return ""
 
     def _trouble(self, seen: Painted, iteration: int) -> str:
         if seen.stuck > STUCK:
             return f"{seen.stuck:.0%} of what it paints is black or full colour and no face"
         if self.fit < LEARNT and seen.fit > LOST:
-            return "what it paints is further from the faces than a flat colour, and was near them before"
+            return (
+                "what it paints is further from the faces than a flat colour, and was near them"
+                " before"
+            )
         if self.between > TOLD_APART and seen.between < ALIKE:
             return "all faces come out alike, and did not before"
-        # Some models begin with a mask that is all but everywhere, or with hardly more than one colour.
+        # Some models begin with a mask that is all but everywhere, or with hardly more than one
+        # colour.
         if iteration < GROWN:
             return ""
         if seen.within < FLAT:

@@ -1,4 +1,6 @@
-"""A model's history as what can be drawn: lines of what was measured, and marks of what happened."""
+"""A model's history as what can be drawn: lines of what was measured, and marks of what
+happened.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ Lines = dict[str, Line]
 
 @dataclass(frozen=True)
 class Story:
-    """losses, rebuilt, swap: lines by name, over iterations. marks: iteration and what happened. outlook: of the score."""
+    """losses, rebuilt, swap: lines by name, over iterations. marks: iteration and what happened.
+    outlook: of the score.
+    """
 
     losses: Lines = field(default_factory=dict)
     rebuilt: Lines = field(default_factory=dict)
@@ -31,7 +35,9 @@ class Story:
 
 
 def story(rows: Sequence[Row]) -> Story:
-    """The story that rows of a history tell. What is not drawn: angles and the share of faces that were found."""
+    """The story that rows of a history tell. What is not drawn: angles and the share of faces that
+    were found.
+    """
     found = Story(outlook=outlook(*course(rows)))
     for row in rows:
         for name, value in row.get("losses", {}).items():
@@ -58,7 +64,11 @@ def together(stories: Mapping[str, Story]) -> Story:
     """Several models' stories as one: their names stand before those of lines and marks."""
     found = Story()
     for model, each in stories.items():
-        for ours, theirs in ((found.losses, each.losses), (found.rebuilt, each.rebuilt), (found.swap, each.swap)):
+        for ours, theirs in (
+            (found.losses, each.losses),
+            (found.rebuilt, each.rebuilt),
+            (found.swap, each.swap),
+        ):
             ours.update({f"{model}: {name}": line for name, line in theirs.items()})
         found.marks.extend((at, f"{model}: {text}") for at, text in each.marks)
     return found

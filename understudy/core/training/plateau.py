@@ -1,4 +1,6 @@
-"""Whether a curve that falls while a model learns has come to rest, and what as much learning again would bring."""
+"""Whether a curve that falls while a model learns has come to rest, and what as much learning again
+would bring.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,14 @@ from understudy.types import Doubles
 WORTH: Final = 0.02
 # With fewer measurements nothing is said.
 FEWEST: Final = 10
-# Looked at is the last part of the curve, from this share of its iterations on: before it other laws hold.
+# Looked at is the last part of the curve, from this share of its iterations on: before it other
+# laws hold.
 _PART: Final = 0.1
-# Without a better value for half as long again, and rising clearly, the curve is at rest, whatever its law.
+# Without a better value for half as long again, and rising clearly, the curve is at rest, whatever
+# its law.
 _RISING: Final = 1.5
-# Without a better value for as long again this share of the doubt has to be overcome: what so noisy a curve can still show.
+# Without a better value for as long again this share of the doubt has to be overcome: what so noisy
+# a curve can still show.
 _PATIENCE: Final = 2
 _LEFT: Final = 0.5
 _POWERS: Final = np.geomspace(0.1, 3, 24)
@@ -31,9 +36,9 @@ _NEAR: Final = 5
 class Outlook:
     """Where a curve stands and goes.
 
-    since: the first iteration from which neither what came nor what is to come is worth it; None = it still falls. now: its
-    value without the noise. then: its value after as many iterations again. doubt: standard deviation of `then`. noise: of one
-    measurement.
+    since: the first iteration from which neither what came nor what is to come is worth it; None =
+    it still falls. now: its value without the noise. then: its value after as many iterations
+    again. doubt: standard deviation of `then`. noise: of one measurement.
     """
 
     since: int | None
@@ -44,15 +49,19 @@ class Outlook:
 
     @property
     def gain(self) -> float:
-        """The share of the value that as many iterations again would take off; below 0 it would rise."""
+        """The share of the value that as many iterations again would take off; below 0 it would
+        rise.
+        """
         return 1 - self.then / self.now
 
 
 def outlook(iterations: Sequence[float], values: Sequence[float]) -> Outlook | None:
-    """What a curve of measurements above 0 says, its iterations above 0 and rising; None while it is too short to say.
+    """What a curve of measurements above 0 says, its iterations above 0 and rising; None while it
+    is too short to say.
 
-    The curve is taken for a + b x^-c with noise. Every c of a grid is fitted by least squares and counts by its likelihood, so
-    that the doubt holds what the fit does not know (Bayesian model averaging). a is not below 0.
+    The curve is taken for a + b x^-c with noise. Every c of a grid is fitted by least squares and
+    counts by its likelihood, so that the doubt holds what the fit does not know (Bayesian model
+    averaging). a is not below 0.
     """
     every_x, every_y = np.asarray(iterations, np.float64), np.asarray(values, np.float64)
     x, y = (each[every_x >= _PART * every_x[-1:]] for each in (every_x, every_y))
@@ -68,7 +77,9 @@ def outlook(iterations: Sequence[float], values: Sequence[float]) -> Outlook | N
     course = chance @ [fit.at(x / x[-1]) for fit in fits]
     ahead = np.array([fit.at(np.array([2.0]))[0] for fit in fits])
     then = float(chance @ ahead)
-    spread = [noise**2 * fit.doubt + (each - then) ** 2 for fit, each in zip(fits, ahead, strict=True)]
+    spread = [
+        noise**2 * fit.doubt + (each - then) ** 2 for fit, each in zip(fits, ahead, strict=True)
+    ]
     doubt = float(np.sqrt(chance @ spread))
     found = Outlook(None, float(course[-1]), then, doubt, noise)
     return Outlook(_since(found, x, y, course), found.now, then, doubt, noise)
@@ -86,8 +97,15 @@ def spoken(outlook: Outlook | None) -> str:
     if outlook is None:
         return ""
     share, doubt = 100 * outlook.gain, 100 * outlook.doubt / outlook.now
-    brings = f"as many iterations again would take {max(share, 0):.1f} % off its score, give or take {doubt:.1f}"
-    return f"plateaued since iteration {outlook.since}: {brings}." if outlook.since is not None else f"not at rest: {brings}."
+    brings = (
+        f"as many iterations again would take {max(share, 0):.1f} % off its score, give or take"
+        f" {doubt:.1f}"
+    )
+    return (
+        f"plateaued since iteration {outlook.since}: {brings}."
+        if outlook.since is not None
+        else f"not at rest: {brings}."
+    )
 
 
 def _since(found: Outlook, x: Doubles, y: Doubles, course: Doubles) -> int | None:
@@ -102,13 +120,21 @@ def _since(found: Outlook, x: Doubles, y: Doubles, course: Doubles) -> int | Non
 
 
 def _rise(y: Doubles) -> float:
-    """How much higher the second half of some values lies than the first, for noise that many values even out; 0 for too few."""
+    """How much higher the second half of some values lies than the first, for noise that many
+    values even out; 0 for too few.
+    """
     half = len(y) // 2
-    return float((y[-half:].mean() - y[:half].mean()) * np.sqrt(half / 2)) if half > _NEAR // 2 else 0.0
+    return (
+        float((y[-half:].mean() - y[:half].mean()) * np.sqrt(half / 2))
+        if half > _NEAR // 2
+        else 0.0
+    )
 
 
 def _noise(x: Doubles, y: Doubles) -> float:
-    """Standard deviation of one measurement, by how far each lies from the line between its neighbours."""
+    """Standard deviation of one measurement, by how far each lies from the line between its
+    neighbours.
+    """
     share = (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
     off = y[1:-1] - (1 - share) * y[:-2] - share * y[2:]
     off /= np.sqrt(1 + share**2 + (1 - share) ** 2)
@@ -118,7 +144,9 @@ def _noise(x: Doubles, y: Doubles) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """One law: base + drop * x^-power, x in ends of the curve. rest: deviation of what it leaves. doubt: variance at 2, noise 1."""
+    """One law: base + drop * x^-power, x in ends of the curve. rest: deviation of what it leaves.
+    doubt: variance at 2, noise 1.
+    """
 
     power: float
     base: float

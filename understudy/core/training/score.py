@@ -1,4 +1,6 @@
-"""What measurements on held-out faces say together: one score for a model, and its course over the iterations."""
+"""What measurements on held-out faces say together: one score for a model, and its course over the
+iterations.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,22 @@ _SWAP: Final = 0.1
 def score(measured: Mapping[str, float]) -> float:
     """One number for a model, lower is better; NaN where nothing was held out.
 
-    The mean over both sides of L1 + DSSIM, times 1.1 for a swap that is all dst or does not act at all, to 1 for one that is as
-    much src as src itself and acts in step with dst. What was not measured does not count.
+    The mean over both sides of L1 + DSSIM, times 1.1 for a swap that is all dst or does not act at
+    all, to 1 for one that is as much src as src itself and acts in step with dst. What was not
+    measured does not count.
     """
-    rebuilt = [measured[f"{side} l1"] + measured[f"{side} dssim"] for side in ("src", "dst") if f"{side} l1" in measured]
+    rebuilt = [
+        measured[f"{side} l1"] + measured[f"{side} dssim"]
+        for side in ("src", "dst")
+        if f"{side} l1" in measured
+    ]
     if not rebuilt:
         return math.nan
-    swap = [min(max(measured[name], 0.0), 1.0) for name in ("identity", "expression") if name in measured]
+    swap = [
+        min(max(measured[name], 0.0), 1.0)
+        for name in ("identity", "expression")
+        if name in measured
+    ]
     return float(np.mean(rebuilt) * (1 + _SWAP * (1 - np.mean(swap or [1.0]))))
 
 
@@ -33,7 +44,9 @@ def is_better(score: float, other: float) -> bool:
 
 
 def course(rows: Iterable[Mapping[str, Any]]) -> tuple[list[int], list[float]]:
-    """(iterations, scores) of a model's history since what it learns from last changed: a curve before that says nothing now."""
+    """(iterations, scores) of a model's history since what it learns from last changed: a curve
+    before that says nothing now.
+    """
     found: dict[int, float] = {}
     for row in rows:
         if "changed" in row:

@@ -1,4 +1,6 @@
-"""Which faces of a set are never learnt from, so that a model can be asked what it makes of faces it has not seen."""
+"""Which faces of a set are never learnt from, so that a model can be asked what it makes of faces
+it has not seen.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +9,25 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-# This share is held out, in so many runs of neighbours where it cannot be whole tracks; of fewer faces none is.
+# This share is held out, in so many runs of neighbours where it cannot be whole tracks; of fewer
+# faces none is.
 SHARE, RUNS, FEWEST = 0.04, 2, 40
-# So many faces at most, before and after those held out, are neither learnt nor measured: neighbours look too much alike.
+# So many faces at most, before and after those held out, are neither learnt nor measured:
+# neighbours look too much alike.
 GAP: Final = 5
-# A track of fewer faces may be a mistake of the detector; and so far above the share whole tracks may go.
+# A track of fewer faces may be a mistake of the detector; and so far above the share whole tracks
+# may go.
 _SHORTEST, _MOST = 4, 1.5
 
 Chosen = NDArray[np.bool_]
 
 
 def held_out(tracks: NDArray[np.int64]) -> tuple[Chosen, Chosen]:
-    """Of faces in order of time, (N,) each: which are held out, and which beside those are spared, so that nobody learns them.
+    """Of faces in order of time, (N,) each: which are held out, and which beside those are spared,
+    so that nobody learns them.
 
-    tracks: (N,), -1 = none. Whole tracks where the set has some that make up the share, else runs of neighbours, the last at
-    the end of the set.
+    tracks: (N,), -1 = none. Whole tracks where the set has some that make up the share, else runs
+    of neighbours, the last at the end of the set.
     """
     count = len(tracks)
     chosen = np.zeros(count, bool)
@@ -36,7 +42,9 @@ def held_out(tracks: NDArray[np.int64]) -> tuple[Chosen, Chosen]:
 
 
 def _whole(tracks: NDArray[np.int64], goal: int) -> list[int]:
-    """Tracks of `goal` faces together, the longest that fit first; none where they would be fewer than half of that."""
+    """Tracks of `goal` faces together, the longest that fit first; none where they would be fewer
+    than half of that.
+    """
     names, counts = np.unique(tracks[tracks >= 0], return_counts=True)
     taken: list[int] = []
     total = 0

@@ -1,4 +1,6 @@
-"""Which faces to draw, by how far the heads turn: angles are radians, above 0 to the picture's left, as `pose` tells them."""
+"""Which faces to draw, by how far the heads turn: angles are radians, above 0 to the picture's
+left, as `pose` tells them.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +13,25 @@ from understudy.types import Floats
 
 Rows = NDArray[np.int64]
 
-# Drawing evenly, and following another side: so many bins over plus and minus so much; the outer ones take all beyond.
+# Drawing evenly, and following another side: so many bins over plus and minus so much; the outer
+# ones take all beyond.
 _EVENLY: Final = (128, 1.2)
 _FOLLOWING: Final = (64, 1.0)
 
 
 def evenly(rng: np.random.Generator, yaw: Floats, count: int) -> Rows:
-    """Rows of `yaw` (N,) such that every angle that is there comes as often as any other: a bin with faces, then one of them."""
+    """Rows of `yaw` (N,) such that every angle that is there comes as often as any other: a bin
+    with faces, then one of them.
+    """
     bins = _bins(yaw, *_EVENLY)
     return _one_of_each(rng, bins, rng.choice(np.unique(bins), count))
 
 
-def following(rng: np.random.Generator, yaw: Floats, wanted: Floats, flips: bool) -> tuple[Rows, NDArray[np.bool_]]:
-    """For each wanted angle (M,) a row of `yaw` (N,) near it, by chance one of the nearest bin, and whether to mirror that face.
+def following(
+    rng: np.random.Generator, yaw: Floats, wanted: Floats, flips: bool
+) -> tuple[Rows, NDArray[np.bool_]]:
+    """For each wanted angle (M,) a row of `yaw` (N,) near it, by chance one of the nearest bin, and
+    whether to mirror that face.
 
     flips: a face that turns to the other side serves too, mirrored.
     """
@@ -44,7 +52,9 @@ def _bins(yaw: Floats, count: int, reach: float) -> Rows:
 
 
 def _order(filled: Rows, goals: Rows, place: int) -> Rows:
-    """When the search comes to each bin: by distance, and among equals by `place`, above the goal two places later."""
+    """When the search comes to each bin: by distance, and among equals by `place`, above the goal
+    two places later.
+    """
     return np.asarray(np.abs(filled - goals) * 4 + place + 2 * (filled > goals), np.int64)
 
 

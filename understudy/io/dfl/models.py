@@ -1,4 +1,6 @@
-"""Models of DeepFaceLab 2 as they lie in a folder: what each says of itself, and the files of its weights."""
+"""Models of DeepFaceLab 2 as they lie in a folder: what each says of itself, and the files of its
+weights.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ MOST_ITERATIONS = 999_999_999
 
 @dataclass(frozen=True)
 class Place:
-    """A model in a folder. label: how it is told from the others there, the beginning of the names of its files."""
+    """A model in a folder. label: how it is told from the others there, the beginning of the names
+    of its files.
+    """
 
     folder: Path
     label: str
@@ -41,9 +45,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a model says of itself. options: plain values. losses: of src and dst, (N, 2), the newest last.
+    """What a model says of itself. options: plain values. losses: of src and dst, (N, 2), the
+    newest last.
 
-    parts: the file of weights of each part, "encoder", "decoder_src", … aside: names of files that are not weights of it.
+    parts: the file of weights of each part, "encoder", "decoder_src", … aside: names of files that
+    are not weights of it.
     """
 
     place: Place
@@ -55,38 +61,67 @@ class Trained:
 
 
 def listed(folder: Path) -> list[Place]:
-    """The models in a folder that can be read, by label. Raises BadMedia when there are only others, or none."""
+    """The models in a folder that can be read, by label. Raises BadMedia when there are only
+    others, or none.
+    """
     try:
         names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
         raise BadMedia(
-            f"{folder}: not readable: {error.strerror}. Give the folder in which DeepFaceLab keeps its models."
+            f"{folder}: not readable: {error.strerror}. Give the folder in which DeepFaceLab keeps"
+            " its models."
         ) from None
-    matched = [found for name in names if (found := _DATA.fullmatch(name)) and found["kind"] != "XSeg"]
+    matched = [
+        found for name in names if (found := _DATA.fullmatch(name)) and found["kind"] != "XSeg"
+    ]
     places = [
-        Place(folder, found[0].removesuffix("_data.dat"), found["name"] or found["kind"], cast(Kind, found["kind"]))
+        Place(
+            folder,
+            found[0].removesuffix("_data.dat"),
+            found["name"] or found["kind"],
+            cast(Kind, found["kind"]),
+        )
         for found in matched
         if found["kind"] in _KINDS
     ]
     if not places and matched:
         others = ", ".join(found[0].removesuffix("_data.dat") for found in matched)
-        raise BadMedia(f"{folder}: {others} cannot be read here; {', '.join(_KINDS)} can. Train that one anew: understudy train.")
+        raise BadMedia(
+            f"{folder}: {others} cannot be read here; {', '.join(_KINDS)} can. Train that one anew:"
+            " understudy train."
+        )
     if not places:
-        raise BadMedia(f"{folder}: no model of DeepFaceLab 2 here (no *_data.dat). Give the folder in which it keeps its models.")
+        raise BadMedia(
+            f"{folder}: no model of DeepFaceLab 2 here (no *_data.dat). Give the folder in which it"
+            " keeps its models."
+        )
     return places
 
 
 def opened(place: Place) -> Trained:
-    """What a model says of itself. Raises BadMedia for a file that is damaged, or of something else."""
+    """What a model says of itself. Raises BadMedia for a file that is damaged, or of something
+    else.
+    """
     held = safe_pickle.plain(safe_pickle.read(place.data), str(place.data))
     if not isinstance(held, dict) or not {"iter", "options"} <= set(held):
-        raise BadMedia(f"{place.data}: not the file of a model (no iter and options in it). Take it from a backup of the model.")
+        raise BadMedia(
+            f"{place.data}: not the file of a model (no iter and options in it). Take it from a"
+            " backup of the model."
+        )
     iteration, options = _plainer(held["iter"]), held["options"]
     if type(iteration) is not int or not 0 <= iteration <= MOST_ITERATIONS:
-        raise BadMedia(f"{place.data}: iter is {iteration!r:.40}, no number of iterations. Take it from a backup of the model.")
+        raise BadMedia(
+            f"{place.data}: iter is {iteration!r:.40}, no number of iterations. Take it from a"
+            " backup of the model."
+        )
     if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
-        raise BadMedia(f"{place.data}: its options are no table of names. Take it from a backup of the model.")
-    parts = {path.stem.removeprefix(f"{place.label}_"): path for path in sorted(place.folder.glob(f"{_exact(place.label)}_*.npy"))}
+        raise BadMedia(
+            f"{place.data}: its options are no table of names. Take it from a backup of the model."
+        )
+    parts = {
+        path.stem.removeprefix(f"{place.label}_"): path
+        for path in sorted(place.folder.glob(f"{_exact(place.label)}_*.npy"))
+    }
     return Trained(
         place,
         iteration,
@@ -103,11 +138,19 @@ def _plainer(value: object) -> Any:
 
 
 def _losses(held: object) -> tuple[tuple[float, ...], ...]:
-    """Rows of losses, as many as are whole: those of another form, and what lies before them, are left out."""
+    """Rows of losses, as many as are whole: those of another form, and what lies before them, are
+    left out.
+    """
     rows: list[tuple[float, ...]] = []
     for row in reversed(held) if isinstance(held, list) else ():
-        values = [_plainer(each) for each in row] if isinstance(row, list | tuple | np.ndarray) and np.ndim(row) == 1 else []
-        if len(values) != 2 or not all(isinstance(each, int | float) and math.isfinite(each) for each in values):
+        values = (
+            [_plainer(each) for each in row]
+            if isinstance(row, list | tuple | np.ndarray) and np.ndim(row) == 1
+            else []
+        )
+        if len(values) != 2 or not all(
+            isinstance(each, int | float) and math.isfinite(each) for each in values
+        ):
             break
         rows.append((float(values[0]), float(values[1])))
     return tuple(reversed(rows))

@@ -14,13 +14,22 @@ import numpy as np
 from understudy.types import Array
 
 _NUMBERS = re.compile(r"([<>|=]?)(b1|[iu][1248]|f[248]|[SU][1-9]\d{0,5})")
-# What numpy and protocol 2 write by name. numpy called its core `numpy.core` up to 1.26 and `numpy._core` since.
+# What numpy and protocol 2 write by name. numpy called its core `numpy.core` up to 1.26 and
+# `numpy._core` since.
 _KNOWN = {
-    **{(f"numpy.{core}.multiarray", name): name for core in ("core", "_core") for name in ("_reconstruct", "scalar")},
+    **{
+        (f"numpy.{core}.multiarray", name): name
+        for core in ("core", "_core")
+        for name in ("_reconstruct", "scalar")
+    },
     **{(f"numpy.{core}.numeric", "_frombuffer"): "_frombuffer" for core in ("core", "_core")},
     **{("numpy", name): name for name in ("ndarray", "dtype")},
     ("_codecs", "encode"): "encode",
-    **{(module, name): name for module in ("builtins", "__builtin__") for name in ("bytes", "set", "frozenset")},
+    **{
+        (module, name): name
+        for module in ("builtins", "__builtin__")
+        for name in ("bytes", "set", "frozenset")
+    },
 }
 ATOMS = (str, bytes, int, float, bool, type(None))
 
@@ -56,8 +65,8 @@ class Numbers:
 
 # Orders whose argument is the value.
 _PUSHES = frozenset(
-    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE SHORT_BINUNICODE "
-    "BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8".split()
+    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING"
+    " UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8".split()
 )
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _EMPTY: dict[str, type] = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set}
@@ -66,7 +75,9 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 @dataclass
 class Machine:
-    """The stack machine of the format. allowance: bytes that it may still make beyond those that it reads."""
+    """The stack machine of the format. allowance: bytes that it may still make beyond those that it
+    reads.
+    """
 
     allowance: int
     orders: int = 0
@@ -189,7 +200,13 @@ class Machine:
         match made, state:
             case Dtype(), (int(), "<" | ">" | "|" | "=" as order, None, None, None, *_):
                 made.order = order
-            case Numbers(array=None), (int(), tuple(shape), Dtype() as kind, bool() | 0 | 1 as fortran, bytes(data)):
+            case Numbers(array=None), (
+                int(),
+                tuple(shape),
+                Dtype() as kind,
+                bool() | 0 | 1 as fortran,
+                bytes(data),
+            ):
                 made.array = self._array(data, kind, shape, "F" if fortran else "C")
             case Numbers(array=None), (int(), tuple(), Dtype(), _, list()):
                 raise Foreign("an array of objects")
@@ -201,7 +218,9 @@ class Machine:
         if len(shape) > 16 or any(type(side) is not int or side < 0 for side in shape):
             raise ValueError("an array of no such shape")
         if math.prod(shape) * dtype.itemsize != len(data):
-            raise ValueError(f"an array of {len(data)} bytes in place of {math.prod(shape) * dtype.itemsize}")
+            raise ValueError(
+                f"an array of {len(data)} bytes in place of {math.prod(shape) * dtype.itemsize}"
+            )
         self._spend(len(data))
         array: Array = np.ndarray(shape, dtype, data, order=order)
         return array.astype(dtype.newbyteorder("="), copy=False)
@@ -231,8 +250,12 @@ def _dtype(code: str) -> Dtype:
 
 
 def _keys(keys: list[Any]) -> list[Any]:
-    """The keys, each of which is one plain value or a tuple of some: hashing a deep tree would overrun Python's own stack."""
+    """The keys, each of which is one plain value or a tuple of some: hashing a deep tree would
+    overrun Python's own stack.
+    """
     for key in keys:
-        if type(key) not in ATOMS and not (type(key) is tuple and all(type(each) in ATOMS for each in key)):
+        if type(key) not in ATOMS and not (
+            type(key) is tuple and all(type(each) in ATOMS for each in key)
+        ):
             raise Foreign("a key that is no plain value")
     return keys

@@ -1,7 +1,8 @@
-"""What a pickle of another tool holds, when that is plain values and numbers' arrays and nothing else.
+"""What a pickle of another tool holds, when that is plain values and numbers' arrays and nothing
+else.
 
-Python's own unpickler calls what a file tells it to call. The machine here knows the format but cannot call anything: it
-builds values, and a name that is not of numpy's arrays ends it.
+Python's own unpickler calls what a file tells it to call. The machine here knows the format but
+cannot call anything: it builds values, and a name that is not of numpy's arrays ends it.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ from understudy.errors import BadMedia
 from understudy.io.dfl.pickle_vm import ATOMS, Dtype, Foreign, Machine, Numbers
 from understudy.types import Array
 
-# Values lie at most so deep, and are at most so many times as many as the orders that build them: beyond lies only malice.
+# Values lie at most so deep, and are at most so many times as many as the orders that build them:
+# beyond lies only malice.
 DEEPEST, LARGER = 64, 10
 LARGEST: Final = 16 << 30
 
 
 def plain(data: bytes, source: str) -> object:
-    """What the pickle `data` holds: None, bool, numbers, str, bytes, list, tuple, dict, set, arrays and scalars of numpy.
+    """What the pickle `data` holds: None, bool, numbers, str, bytes, list, tuple, dict, set, arrays
+    and scalars of numpy.
 
-    source: where it is from, for the message. Raises BadMedia for everything else; nothing in it is ever run. Arrays share
-    the memory of `data` or of each other: they are read-only.
+    source: where it is from, for the message. Raises BadMedia for everything else; nothing in it is
+    ever run. Arrays share the memory of `data` or of each other: they are read-only.
     """
     machine = Machine(allowance=4 * len(data) + 1024)
     try:
@@ -32,37 +35,66 @@ def plain(data: bytes, source: str) -> object:
         return _Tree(LARGER * machine.orders + 1000).of(held)
     except Foreign as error:
         raise BadMedia(
-            f"{source}: holds {error}, and only plain values and arrays of numbers are read. Nothing in it was run. "
-            "Take the file from a source that you trust."
+            f"{source}: holds {error}, and only plain values and arrays of numbers are read."
+            " Nothing in it was run. Take the file from a source that you trust."
         ) from None
-    except (ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError, DeprecationWarning) as error:
-        raise BadMedia(f"{source}: not a pickle, or a damaged one ({error}). Copy the file again.") from None
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        OverflowError,
+        MemoryError,
+        DeprecationWarning,
+    ) as error:
+        raise BadMedia(
+            f"{source}: not a pickle, or a damaged one ({error}). Copy the file again."
+        ) from None
 
 
 def arrays(path: Path) -> dict[str, Array]:
-    """The named arrays of a weight file of DeepFaceLab 2, in the file's order; float16, float32 or float64, all finite.
+    """The named arrays of a weight file of DeepFaceLab 2, in the file's order; float16, float32 or
+    float64, all finite.
 
     Such a file is called .npy, but is a pickled dict. Raises BadMedia.
     """
     held = plain(read(path), str(path))
     if not isinstance(held, dict) or not held:
-        raise BadMedia(f"{path}: no named arrays in it, so no weights of DeepFaceLab 2. Give the file that its trainer saved.")
+        raise BadMedia(
+            f"{path}: no named arrays in it, so no weights of DeepFaceLab 2. Give the file that its"
+            " trainer saved."
+        )
     found: dict[str, Array] = {}
     for name, array in held.items():
-        if not isinstance(name, str) or not isinstance(array, np.ndarray | np.generic) or array.dtype.kind != "f":
-            raise BadMedia(f"{path}: {name!r:.80} is not an array of floats. Give the file that DeepFaceLab's trainer saved.")
+        if (
+            not isinstance(name, str)
+            or not isinstance(array, np.ndarray | np.generic)
+            or array.dtype.kind != "f"
+        ):
+            raise BadMedia(
+                f"{path}: {name!r:.80} is not an array of floats. Give the file that DeepFaceLab's"
+                " trainer saved."
+            )
         if not np.isfinite(array).all():
-            raise BadMedia(f"{path}: the tensor {name!r:.80} holds values that are not numbers. Take an older backup of the model.")
+            raise BadMedia(
+                f"{path}: the tensor {name!r:.80} holds values that are not numbers. Take an older"
+                " backup of the model."
+            )
         found[name] = np.asarray(array)
     return found
 
 
 def read(path: Path) -> bytes:
-    """The bytes of a file. Raises BadMedia when it is not there, not readable, or larger than any model."""
+    """The bytes of a file. Raises BadMedia when it is not there, not readable, or larger than any
+    model.
+    """
     try:
         size = path.stat().st_size
         if size > LARGEST:
-            raise BadMedia(f"{path}: {size >> 30} GB, larger than any model. Give the file that DeepFaceLab's trainer saved.")
+            raise BadMedia(
+                f"{path}: {size >> 30} GB, larger than any model. Give the file that DeepFaceLab's"
+                " trainer saved."
+            )
         return path.read_bytes()
     except OSError as error:
         raise BadMedia(f"{path}: not readable: {error.strerror}. Check the path.") from None

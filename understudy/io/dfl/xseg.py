@@ -1,7 +1,8 @@
 """The layers in a weight file of XSeg, and which of ours each of them is.
 
-What its layers are called is not ours to know, so names only tell which arrays are of one layer and what each is within it.
-A layer is known by its kind and shapes; those that are alike are taken in the order of the file.
+What its layers are called is not ours to know, so names only tell which arrays are of one layer and
+what each is within it. A layer is known by its kind and shapes; those that are alike are taken in
+the order of the file.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ Kind = Literal["convolution", "transposed convolution", "dense layer", "norm", "
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer of a file. name: what its arrays' names begin with. tensors: by role, as PyTorch lays them out.
+    """One layer of a file. name: what its arrays' names begin with. tensors: by role, as PyTorch
+    lays them out.
 
     Roles: weight and bias; gamma, beta and epsilon of a norm; tau of a threshold.
     """
@@ -48,23 +50,36 @@ class Slot:
 
 
 def layers(arrays: Mapping[str, Array], path: Path) -> list[Layer]:
-    """The layers that the arrays of a file are of, in the file's order. Raises BadMedia, naming an array that is of none."""
+    """The layers that the arrays of a file are of, in the file's order. Raises BadMedia, naming an
+    array that is of none.
+    """
     groups: dict[str, dict[str, Array]] = defaultdict(dict)
     for name, array in arrays.items():
         cut = max(name.rfind("/"), name.rfind("."))
         if not _blurs(array):
-            groups[name[: max(cut, 0)]][name[cut + 1 :].removesuffix(":0")] = np.asarray(array, np.float32)
-    return [layer for prefix, members in groups.items() for layer in _layers_of(prefix, members, path)]
+            groups[name[: max(cut, 0)]][name[cut + 1 :].removesuffix(":0")] = np.asarray(
+                array, np.float32
+            )
+    return [
+        layer for prefix, members in groups.items() for layer in _layers_of(prefix, members, path)
+    ]
 
 
 def rises_from_the_shallow_end(found: Sequence[Layer]) -> bool:
-    """Whether a file lists the way up from the full size on, not from the smallest maps as a picture passes it."""
-    widths = [layer.tensors["weight"].shape[1] for layer in found if layer.kind == "transposed convolution"]
+    """Whether a file lists the way up from the full size on, not from the smallest maps as a
+    picture passes it.
+    """
+    widths = [
+        layer.tensors["weight"].shape[1]
+        for layer in found
+        if layer.kind == "transposed convolution"
+    ]
     return bool(widths) and widths[0] < widths[-1]
 
 
 def fitted(found: Sequence[Layer], slots: Sequence[Slot], path: Path) -> dict[str, Array]:
-    """Our tensors by name, `slot.role`: each slot takes the first layer of its kind and shapes that is still there.
+    """Our tensors by name, `slot.role`: each slot takes the first layer of its kind and shapes that
+    is still there.
 
     Raises BadMedia, naming a layer that fits none of ours, or a slot that stays empty.
     """
@@ -81,49 +96,72 @@ def fitted(found: Sequence[Layer], slots: Sequence[Slot], path: Path) -> dict[st
         tensors |= {f"{slot.name}.{role}": array for role, array in taken.tensors.items()}
     left = [layer for layers in waiting.values() for layer in layers]
     if left:
-        raise BadMedia(f"{path}: '{left[0].name}', a {_likeness(left[0])}, is not of XSeg at 256 px. {_OTHER}")
+        raise BadMedia(
+            f"{path}: '{left[0].name}', a {_likeness(left[0])}, is not of XSeg at 256 px. {_OTHER}"
+        )
     if empty:
-        raise BadMedia(f"{path}: no {_likeness(empty[0])} is left for our {empty[0].name}; {len(empty)} are missing. {_OTHER}")
+        raise BadMedia(
+            f"{path}: no {_likeness(empty[0])} is left for our {empty[0].name}; {len(empty)} are"
+            f" missing. {_OTHER}"
+        )
     return tensors
 
 
 def _layers_of(prefix: str, members: dict[str, Array], path: Path) -> Iterator[Layer]:
-    """The layers that share a name: a kernel with its bias, a norm, a threshold, or several of them."""
+    """The layers that share a name: a kernel with its bias, a norm, a threshold, or several of
+    them.
+    """
 
     def take(what: str, *words: str) -> Array:
         for word in words:
             if word in members:
                 return members.pop(word)
-        raise BadMedia(f"{path}: '{prefix}' has no {what} beside {', '.join(sorted(names))}. {_OTHER}")
+        raise BadMedia(
+            f"{path}: '{prefix}' has no {what} beside {', '.join(sorted(names))}. {_OTHER}"
+        )
 
     names = set(members)
     kernel = next((word for word, array in members.items() if array.ndim > 1), None)
     if kernel:
         yield _weighted(prefix, members.pop(kernel), take("bias", "bias"), path)
-    number = next((word for word, array in members.items() if array.size == 1 and word not in _TAU), None)
+    number = next(
+        (word for word, array in members.items() if array.size == 1 and word not in _TAU), None
+    )
     if number:
         epsilon = members.pop(number).reshape(())
-        gamma, beta = take("scale", "gamma", "scale", "gain", "weight"), take("shift", "beta", "shift", "offset", "bias")
+        gamma, beta = (
+            take("scale", "gamma", "scale", "gain", "weight"),
+            take("shift", "beta", "shift", "offset", "bias"),
+        )
         yield Layer("norm", prefix, {"gamma": gamma, "beta": beta, "epsilon": epsilon})
     if len(members) == 1:
         yield Layer("threshold", prefix, {"tau": members.popitem()[1]})
     if members:
-        raise BadMedia(f"{path}: '{prefix}/{next(iter(members))}' is of no layer that XSeg has. {_OTHER}")
+        raise BadMedia(
+            f"{path}: '{prefix}/{next(iter(members))}' is of no layer that XSeg has. {_OTHER}"
+        )
 
 
 def _weighted(name: str, kernel: Array, bias: Array, path: Path) -> Layer:
-    """The layer of a kernel: (height, width, in, out), transposed (height, width, out, in), or dense (in, out)."""
+    """The layer of a kernel: (height, width, in, out), transposed (height, width, out, in), or
+    dense (in, out).
+    """
     if kernel.ndim == 2 and bias.shape == kernel.shape[1:]:
         return Layer("dense layer", name, {"weight": kernel.T, "bias": bias})
     if kernel.ndim == 4 and bias.shape in (kernel.shape[2:3], kernel.shape[3:]):
         # As many in as out is a convolution: no step up of XSeg keeps its width.
         kind: Kind = "convolution" if bias.shape == kernel.shape[3:] else "transposed convolution"
         return Layer(kind, name, {"weight": kernel.transpose(3, 2, 0, 1), "bias": bias})
-    raise BadMedia(f"{path}: '{name}' has a kernel {kernel.shape} with a bias {bias.shape}, which is no layer of XSeg. {_OTHER}")
+    raise BadMedia(
+        f"{path}: '{name}' has a kernel {kernel.shape} with a bias {bias.shape}, which is no layer"
+        f" of XSeg. {_OTHER}"
+    )
 
 
 def _blurs(array: Array) -> bool:
-    """Whether this is the fixed filter of a pooling, which is not learnt: the same binomial for all channels."""
+    """Whether this is the fixed filter of a pooling, which is not learnt: the same binomial for all
+    channels.
+    """
     if array.ndim < 3 or array.shape[0] != array.shape[1] or array.shape[0] > 4:
         return False
     row = np.array([math.comb(array.shape[0] - 1, place) for place in range(array.shape[0])])
@@ -132,7 +170,10 @@ def _blurs(array: Array) -> bool:
 
 
 def _likeness(layer: Layer | Slot) -> str:
-    shapes = (f"{role} {'x'.join(map(str, shape)) or 'one number'}" for role, shape in sorted(layer.shapes.items()))
+    shapes = (
+        f"{role} {'x'.join(map(str, shape)) or 'one number'}"
+        for role, shape in sorted(layer.shapes.items())
+    )
     return f"{layer.kind} ({', '.join(shapes)})"
 
 

@@ -15,18 +15,27 @@ from understudy.types import Polygon
 
 
 def draw(path: Path, polygons: Sequence[Polygon]) -> None:
-    """Let the face picture at `path` have these polygons and no others; nothing in it is encoded anew.
+    """Let the face picture at `path` have these polygons and no others; nothing in it is encoded
+    anew.
 
-    polygons: in pixels of the picture as it is now. Raises BadMedia as `face_image.read`, CannotWrite; ValueError for a polygon
-    that does not fit the format.
+    polygons: in pixels of the picture as it is now. Raises BadMedia as `face_image.read`,
+    CannotWrite; ValueError for a polygon that does not fit the format.
     """
     metadata, side = face_image.read_metadata(path)
     to_written = affine.scaling(metadata.size / side)
     outlines = [
-        {"includes": bool(each.includes), "points": np.round(affine.apply(to_written, each.points), 4).tolist()}
+        {
+            "includes": bool(each.includes),
+            "points": np.round(affine.apply(to_written, each.points), 4).tolist(),
+        }
         for each in polygons
     ]
-    fields = metadata.model_dump(mode="json") | {"version": face_image.VERSION, "polygons": outlines}
+    fields = metadata.model_dump(mode="json") | {
+        "version": face_image.VERSION,
+        "polygons": outlines,
+    }
     block = json.dumps(fields, allow_nan=False, separators=(",", ":"))
     face_image.Metadata.model_validate_json(block)
-    atomic.write_bytes(path, image_metadata.replaced(path.read_bytes(), block.encode("ascii"), str(path)))
+    atomic.write_bytes(
+        path, image_metadata.replaced(path.read_bytes(), block.encode("ascii"), str(path))
+    )

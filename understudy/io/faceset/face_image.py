@@ -1,7 +1,8 @@
-"""A face picture: a JPG or PNG that says of itself which face it shows, where, and how it was cut out.
+"""A face picture: a JPG or PNG that says of itself which face it shows, where, and how it was cut
+out.
 
-The metadata is versioned JSON inside the file (docs/face-pictures.md), so a file manager is a curation tool: copy, move,
-delete, resize. Whatever a file claims is checked before it is believed.
+The metadata is versioned JSON inside the file (docs/face-pictures.md), so a file manager is a
+curation tool: copy, move, delete, resize. Whatever a file claims is checked before it is believed.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ Point = tuple[Pixel, Pixel]
 
 
 class Outline(BaseModel):
-    """A polygon as it is written. points: in pixels of the picture at the side that the numbers mean."""
+    """A polygon as it is written. points: in pixels of the picture at the side that the numbers
+    mean.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -46,7 +49,9 @@ class Outline(BaseModel):
 
 
 class Metadata(BaseModel):
-    """What a face picture says of itself. Units and axes are those of `types.py`; size: the side that the numbers mean."""
+    """What a face picture says of itself. Units and axes are those of `types.py`; size: the side
+    that the numbers mean.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -82,18 +87,35 @@ class Metadata(BaseModel):
     def face(self) -> Face:
         """The face in its frame."""
         identity = None if self.identity is None else np.array(self.identity, np.float32)
-        box, landmarks, pose = (np.array(values, np.float32) for values in (self.box, self.landmarks, self.pose))
+        box, landmarks, pose = (
+            np.array(values, np.float32) for values in (self.box, self.landmarks, self.pose)
+        )
         raw = None if self.raw is None else np.array(self.raw, np.float32)
-        return Face(self.frame, box, landmarks, self.score, self.track, pose, identity, self.person, self.filled, raw)
+        return Face(
+            self.frame,
+            box,
+            landmarks,
+            self.score,
+            self.track,
+            pose,
+            identity,
+            self.person,
+            self.filled,
+            raw,
+        )
 
     def drawn(self, to_picture: ArrayLike) -> tuple[Polygon, ...]:
         """The polygons, carried by (2, 3) from pixels of the picture at its `size`."""
-        moved = ((affine.apply(to_picture, outline.points), outline.includes) for outline in self.polygons)
+        moved = (
+            (affine.apply(to_picture, outline.points), outline.includes)
+            for outline in self.polygons
+        )
         return tuple(Polygon(points.astype(np.float32), includes) for points, includes in moved)
 
 
 def write(path: Path, face: AlignedFace, quality: int = 95) -> None:
-    """Write `face` to `path`, all or nothing; the suffix decides: .png is lossless, .jpg has `quality` 1..100 and full colour.
+    """Write `face` to `path`, all or nothing; the suffix decides: .png is lossless, .jpg has
+    `quality` 1..100 and full colour.
 
     Raises CannotWrite. A suffix or a face that does not fit the format is our mistake: ValueError.
     """
@@ -101,9 +123,13 @@ def write(path: Path, face: AlignedFace, quality: int = 95) -> None:
 
 
 def encode(face: AlignedFace, suffix: str, quality: int = 95) -> bytes:
-    """The file that `write` writes. A suffix or a face that does not fit the format is our mistake: ValueError."""
+    """The file that `write` writes. A suffix or a face that does not fit the format is our mistake:
+    ValueError.
+    """
     if face.image.dtype != np.uint8 or face.image.shape != (face.size, face.size, 3):
-        raise ValueError(f"a face picture is (S, S, 3) uint8, not {face.image.shape} {face.image.dtype}")
+        raise ValueError(
+            f"a face picture is (S, S, 3) uint8, not {face.image.shape} {face.image.dtype}"
+        )
     if suffix.lower() not in SUFFIXES:
         raise ValueError(f"a face picture ends in {', '.join(SUFFIXES)}, not '{suffix}'")
     block = describe(face)
@@ -113,15 +139,20 @@ def encode(face: AlignedFace, suffix: str, quality: int = 95) -> bytes:
 
 
 def read(path: Path) -> AlignedFace:
-    """The face in the picture at `path`; one that was resized since comes back at its new size, with the numbers to fit.
+    """The face in the picture at `path`; one that was resized since comes back at its new size,
+    with the numbers to fit.
 
-    Raises BadMedia: unreadable, damaged, not square, not a face picture of ours, or from a newer version.
+    Raises BadMedia: unreadable, damaged, not square, not a face picture of ours, or from a newer
+    version.
     """
     data = _bytes(path)
     container, metadata = _parsed(data, path)
     image = _decoded(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, str(path))
     if image.shape != (container.height, container.width, 3):
-        raise BadMedia(f"{path}: a damaged picture: its pixels do not fit its header. Delete it, or extract the frame again.")
+        raise BadMedia(
+            f"{path}: a damaged picture: its pixels do not fit its header. Delete it, or extract"
+            " the frame again."
+        )
     return AlignedFace(
         face=metadata.face,
         image=np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8),
@@ -135,13 +166,17 @@ def read(path: Path) -> AlignedFace:
 
 
 def read_metadata(path: Path) -> tuple[Metadata, int]:
-    """What the picture at `path` says of itself, and its side in pixels as it is now; pixels stay undecoded. Raises as `read`."""
+    """What the picture at `path` says of itself, and its side in pixels as it is now; pixels stay
+    undecoded. Raises as `read`.
+    """
     container, metadata = _parsed(_bytes(path), path)
     return metadata, container.width
 
 
 def describe(face: AlignedFace) -> str:
-    """The metadata of a face as it is written, ASCII JSON: pixels rounded to 1e-4, the matrix in full, all else to 1e-6."""
+    """The metadata of a face as it is written, ASCII JSON: pixels rounded to 1e-4, the matrix in
+    full, all else to 1e-6.
+    """
     identity, mask = face.face.identity, face.mask
     fields = {
         "version": VERSION,
@@ -162,7 +197,10 @@ def describe(face: AlignedFace) -> str:
         "person": int(face.face.person),
         "filled": bool(face.face.filled),
         "raw": None if face.face.raw is None else _rounded(face.face.raw, 4),
-        "polygons": [{"includes": bool(each.includes), "points": _rounded(each.points, 4)} for each in face.polygons],
+        "polygons": [
+            {"includes": bool(each.includes), "points": _rounded(each.points, 4)}
+            for each in face.polygons
+        ],
     }
     return json.dumps(fields, allow_nan=False, separators=(",", ":"))
 
@@ -171,12 +209,13 @@ def _parsed(data: bytes, path: Path) -> tuple[image_metadata.Container, Metadata
     container = image_metadata.inspect(data, str(path))
     if container.block is None:
         raise BadMedia(
-            f"{path}: not a face picture of ours: it holds no understudy metadata. Take it out of the folder; if a tool that "
-            "drops metadata saved it, extract that frame again."
+            f"{path}: not a face picture of ours: it holds no understudy metadata. Take it out of"
+            " the folder; if a tool that drops metadata saved it, extract that frame again."
         )
     if container.width != container.height:
         raise BadMedia(
-            f"{path}: {container.width}x{container.height} pixels, a face picture is square. Undo the crop or delete it."
+            f"{path}: {container.width}x{container.height} pixels, a face picture is square. Undo"
+            " the crop or delete it."
         )
     return container, _metadata(container.block, path)
 
@@ -185,12 +224,18 @@ def _metadata(block: bytes, path: Path) -> Metadata:
     try:
         version = _Versioned.model_validate_json(block).version
         if version > VERSION:
-            raise BadMedia(f"{path}: made by a newer Understudy (layout {version}, this one reads {VERSION}). Update Understudy.")
+            raise BadMedia(
+                f"{path}: made by a newer Understudy (layout {version}, this one reads {VERSION})."
+                " Update Understudy."
+            )
         return Metadata.model_validate_json(block)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in problem["loc"]) or "whole"
-        raise BadMedia(f"{path}: bad metadata: {name}: {problem['msg']}. Delete the picture, or extract the frame again.") from None
+        raise BadMedia(
+            f"{path}: bad metadata: {name}: {problem['msg']}. Delete the picture, or extract the"
+            " frame again."
+        ) from None
 
 
 class _Versioned(BaseModel):
@@ -210,10 +255,18 @@ def _mask(metadata: Metadata, size: int, path: Path) -> Floats | None:
     try:
         data = base64.b64decode(metadata.mask, validate=True)
     except (binascii.Error, ValueError):
-        raise BadMedia(f"{where}: not base64. Delete the picture, or extract the frame again.") from None
+        raise BadMedia(
+            f"{where}: not base64. Delete the picture, or extract the frame again."
+        ) from None
     container = image_metadata.inspect(data, where)
-    if container.format != "png" or (container.width, container.height) != (metadata.size, metadata.size):
-        raise BadMedia(f"{where}: not a PNG of {metadata.size}x{metadata.size}. Delete the picture, or extract the frame again.")
+    if container.format != "png" or (container.width, container.height) != (
+        metadata.size,
+        metadata.size,
+    ):
+        raise BadMedia(
+            f"{where}: not a PNG of {metadata.size}x{metadata.size}. Delete the picture, or extract"
+            " the frame again."
+        )
     mask = _decoded(data, cv2.IMREAD_GRAYSCALE, where)
     return as_float(resized(mask, (size, size)))
 
@@ -231,17 +284,25 @@ def _decoded(data: bytes, flags: int, where: str) -> Bytes:
     except cv2.error:
         image = None
     if image is None:
-        raise BadMedia(f"{where}: the pixels cannot be decoded. Delete the picture, or extract the frame again.")
+        raise BadMedia(
+            f"{where}: the pixels cannot be decoded. Delete the picture, or extract the frame"
+            " again."
+        )
     return np.asarray(image, np.uint8)
 
 
 def _bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise BadMedia(f"{path}: larger than {MAX_BYTES >> 20} MB, so not a face picture. Take it out of the folder.")
+            raise BadMedia(
+                f"{path}: larger than {MAX_BYTES >> 20} MB, so not a face picture. Take it out of"
+                " the folder."
+            )
         return path.read_bytes()
     except OSError as error:
-        raise BadMedia(f"{path}: cannot be read: {error.strerror}. Check that it is there and may be read.") from None
+        raise BadMedia(
+            f"{path}: cannot be read: {error.strerror}. Check that it is there and may be read."
+        ) from None
 
 
 def _rounded(values: Floats, digits: int) -> list[object]:

@@ -1,4 +1,6 @@
-"""A faceset: a folder of face pictures, read as one table. The pictures are the truth; `faces.jsonl` beside it is a cache."""
+"""A faceset: a folder of face pictures, read as one table. The pictures are the truth;
+`faces.jsonl` beside it is a cache.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,12 @@ from understudy.types import AlignedFace, Faces, FaceType, Polygon
 
 
 class Faceset:
-    """The face pictures in `folder`, ordered by source, frame and file name; files with other suffixes do not count.
+    """The face pictures in `folder`, ordered by source, frame and file name; files with other
+    suffixes do not count.
 
-    The folder is read when the table is first asked for, and again after `add`, `trash` or `rescan`. One picture in it that
-    is not a face of ours makes that reading raise BadMedia with the names of all such pictures: none is skipped in silence.
+    The folder is read when the table is first asked for, and again after `add`, `trash` or
+    `rescan`. One picture in it that is not a face of ours makes that reading raise BadMedia with
+    the names of all such pictures: none is skipped in silence.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -56,29 +60,46 @@ class Faceset:
 
     @property
     def face_type(self) -> FaceType:
-        """The face type of all pictures. Raises NoFaces when there are none, BadMedia when they differ."""
+        """The face type of all pictures. Raises NoFaces when there are none, BadMedia when they
+        differ.
+        """
         types = sorted(set(self._table().face_types))
         if not types:
-            raise NoFaces(f"{self.folder}: no faces. Run: understudy extract, or put face pictures back.")
+            raise NoFaces(
+                f"{self.folder}: no faces. Run: understudy extract, or put face pictures back."
+            )
         if len(types) > 1:
-            raise BadMedia(f"{self.folder}: pictures of several face types ({', '.join(types)}). Keep one type per folder.")
+            raise BadMedia(
+                f"{self.folder}: pictures of several face types ({', '.join(types)}). Keep one type"
+                " per folder."
+            )
         return types[0]
 
     @property
     def size(self) -> int:
         """Side of the largest picture, in pixels. Raises NoFaces when there are none."""
         if not len(self):
-            raise NoFaces(f"{self.folder}: no faces. Run: understudy extract, or put face pictures back.")
+            raise NoFaces(
+                f"{self.folder}: no faces. Run: understudy extract, or put face pictures back."
+            )
         return int(self._table().sides.max())
 
     def load(self, row: int) -> AlignedFace:
         """The face of a row, with its pixels."""
         return face_image.read(self.folder / self._table().names[row])
 
-    def add(self, face: AlignedFace, *, number: int | None = None, suffix: str = ".jpg", quality: int = 95) -> Path:
+    def add(
+        self,
+        face: AlignedFace,
+        *,
+        number: int | None = None,
+        suffix: str = ".jpg",
+        quality: int = 95,
+    ) -> Path:
         """Write a face as `<frame>_<number><suffix>`; returns the path.
 
-        number: position among the frame's faces; a picture of that name is replaced. None: the first that is free.
+        number: position among the frame's faces; a picture of that name is replaced. None: the
+        first that is free.
         """
         numbers = itertools.count() if number is None else (number,)
         paths = (self.folder / f"{face.face.frame:06d}_{each}{suffix}" for each in numbers)
@@ -88,7 +109,8 @@ class Faceset:
         return path
 
     def trash(self, mask: NDArray[np.bool_]) -> list[Path]:
-        """Move the rows where `mask` (N,) is true to `<folder>_trash` beside the folder; returns where they went.
+        """Move the rows where `mask` (N,) is true to `<folder>_trash` beside the folder; returns
+        where they went.
 
         Nothing is deleted or overwritten: where a name is taken there, the newcomer gets a number.
         """

@@ -1,7 +1,9 @@
-"""A block of our own inside a JPG or PNG: put in, and taken out of files that anybody may have touched or forged.
+"""A block of our own inside a JPG or PNG: put in, and taken out of files that anybody may have
+touched or forged.
 
-PNG: one text chunk (PNG 1.2, 11.3.4) with the keyword "understudy". JPG: APP4 segments (ITU-T T.81, B.2.4.6), each
-`understudy NUL, u16 number from 0, u16 count, part of the block`, big-endian, since one segment holds at most 65533 bytes.
+PNG: one text chunk (PNG 1.2, 11.3.4) with the keyword "understudy". JPG: APP4 segments (ITU-T T.81,
+B.2.4.6), each `understudy NUL, u16 number from 0, u16 count, part of the block`, big-endian, since
+one segment holds at most 65533 bytes.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ _FRAME_HEADERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What a picture file says before its pixels are decoded. block: our bytes, or None when there are none."""
+    """What a picture file says before its pixels are decoded. block: our bytes, or None when there
+    are none.
+    """
 
     format: Literal["jpg", "png"]
     width: int
@@ -39,21 +43,27 @@ class Container:
 def inspect(data: bytes, where: str) -> Container:
     """The picture's size and our block in it; `where` names the file in errors.
 
-    Raises BadMedia: not a JPG or PNG, cut short, damaged, sides over 8192, or a block that is doubled, incomplete or too big.
+    Raises BadMedia: not a JPG or PNG, cut short, damaged, sides over 8192, or a block that is
+    doubled, incomplete or too big.
     """
     if data.startswith(_PNG):
         return _inspect_png(data, where)
     if data.startswith(b"\xff\xd8"):
         return _inspect_jpg(data, where)
-    raise BadMedia(f"{where}: neither a JPG nor a PNG. Take it out of the folder, or save it as one of them.")
+    raise BadMedia(
+        f"{where}: neither a JPG nor a PNG. Take it out of the folder, or save it as one of them."
+    )
 
 
 def insert(data: bytes, block: bytes) -> bytes:
-    """The picture file `data` (fresh from an encoder, without a block) with our block in it, before the pixels."""
+    """The picture file `data` (fresh from an encoder, without a block) with our block in it, before
+    the pixels.
+    """
     if len(block) > MAX_BLOCK:
         raise ValueError(f"a block of {len(block)} bytes, at most {MAX_BLOCK} fit")
     if data.startswith(_PNG):
-        # The header chunk is always first and 25 bytes long. iTXt: no compression, no language, no translated keyword.
+        # The header chunk is always first and 25 bytes long. iTXt: no compression, no language, no
+        # translated keyword.
         end = len(_PNG) + 25
         return data[:end] + _chunk(b"iTXt", KEYWORD + b"\0\0\0\0\0" + block) + data[end:]
     end = _after_jfif(data)
@@ -61,7 +71,8 @@ def insert(data: bytes, block: bytes) -> bytes:
 
 
 def replaced(data: bytes, block: bytes, where: str) -> bytes:
-    """The picture file `data` with this block of ours in place of the one it has; pixels and all else stay, byte for byte.
+    """The picture file `data` with this block of ours in place of the one it has; pixels and all
+    else stay, byte for byte.
 
     Raises BadMedia as `inspect`.
     """
@@ -122,7 +133,9 @@ def _chunks(data: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _text(kind: bytes, body: bytes, where: str) -> bytes:
-    """The text of a chunk's body after its keyword; other tools may have moved ours into any of the three kinds."""
+    """The text of a chunk's body after its keyword; other tools may have moved ours into any of the
+    three kinds.
+    """
     if kind == b"tEXt":
         return _bounded(body, where)
     if kind == b"zTXt":
@@ -157,7 +170,9 @@ def _inspect_jpg(data: bytes, where: str) -> Container:
 
 
 def _jpg_segments(data: bytes, where: str) -> Generator[tuple[int, bytes], None, int]:
-    """Marker and body of each segment between the start of the picture and its pixels; returns where those begin."""
+    """Marker and body of each segment between the start of the picture and its pixels; returns
+    where those begin.
+    """
     at = 2
     while True:
         while data[at : at + 2] == b"\xff\xff":  # fill bytes are allowed before a marker
@@ -171,7 +186,8 @@ def _jpg_segments(data: bytes, where: str) -> Generator[tuple[int, bytes], None,
         if end > len(data):
             raise _damaged(where, "it ends too early")
         if marker == 0xDA:
-            # Inside the pixels FF is always followed by 00 or a restart marker, so FF D9 can only be the end.
+            # Inside the pixels FF is always followed by 00 or a restart marker, so FF D9 can only
+            # be the end.
             if data.find(b"\xff\xd9", end) < 0:
                 raise _damaged(where, "it ends too early")
             return at
@@ -197,12 +213,18 @@ def _joined(parts: list[bytes], where: str) -> bytes | None:
 def _segments(block: bytes) -> Iterator[bytes]:
     count = max(1, -(-len(block) // _PART))
     for number in range(count):
-        body = _MAGIC + struct.pack(">HH", number, count) + block[number * _PART : (number + 1) * _PART]
+        body = (
+            _MAGIC
+            + struct.pack(">HH", number, count)
+            + block[number * _PART : (number + 1) * _PART]
+        )
         yield struct.pack(">BBH", 0xFF, _APP4, len(body) + 2) + body
 
 
 def _after_jfif(data: bytes) -> int:
-    """Where our segments belong: after the JFIF segment, which must come first, or else right at the start."""
+    """Where our segments belong: after the JFIF segment, which must come first, or else right at
+    the start.
+    """
     if data[2:4] == b"\xff\xe0":
         return 4 + int(struct.unpack_from(">H", data, 4)[0])
     return 2
@@ -214,7 +236,10 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 def _check_sides(width: int, height: int, where: str) -> None:
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-        raise BadMedia(f"{where}: {width}x{height} pixels, a face picture has 1 to {MAX_SIDE} a side. Take it out of the folder.")
+        raise BadMedia(
+            f"{where}: {width}x{height} pixels, a face picture has 1 to {MAX_SIDE} a side. Take it"
+            " out of the folder."
+        )
 
 
 def _bounded(block: bytes, where: str) -> bytes:

@@ -1,8 +1,10 @@
-"""Faces that a person marked by hand: a JSON file of frames, each with its marks. The studio writes it, `extract` takes it back.
+"""Faces that a person marked by hand: a JSON file of frames, each with its marks. The studio writes
+it, `extract` takes it back.
 
     {"version": 1, "frames": {"118": [{"box": [210, 80, 330, 230]}], "130": [], "131": null}}
 
-A frame with marks has just these faces, one with none has no face whatever a detector says, and null is still to be marked.
+A frame with marks has just these faces, one with none has no face whatever a detector says, and
+null is still to be marked.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ Frame = Annotated[int, Field(ge=0, le=2**48)]
 class Mark(BaseModel):
     """One face, told in one of three ways, in frame pixels whose centres lie at whole numbers.
 
-    box: x0 y0 x1 y1 around the face. points5: the eyes, the tip of the nose, the corners of the mouth; left first, as seen in
-    the picture. points: all 68, in the iBUG order.
+    box: x0 y0 x1 y1 around the face. points5: the eyes, the tip of the nose, the corners of the
+    mouth; left first, as seen in the picture. points: all 68, in the iBUG order.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -41,7 +43,9 @@ class Mark(BaseModel):
     def _says_one_thing(self) -> Self:
         given = [name for name in type(self).model_fields if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"a mark has either box, points5 or points, here: {' and '.join(given) or 'none'}")
+            raise ValueError(
+                f"a mark has either box, points5 or points, here: {' and '.join(given) or 'none'}"
+            )
         if self.box is not None and not (self.box[0] < self.box[2] and self.box[1] < self.box[3]):
             raise ValueError("a box is left, top, right, bottom: right of left, bottom below top")
         points = self.points5 or self.points
@@ -59,38 +63,60 @@ class Marks(BaseModel):
     frames: dict[Frame, Annotated[list[Mark], Field(max_length=MAX_FACES)] | None] = {}
 
     def at(self, frame: int) -> list[Mark] | None:
-        """The faces of a frame as marked, [] when it was marked as having none; None when nothing was said of it."""
+        """The faces of a frame as marked, [] when it was marked as having none; None when nothing
+        was said of it.
+        """
         return self.frames.get(frame)
 
     def asking_for(self, frames: Iterable[int]) -> Marks:
-        """These marks, and a blank for each of `frames` that nobody has marked; blanks of other frames go.
+        """These marks, and a blank for each of `frames` that nobody has marked; blanks of other
+        frames go.
 
         What `extract --fix` leaves for somebody to fill in.
         """
         known = {frame: marks for frame, marks in self.frames.items() if marks is not None}
-        blanks: dict[int, list[Mark] | None] = {frame: None for frame in frames if frame not in known}
+        blanks: dict[int, list[Mark] | None] = {
+            frame: None for frame in frames if frame not in known
+        }
         return Marks(frames=dict(sorted({**known, **blanks}.items())))
 
 
 def read_marks(path: Path) -> Marks:
-    """The marks in the file at `path`. Raises BadMedia: missing, unreadable, too large, or not marks; with the place in it."""
+    """The marks in the file at `path`. Raises BadMedia: missing, unreadable, too large, or not
+    marks; with the place in it.
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise BadMedia(f"{path}: larger than {MAX_BYTES >> 20} MB, so not a file of marks. Give another file.")
+            raise BadMedia(
+                f"{path}: larger than {MAX_BYTES >> 20} MB, so not a file of marks. Give another"
+                " file."
+            )
         return Marks.model_validate_json(path.read_bytes())
     except OSError as error:
         raise BadMedia(f"{path}: marks not readable: {error.strerror}. Check the path.") from None
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         place = [str(part) for part in problem["loc"]]
-        where = f"frame {' '.join(place[1:])}" if place[:1] == ["frames"] and len(place) > 1 else " ".join(place) or "whole file"
-        raise BadMedia(f"{path}, {where}: {problem['msg']}. Mend that entry, or make the file anew: extract --fix.") from None
+        where = (
+            f"frame {' '.join(place[1:])}"
+            if place[:1] == ["frames"] and len(place) > 1
+            else " ".join(place) or "whole file"
+        )
+        raise BadMedia(
+            f"{path}, {where}: {problem['msg']}. Mend that entry, or make the file anew: extract"
+            " --fix."
+        ) from None
 
 
 def write_marks(path: Path, marks: Marks) -> None:
     """Write the marks to `path`, all or nothing, one frame a line. Raises CannotWrite."""
     lines = [
-        f'"{frame}": ' + ("null" if each is None else f"[{', '.join(mark.model_dump_json(exclude_none=True) for mark in each)}]")
+        f'"{frame}": '
+        + (
+            "null"
+            if each is None
+            else f"[{', '.join(mark.model_dump_json(exclude_none=True) for mark in each)}]"
+        )
         for frame, each in marks.frames.items()
     ]
     frames = ",\n  ".join(lines)

@@ -1,6 +1,8 @@
-"""What all pictures of a faceset say of themselves, as columns; and the cache that saves reading every picture again.
+"""What all pictures of a faceset say of themselves, as columns; and the cache that saves reading
+every picture again.
 
-A picture's metadata takes some 20 kB as Python objects and 1.3 kB in columns, so only one picture's is held at a time.
+A picture's metadata takes some 20 kB as Python objects and 1.3 kB in columns, so only one picture's
+is held at a time.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ _NAMED = 5
 
 
 class FaceTable:
-    """The columns, one row a picture. faces, polygons: in frame space. names, face_types, sources, sides: of each picture."""
+    """The columns, one row a picture. faces, polygons: in frame space. names, face_types, sources,
+    sides: of each picture.
+    """
 
     def __init__(self, names: list[str]) -> None:
         count = len(names)
@@ -57,15 +61,18 @@ class FaceTable:
 
     @classmethod
     def scanned(cls, folder: Path) -> Self:
-        """The table of all pictures in `folder`, by source, frame and name; from the cache where it still fits.
+        """The table of all pictures in `folder`, by source, frame and name; from the cache where it
+        still fits.
 
-        The cache is renewed when anything differs. Raises BadMedia with the names of all pictures that are no faces of ours.
+        The cache is renewed when anything differs. Raises BadMedia with the names of all pictures
+        that are no faces of ours.
         """
         names, facts = _pictures(folder)
         table = cls(names)
         reading = _Reading(folder, table, facts)
         if not reading.take_cached():
-            # A folder that cannot be written to, or whose names are no text, can still be read: the cache only saves time.
+            # A folder that cannot be written to, or whose names are no text, can still be read: the
+            # cache only saves time.
             with contextlib.suppress(CannotWrite, ValueError):
                 reading.renew_cache()
             reading.read_the_rest()
@@ -79,13 +86,25 @@ class FaceTable:
     def put(self, row: int, side: int, metadata: face_image.Metadata) -> None:
         """Fill a row."""
         face, faces = metadata.face, self.faces
-        faces.frame[row], faces.box[row], faces.landmarks[row], faces.score[row] = face.frame, face.box, face.landmarks, face.score
-        faces.track[row], faces.pose[row], faces.person[row], faces.filled[row] = face.track, face.pose, face.person, face.filled
+        faces.frame[row], faces.box[row], faces.landmarks[row], faces.score[row] = (
+            face.frame,
+            face.box,
+            face.landmarks,
+            face.score,
+        )
+        faces.track[row], faces.pose[row], faces.person[row], faces.filled[row] = (
+            face.track,
+            face.pose,
+            face.person,
+            face.filled,
+        )
         faces.raw[row] = face.landmarks if face.raw is None else face.raw
         self.face_types[row], self.sides[row] = metadata.face_type, side
         self._seconds[row] = np.nan if metadata.pts is None else metadata.pts
         # One string for all pictures of a footage.
-        self.sources[row] = self.sources[0] if metadata.source == self.sources[0] else metadata.source
+        self.sources[row] = (
+            self.sources[0] if metadata.source == self.sources[0] else metadata.source
+        )
         self._identities[row] = face.identity
         self.polygons[row] = metadata.drawn(affine.invert(metadata.face_from_frame))
 
@@ -93,7 +112,11 @@ class FaceTable:
         """By source, frame and name. Identities are kept only when every face has one."""
         if not all(self._key(row) <= self._key(row + 1) for row in range(len(self.names) - 1)):
             order = sorted(range(len(self.names)), key=self._key)
-            self.faces, self.sides, self._seconds = self.faces[order], self.sides[order], self._seconds[order]
+            self.faces, self.sides, self._seconds = (
+                self.faces[order],
+                self.sides[order],
+                self._seconds[order],
+            )
             for name in ("names", "face_types", "sources", "polygons", "_identities"):
                 values = getattr(self, name)
                 setattr(self, name, [values[row] for row in order])
@@ -108,7 +131,9 @@ class FaceTable:
 
 
 class _Entry(BaseModel):
-    """A line of the cache: a picture as it was (name, bytes, mtime_ns), its side, and its metadata without the mask."""
+    """A line of the cache: a picture as it was (name, bytes, mtime_ns), its side, and its metadata
+    without the mask.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -133,13 +158,18 @@ class _Reading:
         self._problems: list[str] = []
 
     def take_cached(self) -> bool:
-        """Fill the rows that the cache knows as they are now; whether those are all, and all that it knows."""
+        """Fill the rows that the cache knows as they are now; whether those are all, and all that
+        it knows.
+        """
         names, lines = self._table.names, 0
         try:
             for place, entry in _cached(self._cache):
                 lines += 1
                 row = bisect.bisect_left(names, entry.name)
-                if names[row : row + 1] == [entry.name] and self._facts[row].tolist() == [entry.bytes, entry.mtime_ns]:
+                if names[row : row + 1] == [entry.name] and self._facts[row].tolist() == [
+                    entry.bytes,
+                    entry.mtime_ns,
+                ]:
                     self._table.put(row, entry.side, entry.metadata)
                     self._line_at[row], self._is_read[row] = place, True
         except (OSError, ValueError, ValidationError):
@@ -148,9 +178,13 @@ class _Reading:
         return bool(self._is_read.all()) and lines == len(names)
 
     def renew_cache(self) -> None:
-        """Read the pictures that the cache does not know, and write it anew. Raises BadMedia, CannotWrite, ValueError."""
+        """Read the pictures that the cache does not know, and write it anew. Raises BadMedia,
+        CannotWrite, ValueError.
+        """
         with contextlib.ExitStack() as files:
-            old = files.enter_context(self._cache.open("rb")) if (self._line_at >= 0).any() else None
+            old = (
+                files.enter_context(self._cache.open("rb")) if (self._line_at >= 0).any() else None
+            )
             new = files.enter_context(files.enter_context(atomic.writing(self._cache)).open("wb"))
             new.write(_HEADER)
             for row, place in enumerate(self._line_at.tolist()):
@@ -158,8 +192,17 @@ class _Reading:
                     old.seek(place)
                     new.write(old.readline().rstrip(b"\n") + b"\n")
                 elif (read := self._read(row)) is not None:
-                    (size, mtime_ns), slim = self._facts[row].tolist(), read[0].model_copy(update={"mask": None})
-                    entry = _Entry(name=self._table.names[row], bytes=size, mtime_ns=mtime_ns, side=read[1], metadata=slim)
+                    (size, mtime_ns), slim = (
+                        self._facts[row].tolist(),
+                        read[0].model_copy(update={"mask": None}),
+                    )
+                    entry = _Entry(
+                        name=self._table.names[row],
+                        bytes=size,
+                        mtime_ns=mtime_ns,
+                        side=read[1],
+                        metadata=slim,
+                    )
                     new.write(entry.model_dump_json().encode() + b"\n")
             self._complain()
 
@@ -181,7 +224,11 @@ class _Reading:
 
     def _complain(self) -> None:
         if self._problems:
-            more = f"\n… and {len(self._problems) - _NAMED} more pictures like these." if len(self._problems) > _NAMED else ""
+            more = (
+                f"\n… and {len(self._problems) - _NAMED} more pictures like these."
+                if len(self._problems) > _NAMED
+                else ""
+            )
             raise BadMedia("\n".join(self._problems[:_NAMED]) + more)
 
 
@@ -194,19 +241,25 @@ def _pictures(folder: Path) -> tuple[list[str], NDArray[np.int64]]:
                 hidden = file.name.startswith(".")
                 if hidden or Path(file.name).suffix.lower() not in face_image.SUFFIXES:
                     continue
-                with contextlib.suppress(FileNotFoundError):  # deleted this moment: then it is no face any more
+                with contextlib.suppress(
+                    FileNotFoundError
+                ):  # deleted this moment: then it is no face any more
                     told = file.stat()
                     if stat.S_ISREG(told.st_mode):
                         names.append(file.name)
                         facts.extend((told.st_size, told.st_mtime_ns))
     except OSError as error:
-        raise BadMedia(f"{folder}: no faceset: {error.strerror}. Run: understudy extract, or check the path.") from None
+        raise BadMedia(
+            f"{folder}: no faceset: {error.strerror}. Run: understudy extract, or check the path."
+        ) from None
     order = sorted(range(len(names)), key=names.__getitem__)
     return [names[row] for row in order], np.array(facts, np.int64).reshape(-1, 2)[order]
 
 
 def _cached(path: Path) -> Iterator[tuple[int, _Entry]]:
-    """Each entry of the cache, and where its line begins. Raises OSError, ValueError when it is not as we write it."""
+    """Each entry of the cache, and where its line begins. Raises OSError, ValueError when it is not
+    as we write it.
+    """
     with path.open("rb") as file:
         if file.readline() != _HEADER:
             raise ValueError("another header")

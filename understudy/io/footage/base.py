@@ -29,16 +29,18 @@ class FootageIndex:
 
 
 class Footage(ABC):
-    """A video or a folder of pictures as a sequence of frames, in the order in which they are shown.
+    """A video or a folder of pictures as a sequence of frames, in the order in which they are
+    shown.
 
-    `len` is exact, iterating starts from the first frame each time, `[i]` is frame-exact. Pictures come upright (rotation
-    marks are obeyed), RGB, uint8, or uint16 (full scale 65535) when the source has more than 8 bits; alpha is dropped.
-    Use it in a `with` block, from one thread.
+    `len` is exact, iterating starts from the first frame each time, `[i]` is frame-exact. Pictures
+    come upright (rotation marks are obeyed), RGB, uint8, or uint16 (full scale 65535) when the
+    source has more than 8 bits; alpha is dropped. Use it in a `with` block, from one thread.
 
-    path: what it was opened from. size: (width, height) of the upright pictures. fps: pictures a second; the mean where the
-    rate varies. pts: presentation time of every frame in units of time_base. last_duration: how long the last frame stays,
-    same unit. color: as coded, with absent tags resolved. bits: per channel in the source. pixel_aspect: width of a pixel
-    over its height. is_cut_off: the file ends before what its header promises. notes: what a user may want to know.
+    path: what it was opened from. size: (width, height) of the upright pictures. fps: pictures a
+    second; the mean where the rate varies. pts: presentation time of every frame in units of
+    time_base. last_duration: how long the last frame stays, same unit. color: as coded, with absent
+    tags resolved. bits: per channel in the source. pixel_aspect: width of a pixel over its height.
+    is_cut_off: the file ends before what its header promises. notes: what a user may want to know.
     is_video: False for pictures, whose pts are made up at 25 a second.
     """
 
@@ -71,15 +73,24 @@ class Footage(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
-        """The frames from `start` up to but not including `stop` (the end when None). Raises BadMedia at a broken frame."""
+        """The frames from `start` up to but not including `stop` (the end when None). Raises
+        BadMedia at a broken frame.
+        """
         return self.pick(range(start, len(self) if stop is None else min(stop, len(self))))
 
     def pick(self, indices: Iterable[int]) -> Generator[Frame]:
-        """The frames at these indices, which must not descend. Raises BadMedia at a broken one, and then ends."""
+        """The frames at these indices, which must not descend. Raises BadMedia at a broken one, and
+        then ends.
+        """
         for each in self.attempts(indices):
             if isinstance(each, BadFrame):
                 raise BadMedia(each.reason)
@@ -87,20 +98,26 @@ class Footage(ABC):
 
     @abstractmethod
     def attempts(self, indices: Iterable[int]) -> Generator[Frame | BadFrame]:
-        """The frames at these indices, which must not descend; a broken one comes as a `BadFrame` and the rest goes on.
+        """The frames at these indices, which must not descend; a broken one comes as a `BadFrame`
+        and the rest goes on.
 
-        Frames between are decoded at most, never converted. Damage costs no more than looking at the frames around it once.
+        Frames between are decoded at most, never converted. Damage costs no more than looking at
+        the frames around it once.
         """
 
     @property
     @abstractmethod
     def index(self) -> FootageIndex:
-        """What opening found out, as plain data: `open_footage(path, index=...)` elsewhere then reads nothing again."""
+        """What opening found out, as plain data: `open_footage(path, index=...)` elsewhere then
+        reads nothing again.
+        """
 
     @property
     @abstractmethod
     def keyframes(self) -> list[int]:
-        """Frames that can be reached without decoding earlier ones, ascending, 0 always among them: where work is best cut."""
+        """Frames that can be reached without decoding earlier ones, ascending, 0 always among them:
+        where work is best cut.
+        """
 
     @property
     def duration(self) -> Fraction:
@@ -108,7 +125,9 @@ class Footage(ABC):
         return self.seconds(len(self)) if self.pts else Fraction(0)
 
     def seconds(self, index: int) -> Fraction:
-        """When frame `index` appears, in seconds after the first one; with index = len, when the last one goes."""
+        """When frame `index` appears, in seconds after the first one; with index = len, when the
+        last one goes.
+        """
         ticks = self.pts[index] if index < len(self) else self.pts[-1] + self.last_duration
         return (ticks - self.pts[0]) * self.time_base
 

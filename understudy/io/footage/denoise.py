@@ -14,16 +14,18 @@ from av.video.reformatter import ColorRange, Colorspace
 from understudy.io.footage.stills import to_8_bits
 from understudy.types import Array, Bytes
 
-# On a real 720p picture with added noise of standard deviation 2 to 20, this strength a level gave the best PSNR (measured).
+# On a real 720p picture with added noise of standard deviation 2 to 20, this strength a level gave
+# the best PSNR (measured).
 _STRENGTH_PER_LEVEL = 0.7
 
 
 def denoiser(size: tuple[int, int], factor: float) -> Callable[[Array], Array]:
     """A function that returns its picture with less noise, same shape and dtype.
 
-    size: (width, height) of the pictures. factor: standard deviation of the noise to remove, in levels of 255; 1..20 makes
-    sense. The picture: (H, W, 3) RGB uint8 or uint16. Buades et al. (2005), FFmpeg's nlmeans, patch 7, search 7, in YCbCr
-    4:4:4. What the filter changes is added to the picture, so 16-bit pictures keep their fine steps.
+    size: (width, height) of the pictures. factor: standard deviation of the noise to remove, in
+    levels of 255; 1..20 makes sense. The picture: (H, W, 3) RGB uint8 or uint16. Buades et al.
+    (2005), FFmpeg's nlmeans, patch 7, search 7, in YCbCr 4:4:4. What the filter changes is added to
+    the picture, so 16-bit pictures keep their fine steps.
     """
     graph, source, sink = _graph(size, max(1.0, _STRENGTH_PER_LEVEL * factor))
     count = 0
@@ -47,7 +49,9 @@ def _graph(
     size: tuple[int, int], strength: float
 ) -> tuple[Graph, av.filter.context.FilterContext, av.filter.context.FilterContext]:
     graph = Graph()
-    source = graph.add_buffer(width=size[0], height=size[1], format=av.VideoFormat("yuv444p"), time_base=Fraction(1, 25))
+    source = graph.add_buffer(
+        width=size[0], height=size[1], format=av.VideoFormat("yuv444p"), time_base=Fraction(1, 25)
+    )
     means = graph.add("nlmeans", f"s={strength:.3f}:p=7:r=7")
     sink = graph.add("buffersink")
     graph.link_nodes(source, means, sink).configure()
@@ -57,10 +61,17 @@ def _graph(
 def _to_ycbcr(image: Bytes) -> av.VideoFrame:
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
     full = ColorRange.JPEG
-    return frame.reformat(format="yuv444p", dst_colorspace=Colorspace.ITU709, dst_color_range=full, src_color_range=full)
+    return frame.reformat(
+        format="yuv444p",
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=full,
+        src_color_range=full,
+    )
 
 
 def _to_rgb(frame: av.VideoFrame) -> Bytes:
     full = ColorRange.JPEG
-    rgb = frame.reformat(format="rgb24", src_colorspace=Colorspace.ITU709, src_color_range=full, dst_color_range=full)
+    rgb = frame.reformat(
+        format="rgb24", src_colorspace=Colorspace.ITU709, src_color_range=full, dst_color_range=full
+    )
     return cast(Bytes, rgb.to_ndarray())

@@ -1,7 +1,8 @@
-"""What the bytes of a picture say about it before a decoder runs: its size, and whether the file is whole.
+"""What the bytes of a picture say about it before a decoder runs: its size, and whether the file is
+whole.
 
-OpenCV returns a half-grey picture for a JPG that was cut off and says nothing, so we look first. Layouts after the PNG
-specification (W3C, 2003) and ITU-T T.81 (JPEG), annex B.
+OpenCV returns a half-grey picture for a JPG that was cut off and says nothing, so we look first.
+Layouts after the PNG specification (W3C, 2003) and ITU-T T.81 (JPEG), annex B.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD8)})
 
 @dataclass(frozen=True)
 class Header:
-    """width, height: 0 when the kind of file is not one we look into. problem: what is wrong, "" when nothing is."""
+    """width, height: 0 when the kind of file is not one we look into. problem: what is wrong, ""
+    when nothing is.
+    """
 
     width: int = 0
     height: int = 0
@@ -26,7 +29,9 @@ class Header:
 
 
 def read(data: bytes) -> Header:
-    """What the header of a picture file says; a PNG's checksums and a JPG's end are looked at too."""
+    """What the header of a picture file says; a PNG's checksums and a JPG's end are looked at
+    too.
+    """
     if not data:
         return Header(problem="the file is empty")
     if data.startswith(_PNG):

@@ -22,7 +22,9 @@ _SRGB = Color(primaries=1, transfer=13, matrix=0, range=2)
 
 @dataclass(frozen=True)
 class PictureIndex(FootageIndex):
-    """What opening a folder finds out: the pictures' names in order, and (width, height) and bits of the first."""
+    """What opening a folder finds out: the pictures' names in order, and (width, height) and bits
+    of the first.
+    """
 
     names: tuple[str, ...]
     size: tuple[int, int]
@@ -30,15 +32,18 @@ class PictureIndex(FootageIndex):
 
 
 class PictureFootage(Footage):
-    """The pictures of a folder in natural order, as frames at 25 a second. files: their paths, in that order.
+    """The pictures of a folder in natural order, as frames at 25 a second. files: their paths, in
+    that order.
 
-    Hidden files and everything that is no picture by its suffix are passed over. Raises BadMedia when there is none. A picture
-    whose size differs from the first is a bad frame, unless any_size.
+    Hidden files and everything that is no picture by its suffix are passed over. Raises BadMedia
+    when there is none. A picture whose size differs from the first is a bad frame, unless any_size.
     """
 
     is_video: ClassVar[bool] = False
 
-    def __init__(self, path: Path, *, any_size: bool = False, index: PictureIndex | None = None) -> None:
+    def __init__(
+        self, path: Path, *, any_size: bool = False, index: PictureIndex | None = None
+    ) -> None:
         self.path = path
         self._any_size = any_size
         self._index = index or _looked_at(path)
@@ -68,8 +73,9 @@ class PictureFootage(Footage):
         if (image.shape[1], image.shape[0]) != self.size and not self._any_size:
             width, height = self.size
             raise BadMedia(
-                f"{self.files[index]}: {image.shape[1]}x{image.shape[0]} pixels, but the first picture of the folder has "
-                f"{width}x{height}. Make them all the same size, or take it out."
+                f"{self.files[index]}: {image.shape[1]}x{image.shape[0]} pixels, but the first"
+                f" picture of the folder has {width}x{height}. Make them all the same size, or take"
+                " it out."
             )
         if 8 * image.dtype.itemsize != self.bits:
             image = stills.to_8_bits(image) if self.bits == 8 else image.astype(np.uint16) * 257
@@ -78,16 +84,27 @@ class PictureFootage(Footage):
 
 def picture_files(folder: Path) -> list[Path]:
     """The pictures in a folder, in natural order, hidden files left out."""
-    found = (path for path in folder.iterdir() if path.suffix.lower() in stills.SUFFIXES and not path.name.startswith("."))
+    found = (
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in stills.SUFFIXES and not path.name.startswith(".")
+    )
     return sorted((path for path in found if path.is_file()), key=natural)
 
 
 def _looked_at(folder: Path) -> PictureIndex:
     files = picture_files(folder)
     if not files:
-        raise BadMedia(f"{folder}: no pictures in this folder. Give one with {', '.join(sorted(stills.SUFFIXES))} files.")
+        raise BadMedia(
+            f"{folder}: no pictures in this folder. Give one with"
+            f" {', '.join(sorted(stills.SUFFIXES))} files."
+        )
     first = stills.read_image(files[0])
-    return PictureIndex(tuple(file.name for file in files), (first.shape[1], first.shape[0]), 8 * first.dtype.itemsize)
+    return PictureIndex(
+        tuple(file.name for file in files),
+        (first.shape[1], first.shape[0]),
+        8 * first.dtype.itemsize,
+    )
 
 
 def natural(path: Path) -> tuple[list[tuple[int, str]], str]:

@@ -17,10 +17,11 @@ _LOCK = ".lock"
 
 @contextlib.contextmanager
 def filling(folder: Path, plan: dict[str, object]) -> Iterator[None]:
-    """Hold `folder` while pictures are written into it; `<plan["made_by"]>.json` inside says what they are.
+    """Hold `folder` while pictures are written into it; `<plan["made_by"]>.json` inside says what
+    they are.
 
-    A folder that is new, empty, or begun under the same plan is taken; its pictures stay. Raises BadProject when something
-    else lies there, Busy when another run is at it, CannotWrite.
+    A folder that is new, empty, or begun under the same plan is taken; its pictures stay. Raises
+    BadProject when something else lies there, Busy when another run is at it, CannotWrite.
     """
     note = folder / f"{plan['made_by']}.json"
     if folder.exists() and not folder.is_dir():
@@ -33,19 +34,23 @@ def filling(folder: Path, plan: dict[str, object]) -> Iterator[None]:
             atomic.sweep(folder)
             yield
     except Timeout:
-        raise Busy(f"{folder}: another run is writing here. Wait for it, or stop it, then try again.") from None
+        raise Busy(
+            f"{folder}: another run is writing here. Wait for it, or stop it, then try again."
+        ) from None
 
 
 def _claim(folder: Path, note: Path, plan: dict[str, object]) -> None:
     if note.exists():
         if _said(note) != json.loads(json.dumps(plan)):
             raise BadProject(
-                f"{folder}: pictures from other footage or other options are there ({note.name}). Choose another folder, "
-                f"or delete that one."
+                f"{folder}: pictures from other footage or other options are there ({note.name})."
+                " Choose another folder, or delete that one."
             )
         return
     if any(path.name != _LOCK and atomic.PARTIAL not in path.name for path in folder.iterdir()):
-        raise BadProject(f"{folder}: not empty, and nothing is ever overwritten. Choose another folder.")
+        raise BadProject(
+            f"{folder}: not empty, and nothing is ever overwritten. Choose another folder."
+        )
     atomic.write_text(note, json.dumps(plan, indent=1) + "\n")
 
 

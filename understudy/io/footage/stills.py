@@ -1,4 +1,6 @@
-"""Single pictures: PNG, JPG and their kin, RGB inside, 8 or 16 bits, checked before they are believed."""
+"""Single pictures: PNG, JPG and their kin, RGB inside, 8 or 16 bits, checked before they are
+believed.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def read_image(path: Path) -> Array:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BadMedia(f"{path}: cannot be read: {error.strerror}. Check the name and its rights.") from None
+        raise BadMedia(
+            f"{path}: cannot be read: {error.strerror}. Check the name and its rights."
+        ) from None
     return decode_image(data, path)
 
 
@@ -40,23 +44,33 @@ def decode_image(data: bytes, path: Path) -> Array:
     header = image_headers.read(data)
     problem = header.problem or (refused_size(header.width, header.height) if header.width else "")
     if problem:
-        raise BadMedia(f"{path}: this picture cannot be used: {problem}. Replace it, or take it out.")
+        raise BadMedia(
+            f"{path}: this picture cannot be used: {problem}. Replace it, or take it out."
+        )
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), _READ) if data else None
     except cv2.error as error:
-        raise BadMedia(f"{path}: this picture cannot be decoded: {error.err}. Replace it, or take it out.") from None
+        raise BadMedia(
+            f"{path}: this picture cannot be decoded: {error.err}. Replace it, or take it out."
+        ) from None
     if image is None:
-        raise BadMedia(f"{path}: not a picture, or a kind that cannot be read. Replace it, or take it out.")
+        raise BadMedia(
+            f"{path}: not a picture, or a kind that cannot be read. Replace it, or take it out."
+        )
     if image.dtype not in (np.uint8, np.uint16):
-        raise BadMedia(f"{path}: holds {image.dtype} values; only 8 and 16 bits are read. Convert it to 16-bit PNG.")
+        raise BadMedia(
+            f"{path}: holds {image.dtype} values; only 8 and 16 bits are read. Convert it to 16-bit"
+            " PNG."
+        )
     return cast(Array, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
 def write_image(path: Path, image: Array, quality: int = 95) -> None:
-    """Write a picture, all or nothing; the suffix of `path` chooses PNG or JPG (or another kind in SUFFIXES).
+    """Write a picture, all or nothing; the suffix of `path` chooses PNG or JPG (or another kind in
+    SUFFIXES).
 
-    image: (H, W, 3) RGB, or (H, W) grey; uint8 or uint16. JPG holds 8 bits only: uint16 is rounded to 8. quality: of JPG,
-    1..100, colour at full resolution. Raises CannotWrite.
+    image: (H, W, 3) RGB, or (H, W) grey; uint8 or uint16. JPG holds 8 bits only: uint16 is rounded
+    to 8. quality: of JPG, 1..100, colour at full resolution. Raises CannotWrite.
     """
     atomic.write_bytes(path, encode_image(image, path.suffix, quality))
 
@@ -70,13 +84,20 @@ def encode_image(image: Array, suffix: str, quality: int = 95) -> bytes:
     settings: list[int] = []
     if is_jpeg:
         # 4:4:4, or red lips against skin would bleed by a pixel.
-        settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+        settings = [
+            cv2.IMWRITE_JPEG_QUALITY,
+            quality,
+            cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+            cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+        ]
     elif suffix.lower() == ".png":
         settings = [cv2.IMWRITE_PNG_COMPRESSION, 1]
     try:
         done, data = cv2.imencode(suffix, ordered, settings)
     except cv2.error as error:
-        raise CannotWrite(f"a picture cannot be written as '{suffix}': {error.err}. Choose .png or .jpg.") from None
+        raise CannotWrite(
+            f"a picture cannot be written as '{suffix}': {error.err}. Choose .png or .jpg."
+        ) from None
     if not done:
         raise CannotWrite(f"a picture cannot be written as '{suffix}'. Choose .png or .jpg.")
     return data.tobytes()

@@ -1,4 +1,6 @@
-"""Backups of a model: checkpoints that outlive the newest few. They share files with these (hard links) where the disk can."""
+"""Backups of a model: checkpoints that outlive the newest few. They share files with these (hard
+links) where the disk can.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,15 @@ from understudy.io import atomic
 from understudy.io.model_files import checkpoint
 
 ABOUT = "backup.json"
-# Backups for this reason make place for newer ones; those that somebody asked for stay until somebody deletes them.
+# Backups for this reason make place for newer ones; those that somebody asked for stay until
+# somebody deletes them.
 ROLLING = "time"
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A backup. number: backups were made in this order, whatever the clock said. why: "time", "order" or "restore".
+    """A backup. number: backups were made in this order, whatever the clock said. why: "time",
+    "order" or "restore".
 
     seconds: how long the model had learnt. made: date and time by the clock.
     """
@@ -34,7 +38,8 @@ class Backup:
 
 
 def make(folder: Path, saved: Path, beside: Iterable[Path], why: str, keep: int = 1) -> Backup:
-    """A backup of the checkpoint `saved` in `folder`, with copies of the files `beside` it that are there.
+    """A backup of the checkpoint `saved` in `folder`, with copies of the files `beside` it that are
+    there.
 
     Where it is a rolling one, the newest `keep` of these stay. Raises CannotWrite.
     """
@@ -64,7 +69,9 @@ def make(folder: Path, saved: Path, beside: Iterable[Path], why: str, keep: int 
 
 
 def listed(folder: Path) -> list[Backup]:
-    """The backups in `folder` in the order in which they were made; what is not whole does not count."""
+    """The backups in `folder` in the order in which they were made; what is not whole does not
+    count.
+    """
     found = []
     for each in folder.iterdir() if folder.is_dir() else ():
         try:
@@ -78,11 +85,20 @@ def _read(folder: Path) -> Backup:
     about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     saved = json.loads((folder / checkpoint.STATE).read_text(encoding="utf-8"))
     seconds = float(saved["state"]["seconds"])
-    return Backup(folder, int(about["number"]), str(about["why"]), int(saved["iteration"]), seconds, str(about["made"]))
+    return Backup(
+        folder,
+        int(about["number"]),
+        str(about["why"]),
+        int(saved["iteration"]),
+        seconds,
+        str(about["made"]),
+    )
 
 
 def _free(folder: Path, iteration: str) -> Path:
-    """A name that tells iteration and time, and that is not taken: a clock may show the same time twice."""
+    """A name that tells iteration and time, and that is not taken: a clock may show the same time
+    twice.
+    """
     base = f"{iteration}-{time.strftime('%Y%m%d-%H%M%S')}"
     path, number = folder / base, 2
     while path.exists():

@@ -1,4 +1,6 @@
-"""Checkpoints: arrays and state as one step that is whole or not there. safetensors and JSON; nothing here runs what it reads."""
+"""Checkpoints: arrays and state as one step that is whole or not there. safetensors and JSON;
+nothing here runs what it reads.
+"""
 
 from __future__ import annotations
 
@@ -43,12 +45,22 @@ class Checkpoint:
         return (self.folder / f"{part}.safetensors").is_file()
 
 
-def save(folder: Path, iteration: int, parts: Mapping[str, Mapping[str, Array]], state: Mapping[str, Any], keep: int = 3) -> Path:
-    """Write a checkpoint into `folder`, make it the current one and keep the newest `keep`. Raises CannotWrite."""
+def save(
+    folder: Path,
+    iteration: int,
+    parts: Mapping[str, Mapping[str, Array]],
+    state: Mapping[str, Any],
+    keep: int = 3,
+) -> Path:
+    """Write a checkpoint into `folder`, make it the current one and keep the newest `keep`. Raises
+    CannotWrite.
+    """
     with atomic.explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
-        partial = Path(tempfile.mkdtemp(prefix=f".{iteration:09d}-", suffix=atomic.PARTIAL, dir=folder))
+        partial = Path(
+            tempfile.mkdtemp(prefix=f".{iteration:09d}-", suffix=atomic.PARTIAL, dir=folder)
+        )
         try:
             _fill(partial, iteration, parts, state)
             final = _free_name(folder, iteration)
@@ -65,7 +77,8 @@ def save(folder: Path, iteration: int, parts: Mapping[str, Mapping[str, Array]],
 
 
 def intact(folder: Path) -> tuple[list[Checkpoint], list[str]]:
-    """The checkpoints that are whole, the current one first and then the newest; and what is wrong with the others.
+    """The checkpoints that are whole, the current one first and then the newest; and what is wrong
+    with the others.
 
     Raises BadProject for one from a newer version.
     """
@@ -74,16 +87,22 @@ def intact(folder: Path) -> tuple[list[Checkpoint], list[str]]:
     pointer = folder / CURRENT
     current = pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else ""
     whole, torn = [], []
-    for step in sorted(_steps(folder), key=lambda path: (path.name == current, path.name), reverse=True):
+    for step in sorted(
+        _steps(folder), key=lambda path: (path.name == current, path.name), reverse=True
+    ):
         try:
             whole.append(_checked(step))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            torn.append(f"{step}: damaged checkpoint ({error}). An older one is used where there is one.")
+            torn.append(
+                f"{step}: damaged checkpoint ({error}). An older one is used where there is one."
+            )
     return whole, torn
 
 
 def glance(folder: Path) -> Checkpoint | None:
-    """The current checkpoint by what it says of itself, its arrays unread, so at once; None where it says nothing."""
+    """The current checkpoint by what it says of itself, its arrays unread, so at once; None where
+    it says nothing.
+    """
     try:
         step = folder / (folder / CURRENT).read_text(encoding="utf-8").strip()
         found = json.loads((step / STATE).read_text(encoding="utf-8"))
@@ -100,7 +119,9 @@ def drop_after(folder: Path, iteration: int) -> None:
 
 
 def link(step: Path, goal: Path) -> None:
-    """Put a checkpoint's files into the folder `goal` too: as hard links, or as copies where the disk knows no links."""
+    """Put a checkpoint's files into the folder `goal` too: as hard links, or as copies where the
+    disk knows no links.
+    """
     # A checkpoint's files are never written again, so that they can be shared.
     for path in step.iterdir():
         if path.name != STATE and path.suffix != ".safetensors":
@@ -123,7 +144,9 @@ def adopt(folder: Path, source: Path) -> Checkpoint:
     with atomic.explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
-        partial = Path(tempfile.mkdtemp(prefix=f".{found.iteration:09d}-", suffix=atomic.PARTIAL, dir=folder))
+        partial = Path(
+            tempfile.mkdtemp(prefix=f".{found.iteration:09d}-", suffix=atomic.PARTIAL, dir=folder)
+        )
         link(source, partial)
         partial.chmod(0o755)
         final = partial.rename(_free_name(folder, found.iteration))
@@ -132,7 +155,12 @@ def adopt(folder: Path, source: Path) -> Checkpoint:
     return Checkpoint(final, found.iteration, found.state)
 
 
-def _fill(partial: Path, iteration: int, parts: Mapping[str, Mapping[str, Array]], state: Mapping[str, Any]) -> None:
+def _fill(
+    partial: Path,
+    iteration: int,
+    parts: Mapping[str, Mapping[str, Array]],
+    state: Mapping[str, Any],
+) -> None:
     hashes = {}
     sums: dict[str, dict[str, int]] = {}
     for part, arrays in parts.items():
@@ -141,10 +169,20 @@ def _fill(partial: Path, iteration: int, parts: Mapping[str, Mapping[str, Array]
             # asarray: ascontiguousarray would give a single number a dimension.
             save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, path)
         except SafetensorError as error:
-            raise CannotWrite(f"{path}: not written: {error}. Free some space, or choose another disk, and go on.") from error
+            raise CannotWrite(
+                f"{path}: not written: {error}. Free some space, or choose another disk, and go on."
+            ) from error
         hashes[path.name] = _sha256(path)
-        sums[path.name] = {name: zlib.crc32(np.asarray(array, order="C").data) for name, array in arrays.items()}
-    told = {"schema_version": SCHEMA, "iteration": iteration, "sha256": hashes, "state": state, "crc32": sums}
+        sums[path.name] = {
+            name: zlib.crc32(np.asarray(array, order="C").data) for name, array in arrays.items()
+        }
+    told = {
+        "schema_version": SCHEMA,
+        "iteration": iteration,
+        "sha256": hashes,
+        "state": state,
+        "crc32": sums,
+    }
     (partial / STATE).write_text(json.dumps(told, indent=1), encoding="utf-8")
     for path in partial.iterdir():
         with path.open("rb+") as file:
@@ -154,7 +192,10 @@ def _fill(partial: Path, iteration: int, parts: Mapping[str, Mapping[str, Array]
 def _checked(step: Path) -> Checkpoint:
     found = json.loads((step / STATE).read_text(encoding="utf-8"))
     if found["schema_version"] > SCHEMA:
-        raise BadProject(f"{step}: made by a newer Understudy (layout {found['schema_version']}). Update Understudy.")
+        raise BadProject(
+            f"{step}: made by a newer Understudy (layout {found['schema_version']}). Update"
+            " Understudy."
+        )
     for name, expected in found["sha256"].items():
         if _sha256(step / name) != expected:
             raise ValueError(_fault(step / name, found.get("crc32", {}).get(name, {})))
@@ -162,7 +203,9 @@ def _checked(step: Path) -> Checkpoint:
 
 
 def _fault(path: Path, sums: Mapping[str, int]) -> str:
-    """What is wrong with a file that is not what was written: which of its tensors, where that can be told."""
+    """What is wrong with a file that is not what was written: which of its tensors, where that can
+    be told.
+    """
     try:
         arrays = load_file(path)
     except SafetensorError as error:

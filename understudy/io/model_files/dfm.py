@@ -1,4 +1,6 @@
-"""Face models as one ONNX file, .dfm: what is in one, checked before anything of it runs, and running it."""
+"""Face models as one ONNX file, .dfm: what is in one, checked before anything of it runs, and
+running it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ FACE_TYPE, ITERATION, OWN_MORPH = "understudy.face_type", "understudy.iteration"
 
 _LIMIT = 2**31 - 1
 _SIDES = (16, 2048)
-# More numbers than any layer of a face this size gives; a file that declares more wants memory, not a face.
+# More numbers than any layer of a face this size gives; a file that declares more wants memory, not
+# a face.
 _NUMBERS = 2**30
 # Weights above this are no shapes that a graph computes with.
 _SHAPE_BYTES = 4096
@@ -31,9 +34,11 @@ _SHAPE_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a file says. batch: faces it takes at a time, 0 = any number. names: as they stand in the file, by ours.
+    """What a file says. batch: faces it takes at a time, 0 = any number. names: as they stand in
+    the file, by ours.
 
-    morph: how much of the face becomes src's unless somebody says otherwise; None for a file that does not ask.
+    morph: how much of the face becomes src's unless somebody says otherwise; None for a file that
+    does not ask.
     """
 
     resolution: int
@@ -48,31 +53,44 @@ class Dfm:
     """A face model from a file, ready to run."""
 
     def __init__(self, path: Path, device: str = "auto") -> None:
-        """Raises BadMedia when the file is none that can be used, BadOption for a device that is not there, MissingExtra."""
+        """Raises BadMedia when the file is none that can be used, BadOption for a device that is
+        not there, MissingExtra.
+        """
         data = _read(path)
         self.path, self.facts = path, _facts(path, data)
         self.session, self.device = _session(path, data, device)
-        self.run(np.full((1, self.facts.resolution, self.facts.resolution, 3), 0.5, np.float32), 1.0)
+        self.run(
+            np.full((1, self.facts.resolution, self.facts.resolution, 3), 0.5, np.float32), 1.0
+        )
 
     def run(self, faces: Floats, morph: float) -> tuple[Floats, Floats, Floats]:
-        """dst's masks (N, R, R, 1), new faces (N, R, R, 3) and their masks, of dst faces; BGR in 0..1, at most `batch` of them.
+        """dst's masks (N, R, R, 1), new faces (N, R, R, 3) and their masks, of dst faces; BGR in
+        0..1, at most `batch` of them.
 
         Raises BadMedia when the file gives something else, or fails.
         """
         facts, count = self.facts, len(faces)
         missing = max(0, facts.batch - count)
-        fed: dict[str, Floats] = {facts.names[FACE]: np.concatenate([faces, np.repeat(faces[:1], missing, 0)])}
+        fed: dict[str, Floats] = {
+            facts.names[FACE]: np.concatenate([faces, np.repeat(faces[:1], missing, 0)])
+        }
         if facts.morph is not None:
             fed[facts.names[MORPH]] = np.array([morph], np.float32)
         try:
             found = self.session.run([facts.names[name] for name in OUTPUTS], fed)
         except Exception as error:
             # onnxruntime raises kinds of its own, which share no base but this.
-            raise BadMedia(f"{self.path}: does not run: {_first_line(error)}. Export it again, or take another file.") from error
+            raise BadMedia(
+                f"{self.path}: does not run: {_first_line(error)}. Export it again, or take another"
+                " file."
+            ) from error
         for name, made in zip(OUTPUTS, found, strict=True):
             expected = (count + missing, facts.resolution, facts.resolution, CHANNELS[name])
             if made.shape != expected:
-                raise BadMedia(f"{self.path}: {name} came out as {made.shape}, not {expected}. Take another file.")
+                raise BadMedia(
+                    f"{self.path}: {name} came out as {made.shape}, not {expected}. Take another"
+                    " file."
+                )
         dst_mask, image, mask = (np.clip(made[:count], 0, 1) for made in found)
         return dst_mask, image, mask
 
@@ -90,7 +108,9 @@ def _read(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if size > _LIMIT:
-            raise BadMedia(f"{path}: {size / 2**30:.1f} GiB; a file of ONNX has at most 2. Take another file.")
+            raise BadMedia(
+                f"{path}: {size / 2**30:.1f} GiB; a file of ONNX has at most 2. Take another file."
+            )
         return path.read_bytes()
     except OSError as error:
         raise BadMedia(f"{path}: not readable: {error.strerror}. Check the name.") from None
@@ -102,12 +122,17 @@ def _facts(path: Path, data: bytes) -> Facts:
     try:
         model = onnx.ModelProto.FromString(data)
     except onnx_package("google.protobuf.message").DecodeError:
-        raise BadMedia(f"{path}: not a model in the format ONNX, or only part of one. Copy or export it again.") from None
+        raise BadMedia(
+            f"{path}: not a model in the format ONNX, or only part of one. Copy or export it again."
+        ) from None
     for tensor in messages(model):
         if not isinstance(tensor, onnx.TensorProto):
             continue
         if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise BadMedia(f"{path}: keeps weights ({tensor.name}) in other files, which are never opened. Take one whole file.")
+            raise BadMedia(
+                f"{path}: keeps weights ({tensor.name}) in other files, which are never opened."
+                " Take one whole file."
+            )
         if len(tensor.raw_data) > _SHAPE_BYTES:
             tensor.raw_data = b""
     _refuse_giants(path, model)
@@ -130,7 +155,9 @@ def _facts(path: Path, data: bytes) -> Facts:
 def _number(path: Path, text: str) -> float:
     """A plain number that is not negative. Raises BadMedia for anything else."""
     if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", text):
-        raise BadMedia(f"{path}: says '{text[:40]}' of itself where a number stands. Export it again.")
+        raise BadMedia(
+            f"{path}: says '{text[:40]}' of itself where a number stands. Export it again."
+        )
     return float(text)
 
 
@@ -141,12 +168,20 @@ def _refuse_giants(path: Path, model: Any) -> None:
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except Exception as error:
         # The checker, too, raises kinds of its own.
-        raise BadMedia(f"{path}: its graph does not hold together: {_first_line(error)}. Take another file.") from error
-    shapes = [(each.name, [dim.dim_value for dim in each.type.tensor_type.shape.dim]) for each in inferred.graph.value_info]
+        raise BadMedia(
+            f"{path}: its graph does not hold together: {_first_line(error)}. Take another file."
+        ) from error
+    shapes = [
+        (each.name, [dim.dim_value for dim in each.type.tensor_type.shape.dim])
+        for each in inferred.graph.value_info
+    ]
     shapes += [(each.name, list(each.dims)) for each in model.graph.initializer]
     for name, dims in shapes:
         if np.prod([max(1, dim) for dim in dims], dtype=object) > _NUMBERS:
-            raise BadMedia(f"{path}: '{name}' would have {' x '.join(map(str, dims))} numbers. This is no face model.")
+            raise BadMedia(
+                f"{path}: '{name}' would have {' x '.join(map(str, dims))} numbers. This is no face"
+                " model."
+            )
 
 
 def _names(path: Path, inputs: dict[str, Any], outputs: dict[str, Any]) -> dict[str, str]:
@@ -155,20 +190,33 @@ def _names(path: Path, inputs: dict[str, Any], outputs: dict[str, Any]) -> dict[
     made = {f"{name.removesuffix(':0')}:0": name for name in outputs}
     if FACE not in found or set(found) - {FACE, MORPH} or set(OUTPUTS) - set(made):
         raise BadMedia(
-            f"{path}: is no face model. It takes {_listed(inputs)} and gives {_listed(outputs)}; one that can be used takes "
-            f"{FACE}, some also {MORPH}, and gives {', '.join(OUTPUTS)}."
+            f"{path}: is no face model. It takes {_listed(inputs)} and gives {_listed(outputs)};"
+            f" one that can be used takes {FACE}, some also {MORPH}, and gives"
+            f" {', '.join(OUTPUTS)}."
         )
     return {**found, **{name: made[name] for name in OUTPUTS}}
 
 
 def _shape(path: Path, value: Any) -> list[int | str]:
-    """The declared shape; "?" or a name where a side is open. Raises BadMedia when it is not of float32 numbers."""
+    """The declared shape; "?" or a name where a side is open. Raises BadMedia when it is not of
+    float32 numbers.
+    """
     kind = onnx_package("onnx").TensorProto
     tensor = value.type.tensor_type
     if tensor.elem_type != kind.FLOAT:
-        found = kind.DataType.Name(tensor.elem_type) if tensor.elem_type in kind.DataType.values() else tensor.elem_type
-        raise BadMedia(f"{path}: {value.name} is of {found}, not FLOAT. Export it with inputs and outputs of float32.")
-    return [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?" for dim in tensor.shape.dim]
+        found = (
+            kind.DataType.Name(tensor.elem_type)
+            if tensor.elem_type in kind.DataType.values()
+            else tensor.elem_type
+        )
+        raise BadMedia(
+            f"{path}: {value.name} is of {found}, not FLOAT. Export it with inputs and outputs of"
+            " float32."
+        )
+    return [
+        dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?"
+        for dim in tensor.shape.dim
+    ]
 
 
 def _face(path: Path, shape: list[int | str]) -> tuple[int, int]:
@@ -179,31 +227,38 @@ def _face(path: Path, shape: list[int | str]) -> tuple[int, int]:
         if low <= shape[1] <= high and 0 <= batch <= 1024:
             return max(0, batch), shape[1]
     raise BadMedia(
-        f"{path}: {FACE} is {_told(shape)}; expected N x R x R x 3, R from {_SIDES[0]} to {_SIDES[1]}. Take another file."
+        f"{path}: {FACE} is {_told(shape)}; expected N x R x R x 3, R from {_SIDES[0]} to"
+        f" {_SIDES[1]}. Take another file."
     )
 
 
 def _fits(path: Path, name: str, shape: list[int | str], expected: tuple[int, ...]) -> None:
-    """Open sides are tried when it runs; a side that is declared must be right, but for an open batch."""
+    """Open sides are tried when it runs; a side that is declared must be right, but for an open
+    batch.
+    """
     sides = zip(shape, expected, strict=False)
     if len(shape) != len(expected) or any(
         isinstance(side, int) and side > 0 and wanted and side != wanted for side, wanted in sides
     ):
         raise BadMedia(
-            f"{path}: {name} is {_told(shape)}; expected {_told([each or 'N' for each in expected])}. Take another file."
+            f"{path}: {name} is {_told(shape)}; expected"
+            f" {_told([each or 'N' for each in expected])}. Take another file."
         )
 
 
 def _session(path: Path, data: bytes, device: str) -> tuple[Any, str]:
-    """onnxruntime with the model, and where it runs: cpu, cuda or cuda:N, never another place than was asked for."""
+    """onnxruntime with the model, and where it runs: cpu, cuda or cuda:N, never another place than
+    was asked for.
+    """
     runtime = onnx_package("onnxruntime")
     has_cuda = "CUDAExecutionProvider" in runtime.get_available_providers()
     place = ("cuda" if has_cuda else "cpu") if device == "auto" else device
     number = re.fullmatch(r"cuda(?::([0-9]{1,3}))?", place)
     if place != "cpu" and not (number and has_cuda):
         raise BadOption(
-            f"device: '{device}' cannot be used by onnxruntime here, which has {', '.join(runtime.get_available_providers())}. "
-            "Choose cpu, or for cuda install onnxruntime-gpu in place of onnxruntime."
+            f"device: '{device}' cannot be used by onnxruntime here, which has"
+            f" {', '.join(runtime.get_available_providers())}. Choose cpu, or for cuda install"
+            " onnxruntime-gpu in place of onnxruntime."
         )
     options = runtime.SessionOptions()
     options.log_severity_level = 4
@@ -211,11 +266,18 @@ def _session(path: Path, data: bytes, device: str) -> tuple[Any, str]:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     chosen = [("CUDAExecutionProvider", {"device_id": int(number.group(1) or 0)})] if number else []
     try:
-        session = runtime.InferenceSession(data, options, providers=[*chosen, "CPUExecutionProvider"])
+        session = runtime.InferenceSession(
+            data, options, providers=[*chosen, "CPUExecutionProvider"]
+        )
     except Exception as error:
-        raise BadMedia(f"{path}: onnxruntime cannot use it: {_first_line(error)}. Take another file.") from error
+        raise BadMedia(
+            f"{path}: onnxruntime cannot use it: {_first_line(error)}. Take another file."
+        ) from error
     if number and session.get_providers()[0] != "CUDAExecutionProvider":
-        raise BadOption(f"device: '{device}': onnxruntime could not start CUDA and would use the CPU. Mend it, or choose cpu.")
+        raise BadOption(
+            f"device: '{device}': onnxruntime could not start CUDA and would use the CPU. Mend it,"
+            " or choose cpu."
+        )
     return session, place
 
 

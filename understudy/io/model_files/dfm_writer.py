@@ -1,4 +1,6 @@
-"""A face model's graph as a finished .dfm file: shapes declared, in words that old programs know, nothing of this machine in it."""
+"""A face model's graph as a finished .dfm file: shapes declared, in words that old programs know,
+nothing of this machine in it.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +11,40 @@ from understudy.errors import BadOption
 from understudy.io.model_files.dfm import CHANNELS, FACE, messages
 from understudy.io.model_files.onnx_extra import onnx_package
 
-# The set of operators that other programs of this field expect, and the age of the format that goes with it.
+# The set of operators that other programs of this field expect, and the age of the format that goes
+# with it.
 OPSET, _FORMAT = 12, 7
-# A file is one message of a protocol buffer, which ends at 2 GiB; the graph itself takes some of that.
+# A file is one message of a protocol buffer, which ends at 2 GiB; the graph itself takes some of
+# that.
 LIMIT = 2**31 - 2**24
 # What newer sets of operators say by an input and older ones by an attribute.
 _AXES = {"ReduceMean", "ReduceSum", "Squeeze", "Unsqueeze"}
 
 
 def finished(model: Any, resolution: int, batch: int, told: Mapping[str, str]) -> tuple[bytes, int]:
-    """The file's bytes and its opset: 12 where the graph can be said in it, else the one that it came in.
+    """The file's bytes and its opset: 12 where the graph can be said in it, else the one that it
+    came in.
 
-    model: ModelProto with the literal names. batch: 0 = any. told: its metadata. Raises BadOption for more than 2 GiB.
+    model: ModelProto with the literal names. batch: 0 = any. told: its metadata. Raises BadOption
+    for more than 2 GiB.
     """
     _stripped(model)
     _declared(model, resolution, batch)
     onnx_package("onnx.helper").set_model_props(model, dict(told))
     model.producer_name, model.producer_version = "Understudy", told.get("understudy.version", "")
     if model.ByteSize() > LIMIT:
-        raise BadOption(f"export: {model.ByteSize() / 2**30:.1f} GiB do not fit into one file of ONNX (2). Export a smaller model.")
+        raise BadOption(
+            f"export: {model.ByteSize() / 2**30:.1f} GiB do not fit into one file of ONNX (2)."
+            " Export a smaller model."
+        )
     model = _lowered(model) or model
     return model.SerializeToString(deterministic=True), _opset(model)
 
 
 def _stripped(model: Any) -> None:
-    """Without what the exporter noted for people who debug it: places in the code of this machine among them."""
+    """Without what the exporter noted for people who debug it: places in the code of this machine
+    among them.
+    """
     for each in messages(model):
         for name in ("metadata_props", "doc_string"):
             if name in each.DESCRIPTOR.fields_by_name:
@@ -49,16 +60,22 @@ def _declared(model: Any, resolution: int, batch: int) -> None:
             shape = value.type.tensor_type.shape
             shape.ClearField("dim")
             for side in (batch or "N", resolution, resolution, channels[value.name]):
-                shape.dim.add(**({"dim_param": side} if isinstance(side, str) else {"dim_value": side}))
+                shape.dim.add(
+                    **({"dim_param": side} if isinstance(side, str) else {"dim_value": side})
+                )
 
 
 def _lowered(model: Any) -> Any | None:
-    """The same graph in opset 12; None when it cannot be said there. ONNX's own converter knows no way down for these operators."""
+    """The same graph in opset 12; None when it cannot be said there. ONNX's own converter knows no
+    way down for these operators.
+    """
     onnx = onnx_package("onnx")
     lower = onnx.ModelProto()
     lower.CopyFrom(model)
     _reworded(lower.graph)
-    used = {name for node in lower.graph.node for name in node.input} | {each.name for each in lower.graph.output}
+    used = {name for node in lower.graph.node for name in node.input} | {
+        each.name for each in lower.graph.output
+    }
     weights = [each for each in lower.graph.initializer if each.name in used]
     del lower.graph.initializer[:]
     lower.graph.initializer.extend(weights)
@@ -73,13 +90,22 @@ def _lowered(model: Any) -> Any | None:
 
 
 def _reworded(graph: Any) -> None:
-    """The nodes of the graph as older sets of operators put it, where that is the same; all others stay."""
+    """The nodes of the graph as older sets of operators put it, where that is the same; all others
+    stay.
+    """
     onnx = onnx_package("onnx")
     values = {each.name: each for each in graph.initializer}
     for node in graph.node:
-        if node.op_type not in {*_AXES, "Reshape"} or len(node.input) != 2 or node.input[1] not in values:
+        if (
+            node.op_type not in {*_AXES, "Reshape"}
+            or len(node.input) != 2
+            or node.input[1] not in values
+        ):
             continue
-        constant, needless = onnx.numpy_helper.to_array(values[node.input[1]]), "noop_with_empty_axes"
+        constant, needless = (
+            onnx.numpy_helper.to_array(values[node.input[1]]),
+            "noop_with_empty_axes",
+        )
         if node.op_type in _AXES:
             node.input.pop()
             node.attribute.append(onnx.helper.make_attribute("axes", constant.tolist()))

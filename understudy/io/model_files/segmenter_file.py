@@ -18,15 +18,18 @@ from understudy.types import Array, FaceType
 
 SCHEMA, SUFFIX = 1, ".safetensors"
 # Those whose square stands upright with the face: only between them can a mask be carried over.
-FACE_TYPES: Final = tuple(each for each in get_args(FaceType) if each not in ("no-align", "mark-only"))
+FACE_TYPES: Final = tuple(
+    each for each in get_args(FaceType) if each not in ("no-align", "mark-only")
+)
 
 
 @dataclass(frozen=True, slots=True)
 class SegmenterFile:
     """A segmenter as it is kept at `path`.
 
-    kind: its name in the registry of segmenters. face_type: what the pictures show that it learnt from. resolution: side of the
-    pictures that it sees, in pixels. origin: where it came from, in words. tensors: its weights.
+    kind: its name in the registry of segmenters. face_type: what the pictures show that it learnt
+    from. resolution: side of the pictures that it sees, in pixels. origin: where it came from, in
+    words. tensors: its weights.
     """
 
     path: Path
@@ -40,7 +43,9 @@ class SegmenterFile:
 def write(segmenter: SegmenterFile) -> None:
     """Write the segmenter to its path, all or nothing. Raises CannotWrite."""
     path = segmenter.path
-    tensors = {name: np.asarray(array, np.float32, order="C") for name, array in segmenter.tensors.items()}
+    tensors = {
+        name: np.asarray(array, np.float32, order="C") for name, array in segmenter.tensors.items()
+    }
     about = {
         "schema_version": str(SCHEMA),
         "kind": segmenter.kind,
@@ -53,25 +58,33 @@ def write(segmenter: SegmenterFile) -> None:
         try:
             save_file(tensors, partial, about)
         except SafetensorError as error:
-            raise CannotWrite(f"{path}: not written: {error}. Free some space, or choose another disk, and go on.") from error
+            raise CannotWrite(
+                f"{path}: not written: {error}. Free some space, or choose another disk, and go on."
+            ) from error
 
 
 def read(path: Path) -> SegmenterFile:
     """The segmenter at `path`, every tensor as it was written.
 
-    Raises WeightsMissing, naming the tensor that is damaged or not there; BadProject for a file from a newer version.
+    Raises WeightsMissing, naming the tensor that is damaged or not there; BadProject for a file
+    from a newer version.
     """
     try:
         with safe_open(path, framework="numpy") as file:
             about = file.metadata() or {}
             if int(about.get("schema_version", SCHEMA)) > SCHEMA:
-                raise BadProject(f"{path}: made by a newer Understudy (layout {about['schema_version']}). Update Understudy.")
+                raise BadProject(
+                    f"{path}: made by a newer Understudy (layout {about['schema_version']}). Update"
+                    " Understudy."
+                )
             tensors = {name: file.get_tensor(name) for name in file.keys()}
         sums = dict(json.loads(about["crc32"]))
         resolution, face_type = int(about["resolution"]), _face_type(about["face_type"])
         found = SegmenterFile(path, about["kind"], face_type, resolution, about["origin"], tensors)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise WeightsMissing(f"{path}: not the file of a segmenter, or a damaged one ({error}). {_AGAIN}") from None
+        raise WeightsMissing(
+            f"{path}: not the file of a segmenter, or a damaged one ({error}). {_AGAIN}"
+        ) from None
     for name in sorted({*sums, *tensors}):
         problem = _problem(tensors.get(name), sums.get(name))
         if problem:
@@ -84,7 +97,11 @@ def _problem(array: Array | None, expected: int | None) -> str:
         return "is missing"
     if array.dtype != np.float32 or not np.isfinite(array).all():
         return "holds values that are not numbers"
-    return "" if zlib.crc32(np.ascontiguousarray(array).data) == expected else "is not what was written"
+    return (
+        ""
+        if zlib.crc32(np.ascontiguousarray(array).data) == expected
+        else "is not what was written"
+    )
 
 
 def _face_type(name: str) -> FaceType:

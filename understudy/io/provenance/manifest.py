@@ -1,4 +1,6 @@
-"""The mark in every result: a C2PA manifest that says what was made, with what, from what. Offline, signed, tamper-evident."""
+"""The mark in every result: a C2PA manifest that says what was made, with what, from what. Offline,
+signed, tamper-evident.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ from understudy.io.provenance.signing_key import Credentials, credentials
 SYNTHETIC = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _SOURCES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 # IPTC's words for pictures that a model had a part in.
-_MADE_BY_MODELS = {f"{_SOURCES}compositeWithTrainedAlgorithmicMedia", f"{_SOURCES}trainedAlgorithmicMedia"}
+_MADE_BY_MODELS = {
+    f"{_SOURCES}compositeWithTrainedAlgorithmicMedia",
+    f"{_SOURCES}trainedAlgorithmicMedia",
+}
 _FINGERPRINTS = "org.understudy.footage"
 _TOOL = {"name": "Understudy", "version": version("understudy")}
 
@@ -33,7 +38,9 @@ State = Literal["trusted", "valid", "invalid"]
 
 @dataclass(frozen=True, slots=True)
 class Ingredient:
-    """Footage that went into a file. role: "parentOf" what was changed, "inputTo" what helped. sha256: "" when not written."""
+    """Footage that went into a file. role: "parentOf" what was changed, "inputTo" what helped.
+    sha256: "" when not written.
+    """
 
     title: str
     role: str
@@ -44,9 +51,9 @@ class Ingredient:
 class Manifest:
     """What a file says about itself, and whether that holds.
 
-    state: "trusted" = untouched, and signed by someone on the list of trust; "valid" = untouched, but anybody could have made
-    the certificate; "invalid" = changed since, or badly signed. problems: why, in C2PA's codes. made: when, by
-    the signer's own clock.
+    state: "trusted" = untouched, and signed by someone on the list of trust; "valid" = untouched,
+    but anybody could have made the certificate; "invalid" = changed since, or badly signed.
+    problems: why, in C2PA's codes. made: when, by the signer's own clock.
     """
 
     state: State
@@ -66,11 +73,13 @@ def sign(
     signer: Credentials | None = None,
     prints: Sequence[str] | None = None,
 ) -> None:
-    """Write `signed`: `unsigned` with its manifest inside, media bytes unchanged. Do it last: any remuxing drops the mark.
+    """Write `signed`: `unsigned` with its manifest inside, media bytes unchanged. Do it last: any
+    remuxing drops the mark.
 
-    ingredients: the footage that was changed first, then what else went in; files, or folders of pictures. signer: None =
-    this computer's. prints: the `fingerprint` of each ingredient, where they are known. All or nothing. Raises BadMedia when
-    the format cannot carry a manifest, BadOption when the certificate does not serve, CannotWrite.
+    ingredients: the footage that was changed first, then what else went in; files, or folders of
+    pictures. signer: None = this computer's. prints: the `fingerprint` of each ingredient, where
+    they are known. All or nothing. Raises BadMedia when the format cannot carry a manifest,
+    BadOption when the certificate does not serve, CannotWrite.
     """
     chosen = signer or credentials()
     roles = ["parentOf", *["inputTo"] * (len(ingredients) - 1)]
@@ -79,12 +88,16 @@ def sign(
     with atomic.writing(signed) as partial:
         partial.unlink()
         try:
-            with c2pa.Builder(_definition(signed.name, ingredients, roles, known), context) as builder:
+            with c2pa.Builder(
+                _definition(signed.name, ingredients, roles, known), context
+            ) as builder:
                 for number, path in enumerate(ingredients):
                     if _has_manifest(path):
                         # Its own history is kept inside ours.
                         with path.open("rb") as file:
-                            builder.add_ingredient(_ingredient(number, path, roles[number]), _kind(path), file)
+                            builder.add_ingredient(
+                                _ingredient(number, path, roles[number]), _kind(path), file
+                            )
                 with _signer(chosen) as signing:
                     builder.sign_file(unsigned, partial, signing)
         except c2pa.C2paError as error:
@@ -92,7 +105,8 @@ def sign(
 
 
 def proven() -> Credentials:
-    """This computer's credentials, tried on one pixel: hours of work must not end at a certificate that does not serve.
+    """This computer's credentials, tried on one pixel: hours of work must not end at a certificate
+    that does not serve.
 
     Raises BadOption, CannotWrite.
     """
@@ -104,16 +118,22 @@ def proven() -> Credentials:
         with c2pa.Builder(claim) as builder, _signer(chosen) as signing:
             builder.sign(signing, "image/png", pixel, io.BytesIO())
     except c2pa.C2paError as error:
-        raise BadOption(f"signing: {error}. Check the certificate in UNDERSTUDY_SIGN_CERT and its key.") from error
+        raise BadOption(
+            f"signing: {error}. Check the certificate in UNDERSTUDY_SIGN_CERT and its key."
+        ) from error
     return chosen
 
 
 def read(path: Path, trusted: str = "") -> Manifest:
-    """What the manifest inside the file at `path` says. trusted: PEM certificates of the authorities to trust.
+    """What the manifest inside the file at `path` says. trusted: PEM certificates of the
+    authorities to trust.
 
-    Raises BadMedia when there is no such file, no manifest, or one that cannot be read. An invalid one is returned.
+    Raises BadMedia when there is no such file, no manifest, or one that cannot be read. An invalid
+    one is returned.
     """
-    settings: dict[str, Any] = {"verify": {"verify_trust": True, "ocsp_fetch": False, "remote_manifest_fetch": False}}
+    settings: dict[str, Any] = {
+        "verify": {"verify_trust": True, "ocsp_fetch": False, "remote_manifest_fetch": False}
+    }
     if trusted:
         settings["trust"] = {"trust_anchors": trusted}
     if not path.is_file():
@@ -124,16 +144,20 @@ def read(path: Path, trusted: str = "") -> Manifest:
             state = str(reader.get_validation_state() or "Invalid").lower()
     except c2pa.C2paError.ManifestNotFound:
         raise BadMedia(
-            f"{path}: no content credentials inside. It was not made by Understudy, or another program dropped them. Ask for the "
-            "original file."
+            f"{path}: no content credentials inside. It was not made by Understudy, or another"
+            " program dropped them. Ask for the original file."
         ) from None
     except c2pa.C2paError as error:
-        raise BadMedia(f"{path}: content credentials cannot be read: {error}. Ask for the original file.") from None
+        raise BadMedia(
+            f"{path}: content credentials cannot be read: {error}. Ask for the original file."
+        ) from None
     return _manifest(report, state)
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 in hex of a file, or of a folder's files with their names in order; "" when there is nothing any more."""
+    """SHA-256 in hex of a file, or of a folder's files with their names in order; "" when there is
+    nothing any more.
+    """
     if not path.exists():
         return ""
     digest = hashlib.sha256()
@@ -149,10 +173,14 @@ def fingerprint(path: Path) -> str:
 
 def _signer(chosen: Credentials) -> c2pa.Signer:
     # No time server: nothing of this may need a network.
-    return c2pa.Signer.from_info(c2pa.C2paSignerInfo(chosen.algorithm.encode(), chosen.chain, chosen.key, None))
+    return c2pa.Signer.from_info(
+        c2pa.C2paSignerInfo(chosen.algorithm.encode(), chosen.chain, chosen.key, None)
+    )
 
 
-def _definition(title: str, ingredients: Sequence[Path], roles: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
+def _definition(
+    title: str, ingredients: Sequence[Path], roles: Sequence[str], known: Sequence[str]
+) -> dict[str, Any]:
     edited = [f"footage-{number}" for number in range(1, len(ingredients))]
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     actions = [
@@ -167,9 +195,14 @@ def _definition(title: str, ingredients: Sequence[Path], roles: Sequence[str], k
         },
     ]
     prints = [
-        {"title": path.name, "role": role, "sha256": sha256} for path, role, sha256 in zip(ingredients, roles, known, strict=True)
+        {"title": path.name, "role": role, "sha256": sha256}
+        for path, role, sha256 in zip(ingredients, roles, known, strict=True)
     ]
-    plain = [_ingredient(number, path, roles[number]) for number, path in enumerate(ingredients) if not _has_manifest(path)]
+    plain = [
+        _ingredient(number, path, roles[number])
+        for number, path in enumerate(ingredients)
+        if not _has_manifest(path)
+    ]
     return {
         "claim_generator_info": [_TOOL],
         "title": title,
@@ -182,7 +215,12 @@ def _definition(title: str, ingredients: Sequence[Path], roles: Sequence[str], k
 
 
 def _ingredient(number: int, path: Path, role: str) -> dict[str, str]:
-    return {"title": path.name, "format": _kind(path), "relationship": role, "label": f"footage-{number}"}
+    return {
+        "title": path.name,
+        "format": _kind(path),
+        "relationship": role,
+        "label": f"footage-{number}",
+    }
 
 
 def _kind(path: Path) -> str:
@@ -190,7 +228,9 @@ def _kind(path: Path) -> str:
 
 
 def _has_manifest(path: Path) -> bool:
-    """Whether there is one that can be read: what cannot be is footage like any other, known by its fingerprint."""
+    """Whether there is one that can be read: what cannot be is footage like any other, known by its
+    fingerprint.
+    """
     if not path.is_file() or _kind(path) not in c2pa.Builder.get_supported_mime_types():
         return False
     try:
@@ -206,11 +246,16 @@ def _has_manifest(path: Path) -> bool:
 def _explained(error: c2pa.C2paError, unsigned: Path, signed: Path) -> Exception:
     if isinstance(error, c2pa.C2paError.Io):
         return CannotWrite(
-            f"{signed}: signing failed: {error}. Check the space on the disk and the folder's rights, then merge again."
+            f"{signed}: signing failed: {error}. Check the space on the disk and the folder's"
+            " rights, then merge again."
         )
     if isinstance(error, c2pa.C2paError.NotSupported):
-        return BadMedia(f"{unsigned}: this format cannot carry content credentials: {error}. Write mp4 or mov.")
-    return BadOption(f"{signed}: signing failed: {error}. Check UNDERSTUDY_SIGN_CERT and UNDERSTUDY_SIGN_KEY.")
+        return BadMedia(
+            f"{unsigned}: this format cannot carry content credentials: {error}. Write mp4 or mov."
+        )
+    return BadOption(
+        f"{signed}: signing failed: {error}. Check UNDERSTUDY_SIGN_CERT and UNDERSTUDY_SIGN_KEY."
+    )
 
 
 def _manifest(report: dict[str, Any], state: str) -> Manifest:
@@ -218,12 +263,20 @@ def _manifest(report: dict[str, Any], state: str) -> Manifest:
     tool = (active.get("claim_generator_info") or [{}])[0]
     assertions = {each["label"]: each.get("data", {}) for each in active.get("assertions", [])}
     actions = [
-        action for label, data in assertions.items() if label.startswith("c2pa.actions") for action in data.get("actions", [])
+        action
+        for label, data in assertions.items()
+        if label.startswith("c2pa.actions")
+        for action in data.get("actions", [])
     ]
-    prints = {(each["title"], each["role"]): each["sha256"] for each in assertions.get(_FINGERPRINTS, {}).get("footage", [])}
+    prints = {
+        (each["title"], each["role"]): each["sha256"]
+        for each in assertions.get(_FINGERPRINTS, {}).get("footage", [])
+    }
     ingredients = tuple(
         Ingredient(
-            each.get("title", ""), each.get("relationship", ""), prints.get((each.get("title"), each.get("relationship")), "")
+            each.get("title", ""),
+            each.get("relationship", ""),
+            prints.get((each.get("title"), each.get("relationship")), ""),
         )
         for each in active.get("ingredients", [])
     )
@@ -235,7 +288,8 @@ def _manifest(report: dict[str, Any], state: str) -> Manifest:
         tool=tool.get("name", ""),
         version=tool.get("version", ""),
         signer=signature.get("common_name") or signature.get("issuer", ""),
-        made=signature.get("time") or next((action["when"] for action in reversed(actions) if "when" in action), ""),
+        made=signature.get("time")
+        or next((action["when"] for action in reversed(actions) if "when" in action), ""),
         is_synthetic=any(action.get("digitalSourceType") in _MADE_BY_MODELS for action in actions),
         ingredients=ingredients,
     )

@@ -1,4 +1,6 @@
-"""Who signs: a certificate of the user's own when one is configured, else one made on this computer, once."""
+"""Who signs: a certificate of the user's own when one is configured, else one made on this
+computer, once.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _YEARS = 10
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """chain: PEM certificates, the signer's first, its authority's last. key: PEM, PKCS 8. algorithm: C2PA's name for it."""
+    """chain: PEM certificates, the signer's first, its authority's last. key: PEM, PKCS 8.
+    algorithm: C2PA's name for it.
+    """
 
     chain: bytes
     key: bytes = field(repr=False)
@@ -34,21 +38,27 @@ class Credentials:
 def credentials() -> Credentials:
     """What this computer signs with.
 
-    UNDERSTUDY_SIGN_CERT and UNDERSTUDY_SIGN_KEY name PEM files (certificate chain; private key without a password). Without
-    them a certificate of our own making is used: `folder()` keeps it. Raises BadOption, CannotWrite.
+    UNDERSTUDY_SIGN_CERT and UNDERSTUDY_SIGN_KEY name PEM files (certificate chain; private key
+    without a password). Without them a certificate of our own making is used: `folder()` keeps it.
+    Raises BadOption, CannotWrite.
     """
     names = [os.environ.get(f"UNDERSTUDY_SIGN_{part}", "") for part in ("CERT", "KEY")]
     if all(names):
         return _read(Path(names[0]), Path(names[1]))
     if any(names):
-        raise BadOption("signing: UNDERSTUDY_SIGN_CERT and UNDERSTUDY_SIGN_KEY belong together. Set both, or neither.")
+        raise BadOption(
+            "signing: UNDERSTUDY_SIGN_CERT and UNDERSTUDY_SIGN_KEY belong together. Set both, or"
+            " neither."
+        )
     if not (folder() / KEY).exists() or _expired(folder() / CERTIFICATE):
         _make(folder())
     return _read(folder() / CERTIFICATE, folder() / KEY)
 
 
 def folder() -> Path:
-    """Where the home-made certificate lies: $UNDERSTUDY_CREDENTIALS, else in the user's data folder."""
+    """Where the home-made certificate lies: $UNDERSTUDY_CREDENTIALS, else in the user's data
+    folder.
+    """
     named = os.environ.get("UNDERSTUDY_CREDENTIALS", "")
     if named:
         return Path(named)
@@ -67,14 +77,17 @@ def _read(certificate: Path, key: Path) -> Credentials:
         public = x509.load_pem_x509_certificates(chain)[0].public_key()
     except (OSError, ValueError, TypeError) as error:
         raise BadOption(
-            f"signing with {certificate} and {key}: {error}. Give a PEM chain and its PEM key without a password, or move both "
-            "files away to get a new home-made certificate."
+            f"signing with {certificate} and {key}: {error}. Give a PEM chain and its PEM key"
+            " without a password, or move both files away to get a new home-made certificate."
         ) from None
     if private.public_key() != public:
         raise BadOption(
-            f"signing: {key} is not the key of the first certificate in {certificate}. Give the pair that belongs together."
+            f"signing: {key} is not the key of the first certificate in {certificate}. Give the"
+            " pair that belongs together."
         )
-    plain = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    plain = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     return Credentials(chain, plain, _algorithm(private, key))
 
 
@@ -85,7 +98,10 @@ def _algorithm(key: object, path: Path) -> str:
         return "ps256"
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return "ed25519"
-    raise BadOption(f"{path}: C2PA does not sign with this kind of key. Take P-256, P-384, P-521, RSA or Ed25519.")
+    raise BadOption(
+        f"{path}: C2PA does not sign with this kind of key. Take P-256, P-384, P-521, RSA or"
+        " Ed25519."
+    )
 
 
 _CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
@@ -94,22 +110,34 @@ _CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 def _expired(certificate: Path) -> bool:
     now = datetime.datetime.now(datetime.UTC)
     try:
-        return any(each.not_valid_after_utc < now for each in x509.load_pem_x509_certificates(certificate.read_bytes()))
+        return any(
+            each.not_valid_after_utc < now
+            for each in x509.load_pem_x509_certificates(certificate.read_bytes())
+        )
     except (OSError, ValueError):
         return False  # reading it properly will say what is wrong
 
 
 def _make(place: Path) -> None:
-    """A small authority and a certificate signed by it; the authority's key is forgotten at once, so it signs nothing else."""
+    """A small authority and a certificate signed by it; the authority's key is forgotten at once,
+    so it signs nothing else.
+    """
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    authority_name, name = (_name(f"Understudy {part} of one computer") for part in ("authority", "signer"))
-    authority = _certificate(authority_name, authority_key, authority_name, authority_key, is_authority=True)
+    authority_name, name = (
+        _name(f"Understudy {part} of one computer") for part in ("authority", "signer")
+    )
+    authority = _certificate(
+        authority_name, authority_key, authority_name, authority_key, is_authority=True
+    )
     signer = _certificate(name, key, authority_name, authority_key, is_authority=False)
     chain = b"".join(each.public_bytes(serialization.Encoding.PEM) for each in (signer, authority))
-    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     with atomic.explained(place):
         place.parent.mkdir(parents=True, exist_ok=True)
-        # Certificate and key must change together, and the key must never be readable by others: a private folder, renamed.
+        # Certificate and key must change together, and the key must never be readable by others: a
+        # private folder, renamed.
         making = Path(tempfile.mkdtemp(prefix=".credentials-", dir=place.parent))
         try:
             (making / CERTIFICATE).write_bytes(chain)
@@ -122,7 +150,11 @@ def _make(place: Path) -> None:
 
 def _take_place(made: Path, place: Path) -> None:
     if (place / KEY).exists() and _expired(place / CERTIFICATE):
-        place.rename(place.with_name(f"{place.name}-expired-{datetime.datetime.now(datetime.UTC):%Y%m%d%H%M%S}"))
+        place.rename(
+            place.with_name(
+                f"{place.name}-expired-{datetime.datetime.now(datetime.UTC):%Y%m%d%H%M%S}"
+            )
+        )
     try:
         made.rename(place)
     except OSError:
@@ -133,7 +165,10 @@ def _take_place(made: Path, place: Path) -> None:
 
 def _name(common: str) -> x509.Name:
     return x509.Name(
-        [x509.NameAttribute(NameOID.COMMON_NAME, common), x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Understudy user")]
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, common),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Understudy user"),
+        ]
     )
 
 
@@ -145,7 +180,9 @@ def _certificate(
     *,
     is_authority: bool,
 ) -> x509.Certificate:
-    """A certificate as C2PA wants it: key usage, extended key usage, and the identifiers of both keys."""
+    """A certificate as C2PA wants it: key usage, extended key usage, and the identifiers of both
+    keys.
+    """
     now = datetime.datetime.now(datetime.UTC)
     usage = x509.KeyUsage(
         digital_signature=not is_authority,
@@ -165,8 +202,13 @@ def _certificate(
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
+            critical=False,
+        )
     )
     if not is_authority:
-        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)
+        builder = builder.add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False
+        )
     return builder.sign(issuer_key, hashes.SHA256())

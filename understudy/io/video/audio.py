@@ -21,8 +21,9 @@ from understudy.io.video import packets
 class Sound:
     """Which sound to carry over.
 
-    path: the file that holds it. track: its number among the sound tracks, from 0; None = all. start, stop: seconds in that
-    file's own time; only packets that begin and end within are copied. The sound is moved by -start when start is given.
+    path: the file that holds it. track: its number among the sound tracks, from 0; None = all.
+    start, stop: seconds in that file's own time; only packets that begin and end within are copied.
+    The sound is moved by -start when start is given.
     """
 
     path: Path
@@ -34,12 +35,17 @@ class Sound:
 class SoundCopy:
     """Copies the packets of a `Sound` into an open output, a stretch at a time.
 
-    Raises BadMedia when the output's kind of file cannot hold the codec, BadOption when there is no such track.
+    Raises BadMedia when the output's kind of file cannot hold the codec, BadOption when there is no
+    such track.
     """
 
-    def __init__(self, sound: Sound, source: InputContainer, output: OutputContainer, target: Path) -> None:
+    def __init__(
+        self, sound: Sound, source: InputContainer, output: OutputContainer, target: Path
+    ) -> None:
         self._sound, self._output = sound, output
-        self._streams = {stream.index: _added(stream, output, sound, target) for stream in chosen(source, sound)}
+        self._streams = {
+            stream.index: _added(stream, output, sound, target) for stream in chosen(source, sound)
+        }
         self._packets = self._within(source)
         self._next: Packet[Stream] | None = None
         self._advance()
@@ -54,7 +60,9 @@ class SoundCopy:
         try:
             self._next = next(self._packets, None)
         except av.FFmpegError as error:
-            raise BadMedia(f"{self._sound.path}: its sound breaks off: {error.strerror}. Fetch the file again.") from None
+            raise BadMedia(
+                f"{self._sound.path}: its sound breaks off: {error.strerror}. Fetch the file again."
+            ) from None
 
     def _within(self, source: InputContainer) -> Iterator[Packet[Stream]]:
         start, stop = self._sound.start, self._sound.stop
@@ -76,13 +84,18 @@ class SoundCopy:
 
 
 def chosen(source: InputContainer, sound: Sound) -> list[AudioStream]:
-    """The sound tracks that `sound` asks for. Raises BadOption when there is no track of that number."""
+    """The sound tracks that `sound` asks for. Raises BadOption when there is no track of that
+    number.
+    """
     tracks = list(source.streams.audio)
     if sound.track is None:
         return tracks
     if sound.track >= len(tracks):
         have = f"only tracks 0 to {len(tracks) - 1}" if tracks else "no sound at all"
-        raise BadOption(f"{sound.path}: there is no sound track {sound.track}, {have}. Choose another audio-track.")
+        raise BadOption(
+            f"{sound.path}: there is no sound track {sound.track}, {have}. Choose another"
+            " audio-track."
+        )
     return [tracks[sound.track]]
 
 
@@ -91,18 +104,23 @@ def open_source(sound: Sound) -> InputContainer:
     try:
         return packets.open_container(sound.path)
     except av.FFmpegError as error:
-        raise BadMedia(f"{sound.path}: its sound cannot be read: {error.strerror}. Fetch the file again.") from None
+        raise BadMedia(
+            f"{sound.path}: its sound cannot be read: {error.strerror}. Fetch the file again."
+        ) from None
 
 
 def _added(stream: AudioStream, output: OutputContainer, sound: Sound, target: Path) -> AudioStream:
     codec = stream.codec_context.codec.canonical_name
     if codec not in output.supported_codecs:
         raise BadMedia(
-            f"{sound.path}: its sound is coded as {codec}, which a {target.suffix} file cannot hold, and sound is never "
-            f"re-encoded here. Write to {target.stem}.mkv or .mov instead."
+            f"{sound.path}: its sound is coded as {codec}, which a {target.suffix} file cannot"
+            f" hold, and sound is never re-encoded here. Write to {target.stem}.mkv or .mov"
+            " instead."
         )
     added = output.add_stream_from_template(stream)
-    added.metadata.update({name: text for name, text in stream.metadata.items() if name in ("language", "title")})
+    added.metadata.update(
+        {name: text for name, text in stream.metadata.items() if name in ("language", "title")}
+    )
     return added
 
 

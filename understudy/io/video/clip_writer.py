@@ -16,18 +16,30 @@ from understudy.io import atomic
 from understudy.io.video.color import from_rgb
 from understudy.types import Bytes, Color, Floats
 
-_STANDARD = Color(primaries=6, transfer=6, matrix=6, range=1)  # as television below 720 lines is coded
+_STANDARD = Color(
+    primaries=6, transfer=6, matrix=6, range=1
+)  # as television below 720 lines is coded
 _HIGH = Color(primaries=1, transfer=1, matrix=1, range=1)
 
 
 def write_clip(
-    path: Path, images: Iterable[Bytes], size: tuple[int, int], fps: int = 25, sound: Floats | None = None, rate: int = 48000
+    path: Path,
+    images: Iterable[Bytes],
+    size: tuple[int, int],
+    fps: int = 25,
+    sound: Floats | None = None,
+    rate: int = 48000,
 ) -> Iterator[int]:
-    """Write a clip (H.264, AAC) and yield how many frames are in; the file takes its name after the last one.
+    """Write a clip (H.264, AAC) and yield how many frames are in; the file takes its name after the
+    last one.
 
-    images: (height, width, 3) uint8 RGB. size: width, height, both even. sound: (samples,) float32 in -1..1 at `rate`.
+    images: (height, width, 3) uint8 RGB. size: width, height, both even. sound: (samples,) float32
+    in -1..1 at `rate`.
     """
-    with atomic.writing(path) as partial, av.open(str(partial), "w", options={"movflags": "+faststart"}) as output:
+    with (
+        atomic.writing(path) as partial,
+        av.open(str(partial), "w", options={"movflags": "+faststart"}) as output,
+    ):
         color = _HIGH if size[1] >= 720 else _STANDARD
         stream = _picture_stream(output, size, fps, color)
         track = output.add_stream("aac", rate=rate, layout="mono") if sound is not None else None
@@ -43,7 +55,9 @@ def write_clip(
             _write_sound(output, track, sound, rate)
 
 
-def _picture_stream(output: OutputContainer, size: tuple[int, int], fps: int, color: Color) -> VideoStream:
+def _picture_stream(
+    output: OutputContainer, size: tuple[int, int], fps: int, color: Color
+) -> VideoStream:
     stream = output.add_stream("libx264", rate=fps)
     assert isinstance(stream, VideoStream)
     context = stream.codec_context

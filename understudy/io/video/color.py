@@ -1,6 +1,7 @@
 """Coded video pictures to upright RGB and back, with the colour tags resolved and obeyed.
 
-Code points are those of ITU-T H.273: matrix 1 = BT.709, 5 and 6 = BT.601, 9 = BT.2020, 0 = RGB, 2 = not stated.
+Code points are those of ITU-T H.273: matrix 1 = BT.709, 5 and 6 = BT.601, 9 = BT.2020, 0 = RGB, 2 =
+not stated.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 
 from understudy.types import Array, Bytes, Color
 
-# Without these flags swscale repeats chroma pixels and darkens every conversion by about one level in 255 (measured).
+# Without these flags swscale repeats chroma pixels and darkens every conversion by about one level
+# in 255 (measured).
 _FAITHFUL = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-# For pictures of 8 bits that come in: chroma enlarged linearly takes half the time, and is 0.05 levels from the above (measured).
-# With more bits swscale's linear way gives wrong colours.
+# For pictures of 8 bits that come in: chroma enlarged linearly takes half the time, and is 0.05
+# levels from the above (measured). With more bits swscale's linear way gives wrong colours.
 _SOUND = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 # H.273 matrix -> swscale's own number.
 _MATRICES = {0: 1, 1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
@@ -33,8 +35,8 @@ UPRIGHT: Orientation = (1, 0, 0, 1)
 def resolved(frame: av.VideoFrame) -> Color:
     """The frame's colour tags; absent ones as players take them.
 
-    No matrix: RGB for RGB formats, else BT.709 from 720 lines or 1280 columns on, else BT.601 (SMPTE 170M). No range:
-    limited, or full for RGB.
+    No matrix: RGB for RGB formats, else BT.709 from 720 lines or 1280 columns on, else BT.601
+    (SMPTE 170M). No range: limited, or full for RGB.
     """
     is_rgb = frame.format.is_rgb
     matrix = int(frame.colorspace)
@@ -56,8 +58,14 @@ def is_readable(color: Color) -> bool:
 
 
 def coded(color: Color) -> Color:
-    """The tags under which footage of this colour is written as YCbCr: the same, but RGB becomes limited BT.709."""
-    return Color(color.primaries, 1 if color.transfer == 13 else color.transfer, 1, 1) if color.matrix == 0 else color
+    """The tags under which footage of this colour is written as YCbCr: the same, but RGB becomes
+    limited BT.709.
+    """
+    return (
+        Color(color.primaries, 1 if color.transfer == 13 else color.transfer, 1, 1)
+        if color.matrix == 0
+        else color
+    )
 
 
 def depth(frame: av.VideoFrame) -> int:
@@ -66,14 +74,23 @@ def depth(frame: av.VideoFrame) -> int:
 
 
 def to_rgb(
-    frame: av.VideoFrame, color: Color, bits: int, orientation: Orientation, size: tuple[int, int], rough: bool = False
+    frame: av.VideoFrame,
+    color: Color,
+    bits: int,
+    orientation: Orientation,
+    size: tuple[int, int],
+    rough: bool = False,
 ) -> Array:
     """The frame as upright RGB (H, W, 3): uint8, or uint16 (full scale 65535) for more than 8 bits.
 
-    size: (width, height) before it is turned; a frame of another size is scaled. rough: off by a level on average, ten times as
-    fast; with more than 8 bits it changes nothing.
+    size: (width, height) before it is turned; a frame of another size is scaled. rough: off by a
+    level on average, ten times as fast; with more than 8 bits it changes nothing.
     """
-    layout, interpolation = ("rgb48le", _FAITHFUL) if bits > 8 else ("rgb24", Interpolation.BILINEAR if rough else _SOUND)
+    layout, interpolation = (
+        ("rgb48le", _FAITHFUL)
+        if bits > 8
+        else ("rgb24", Interpolation.BILINEAR if rough else _SOUND)
+    )
     width, height = size
     if color.matrix == 0:
         rgb = frame.reformat(width, height, layout, interpolation=interpolation)
@@ -91,9 +108,13 @@ def to_rgb(
 
 
 def from_rgb(image: Bytes | NDArray[np.uint16], layout: str, color: Color) -> av.VideoFrame:
-    """RGB (H, W, 3), uint8 or uint16, as a frame of a YCbCr pixel format such as "yuv420p"; color: see `coded`."""
+    """RGB (H, W, 3), uint8 or uint16, as a frame of a YCbCr pixel format such as "yuv420p"; color:
+    see `coded`.
+    """
     whole = cast(Bytes, np.ascontiguousarray(image))
-    rgb = av.VideoFrame.from_ndarray(whole, format="rgb24" if image.dtype == np.uint8 else "rgb48le")
+    rgb = av.VideoFrame.from_ndarray(
+        whole, format="rgb24" if image.dtype == np.uint8 else "rgb48le"
+    )
     return rgb.reformat(
         format=layout,
         dst_colorspace=_MATRICES[color.matrix],
@@ -104,9 +125,11 @@ def from_rgb(image: Bytes | NDArray[np.uint16], layout: str, color: Color) -> av
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """How the picture is to be turned: a, b, c, d of its display matrix, each -1, 0 or 1, to the nearest quarter turn.
+    """How the picture is to be turned: a, b, c, d of its display matrix, each -1, 0 or 1, to the
+    nearest quarter turn.
 
-    A point (x, y) of the coded picture is shown at (a x + c y, b x + d y): y points down, the shift is left out.
+    A point (x, y) of the coded picture is shown at (a x + c y, b x + d y): y points down, the shift
+    is left out.
     """
     side = cast(SideData | None, frame.side_data.get(Type.DISPLAYMATRIX))  # type: ignore[call-overload]
     if side is None:

@@ -1,4 +1,6 @@
-"""Parts of a video, coded one by one, put together into one file: the coded pictures are copied, never coded again."""
+"""Parts of a video, coded one by one, put together into one file: the coded pictures are copied,
+never coded again.
+"""
 
 from __future__ import annotations
 
@@ -28,21 +30,29 @@ class Part:
 
 
 def join(
-    path: Path, parts: Sequence[Part], like: Footage, options: EncodeOptions, sound: Sound | None = None, comment: str = ""
+    path: Path,
+    parts: Sequence[Part],
+    like: Footage,
+    options: EncodeOptions,
+    sound: Sound | None = None,
+    comment: str = "",
 ) -> Generator[int]:
     """Write the parts in their order as one .mp4 or .mov and yield how many frames are in so far.
 
-    The file is what `write_video` makes of the same frames, but that each part begins with a keyframe: like's times, sound's
-    packets, the comment. like, options: as for the parts. What lies between two parts shows the last frame before it. A sound
-    with a start: the times count from the first frame, too. All or nothing. Raises CannotWrite, and BadMedia for parts that are
-    damaged and sound that does not fit.
+    The file is what `write_video` makes of the same frames, but that each part begins with a
+    keyframe: like's times, sound's packets, the comment. like, options: as for the parts. What lies
+    between two parts shows the last frame before it. A sound with a start: the times count from the
+    first frame, too. All or nothing. Raises CannotWrite, and BadMedia for parts that are damaged
+    and sound that does not fit.
     """
     check_target(path, options)
     coding = Coding(like, options)
     orders = [_order(part, _header(parts[0].path)) for part in parts]
     frames = [index for part in parts for index in part.frames]
     shown, lasting = _shown(frames, coding, from_zero=sound is not None and sound.start is not None)
-    decoded = _decoded(shown, max(place - rank for order in orders for place, rank in enumerate(order)))
+    decoded = _decoded(
+        shown, max(place - rank for order in orders for place, rank in enumerate(order))
+    )
     with whole(path) as partial, ExitStack() as stack:
         output = stack.enter_context(av.open(str(partial), "w", options=coding.muxing(path)))
         if comment:
@@ -54,7 +64,11 @@ def join(
         for part, order in zip(parts, orders, strict=True):
             for place, packet in enumerate(_packets(part.path)):
                 at = done + order[place]
-                packet.pts, packet.dts, packet.duration = shown[at], decoded[done + place], lasting[at]
+                packet.pts, packet.dts, packet.duration = (
+                    shown[at],
+                    decoded[done + place],
+                    lasting[at],
+                )
                 packet.stream, packet.time_base = stream, coding.time_base
                 if copy:
                     copy.until(packet.dts * packet.time_base)
@@ -66,18 +80,29 @@ def join(
 
 
 def _order(part: Part, header: bytes) -> list[int]:
-    """Which frame of the part each of its packets is, in the order in which they are decoded. header: what it must begin with."""
+    """Which frame of the part each of its packets is, in the order in which they are decoded.
+    header: what it must begin with.
+    """
     try:
         if _header(part.path) != header:
             raise BadMedia(
-                f"{part.path}: coded by another version of the encoder than those before. Delete it and run the same command again."
+                f"{part.path}: coded by another version of the encoder than those before. Delete it"
+                " and run the same command again."
             )
         times = [packet.pts for packet in _packets(part.path)]
     except av.FFmpegError as error:
-        raise BadMedia(f"{part.path}: cannot be read: {error.strerror}. Delete it and run the same command again.") from None
-    ranks = {time: rank for rank, time in enumerate(sorted(time for time in times if time is not None))}
+        raise BadMedia(
+            f"{part.path}: cannot be read: {error.strerror}. Delete it and run the same command"
+            " again."
+        ) from None
+    ranks = {
+        time: rank for rank, time in enumerate(sorted(time for time in times if time is not None))
+    }
     if len(ranks) != len(part.frames) or len(times) != len(part.frames):
-        raise BadMedia(f"{part.path}: holds {len(times)} frames, not {len(part.frames)}. Delete it and run the same command again.")
+        raise BadMedia(
+            f"{part.path}: holds {len(times)} frames, not {len(part.frames)}. Delete it and run the"
+            " same command again."
+        )
     return [ranks[time] for time in times if time is not None]
 
 
@@ -99,11 +124,14 @@ def _shown(frames: Sequence[int], coding: Coding, from_zero: bool) -> tuple[list
     if not coding.like.is_video:
         return list(range(len(frames))), [1] * len(frames)
     first = coding.like.pts[frames[0]] if from_zero else 0
-    return [coding.like.pts[index] - first for index in frames], [stay(index, coding.like) for index in frames]
+    return [coding.like.pts[index] - first for index in frames], [
+        stay(index, coding.like) for index in frames
+    ]
 
 
 def _decoded(shown: Sequence[int], delay: int) -> list[int]:
-    """When each packet is due at the decoder: always later than the one before, never after its own frame is shown.
+    """When each packet is due at the decoder: always later than the one before, never after its own
+    frame is shown.
 
     delay: how many packets a frame comes later at most than its place among the frames.
     """

@@ -1,4 +1,6 @@
-"""What opening a video finds out, as plain data: with it another process can open the same file without reading it through."""
+"""What opening a video finds out, as plain data: with it another process can open the same file
+without reading it through.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +31,12 @@ _NO_VIDEO = frozenset({"hls", "concat", "dash", "image2", "tty", "sdp"})
 
 @dataclass(frozen=True)
 class VideoIndex(FootageIndex):
-    """bytes: size of the file. pts, last_duration, fps, time_base, size, color, bits, has_audio, is_cut_off, pixel_aspect,
-    notes: as in `Footage`.
+    """bytes: size of the file. pts, last_duration, fps, time_base, size, color, bits, has_audio,
+    is_cut_off, pixel_aspect, notes: as in `Footage`.
 
-    keys: pts of the keyframes. is_exact: whether the packets told of all frames, so that keyframes can be sought; if not, the
-    frames were counted by decoding, and lost are those that have a time but no picture. coded_size: before `orientation`.
+    keys: pts of the keyframes. is_exact: whether the packets told of all frames, so that keyframes
+    can be sought; if not, the frames were counted by decoding, and lost are those that have a time
+    but no picture. coded_size: before `orientation`.
     """
 
     bytes: int
@@ -56,7 +59,8 @@ class VideoIndex(FootageIndex):
 
 
 def read(path: Path, partial: bool) -> VideoIndex:
-    """The index of the video at `path`: its packets are all read, a few of them decoded. Raises BadMedia, av.FFmpegError.
+    """The index of the video at `path`: its packets are all read, a few of them decoded. Raises
+    BadMedia, av.FFmpegError.
 
     partial: take a file that was cut off as far as it goes.
     """
@@ -68,8 +72,8 @@ def read(path: Path, partial: bool) -> VideoIndex:
         stated = stream.average_rate or stream.guessed_rate
     if table.is_cut_off and not partial:
         raise BadMedia(
-            f"{path}: the file is cut off after {table.seconds:.2f} seconds. Fetch it again, or keep what is there: "
-            f"understudy cut {path.name} whole.mp4 --end {table.seconds:.2f}."
+            f"{path}: the file is cut off after {table.seconds:.2f} seconds. Fetch it again, or"
+            f" keep what is there: understudy cut {path.name} whole.mp4 --end {table.seconds:.2f}."
         )
     head, undecoded = _head(path)
     first = head[0]
@@ -96,15 +100,27 @@ def read(path: Path, partial: bool) -> VideoIndex:
         index = _trusted(table, _counted(index, path))
     fps = _rate(stated, index.pts, time_base)
     notes = tuple(_notes(path, table.pts, index, any(frame.interlaced_frame for frame in head)))
-    return replace(index, fps=fps, last_duration=index.last_duration or max(1, round(1 / (fps * time_base))), notes=notes)
+    return replace(
+        index,
+        fps=fps,
+        last_duration=index.last_duration or max(1, round(1 / (fps * time_base))),
+        notes=notes,
+    )
 
 
 def _checked(container: InputContainer, path: Path) -> VideoStream:
     """The picture stream, after a look at what would make it useless or harmful to decode."""
     kind = container.format.name
     if kind.endswith("_pipe") or kind in _NO_VIDEO:
-        what = f"a single picture ({kind.removesuffix('_pipe')})" if kind.endswith("_pipe") else f"a list ({kind})"
-        raise BadMedia(f"{path}: this is {what}, not a video. Give a video, or the folder that holds the pictures.")
+        what = (
+            f"a single picture ({kind.removesuffix('_pipe')})"
+            if kind.endswith("_pipe")
+            else f"a list ({kind})"
+        )
+        raise BadMedia(
+            f"{path}: this is {what}, not a video. Give a video, or the folder that holds the"
+            " pictures."
+        )
     stream = packets.picture_stream(container)
     if stream is None:
         found = "sound alone" if container.streams.audio else "neither pictures nor sound"
@@ -127,20 +143,26 @@ def _head(path: Path) -> tuple[list[VideoFrame], set[int | None]]:
         if len(head) >= _HEAD:
             break
     if not head:
-        raise BadMedia(f"{path}: no frame in it can be decoded. Fetch the file again, or give another.")
+        raise BadMedia(
+            f"{path}: no frame in it can be decoded. Fetch the file again, or give another."
+        )
     return head[:_HEAD], undecoded
 
 
 def _readable_color(frame: VideoFrame, path: Path) -> Color:
     color = video_color.resolved(frame)
     if not video_color.is_readable(color):
-        raise BadMedia(f"{path}: colour matrix {color.matrix} (H.273) is not read. Convert it to BT.709 first.")
+        raise BadMedia(
+            f"{path}: colour matrix {color.matrix} (H.273) is not read. Convert it to BT.709 first."
+        )
     return color
 
 
-def _decodable(table: packets.Table, head: list[VideoFrame], undecoded: set[int | None]) -> list[int]:
-    """The times from the first frame that decodes, or the keyframe it should build on; none when the first few do not come
-    as the packets promise.
+def _decodable(
+    table: packets.Table, head: list[VideoFrame], undecoded: set[int | None]
+) -> list[int]:
+    """The times from the first frame that decodes, or the keyframe it should build on; none when
+    the first few do not come as the packets promise.
     """
     times = [frame.pts for frame in head]
     start = table.pts.index(times[0]) if times[0] in table.pts else len(table.pts)
@@ -151,7 +173,9 @@ def _decodable(table: packets.Table, head: list[VideoFrame], undecoded: set[int 
 
 
 def _counted(index: VideoIndex, path: Path) -> VideoIndex:
-    """The index with the frames that decoding finds; times that are absent or run backwards are mended."""
+    """The index with the frames that decoding finds; times that are absent or run backwards are
+    mended.
+    """
     step = max(1, round(1 / (Fraction(25) * index.time_base)))
     times: list[int] = []
     keys: list[bool] = []
@@ -165,24 +189,36 @@ def _counted(index: VideoIndex, path: Path) -> VideoIndex:
     times = _ascending(times)
     begin = min([times[0], *index.keys])
     # A cut-off file's last packet is half a frame.
-    lost = {time for time in undecoded if begin <= time and (time < times[-1] or not index.is_cut_off)} - set(times)
+    lost = {
+        time for time in undecoded if begin <= time and (time < times[-1] or not index.is_cut_off)
+    } - set(times)
     pts = sorted([*times, *lost])
-    sure = {time for time, is_key in zip(times, keys, strict=True) if is_key} | (set(index.keys) & set(pts))
+    sure = {time for time, is_key in zip(times, keys, strict=True) if is_key} | (
+        set(index.keys) & set(pts)
+    )
     places = frozenset(place for place, time in enumerate(pts) if time in lost)
     return replace(index, pts=pts, keys=sorted(sure), is_exact=False, lost=places)
 
 
 def _ascending(times: list[int]) -> list[int]:
-    """The times, with as few as can be moved forwards, or else backwards, so that each comes after the one before."""
+    """The times, with as few as can be moved forwards, or else backwards, so that each comes after
+    the one before.
+    """
     later, earlier = list(times), list(times)
     for place in range(1, len(times)):
         later[place] = max(later[place], later[place - 1] + 1)
         earlier[-place - 1] = min(earlier[-place - 1], earlier[-place] - 1)
-    return min(later, earlier, key=lambda mended: sum(one != other for one, other in zip(mended, times, strict=True)))
+    return min(
+        later,
+        earlier,
+        key=lambda mended: sum(one != other for one, other in zip(mended, times, strict=True)),
+    )
 
 
 def _trusted(table: packets.Table, counted: VideoIndex) -> VideoIndex:
-    """The counted index, or what the packets promise where most of that came, and nothing else: the rest is damaged."""
+    """The counted index, or what the packets promise where most of that came, and nothing else: the
+    rest is damaged.
+    """
     is_part = set(counted.pts) <= set(table.pts) and 3 * len(counted.pts) > 2 * len(table.pts)
     if counted.is_cut_off or not is_part:
         return counted
@@ -191,7 +227,9 @@ def _trusted(table: packets.Table, counted: VideoIndex) -> VideoIndex:
 
 
 def _rate(stated: Fraction | None, pts: list[int], time_base: Fraction) -> Fraction:
-    """Frames a second: exact where they come evenly, what the file states where they nearly do, else the mean."""
+    """Frames a second: exact where they come evenly, what the file states where they nearly do,
+    else the mean.
+    """
     steps = {later - earlier for earlier, later in pairwise(pts)}
     if len(steps) == 1:
         return 1 / (steps.pop() * time_base)
@@ -200,17 +238,24 @@ def _rate(stated: Fraction | None, pts: list[int], time_base: Fraction) -> Fract
     return ((len(pts) - 1) / ((pts[-1] - pts[0]) * time_base)).limit_denominator(1001)
 
 
-def _notes(path: Path, promised: list[int], index: VideoIndex, is_interlaced: bool) -> Iterator[str]:
+def _notes(
+    path: Path, promised: list[int], index: VideoIndex, is_interlaced: bool
+) -> Iterator[str]:
     """What a user may want to know of the footage, and need do nothing about."""
     left_out = len(promised) - len(index.pts)
     if index.is_exact and left_out:
-        yield f"{path.name}: frames at the start that cannot be decoded and are left out: {left_out}."
+        yield (
+            f"{path.name}: frames at the start that cannot be decoded and are left out: {left_out}."
+        )
     if is_interlaced:
         yield f"{path.name}: interlaced. Frames are taken as they are, combed where things move."
     missing, places = _gaps(index.pts)
     if missing:
         where = ", ".join(str(place) for place in places[:3]) + (", …" if len(places) > 3 else "")
-        yield f"{path.name}: frames that are missing from the file: {missing}, after frame {where}. Those before are shown longer."
+        yield (
+            f"{path.name}: frames that are missing from the file: {missing}, after frame {where}."
+            " Those before are shown longer."
+        )
 
 
 def _gaps(pts: list[int]) -> tuple[int, list[int]]:
@@ -220,6 +265,8 @@ def _gaps(pts: list[int]) -> tuple[int, list[int]]:
         return 0, []
     usual = median_low(steps)
     long = [place for place, step in enumerate(steps) if step > 1.75 * usual]
-    if sum(abs(step - usual) <= 1 for step in steps) < 0.9 * (len(steps) - len(long)) or len(long) > 0.1 * len(steps):
+    if sum(abs(step - usual) <= 1 for step in steps) < 0.9 * (len(steps) - len(long)) or len(
+        long
+    ) > 0.1 * len(steps):
         return 0, []
     return sum(round(steps[place] / usual) - 1 for place in long), long

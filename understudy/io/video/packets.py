@@ -21,9 +21,10 @@ _UNEVEN = frozenset({"vp8", "mpeg4", "msmpeg4v3", "vc1", "wmv3", "rv40"})
 
 @dataclass(frozen=True)
 class Table:
-    """What the packets say. pts: of every frame shown, ascending; empty when only decoding can tell. keys: pts of those from
-    which decoding may start, ascending. last_duration: in units of the time base, 0 = unknown. seconds: from the first packet's
-    time to the last one's. is_cut_off: the file promises more than it holds.
+    """What the packets say. pts: of every frame shown, ascending; empty when only decoding can
+    tell. keys: pts of those from which decoding may start, ascending. last_duration: in units of
+    the time base, 0 = unknown. seconds: from the first packet's time to the last one's. is_cut_off:
+    the file promises more than it holds.
     """
 
     pts: list[int]
@@ -47,7 +48,9 @@ def picture_stream(container: InputContainer) -> VideoStream | None:
 
 
 def table(container: InputContainer, stream: VideoStream, path: Path) -> Table:
-    """The packets of `stream`; reads the whole file once, decodes nothing. Raises av.FFmpegError."""
+    """The packets of `stream`; reads the whole file once, decodes nothing. Raises
+    av.FFmpegError.
+    """
     shown: list[tuple[int, int]] = []
     keys: set[int] = set()
     places: dict[int | None, int] = {}
@@ -63,7 +66,8 @@ def table(container: InputContainer, stream: VideoStream, path: Path) -> Table:
         places[packet.pos] = packet.pts
         if packet.is_keyframe:
             keys.add(packet.pts)
-        # What comes before the first keyframe cannot be decoded; a container that marks keyframes begins with one.
+        # What comes before the first keyframe cannot be decoded; a container that marks keyframes
+        # begins with one.
         if not packet.is_discard and (keys or len(stream.index_entries)):
             shown.append((packet.pts, packet.duration or 0))
     shown.sort()
@@ -80,11 +84,13 @@ def table(container: InputContainer, stream: VideoStream, path: Path) -> Table:
 def decoded(
     path: Path, seek_to: int | None = None, threads: int = 0
 ) -> Iterator[tuple[Packet[VideoStream], list[VideoFrame] | None]]:
-    """Each packet, and the frames that leave the decoder at it, in display order; None where it cannot be decoded.
+    """Each packet, and the frames that leave the decoder at it, in display order; None where it
+    cannot be decoded.
 
-    Frames from before the first sound one are left out. seek_to: pts of a keyframe. threads: 0 = as FFmpeg likes, which is
-    1.7 times as fast as its default (measured) but may tell of damage later than it happens; 1 = at the packet itself. Raises
-    av.FFmpegError when the file cannot be opened; one that cannot be read to its end just ends.
+    Frames from before the first sound one are left out. seek_to: pts of a keyframe. threads: 0 = as
+    FFmpeg likes, which is 1.7 times as fast as its default (measured) but may tell of damage later
+    than it happens; 1 = at the packet itself. Raises av.FFmpegError when the file cannot be opened;
+    one that cannot be read to its end just ends.
     """
     has_begun = False
     with open_container(path) as container:
@@ -100,7 +106,13 @@ def decoded(
             except av.FFmpegError:
                 yield packet, None
                 continue
-            first = 0 if has_begun else next((n for n, frame in enumerate(frames) if not frame.is_corrupt), len(frames))
+            first = (
+                0
+                if has_begun
+                else next(
+                    (n for n, frame in enumerate(frames) if not frame.is_corrupt), len(frames)
+                )
+            )
             has_begun = has_begun or first < len(frames)
             yield packet, frames[first:]
 
@@ -109,12 +121,14 @@ def _readable(container: InputContainer, stream: VideoStream) -> Iterator[Packet
     try:
         yield from container.demux(stream)
     except av.FFmpegError:
-        # What cannot be read is missing from the table or, if it was there then, found missing by its times.
+        # What cannot be read is missing from the table or, if it was there then, found missing by
+        # its times.
         return
 
 
 def _marked(stream: VideoStream, places: dict[int | None, int]) -> set[int]:
-    """The pts of the keyframes that the container marks: one whose data is damaged no longer looks like one.
+    """The pts of the keyframes that the container marks: one whose data is damaged no longer looks
+    like one.
 
     places: position in the file -> pts, of all packets.
     """
@@ -127,7 +141,9 @@ def _marked(stream: VideoStream, places: dict[int | None, int]) -> set[int]:
 
 
 def _is_cut_off(stream: VideoStream, path: Path, end: Fraction) -> bool:
-    """Whether the file ends before what its header promises; end: of the last packet found, in seconds."""
+    """Whether the file ends before what its header promises; end: of the last packet found, in
+    seconds.
+    """
     family = stream.container.format.name
     if "mp4" in family:
         size = path.stat().st_size
@@ -135,7 +151,8 @@ def _is_cut_off(stream: VideoStream, path: Path, end: Fraction) -> bool:
     if "matroska" in family:
         promised = _seconds(stream.metadata.get("DURATION", ""))
         return promised - end > Fraction(1, 2)
-    # An AVI's times are counted, not written: after a hole in the file everything would come too early.
+    # An AVI's times are counted, not written: after a hole in the file everything would come too
+    # early.
     return family == "avi" and stream.frames * (stream.time_base or 0) - end > Fraction(1, 10)
 
 

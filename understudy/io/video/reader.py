@@ -17,28 +17,42 @@ from understudy.types import Frame
 
 
 class VideoFootage(Footage):
-    """See `Footage` and `open_footage`. Frames that the file itself marks as not to be shown (edit lists) do not count."""
+    """See `Footage` and `open_footage`. Frames that the file itself marks as not to be shown (edit
+    lists) do not count.
+    """
 
     def __init__(
-        self, path: Path, *, partial: bool = False, index: VideoIndex | None = None, threads: int = 0, rough: bool = False
+        self,
+        path: Path,
+        *,
+        partial: bool = False,
+        index: VideoIndex | None = None,
+        threads: int = 0,
+        rough: bool = False,
     ) -> None:
         self.path = path
         self._threads, self._rough = threads, rough
         self._random: tuple[int, Generator[Frame]] | None = None
         if index is not None and index.bytes != path.stat().st_size:
-            raise BadMedia(f"{path}: this is not the file that was looked at before. Start again with the file as it is now.")
+            raise BadMedia(
+                f"{path}: this is not the file that was looked at before. Start again with the file"
+                " as it is now."
+            )
         try:
             known = index or read(path, partial)
         except av.FFmpegError as error:
             raise BadMedia(
-                f"{path}: cannot be read as a video: {_said(error)}. It may be cut off or of another kind; fetch it again."
+                f"{path}: cannot be read as a video: {_said(error)}. It may be cut off or of"
+                " another kind; fetch it again."
             ) from None
         self._index = known
         self.size, self.fps, self.time_base = known.size, known.fps, known.time_base
         self.pts, self.last_duration = known.pts, known.last_duration
         self.color, self.bits, self.pixel_aspect = known.color, known.bits, known.pixel_aspect
         self.has_audio, self.is_cut_off, self.notes = known.has_audio, known.is_cut_off, known.notes
-        self._keys = sorted({0, *(place for place in map(self._shown, known.keys) if place is not None)})
+        self._keys = sorted(
+            {0, *(place for place in map(self._shown, known.keys) if place is not None)}
+        )
 
     @property
     def index(self) -> VideoIndex:
@@ -77,10 +91,18 @@ class VideoFootage(Footage):
         return frame
 
     def _judged(self, first: int) -> Generator[tuple[int, av.VideoFrame | str]]:
-        """Frame `first` and all that follow, numbered without a gap; in place of a bad one, what is wrong with it."""
+        """Frame `first` and all that follow, numbered without a gap; in place of a bad one, what is
+        wrong with it.
+        """
         spoilt_from = spoilt_to = 0
         for at, frame in self._numbered(first):
-            why = "it cannot be decoded" if frame is None else "its data is damaged" if frame.is_corrupt else ""
+            why = (
+                "it cannot be decoded"
+                if frame is None
+                else "its data is damaged"
+                if frame.is_corrupt
+                else ""
+            )
             if why and at in self._keys:
                 spoilt_from, spoilt_to = at, self._next_keyframe(at)
             elif at < spoilt_to:
@@ -91,7 +113,9 @@ class VideoFootage(Footage):
                 yield at, why if frame is None or why else frame
 
     def _numbered(self, first: int) -> Generator[tuple[int, av.VideoFrame | None]]:
-        """The frames from a keyframe at or before `first` to the last, each under its number; None where one is missing."""
+        """The frames from a keyframe at or before `first` to the last, each under its number; None
+        where one is missing.
+        """
         at, frames = self._reached(first)
         for frame in frames:
             place = self._place(frame, at)
@@ -103,11 +127,15 @@ class VideoFootage(Footage):
         yield from ((missing, None) for missing in range(at, len(self)))
 
     def _place(self, frame: av.VideoFrame, least: int) -> int | None:
-        """The number of a decoded frame, or None when the index knows none like it from `least` on."""
+        """The number of a decoded frame, or None when the index knows none like it from `least`
+        on.
+        """
         if self._index.is_exact:
             place = self._shown(frame.pts)
             return None if place is None or place < least else place
-        return next((place for place in range(least, len(self)) if place not in self._index.lost), None)
+        return next(
+            (place for place in range(least, len(self)) if place not in self._index.lost), None
+        )
 
     def _shown(self, pts: int | None) -> int | None:
         """The number of the frame with that time, if there is one."""
@@ -115,7 +143,9 @@ class VideoFootage(Footage):
         return place if place < len(self) and self.pts[place] == pts else None
 
     def _reached(self, first: int) -> tuple[int, Iterator[av.VideoFrame]]:
-        """A number at or before `first` and the frames from there on, sought where that can be, else from the beginning."""
+        """A number at or before `first` and the frames from there on, sought where that can be,
+        else from the beginning.
+        """
         keys = self._index.keys
         at, back = bisect.bisect_right(keys, self.pts[first]) - 1, 1
         while self._index.is_exact and first and at > 0:
@@ -123,7 +153,11 @@ class VideoFootage(Footage):
             begin = next(frames, None)
             place = None if begin is None else self._place(begin, 0)
             # Only from a sound keyframe: on a damaged one the frames after it cannot build.
-            if begin is not None and place is not None and place <= bisect.bisect_left(self.pts, keys[at]):
+            if (
+                begin is not None
+                and place is not None
+                and place <= bisect.bisect_left(self.pts, keys[at])
+            ):
                 return place, itertools.chain([begin], frames)
             # The steps back grow, so that a long dead stretch is not walked key by key.
             at, back = at - back, back * 2
@@ -135,14 +169,19 @@ class VideoFootage(Footage):
             for _, frames in packets.decoded(self.path, seek_to, threads):
                 yield from frames or ()
         except av.FFmpegError as error:
-            raise BadMedia(f"{self.path}: cannot be read any more: {_said(error)}. Check the disk and that it is there.") from None
+            raise BadMedia(
+                f"{self.path}: cannot be read any more: {_said(error)}. Check the disk and that it"
+                " is there."
+            ) from None
 
     def _converted(self, index: int, found: av.VideoFrame | str) -> Frame | BadFrame:
         why = found if isinstance(found, str) else self._misfit(found)
         if not isinstance(found, str) and not why:
             known = self._index
             try:
-                image = color.to_rgb(found, known.color, known.bits, known.orientation, known.coded_size, self._rough)
+                image = color.to_rgb(
+                    found, known.color, known.bits, known.orientation, known.coded_size, self._rough
+                )
                 return Frame(index, image, self.pts[index], self.time_base, self.color)
             except av.FFmpegError as error:
                 why = _said(error)
@@ -150,7 +189,9 @@ class VideoFootage(Footage):
         return BadFrame(index, f"{self.path}, frame {index}: {why}. {what_now}")
 
     def _misfit(self, frame: av.VideoFrame) -> str:
-        """Why the frame cannot stand beside the first one, or "". Streams that change their resolution keep their shape."""
+        """Why the frame cannot stand beside the first one, or "". Streams that change their
+        resolution keep their shape.
+        """
         width, height = self._index.coded_size
         if abs(frame.width * height - frame.height * width) <= 0.02 * frame.height * width:
             return ""

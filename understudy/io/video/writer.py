@@ -1,4 +1,6 @@
-"""Video out: RGB frames coded under the tags of the footage they came from, its timing and its sound kept."""
+"""Video out: RGB frames coded under the tags of the footage they came from, its timing and its
+sound kept.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from understudy.io.video.audio import Sound, SoundCopy, open_source
 from understudy.options import Options, option
 from understudy.types import Array, Bytes, Frame
 
-Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+Preset = Literal[
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
+]
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
 # Ticks a second up to which players are known to follow.
@@ -35,13 +39,25 @@ _ENCODERS = {"h264": "libx264", "h265": "libx265", "prores": "prores_ks"}
 class EncodeOptions(Options):
     """How finished video is coded."""
 
-    codec: Literal["h264", "h265", "prores"] = option("h264", "Codec; prores goes into .mov or .mkv")
-    crf: int = option(16, "Constant quality: lower is better and larger; h264 and h265", low=0, high=51)
-    bitrate: float = option(0, "Mean bit rate instead of constant quality; 0 = by crf", low=0, high=1000, unit="Mbit/s")
+    codec: Literal["h264", "h265", "prores"] = option(
+        "h264", "Codec; prores goes into .mov or .mkv"
+    )
+    crf: int = option(
+        16, "Constant quality: lower is better and larger; h264 and h265", low=0, high=51
+    )
+    bitrate: float = option(
+        0, "Mean bit rate instead of constant quality; 0 = by crf", low=0, high=1000, unit="Mbit/s"
+    )
     preset: Preset = option("medium", "Slower presets make smaller files; h264 and h265")
-    depth: Literal["auto", "8", "10"] = option("auto", "Bits per channel; auto = 10 for footage with more than 8")
-    chroma: Literal["auto", "420", "422", "444"] = option("auto", "Colour resolution; auto = 420, 444 for odd sizes")
-    fps: float = option(25, "Frame rate of a video made of pictures", low=0.1, high=1000, unit="frames/s")
+    depth: Literal["auto", "8", "10"] = option(
+        "auto", "Bits per channel; auto = 10 for footage with more than 8"
+    )
+    chroma: Literal["auto", "420", "422", "444"] = option(
+        "auto", "Colour resolution; auto = 420, 444 for odd sizes"
+    )
+    fps: float = option(
+        25, "Frame rate of a video made of pictures", low=0.1, high=1000, unit="frames/s"
+    )
 
 
 def write_video(
@@ -52,20 +68,25 @@ def write_video(
     audio_from: Path | Sound | None = None,
     comment: str = "",
 ) -> Generator[int]:
-    """Write frames as a video and yield how many are coded so far; the file takes its name after the last one.
+    """Write frames as a video and yield how many are coded so far; the file takes its name after
+    the last one.
 
-    frames: images of like's size; pts and time_base are kept, frames without come at options.fps. like: gives size, rate,
-    colour tags, depth and pixel shape. audio_from: the file whose sound packets are copied, or a `Sound` for a part of it.
-    comment: what the container says of itself. path: .mp4, .mov or .mkv (whose clock is milliseconds); replaced when it exists.
-    Nothing is left when the writing fails or the generator is closed early. Raises CannotWrite, BadOption (suffix, codec) and
-    BadMedia (no frames, sound that does not fit).
+    frames: images of like's size; pts and time_base are kept, frames without come at options.fps.
+    like: gives size, rate, colour tags, depth and pixel shape. audio_from: the file whose sound
+    packets are copied, or a `Sound` for a part of it. comment: what the container says of itself.
+    path: .mp4, .mov or .mkv (whose clock is milliseconds); replaced when it exists. Nothing is left
+    when the writing fails or the generator is closed early. Raises CannotWrite, BadOption (suffix,
+    codec) and BadMedia (no frames, sound that does not fit).
     """
     sound = Sound(audio_from) if isinstance(audio_from, Path) else audio_from
     yield from _whole(path, frames, Coding(like, options), sound, comment)
 
 
-def write_part(path: Path, frames: Iterable[Frame], like: Footage, options: EncodeOptions, threads: int = 0) -> Generator[int]:
-    """As `write_video`, for a part of a video that `joining.join` will put together: no sound, times from its own first frame on.
+def write_part(
+    path: Path, frames: Iterable[Frame], like: Footage, options: EncodeOptions, threads: int = 0
+) -> Generator[int]:
+    """As `write_video`, for a part of a video that `joining.join` will put together: no sound,
+    times from its own first frame on.
 
     threads: of the encoder, 0 = as it likes.
     """
@@ -81,37 +102,63 @@ def whole(path: Path) -> Iterator[Path]:
                 yield partial
         except av.FFmpegError as error:
             why = (error.strerror or str(error)).lower()
-            raise CannotWrite(f"{path}: cannot be coded or written: {why}. Try the default options, or another disk.") from error
+            raise CannotWrite(
+                f"{path}: cannot be coded or written: {why}. Try the default options, or another"
+                " disk."
+            ) from error
 
 
 def check_target(path: Path, options: EncodeOptions) -> None:
     """Raise BadOption when the options cannot be written to a file of that name."""
     if path.suffix.lower() not in SUFFIXES:
-        raise BadOption(f"{path}: no video file is written as '{path.suffix}'. Name it {', '.join(SUFFIXES)}.")
+        raise BadOption(
+            f"{path}: no video file is written as '{path.suffix}'. Name it {', '.join(SUFFIXES)}."
+        )
     if options.codec == "prores" and path.suffix.lower() == ".mp4":
-        raise BadOption(f"{path}: prores does not go into .mp4. Name it .mov, or choose codec h264.")
+        raise BadOption(
+            f"{path}: prores does not go into .mp4. Name it .mov, or choose codec h264."
+        )
 
 
 def pixel_format(size: tuple[int, int], bits: int, options: EncodeOptions) -> str:
-    """FFmpeg's name of the pixel format to code in. Raises BadOption when an odd size does not fit the chosen chroma."""
+    """FFmpeg's name of the pixel format to code in. Raises BadOption when an odd size does not fit
+    the chosen chroma.
+    """
     is_odd = bool(size[0] % 2 or size[1] % 2)
-    chroma = options.chroma if options.chroma != "auto" else "444" if is_odd else "422" if options.codec == "prores" else "420"
+    chroma = (
+        options.chroma
+        if options.chroma != "auto"
+        else "444"
+        if is_odd
+        else "422"
+        if options.codec == "prores"
+        else "420"
+    )
     if is_odd and chroma != "444":
-        raise BadOption(f"chroma {chroma} needs even sizes, this footage has {size[0]}x{size[1]}. Leave it at auto, or 444.")
+        raise BadOption(
+            f"chroma {chroma} needs even sizes, this footage has {size[0]}x{size[1]}. Leave it at"
+            " auto, or 444."
+        )
     if options.codec == "prores" and chroma == "420":
         raise BadOption("prores has no chroma 420. Leave it at auto, or choose 422 or 444.")
-    ten = options.codec == "prores" or (bits > 8 if options.depth == "auto" else options.depth == "10")
+    ten = options.codec == "prores" or (
+        bits > 8 if options.depth == "auto" else options.depth == "10"
+    )
     return f"yuv{chroma}p{'10le' if ten else ''}"
 
 
 def rational(fps: float) -> Fraction:
     """A frame rate as the fraction that is meant: 23.976 is 24000/1001."""
     ntsc = Fraction(round(fps * 1.001) * 1000, 1001)
-    return ntsc if ntsc and abs(float(ntsc) - fps) < 0.002 else Fraction(fps).limit_denominator(1001)
+    return (
+        ntsc if ntsc and abs(float(ntsc) - fps) < 0.002 else Fraction(fps).limit_denominator(1001)
+    )
 
 
 def stay(index: int, like: Footage) -> int:
-    """How long a frame stays, in ticks of like's clock. Without it, a file's last frame would stay as long as the one before."""
+    """How long a frame stays, in ticks of like's clock. Without it, a file's last frame would stay
+    as long as the one before.
+    """
     return round((like.seconds(index + 1) - like.seconds(index)) / like.time_base)
 
 
@@ -134,24 +181,33 @@ class Coding:
         return self.like.time_base if self.like.is_video else 1 / self.fps
 
     def muxing(self, path: Path, is_part: bool = False) -> dict[str, str]:
-        """Muxer options: playable while it loads, unless it is a part, and ticking like the source where the format can."""
+        """Muxer options: playable while it loads, unless it is a part, and ticking like the source
+        where the format can.
+        """
         if path.suffix.lower() == ".mkv":
             return {}
         flags = {} if is_part else {"movflags": "+faststart"}
         if self.time_base.denominator > _FINEST:
             return flags
-        # The second one is the clock of the edit list, which says when a track that starts late starts; by default milliseconds.
+        # The second one is the clock of the edit list, which says when a track that starts late
+        # starts; by default milliseconds.
         ticks = str(self.time_base.denominator)
         return flags | {"video_track_timescale": ticks, "movie_timescale": ticks}
 
 
 def _whole(
-    path: Path, frames: Iterable[Frame], coding: Coding, sound: Sound | None = None, comment: str | None = None
+    path: Path,
+    frames: Iterable[Frame],
+    coding: Coding,
+    sound: Sound | None = None,
+    comment: str | None = None,
 ) -> Generator[int]:
     """comment: None = a part, which has none and need not play while it loads."""
     check_target(path, coding.options)
     with whole(path) as partial, ExitStack() as stack:
-        output = stack.enter_context(av.open(str(partial), "w", options=coding.muxing(path, comment is None)))
+        output = stack.enter_context(
+            av.open(str(partial), "w", options=coding.muxing(path, comment is None))
+        )
         if comment:
             output.metadata["comment"] = comment
         stream = _stream(output, coding)
@@ -161,13 +217,20 @@ def _whole(
         done = coded = 0
         for frame in frames:
             picture = _picture(frame, done, str(stream.codec_context.pix_fmt), coding)
-            if frame.pts is not None and frame.time_base == coding.like.time_base and 0 <= frame.index < len(coding.like):
+            if (
+                frame.pts is not None
+                and frame.time_base == coding.like.time_base
+                and 0 <= frame.index < len(coding.like)
+            ):
                 durations[frame.pts] = stay(frame.index, coding.like)
             coded += _mux(output, stream.encode(picture), durations, copy)
             done += 1
             yield done
         if done == 0:
-            raise BadMedia(f"{path}: there are no frames to write. Give footage, or a range, with at least one.")
+            raise BadMedia(
+                f"{path}: there are no frames to write. Give footage, or a range, with at least"
+                " one."
+            )
         rest = stream.encode(None)
         for packet in rest[: done == 1]:
             # To a picture that is all alone x265 gives a random time to be decoded at.
@@ -176,7 +239,10 @@ def _whole(
         if copy:
             copy.until(None)
         if coded != done:
-            raise CannotWrite(f"{path}: the encoder gave {coded} pictures back for {done}. Try another codec or preset.")
+            raise CannotWrite(
+                f"{path}: the encoder gave {coded} pictures back for {done}. Try another codec or"
+                " preset."
+            )
 
 
 def _from_zero(frames: Iterable[Frame]) -> Iterator[Frame]:
@@ -192,10 +258,16 @@ def _from_zero(frames: Iterable[Frame]) -> Iterator[Frame]:
 def _picture(frame: Frame, place: int, layout: str, coding: Coding) -> av.VideoFrame:
     """The frame as it goes to the encoder; place: its number, its time where it has none."""
     if frame.image.shape[:2] != coding.like.size[::-1]:
-        raise ValueError(f"frame {frame.index} has shape {frame.image.shape}, expected {coding.like.size[::-1]}.")
-    picture = video_color.from_rgb(_as_whole(frame.image), layout, video_color.coded(coding.like.color))
+        raise ValueError(
+            f"frame {frame.index} has shape {frame.image.shape}, expected {coding.like.size[::-1]}."
+        )
+    picture = video_color.from_rgb(
+        _as_whole(frame.image), layout, video_color.coded(coding.like.color)
+    )
     ticks = coding.time_base
-    picture.pts, picture.time_base = (place, ticks) if frame.pts is None else (frame.pts, frame.time_base or ticks)
+    picture.pts, picture.time_base = (
+        (place, ticks) if frame.pts is None else (frame.pts, frame.time_base or ticks)
+    )
     return picture
 
 
@@ -217,10 +289,12 @@ def _stream(output: OutputContainer, coding: Coding) -> VideoStream:
     if options.codec == "prores":
         context.options = {"profile": "4" if "444" in context.pix_fmt else "3", "vendor": "apl0"}
     else:
-        context.options = {"preset": options.preset} | ({} if options.bitrate else {"crf": str(options.crf)})
+        context.options = {"preset": options.preset} | (
+            {} if options.bitrate else {"crf": str(options.crf)}
+        )
     if options.codec == "h265":
-        # Apple's players want this tag; the encoder's own log would go to the terminal, and what it notes of itself into the
-        # header, which must be the same on a machine with other cores.
+        # Apple's players want this tag; the encoder's own log would go to the terminal, and what it
+        # notes of itself into the header, which must be the same on a machine with other cores.
         context.codec_tag = "hvc1"
         context.options = {**context.options, "x265-params": "log-level=error:info=0"}
     return stream
@@ -235,10 +309,17 @@ def _as_whole(image: Array) -> Bytes | NDArray[np.uint16]:
     return np.round(np.clip(image.astype(np.float32), 0, 1) * 65535).astype(np.uint16)
 
 
-def _mux(output: OutputContainer, packets: list[Packet[VideoStream]], durations: dict[int, int], copy: SoundCopy | None) -> int:
+def _mux(
+    output: OutputContainer,
+    packets: list[Packet[VideoStream]],
+    durations: dict[int, int],
+    copy: SoundCopy | None,
+) -> int:
     """Write coded pictures and the sound up to them; returns how many pictures there were."""
     for packet in packets:
-        packet.duration = (durations.pop(packet.pts, 0) if packet.pts is not None else 0) or packet.duration
+        packet.duration = (
+            durations.pop(packet.pts, 0) if packet.pts is not None else 0
+        ) or packet.duration
         if copy and packet.dts is not None:
             copy.until(packet.dts * packet.time_base)
         output.mux(packet)

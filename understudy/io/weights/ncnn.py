@@ -17,10 +17,11 @@ Shape = tuple[int, ...]
 
 
 def tensors(path: Path, shapes: Mapping[str, Shape]) -> dict[str, Floats]:
-    """The tensors of these names and shapes, float32, in whose order they lie in the file; nothing may be left over.
+    """The tensors of these names and shapes, float32, in whose order they lie in the file; nothing
+    may be left over.
 
-    Kernels (four axes) begin with a mark that tells their kind of number, float16 or float32; all else is float32. Raises
-    WeightsMissing naming the tensor that does not fit.
+    Kernels (four axes) begin with a mark that tells their kind of number, float16 or float32; all
+    else is float32. Raises WeightsMissing naming the tensor that does not fit.
     """
     data, place, found = path.read_bytes(), 0, {}
     for name, shape in shapes.items():
@@ -37,7 +38,9 @@ def tensors(path: Path, shapes: Mapping[str, Shape]) -> dict[str, Floats]:
         # What follows begins at a multiple of four bytes.
         place += -(-count * kind.itemsize // 4) * 4
     if place != len(data):
-        raise WeightsMissing(f"{path}: {len(data) - place} bytes more than this network has. {_ADVICE}")
+        raise WeightsMissing(
+            f"{path}: {len(data) - place} bytes more than this network has. {_ADVICE}"
+        )
     return found
 
 
@@ -46,7 +49,9 @@ def _kind(data: bytes, place: int, path: Path, name: str) -> np.dtype[np.generic
         raise WeightsMissing(f"{path}: ends before '{name}'. {_ADVICE}")
     (mark,) = struct.unpack_from("<I", data, place)
     if mark not in _KINDS:
-        raise WeightsMissing(f"{path}: '{name}' is packed in a way that is not read here (mark {mark:#x}). {_ADVICE}")
+        raise WeightsMissing(
+            f"{path}: '{name}' is packed in a way that is not read here (mark {mark:#x}). {_ADVICE}"
+        )
     return np.dtype(_KINDS[mark])
 
 

@@ -29,6 +29,8 @@ def liaef128() -> Swapper:
     return TwoInters(encoder, ab, b, TwoBranches(1024, (512, 256, 128), (512, 256, 128)))
 
 
-def _two_decoders(encoder: Encoder, inter: Inter, face: tuple[int, ...], mask: tuple[int, ...]) -> Swapper:
+def _two_decoders(
+    encoder: Encoder, inter: Inter, face: tuple[int, ...], mask: tuple[int, ...]
+) -> Swapper:
     src, dst = (TwoBranches(inter.channels, face, mask) for _ in range(2))
     return TwoDecoders(encoder, inter, src, dst)

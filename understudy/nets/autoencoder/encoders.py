@@ -11,9 +11,10 @@ from understudy.nets.autoencoder.blocks import Curve, Down, FoldDown, Gained, Pi
 class Encoder(nn.Sequential):
     """Faces (N, 3, R, R) as feature maps: one `Down` a width.
 
-    fold: squares of so many pixels become channels first, which spares the costly work at full size. refined: after these of
-    the widths comes a `Res`. normalised: bring each face's features to a root mean square of 1. Its `channels` and `size`
-    describe what comes out for faces of `resolution` pixels.
+    fold: squares of so many pixels become channels first, which spares the costly work at full
+    size. refined: after these of the widths comes a `Res`. normalised: bring each face's features
+    to a root mean square of 1. Its `channels` and `size` describe what comes out for faces of
+    `resolution` pixels.
     """
 
     def __init__(
@@ -27,23 +28,42 @@ class Encoder(nn.Sequential):
     ) -> None:
         layers: list[nn.Module] = [nn.PixelUnshuffle(fold)] if fold > 1 else []
         for step, (inward, outward) in enumerate(zip((3 * fold**2, *widths), widths, strict=False)):
-            layers += [Down(inward, outward, curve), *([Res(outward, curve)] if step in refined else [])]
+            layers += [
+                Down(inward, outward, curve),
+                *([Res(outward, curve)] if step in refined else []),
+            ]
         super().__init__(*layers, *([PixelNorm(1e-6)] if normalised else []))
         self.channels, self.size = widths[-1], resolution // (fold * 2 ** len(widths))
         self.curve = curve
 
 
 def deep_encoder(resolution: int, channels: int, depth: int) -> Encoder:
-    """An encoder that first looks long at half the size: `depth` blocks and a way around all of them. channels: a multiple of 4."""
+    """An encoder that first looks long at half the size: `depth` blocks and a way around all of
+    them. channels: a multiple of 4.
+    """
     encoder = Encoder(resolution // 2, tuple(channels * 2**step for step in range(4)))
     encoder[0] = Down(channels // 4, channels)
-    gathered = [Down(channels, channels), nn.PixelShuffle(2), Down(channels // 4, channels), nn.PixelShuffle(2)]
-    encoder.insert(0, nn.Sequential(nn.Conv2d(3, channels, 5, 2, 2), Around(*(Gained(channels) for _ in range(depth))), *gathered))
+    gathered = [
+        Down(channels, channels),
+        nn.PixelShuffle(2),
+        Down(channels // 4, channels),
+        nn.PixelShuffle(2),
+    ]
+    encoder.insert(
+        0,
+        nn.Sequential(
+            nn.Conv2d(3, channels, 5, 2, 2),
+            Around(*(Gained(channels) for _ in range(depth))),
+            *gathered,
+        ),
+    )
     return encoder
 
 
 class Columns(nn.Module):
-    """Faces (N, 3, R, R) as feature maps: four encoders side by side, each of which sees another reach. As `Encoder` otherwise."""
+    """Faces (N, 3, R, R) as feature maps: four encoders side by side, each of which sees another
+    reach. As `Encoder` otherwise.
+    """
 
     # Side and dilation of each column's convolutions.
     LOOKS = ((3, 1), (5, 1), (5, 2), (7, 2))
@@ -52,7 +72,10 @@ class Columns(nn.Module):
     def __init__(self, resolution: int, widths: tuple[int, ...]) -> None:
         super().__init__()
         self.columns = nn.ModuleList(
-            nn.Sequential(*(FoldDown(*step, *look) for step in zip((3, *widths), widths, strict=False))) for look in self.LOOKS
+            nn.Sequential(
+                *(FoldDown(*step, *look) for step in zip((3, *widths), widths, strict=False))
+            )
+            for look in self.LOOKS
         )
         self.channels, self.size = len(self.LOOKS) * widths[-1], resolution // 2 ** len(widths)
 
@@ -61,18 +84,28 @@ class Columns(nn.Module):
 
 
 class Inter(nn.Module):
-    """Feature maps squeezed through a code and spread out again: dense to `code`, dense to size x size, then one `Up`.
+    """Feature maps squeezed through a code and spread out again: dense to `code`, dense to size x
+    size, then one `Up`.
 
-    out: channels of that last step; None leaves it out. normalised: bring each code to a root mean square of 1, so that every
-    face keeps the same say. size: side of what is spread; None = that of the features.
+    out: channels of that last step; None leaves it out. normalised: bring each code to a root mean
+    square of 1, so that every face keeps the same say. size: side of what is spread; None = that of
+    the features.
     """
 
     def __init__(
-        self, encoder: Encoder | Columns, code: int, spread: int, out: int | None, normalised: bool = False, size: int | None = None
+        self,
+        encoder: Encoder | Columns,
+        code: int,
+        spread: int,
+        out: int | None,
+        normalised: bool = False,
+        size: int | None = None,
     ) -> None:
         super().__init__()
         side = size or encoder.size
-        self.squeeze = nn.Sequential(nn.Flatten(), nn.Linear(encoder.channels * encoder.size**2, code))
+        self.squeeze = nn.Sequential(
+            nn.Flatten(), nn.Linear(encoder.channels * encoder.size**2, code)
+        )
         self.norm = PixelNorm() if normalised else nn.Identity()
         self.spread = Spread(code, spread, side)
         self.up = nn.Identity() if out is None else Up(spread, out, encoder.curve)
@@ -96,7 +129,9 @@ class Spread(nn.Sequential):
     """Codes (N, code) as maps (N, channels, size, size), by one dense layer."""
 
     def __init__(self, code: int, channels: int, size: int) -> None:
-        super().__init__(nn.Linear(code, channels * size**2), nn.Unflatten(1, (channels, size, size)))
+        super().__init__(
+            nn.Linear(code, channels * size**2), nn.Unflatten(1, (channels, size, size))
+        )
         self.channels, self.size = channels, size
 
 

@@ -1,4 +1,6 @@
-"""Critics: nets that learn to tell true from painted, and what both sides make of their verdicts."""
+"""Critics: nets that learn to tell true from painted, and what both sides make of their
+verdicts.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,11 @@ CHEAP = (7, 15, 31, 63)
 
 
 class CodeCritic(nn.Sequential):
-    """Maps (N, channels, size, size) that a decoder starts from -> logits (N, 1, h, w): whose they are.
+    """Maps (N, channels, size, size) that a decoder starts from -> logits (N, 1, h, w): whose they
+    are.
 
-    early: two steps at least, and not one for every eight pixels but for every doubling above eight.
+    early: two steps at least, and not one for every eight pixels but for every doubling above
+    eight.
     """
 
     def __init__(self, channels: int, size: int, early: bool = False) -> None:
@@ -35,7 +39,8 @@ class CodeCritic(nn.Sequential):
 
 
 class PatchCritic(nn.Module):
-    """Faces (N, 3, R, R) -> logits of what `patch` pixels show, (N, 1, r, r), and of every pixel, (N, 1, R, R).
+    """Faces (N, 3, R, R) -> logits of what `patch` pixels show, (N, 1, r, r), and of every pixel,
+    (N, 1, R, R).
 
     After the U-Net discriminator of Schönfeld et al. (2020). dims: channels of its first step.
     """
@@ -47,11 +52,18 @@ class PatchCritic(nn.Module):
         last = len(self.strides) - 1
         self.first = nn.Conv2d(3, widths[0], 1)
         self.downs = nn.ModuleList(
-            nn.Conv2d(inward, outward, 3, stride, 1) for (inward, outward), stride in zip(_pairs(widths), self.strides, strict=True)
+            nn.Conv2d(inward, outward, 3, stride, 1)
+            for (inward, outward), stride in zip(_pairs(widths), self.strides, strict=True)
         )
         self.centre, self.turn = nn.Conv2d(widths[-1], 1, 1), nn.Conv2d(widths[-1], widths[-1], 1)
         self.ups = nn.ModuleList(
-            nn.ConvTranspose2d(widths[step + 1] * (1 if step == last else 2), widths[step], 3, stride, 0 if stride == 2 else 1)
+            nn.ConvTranspose2d(
+                widths[step + 1] * (1 if step == last else 2),
+                widths[step],
+                3,
+                stride,
+                0 if stride == 2 else 1,
+            )
             for step, stride in enumerate(self.strides)
         )
         self.whole = nn.Conv2d(2 * widths[0], 1, 1)
@@ -64,7 +76,9 @@ class PatchCritic(nn.Module):
             maps = self.bend(down(maps))
         centre = self.centre(maps)
         maps = self.bend(self.turn(maps))
-        for up, stride, before in zip(reversed(self.ups), reversed(self.strides), reversed(passed), strict=True):
+        for up, stride, before in zip(
+            reversed(self.ups), reversed(self.strides), reversed(passed), strict=True
+        ):
             wide = up(maps)
             # Of stride 2 the full result has one row and one column more than twice the size.
             maps = torch.cat([before, self.bend(wide[..., :-1, :-1] if stride == 2 else wide)], 1)
@@ -72,7 +86,8 @@ class PatchCritic(nn.Module):
 
 
 def patch_for(resolution: int, patch: int) -> int:
-    """The patch to look at in faces of `resolution` pixels; 0 = about an eighth of the face, from `CHEAP`.
+    """The patch to look at in faces of `resolution` pixels; 0 = about an eighth of the face, from
+    `CHEAP`.
 
     Raises BadOption when the critic could not halve that resolution as often as the patch needs.
     """
@@ -81,15 +96,18 @@ def patch_for(resolution: int, patch: int) -> int:
         return min(fitting, key=lambda each: abs(each - resolution / 8))
     if patch < 3 or resolution % _shrinks(patch):
         raise BadOption(
-            f"gan_patch_size: {patch} does not fit faces of {resolution} px: it must be 3 at least, and the side a multiple of "
-            f"{_shrinks(patch)}. Take {' or '.join(map(str, fitting)) or '3'}."
+            f"gan_patch_size: {patch} does not fit faces of {resolution} px: it must be 3 at least,"
+            f" and the side a multiple of {_shrinks(patch)}. Take"
+            f" {' or '.join(map(str, fitting)) or '3'}."
         )
     return patch
 
 
 @cache
 def strides_of(patch: int) -> tuple[int, ...]:
-    """The strides of the fewest convolutions 3x3 whose receptive field is nearest to `patch` pixels."""
+    """The strides of the fewest convolutions 3x3 whose receptive field is nearest to `patch`
+    pixels.
+    """
     best: dict[int, tuple[int, ...]] = {}
     for depth in range(1, 10):
         for later in itertools.product((1, 2), repeat=depth - 1):
@@ -101,7 +119,9 @@ def strides_of(patch: int) -> tuple[int, ...]:
 
 
 def verdict(critic: nn.Module, shown: Tensor) -> tuple[Tensor, ...]:
-    """What a critic says of something, each a map of logits, without learning from it: the gradient reaches `shown` alone."""
+    """What a critic says of something, each a map of logits, without learning from it: the gradient
+    reaches `shown` alone.
+    """
     still = {name: weight.detach() for name, weight in critic.named_parameters()}
     return as_maps(functional_call(critic, still, (shown,)))
 
@@ -112,15 +132,21 @@ def as_maps(logits: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 def taken_for(logits: Iterable[Tensor], true: bool) -> Tensor:
-    """The sum over maps of logits of how far they are from saying true, or false: binary cross entropy, in fp32."""
+    """The sum over maps of logits of how far they are from saying true, or false: binary cross
+    entropy, in fp32.
+    """
     goal = float(true)
     wide = [each.float() for each in logits]
-    return torch.stack([binary_cross_entropy_with_logits(each, torch.full_like(each, goal)) for each in wide]).sum()
+    return torch.stack(
+        [binary_cross_entropy_with_logits(each, torch.full_like(each, goal)) for each in wide]
+    ).sum()
 
 
 def _field(strides: tuple[int, ...]) -> int:
     """The receptive field of convolutions 3x3 with these strides, in pixels."""
-    return 1 + 2 * sum(itertools.accumulate((1, *strides[:-1]), lambda product, stride: product * stride))
+    return 1 + 2 * sum(
+        itertools.accumulate((1, *strides[:-1]), lambda product, stride: product * stride)
+    )
 
 
 def _shrinks(patch: int) -> int:

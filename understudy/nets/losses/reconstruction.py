@@ -1,4 +1,6 @@
-"""How far a painted face is from the true one. Everything here runs in fp32 whatever autocast says, and returns means."""
+"""How far a painted face is from the true one. Everything here runs in fp32 whatever autocast says,
+and returns means.
+"""
 
 from __future__ import annotations
 
@@ -19,38 +21,56 @@ def window_of(resolution: float) -> int:
 
 
 def ssim(ours: Tensor, theirs: Tensor, window: int = 11, sigma: float = SIGMA) -> Tensor:
-    """The map of structural similarity of pictures (N, C, H, W) in 0..1, (N, C, H - window + 1, W - window + 1).
+    """The map of structural similarity of pictures (N, C, H, W) in 0..1, (N, C, H - window + 1, W -
+    window + 1).
 
-    After Wang et al. (2004): Gaussian window of `sigma` pixels, k1 0.01, k2 0.03, population variances.
+    After Wang et al. (2004): Gaussian window of `sigma` pixels, k1 0.01, k2 0.03, population
+    variances.
     """
     with _exactly(ours.device):
         one, other = ours.float(), theirs.float()
-        # The four maps in one convolution: twice as fast as four. bf16 would cancel in E[x²] - E[x]².
+        # The four maps in one convolution: twice as fast as four. bf16 would cancel in E[x²] -
+        # E[x]².
         maps = torch.cat([one, other, one * one + other * other, one * other], 1)
         channels = maps.shape[1]
         row = _bell(window, sigma, one.device).expand(channels, 1, 1, window)
         if window > WIDE:
-            seen = functional.conv2d(functional.conv2d(maps, row, groups=channels), row.mT, groups=channels)
+            seen = functional.conv2d(
+                functional.conv2d(maps, row, groups=channels), row.mT, groups=channels
+            )
         else:
             seen = functional.conv2d(maps, row.mT * row, groups=channels)
         mean_one, mean_other, squares, product = seen.chunk(4, 1)
         c1, c2 = 0.01**2, 0.03**2
         means, powers = mean_one * mean_other, mean_one * mean_one + mean_other * mean_other
-        return (2 * means + c1) / (powers + c1) * (2 * (product - means) + c2) / (squares - powers + c2)
+        return (
+            (2 * means + c1)
+            / (powers + c1)
+            * (2 * (product - means) + c2)
+            / (squares - powers + c2)
+        )
 
 
-def dssim(ours: Tensor, theirs: Tensor, mask: Tensor, window: int | None = None, sigma: float = SIGMA) -> Tensor:
-    """Structural dissimilarity, (1 - SSIM) / 2, of faces multiplied by their soft mask (N, 1, H, W): 0 = alike."""
+def dssim(
+    ours: Tensor, theirs: Tensor, mask: Tensor, window: int | None = None, sigma: float = SIGMA
+) -> Tensor:
+    """Structural dissimilarity, (1 - SSIM) / 2, of faces multiplied by their soft mask (N, 1, H,
+    W): 0 = alike.
+    """
     shown = mask.float()
-    similarity = ssim(ours.float() * shown, theirs.float() * shown, window or window_of(ours.shape[-1]), sigma)
+    similarity = ssim(
+        ours.float() * shown, theirs.float() * shown, window or window_of(ours.shape[-1]), sigma
+    )
     return (1 - similarity).mean() / 2
 
 
-def structure(ours: Tensor, theirs: Tensor, mask: Tensor, scales: int, compat: bool = False, side: int = 0) -> Tensor:
+def structure(
+    ours: Tensor, theirs: Tensor, mask: Tensor, scales: int, compat: bool = False, side: int = 0
+) -> Tensor:
     """`dssim` at one scale; or the mean of two, the coarser of which sees twice as far.
 
-    compat: windows as a former tool had them, some of even width and all with the fine scale's sigma. side: of the faces whose
-    windows to use; 0 = these.
+    compat: windows as a former tool had them, some of even width and all with the fine scale's
+    sigma. side: of the faces whose windows to use; 0 = these.
     """
     side = side or ours.shape[-1]
     if compat:
@@ -61,21 +81,27 @@ def structure(ours: Tensor, theirs: Tensor, mask: Tensor, scales: int, compat: b
 
 
 def l1(ours: Tensor, theirs: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean absolute difference over all pixels, weighted by a mask (N, 1, H, W) where one is given."""
+    """Mean absolute difference over all pixels, weighted by a mask (N, 1, H, W) where one is
+    given.
+    """
     distance = (ours.float() - theirs.float()).abs()
     return distance.mean() if mask is None else (distance * mask.float()).mean()
 
 
 def mse(ours: Tensor, theirs: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean squared difference over all pixels, of both pictures multiplied by a mask (N, 1, H, W) where one is given."""
+    """Mean squared difference over all pixels, of both pictures multiplied by a mask (N, 1, H, W)
+    where one is given.
+    """
     distance = ours.float() - theirs.float()
     return (distance if mask is None else distance * mask.float()).square().mean()
 
 
 def in_colors_of(picture: Tensor, model: Tensor, mask: Tensor) -> Tensor:
-    """`picture` with the mean and the deviation that `model` has within `mask`, channel by channel, in 0..1.
+    """`picture` with the mean and the deviation that `model` has within `mask`, channel by channel,
+    in 0..1.
 
-    picture, model: (N, C, H, W); mask: (N, 1, H, W). After Reinhard et al. (2001), in RGB. No gradient flows through it.
+    picture, model: (N, C, H, W); mask: (N, 1, H, W). After Reinhard et al. (2001), in RGB. No
+    gradient flows through it.
     """
     with torch.no_grad():
         mean, spread = _moments(picture, mask)
@@ -84,10 +110,11 @@ def in_colors_of(picture: Tensor, model: Tensor, mask: Tensor) -> Tensor:
 
 
 def energy_distance(ones: Tensor, others: Tensor) -> Tensor:
-    """How far apart two clouds of points (N, C) and (M, C) lie, in units of a point's norm: about 0 when drawn from one law.
+    """How far apart two clouds of points (N, C) and (M, C) lie, in units of a point's norm: about 0
+    when drawn from one law.
 
-    Székely and Rizzo (2013), without bias: the distances within a cloud count against those between, so a cloud gains
-    nothing by shrinking. May come out slightly below 0 by chance.
+    Székely and Rizzo (2013), without bias: the distances within a cloud count against those
+    between, so a cloud gains nothing by shrinking. May come out slightly below 0 by chance.
     """
     with _exactly(ones.device):
         scale = ones.shape[1] ** -0.5
@@ -96,7 +123,9 @@ def energy_distance(ones: Tensor, others: Tensor) -> Tensor:
 
 
 def within(values: Tensor, mask: Tensor) -> Tensor:
-    """The mean of values (N, C, H, W) inside a soft mask (N, 1, H, W); a mask of another size is cropped about its middle."""
+    """The mean of values (N, C, H, W) inside a soft mask (N, 1, H, W); a mask of another size is
+    cropped about its middle.
+    """
     height, width = values.shape[-2:]
     top, left = (mask.shape[-2] - height) // 2, (mask.shape[-1] - width) // 2
     weights = mask.float()[..., top : top + height, left : left + width].expand_as(values)
@@ -104,21 +133,29 @@ def within(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def blurred(planes: Tensor, sigma: float) -> Tensor:
-    """Pictures or masks (N, C, H, W) under a Gaussian of `sigma` pixels; their border is repeated outwards."""
+    """Pictures or masks (N, C, H, W) under a Gaussian of `sigma` pixels; their border is repeated
+    outwards.
+    """
     with _exactly(planes.device):
         reach, channels = max(1, round(3 * sigma)), planes.shape[1]
         row = _bell(2 * reach + 1, sigma, planes.device).expand(channels, 1, 1, -1)
         padded = functional.pad(planes.float(), (reach, reach, reach, reach), mode="replicate")
-        return functional.conv2d(functional.conv2d(padded, row, groups=channels), row.mT, groups=channels)
+        return functional.conv2d(
+            functional.conv2d(padded, row, groups=channels), row.mT, groups=channels
+        )
 
 
 def ramp(mask: Tensor, sigma: float) -> Tensor:
-    """A mask that is whole up to its own edge and fades beyond it, over about twice `sigma` pixels."""
+    """A mask that is whole up to its own edge and fades beyond it, over about twice `sigma`
+    pixels.
+    """
     return 2 * blurred(mask, sigma).clamp(max=0.5)
 
 
 def blurred_out(pictures: Tensor, mask: Tensor, sigma: float) -> Tensor:
-    """Pictures whose surroundings are blurred by `sigma` pixels, without the face bleeding into them."""
+    """Pictures whose surroundings are blurred by `sigma` pixels, without the face bleeding into
+    them.
+    """
     outside = 1 - mask.float()
     share = blurred(outside, sigma)
     surroundings = blurred(pictures.float() * outside, sigma) / torch.where(share > 0, share, 1)

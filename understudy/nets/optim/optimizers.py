@@ -26,9 +26,10 @@ Groups = Mapping[str, Mapping[str, Parameter]]
 class Manner:
     """How the plain rules take their steps.
 
-    lr_dropout: each step takes a fresh random 0.3 of its elements. cosine: then its size also swings, lr * (cos(2 pi t / 500)
-    + 1) / 2 at step t. seed: of the chance in it; on all ranks the same. memory: what is remembered is kept in full; as bf16, so
-    in half the room; or in the host's memory, from where it comes for the step of its parameter.
+    lr_dropout: each step takes a fresh random 0.3 of its elements. cosine: then its size also
+    swings, lr * (cos(2 pi t / 500) + 1) / 2 at step t. seed: of the chance in it; on all ranks the
+    same. memory: what is remembered is kept in full; as bf16, so in half the room; or in the host's
+    memory, from where it comes for the step of its parameter.
     """
 
     lr_dropout: bool = False
@@ -37,37 +38,61 @@ class Manner:
     memory: Memory = "full"
 
 
-def make(kind: Kind, groups: Groups, lr: float, manner: Manner | None = None) -> dict[str, Optimizer]:
+def make(
+    kind: Kind, groups: Groups, lr: float, manner: Manner | None = None
+) -> dict[str, Optimizer]:
     """An optimizer of this kind for each group; parameters without a gradient stay as they are.
 
-    adam is torch's, with beta1 0.5 as autoencoders of faces use it, and fused where the device has that: a third of the time.
-    Raises BadOption for adam in another manner than the plain one, and for the host's memory on the CPU.
+    adam is torch's, with beta1 0.5 as autoencoders of faces use it, and fused where the device has
+    that: a third of the time. Raises BadOption for adam in another manner than the plain one, and
+    for the host's memory on the CPU.
     """
     manner = manner or Manner()
     if kind == "adam":
-        for name, asked in (("lr_dropout", manner.lr_dropout), ("optimizer_memory", manner.memory != "full")):
+        for name, asked in (
+            ("lr_dropout", manner.lr_dropout),
+            ("optimizer_memory", manner.memory != "full"),
+        ):
             if asked:
                 raise BadOption(
-                    f"{name} goes with the optimizers adabelief and rmsprop, not with adam. Choose one of these, or drop it."
+                    f"{name} goes with the optimizers adabelief and rmsprop, not with adam. Choose"
+                    " one of these, or drop it."
                 )
-        return {name: Adam(list(group.values()), lr, (0.5, 0.999), fused=_is_fused(group)) for name, group in groups.items()}
-    if manner.memory == "host" and all(each.device.type == "cpu" for group in groups.values() for each in group.values()):
-        raise BadOption("optimizer_memory: host: on the CPU all memory is the host's. Leave it out, or choose half.")
+        return {
+            name: Adam(list(group.values()), lr, (0.5, 0.999), fused=_is_fused(group))
+            for name, group in groups.items()
+        }
+    if manner.memory == "host" and all(
+        each.device.type == "cpu" for group in groups.values() for each in group.values()
+    ):
+        raise BadOption(
+            "optimizer_memory: host: on the CPU all memory is the host's. Leave it out, or choose"
+            " half."
+        )
     made = {"adabelief": AdaBelief, "rmsprop": RMSprop}[kind]
     swinging = manner.lr_dropout and manner.cosine
     return {
-        name: made(group.values(), lr, dropping=manner.lr_dropout, cosine=swinging, seed=(manner.seed, place), memory=manner.memory)
+        name: made(
+            group.values(),
+            lr,
+            dropping=manner.lr_dropout,
+            cosine=swinging,
+            seed=(manner.seed, place),
+            memory=manner.memory,
+        )
         for place, (name, group) in enumerate(groups.items())
     }
 
 
 @contextlib.contextmanager
 def at_once(optimizer: Optimizer, parameters: Iterable[Parameter]) -> Iterator[None]:
-    """A step that is taken while gradients come in: each parameter moves as soon as its own is there, which is then let go.
+    """A step that is taken while gradients come in: each parameter moves as soon as its own is
+    there, which is then let go.
 
-    So all gradients are never held together, and each is used while it is in the cache. It cannot be with what needs all of
-    them first: clipping, several parts of a batch, several processes. After an error what has moved has moved. A gradient may
-    come in bf16, as `unrolled` layers give it.
+    So all gradients are never held together, and each is used while it is in the cache. It cannot
+    be with what needs all of them first: clipping, several parts of a batch, several processes.
+    After an error what has moved has moved. A gradient may come in bf16, as `unrolled` layers give
+    it.
     """
 
     def move(parameter: Tensor) -> None:
@@ -85,7 +110,8 @@ def at_once(optimizer: Optimizer, parameters: Iterable[Parameter]) -> Iterator[N
         for handle in handles:
             handle.remove()
         for each in learning:
-            # Cleared first: a gradient of another kind would be refused, and here there is one only after an error.
+            # Cleared first: a gradient of another kind would be refused, and here there is one only
+            # after an error.
             each.grad = None
             each.grad_dtype = each.dtype
     if isinstance(optimizer, Plain):
@@ -100,11 +126,15 @@ def set_lr(optimizers: Mapping[str, Optimizer], lr: float) -> None:
 
 
 def state_arrays(optimizers: Mapping[str, Optimizer], groups: Groups) -> dict[str, Array]:
-    """What the optimizers remember, as "group/parameter/field" and "group/steps"; empty before the first step."""
+    """What the optimizers remember, as "group/parameter/field" and "group/steps"; empty before the
+    first step.
+    """
     found: dict[str, Array] = {}
     for group, optimizer in optimizers.items():
         for name, parameter in groups[group].items():
-            for field, value in optimizer.state[parameter].items() if parameter in optimizer.state else ():
+            for field, value in (
+                optimizer.state[parameter].items() if parameter in optimizer.state else ()
+            ):
                 # numpy knows no bf16.
                 wide = value.float() if value.dtype == torch.bfloat16 else value
                 found[f"{group}/{name}/{field}"] = wide.detach().cpu().contiguous().numpy()
@@ -113,21 +143,31 @@ def state_arrays(optimizers: Mapping[str, Optimizer], groups: Groups) -> dict[st
     return found
 
 
-def load_state(optimizers: Mapping[str, Optimizer], groups: Groups, arrays: Mapping[str, Array]) -> None:
-    """Put back what `state_arrays` gave; nothing = as before the first step. Raises KeyError when it is of another model."""
+def load_state(
+    optimizers: Mapping[str, Optimizer], groups: Groups, arrays: Mapping[str, Array]
+) -> None:
+    """Put back what `state_arrays` gave; nothing = as before the first step. Raises KeyError when
+    it is of another model.
+    """
     for group, optimizer in optimizers.items():
-        wanted = optimizer.FIELDS if isinstance(optimizer, Plain) else ("step", "exp_avg", "exp_avg_sq")
+        wanted = (
+            optimizer.FIELDS if isinstance(optimizer, Plain) else ("step", "exp_avg", "exp_avg_sq")
+        )
         state: dict[int, dict[str, Tensor]] = {}
         for place, (name, parameter) in enumerate(groups[group].items()):
             # What has never had a gradient has no state either.
             if any(f"{group}/{name}/{field}" in arrays for field in wanted):
-                state[place] = {field: _like(parameter, arrays[f"{group}/{name}/{field}"]) for field in wanted}
+                state[place] = {
+                    field: _like(parameter, arrays[f"{group}/{name}/{field}"]) for field in wanted
+                }
         if arrays and not state:
             raise KeyError(f"{group}: no saved state of {type(optimizer).__name__}")
         if isinstance(optimizer, Plain):
             optimizer.recall(state, int(arrays[f"{group}/steps"]) if arrays else 0)
         else:
-            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+            optimizer.load_state_dict(
+                {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+            )
 
 
 def _advance(optimizer: Optimizer, parameter: Parameter) -> None:
@@ -154,7 +194,9 @@ def _in_pieces(optimizer: Optimizer, parameter: Parameter, gradient: Tensor) -> 
     (beta1, beta2), lr, eps = settings["betas"], settings["lr"], settings["eps"]
     before = memory["step"].clone()
     kept = (parameter.detach(), gradient.contiguous(), memory["exp_avg"], memory["exp_avg_sq"])
-    for weight, slope, mean, square in zip(*(each.view(-1).split(AT_ONCE) for each in kept), strict=True):
+    for weight, slope, mean, square in zip(
+        *(each.view(-1).split(AT_ONCE) for each in kept), strict=True
+    ):
         # Each piece counts the step up by itself.
         memory["step"].copy_(before)
         adam(
@@ -176,9 +218,15 @@ def _in_pieces(optimizer: Optimizer, parameter: Parameter, gradient: Tensor) -> 
 
 
 def _like(parameter: Parameter, array: Array) -> Tensor:
-    """The array as a tensor, in the memory layout of the parameter: the fused step walks both as they lie."""
+    """The array as a tensor, in the memory layout of the parameter: the fused step walks both as
+    they lie.
+    """
     found = torch.from_numpy(np.array(array))
-    return torch.empty_like(parameter, device="cpu").copy_(found) if found.shape == parameter.shape else found
+    return (
+        torch.empty_like(parameter, device="cpu").copy_(found)
+        if found.shape == parameter.shape
+        else found
+    )
 
 
 def _is_fused(group: Mapping[str, Parameter]) -> bool:

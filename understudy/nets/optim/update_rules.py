@@ -1,4 +1,6 @@
-"""Optimizers without correction of their first steps, as the field trains with, and how they keep what they remember."""
+"""Optimizers without correction of their first steps, as the field trains with, and how they keep
+what they remember.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,19 @@ from torch.optim import Optimizer
 
 Memory = Literal["full", "half", "host"]
 
-# With lr_dropout this share of the elements of a step is taken, and the step size swings once in so many steps.
+# With lr_dropout this share of the elements of a step is taken, and the step size swings once in so
+# many steps.
 KEPT, PERIOD = 0.3, 500
-# Numbers that a CPU moves at a time: with gradient and memories they stay in its cache from the first operation to the last.
+# Numbers that a CPU moves at a time: with gradient and memories they stay in its cache from the
+# first operation to the last.
 AT_ONCE = 1 << 17
 
 
 class Plain(Optimizer):
     """What the rules share; see `optim.make` for dropping, cosine and memory.
 
-    The chance of step t follows from (seed, t) and the place of a parameter, so the count of steps is all there is to save of it.
+    The chance of step t follows from (seed, t) and the place of a parameter, so the count of steps
+    is all there is to save of it.
     """
 
     FIELDS: ClassVar[tuple[str, ...]]
@@ -43,7 +48,9 @@ class Plain(Optimizer):
         super().__init__(list(params), {"lr": lr})
         self.dropping, self.cosine, self.seed, self.memory = dropping, cosine, seed, memory
         self.steps = 0
-        self._places = {parameter: place for place, parameter in enumerate(self.param_groups[0]["params"])}
+        self._places = {
+            parameter: place for place, parameter in enumerate(self.param_groups[0]["params"])
+        }
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Move every parameter that has a gradient."""
@@ -51,15 +58,20 @@ class Plain(Optimizer):
         self.steps += 1
 
     def advance(self, parameters: list[Parameter]) -> None:
-        """Move these of the parameters: a step may come in parts, in any order, and ends when `steps` is counted up."""
+        """Move these of the parameters: a step may come in parts, in any order, and ends when
+        `steps` is counted up.
+        """
         learning = [parameter for parameter in parameters if parameter.grad is not None]
-        # A graphics card wants few calls; a CPU, and what is fetched from a host, one parameter after the other.
+        # A graphics card wants few calls; a CPU, and what is fetched from a host, one parameter
+        # after the other.
         apart = bool(learning) and (learning[0].device.type == "cpu" or self.memory == "host")
         with torch.no_grad():
             for part in [[each] for each in learning] if apart else [learning] if learning else []:
                 self._move(part)
 
-    def leads(self, gradients: list[Tensor], *memories: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def leads(
+        self, gradients: list[Tensor], *memories: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Where the gradients lead, and the mean squares by whose root to divide that.
 
         The memories, one list a field, are brought up to date; what is given back may be theirs.
@@ -77,10 +89,14 @@ class Plain(Optimizer):
 
     def _move(self, learning: list[Parameter]) -> None:
         device = learning[0].device
-        lr = self.param_groups[0]["lr"] * ((math.cos(2 * math.pi * self.steps / PERIOD) + 1) / 2 if self.cosine else 1.0)
+        lr = self.param_groups[0]["lr"] * (
+            (math.cos(2 * math.pi * self.steps / PERIOD) + 1) / 2 if self.cosine else 1.0
+        )
         chance = Chance(device, (*self.seed, self.steps, self._places[learning[0]]))
         held = [[self._memory(parameter, field) for parameter in learning] for field in self.FIELDS]
-        for rows in _chunks([list[Tensor](learning), [_gradient(each) for each in learning], *held]):
+        for rows in _chunks(
+            [list[Tensor](learning), [_gradient(each) for each in learning], *held]
+        ):
             weights, gradients, *kept = rows
             wide = [[each.to(device, torch.float32) for each in field] for field in kept]
             leads, squares = self.leads([each.float() for each in gradients], *wide)
@@ -112,11 +128,15 @@ class Plain(Optimizer):
 
 
 class AdaBelief(Plain):
-    """Steps are large where gradients are as expected. Zhuang et al., AdaBelief Optimizer (2020), without bias correction."""
+    """Steps are large where gradients are as expected. Zhuang et al., AdaBelief Optimizer (2020),
+    without bias correction.
+    """
 
     FIELDS = ("exp_avg", "exp_avg_var")
 
-    def leads(self, gradients: list[Tensor], *memories: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def leads(
+        self, gradients: list[Tensor], *memories: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """As `Plain.leads`: the expected gradient, and its variance about the new expectation."""
         expected, variance = memories
         torch._foreach_lerp_(expected, gradients, 0.1)
@@ -127,11 +147,15 @@ class AdaBelief(Plain):
 
 
 class RMSprop(Plain):
-    """Steps of like size in every direction: the gradient divided by the root of its recent mean square (Hinton, 2012)."""
+    """Steps of like size in every direction: the gradient divided by the root of its recent mean
+    square (Hinton, 2012).
+    """
 
     FIELDS = ("square_avg",)
 
-    def leads(self, gradients: list[Tensor], *memories: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def leads(
+        self, gradients: list[Tensor], *memories: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """As `Plain.leads`: the gradient, and its mean square."""
         (square,) = memories
         torch._foreach_mul_(square, 0.9)
@@ -140,7 +164,9 @@ class RMSprop(Plain):
 
 
 class Chance:
-    """Draws that follow from numbers: which elements move, and how memories are rounded. Drawn on the device itself."""
+    """Draws that follow from numbers: which elements move, and how memories are rounded. Drawn on
+    the device itself.
+    """
 
     def __init__(self, device: torch.device, seeds: tuple[int, ...]) -> None:
         self._device, self._seeds = device, np.random.SeedSequence(seeds)
@@ -149,17 +175,30 @@ class Chance:
 
     def thinned(self, lead: Tensor) -> Tensor:
         """A copy with a random 0.3 of its elements, and nought for the others."""
-        # Sixteen bits an element, and numpy's product with bool: float32 draws and torch's product take four times as long.
+        # Sixteen bits an element, and numpy's product with bool: float32 draws and torch's product
+        # take four times as long.
         if self._device.type == "cpu":
-            return torch.from_numpy(np.multiply(lead.numpy(), self._drawn(lead.numel()) < KEPT * 65536))
-        return lead * torch.rand(lead.shape, device=self._device, generator=self._on_device()).lt_(KEPT)
+            return torch.from_numpy(
+                np.multiply(lead.numpy(), self._drawn(lead.numel()) < KEPT * 65536)
+            )
+        return lead * torch.rand(lead.shape, device=self._device, generator=self._on_device()).lt_(
+            KEPT
+        )
 
     def rounded(self, wide: Tensor) -> Tensor:
-        """float32 as bf16, up or down by chance, so that on average nothing is lost: small changes would else all be."""
+        """float32 as bf16, up or down by chance, so that on average nothing is lost: small changes
+        would else all be.
+        """
         if self._device.type == "cpu":
             noise = torch.from_numpy(self._drawn(wide.numel()).astype(np.int32)).view_as(wide)
         else:
-            noise = torch.randint(1 << 16, wide.shape, device=self._device, dtype=torch.int32, generator=self._on_device())
+            noise = torch.randint(
+                1 << 16,
+                wide.shape,
+                device=self._device,
+                dtype=torch.int32,
+                generator=self._on_device(),
+            )
         return (noise.add_(wide.view(torch.int32)) & -65536).view(torch.float32).to(torch.bfloat16)
 
     def _drawn(self, count: int) -> NDArray[np.uint16]:
@@ -189,4 +228,8 @@ def _gradient(parameter: Parameter) -> Tensor:
     """The gradient, in the memory layout of the parameter."""
     assert parameter.grad is not None
     alike = parameter.grad.stride() == parameter.stride()
-    return parameter.grad if alike else torch.empty_like(parameter, requires_grad=False).copy_(parameter.grad)
+    return (
+        parameter.grad
+        if alike
+        else torch.empty_like(parameter, requires_grad=False).copy_(parameter.grad)
+    )

@@ -1,4 +1,6 @@
-"""FAN: stacked hourglasses that draw one heat map for each landmark, after Bulat and Tzimiropoulos (2017)."""
+"""FAN: stacked hourglasses that draw one heat map for each landmark, after Bulat and Tzimiropoulos
+(2017).
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,17 @@ from torch.nn.functional import avg_pool2d, batch_norm, interpolate, relu
 SIDE: Final = 256
 CELLS: Final = 64
 _POINTS, _WIDTH, _STACK, _LEVELS = 68, 256, 4, 4
-# Cells around the warmest one that say where in between the point lies; the maps were trained on spots of about one cell.
+# Cells around the warmest one that say where in between the point lies; the maps were trained on
+# spots of about one cell.
 _REACH: Final = 3
 
 
 class FAN(nn.Module):
-    """Pictures (N, 3, 256, 256), RGB in 0..1 -> heat (N, 68, 64, 64), about 1 where a point lies and 0 elsewhere.
+    """Pictures (N, 3, 256, 256), RGB in 0..1 -> heat (N, 68, 64, 64), about 1 where a point lies
+    and 0 elsewhere.
 
-    2D and 3D have the same layers, named as in the published weights. Freshly built it is untrained, which serves for timing.
+    2D and 3D have the same layers, named as in the published weights. Freshly built it is
+    untrained, which serves for timing.
     """
 
     def __init__(self) -> None:
@@ -53,20 +58,29 @@ class FAN(nn.Module):
 
 
 def peaks(heat: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the maps (N, K, H, W) are warmest, (N, K, 2) xy in cells whose centres lie at whole numbers, and how warm, (N, K).
+    """Where the maps (N, K, H, W) are warmest, (N, K, 2) xy in cells whose centres lie at whole
+    numbers, and how warm, (N, K).
 
     Between cells: the centre of gravity of what lies around the warmest one.
     """
     height, width = heat.shape[2:]
     most, place = heat.flatten(2).max(2)
-    columns, rows = torch.arange(width, device=heat.device), torch.arange(height, device=heat.device)
+    columns, rows = (
+        torch.arange(width, device=heat.device),
+        torch.arange(height, device=heat.device),
+    )
     column, row = place % width, place // width
     across = (columns - column[..., None]).abs() <= _REACH
     down = (rows - row[..., None]).abs() <= _REACH
     near = heat.clamp(min=0) * down[..., :, None] * across[..., None, :]
     weight = near.sum((2, 3)).clamp(min=1e-9)
-    mean = torch.stack([(near.sum(2) * columns).sum(2) / weight, (near.sum(3) * rows).sum(2) / weight], -1)
-    return torch.where((most > 0)[..., None], mean, torch.stack([column, row], -1).to(mean.dtype)), most
+    mean = torch.stack(
+        [(near.sum(2) * columns).sum(2) / weight, (near.sum(3) * rows).sum(2) / weight], -1
+    )
+    return (
+        torch.where((most > 0)[..., None], mean, torch.stack([column, row], -1).to(mean.dtype)),
+        most,
+    )
 
 
 class _Norm(nn.Module):
@@ -74,16 +88,27 @@ class _Norm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.weight, self.bias = (
+            nn.Parameter(torch.ones(channels)),
+            nn.Parameter(torch.zeros(channels)),
+        )
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, planes: Tensor) -> Tensor:
-        return batch_norm(planes, self.get_buffer("running_mean"), self.get_buffer("running_var"), self.weight, self.bias)
+        return batch_norm(
+            planes,
+            self.get_buffer("running_mean"),
+            self.get_buffer("running_var"),
+            self.weight,
+            self.bias,
+        )
 
 
 class _Block(nn.Module):
-    """Three convolutions, each on what the one before gave; their results side by side, added to the input."""
+    """Three convolutions, each on what the one before gave; their results side by side, added to
+    the input.
+    """
 
     def __init__(self, inward: int, outward: int) -> None:
         super().__init__()
@@ -118,6 +143,8 @@ class _Hourglass(nn.Module):
     def _seen(self, planes: Tensor, level: int) -> Tensor:
         small = self.get_submodule(f"b2_{level}")(avg_pool2d(planes, 2))
         small = self._seen(small, level - 1) if level > 1 else self.b2_plus_1(small)
-        large = interpolate(self.get_submodule(f"b3_{level}")(small), scale_factor=2.0, mode="nearest")
+        large = interpolate(
+            self.get_submodule(f"b3_{level}")(small), scale_factor=2.0, mode="nearest"
+        )
         joined: Tensor = large + self.get_submodule(f"b1_{level}")(planes)
         return joined

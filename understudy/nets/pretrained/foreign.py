@@ -1,9 +1,10 @@
 """Weights that another library saved, put into our layers.
 
-There kernels are (height, width, in, out), dense layers (in, out), and where channels become pixels all channels of a pixel
-lie together; here kernels are (out, in, height, width), dense layers (out, in), and all pixels of a channel lie together.
-Colours are BGR there and RGB here. Names are not relied on: a layer finds its place by its kind and shape, and among its like
-by its place in the file.
+There kernels are (height, width, in, out), dense layers (in, out), and where channels become pixels
+all channels of a pixel lie together; here kernels are (out, in, height, width), dense layers (out,
+in), and all pixels of a channel lie together. Colours are BGR there and RGB here. Names are not
+relied on: a layer finds its place by its kind and shape, and among its like by its place in the
+file.
 """
 
 from __future__ import annotations
@@ -30,23 +31,45 @@ COLORS = 3
 
 @dataclass(frozen=True)
 class Filled:
-    """weights: by the names of our parameters. doubts: what could not be told for certain, in words."""
+    """weights: by the names of our parameters. doubts: what could not be told for certain, in
+    words.
+    """
 
     weights: dict[str, Array]
     doubts: list[str]
 
 
 def parts_of(net: Swapper) -> dict[str, nn.Module]:
-    """The parts of a net under the names that DeepFaceLab 2 gives their files; parameters keep their names within the net."""
+    """The parts of a net under the names that DeepFaceLab 2 gives their files; parameters keep
+    their names within the net.
+    """
     if isinstance(net, TwoDecoders):
-        names = {"encoder": ["encoder"], "inter": ["inter"], "decoder_src": ["src"], "decoder_dst": ["dst"]}
+        names = {
+            "encoder": ["encoder"],
+            "inter": ["inter"],
+            "decoder_src": ["src"],
+            "decoder_dst": ["dst"],
+        }
     elif isinstance(net, TwoInters):
-        names = {"encoder": ["encoder"], "inter_AB": ["ab"], "inter_B": ["b"], "decoder": ["decoder"]}
+        names = {
+            "encoder": ["encoder"],
+            "inter_AB": ["ab"],
+            "inter_B": ["b"],
+            "decoder": ["decoder"],
+        }
     else:
         assert isinstance(net, Morph), "of the models that DeepFaceLab 2 has"
         # There the code is the encoder's last layer.
-        names = {"encoder": ["encoder", "squeeze"], "inter_src": ["src"], "inter_dst": ["dst"], "decoder": ["decoder"]}
-    return {part: nn.ModuleDict({name: net.get_submodule(name) for name in own}) for part, own in names.items()}
+        names = {
+            "encoder": ["encoder", "squeeze"],
+            "inter_src": ["src"],
+            "inter_dst": ["dst"],
+            "decoder": ["decoder"],
+        }
+    return {
+        part: nn.ModuleDict({name: net.get_submodule(name) for name in own})
+        for part, own in names.items()
+    }
 
 
 def filled(part: nn.Module, arrays: Mapping[str, Array], source: str) -> Filled:
@@ -65,7 +88,10 @@ def filled(part: nn.Module, arrays: Mapping[str, Array], source: str) -> Filled:
                 if len(found) < len(ours)
                 else f"there is no place for the tensor {found[len(ours)].name}, {_told(shape)}"
             )
-            raise BadMedia(f"{source}: {fault}. It is of another model than its data file says: take both from one backup.")
+            raise BadMedia(
+                f"{source}: {fault}. It is of another model than its data file says: take both from"
+                " one backup."
+            )
         doubts += [f"{source}: {doubt}" for doubt in [_doubt(ours, found)] if doubt]
         for layer, their in zip(ours, found, strict=True):
             weights[f"{layer.name}.weight"] = _ours(their.kernel, layer)
@@ -122,7 +148,9 @@ def _by_shape(layers: list[Layer]) -> dict[Shape, list[Layer]]:
 
 
 def _their_layers(arrays: Mapping[str, Array], source: str) -> list[_Theirs]:
-    """The layers of a file in its order: tensors whose names begin alike, up to the last word, are one layer."""
+    """The layers of a file in its order: tensors whose names begin alike, up to the last word, are
+    one layer.
+    """
     grouped: dict[str, list[str]] = defaultdict(list)
     for name in arrays:
         grouped[re.sub(r"[/.]?[^/.]*$", "", name)].append(name)
@@ -130,9 +158,17 @@ def _their_layers(arrays: Mapping[str, Array], source: str) -> list[_Theirs]:
     for layer, names in grouped.items():
         kernels = [name for name in names if arrays[name].ndim in (2, 4)]
         biases = [name for name in names if arrays[name].ndim == 1]
-        if len(kernels) != 1 or len(biases) != 1 or len(names) > 2 or arrays[biases[0]].shape[0] != arrays[kernels[0]].shape[-1]:
+        if (
+            len(kernels) != 1
+            or len(biases) != 1
+            or len(names) > 2
+            or arrays[biases[0]].shape[0] != arrays[kernels[0]].shape[-1]
+        ):
             told = ", ".join(f"{name} {_told(arrays[name].shape)}" for name in names)
-            raise BadMedia(f"{source}: {told} is no kernel and its bias. Take the file from a backup of the model.")
+            raise BadMedia(
+                f"{source}: {told} is no kernel and its bias. Take the file from a backup of the"
+                " model."
+            )
         layers.append(_Theirs(layer or names[0], arrays[kernels[0]], arrays[biases[0]]))
     return layers
 
@@ -142,7 +178,11 @@ def _ours(array: Array, layer: _Ours) -> Array:
     turned = array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
     if layer.shuffled:
         # From (pixel, channel) to (channel, pixel): nn.PixelShuffle counts so.
-        turned = turned.reshape(4, len(turned) // 4, *turned.shape[1:]).swapaxes(0, 1).reshape(turned.shape)
+        turned = (
+            turned.reshape(4, len(turned) // 4, *turned.shape[1:])
+            .swapaxes(0, 1)
+            .reshape(turned.shape)
+        )
     # Nothing but a picture has three channels.
     if layer.shape[-1] == COLORS:
         turned = turned[::-1]
@@ -152,13 +192,21 @@ def _ours(array: Array, layer: _Ours) -> Array:
 
 
 def _doubt(ours: list[_Ours], theirs: list[_Theirs]) -> str:
-    """What speaks against the order in which layers of one shape were taken; empty when nothing does."""
+    """What speaks against the order in which layers of one shape were taken; empty when nothing
+    does.
+    """
     names = [layer.name for layer in theirs]
     taken = f"{', '.join(names)} are of one shape and were taken in the file's order"
     if names != sorted(names, key=_counted):
-        return f"{taken}, though they are numbered otherwise. Look at the preview before you use the model."
+        return (
+            f"{taken}, though they are numbered otherwise. Look at the preview before you use the"
+            " model."
+        )
     if {"face", "mask"} <= {word for layer in ours for word in layer.name.split(".")}:
-        return f"{taken}, those of the face before those of the mask. Look at the preview before you use the model."
+        return (
+            f"{taken}, those of the face before those of the mask. Look at the preview before you"
+            " use the model."
+        )
     return ""
 
 

@@ -1,4 +1,6 @@
-"""Networks filled with weights that others published: every tensor must be there, of its shape, and none beside."""
+"""Networks filled with weights that others published: every tensor must be there, of its shape, and
+none beside.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 def filled(net: Net, tensors: Mapping[str, Tensor | Array], source: str) -> Net:
-    """`net` with these tensors in it, ready to predict. Raises WeightsMissing naming the first tensor that does not fit.
+    """`net` with these tensors in it, ready to predict. Raises WeightsMissing naming the first
+    tensor that does not fit.
 
     source: what the tensors came from, for the message.
     """
@@ -25,22 +28,34 @@ def filled(net: Net, tensors: Mapping[str, Tensor | Array], source: str) -> Net:
     for name in sorted({*wanted, *given}):
         problem = _misfit(wanted.get(name), given.get(name))
         if problem:
-            raise WeightsMissing(f"{source}: tensor '{name}' {problem}. This is not the file for this network; remove it.")
+            raise WeightsMissing(
+                f"{source}: tensor '{name}' {problem}. This is not the file for this network;"
+                " remove it."
+            )
     net.load_state_dict(given)
     return net.requires_grad_(False).eval()
 
 
 def torch_tensors(path: Path) -> dict[str, Tensor]:
-    """The named tensors in a file that `torch.save` wrote; nothing in it is run. Raises WeightsMissing when it holds else."""
+    """The named tensors in a file that `torch.save` wrote; nothing in it is run. Raises
+    WeightsMissing when it holds else.
+    """
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:
         # Torch tells of a file that is damaged, or holds more than tensors, in a dozen ways.
-        raise WeightsMissing(f"{path}: not a file of tensors ({type(error).__name__}). Remove it; it is fetched again.") from error
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise WeightsMissing(f"{path}: holds something other than named tensors. Remove it; it is fetched again.")
+        raise WeightsMissing(
+            f"{path}: not a file of tensors ({type(error).__name__}). Remove it; it is fetched"
+            " again."
+        ) from error
+    if not isinstance(found, dict) or not all(
+        isinstance(value, Tensor) for value in found.values()
+    ):
+        raise WeightsMissing(
+            f"{path}: holds something other than named tensors. Remove it; it is fetched again."
+        )
     return found
 
 
@@ -51,4 +66,8 @@ def _misfit(wanted: Tensor | None, given: Tensor | None) -> str:
         return "is not known here"
     if wanted.shape != given.shape:
         return f"has the shape {tuple(given.shape)}, expected {tuple(wanted.shape)}"
-    return "" if given.is_floating_point() else f"holds {given.dtype}, expected numbers with a fraction"
+    return (
+        ""
+        if given.is_floating_point()
+        else f"holds {given.dtype}, expected numbers with a fraction"
+    )

@@ -1,4 +1,6 @@
-"""MTCNN: three small networks that propose, refine and settle faces, after Zhang, Zhang, Li and Qiao (2016)."""
+"""MTCNN: three small networks that propose, refine and settle faces, after Zhang, Zhang, Li and
+Qiao (2016).
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,11 @@ from torch import Tensor, nn
 
 
 class PNet(nn.Module):
-    """Pictures (N, 3, H, W) in -1..1 -> for every window of 12 pixels, 2 pixels apart: is it a face, where is its box.
+    """Pictures (N, 3, H, W) in -1..1 -> for every window of 12 pixels, 2 pixels apart: is it a
+    face, where is its box.
 
-    score (N, h, w) 0..1; box (N, 4, h, w) x0 y0 x1 y1, as shifts of the window's edges in window sides.
+    score (N, h, w) 0..1; box (N, 4, h, w) x0 y0 x1 y1, as shifts of the window's edges in window
+    sides.
     """
 
     def __init__(self) -> None:
@@ -26,7 +30,9 @@ class PNet(nn.Module):
 
 
 class RNet(nn.Module):
-    """Crops (N, 3, 24, 24) in -1..1 -> score (N,) 0..1, box (N, 4) as shifts of the crop's edges in crop sides."""
+    """Crops (N, 3, 24, 24) in -1..1 -> score (N,) 0..1, box (N, 4) as shifts of the crop's edges in
+    crop sides.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +50,8 @@ class RNet(nn.Module):
 
 
 class ONet(nn.Module):
-    """Crops (N, 3, 48, 48) in -1..1 -> score and box as of `RNet`, and points (N, 5, 2) xy in crop sides.
+    """Crops (N, 3, 48, 48) in -1..1 -> score and box as of `RNet`, and points (N, 5, 2) xy in crop
+    sides.
 
     The points are the eyes, the nose and the corners of the mouth, the left ones on screen first.
     """

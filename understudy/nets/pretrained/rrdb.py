@@ -1,6 +1,8 @@
-"""The network of ESRGAN: four times the size, from dense blocks whose results are added to what came in.
+"""The network of ESRGAN: four times the size, from dense blocks whose results are added to what
+came in.
 
-After Wang et al. (2018); its weights for damaged photographs, Real-ESRGAN, after Wang et al. (2021).
+After Wang et al. (2018); its weights for damaged photographs, Real-ESRGAN, after Wang et al.
+(2021).
 """
 
 from __future__ import annotations
@@ -18,13 +20,16 @@ _SLOPE: Final = 0.2
 
 
 class Dense(nn.Module):
-    """The same size and channels: five convolutions 3x3, each of which sees all that came before it."""
+    """The same size and channels: five convolutions 3x3, each of which sees all that came before
+    it.
+    """
 
     def __init__(self, channels: int, growth: int) -> None:
         super().__init__()
         widths = [channels + place * growth for place in range(5)]
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(width, channels if place == 4 else growth, 3, 1, 1) for place, width in enumerate(widths)
+            nn.Conv2d(width, channels if place == 4 else growth, 3, 1, 1)
+            for place, width in enumerate(widths)
         )
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -49,7 +54,8 @@ class Block(nn.Module):
 
 
 class RRDB(nn.Module):
-    """Pictures (N, 3, H, W), RGB in 0..1 -> (N, 3, 4 H, 4 W), about 0..1. Made to predict: it works in place.
+    """Pictures (N, 3, H, W), RGB in 0..1 -> (N, 3, 4 H, 4 W), about 0..1. Made to predict: it works
+    in place.
 
     Its layers lie in the order in which a picture passes them.
     """
@@ -67,6 +73,8 @@ class RRDB(nn.Module):
         maps = self.head(pictures)
         maps = maps + self.neck(self.body(maps))
         for rise in self.rises:
-            maps = functional.leaky_relu_(rise(functional.interpolate(maps, scale_factor=2.0, mode="nearest")), _SLOPE)
+            maps = functional.leaky_relu_(
+                rise(functional.interpolate(maps, scale_factor=2.0, mode="nearest")), _SLOPE
+            )
         larger: Tensor = self.out(functional.leaky_relu_(self.finish(maps), _SLOPE))
         return larger

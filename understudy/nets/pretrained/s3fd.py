@@ -10,7 +10,9 @@ from torch.nn.functional import max_pool2d, relu
 
 
 class Norm(nn.Module):
-    """Planes (N, C, H, W), each place's C numbers brought to the length 1, then weighed by channel."""
+    """Planes (N, C, H, W), each place's C numbers brought to the length 1, then weighed by
+    channel.
+    """
 
     def __init__(self, channels: int, scale: float) -> None:
         super().__init__()
@@ -23,17 +25,22 @@ class Norm(nn.Module):
 
 
 class S3FD(nn.Module):
-    """Pictures (N, 3, H, W), BGR less `MEAN` -> for each stride of `STRIDES`: score (N, h, w) 0..1 and box (N, 4, h, w).
+    """Pictures (N, 3, H, W), BGR less `MEAN` -> for each stride of `STRIDES`: score (N, h, w) 0..1
+    and box (N, 4, h, w).
 
-    The box at column i, row j shifts and scales the anchor around pixel edge (i + 0.5) * stride with the side 4 * stride.
-    The names of the layers are those of the published weights. Freshly built it is untrained, which serves for timing.
+    The box at column i, row j shifts and scales the anchor around pixel edge (i + 0.5) * stride
+    with the side 4 * stride. The names of the layers are those of the published weights. Freshly
+    built it is untrained, which serves for timing.
     """
 
     def __init__(self) -> None:
         super().__init__()
         for stage, (inward, outward, convolutions) in enumerate(_VGG, start=1):
             for number in range(1, convolutions + 1):
-                self.add_module(f"conv{stage}_{number}", nn.Conv2d(inward if number == 1 else outward, outward, 3, padding=1))
+                self.add_module(
+                    f"conv{stage}_{number}",
+                    nn.Conv2d(inward if number == 1 else outward, outward, 3, padding=1),
+                )
         self.fc6, self.fc7 = nn.Conv2d(512, 1024, 3, padding=3), nn.Conv2d(1024, 1024, 1)
         self.conv6_1, self.conv6_2 = nn.Conv2d(1024, 256, 1), nn.Conv2d(256, 512, 3, 2, 1)
         self.conv7_1, self.conv7_2 = nn.Conv2d(512, 128, 1), nn.Conv2d(128, 256, 3, 2, 1)
@@ -41,11 +48,17 @@ class S3FD(nn.Module):
             if scale:
                 self.add_module(name, Norm(channels, scale))
             # The finest scale tells three kinds of background apart, against false alarms.
-            self.add_module(f"{name}_mbox_conf", nn.Conv2d(channels, 4 if name == _HEADS[0][0] else 2, 3, padding=1))
+            self.add_module(
+                f"{name}_mbox_conf",
+                nn.Conv2d(channels, 4 if name == _HEADS[0][0] else 2, 3, padding=1),
+            )
             self.add_module(f"{name}_mbox_loc", nn.Conv2d(channels, 4, 3, padding=1))
 
     def forward(self, pictures: Tensor) -> list[tuple[Tensor, Tensor]]:
-        return [self._seen(name, planes) for (name, _, _), planes in zip(_HEADS, self._scales(pictures), strict=True)]
+        return [
+            self._seen(name, planes)
+            for (name, _, _), planes in zip(_HEADS, self._scales(pictures), strict=True)
+        ]
 
     def _scales(self, planes: Tensor) -> list[Tensor]:
         """The planes that the six heads see, finest first."""
@@ -56,7 +69,11 @@ class S3FD(nn.Module):
             if stage >= 3:
                 scales.append(self.get_submodule(f"conv{stage}_3_norm")(planes))
             planes = max_pool2d(planes, 2)
-        for first, second in ((self.fc6, self.fc7), (self.conv6_1, self.conv6_2), (self.conv7_1, self.conv7_2)):
+        for first, second in (
+            (self.fc6, self.fc7),
+            (self.conv6_1, self.conv6_2),
+            (self.conv7_1, self.conv7_2),
+        ):
             planes = relu(second(relu(first(planes), inplace=True)), inplace=True)
             scales.append(planes)
         return scales
@@ -64,7 +81,9 @@ class S3FD(nn.Module):
     def _seen(self, name: str, planes: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.get_submodule(f"{name}_mbox_conf")(planes)
         background = logits[:, :-1].amax(1)
-        return torch.sigmoid(logits[:, -1] - background), self.get_submodule(f"{name}_mbox_loc")(planes)
+        return torch.sigmoid(logits[:, -1] - background), self.get_submodule(f"{name}_mbox_loc")(
+            planes
+        )
 
 
 STRIDES: Final = (4, 8, 16, 32, 64, 128)
@@ -72,7 +91,8 @@ MEAN: Final = (104.0, 117.0, 123.0)
 
 # Channels in, channels out, convolutions of each stage.
 _VGG: Final = ((3, 64, 2), (64, 128, 2), (128, 256, 3), (256, 512, 3), (512, 512, 3))
-# Where the heads look: the layer, its channels, and the scale that its normed planes start with (0 = not normed).
+# Where the heads look: the layer, its channels, and the scale that its normed planes start with (0
+# = not normed).
 _HEADS: Final = (
     ("conv3_3_norm", 256, 10.0),
     ("conv4_3_norm", 512, 8.0),

@@ -1,6 +1,8 @@
-"""The network of XSeg: a U-Net that tells for every pixel of a face picture whether it belongs to the face.
+"""The network of XSeg: a U-Net that tells for every pixel of a face picture whether it belongs to
+the face.
 
-U-Net after Ronneberger et al. (2015); its norm and its curve after Singh and Krishnan (2020), its pooling after Zhang (2019).
+U-Net after Ronneberger et al. (2015); its norm and its curve after Singh and Krishnan (2020), its
+pooling after Zhang (2019).
 """
 
 from __future__ import annotations
@@ -15,17 +17,30 @@ from torch.nn import functional
 from understudy.nets.autoencoder import blocks
 
 SIZE: Final = 256
-# From the full size down: width in `base`, convolutions, size of the pooling filter, width of the step up in `base`.
-_LEVELS: Final = ((1, 2, 4, 1), (2, 2, 3, 2), (4, 2, 2, 4), (8, 3, 2, 4), (8, 3, 2, 4), (8, 3, 2, 4))
+# From the full size down: width in `base`, convolutions, size of the pooling filter, width of the
+# step up in `base`.
+_LEVELS: Final = (
+    (1, 2, 4, 1),
+    (2, 2, 3, 2),
+    (4, 2, 2, 4),
+    (8, 3, 2, 4),
+    (8, 3, 2, 4),
+    (8, 3, 2, 4),
+)
 _CODE: Final = 512
 
 
 class ResponseNorm(nn.Module):
-    """Maps (N, C, H, W), each divided by the root of its own mean square plus |epsilon|, which is learnt; a gain, a shift."""
+    """Maps (N, C, H, W), each divided by the root of its own mean square plus |epsilon|, which is
+    learnt; a gain, a shift.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.gamma, self.beta = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.gamma, self.beta = (
+            nn.Parameter(torch.ones(channels)),
+            nn.Parameter(torch.zeros(channels)),
+        )
         self.epsilon = nn.Parameter(torch.tensor(1e-6))
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -47,7 +62,9 @@ class Threshold(nn.Module):
 
 
 class BlurPool(nn.Module):
-    """Half the size: every second pixel, after a binomial filter of `size` x `size`. Beyond the border is nought."""
+    """Half the size: every second pixel, after a binomial filter of `size` x `size`. Beyond the
+    border is nought.
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -55,22 +72,32 @@ class BlurPool(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         # Not a buffer: it is no weight, and a net that is built on the meta device would lose it.
-        row = torch.tensor([math.comb(self.size - 1, place) for place in range(self.size)], dtype=maps.dtype, device=maps.device)
+        row = torch.tensor(
+            [math.comb(self.size - 1, place) for place in range(self.size)],
+            dtype=maps.dtype,
+            device=maps.device,
+        )
         kernel = torch.outer(row, row) / 4 ** (self.size - 1)
         channels, before, after = maps.shape[1], (self.size - 1) // 2, self.size // 2
         padded = functional.pad(maps, (before, after, before, after))
-        return functional.conv2d(padded, kernel.expand(channels, 1, -1, -1), stride=2, groups=channels)
+        return functional.conv2d(
+            padded, kernel.expand(channels, 1, -1, -1), stride=2, groups=channels
+        )
 
 
 class Block(nn.Sequential):
     """The same size, `outward` channels: convolution 3x3, norm, threshold."""
 
     def __init__(self, inward: int, outward: int) -> None:
-        super().__init__(nn.Conv2d(inward, outward, 3, 1, 1), ResponseNorm(outward), Threshold(outward))
+        super().__init__(
+            nn.Conv2d(inward, outward, 3, 1, 1), ResponseNorm(outward), Threshold(outward)
+        )
 
 
 class Rise(nn.Module):
-    """Twice the size: what came up, beside what was passed across from the way down, through blocks of `outward` channels."""
+    """Twice the size: what came up, beside what was passed across from the way down, through blocks
+    of `outward` channels.
+    """
 
     def __init__(self, inward: int, up: int, outward: int, count: int) -> None:
         super().__init__()
@@ -86,7 +113,8 @@ class Rise(nn.Module):
 
 
 class XSeg(nn.Module):
-    """Faces (N, 3, size, size), BGR in 0..1 -> logits (N, 1, size, size) of what is face. size: a multiple of 64.
+    """Faces (N, 3, size, size), BGR in 0..1 -> logits (N, 1, size, size) of what is face. size: a
+    multiple of 64.
 
     Its layers lie in the order in which a picture passes them.
     """
@@ -118,7 +146,9 @@ class XSeg(nn.Module):
 
 @torch.no_grad()
 def initialise(net: XSeg, generator: torch.Generator) -> None:
-    """Give every weight its start, in place: convolutions and dense layers from `generator`, norms and thresholds neutral."""
+    """Give every weight its start, in place: convolutions and dense layers from `generator`, norms
+    and thresholds neutral.
+    """
     blocks.initialise(net, "glorot", generator)
     for layer in net.modules():
         if isinstance(layer, ResponseNorm):
@@ -130,4 +160,6 @@ def initialise(net: XSeg, generator: torch.Generator) -> None:
 
 
 def _blocks(inward: int, outward: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(Block(inward if place == 0 else outward, outward) for place in range(count)))
+    return nn.Sequential(
+        *(Block(inward if place == 0 else outward, outward) for place in range(count))
+    )

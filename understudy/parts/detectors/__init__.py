@@ -1,6 +1,7 @@
 """Detectors: where in a picture are faces?
 
-A detector is a class of options whose `build()` gives a function: picture (H, W, 3) uint8 RGB -> its faces, largest first.
+A detector is a class of options whose `build()` gives a function: picture (H, W, 3) uint8 RGB ->
+its faces, largest first.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from understudy.types import Bytes, Floats
 class Detection:
     """A face as a detector sees it.
 
-    box: (4,) float32 x0 y0 x1 y1 in frame pixels, may reach beyond the frame. score: 0..1. angle: radians by which the head
-    is turned clockwise on screen; 0 = upright. keypoints: (k, 2) float32 frame pixels, the detector's own; may be empty.
+    box: (4,) float32 x0 y0 x1 y1 in frame pixels, may reach beyond the frame. score: 0..1. angle:
+    radians by which the head is turned clockwise on screen; 0 = upright. keypoints: (k, 2) float32
+    frame pixels, the detector's own; may be empty.
     """
 
     box: Floats

@@ -16,7 +16,9 @@ from understudy.types import Bytes
 
 @detectors.register("blazeface")
 class BlazeFace(Search):
-    """Finds faces from about a twentieth of the frame's longer side upwards, in any rotation; fast, 6 key points each."""
+    """Finds faces from about a twentieth of the frame's longer side upwards, in any rotation; fast,
+    6 key points each.
+    """
 
     score: float = option(0.4, "How sure a detection must be", low=0.05, high=1)
     threads: int = option(1, "CPU threads", low=1, high=64)
@@ -29,18 +31,23 @@ class BlazeFace(Search):
             raw, logits = network((view.astype(np.float32) / 127.5 - 1)[None])
             scores = 1 / (1 + np.exp(-np.clip(logits[0, :, 0].astype(np.float64), -100, 100)))
             sure = scores >= self.score
-            # Eight points: centre and size of the box, then eyes, nose, mouth, ears; all but the size are relative to the anchor.
+            # Eight points: centre and size of the box, then eyes, nose, mouth, ears; all but the
+            # size are relative to the anchor.
             points = raw[0, sure].reshape(-1, 8, 2).astype(np.float64)
             size = points[:, 1].copy()
             points += _ANCHORS[sure][:, None] - 0.5
             boxes = np.concatenate([points[:, 0] - size / 2, points[:, 0] + size / 2], axis=1)
             return merged(boxes, scores[sure], points[:, 2:])
 
-        # On our clips 95 % of upright heads score above 0.75, and 2 % of those that lie or stand on their head.
+        # On our clips 95 % of upright heads score above 0.75, and 2 % of those that lie or stand on
+        # their head.
         return Looker(look, _SIDE, is_square=True, small=0.1, sure=0.75)
 
 
-# Side of the network's input in pixels; the sparse full-range model has one anchor in every fourth pixel.
+# Side of the network's input in pixels; the sparse full-range model has one anchor in every fourth
+# pixel.
 _SIDE: Final = 192
 _CELLS: Final = 48
-_ANCHORS: Final = np.stack(np.meshgrid(*[(np.arange(_CELLS) + 0.5) * (_SIDE / _CELLS)] * 2), -1).reshape(-1, 2)
+_ANCHORS: Final = np.stack(
+    np.meshgrid(*[(np.arange(_CELLS) + 0.5) * (_SIDE / _CELLS)] * 2), -1
+).reshape(-1, 2)

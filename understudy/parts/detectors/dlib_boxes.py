@@ -1,4 +1,6 @@
-"""dlib's face detectors: HOG with linear classifiers, or a small convolutional network, both by Davis King."""
+"""dlib's face detectors: HOG with linear classifiers, or a small convolutional network, both by
+Davis King.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,21 @@ from understudy.types import Bytes, Doubles
 
 @detectors.register("dlib")
 class DlibBoxes(Search):
-    """Needs the extra `dlib`. Finds upright faces of about 80 pixels of `side` upwards, 40 with `cnn`; no key points."""
+    """Needs the extra `dlib`. Finds upright faces of about 80 pixels of `side` upwards, 40 with
+    `cnn`; no key points.
+    """
 
-    side: int = option(960, "Longer side at which the frame is looked at; time grows with its square", low=128, high=4096)
-    cnn: bool = option(False, "Look with a network instead of HOG: finds turned heads; takes about 60 times as long on a CPU")
+    side: int = option(
+        960,
+        "Longer side at which the frame is looked at; time grows with its square",
+        low=128,
+        high=4096,
+    )
+    cnn: bool = option(
+        False,
+        "Look with a network instead of HOG: finds turned heads; takes about 60 times as long on"
+        " a CPU",
+    )
 
     def looker(self) -> Looker:
         """The detector. Raises MissingExtra, WeightsMissing."""
@@ -53,14 +66,19 @@ def _network() -> Callable[[Bytes], tuple[Doubles, Doubles]]:
     def find(view: Bytes) -> tuple[Doubles, Doubles]:
         found = list(network(view, 0))
         # Plain faces score a little above 1.
-        return _boxes([each.rect for each in found]), np.clip([each.confidence for each in found], 0.0, 1.0)
+        return _boxes([each.rect for each in found]), np.clip(
+            [each.confidence for each in found], 0.0, 1.0
+        )
 
     return find
 
 
 def _boxes(rectangles: Any) -> Doubles:
     # A rectangle of dlib includes its last row and column.
-    edges = [(each.left() - 0.5, each.top() - 0.5, each.right() + 0.5, each.bottom() + 0.5) for each in rectangles]
+    edges = [
+        (each.left() - 0.5, each.top() - 0.5, each.right() + 0.5, each.bottom() + 0.5)
+        for each in rectangles
+    ]
     return np.array(edges, np.float64).reshape(-1, 4)
 
 

@@ -1,4 +1,6 @@
-"""MTCNN (Zhang et al. 2016) with the weights of the package mtcnn: three small networks, each stricter than the one before."""
+"""MTCNN (Zhang et al. 2016) with the weights of the package mtcnn: three small networks, each
+stricter than the one before.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,17 @@ if TYPE_CHECKING:
 
 @detectors.register("mtcnn")
 class Mtcnn(Search):
-    """Finds faces from a thirtieth of the frame's longer side upwards, also turned or laughing ones; 5 key points each."""
+    """Finds faces from a thirtieth of the frame's longer side upwards, also turned or laughing
+    ones; 5 key points each.
+    """
 
     score: float = option(0.8, "How sure a detection must be", low=0.05, high=1)
-    side: int = option(640, "Longer side at which the frame is looked at; time grows with its square", low=128, high=4096)
+    side: int = option(
+        640,
+        "Longer side at which the frame is looked at; time grows with its square",
+        low=128,
+        high=4096,
+    )
 
     def looker(self) -> Looker:
         """The three networks. Raises WeightsMissing."""
@@ -43,7 +52,9 @@ class Mtcnn(Search):
             boxes = _refined(nets, view, _proposed(nets, view))
             return _settled(nets, view, boxes, self.score)
 
-        return Looker(look, self.side, is_square=False, small=1.5 * _SMALLEST / self.side, sure=0.98)
+        return Looker(
+            look, self.side, is_square=False, small=1.5 * _SMALLEST / self.side, sure=0.98
+        )
 
 
 def _proposed(nets: MTCNN, view: Bytes) -> Doubles:
@@ -52,11 +63,15 @@ def _proposed(nets: MTCNN, view: Bytes) -> Doubles:
     scale = _WINDOW / _SMALLEST
     while min(view.shape[:2]) * scale >= _WINDOW:
         width, height = (round(length * scale) for length in (view.shape[1], view.shape[0]))
-        score, shifts = (each[0].double().numpy() for each in nets.pnet(_input([resized(view, (width, height))])))
+        score, shifts = (
+            each[0].double().numpy() for each in nets.pnet(_input([resized(view, (width, height))]))
+        )
         rows, columns = np.nonzero(score >= _LEAST[0])
         # Edges of the windows, of which one begins at every second pixel.
         corner = 2.0 * np.stack([columns, rows], 1) - 0.5
-        windows = np.concatenate([corner, corner + _WINDOW], 1) + _WINDOW * shifts[:, rows, columns].T
+        windows = (
+            np.concatenate([corner, corner + _WINDOW], 1) + _WINDOW * shifts[:, rows, columns].T
+        )
         view_from_scaled = affine.scaling(view.shape[1] / width, view.shape[0] / height)
         grown = affine.apply(view_from_scaled, windows.reshape(-1, 2, 2)).reshape(-1, 4)
         best = _surest(grown, score[rows, columns], 0.5)
@@ -85,7 +100,9 @@ def _settled(nets: MTCNN, view: Bytes, boxes: Doubles, least: float) -> Seen:
     if not len(boxes):
         return Seen(boxes, np.zeros(0), np.zeros((0, 5, 2)))
     squares = _squares(boxes)
-    score, shifts, points = (each.double().numpy() for each in nets.onet(_input(_crops(view, squares, 48))))
+    score, shifts, points = (
+        each.double().numpy() for each in nets.onet(_input(_crops(view, squares, 48)))
+    )
     sides = (squares[:, 2:] - squares[:, :2])[:, None]
     placed, keypoints = _shifted(squares, shifts), squares[:, None, :2] + points * sides
     sure = np.flatnonzero(score >= least)
@@ -127,7 +144,8 @@ def _surest(boxes: Doubles, scores: Doubles, overlap: float) -> list[int]:
     return [int(row) for row in cv2.dnn.NMSBoxes(sides.tolist(), scores.tolist(), 0.0, overlap)]
 
 
-# The first network's window and the narrowest face looked for, in pixels; how much smaller each view of the pyramid is.
+# The first network's window and the narrowest face looked for, in pixels; how much smaller each
+# view of the pyramid is.
 _WINDOW: Final = 12
 _SMALLEST: Final = 20
 _STEP: Final = 0.709

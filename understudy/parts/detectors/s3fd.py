@@ -1,4 +1,6 @@
-"""S3FD, a large and thorough face detector (Zhang et al. 2017), with the weights of the face-alignment project."""
+"""S3FD, a large and thorough face detector (Zhang et al. 2017), with the weights of the
+face-alignment project.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,22 @@ if TYPE_CHECKING:
 
 @detectors.register("s3fd")
 class S3fd(Search):
-    """Finds faces from about a fiftieth of the frame's longer side upwards, half hidden ones too; slow without a GPU."""
+    """Finds faces from about a fiftieth of the frame's longer side upwards, half hidden ones too;
+    slow without a GPU.
+    """
 
-    side: int = option(640, "Longer side at which the frame is looked at; time grows with its square", low=128, high=4096)
+    side: int = option(
+        640,
+        "Longer side at which the frame is looked at; time grows with its square",
+        low=128,
+        high=4096,
+    )
     device: str = option("auto", "Where to compute: auto, cpu, cuda, cuda:1, mps, …")
 
     def looker(self) -> Looker:
-        """The network with its weights, fetched from their publisher (90 MB). Raises WeightsMissing, BadOption."""
+        """The network with its weights, fetched from their publisher (90 MB). Raises
+        WeightsMissing, BadOption.
+        """
         # Late, here and below: --help need not wait for torch.
         from understudy.nets.pretrained.load import filled, torch_tensors
         from understudy.nets.pretrained.s3fd import S3FD
@@ -48,7 +59,10 @@ class S3fd(Search):
         @torch.inference_mode()
         def look(view: Bytes) -> Seen:
             seen = network(tensor(view[None, ..., ::-1], device) * 255 - mean)
-            scales = [_decoded(score, box, stride, self.score) for (score, box), stride in zip(seen, STRIDES, strict=True)]
+            scales = [
+                _decoded(score, box, stride, self.score)
+                for (score, box), stride in zip(seen, STRIDES, strict=True)
+            ]
             boxes, scores = (np.concatenate(each) for each in zip(*scales, strict=True))
             return merged(boxes, scores, np.zeros((len(scores), 0, 2)))
 
@@ -56,12 +70,18 @@ class S3fd(Search):
 
 
 def _decoded(score: Tensor, box: Tensor, stride: int, least: float) -> tuple[Doubles, Doubles]:
-    """The boxes (N, 4) and scores (N,) of one scale, of those that are sure enough, after Liu et al. (2016)."""
+    """The boxes (N, 4) and scores (N,) of one scale, of those that are sure enough, after Liu et
+    al. (2016).
+    """
     rows, columns = (score[0] >= least).nonzero(as_tuple=True)
     shifts = box[0, :, rows, columns].double().cpu().numpy().T
-    # Pixel centres lie at whole numbers, so a cell's middle lies half a pixel before (i + 0.5) * stride.
+    # Pixel centres lie at whole numbers, so a cell's middle lies half a pixel before (i + 0.5) *
+    # stride.
     middles = (np.stack([columns.cpu().numpy(), rows.cpu().numpy()], 1) + 0.5) * stride - 0.5
     anchor = 4.0 * stride
     middles += 0.1 * anchor * shifts[:, :2]
     halves = anchor / 2 * np.exp(np.clip(0.2 * shifts[:, 2:], -5, 5))
-    return np.concatenate([middles - halves, middles + halves], 1), score[0, rows, columns].double().cpu().numpy()
+    return (
+        np.concatenate([middles - halves, middles + halves], 1),
+        score[0, rows, columns].double().cpu().numpy(),
+    )

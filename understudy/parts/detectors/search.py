@@ -1,4 +1,6 @@
-"""The search that detectors share: the whole frame, then turned by quarters, then from nearer by; every face once."""
+"""The search that detectors share: the whole frame, then turned by quarters, then from nearer by;
+every face once.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ from understudy.types import Bytes, Doubles, Floats
 class Seen:
     """The upright faces of one view, in view pixels.
 
-    boxes: (N, 4) x0 y0 x1 y1. scores: (N,) 0..1. keypoints: (N, k, 2), the eyes first, of them the left one on screen first;
-    k = 0: this network has none.
+    boxes: (N, 4) x0 y0 x1 y1. scores: (N,) 0..1. keypoints: (N, k, 2), the eyes first, of them the
+    left one on screen first; k = 0: this network has none.
     """
 
     boxes: Doubles
@@ -34,9 +36,10 @@ class Seen:
 class Looker:
     """A network that finds upright faces.
 
-    look: view (H, W, 3) uint8 RGB -> its faces. side: longer side of the views that it wants, pixels. is_square: whether they
-    must be square, with black beside the frame. small: faces narrower than this share of the side may be missed, so that a
-    nearer look is worth its time. sure: most faces that stand upright score as high, few of those that lie.
+    look: view (H, W, 3) uint8 RGB -> its faces. side: longer side of the views that it wants,
+    pixels. is_square: whether they must be square, with black beside the frame. small: faces
+    narrower than this share of the side may be missed, so that a nearer look is worth its time.
+    sure: most faces that stand upright score as high, few of those that lie.
     """
 
     look: Callable[[Bytes], Seen]
@@ -60,18 +63,25 @@ def _number(value: object) -> object:
 
 
 class Search(Detector):
-    """The options of a detector that looks at views of the frame: a detector of its own only says what one view shows."""
+    """The options of a detector that looks at views of the frame: a detector of its own only says
+    what one view shows.
+    """
 
     score: float = option(0.5, "How sure a detection must be", low=0.05, high=1)
     rotations: Literal["auto", "none", "all"] = option(
-        "auto", "Look at the frame turned by quarters: auto = when not every face is plainly upright, none = never, all = always"
+        "auto",
+        "Look at the frame turned by quarters: auto = when not every face is plainly upright, none"
+        " = never, all = always",
     )
     tiles: Annotated[Literal["auto", 0, 1, 2], BeforeValidator(_number)] = option(
         "auto",
-        "Look at overlapping parts of the frame too: 0 = never, 1 = halves, 2 = halves and quarters of its longer side, for small "
-        "faces and crowds; auto = halves when no face was found, or a small one",
+        "Look at overlapping parts of the frame too: 0 = never, 1 = halves, 2 = halves and quarters"
+        " of its longer side, for small faces and crowds; auto = halves when no face was found, or"
+        " a small one",
     )
-    smallest: float = option(0.02, "Drop faces narrower than this share of the frame's longer side", low=0, high=1)
+    smallest: float = option(
+        0.02, "Drop faces narrower than this share of the frame's longer side", low=0, high=1
+    )
     most: int = option(0, "Keep only the largest so many faces of a frame; 0 = all", low=0)
 
     def looker(self) -> Looker:
@@ -84,21 +94,29 @@ class Search(Detector):
 
         def detect(image: Bytes) -> list[Detection]:
             size = (image.shape[1], image.shape[0])
-            found = _distinct(self._whole(looker, image, _whole(size, looker.is_square)), looker.sure)
+            found = _distinct(
+                self._whole(looker, image, _whole(size, looker.is_square)), looker.sure
+            )
             turns = self._turns(found, looker.sure)
             standing = [face for face in found if _turn(face) in turns]
             for level in range(1, 1 + self._levels(standing, looker, max(size))):
                 side = max(size) / 2**level
-                near = _faces(looker, image, [(tile, turn) for turn in turns for tile in _tiles(size, side)])
+                near = _faces(
+                    looker, image, [(tile, turn) for turn in turns for tile in _tiles(size, side)]
+                )
                 # What fills much of a tile is a piece of a face that a wider view has seen.
                 found += [face for face in near if _width(face) < _TILE_SHARE * side]
             large = [face for face in found if _width(face) >= self.smallest * max(size)]
-            return sorted(_distinct(large, looker.sure), key=lambda face: -_area(face.box))[: self.most or None]
+            return sorted(_distinct(large, looker.sure), key=lambda face: -_area(face.box))[
+                : self.most or None
+            ]
 
         return detect
 
     def _whole(self, looker: Looker, image: Bytes, whole: _Region) -> list[Detection]:
-        """The faces in the whole frame; it is turned only if need be, so that a plain frame costs one look."""
+        """The faces in the whole frame; it is turned only if need be, so that a plain frame costs
+        one look.
+        """
         found = list(_faces(looker, image, [(whole, 0)]))
         # Seen upright, a lying head shows as a doubtful one, or not at all.
         plain = found and all(face.score >= looker.sure and _turn(face) == 0 for face in found)
@@ -107,7 +125,9 @@ class Search(Detector):
         return found
 
     def _turns(self, found: list[Detection], sure: float) -> tuple[int, ...]:
-        """The quarter turns in which to look from nearer by: most heads in a frame stand the same way as the surest one."""
+        """The quarter turns in which to look from nearer by: most heads in a frame stand the same
+        way as the surest one.
+        """
         if self.rotations == "all":
             return _TURNS
         if self.rotations == "none" or not found:
@@ -116,32 +136,52 @@ class Search(Detector):
         return (_turn(surest),) if surest.score >= sure else _TURNS
 
     def _levels(self, found: list[Detection], looker: Looker, side: int) -> int:
-        """How often to look from nearer by: auto = once, if that can find faces which the whole frame may have hidden."""
+        """How often to look from nearer by: auto = once, if that can find faces which the whole
+        frame may have hidden.
+        """
         if self.tiles != "auto":
             return self.tiles
         small = looker.small * side
         # Doubt about a face that is not large either: others like it may have gone unseen.
-        clear = found and all(_width(face) >= (small if face.score >= looker.sure else 1.5 * small) for face in found)
+        clear = found and all(
+            _width(face) >= (small if face.score >= looker.sure else 1.5 * small) for face in found
+        )
         return int(not clear and self.smallest < looker.small)
 
 
 def merged(boxes: Doubles, scores: Doubles, keypoints: Doubles) -> Seen:
-    """Overlapping detections of one view as one: their mean, weighted by score, which is steadier than the best alone."""
+    """Overlapping detections of one view as one: their mean, weighted by score, which is steadier
+    than the best alone.
+    """
     left, faces = np.argsort(-scores, kind="stable"), []
     while len(left):
         same = affine.overlap(boxes[left[0]], boxes[left]) > _SAME
         same[0] = True
         group = left[same]
         weights = scores[group] / scores[group].sum()
-        faces.append((weights @ boxes[group], scores[group[0]], np.einsum("n,nkc->kc", weights, keypoints[group])))
+        faces.append(
+            (
+                weights @ boxes[group],
+                scores[group[0]],
+                np.einsum("n,nkc->kc", weights, keypoints[group]),
+            )
+        )
         left = left[~same]
     means, best, points = zip(*faces, strict=True) if faces else ([], [], [])
     count = len(faces)
-    return Seen(np.reshape(means, (count, 4)), np.array(best), np.reshape(points, (count, *keypoints.shape[1:])))
+    return Seen(
+        np.reshape(means, (count, 4)),
+        np.array(best),
+        np.reshape(points, (count, *keypoints.shape[1:])),
+    )
 
 
-def _faces(looker: Looker, image: Bytes, views: Iterable[tuple[_Region, int]]) -> Iterator[Detection]:
-    """What the network sees in the areas of the frame, each looked at after so many quarter turns, as frame pixels."""
+def _faces(
+    looker: Looker, image: Bytes, views: Iterable[tuple[_Region, int]]
+) -> Iterator[Detection]:
+    """What the network sees in the areas of the frame, each looked at after so many quarter turns,
+    as frame pixels.
+    """
     for area, quarters in views:
         view_from_frame, size = _view(area, quarters, looker.side)
         seen = looker.look(warp(image, view_from_frame, size))
@@ -162,7 +202,9 @@ def _angle(points: Floats, quarters: int) -> float:
 
 
 def _view(area: _Region, quarters: int, side: int) -> tuple[Doubles, tuple[int, int]]:
-    """view_from_frame for an area seen after quarter turns, and the view's (width, height), the longer of which is `side`."""
+    """view_from_frame for an area seen after quarter turns, and the view's (width, height), the
+    longer of which is `side`.
+    """
     scale = side / max(area.size)
     width, height = (max(1, round(length * scale)) for length in area.size)
     size = (height, width) if quarters % 2 else (width, height)
@@ -173,11 +215,15 @@ def _view(area: _Region, quarters: int, side: int) -> tuple[Doubles, tuple[int, 
 
 
 def _whole(size: tuple[int, int], is_square: bool) -> _Region:
-    return _Region((size[0] / 2 - 0.5, size[1] / 2 - 0.5), (max(size), max(size)) if is_square else size)
+    return _Region(
+        (size[0] / 2 - 0.5, size[1] / 2 - 0.5), (max(size), max(size)) if is_square else size
+    )
 
 
 def _tiles(size: tuple[int, int], side: float) -> list[_Region]:
-    """Squares that cover the frame and overlap by half, so that a face on a seam lies whole in another of them."""
+    """Squares that cover the frame and overlap by half, so that a face on a seam lies whole in
+    another of them.
+    """
     columns, rows = (_middles(length, side) for length in size)
     return [_Region((x, y), (side, side)) for y in rows for x in columns]
 
@@ -196,14 +242,19 @@ def _turn(face: Detection) -> int:
 
 
 def _distinct(found: list[Detection], sure: float) -> list[Detection]:
-    """The detections of all views without repetitions: the surer stays, as heads are surest when upright in their view."""
+    """The detections of all views without repetitions: the surer stays, as heads are surest when
+    upright in their view.
+    """
 
     def worth(face: Detection) -> tuple[bool, float]:
         return face.score >= sure, face.score + (_UPRIGHT_FIRST if _turn(face) == 0 else 0)
 
     kept: list[Detection] = []
     for face in sorted(found, key=worth, reverse=True):
-        if all(affine.overlap(face.box, other.box) < _SAME and not _inside(face.box, other.box) for other in kept):
+        if all(
+            affine.overlap(face.box, other.box) < _SAME and not _inside(face.box, other.box)
+            for other in kept
+        ):
             kept.append(face)
     return kept
 
@@ -226,7 +277,8 @@ def _area(box: Floats) -> float:
 _SAME: Final = 0.3
 # Quarter turns, the likeliest first.
 _TURNS: Final = (0, 1, 3, 2)
-# Upside down, a head in doubt may score a little higher than upright; heads in film are mostly upright.
+# Upside down, a head in doubt may score a little higher than upright; heads in film are mostly
+# upright.
 _UPRIGHT_FIRST: Final = 0.1
 # Widest face that a tile may find, as a share of its side.
 _TILE_SHARE: Final = 0.35

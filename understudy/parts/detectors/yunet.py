@@ -16,15 +16,24 @@ from understudy.types import Bytes
 
 @detectors.register("yunet")
 class YuNet(Search):
-    """Finds faces from about a fiftieth of the frame's longer side upwards; seldom wrong, 5 key points each."""
+    """Finds faces from about a fiftieth of the frame's longer side upwards; seldom wrong, 5 key
+    points each.
+    """
 
     score: float = option(0.6, "How sure a detection must be", low=0.05, high=1)
-    side: int = option(640, "Longer side at which the frame is looked at; time grows with its square", low=128, high=4096)
+    side: int = option(
+        640,
+        "Longer side at which the frame is looked at; time grows with its square",
+        low=128,
+        high=4096,
+    )
 
     def looker(self) -> Looker:
         """The network. Raises WeightsMissing."""
         path = weight_path("yunet-2023mar", "yunet-n")
-        network = cv2.FaceDetectorYN.create(str(path), "", (self.side, self.side), self.score, _OVERLAP, _CANDIDATES)
+        network = cv2.FaceDetectorYN.create(
+            str(path), "", (self.side, self.side), self.score, _OVERLAP, _CANDIDATES
+        )
         turn = Lock()
 
         def look(view: Bytes) -> Seen:

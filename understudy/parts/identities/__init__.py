@@ -1,7 +1,7 @@
 """Identities: whose face is it? Only for measuring and sorting, never for naming people.
 
-An identity is a class of options whose `build()` gives a function: picture (H, W, 3) uint8 RGB, its landmarks (68, 2) -> a
-vector that lies near that of another picture of the same person.
+An identity is a class of options whose `build()` gives a function: picture (H, W, 3) uint8 RGB, its
+landmarks (68, 2) -> a vector that lies near that of another picture of the same person.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ class Identity(Options):
     """The options of one identity network; `build` makes it ready."""
 
     def build(self) -> Embed:
-        """The network as a function; its result is (D,) float32. Raises MissingExtra, WeightsMissing."""
+        """The network as a function; its result is (D,) float32. Raises MissingExtra,
+        WeightsMissing.
+        """
         raise NotImplementedError
 
 

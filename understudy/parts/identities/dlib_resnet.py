@@ -1,7 +1,9 @@
-"""dlib's face recognition ResNet: 128 numbers a face; two pictures of one person lie about 0.3 apart, two people 0.8.
+"""dlib's face recognition ResNet: 128 numbers a face; two pictures of one person lie about 0.3
+apart, two people 0.8.
 
-Davis King, dlib-models, "dlib_face_recognition_resnet_model_v1". It tells East Asian people apart far worse than others
-(measured: 13 % false accepts at a distance of 0.5 against none), so compare distances within one footage only.
+Davis King, dlib-models, "dlib_face_recognition_resnet_model_v1". It tells East Asian people apart
+far worse than others (measured: 13 % false accepts at a distance of 0.5 against none), so compare
+distances within one footage only.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ _PADDING = 0.25  # what the network was trained with
 class DlibResnet(Identity):
     """Needs the extra `dlib`. Its vectors are not of unit length: distances are as published."""
 
-    jitter: int = option(0, "Average over so many slightly moved crops; 0 = one crop as it is", low=0, high=100)
+    jitter: int = option(
+        0, "Average over so many slightly moved crops; 0 = one crop as it is", low=0, high=100
+    )
 
     def build(self) -> Embed:
         """The network as a function: (128,) float32. Raises MissingExtra, WeightsMissing."""
@@ -35,7 +39,9 @@ class DlibResnet(Identity):
         def embed(image: Bytes, landmarks: Floats) -> Floats:
             crop, points = _large(image, landmarks)
             everything = dlib.rectangle(0, 0, _SIDE - 1, _SIDE - 1)
-            shape = dlib.full_object_detection(everything, [dlib.point(int(x), int(y)) for x, y in np.rint(points)])
+            shape = dlib.full_object_detection(
+                everything, [dlib.point(int(x), int(y)) for x, y in np.rint(points)]
+            )
             chip = dlib.get_face_chip(crop, shape, size=_CHIP, padding=_PADDING)
             return np.array(network.compute_face_descriptor(chip, jitter), np.float32)
 

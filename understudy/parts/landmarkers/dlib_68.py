@@ -1,4 +1,6 @@
-"""dlib's 68 points: an ensemble of regression trees (Kazemi and Sullivan 2014), trained on iBUG 300-W."""
+"""dlib's 68 points: an ensemble of regression trees (Kazemi and Sullivan 2014), trained on iBUG
+300-W.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,22 @@ from understudy.types import Bytes, Doubles
 
 @landmarkers.register("dlib")
 class Dlib68(Landmarker):
-    """Needs the extra `dlib`. Follows the true jaw; trembles more than a mesh. Not for commercial use, by its training data."""
+    """Needs the extra `dlib`. Follows the true jaw; trembles more than a mesh. Not for commercial
+    use, by its training data.
+    """
 
-    passes: int = option(2, "How often to look; every pass places its box by the points of the one before", low=1, high=5)
-    boxes: int = option(5, "How many slightly different boxes the last pass averages, against trembling", low=1, high=5)
+    passes: int = option(
+        2,
+        "How often to look; every pass places its box by the points of the one before",
+        low=1,
+        high=5,
+    )
+    boxes: int = option(
+        5,
+        "How many slightly different boxes the last pass averages, against trembling",
+        low=1,
+        high=5,
+    )
 
     def build(self) -> Locate:
         """The landmarker as a function. Raises MissingExtra, WeightsMissing."""
@@ -31,7 +45,9 @@ class Dlib68(Landmarker):
 
         def place(crop: Bytes, middle: Doubles, side: float) -> Doubles:
             left, top = np.rint(middle - side / 2).astype(int).tolist()
-            shape: Any = predictor(crop, dlib.rectangle(left, top, left + round(side), top + round(side)))
+            shape: Any = predictor(
+                crop, dlib.rectangle(left, top, left + round(side), top + round(side))
+            )
             return np.array([(part.x, part.y) for part in shape.parts()], np.float64)
 
         def locate(image: Bytes, detection: Detection) -> Found | None:
@@ -40,7 +56,10 @@ class Dlib68(Landmarker):
             middle, side = np.full(2, _SIDE / 2), float(_FACE)
             for _ in range(self.passes - 1):
                 middle, side = _box_of(place(crop, middle, side))
-            looks = [place(crop, middle + side * np.array(shift), side * scale) for *shift, scale in _NUDGES[: self.boxes]]
+            looks = [
+                place(crop, middle + side * np.array(shift), side * scale)
+                for *shift, scale in _NUDGES[: self.boxes]
+            ]
             points = affine.apply(affine.invert(crop_from_frame), np.mean(looks, axis=0))
             return Found(points.astype(np.float32), detection.score)
 
@@ -48,14 +67,18 @@ class Dlib68(Landmarker):
 
 
 def _crop_from_frame(detection: Detection) -> Doubles:
-    """The upright crop in which dlib's box around the face is `_FACE` pixels wide: its points lie at whole pixels."""
+    """The upright crop in which dlib's box around the face is `_FACE` pixels wide: its points lie
+    at whole pixels.
+    """
     low, high = detection.box[:2].astype(np.float64), detection.box[2:].astype(np.float64)
     side = _BOX * float((high - low).max())
     return affine.square((low + high) / 2, side * _SIDE / _FACE, detection.angle, _SIDE)
 
 
 def _box_of(points: Doubles) -> tuple[Doubles, float]:
-    """Middle and side of the box that dlib's own detector would put around a face with these points."""
+    """Middle and side of the box that dlib's own detector would put around a face with these
+    points.
+    """
     inner = points[INNER]
     middle = inner.mean(axis=0)
     side = float(np.linalg.norm(inner - middle, axis=1).mean()) / _SPREAD
@@ -65,8 +88,8 @@ def _box_of(points: Doubles) -> tuple[Doubles, float]:
 # Sides of the crop and of the face's box in it, pixels.
 _SIDE: Final = 640
 _FACE: Final = 400
-# dlib's box against our detectors' (25 faces of five clips), then against the inner points: their mean distance from their
-# middle, and the way from there to the middle of the box.
+# dlib's box against our detectors' (25 faces of five clips), then against the inner points: their
+# mean distance from their middle, and the way from there to the middle of the box.
 _BOX: Final = 0.9
 _SPREAD: Final = 0.286
 _OFF: Final = (-0.01, 0.025)

@@ -13,7 +13,9 @@ from understudy.types import Doubles, Floats
 
 @landmarkers.register("facemesh")
 class FaceMesh(MeshLandmarker):
-    """68 points from a mesh of 468: steady from frame to frame, in any rotation, through blur and noise."""
+    """68 points from a mesh of 468: steady from frame to frame, in any rotation, through blur and
+    noise.
+    """
 
     def network(self) -> Network:
         """The network, ready to run. Raises WeightsMissing."""
@@ -21,8 +23,11 @@ class FaceMesh(MeshLandmarker):
 
         def run(crop: Floats) -> tuple[Doubles, float]:
             points, flag = network(crop[None])
-            return points.reshape(-1, 3)[:, :2].astype(np.float64) - 0.5, tflite.sigmoid(flag.item())
+            return points.reshape(-1, 3)[:, :2].astype(np.float64) - 0.5, tflite.sigmoid(
+                flag.item()
+            )
 
-        # Of 150 real faces, 149 scored above 0.999999 the right way up, and none above 0.9991 when turned by a quarter or half;
-        # the right way always scored best. So anything below this is worth three other looks.
+        # Of 150 real faces, 149 scored above 0.999999 the right way up, and none above 0.9991 when
+        # turned by a quarter or half; the right way always scored best. So anything below this is
+        # worth three other looks.
         return Network(192, 0.9999, run)

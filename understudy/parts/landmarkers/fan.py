@@ -1,4 +1,6 @@
-"""FAN, the landmark network of the face-alignment project (Bulat and Tzimiropoulos 2017), with its published weights."""
+"""FAN, the landmark network of the face-alignment project (Bulat and Tzimiropoulos 2017), with its
+published weights.
+"""
 
 from __future__ import annotations
 
@@ -20,24 +22,36 @@ if TYPE_CHECKING:
 
 @landmarkers.register("fan")
 class Fan(Landmarker):
-    """Strong on turned and half hidden heads; slow without a GPU. Not for commercial use, by its training data."""
+    """Strong on turned and half hidden heads; slow without a GPU. Not for commercial use, by its
+    training data.
+    """
 
     dims: Literal["2d", "3d"] = option(
-        "2d", "2d = the jaw where the face ends in the picture, 3d = where it is on the head, even when hidden"
+        "2d",
+        "2d = the jaw where the face ends in the picture, 3d = where it is on the head, even when"
+        " hidden",
     )
     score: float = option(0.2, "How warm the heat maps must be on average", low=0, high=1)
-    passes: int = option(2, "How often to look; every pass crops by the points of the one before", low=1, high=5)
+    passes: int = option(
+        2, "How often to look; every pass crops by the points of the one before", low=1, high=5
+    )
     device: str = option("auto", "Where to compute: auto, cpu, cuda, mps")
 
     def build(self) -> Locate:
-        """The landmarker, its weights fetched from their publisher (96 MB). Raises WeightsMissing, BadOption."""
+        """The landmarker, its weights fetched from their publisher (96 MB). Raises WeightsMissing,
+        BadOption.
+        """
         # Late, here and below: --help need not wait for torch.
         from understudy.nets.pretrained.fan import FAN
         from understudy.nets.pretrained.load import filled, torch_tensors
 
         path = weight_path(f"fan-{self.dims}")
         # Counters of training steps, which some versions of PyTorch wrote and others not.
-        tensors = {name: each for name, each in torch_tensors(path).items() if not name.endswith("num_batches_tracked")}
+        tensors = {
+            name: each
+            for name, each in torch_tensors(path).items()
+            if not name.endswith("num_batches_tracked")
+        }
         return self.locating(filled(FAN(), tensors, str(path)))
 
     def locating(self, network: FAN) -> Locate:
@@ -55,11 +69,15 @@ class Fan(Landmarker):
             crop = warp(image, affine.compose(affine.scaling(SIDE), unit_from_frame), (SIDE, SIDE))
             cells, heat = peaks(network(tensor(crop[None], device)).float())
             frame_from_cells = affine.invert(affine.compose(affine.scaling(CELLS), unit_from_frame))
-            return affine.apply(frame_from_cells, cells[0].cpu().numpy()), float(heat.mean().clamp(0, 1))
+            return affine.apply(frame_from_cells, cells[0].cpu().numpy()), float(
+                heat.mean().clamp(0, 1)
+            )
 
         def locate(image: Bytes, detection: Detection) -> Found | None:
             low, high = detection.box[:2].astype(np.float64), detection.box[2:].astype(np.float64)
-            unit_from_frame = affine.square((low + high) / 2, _WIDER * float((high - low).sum()), detection.angle, 1)
+            unit_from_frame = affine.square(
+                (low + high) / 2, _WIDER * float((high - low).sum()), detection.angle, 1
+            )
             points, score = look(image, unit_from_frame)
             for _ in range(self.passes - 1):
                 if score < self.score:
@@ -71,7 +89,9 @@ class Fan(Landmarker):
 
 
 def _around(points: Doubles, angle: float) -> Doubles:
-    """unit_from_frame of the square around points, turned by `angle`, as the network's training cut it."""
+    """unit_from_frame of the square around points, turned by `angle`, as the network's training cut
+    it.
+    """
     upright_from_frame = affine.square((0, 0), 1, angle, 1)
     upright = affine.apply(upright_from_frame, points)
     low, high = upright.min(0), upright.max(0)
@@ -80,7 +100,7 @@ def _around(points: Doubles, angle: float) -> Doubles:
     return affine.square(centre, _WIDER * (across + down), angle, 1)
 
 
-# Side of the square by width and height together, and how far its middle lies above that of the points, by their height: the
-# landmarks leave out the forehead, which a detector's box holds.
+# Side of the square by width and height together, and how far its middle lies above that of the
+# points, by their height: the landmarks leave out the forehead, which a detector's box holds.
 _WIDER: Final = 200 / 195
 _RAISED: Final = 0.12

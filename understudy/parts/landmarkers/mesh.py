@@ -1,4 +1,6 @@
-"""What landmarkers with a mesh share: crop, look, crop again by what was seen, and in the end look from several sides."""
+"""What landmarkers with a mesh share: crop, look, crop again by what was seen, and in the end look
+from several sides.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,11 @@ from understudy.types import Bytes, Doubles, Floats
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network that lays a mesh on a face. side: of its input, in pixels. certain: the score that only upright heads reach.
+    """A network that lays a mesh on a face. side: of its input, in pixels. certain: the score that
+    only upright heads reach.
 
-    run: crop (side, side, 3) float32 RGB in 0..1 -> mesh (V, 2) in pixels of the crop, V >= 468, and 0..1, how sure it is.
+    run: crop (side, side, 3) float32 RGB in 0..1 -> mesh (V, 2) in pixels of the crop, V >= 468,
+    and 0..1, how sure it is.
     """
 
     side: int
@@ -36,8 +40,15 @@ class MeshLandmarker(Landmarker):
     """The options of every landmarker with a mesh."""
 
     score: float = option(0.8, "How sure the mesh must be that it sits on a face", low=0, high=1)
-    passes: int = option(3, "How often to look; every pass crops by the points of the one before", low=1, high=5)
-    crops: int = option(4, "How many slightly different crops the last pass averages, half of them mirrored", low=1, high=8)
+    passes: int = option(
+        3, "How often to look; every pass crops by the points of the one before", low=1, high=5
+    )
+    crops: int = option(
+        4,
+        "How many slightly different crops the last pass averages, half of them mirrored",
+        low=1,
+        high=8,
+    )
     threads: int = option(1, "CPU threads", low=1, high=64)
 
     def network(self) -> Network:
@@ -50,16 +61,23 @@ class MeshLandmarker(Landmarker):
 
         def look(image: Bytes, detection: Detection, quarters: int) -> Found | None:
             unit_from_frame = approached(network, image, detection, quarters, self.passes - 1)
-            return None if unit_from_frame is None else _averaged(network, image, unit_from_frame, self.crops)
+            return (
+                None
+                if unit_from_frame is None
+                else _averaged(network, image, unit_from_frame, self.crops)
+            )
 
         def locate(image: Bytes, detection: Detection) -> Found | None:
             found = look(image, detection, 0)
             if found is None or found.score < network.certain:
                 # The detector may have been wrong about which way is up.
                 others = [look(image, detection, quarters) for quarters in (1, 2, 3)]
-                found = max(filter(None, [found, *others]), key=lambda each: each.score, default=None)
+                found = max(
+                    filter(None, [found, *others]), key=lambda each: each.score, default=None
+                )
             if (found is None or found.score < self.score) and np.ptp(detection.box[::2]) < _COARSE:
-                # A wider square may have all of the face in it; and where the mesh sees too little, the detector's points must do.
+                # A wider square may have all of the face in it; and where the mesh sees too little,
+                # the detector's points must do.
                 found = look(image, _wider(detection), 0)
                 if found is None or found.score < self.score:
                     found = _mean_face(detection)
@@ -68,18 +86,30 @@ class MeshLandmarker(Landmarker):
         return locate
 
 
-def approached(network: Network, image: Bytes, detection: Detection, quarters: int, looks: int) -> Doubles | None:
-    """unit_from_frame of the square around a face, turned so that the eyes lie level; None when there is no face after all.
+def approached(
+    network: Network, image: Bytes, detection: Detection, quarters: int, looks: int
+) -> Doubles | None:
+    """unit_from_frame of the square around a face, turned so that the eyes lie level; None when
+    there is no face after all.
 
-    quarters: by how many right angles the head is turned beyond what the detector says. looks: how often to mend the square.
+    quarters: by how many right angles the head is turned beyond what the detector says. looks: how
+    often to mend the square.
     """
     low, high = detection.box[:2].astype(np.float64), detection.box[2:].astype(np.float64)
     angle = detection.angle + quarters * math.pi / 2
     unit_from_frame = affine.square((low + high) / 2, _MARGIN * float((high - low).max()), angle, 1)
     for _ in range(looks):
-        frame_from_crop = affine.invert(affine.compose(affine.scaling(network.side), unit_from_frame))
-        # Not low-passed, which would cost as much as the network: this look only says where to crop for the next.
-        rough = cv2.warpAffine(image, frame_from_crop, (network.side, network.side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        frame_from_crop = affine.invert(
+            affine.compose(affine.scaling(network.side), unit_from_frame)
+        )
+        # Not low-passed, which would cost as much as the network: this look only says where to crop
+        # for the next.
+        rough = cv2.warpAffine(
+            image,
+            frame_from_crop,
+            (network.side, network.side),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        )
         mesh, score = network.run(as_input(np.asarray(rough, np.uint8)))
         if score < _HOPELESS:
             return None
@@ -88,11 +118,15 @@ def approached(network: Network, image: Bytes, detection: Detection, quarters: i
 
 
 def _mean_face(detection: Detection) -> Found | None:
-    """The mean head laid onto the eyes and the nose that a sure detector saw; the detector's word for it."""
+    """The mean head laid onto the eyes and the nose that a sure detector saw; the detector's word
+    for it.
+    """
     if detection.score < _SURE or len(detection.keypoints) < 3:
         return None
     head = HEAD[:, :2]
-    frame_from_head = affine.similarity([head[36:42].mean(0), head[42:48].mean(0), head[30]], detection.keypoints[:3])
+    frame_from_head = affine.similarity(
+        [head[36:42].mean(0), head[42:48].mean(0), head[30]], detection.keypoints[:3]
+    )
     return Found(affine.apply(frame_from_head, head).astype(np.float32), 1.0)
 
 
@@ -108,19 +142,28 @@ def as_input(crop: Bytes) -> Floats:
 
 
 def _averaged(network: Network, image: Bytes, unit_from_frame: Doubles, crops: int) -> Found:
-    """The mean of several looks. Their crops are cut from one picture of the face: each from the frame would cost too much."""
+    """The mean of several looks. Their crops are cut from one picture of the face: each from the
+    frame would cost too much.
+    """
     side = network.side
     room = math.ceil(_ROOM * side) if crops > _UNMOVED else 0
     crop_from_frame = affine.compose(affine.scaling(side), unit_from_frame)
     wide_from_crop = np.array([[1.0, 0, room], [0, 1, room]])
-    wide = warp(image, affine.compose(wide_from_crop, crop_from_frame), (side + 2 * room, side + 2 * room))
+    wide = warp(
+        image, affine.compose(wide_from_crop, crop_from_frame), (side + 2 * room, side + 2 * room)
+    )
     points, scores = [], []
     for nudge in _NUDGES[:crops]:
         nudged_from_crop = nudge.crop(side)
         if nudge.scale == 1 and nudge.degrees == 0:
             crop = wide[room : room + side, room : room + side]
         else:
-            crop = warp(wide, affine.compose(nudged_from_crop, affine.invert(wide_from_crop)), (side, side), filter="linear")
+            crop = warp(
+                wide,
+                affine.compose(nudged_from_crop, affine.invert(wide_from_crop)),
+                (side, side),
+                filter="linear",
+            )
         mesh, score = network.run(as_input(crop[:, ::-1] if nudge.mirrored else crop))
         if nudge.mirrored:
             mesh = mesh * (-1, 1) + (side - 1, 0)
@@ -160,8 +203,8 @@ class _Nudge:
 
 # How much wider than the box the crop is, as the networks were trained.
 _MARGIN: Final = 1.5
-# Boxes narrower than this many pixels are coarse; by so much is the second look wider (on larger ones it sees faces in leaves), and
-# so sure must the detector be if nothing else is.
+# Boxes narrower than this many pixels are coarse; by so much is the second look wider (on larger
+# ones it sees faces in leaves), and so sure must the detector be if nothing else is.
 _COARSE: Final = 24
 _WIDER: Final = 1.5
 _SURE: Final = 0.7
@@ -169,8 +212,8 @@ _HOPELESS: Final = 0.01
 # Outer corners of the eyes.
 _EYES: Final = (33, 263)
 
-# Crops that differ a little: their errors differ too, and the mean keeps still. A mirrored look beside each plain one cancels
-# what the network does differently left and right.
+# Crops that differ a little: their errors differ too, and the mean keeps still. A mirrored look
+# beside each plain one cancels what the network does differently left and right.
 _NUDGES: Final = (
     _Nudge(0.0, 0.0, 1.0, 0.0, False),
     _Nudge(0.0, 0.0, 1.0, 0.0, True),

@@ -13,7 +13,9 @@ VERTICES: Final = 468
 
 
 def _weights(sides: dict[int, int]) -> Doubles:
-    """68_from_mesh, (68, 468), each row summing to 1; sides: the vertex that takes each vertex's place on the other side."""
+    """68_from_mesh, (68, 468), each row summing to 1; sides: the vertex that takes each vertex's
+    place on the other side.
+    """
     matrix = np.zeros((COUNT, VERTICES))
     for point, mix in _HALF.items():
         for vertex, share in mix.items():
@@ -24,12 +26,14 @@ def _weights(sides: dict[int, int]) -> Doubles:
     return matrix
 
 
-# The points of one side and the middle as mixes of mesh vertices. Jaw: along the mesh's outline from the level of the eyes to
-# the chin, spaced as on a mean head (`core.face.pose.HEAD`); from 5 to the chin a little outwards from under the nose (vertex 2),
-# since the mesh ends before the face does. Eyes and lips: along lids and lips at the shares where iBUG's mean face has them
-# (`core.face.align.TEMPLATE`), the outer corner a little inside the mesh's. Brows: upper edge, ends in the middle of the brow. Nose:
-# nasion, even steps to the tip, then along the lower edge. Derived from the mesh's own mean shape, not fitted to another
-# landmarker; outer corners, nasion, tip and chin then moved where the synthetic people's points and dlib's on real clips agreed.
+# The points of one side and the middle as mixes of mesh vertices. Jaw: along the mesh's outline
+# from the level of the eyes to the chin, spaced as on a mean head (`core.face.pose.HEAD`); from 5
+# to the chin a little outwards from under the nose (vertex 2), since the mesh ends before the face
+# does. Eyes and lips: along lids and lips at the shares where iBUG's mean face has them
+# (`core.face.align.TEMPLATE`), the outer corner a little inside the mesh's. Brows: upper edge, ends
+# in the middle of the brow. Nose: nasion, even steps to the tip, then along the lower edge. Derived
+# from the mesh's own mean shape, not fitted to another landmarker; outer corners, nasion, tip and
+# chin then moved where the synthetic people's points and dlib's on real clips agreed.
 _HALF: Final[dict[int, dict[int, float]]] = {
     0: {127: 0.8, 234: 0.2},
     1: {234: 0.55, 93: 0.45},
@@ -75,15 +79,17 @@ _HALF: Final[dict[int, dict[int, float]]] = {
 # The vertices used above that do not lie in the middle, and their mirror images.
 # fmt: off
 _OPPOSITE: Final = {
-    7: 249, 33: 263, 37: 267, 39: 269, 40: 270, 55: 285, 58: 288, 61: 291, 63: 293, 66: 296, 70: 300,
-    75: 305, 78: 308, 81: 311, 82: 312, 84: 314, 87: 317, 91: 321, 93: 323, 97: 326, 105: 334,
-    107: 336, 127: 356, 132: 361, 133: 362, 136: 365, 144: 373, 145: 374, 148: 377, 149: 378, 150: 379,
-    153: 380, 156: 383, 157: 384, 158: 385, 159: 386, 160: 387, 163: 390, 172: 397, 176: 400, 178: 402,
-    181: 405, 234: 454, 240: 460, 246: 466,
+    7: 249, 33: 263, 37: 267, 39: 269, 40: 270, 55: 285, 58: 288, 61: 291, 63: 293, 66: 296, 70:
+    300, 75: 305, 78: 308, 81: 311, 82: 312, 84: 314, 87: 317, 91: 321, 93: 323, 97: 326, 105:
+    334, 107: 336, 127: 356, 132: 361, 133: 362, 136: 365, 144: 373, 145: 374, 148: 377, 149:
+    378, 150: 379, 153: 380, 156: 383, 157: 384, 158: 385, 159: 386, 160: 387, 163: 390, 172:
+    397, 176: 400, 178: 402, 181: 405, 234: 454, 240: 460, 246: 466,
+
 }
 # fmt: on
 
 # (68, 468): point = weights @ mesh.
 FROM_MESH: Final = _weights({})
-# In a mirrored crop the network finds the left side's vertices on the right: read each from its opposite.
+# In a mirrored crop the network finds the left side's vertices on the right: read each from its
+# opposite.
 FROM_MIRRORED_MESH: Final = _weights(_OPPOSITE | {right: left for left, right in _OPPOSITE.items()})

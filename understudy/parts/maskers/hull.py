@@ -11,7 +11,9 @@ from understudy.types import Floats
 
 @maskers.register("dst")
 def hull(face: Masked) -> Floats:
-    """The hull of dst's landmarks, brows lifted: steady, but it knows nothing of hands or hair before the face."""
+    """The hull of dst's landmarks, brows lifted: steady, but it knows nothing of hands or hair
+    before the face.
+    """
     height, width = face.prd.shape
     return mask.hull(face.landmarks, (width, height))
 

@@ -1,4 +1,6 @@
-"""The models: who learns both faces. Their options only, so that --help need not wait for torch; the rest is in `contract`."""
+"""The models: who learns both faces. Their options only, so that --help need not wait for torch;
+the rest is in `contract`.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,12 @@ if TYPE_CHECKING:
 class ModelOptions(Options):
     """How a model is built, and what it heeds while it learns. Each registered class is one model.
 
-    A setting that is declared live may change once the model has learnt something; all others are fixed for life. lr: the
-    optimizer's step; lr_dropout: of it a random 0.3 is taken, always. clip: longest gradient that is not shortened, 0 = any.
-    ema: share of a running mean of the weights that is left after an iteration, 0 = there is no mean. batch: pairs of faces an
-    iteration. motion: how far its faces are moved at random. plain_every: every so many batches are the one before again, with its
-    targets as input; 0 = none.
+    A setting that is declared live may change once the model has learnt something; all others are
+    fixed for life. lr: the optimizer's step; lr_dropout: of it a random 0.3 is taken, always. clip:
+    longest gradient that is not shortened, 0 = any. ema: share of a running mean of the weights
+    that is left after an iteration, 0 = there is no mean. batch: pairs of faces an iteration.
+    motion: how far its faces are moved at random. plain_every: every so many batches are the one
+    before again, with its targets as input; 0 = none.
     """
 
     optimizer: ClassVar[Literal["adam", "adabelief", "rmsprop"]] = "adam"
@@ -41,9 +44,12 @@ models: Registry[type[ModelOptions]] = Registry("models", __name__)
 
 
 def multiple(side: int, step: int) -> int:
-    """`side`, when its faces can be halved as often as the network does. Raises BadOption with the sides next to it."""
+    """`side`, when its faces can be halved as often as the network does. Raises BadOption with the
+    sides next to it.
+    """
     if side % step:
         raise BadOption(
-            f"resolution: {side} is not a multiple of {step}. Take {side // step * step} or {(side // step + 1) * step}."
+            f"resolution: {side} is not a multiple of {step}. Take {side // step * step} or"
+            f" {(side // step + 1) * step}."
         )
     return side

@@ -27,25 +27,59 @@ class Amp(ModelOptions):
     batch = 8
     motion = Motion(scale=0.15)
 
-    resolution: int = option(224, "Side of the faces, a multiple of 32", low=64, high=640, unit="px")
-    face_type: Literal["full", "whole", "head"] = option("whole", "How much of the head the faces show")
+    resolution: int = option(
+        224, "Side of the faces, a multiple of 32", low=64, high=640, unit="px"
+    )
+    face_type: Literal["full", "whole", "head"] = option(
+        "whole", "How much of the head the faces show"
+    )
     ae_dims: int = option(256, "Size of the code", low=32, high=1024)
-    inter_dims: int = option(1024, "Channels of each person's inter; more = more likeness", low=32, high=2048)
+    inter_dims: int = option(
+        1024, "Channels of each person's inter; more = more likeness", low=32, high=2048
+    )
     e_dims: int = option(64, "Channels of the encoder, even", low=16, high=256)
     d_dims: int = option(64, "Channels of the decoder, even", low=16, high=256)
-    d_mask_dims: int = option(0, "Channels of the mask's decoder, even, 16 at least; 0 = a third of d_dims", low=0, high=256)
-    morph_factor: float = option(
-        0.5, "Share of src's own channels while it learns; less = the face follows dst's expressions more", low=0.1, high=0.5
+    d_mask_dims: int = option(
+        0,
+        "Channels of the mask's decoder, even, 16 at least; 0 = a third of d_dims",
+        low=0,
+        high=256,
     )
-    morph: float = option(1, "How much of the face becomes src's where the model is used", low=0, high=1, live=True)
-    train_inters: bool = option(True, "Let the inters learn; the former tool left them at their random start", live=True)
-    blur_out_mask: bool = option(False, "Blur what is around the faces to be learnt: smoother edges", live=True)
-    gan_power: float = option(0, "How much a critic asks for fine detail, try 0.1 at the very end", low=0, high=5, live=True)
+    morph_factor: float = option(
+        0.5,
+        "Share of src's own channels while it learns; less = the face follows dst's expressions"
+        " more",
+        low=0.1,
+        high=0.5,
+    )
+    morph: float = option(
+        1, "How much of the face becomes src's where the model is used", low=0, high=1, live=True
+    )
+    train_inters: bool = option(
+        True, "Let the inters learn; the former tool left them at their random start", live=True
+    )
+    blur_out_mask: bool = option(
+        False, "Blur what is around the faces to be learnt: smoother edges", live=True
+    )
+    gan_power: float = option(
+        0,
+        "How much a critic asks for fine detail, try 0.1 at the very end",
+        low=0,
+        high=5,
+        live=True,
+    )
     gan_patch_size: int = option(
-        0, "How much of a face the critic sees at a time; 0 = about an eighth", low=0, high=640, unit="px", live=True
+        0,
+        "How much of a face the critic sees at a time; 0 = about an eighth",
+        low=0,
+        high=640,
+        unit="px",
+        live=True,
     )
     gan_dims: int = option(16, "Channels of the critic", low=4, high=512, live=True)
-    compat: bool = option(False, "Keep slips of the former tool: its smoothness, its windows", live=True)
+    compat: bool = option(
+        False, "Keep slips of the former tool: its smoothness, its windows", live=True
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -62,7 +96,9 @@ class Amp(ModelOptions):
             inter.requires_grad_(self.train_inters)
         critics: dict[str, nn.Module] = {}
         if self.gan_power:
-            critics["critic"] = PatchCritic(patch_for(self.resolution, self.gan_patch_size), self.gan_dims)
+            critics["critic"] = PatchCritic(
+                patch_for(self.resolution, self.gan_patch_size), self.gan_dims
+            )
         return Morphing(net, self.resolution, self.face_type, self.objective(), critics)
 
     def objective(self) -> Objective:
@@ -70,7 +106,13 @@ class Amp(ModelOptions):
         from understudy.parts.models.objectives import Objective
 
         return Objective(
-            scales=2, eyes=300, blur_out=self.blur_out_mask, gan=self.gan_power, gan_both=True, backdrop=0.1, compat=self.compat
+            scales=2,
+            eyes=300,
+            blur_out=self.blur_out_mask,
+            gan=self.gan_power,
+            gan_both=True,
+            backdrop=0.1,
+            compat=self.compat,
         )
 
     def _network(self) -> Morph:
@@ -79,9 +121,13 @@ class Amp(ModelOptions):
         from understudy.nets.autoencoder.swappers import Morph
 
         e, d, dm = self.e_dims, self.d_dims, mask_dims(self.d_mask_dims, self.d_dims)
-        encoder = Encoder(self.resolution, (e, 2 * e, 4 * e, 8 * e, 8 * e), refined=(0, 4), normalised=True)
+        encoder = Encoder(
+            self.resolution, (e, 2 * e, 4 * e, 8 * e, 8 * e), refined=(0, 4), normalised=True
+        )
         face, mask = (8 * d, 8 * d, 4 * d, 2 * d), (8 * dm, 8 * dm, 4 * dm, 2 * dm, dm)
-        decoder = TwoBranches(self.inter_dims, face, mask, Brush(residuals=1, kernel=1, quartered=True))
+        decoder = TwoBranches(
+            self.inter_dims, face, mask, Brush(residuals=1, kernel=1, quartered=True)
+        )
         net = Morph(encoder, self.ae_dims, self.inter_dims, decoder, self.morph_factor)
         net.morph = self.morph
         return net

@@ -1,4 +1,6 @@
-"""Learns to rebuild two people through one code: the model behind several presets over shared nets."""
+"""Learns to rebuild two people through one code: the model behind several presets over shared
+nets.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,12 @@ MaskLoss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Lesson:
-    """What counts, as weights. dssim, l1, mse: within the mask. around: l1 of the whole picture. mask: of `mask_loss`.
+    """What counts, as weights. dssim, l1, mse: within the mask. around: l1 of the whole picture.
+    mask: of `mask_loss`.
 
-    codes: that both people's codes lie among each other, so that src's decoder knows what to make of dst's. mouth: that the
-    swapped face holds its mouth as dst does: what src never shows would else be damped, or torn.
+    codes: that both people's codes lie among each other, so that src's decoder knows what to make
+    of dst's. mouth: that the swapped face holds its mouth as dst does: what src never shows would
+    else be damped, or torn.
     """
 
     dssim: float = 10
@@ -45,7 +49,8 @@ class Lesson:
 class Swapping(Model):
     """A `Swapper` in use; what it learns from is up to those who inherit.
 
-    One joint step for both people: the former tools gave DF and LIAE two optimizers, each of which moved the shared weights.
+    One joint step for both people: the former tools gave DF and LIAE two optimizers, each of which
+    moved the shared weights.
     """
 
     def __init__(self, net: Swapper, resolution: int, face_type: FaceType, init: Init) -> None:
@@ -62,14 +67,20 @@ class Swapping(Model):
         # src's way out paints src, too.
         own, _ = self.net.swap(src)
         swapped, rebuilt = self.net.swap(dst)
-        return {name: (made.face, made.mask) for name, made in {"ss": own, "dd": rebuilt, "sd": swapped}.items()}
+        return {
+            name: (made.face, made.mask)
+            for name, made in {"ss": own, "dd": rebuilt, "sd": swapped}.items()
+        }
 
     @torch.inference_mode()
     def predict(self, images: Floats) -> Prediction:
         if not len(images):
             return Prediction(images, images[..., 0], images[..., 0])
         device = next(self.parameters()).device
-        found = [self.net.swap(tensor(images[at : at + CHUNK], device)) for at in range(0, len(images), CHUNK)]
+        found = [
+            self.net.swap(tensor(images[at : at + CHUNK], device))
+            for at in range(0, len(images), CHUNK)
+        ]
         return Prediction(
             image=pictures(torch.cat([swapped.face for swapped, _ in found])),
             mask=pictures(torch.cat([swapped.mask for swapped, _ in found])),
@@ -80,7 +91,9 @@ class Swapping(Model):
 class Autoencoder(Swapping):
     """One that learns each face from its warped picture, by a `Lesson`."""
 
-    def __init__(self, net: Swapper, resolution: int, face_type: FaceType, lesson: Lesson, init: Init) -> None:
+    def __init__(
+        self, net: Swapper, resolution: int, face_type: FaceType, lesson: Lesson, init: Init
+    ) -> None:
         super().__init__(net, resolution, face_type, init)
         self.lesson = lesson
 
@@ -90,7 +103,9 @@ class Autoencoder(Swapping):
             # Maps in fp32, some ten of them at full size: cheap to compute again.
             "src": forgetful(self._face_loss, rebuilt.src.face, batch.src.target, batch.src.mask),
             "dst": forgetful(self._face_loss, rebuilt.dst.face, batch.dst.target, batch.dst.mask),
-            "mask": self._mask_loss(rebuilt.src, batch.src) + self._mask_loss(rebuilt.dst, batch.dst),
+            "mask": (
+                self._mask_loss(rebuilt.src, batch.src) + self._mask_loss(rebuilt.dst, batch.dst)
+            ),
         }
         if self.lesson.codes:
             codes = (ranks.gathered(each) for each in (rebuilt.src_code, rebuilt.dst_code))
@@ -115,7 +130,10 @@ class Autoencoder(Swapping):
     def _mouth_loss(self, swapped: Painted, dst: Samples) -> Tensor:
         """How far the swapped mouth is from dst's, in the colours of the swapped face."""
         goal = reconstruction.in_colors_of(dst.target, swapped.face, dst.mask)
-        return 10 * (reconstruction.dssim(swapped.face, goal, dst.mouth) + reconstruction.l1(swapped.face, goal, dst.mouth))
+        return 10 * (
+            reconstruction.dssim(swapped.face, goal, dst.mouth)
+            + reconstruction.l1(swapped.face, goal, dst.mouth)
+        )
 
     def _mask_loss(self, ours: Painted, true: Samples) -> Tensor:
         return self.lesson.mask * self.lesson.mask_loss(ours.mask, true.mask)

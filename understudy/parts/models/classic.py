@@ -16,16 +16,24 @@ if TYPE_CHECKING:
 class Classic(ModelOptions):
     """What the four classic models share."""
 
-    pixel_loss: bool = option(False, "Learn squared differences of pixels in place of structural similarity", live=True)
+    pixel_loss: bool = option(
+        False, "Learn squared differences of pixels in place of structural similarity", live=True
+    )
 
-    def learning(self, net: Swapper, resolution: int, face_type: FaceType, mask_loss: Literal["l1", "mse"]) -> Model:
+    def learning(
+        self, net: Swapper, resolution: int, face_type: FaceType, mask_loss: Literal["l1", "mse"]
+    ) -> Model:
         """`net` with what counts for it."""
         # Late, here and in every model: --help need not wait for torch.
         from understudy.nets.losses import reconstruction
         from understudy.parts.models.autoencoder import Autoencoder, Lesson
 
         measured = reconstruction.l1 if mask_loss == "l1" else reconstruction.mse
-        lesson = Lesson(dssim=0, mse=50, mask_loss=measured) if self.pixel_loss else Lesson(mask_loss=measured)
+        lesson = (
+            Lesson(dssim=0, mse=50, mask_loss=measured)
+            if self.pixel_loss
+            else Lesson(mask_loss=measured)
+        )
         return Autoencoder(net, resolution, face_type, lesson, "glorot")
 
 
@@ -57,7 +65,9 @@ class H128(Classic):
 
 @models.register("df")
 class Df(Classic):
-    """Full faces of 128 pixels, a decoder for each person: keeps src's looks best. 138.4 M parameters."""
+    """Full faces of 128 pixels, a decoder for each person: keeps src's looks best. 138.4 M
+    parameters.
+    """
 
     def build(self) -> Model:
         from understudy.nets.autoencoder import classic
@@ -67,7 +77,9 @@ class Df(Classic):
 
 @models.register("liaef128")
 class Liaef128(Classic):
-    """Full faces of 128 pixels, one decoder for both: follows dst's shape and light more than DF does. 136.1 M parameters."""
+    """Full faces of 128 pixels, one decoder for both: follows dst's shape and light more than DF
+    does. 136.1 M parameters.
+    """
 
     def build(self) -> Model:
         from understudy.nets.autoencoder import classic

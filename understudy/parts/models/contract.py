@@ -15,9 +15,11 @@ from understudy.types import FaceType, Floats, Prediction
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """One side of a batch, float in 0..1: input (B, 3, R, R) warped, target (B, 3, R, R) and its soft masks (B, 1, R, R).
+    """One side of a batch, float in 0..1: input (B, 3, R, R) warped, target (B, 3, R, R) and its
+    soft masks (B, 1, R, R).
 
-    mask: the face. mouth: lips and what they enclose. eyes_mouth: that and the eyes, within the face.
+    mask: the face. mouth: lips and what they enclose. eyes_mouth: that and the eyes, within the
+    face.
     """
 
     input: Tensor
@@ -49,23 +51,33 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def groups(self) -> dict[str, dict[str, Parameter]]:
-        """Parameters by name, by group; each group has an optimizer and a pass of `losses` of its own."""
+        """Parameters by name, by group; each group has an optimizer and a pass of `losses` of its
+        own.
+        """
         raise NotImplementedError
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         """Named scalars; their sum is what the group's parameters minimise.
 
-        Means over samples, so that shares of a batch can be learnt apart; what is not asks `nets.ranks.gathered` for all of them.
+        Means over samples, so that shares of a batch can be learnt apart; what is not asks
+        `nets.ranks.gathered` for all of them.
         """
         raise NotImplementedError
 
     def passes(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        """Faces and masks as "ss", "dd" and "sd" (src's identity, dst's expression) of unwarped faces (N, 3, R, R)."""
+        """Faces and masks as "ss", "dd" and "sd" (src's identity, dst's expression) of unwarped
+        faces (N, 3, R, R).
+        """
         raise NotImplementedError
 
     def set_morph(self, share: float) -> None:
-        """Let so much of the face, 0..1, become src's in `predict`. Raises BadOption for a model without that choice."""
-        raise BadOption("morph: this model always paints src's face; how much of it is a choice that amp has. Leave --morph out.")
+        """Let so much of the face, 0..1, become src's in `predict`. Raises BadOption for a model
+        without that choice.
+        """
+        raise BadOption(
+            "morph: this model always paints src's face; how much of it is a choice that amp has."
+            " Leave --morph out."
+        )
 
     def predict(self, images: Floats) -> Prediction:
         """What becomes of dst faces (N, R, R, 3), float32 RGB in 0..1."""
@@ -82,4 +94,6 @@ class Predictor(Protocol):
         """What becomes of dst faces (N, R, R, 3)."""
 
     def set_morph(self, share: float) -> None:
-        """Let so much of the face, 0..1, become src's. Raises BadOption where that cannot be chosen."""
+        """Let so much of the face, 0..1, become src's. Raises BadOption where that cannot be
+        chosen.
+        """

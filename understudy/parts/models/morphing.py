@@ -12,7 +12,9 @@ STEPS = (0.25, 0.5, 0.65, 0.75, 1.0)
 
 
 class Morphing(Student):
-    """A `Student` around a `Morph`. What it rebuilds does not depend on the morph that is chosen; its swaps do."""
+    """A `Student` around a `Morph`. What it rebuilds does not depend on the morph that is chosen;
+    its swaps do.
+    """
 
     net: Morph
 

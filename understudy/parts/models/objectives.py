@@ -1,4 +1,6 @@
-"""What the models of the SAE line learn from: structure, pixels, masks, eyes, styles, and critics that learn against them."""
+"""What the models of the SAE line learn from: structure, pixels, masks, eyes, styles, and critics
+that learn against them.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,13 @@ from understudy.types import FaceType
 class Objective:
     """What counts, as weights; 0 leaves a term out.
 
-    structure, at `scales` scales, and pixel: of both people's faces as `shade` shows them: whole up to the mask's edge and a
-    ramp beyond, under the blurred mask, or with all that is around. eyes: of what `Samples.eyes_mouth` shows. blur_out: the
-    surroundings count blurred. face_style, background_style: that the swap has dst's light and dst's surroundings; style_of:
-    dst's light as it is painted, or as it truly is. true_face, gan: that critics take src's codes for dst's, and painted faces
-    for true ones; gan_both: dst's faces too. backdrop: what dst's decoder does outside of the mask. compat: slips of the former
-    tools, kept.
+    structure, at `scales` scales, and pixel: of both people's faces as `shade` shows them: whole up
+    to the mask's edge and a ramp beyond, under the blurred mask, or with all that is around. eyes:
+    of what `Samples.eyes_mouth` shows. blur_out: the surroundings count blurred. face_style,
+    background_style: that the swap has dst's light and dst's surroundings; style_of: dst's light as
+    it is painted, or as it truly is. true_face, gan: that critics take src's codes for dst's, and
+    painted faces for true ones; gan_both: dst's faces too. backdrop: what dst's decoder does
+    outside of the mask. compat: slips of the former tools, kept.
     """
 
     structure: float = 10
@@ -52,7 +55,9 @@ class Objective:
 
 @dataclass(frozen=True)
 class Shown:
-    """What the critics get of one pass of the generator, with the batch that it was painted for; no gradient goes back."""
+    """What the critics get of one pass of the generator, with the batch that it was painted for; no
+    gradient goes back.
+    """
 
     batch: Batch
     true: Tensor
@@ -64,8 +69,9 @@ class Shown:
 class Student(Swapping):
     """A `Swapper` that learns by an `Objective`.
 
-    critics: by the names of their groups, "code_critic" for what decoders start from and "critic" for faces. They learn from what
-    the generator painted in the pass before, so its `losses` come first.
+    critics: by the names of their groups, "code_critic" for what decoders start from and "critic"
+    for faces. They learn from what the generator painted in the pass before, so its `losses` come
+    first.
     """
 
     def __init__(
@@ -82,16 +88,21 @@ class Student(Swapping):
         self._shown: Shown | None = None
 
     def groups(self) -> dict[str, dict[str, Parameter]]:
-        """The generator's, then those of each critic; what is frozen stays in its group, without a gradient."""
+        """The generator's, then those of each critic; what is frozen stays in its group, without a
+        gradient.
+        """
         places = {"generator": "net.", **{name: f"critics.{name}." for name in self.critics}}
         named = dict(self.named_parameters())
         return {
-            group: {name: weight for name, weight in named.items() if name.startswith(place)} for group, place in places.items()
+            group: {name: weight for name, weight in named.items() if name.startswith(place)}
+            for group, place in places.items()
         }
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         if group != "generator":
-            assert self._shown is not None and self._shown.batch is batch, "critics learn after the generator, from the same batch"
+            assert self._shown is not None and self._shown.batch is batch, (
+                "critics learn after the generator, from the same batch"
+            )
             return {group: self._critic_loss(group, self._shown)}
         objective, rebuilt = self.objective, self.net(batch.src.input, batch.dst.input)
         src, dst = self._shade(batch.src.mask), self._shade(batch.dst.mask)
@@ -101,7 +112,9 @@ class Student(Swapping):
             "dst": self._face_loss(rebuilt.dst, true_dst, dst, batch.dst),
         }
         if objective.mask:
-            masks = reconstruction.mse(rebuilt.src.mask, batch.src.mask) + reconstruction.mse(rebuilt.dst.mask, batch.dst.mask)
+            masks = reconstruction.mse(rebuilt.src.mask, batch.src.mask) + reconstruction.mse(
+                rebuilt.dst.mask, batch.dst.mask
+            )
             told["mask"] = objective.mask * masks
         told |= self._styles(batch, rebuilt, true_dst)
         if objective.backdrop:
@@ -123,14 +136,18 @@ class Student(Swapping):
         for smaller in (ours.quarter, ours.half):
             if smaller is not None:
                 side = smaller.shape[-1]
-                total = total + self._likeness(smaller, adaptive_avg_pool2d(target, side), adaptive_avg_pool2d(shade, side))
+                total = total + self._likeness(
+                    smaller, adaptive_avg_pool2d(target, side), adaptive_avg_pool2d(shade, side)
+                )
         return total
 
     def _likeness(self, ours: Tensor, target: Tensor, shade: Tensor) -> Tensor:
         objective, total = self.objective, torch.zeros((), device=target.device)
         if objective.structure:
             scales, compat = objective.scales, objective.compat
-            total = total + objective.structure * reconstruction.structure(ours, target, shade, scales, compat, self.resolution)
+            total = total + objective.structure * reconstruction.structure(
+                ours, target, shade, scales, compat, self.resolution
+            )
         if objective.pixel:
             total = total + objective.pixel * reconstruction.mse(ours, target, shade)
         return total
@@ -139,13 +156,17 @@ class Student(Swapping):
         """That the swap takes its light and its surroundings from dst."""
         objective, told = self.objective, {}
         if objective.face_style:
-            told["face_style"] = objective.face_style * self._light(rebuilt, true_dst, self._shade(batch.dst.mask))
+            told["face_style"] = objective.face_style * self._light(
+                rebuilt, true_dst, self._shade(batch.dst.mask)
+            )
         if objective.background_style:
             swapped = self.net.as_src(rebuilt.swap_maps)
             # The former tool took the mask of whichever src face came along.
             outside = 1 - self._shade((batch.src if objective.compat else batch.dst).mask)
             weights = (objective.structure, objective.pixel)
-            told["bg_style"] = objective.background_style * style.background(swapped.face, true_dst, outside, weights)
+            told["bg_style"] = objective.background_style * style.background(
+                swapped.face, true_dst, outside, weights
+            )
         return told
 
     def _light(self, rebuilt: Rebuilt, true_dst: Tensor, shade: Tensor) -> Tensor:
@@ -161,17 +182,25 @@ class Student(Swapping):
     def _against_critics(self, rebuilt: Rebuilt, painted: Tensor) -> dict[str, Tensor]:
         objective, told = self.objective, {}
         if objective.true_face:
-            told["true_face"] = objective.true_face * taken_for(verdict(self.critics["code_critic"], rebuilt.src_maps), True)
+            told["true_face"] = objective.true_face * taken_for(
+                verdict(self.critics["code_critic"], rebuilt.src_maps), True
+            )
         if objective.gan:
             sides = 1 + objective.gan_both
-            told["gan"] = objective.gan * sides * taken_for(verdict(self.critics["critic"], painted), True)
+            told["gan"] = (
+                objective.gan * sides * taken_for(verdict(self.critics["critic"], painted), True)
+            )
         return told
 
-    def _for_critic(self, rebuilt: Rebuilt, true: tuple[Tensor, Tensor], shades: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def _for_critic(
+        self, rebuilt: Rebuilt, true: tuple[Tensor, Tensor], shades: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor]:
         """True and painted faces as the critic sees them; src's alone, or both people's."""
         ours = (rebuilt.src.face, rebuilt.dst.face)
         sides = range(1 + self.objective.gan_both)
-        return torch.cat([true[k] * shades[k] for k in sides]), torch.cat([ours[k] * shades[k] for k in sides])
+        return torch.cat([true[k] * shades[k] for k in sides]), torch.cat(
+            [ours[k] * shades[k] for k in sides]
+        )
 
     def _critic_loss(self, group: str, shown: Shown) -> Tensor:
         """How far a critic is from telling both apart."""
@@ -192,7 +221,15 @@ class Student(Swapping):
         sigma, shade = max(1, self.resolution // 32), self.objective.shade
         if shade == "none":
             return torch.ones_like(mask)
-        return reconstruction.ramp(mask, sigma) if shade == "ramp" else reconstruction.blurred(mask, sigma)
+        return (
+            reconstruction.ramp(mask, sigma)
+            if shade == "ramp"
+            else reconstruction.blurred(mask, sigma)
+        )
 
     def _target(self, true: Samples) -> Tensor:
-        return reconstruction.blurred_out(true.target, true.mask, self.resolution / 128) if self.objective.blur_out else true.target
+        return (
+            reconstruction.blurred_out(true.target, true.mask, self.resolution / 128)
+            if self.objective.blur_out
+            else true.target
+        )

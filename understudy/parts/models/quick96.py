@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 @models.register("quick96")
 class Quick96(ModelOptions):
-    """Full faces of 96 pixels, for a first look within an hour on a small GPU. 38.3 M parameters."""
+    """Full faces of 96 pixels, for a first look within an hour on a small GPU. 38.3 M
+    parameters.
+    """
 
     optimizer = "rmsprop"
     lr = 2e-4
@@ -23,4 +25,6 @@ class Quick96(ModelOptions):
         from understudy.parts.models.objectives import Objective, Student
         from understudy.parts.models.saehd import network
 
-        return Student(network("df-ud", 96, 128, 64, 64, 16), 96, "full", Objective(shade="blur"), {})
+        return Student(
+            network("df-ud", 96, 128, 64, 64, 16), 96, "full", Objective(shade="blur"), {}
+        )

@@ -1,4 +1,6 @@
-"""`sae`: the model from which SAEHD grew, with wide residual decoders and a loss of its users' choice."""
+"""`sae`: the model from which SAEHD grew, with wide residual decoders and a loss of its users'
+choice.
+"""
 
 from __future__ import annotations
 
@@ -19,37 +21,76 @@ if TYPE_CHECKING:
 
 @models.register("sae")
 class Sae(ModelOptions):
-    """Two residual blocks after each step of the decoders. 137.5 M parameters with archi df, 128.6 M with liae."""
+    """Two residual blocks after each step of the decoders. 137.5 M parameters with archi df, 128.6
+    M with liae.
+    """
 
-    resolution: int = option(128, "Side of the faces, a multiple of 16", low=64, high=256, unit="px")
+    resolution: int = option(
+        128, "Side of the faces, a multiple of 16", low=64, high=256, unit="px"
+    )
     face_type: Literal["half", "full"] = option("full", "How much of the head the faces show")
     archi: Literal["df", "liae", "vg"] = option(
-        "df", "df keeps src's looks best, liae follows dst's light and shape more, vg looks longer: sharper, slower"
+        "df",
+        "df keeps src's looks best, liae follows dst's light and shape more, vg looks longer:"
+        " sharper, slower",
     )
-    ae_dims: int = option(0, "Size of the code, 32 at least; 0 = 512, for liae 256", low=0, high=1024)
-    e_ch_dims: int = option(42, "Channels of the encoder for each of three colours", low=21, high=85)
+    ae_dims: int = option(
+        0, "Size of the code, 32 at least; 0 = 512, for liae 256", low=0, high=1024
+    )
+    e_ch_dims: int = option(
+        42, "Channels of the encoder for each of three colours", low=21, high=85
+    )
     d_ch_dims: int = option(
-        0, "Channels of the decoder for each of three colours, 10 at least; 0 = half of e_ch_dims", low=0, high=85
+        0,
+        "Channels of the decoder for each of three colours, 10 at least; 0 = half of e_ch_dims",
+        low=0,
+        high=85,
     )
     lighter_encoder: bool = option(False, "An encoder for little memory")
-    d_residual_blocks: bool = option(True, "Residual blocks in the decoders: finer detail (df, liae)")
-    multiscale_decoder: bool = option(False, "Learn the face at half and at a quarter of its size, too: finer detail")
-    remove_gray_border: bool = option(False, "Mirror maps at their border: no grey rim around the face, but slower")
-    learn_mask: bool = option(True, "Learn the faces' masks; without, merging takes all of the picture for face")
-    ca_weights: bool = option(False, "Start from convolutions that are orthogonal in frequency: slower to begin, finer in the end")
-    pixel_loss: bool = option(False, "Learn squared differences of pixels in place of structural similarity", live=True)
-    face_style_power: float = option(0, "How much the face takes on dst's light, try 10", low=0, high=100, live=True)
-    bg_style_power: float = option(0, "How much the face's surroundings are held as dst's, try 10", low=0, high=100, live=True)
+    d_residual_blocks: bool = option(
+        True, "Residual blocks in the decoders: finer detail (df, liae)"
+    )
+    multiscale_decoder: bool = option(
+        False, "Learn the face at half and at a quarter of its size, too: finer detail"
+    )
+    remove_gray_border: bool = option(
+        False, "Mirror maps at their border: no grey rim around the face, but slower"
+    )
+    learn_mask: bool = option(
+        True, "Learn the faces' masks; without, merging takes all of the picture for face"
+    )
+    ca_weights: bool = option(
+        False,
+        "Start from convolutions that are orthogonal in frequency: slower to begin, finer in"
+        " the end",
+    )
+    pixel_loss: bool = option(
+        False, "Learn squared differences of pixels in place of structural similarity", live=True
+    )
+    face_style_power: float = option(
+        0, "How much the face takes on dst's light, try 10", low=0, high=100, live=True
+    )
+    bg_style_power: float = option(
+        0, "How much the face's surroundings are held as dst's, try 10", low=0, high=100, live=True
+    )
     compat: bool = option(
-        False, "Keep slips of the former tool: liae's residual blocks of one convolution, masks that count thrice"
+        False,
+        "Keep slips of the former tool: liae's residual blocks of one convolution, masks that count"
+        " thrice",
     )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         multiple(self.resolution, 32 if self.archi == "vg" else 16)
-        for name, value, least in (("ae_dims", self.ae_dims, 32), ("d_ch_dims", self.d_ch_dims, 10)):
+        for name, value, least in (
+            ("ae_dims", self.ae_dims, 32),
+            ("d_ch_dims", self.d_ch_dims, 10),
+        ):
             if 0 < value < least:
-                raise BadOption(f"{name}: {value} is too small. Take {least} or more, or 0 for what goes with the rest.")
+                raise BadOption(
+                    f"{name}: {value} is too small. Take {least} or more, or 0 for what goes with"
+                    " the rest."
+                )
         return self
 
     def build(self) -> Model:
@@ -82,12 +123,25 @@ class Sae(ModelOptions):
         from understudy.nets.autoencoder.encoders import Inter
         from understudy.nets.autoencoder.swappers import TwoDecoders, TwoInters
 
-        dm, is_liae, is_vg = self.d_ch_dims or self.e_ch_dims // 2, self.archi == "liae", self.archi == "vg"
-        code, encoder, start = self.ae_dims or (256 if is_liae else 512), self._encoder(), self.resolution // 16
+        dm, is_liae, is_vg = (
+            self.d_ch_dims or self.e_ch_dims // 2,
+            self.archi == "liae",
+            self.archi == "vg",
+        )
+        code, encoder, start = (
+            self.ae_dims or (256 if is_liae else 512),
+            self._encoder(),
+            self.resolution // 16,
+        )
         face, mask = ((8 * dims, 4 * dims, 2 * dims) for dims in (3 * dm, dm))
         masked = mask if self.learn_mask else ()
         residuals = 2 if self.d_residual_blocks and not is_vg else 0
-        brush = Brush(residuals, shortened=self.compat and is_liae, gained=is_vg, multiscale=self.multiscale_decoder)
+        brush = Brush(
+            residuals,
+            shortened=self.compat and is_liae,
+            gained=is_vg,
+            multiscale=self.multiscale_decoder,
+        )
         if is_liae:
             ab, b = (Inter(encoder, code, 2 * code, 2 * code) for _ in range(2))
             return TwoInters(encoder, ab, b, TwoBranches(4 * code, face, masked, brush))

@@ -1,4 +1,6 @@
-"""`saehd`: the model most used in the field, at any size; df keeps src's looks best, liae follows dst's light and shape more."""
+"""`saehd`: the model most used in the field, at any size; df keeps src's looks best, liae follows
+dst's light and shape more.
+"""
 
 from __future__ import annotations
 
@@ -21,45 +23,87 @@ if TYPE_CHECKING:
 
 @models.register("saehd")
 class Saehd(ModelOptions):
-    """Encoder, inter and decoders of any size. 82.4 M parameters as it stands, 57.5 M with archi df."""
+    """Encoder, inter and decoders of any size. 82.4 M parameters as it stands, 57.5 M with archi
+    df.
+    """
 
     optimizer = "adabelief"
     batch = 8
     motion = Motion(scale=0.15)
 
-    resolution: int = option(128, "Side of the faces, a multiple of 16; of 32 with d or t in archi", low=64, high=640, unit="px")
-    face_type: Literal["half", "mid-full", "full", "whole", "head"] = option("full", "How much of the head the faces show")
+    resolution: int = option(
+        128,
+        "Side of the faces, a multiple of 16; of 32 with d or t in archi",
+        low=64,
+        high=640,
+        unit="px",
+    )
+    face_type: Literal["half", "mid-full", "full", "whole", "head"] = option(
+        "full", "How much of the head the faces show"
+    )
     archi: str = option(
         "liae-ud",
-        "Plan: df or liae, then letters: u = more likeness to src, d = twice the size at the same cost, t = deeper, "
-        "more likeness still, c = another curve than leaky ReLU",
+        "Plan: df or liae, then letters: u = more likeness to src, d = twice the size at the same"
+        " cost, t = deeper, more likeness still, c = another curve than leaky ReLU",
     )
     ae_dims: int = option(256, "Size of the code", low=32, high=1024)
     e_dims: int = option(64, "Channels of the encoder, even", low=16, high=256)
     d_dims: int = option(64, "Channels of the decoder, even", low=16, high=256)
-    d_mask_dims: int = option(0, "Channels of the mask's decoder, even, 16 at least; 0 = a third of d_dims", low=0, high=256)
+    d_mask_dims: int = option(
+        0,
+        "Channels of the mask's decoder, even, 16 at least; 0 = a third of d_dims",
+        low=0,
+        high=256,
+    )
     train_inter_ab: bool = option(
-        True, "Let the inter that both people share learn (liae); off for the last stretch, without warps", live=True
+        True,
+        "Let the inter that both people share learn (liae); off for the last stretch, without"
+        " warps",
+        live=True,
     )
     masked_training: bool = option(True, "Learn faces only, not what is around them", live=True)
     eyes_mouth_prio: bool = option(False, "Learn eyes and mouth with more weight", live=True)
-    blur_out_mask: bool = option(False, "Blur what is around the faces to be learnt: smoother edges", live=True)
-    true_face_power: float = option(0, "How much src's face is to win over dst's, try 0.01 (df only)", low=0, high=1, live=True)
-    face_style_power: float = option(0, "How much the face takes on dst's light; start at 0.001", low=0, high=100, live=True)
-    bg_style_power: float = option(0, "How much the face's surroundings are held as dst's, try 2", low=0, high=100, live=True)
-    gan_power: float = option(0, "How much a critic asks for fine detail, try 0.1 at the very end", low=0, high=5, live=True)
+    blur_out_mask: bool = option(
+        False, "Blur what is around the faces to be learnt: smoother edges", live=True
+    )
+    true_face_power: float = option(
+        0, "How much src's face is to win over dst's, try 0.01 (df only)", low=0, high=1, live=True
+    )
+    face_style_power: float = option(
+        0, "How much the face takes on dst's light; start at 0.001", low=0, high=100, live=True
+    )
+    bg_style_power: float = option(
+        0, "How much the face's surroundings are held as dst's, try 2", low=0, high=100, live=True
+    )
+    gan_power: float = option(
+        0,
+        "How much a critic asks for fine detail, try 0.1 at the very end",
+        low=0,
+        high=5,
+        live=True,
+    )
     gan_patch_size: int = option(
-        0, "How much of a face the critic sees at a time; 0 = about an eighth", low=0, high=640, unit="px", live=True
+        0,
+        "How much of a face the critic sees at a time; 0 = about an eighth",
+        low=0,
+        high=640,
+        unit="px",
+        live=True,
     )
     gan_dims: int = option(16, "Channels of the critic", low=4, high=512, live=True)
-    compat: bool = option(False, "Keep slips of the former tool: its background's mask, its smoothness, its windows", live=True)
+    compat: bool = option(
+        False,
+        "Keep slips of the former tool: its background's mask, its smoothness, its windows",
+        live=True,
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         _, letters = architecture(self.archi)
         multiple(self.resolution, 32 if set("dt") & set(letters) else 16)
         even(e_dims=self.e_dims, d_dims=self.d_dims, d_mask_dims=self.d_mask_dims)
-        # Flags for a model that is there name only what changes: what its plan is, they need not say.
+        # Flags for a model that is there name only what changes: what its plan is, they need not
+        # say.
         if "archi" in self.model_fields_set:
             self._refuse_true_face()
         return self
@@ -69,7 +113,14 @@ class Saehd(ModelOptions):
         from understudy.parts.models.objectives import Student
 
         self._refuse_true_face()
-        net = network(self.archi, self.resolution, self.ae_dims, self.e_dims, self.d_dims, mask_dims(self.d_mask_dims, self.d_dims))
+        net = network(
+            self.archi,
+            self.resolution,
+            self.ae_dims,
+            self.e_dims,
+            self.d_dims,
+            mask_dims(self.d_mask_dims, self.d_dims),
+        )
         if isinstance(net, TwoInters):
             net.ab.requires_grad_(self.train_inter_ab)
         return Student(net, self.resolution, self.face_type, self.objective(), self._critics(net))
@@ -93,7 +144,10 @@ class Saehd(ModelOptions):
     def _refuse_true_face(self) -> None:
         """Raises BadOption where liae is to learn it."""
         if self.true_face_power and architecture(self.archi)[0] != "df":
-            raise BadOption(f"true_face_power: only archi df can do that, this one is {self.archi}. Set it to 0, or choose df.")
+            raise BadOption(
+                f"true_face_power: only archi df can do that, this one is {self.archi}. Set it to"
+                " 0, or choose df."
+            )
 
     def _critics(self, net: Swapper) -> dict[str, nn.Module]:
         from understudy.nets.autoencoder.swappers import TwoDecoders
@@ -103,16 +157,24 @@ class Saehd(ModelOptions):
         if self.true_face_power and isinstance(net, TwoDecoders):
             found["code_critic"] = CodeCritic(net.inter.channels, net.inter.size)
         if self.gan_power:
-            found["critic"] = PatchCritic(patch_for(self.resolution, self.gan_patch_size), self.gan_dims)
+            found["critic"] = PatchCritic(
+                patch_for(self.resolution, self.gan_patch_size), self.gan_dims
+            )
         return found
 
 
 def architecture(archi: str) -> tuple[str, str]:
     """df or liae, and the letters behind the dash. Raises BadOption for anything else."""
     kind, dash, letters = archi.partition("-")
-    if kind not in ("df", "liae") or set(letters) - set("udtc") or len(set(letters)) < len(letters) or (dash and not letters):
+    if (
+        kind not in ("df", "liae")
+        or set(letters) - set("udtc")
+        or len(set(letters)) < len(letters)
+        or (dash and not letters)
+    ):
         raise BadOption(
-            f"archi: '{archi}' is none. Write df or liae, and behind a dash any of the letters u, d, t, c, each once: liae-ud."
+            f"archi: '{archi}' is none. Write df or liae, and behind a dash any of the letters u,"
+            " d, t, c, each once: liae-ud."
         )
     return kind, letters
 
@@ -121,17 +183,23 @@ def even(**dims: int) -> None:
     """Raises BadOption where a number of channels is odd, or of a mask too small to be one."""
     for name, value in dims.items():
         if value % 2 or 0 < value < 16:
-            raise BadOption(f"{name}: {value} must be even, and 16 at least. Take {max(16, value + value % 2)}.")
+            raise BadOption(
+                f"{name}: {value} must be even, and 16 at least. Take {max(16, value + value % 2)}."
+            )
 
 
 def mask_dims(asked: int, d_dims: int) -> int:
-    """Channels of the mask's decoder: as asked for, or the even number about a third of the face's."""
+    """Channels of the mask's decoder: as asked for, or the even number about a third of the
+    face's.
+    """
     third = d_dims // 3
     return asked or third + third % 2
 
 
 def network(archi: str, side: int, code: int, e: int, d: int, dm: int) -> Swapper:
-    """The net of an architecture for faces of `side` pixels. code, e, d, dm: dims of code, encoder, decoder and mask."""
+    """The net of an architecture for faces of `side` pixels. code, e, d, dm: dims of code, encoder,
+    decoder and mask.
+    """
     from understudy.nets.autoencoder.decoders import Brush, TwoBranches
     from understudy.nets.autoencoder.encoders import Encoder, Inter
     from understudy.nets.autoencoder.swappers import TwoDecoders, TwoInters
@@ -140,13 +208,21 @@ def network(archi: str, side: int, code: int, e: int, d: int, dm: int) -> Swappe
     deep, quartered = "t" in letters, "d" in letters
     brush = Brush(1, 1, quartered, "cosine" if "c" in letters else "leaky")
     widths = (e, 2 * e, 4 * e, 8 * e, 8 * e) if deep else (e, 2 * e, 4 * e, 8 * e)
-    encoder = Encoder(side, widths, refined=(0, 4) if deep else (), normalised="u" in letters, curve=brush.curve)
+    encoder = Encoder(
+        side, widths, refined=(0, 4) if deep else (), normalised="u" in letters, curve=brush.curve
+    )
     face, mask = ((8 * dims, *([8 * dims] if deep else []), 4 * dims, 2 * dims) for dims in (d, dm))
     mask = (*mask, dm) if quartered else mask
 
     def inter(spread: int) -> Inter:
-        return Inter(encoder, code, spread, None if deep else spread, size=side // (32 if quartered else 16))
+        return Inter(
+            encoder, code, spread, None if deep else spread, size=side // (32 if quartered else 16)
+        )
 
     if kind == "liae":
-        return TwoInters(encoder, inter(2 * code), inter(2 * code), TwoBranches(4 * code, face, mask, brush))
-    return TwoDecoders(encoder, inter(code), *(TwoBranches(code, face, mask, brush) for _ in range(2)))
+        return TwoInters(
+            encoder, inter(2 * code), inter(2 * code), TwoBranches(4 * code, face, mask, brush)
+        )
+    return TwoDecoders(
+        encoder, inter(code), *(TwoBranches(code, face, mask, brush) for _ in range(2))
+    )

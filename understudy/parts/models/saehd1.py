@@ -1,4 +1,6 @@
-"""`saehd1`: SAEHD as it was at first, with an encoder of four reaches and decoders that look closer at each step."""
+"""`saehd1`: SAEHD as it was at first, with an encoder of four reaches and decoders that look closer
+at each step.
+"""
 
 from __future__ import annotations
 
@@ -20,33 +22,54 @@ if TYPE_CHECKING:
 
 @models.register("saehd1")
 class Saehd1(ModelOptions):
-    """Four columns see the face at different reaches. 88.3 M parameters with archi df, 148.3 M with liae."""
+    """Four columns see the face at different reaches. 88.3 M parameters with archi df, 148.3 M with
+    liae.
+    """
 
     optimizer = "rmsprop"
     batch = 8
 
-    resolution: int = option(128, "Side of the faces, a multiple of 16", low=64, high=256, unit="px")
-    face_type: Literal["half", "mid-full", "full"] = option("full", "How much of the head the faces show")
-    archi: Literal["df", "liae"] = option("df", "df keeps src's looks best, liae follows dst's light and shape more")
+    resolution: int = option(
+        128, "Side of the faces, a multiple of 16", low=64, high=256, unit="px"
+    )
+    face_type: Literal["half", "mid-full", "full"] = option(
+        "full", "How much of the head the faces show"
+    )
+    archi: Literal["df", "liae"] = option(
+        "df", "df keeps src's looks best, liae follows dst's light and shape more"
+    )
     ae_dims: int = option(256, "Size of the code", low=32, high=1024)
-    ed_ch_dims: int = option(21, "Channels of encoder and decoders for each of three colours", low=10, high=85)
-    learn_mask: bool = option(True, "Learn the faces' masks; without, merging takes all of the picture for face")
+    ed_ch_dims: int = option(
+        21, "Channels of encoder and decoders for each of three colours", low=10, high=85
+    )
+    learn_mask: bool = option(
+        True, "Learn the faces' masks; without, merging takes all of the picture for face"
+    )
     true_face_training: bool = option(False, "Let src's face win over dst's (df only)", live=True)
-    face_style_power: float = option(0, "How much the face takes on dst's light, try 10", low=0, high=100, live=True)
-    bg_style_power: float = option(0, "How much the face's surroundings are held as dst's, try 10", low=0, high=100, live=True)
+    face_style_power: float = option(
+        0, "How much the face takes on dst's light, try 10", low=0, high=100, live=True
+    )
+    bg_style_power: float = option(
+        0, "How much the face's surroundings are held as dst's, try 10", low=0, high=100, live=True
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         multiple(self.resolution, 16)
         if self.true_face_training and self.archi != "df":
-            raise BadOption("true_face_training: only archi df can do that, this one is liae. Switch it off, or choose df.")
+            raise BadOption(
+                "true_face_training: only archi df can do that, this one is liae. Switch it off, or"
+                " choose df."
+            )
         return self
 
     def build(self) -> Model:
         from understudy.parts.models.objectives import Student
 
         net = self._network()
-        return Student(net, self.resolution, self.face_type, self.objective(), self._critics(net), "aware")
+        return Student(
+            net, self.resolution, self.face_type, self.objective(), self._critics(net), "aware"
+        )
 
     def objective(self) -> Objective:
         """What it learns from."""
@@ -77,7 +100,9 @@ class Saehd1(ModelOptions):
 
         code, channels = self.ae_dims, _even(3 * self.ed_ch_dims)
         # The first step folds its channels four by four.
-        encoder = Columns(self.resolution, (channels // 4 * 4, 2 * channels, 4 * channels, 8 * channels))
+        encoder = Columns(
+            self.resolution, (channels // 4 * 4, 2 * channels, 4 * channels, 8 * channels)
+        )
         face, mask = ((8 * dims, 4 * dims, 2 * dims) for dims in (channels, _even(self.ed_ch_dims)))
         masked, brush = mask if self.learn_mask else (), Brush(kernel=1, closer=True)
         if self.archi == "liae":

@@ -15,15 +15,19 @@ if TYPE_CHECKING:
 
 @models.register("tiny")
 class Tiny(ModelOptions):
-    """One decoder for both people that keeps dst's acting, small enough for a CPU: ten minutes on two cores. 3.1 M parameters."""
+    """One decoder for both people that keeps dst's acting, small enough for a CPU: ten minutes on
+    two cores. 3.1 M parameters.
+    """
 
     # At twice this a run broke down after 943 iterations.
     lr = 5e-4
     clip = 5
-    # The mean of some five hundred iterations: until the step size falls it is 3 to 9 % better than the last.
+    # The mean of some five hundred iterations: until the step size falls it is 3 to 9 % better than
+    # the last.
     ema = 0.998
     batch = 8
-    # Less than half of the usual: in minutes there is no time to learn what a clip's steady faces never show.
+    # Less than half of the usual: in minutes there is no time to learn what a clip's steady faces
+    # never show.
     motion = Motion(math.radians(4), 0.02, 0.03)
 
     resolution: int = option(96, "Side of the faces, a multiple of 16", low=64, high=160, unit="px")
@@ -39,7 +43,10 @@ class Tiny(ModelOptions):
         encoder = Encoder(side, (64, 128, 192), fold=2)
         inter = Inter(encoder, code=64, spread=96, out=128, normalised=True)
         decoder = PersonalDecoder(2, 128, 2 * encoder.size, (96, 64), fold=2)
-        # A narrow code, and both people's codes held together: what is left to say is what both faces do.
-        # Signed inputs, kaiming and the norm on the code go together: with the usual start it stays at the mean face.
+        # A narrow code, and both people's codes held together: what is left to say is what both
+        # faces do. Signed inputs, kaiming and the norm on the code go together: with the usual
+        # start it stays at the mean face.
         net = TwoPersonas(encoder, inter, decoder)
-        return Autoencoder(net, side, "full", Lesson(dssim=10, l1=10, around=1, codes=0.3, mouth=1), "kaiming")
+        return Autoencoder(
+            net, side, "full", Lesson(dssim=10, l1=10, around=1, codes=0.3, mouth=1), "kaiming"
+        )

@@ -1,7 +1,9 @@
-"""Segmenters: networks that tell for every pixel of a face picture whether it belongs to the face; hands and hair do not.
+"""Segmenters: networks that tell for every pixel of a face picture whether it belongs to the face;
+hands and hair do not.
 
-A segmenter is a function that makes one from its file, on a device: `segmenters["xseg"](file, "cpu")`. One that others trained
-for everybody is also in `ready`: `ready["multiclass"]()` is its file, fetched if need be.
+A segmenter is a function that makes one from its file, on a device: `segmenters["xseg"](file,
+"cpu")`. One that others trained for everybody is also in `ready`: `ready["multiclass"]()` is its
+file, fetched if need be.
 """
 
 from __future__ import annotations

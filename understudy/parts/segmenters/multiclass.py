@@ -25,12 +25,15 @@ def file() -> SegmenterFile:
 
     It learnt from people before their own cameras, so it is shown the whole head.
     """
-    return SegmenterFile(weight_path("multiclass"), "multiclass", "head", _SIZE, "MediaPipe's selfie segmenter", {})
+    return SegmenterFile(
+        weight_path("multiclass"), "multiclass", "head", _SIZE, "MediaPipe's selfie segmenter", {}
+    )
 
 
 @segmenters.register("multiclass")
 def multiclass(file: SegmenterFile, device: str) -> Segment:
-    """What is skin of a face; hair, hands, glasses and all that is worn are not. Raises WeightsMissing.
+    """What is skin of a face; hair, hands, glasses and all that is worn are not. Raises
+    WeightsMissing.
 
     On the CPU, whatever the device: that is what such networks run on here.
     """
@@ -42,9 +45,14 @@ def multiclass(file: SegmenterFile, device: str) -> Segment:
             seen = np.clip(image.resized(face, (_SIZE, _SIZE)), 0, 1)
             logits = network(seen[None])[0]
             if logits.shape != (1, _SIZE, _SIZE, _CLASSES):
-                raise WeightsMissing(f"{file.path}: another network than MediaPipe's of six classes. Remove the file.")
+                raise WeightsMissing(
+                    f"{file.path}: another network than MediaPipe's of six classes. Remove the"
+                    " file."
+                )
             # The softmax of one class; beyond e to the 80th float32 has no number.
-            found = 1 / np.exp(np.minimum(logits[0] - logits[0, :, :, _FACE_SKIN, None], 80)).sum(-1)
+            found = 1 / np.exp(np.minimum(logits[0] - logits[0, :, :, _FACE_SKIN, None], 80)).sum(
+                -1
+            )
             mask[:] = np.clip(image.resized(found, mask.shape[::-1]), 0, 1)
         return masks
 

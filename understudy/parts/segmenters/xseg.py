@@ -22,9 +22,11 @@ _BATCH: Final = 8
 
 @segmenters.register("xseg")
 def xseg(file: SegmenterFile, device: str) -> Segment:
-    """A U-Net at 256 px that learns from painted outlines. Raises WeightsMissing naming a tensor that is not of this network.
+    """A U-Net at 256 px that learns from painted outlines. Raises WeightsMissing naming a tensor
+    that is not of this network.
 
-    Faces of another size are resized (areas averaged where they shrink, cubic where they grow), and so are their masks.
+    Faces of another size are resized (areas averaged where they shrink, cubic where they grow), and
+    so are their masks.
     """
     place = device_of(device)
     with torch.device("meta"):

@@ -1,6 +1,7 @@
 """Upscalers: networks that draw a face larger, with detail that its pixels only hint at.
 
-An upscaler is a function that makes one on a device: `upscalers["realesrgan"]("cpu")`. It fetches its weights.
+An upscaler is a function that makes one on a device: `upscalers["realesrgan"]("cpu")`. It fetches
+its weights.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ import numpy as np
 from understudy.registry import Registry
 from understudy.types import Floats
 
-# Faces (N, S, S, 3) RGB in 0..1 -> (N, k S, k S, 3) in 0..1, k whole; float32. Made small again they are the faces they were.
+# Faces (N, S, S, 3) RGB in 0..1 -> (N, k S, k S, 3) in 0..1, k whole; float32. Made small again
+# they are the faces they were.
 Upscale = Callable[[Floats], Floats]
 
 upscalers: Registry[Callable[[str], Upscale]] = Registry("upscalers", __name__)
 
 
 def upscaled(faces: Floats, power: float, upscale: Upscale) -> Floats:
-    """The faces (N, S, S, 3) drawn larger: `power` percent of the upscaler's, the rest linear between pixels.
+    """The faces (N, S, S, 3) drawn larger: `power` percent of the upscaler's, the rest linear
+    between pixels.
 
     Where power is 0 they are the faces as they came, at their own size: nothing is computed.
     """

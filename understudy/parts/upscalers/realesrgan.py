@@ -17,7 +17,8 @@ from understudy.nets.pretrained.rrdb import RRDB, SCALE
 from understudy.parts.upscalers import Upscale, upscalers
 from understudy.types import Floats
 
-# Pixels that pass the network at once: the memory that this takes is 64 maps at four times their size.
+# Pixels that pass the network at once: the memory that this takes is 64 maps at four times their
+# size.
 _PIXELS: Final = 2**16
 # So often what was lost of the face is put back: after three the difference is under half a level.
 _ROUNDS: Final = 3
@@ -27,8 +28,9 @@ _ROUNDS: Final = 3
 def realesrgan(device: str) -> Upscale:
     """Real-ESRGAN x4plus, for photographs. Raises WeightsMissing, BadOption.
 
-    By itself it repaints: eyes glare, colours wander. So what its result differs by, made small again, from the face is taken
-    off again (back-projection after Irani and Peleg, 1991): it adds detail, and no light and no colour.
+    By itself it repaints: eyes glare, colours wander. So what its result differs by, made small
+    again, from the face is taken off again (back-projection after Irani and Peleg, 1991): it adds
+    detail, and no light and no colour.
     """
     place = device_of(device)
     path = weight_path("realesrgan")
@@ -36,7 +38,8 @@ def realesrgan(device: str) -> Upscale:
         empty = RRDB()
     shapes = {name: tuple(value.shape) for name, value in empty.state_dict().items()}
     net = filled(empty.to_empty(device=place), ncnn.tensors(path, shapes), str(path))
-    # Its weights are published in fp16. Next to fp32 its pictures differ by 0.6 of 255 levels; those of bf16 by 2.6.
+    # Its weights are published in fp16. Next to fp32 its pictures differ by 0.6 of 255 levels;
+    # those of bf16 by 2.6.
     kind = torch.float16 if place.type == "cuda" else torch.float32
     net = laid_out(net.to(kind), "auto", place)
 
@@ -54,7 +57,9 @@ def realesrgan(device: str) -> Upscale:
 
 
 def kept(faces: Tensor, larger: Tensor) -> Tensor:
-    """`larger` (N, 3, k S, k S), so changed that it is `faces` (N, 3, S, S) again when made small; in 0..1."""
+    """`larger` (N, 3, k S, k S), so changed that it is `faces` (N, 3, S, S) again when made small;
+    in 0..1.
+    """
     scale = larger.shape[-1] // faces.shape[-1]
     for _ in range(_ROUNDS):
         lost = faces - functional.avg_pool2d(larger, scale)

@@ -1,4 +1,6 @@
-"""`export`: a trained model as one file for other programs, .dfm or .onnx, checked against the model."""
+"""`export`: a trained model as one file for other programs, .dfm or .onnx, checked against the
+model.
+"""
 
 from __future__ import annotations
 
@@ -21,24 +23,34 @@ class ExportOptions(Options):
     """What `export` asks."""
 
     model: str = option("", "Name of the model; empty = the only one that there is")
-    checkpoint: Literal["newest", "best"] = option("newest", "Which weights of it: the newest, or the best on held-out faces")
-    batch: int = option(0, "Faces that the file takes at a time, for TensorRT; 0 = any number", low=0, high=256)
+    checkpoint: Literal["newest", "best"] = option(
+        "newest", "Which weights of it: the newest, or the best on held-out faces"
+    )
+    batch: int = option(
+        0, "Faces that the file takes at a time, for TensorRT; 0 = any number", low=0, high=256
+    )
     overwrite: bool = option(False, "Replace the file when it is there already")
 
 
 @verb
 def export(show: Path, out: Path, options: ExportOptions) -> Stage:
-    """Write a model of a show as one file for other programs, and check in onnxruntime that it gives the same pictures.
+    """Write a model of a show as one file for other programs, and check in onnxruntime that it
+    gives the same pictures.
 
-    out: the file, .dfm or .onnx. Raises BadProject, BadOption, MissingExtra, CannotWrite; a file that fails the check is not kept.
+    out: the file, .dfm or .onnx. Raises BadProject, BadOption, MissingExtra, CannotWrite; a file
+    that fails the check is not kept.
     """
     project = Project.load(show)
     options = project.options("export", options)
     folder = model_folder(project, options.model)
     if out.suffix not in SUFFIXES:
-        raise BadOption(f"{out}: give it a name that ends in .dfm or .onnx; both are the same format.")
+        raise BadOption(
+            f"{out}: give it a name that ends in .dfm or .onnx; both are the same format."
+        )
     if out.is_dir() or (out.exists() and not options.overwrite):
-        raise BadOption(f"{out}: is there already. Choose another name, or replace it with --overwrite.")
+        raise BadOption(
+            f"{out}: is there already. Choose another name, or replace it with --overwrite."
+        )
     for name in ("onnx", "onnxruntime", "onnxscript"):
         onnx_package(name)
     # Late: --help need not wait for torch.
@@ -48,15 +60,37 @@ def export(show: Path, out: Path, options: ExportOptions) -> Stage:
 
     yield Started(stage="export", total=2, unit="step")
     is_best = options.checkpoint == "best"
-    model, iteration = load_model(folder, "cpu", is_best), (best_of if is_best else newest)(folder).iteration
+    model, iteration = (
+        load_model(folder, "cpu", is_best),
+        (best_of if is_best else newest)(folder).iteration,
+    )
     data, opset = exported(model, read(folder).model, iteration, options.batch)
     faces, kind = pictures(project.faces("dst"), model.resolution)
     with atomic.writing(out) as partial:
         partial.write_bytes(data)
-        yield Note(text=f"{folder.name}, iteration {iteration}: written in opset {opset}; checked with {len(faces)} {kind}")
+        yield Note(
+            text=(
+                f"{folder.name}, iteration {iteration}: written in opset {opset}; checked with"
+                f" {len(faces)} {kind}"
+            )
+        )
         found = nearness(partial, model, faces)
     yield Saved(what="model", path=out)
-    yield Note(text=f"Every output is nearer to the model's than {NEAREST:.0f} dB. Whoever has this file can make this face act.")
+    yield Note(
+        text=(
+            f"Every output is nearer to the model's than {NEAREST:.0f} dB. Whoever has this file"
+            " can make this face act."
+        )
+    )
     sides = f"{options.batch or 'N'} x {model.resolution} x {model.resolution}"
-    facts = {"model": folder.name, "iteration": iteration, "face_type": model.face_type, "opset": opset, "faces": sides}
-    yield Finished(stage="export", summary={"file": str(out), "sha256": manifest.fingerprint(out), **facts, "psnr_db": found})
+    facts = {
+        "model": folder.name,
+        "iteration": iteration,
+        "face_type": model.face_type,
+        "opset": opset,
+        "faces": sides,
+    }
+    yield Finished(
+        stage="export",
+        summary={"file": str(out), "sha256": manifest.fingerprint(out), **facts, "psnr_db": found},
+    )

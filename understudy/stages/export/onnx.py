@@ -17,7 +17,17 @@ import torch
 from understudy.core import image
 from understudy.errors import BadOption, CannotWrite
 from understudy.io.faceset.faceset import Faceset
-from understudy.io.model_files.dfm import DST_MASK, FACE, FACE_TYPE, IMAGE, ITERATION, MASK, MORPH, OUTPUTS, OWN_MORPH
+from understudy.io.model_files.dfm import (
+    DST_MASK,
+    FACE,
+    FACE_TYPE,
+    IMAGE,
+    ITERATION,
+    MASK,
+    MORPH,
+    OUTPUTS,
+    OWN_MORPH,
+)
 from understudy.io.model_files.dfm_writer import LIMIT, finished
 from understudy.io.model_files.onnx_extra import onnx_package
 from understudy.nets.autoencoder.swappers import Morph, Swapper
@@ -31,11 +41,16 @@ NEAREST = 60.0
 # What is nearer than float32 can tell.
 _EXACT = 150.0
 _FACES = 8
-_NOTE = "Whoever runs this model makes synthetic faces. Use it with the consent of those who are shown, and mark what it makes."
+_NOTE = (
+    "Whoever runs this model makes synthetic faces. Use it with the consent of those who are shown,"
+    " and mark what it makes."
+)
 
 
 def exported(model: Model, name: str, iteration: int, batch: int) -> tuple[bytes, int]:
-    """The file of a model on the CPU, and its opset. batch: 0 = any. Raises BadOption for a model that gives no such file."""
+    """The file of a model on the CPU, and its opset. batch: 0 = any. Raises BadOption for a model
+    that gives no such file.
+    """
     graph, net = _graph(model, name, batch), model.net
     told = {
         "understudy.version": version("understudy"),
@@ -50,21 +65,31 @@ def exported(model: Model, name: str, iteration: int, batch: int) -> tuple[bytes
 
 
 def pictures(folder: Path, side: int) -> tuple[Floats, str]:
-    """Up to eight pictures (N, R, R, 3) to check with, and what they are: of a faceset, or drawn when it is empty."""
+    """Up to eight pictures (N, R, R, 3) to check with, and what they are: of a faceset, or drawn
+    when it is empty.
+    """
     faceset = Faceset(folder)
     count = len(faceset) if folder.is_dir() else 0
     if not count:
         drawn = np.random.default_rng(0).random((_FACES, 8, 8, 3), np.float32)
-        return np.stack([cv2.resize(each, (side, side), interpolation=cv2.INTER_LINEAR) for each in drawn]), "drawn pictures"
+        return (
+            np.stack(
+                [cv2.resize(each, (side, side), interpolation=cv2.INTER_LINEAR) for each in drawn]
+            ),
+            "drawn pictures",
+        )
     rows = np.unique(np.linspace(0, count - 1, _FACES).astype(int))
-    faces = [image.resized(image.as_float(faceset.load(int(row)).image), (side, side)) for row in rows]
+    faces = [
+        image.resized(image.as_float(faceset.load(int(row)).image), (side, side)) for row in rows
+    ]
     return np.stack(faces), "dst faces"
 
 
 def nearness(path: Path, model: Model, faces: Floats) -> dict[str, float]:
     """Peak signal-to-noise ratio in dB of each output of the file against the model's own.
 
-    Raises CannotWrite when one is not near enough; of a model with a morph they are compared at three.
+    Raises CannotWrite when one is not near enough; of a model with a morph they are compared at
+    three.
     """
     file = DfmModel(path, "cpu")
     found = {name: _EXACT for name in OUTPUTS}
@@ -82,8 +107,9 @@ def nearness(path: Path, model: Model, faces: Floats) -> dict[str, float]:
     far = [f"{name} {value:.1f}" for name, value in found.items() if not value > NEAREST]
     if far:
         raise CannotWrite(
-            f"{path.name}: onnxruntime gives other pictures than the model: {', '.join(far)} dB, {NEAREST:.0f} are needed. The "
-            "file was not kept. Update the extra onnx, and tell us of it."
+            f"{path.name}: onnxruntime gives other pictures than the model: {', '.join(far)} dB,"
+            f" {NEAREST:.0f} are needed. The file was not kept. Update the extra onnx, and tell us"
+            " of it."
         )
     return {name: round(value, 1) for name, value in found.items()}
 
@@ -92,9 +118,15 @@ def _graph(model: Model, name: str, batch: int) -> Any:
     """The model as ModelProto, with the literal names."""
     net = getattr(model, "net", None)
     if not isinstance(net, Swapper):
-        raise BadOption(f"export: {name} is not built around a Swapper, so there is no graph for it. Export another model.")
+        raise BadOption(
+            f"export: {name} is not built around a Swapper, so there is no graph for it. Export"
+            " another model."
+        )
     if sum(4 * weight.numel() for weight in net.parameters()) > LIMIT:
-        raise BadOption(f"export: the weights of {name} do not fit into one file of ONNX (2 GiB). Train a smaller one to export.")
+        raise BadOption(
+            f"export: the weights of {name} do not fit into one file of ONNX (2 GiB). Train a"
+            " smaller one to export."
+        )
     # onnxscript does the work; torch asks for it only when it is half through.
     onnx_package("onnxscript")
     graph, side = graph_of(net).eval(), model.resolution

@@ -1,4 +1,6 @@
-"""`extract`: the faces of the footage, upright and cropped, as pictures that say where they came from."""
+"""`extract`: the faces of the footage, upright and cropped, as pictures that say where they came
+from.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +19,25 @@ __all__ = ["ExtractOptions", "extract"]
 
 
 @verb
-def extract(show: Path, side: Literal["src", "dst", "both"] = "both", *, options: ExtractOptions) -> Stage:
-    """Find the faces in the footage of a show and write them as face pictures; a run that was stopped goes on.
+def extract(
+    show: Path, side: Literal["src", "dst", "both"] = "both", *, options: ExtractOptions
+) -> Stage:
+    """Find the faces in the footage of a show and write them as face pictures; a run that was
+    stopped goes on.
 
-    side: whose footage. Faces made with other options are moved aside, never mixed. Raises NoFaces when the whole footage
-    shows none.
+    side: whose footage. Faces made with other options are moved aside, never mixed. Raises NoFaces
+    when the whole footage shows none.
     """
     project = Project.load(show)
     options = project.options("extract", options).preset()
     sides: tuple[Side, ...] = ("src", "dst") if side == "both" else (side,)
     for each in sides:
-        # A folder of photographs of one person is a good src; the frames of dst are frames of one film.
-        with project.held(each), open_footage(project.footage(each), any_size=each == "src") as footage:
+        # A folder of photographs of one person is a good src; the frames of dst are frames of one
+        # film.
+        with (
+            project.held(each),
+            open_footage(project.footage(each), any_size=each == "src") as footage,
+        ):
             goes_on = yield from Extraction(footage, project.faces(each), each, options).run()
         if not goes_on:
             return

@@ -1,4 +1,6 @@
-"""Cutting faces out of a stretch of footage: the last part of `extract`, and one piece of work for one process."""
+"""Cutting faces out of a stretch of footage: the last part of `extract`, and one piece of work for
+one process.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ _DEBUG_QUALITY = 85
 
 @dataclass(frozen=True, slots=True)
 class CutTask:
-    """The faces to cut out of these frames, ascending. numbers: (N,) the place of each face among its frame's."""
+    """The faces to cut out of these frames, ascending. numbers: (N,) the place of each face among
+    its frame's.
+    """
 
     film: Film
     frames: Sequence[int]
@@ -42,13 +46,25 @@ class CutTask:
 class CutTasks(Sequence[CutTask]):
     """The tasks of a run, each made when it is asked for: the points of all faces are many.
 
-    chosen: which faces of `solved` to cut out. frames: those of each task, ascending, none of them empty.
+    chosen: which faces of `solved` to cut out. frames: those of each task, ascending, none of them
+    empty.
     """
 
     def __init__(
-        self, film: Film, solved: Solved, chosen: NDArray[np.int64], frames: Sequence[NDArray[np.int64]], options: ExtractOptions
+        self,
+        film: Film,
+        solved: Solved,
+        chosen: NDArray[np.int64],
+        frames: Sequence[NDArray[np.int64]],
+        options: ExtractOptions,
     ) -> None:
-        self._film, self._solved, self._chosen, self._frames, self._options = film, solved, chosen, frames, options
+        self._film, self._solved, self._chosen, self._frames, self._options = (
+            film,
+            solved,
+            chosen,
+            frames,
+            options,
+        )
         self._frame = solved.frame[chosen]
         self._numbers = places(self._frame)
 
@@ -71,7 +87,9 @@ class CutTasks(Sequence[CutTask]):
 
 @dataclass(frozen=True, slots=True)
 class Cuttings:
-    """Files to write, as (name, bytes): face pictures, and frames with what was found drawn onto them. failed: frame, reason."""
+    """Files to write, as (name, bytes): face pictures, and frames with what was found drawn onto
+    them. failed: frame, reason.
+    """
 
     pictures: list[tuple[str, bytes]]
     overlays: list[tuple[str, bytes]]
@@ -90,21 +108,44 @@ def cut(task: CutTask) -> Cuttings:
                 image = as_bytes(attempt.image)
                 size = (image.shape[1], image.shape[0])
                 points = [task.faces.landmarks[row] for row in rows]
-                maps = [align.face_from_frame(each, task.options.face_type, task.options.size, size) for each in points]
+                maps = [
+                    align.face_from_frame(each, task.options.face_type, task.options.size, size)
+                    for each in points
+                ]
                 for row, face_from_frame in zip(rows, maps, strict=True):
-                    face = _aligned(reader.footage, image, task.faces.face(row), face_from_frame, task.options)
+                    face = _aligned(
+                        reader.footage, image, task.faces.face(row), face_from_frame, task.options
+                    )
                     name = f"{attempt.index:06d}_{task.numbers[row]}.{task.options.format}"
-                    result.pictures.append((name, face_image.encode(face, f".{task.options.format}", task.options.jpg_quality)))
+                    result.pictures.append(
+                        (
+                            name,
+                            face_image.encode(
+                                face, f".{task.options.format}", task.options.jpg_quality
+                            ),
+                        )
+                    )
                 if task.options.debug != "off":
-                    drawn = overlay(image, task.faces[rows], np.stack(maps) if maps else None, task.options.size)
-                    result.overlays.append((f"{attempt.index:06d}.jpg", stills.encode_image(drawn, ".jpg", _DEBUG_QUALITY)))
+                    drawn = overlay(
+                        image, task.faces[rows], np.stack(maps) if maps else None, task.options.size
+                    )
+                    result.overlays.append(
+                        (
+                            f"{attempt.index:06d}.jpg",
+                            stills.encode_image(drawn, ".jpg", _DEBUG_QUALITY),
+                        )
+                    )
             except FRAME_ERRORS as error:
                 result.failed.append((attempt.index, str(error)))
     return result
 
 
-def _aligned(footage: Footage, image: Bytes, face: Face, face_from_frame: Doubles, options: ExtractOptions) -> AlignedFace:
+def _aligned(
+    footage: Footage, image: Bytes, face: Face, face_from_frame: Doubles, options: ExtractOptions
+) -> AlignedFace:
     # What lies outside the frame is as its edge: black would pull the colours of the face to it.
     picture = warp(image, face_from_frame, (options.size, options.size), "replicate")
     pts = float(footage.seconds(face.frame)) if footage.is_video else None
-    return AlignedFace(face, picture, face_from_frame, options.face_type, source=footage.path.name, pts=pts)
+    return AlignedFace(
+        face, picture, face_from_frame, options.face_type, source=footage.path.name, pts=pts
+    )

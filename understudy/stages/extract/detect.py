@@ -1,4 +1,6 @@
-"""Looking for faces in a stretch of footage: the first, costly part of `extract`, and one piece of work for one process."""
+"""Looking for faces in a stretch of footage: the first, costly part of `extract`, and one piece of
+work for one process.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ from understudy.stages.parallel.footage_reader import Film, opened
 from understudy.stages.parallel.prefetch import ahead
 from understudy.types import Bytes, Floats
 
-# Boxes of neighbouring frames that overlap by this much show one face; so far do two that stand close reach for each other.
+# Boxes of neighbouring frames that overlap by this much show one face; so far do two that stand
+# close reach for each other.
 _STAYED, _NEAR = 0.3, 0.02
 # Frames decoded ahead of the one that is looked at.
 _DEPTH = 4
@@ -32,7 +35,9 @@ FRAME_ERRORS = (BadMedia, DegeneratePoints, ArithmeticError, ValueError, cv2.err
 
 @dataclass(frozen=True, slots=True)
 class FindTask:
-    """Frames of a footage to look at, ascending. The flow is followed on into frame `following`; -1 = into none."""
+    """Frames of a footage to look at, ascending. The flow is followed on into frame `following`; -1
+    = into none.
+    """
 
     film: Film
     frames: Sequence[int]
@@ -87,7 +92,9 @@ class _Looked:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """OpenCV on one thread: into how many strips it cuts a picture for several changes the flow, and so the faceset."""
+    """OpenCV on one thread: into how many strips it cuts a picture for several changes the flow,
+    and so the faceset.
+    """
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -100,17 +107,25 @@ def _follow(before: _Looked, now: _Looked) -> None:
     """Note where the points of each face lie in the other frame, as the picture moved."""
     assert before.image is not None and now.image is not None
     for face in before.faces:
-        same = max(now.faces, key=lambda other: float(affine.overlap(face.box, other.box)), default=None)
+        same = max(
+            now.faces, key=lambda other: float(affine.overlap(face.box, other.box)), default=None
+        )
         if same is None or same.back is not None or affine.overlap(face.box, same.box) < _STAYED:
             continue
-        face.ahead, same.back = optical_flow.between(before.image, now.image, face.landmarks, same.landmarks)
+        face.ahead, same.back = optical_flow.between(
+            before.image, now.image, face.landmarks, same.landmarks
+        )
 
 
 def _ask(embed: Embed, now: _Looked, before: _Looked, every: int) -> None:
-    """Ask who a face is: now and then, when it was not there before, and often while it touches another."""
+    """Ask who a face is: now and then, when it was not there before, and often while it touches
+    another.
+    """
     assert now.image is not None
     for face in now.faces:
         is_new = not any(affine.overlap(face.box, other.box) > _STAYED for other in before.faces)
-        is_close = any(affine.overlap(face.box, other.box) > _NEAR for other in now.faces if other is not face)
+        is_close = any(
+            affine.overlap(face.box, other.box) > _NEAR for other in now.faces if other is not face
+        )
         if is_new or now.index % every == 0 or (is_close and now.index % 2 == 0):
             face.identity = embed(now.image, face.landmarks)

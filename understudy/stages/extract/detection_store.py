@@ -1,4 +1,6 @@
-"""All that was found in a footage, as one table: what is small in memory, points and pictures' signatures on disk."""
+"""All that was found in a footage, as one table: what is small in memory, points and pictures'
+signatures on disk.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,21 @@ from understudy.stages.extract.detections import Finds, Sighting
 from understudy.types import Floats
 
 _HELD = ("frame", "box", "score", "frame_size")
-_STORED = {"landmarks": (68, 2), "ahead": (68, 2), "ahead_error": (68,), "back": (68, 2), "back_error": (68,)}
+_STORED = {
+    "landmarks": (68, 2),
+    "ahead": (68, 2),
+    "ahead_error": (68,),
+    "back": (68, 2),
+    "back_error": (68,),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Sightings:
     """The columns of `Finds` for a whole footage; those with points are read a few rows at a time.
 
-    seen: the identities that were asked for. signature: of each of `frames`; None when no frame could be looked at.
+    seen: the identities that were asked for. signature: of each of `frames`; None when no frame
+    could be looked at.
     """
 
     frame: NDArray[np.int64]
@@ -41,7 +50,9 @@ class Sightings:
 
     @classmethod
     def gathered(cls, parts: Iterable[Finds], folder: Path) -> Self:
-        """The table of `parts`, which come in the order of frames; none is kept. folder: where the stored columns lie."""
+        """The table of `parts`, which come in the order of frames; none is kept. folder: where the
+        stored columns lie.
+        """
         stored: dict[str, Any] = {name: Column(folder, shape) for name, shape in _STORED.items()}
         held: dict[str, list[Any]] = {name: [] for name in (*_HELD, "frames")}
         rows, vectors, count, signature = list[NDArray[np.int64]](), list[Floats](), 0, None
@@ -58,7 +69,9 @@ class Sightings:
                 vectors.append(part.identity)
             count += len(part.frame)
         nothing = Finds.of([], [], [], [])
-        columns: dict[str, Any] = {name: np.concatenate([getattr(nothing, name), *values]) for name, values in held.items()}
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(nothing, name), *values]) for name, values in held.items()
+        }
         seen = Seen(np.concatenate(rows), np.concatenate(vectors)) if rows else Seen.nothing()
         return cls(**columns, **stored, seen=seen, signature=signature)
 
@@ -66,11 +79,15 @@ class Sightings:
         return len(self.frame)
 
     def with_more(self, seen: Sequence[Sighting]) -> Self:
-        """The same with further rows at the end, in frames that count as looked at already. This table is used up."""
+        """The same with further rows at the end, in frames that count as looked at already. This
+        table is used up.
+        """
         if not seen:
             return self
         more = Finds.of(seen, [], [], [])
         for name in _STORED:
             getattr(self, name).extend(getattr(more, name))
-        held: dict[str, Any] = {name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in _HELD}
+        held: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in _HELD
+        }
         return replace(self, **held)

@@ -1,4 +1,6 @@
-"""What looking at frames gave: faces as they were seen, and what ties them to the frames beside. One table, kept on disk."""
+"""What looking at frames gave: faces as they were seen, and what ties them to the frames beside.
+One table, kept on disk.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +34,16 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Finds:
-    """A table of sightings, rows in the order of frames, within a frame the largest first; frame pixels throughout.
+    """A table of sightings, rows in the order of frames, within a frame the largest first; frame
+    pixels throughout.
 
-    frame: (N,) int64. box: (N, 4). landmarks: (N, 68, 2) unsmoothed. score: (N,). frame_size: (N, 2) int64 width, height.
-    ahead, back: (N, 68, 2) where the points lie in the next and the previous frame by optical flow; ahead_error, back_error:
-    (N, 68) how far the flow there and back misses, in pixels. Where it was not followed the points stand still, and the error is
-    inf. known: (M,) int64 rows, ascending, whose identity was asked;
-    identity: (M, D). frames: (T,) int64 that were looked at; signature: (T, K) for `core.tracking.shots`. failed: frame and reason.
+    frame: (N,) int64. box: (N, 4). landmarks: (N, 68, 2) unsmoothed. score: (N,). frame_size: (N,
+    2) int64 width, height. ahead, back: (N, 68, 2) where the points lie in the next and the
+    previous frame by optical flow; ahead_error, back_error: (N, 68) how far the flow there and back
+    misses, in pixels. Where it was not followed the points stand still, and the error is inf.
+    known: (M,) int64 rows, ascending, whose identity was asked; identity: (M, D). frames: (T,)
+    int64 that were looked at; signature: (T, K) for `core.tracking.shots`. failed: frame and
+    reason.
     """
 
     frame: NDArray[np.int64]
@@ -58,10 +63,16 @@ class Finds:
 
     @classmethod
     def of(
-        cls, seen: Sequence[Sighting], frames: Sequence[int], signatures: Sequence[Floats], failed: Sequence[tuple[int, str]]
+        cls,
+        seen: Sequence[Sighting],
+        frames: Sequence[int],
+        signatures: Sequence[Floats],
+        failed: Sequence[tuple[int, str]],
     ) -> Self:
         """The table of these sightings; `seen` in order."""
-        ahead, back = ([getattr(each, way) or _unknown(each) for each in seen] for way in ("ahead", "back"))
+        ahead, back = (
+            [getattr(each, way) or _unknown(each) for each in seen] for way in ("ahead", "back")
+        )
         named = [(row, each.identity) for row, each in enumerate(seen) if each.identity is not None]
         real = np.float32
         return cls(
@@ -83,13 +94,26 @@ class Finds:
 
     @classmethod
     def read(cls, columns: dict[str, Any], notes: dict[str, str]) -> Self:
-        """The table from its columns and notes. Raises KeyError or ValueError when they are not such a table."""
+        """The table from its columns and notes. Raises KeyError or ValueError when they are not
+        such a table.
+        """
         failed = tuple((int(frame), str(reason)) for frame, reason in json.loads(notes["failed"]))
-        return cls(**{column.name: columns[column.name] for column in fields(cls) if column.name != "failed"}, failed=failed)
+        return cls(
+            **{
+                column.name: columns[column.name]
+                for column in fields(cls)
+                if column.name != "failed"
+            },
+            failed=failed,
+        )
 
     def columns(self) -> dict[str, Array]:
         """The columns by name, for `io.tables`."""
-        return {column.name: getattr(self, column.name) for column in fields(self) if column.name != "failed"}
+        return {
+            column.name: getattr(self, column.name)
+            for column in fields(self)
+            if column.name != "failed"
+        }
 
     def notes(self) -> dict[str, str]:
         """What is not an array."""
@@ -136,14 +160,24 @@ class Finds:
 
 def joined(parts: Sequence[Finds]) -> Finds:
     """One table of several, in the order of frames."""
-    return _concatenated(list(parted(sorted((part for part in parts if len(part.frames)), key=lambda part: int(part.frames[0])))))
+    return _concatenated(
+        list(
+            parted(
+                sorted(
+                    (part for part in parts if len(part.frames)),
+                    key=lambda part: int(part.frames[0]),
+                )
+            )
+        )
+    )
 
 
 def parted(parts: Iterable[Finds]) -> Iterator[Finds]:
-    """The same parts, which come in the order of frames, without the frame that two of them share; one is held at a time.
+    """The same parts, which come in the order of frames, without the frame that two of them share;
+    one is held at a time.
 
-    A part may end with the frame that the next one starts with, since it followed the flow into it: that frame counts once,
-    with the way back that only the former part knows.
+    A part may end with the frame that the next one starts with, since it followed the flow into it:
+    that frame counts once, with the way back that only the former part knows.
     """
     before: Finds | None = None
     for part in parts:
@@ -180,7 +214,8 @@ def _concatenated(parts: Sequence[Finds]) -> Finds:
     times = np.argsort(np.concatenate([part.frames for part in parts]), kind="stable")
     known = np.argsort(rows)[known]
     asked = np.argsort(known)
-    # Already in order, as they nearly always are, they are not copied a second time: long films make large tables.
+    # Already in order, as they nearly always are, they are not copied a second time: long films
+    # make large tables.
     moved = slice(None) if np.array_equal(rows, np.arange(len(rows))) else rows
     return Finds(
         **{name: np.concatenate([getattr(part, name) for part in parts])[moved] for name in _ROWS},
@@ -200,4 +235,14 @@ def _stacked(values: Sequence[Floats], shape: tuple[int, ...]) -> Floats:
     return np.stack(values).astype(np.float32) if values else np.zeros((0, *shape), np.float32)
 
 
-_ROWS = ("frame", "box", "landmarks", "score", "frame_size", "ahead", "ahead_error", "back", "back_error")
+_ROWS = (
+    "frame",
+    "box",
+    "landmarks",
+    "score",
+    "frame_size",
+    "ahead",
+    "ahead_error",
+    "back",
+    "back_error",
+)

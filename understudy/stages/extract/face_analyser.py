@@ -21,15 +21,16 @@ from understudy.types import Bytes, Floats
 
 Look = Callable[[int, Bytes], list[Sighting]]
 
-# Points that overlap by this much lie on one face, or of which the fewer lie so far within the others: two people cheek to cheek
-# stand side by side.
+# Points that overlap by this much lie on one face, or of which the fewer lie so far within the
+# others: two people cheek to cheek stand side by side.
 _SAME_FACE, _WITHIN = 0.5, 0.9
 
 
 def looker(options: ExtractOptions, marks: Marks | None = None) -> Look:
     """A function from a frame's number and picture to its faces, largest first, each once.
 
-    What `marks` say of a frame stands in place of what the detector sees there. Raises BadOption, WeightsMissing.
+    What `marks` say of a frame stands in place of what the detector sees there. Raises BadOption,
+    WeightsMissing.
     """
     detect, locate = _parts(options.model_dump_json())
 
@@ -55,7 +56,9 @@ def locator(options: ExtractOptions) -> Locate:
 
 @functools.lru_cache(maxsize=2)
 def embedder(name: str) -> Embed | None:
-    """What tells people apart, by name; "auto" = dlib-resnet where it is installed; None when nothing does."""
+    """What tells people apart, by name; "auto" = dlib-resnet where it is installed; None when
+    nothing does.
+    """
     if name == "auto":
         name = "dlib-resnet" if is_installed() else "none"
     return None if name == "none" else identities[name]().build()
@@ -68,19 +71,29 @@ def _parts(settings: str) -> tuple[Detect, Locate]:
     return options.detector_part().build(), options.landmarker_part().build()
 
 
-def _within(detect: Detect, image: Bytes, region: tuple[float, float, float, float]) -> list[Detection]:
+def _within(
+    detect: Detect, image: Bytes, region: tuple[float, float, float, float]
+) -> list[Detection]:
     """The detections in a region of the frame, largest first, in the frame's pixels."""
     height, width = image.shape[:2]
     left, top = int(region[0] * width), int(region[1] * height)
-    part = image[top : max(top + 1, round(region[3] * height)), left : max(left + 1, round(region[2] * width))]
+    part = image[
+        top : max(top + 1, round(region[3] * height)),
+        left : max(left + 1, round(region[2] * width)),
+    ]
     shift = np.array([left, top], np.float32)
     found = detect(part if part.shape == image.shape else np.ascontiguousarray(part))
-    moved = [Detection(each.box + np.tile(shift, 2), each.score, each.angle, each.keypoints + shift) for each in found]
+    moved = [
+        Detection(each.box + np.tile(shift, 2), each.score, each.angle, each.keypoints + shift)
+        for each in found
+    ]
     return sorted(moved, key=lambda each: _area(each.box), reverse=True)
 
 
 def _marked(index: int, image: Bytes, mark: Mark, locate: Locate) -> Sighting:
-    """A face that a person marked: by its points, or by a place in which the landmarker puts them. Raises BadMedia."""
+    """A face that a person marked: by its points, or by a place in which the landmarker puts them.
+    Raises BadMedia.
+    """
     if mark.points is not None:
         points = np.array(mark.points, np.float32)
         return Sighting(index, affine.box(points), points, 1.0, _size(image))
@@ -88,43 +101,65 @@ def _marked(index: int, image: Bytes, mark: Mark, locate: Locate) -> Sighting:
     found = locate(image, detection)
     if found is None:
         where = ", ".join(f"{edge:.0f}" for edge in detection.box)
-        raise BadMedia(f"frame {index}: no points found on the face marked at {where}. Mark all its 68 points instead.")
+        raise BadMedia(
+            f"frame {index}: no points found on the face marked at {where}. Mark all its 68 points"
+            " instead."
+        )
     return Sighting(index, detection.box, found.landmarks, found.score, _size(image))
 
 
 def _around(mark: Mark) -> Detection:
-    """A mark as a detection: its box, or the half-face square that eyes, nose and corners of the mouth tell."""
+    """A mark as a detection: its box, or the half-face square that eyes, nose and corners of the
+    mouth tell.
+    """
     none = np.zeros((0, 2), np.float32)
     if mark.points5 is None:
         return Detection(np.array(mark.box, np.float32), 1.0, 0.0, none)
     template = align.template("half", 1)
-    five = [template[19:25].mean(0), template[25:31].mean(0), template[13], template[31], template[37]]
+    five = [
+        template[19:25].mean(0),
+        template[25:31].mean(0),
+        template[13],
+        template[31],
+        template[37],
+    ]
     frame_from_half = affine.similarity(five, mark.points5)
     angle = float(np.arctan2(frame_from_half[1, 0], frame_from_half[0, 0]))
-    return Detection(affine.box(affine.apply(frame_from_half, affine.corners((1, 1)))), 1.0, angle, none)
+    return Detection(
+        affine.box(affine.apply(frame_from_half, affine.corners((1, 1)))), 1.0, angle, none
+    )
 
 
 def _distinct(faces: list[Sighting]) -> list[Sighting]:
-    """The faces in their order, each person's once: of two whose points cover the same place the surer one stays.
+    """The faces in their order, each person's once: of two whose points cover the same place the
+    surer one stays.
 
     Two detections of one face are common; the landmarks then settle on the same features.
     """
     kept: list[Sighting] = []
     for face in sorted(faces, key=lambda each: each.score, reverse=True):
-        if not any(_on_one_face(affine.box(face.landmarks), affine.box(other.landmarks)) for other in kept):
+        if not any(
+            _on_one_face(affine.box(face.landmarks), affine.box(other.landmarks)) for other in kept
+        ):
             kept.append(face)
     return [face for face in faces if any(face is other for other in kept)]
 
 
 def _on_one_face(one: Floats, other: Floats) -> bool:
-    shared = np.clip(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0, None).prod()
-    return bool(affine.overlap(one, other) > _SAME_FACE or shared > _WITHIN * min(_area(one), _area(other)))
+    shared = np.clip(
+        np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0, None
+    ).prod()
+    return bool(
+        affine.overlap(one, other) > _SAME_FACE or shared > _WITHIN * min(_area(one), _area(other))
+    )
 
 
 def _fits(found: Found, detection: Detection) -> bool:
-    """Whether the points span about what was detected: otherwise they have slipped onto something else.
+    """Whether the points span about what was detected: otherwise they have slipped onto something
+    else.
 
-    The half-face square covers 0.4 to 1.0 of a BlazeFace box on real faces; the bounds leave room for other detectors.
+    The half-face square covers 0.4 to 1.0 of a BlazeFace box on real faces; the bounds leave room
+    for other detectors.
     """
     half = 1 / affine.scale_of(align.face_from_frame(found.landmarks, "half", 1)) ** 2
     return 0.15 * _area(detection.box) < half < 2 * _area(detection.box)

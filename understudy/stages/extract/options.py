@@ -38,9 +38,16 @@ PRESETS: dict[Quality, dict[str, Any]] = {
 class ExtractOptions(Options):
     """What `extract` asks. The settings of a part stand under its name."""
 
-    quality: Quality = option("default", "How thorough: what fast and best set is in the manual; any option set by itself wins")
-    detector: str = option("blazeface", "What finds faces: blazeface, yunet, mtcnn, s3fd, dlib or manual")
-    landmarker: str = option("facemesh", "What finds the 68 points of a face: facemesh, mediapipe, dlib, fan or manual")
+    quality: Quality = option(
+        "default",
+        "How thorough: what fast and best set is in the manual; any option set by itself wins",
+    )
+    detector: str = option(
+        "blazeface", "What finds faces: blazeface, yunet, mtcnn, s3fd, dlib or manual"
+    )
+    landmarker: str = option(
+        "facemesh", "What finds the 68 points of a face: facemesh, mediapipe, dlib, fan or manual"
+    )
     blazeface: BlazeFace = option(BlazeFace(), "Settings of the detector blazeface")
     yunet: YuNet = option(YuNet(), "Settings of the detector yunet")
     mtcnn: Mtcnn = option(Mtcnn(), "Settings of the detector mtcnn")
@@ -51,28 +58,59 @@ class ExtractOptions(Options):
     dlib_68: Dlib68 = option(Dlib68(), "Settings of the landmarker dlib")
     fan: Fan = option(Fan(), "Settings of the landmarker fan")
     region: tuple[float, float, float, float] = option(
-        (0, 0, 1, 1), "Look for faces only here: left, top, right, bottom", unit="shares of the frame"
+        (0, 0, 1, 1),
+        "Look for faces only here: left, top, right, bottom",
+        unit="shares of the frame",
     )
-    identity: str = option("auto", "What tells people apart; auto = dlib-resnet where it is installed, none = nothing")
-    sample: int = option(12, "Ask who a face is in every n-th frame, and wherever a face comes up or meets another", low=1)
+    identity: str = option(
+        "auto", "What tells people apart; auto = dlib-resnet where it is installed, none = nothing"
+    )
+    sample: int = option(
+        12,
+        "Ask who a face is in every n-th frame, and wherever a face comes up or meets another",
+        low=1,
+    )
     steady: Literal["flow", "filter", "off"] = option(
-        "flow", "What takes the tremble out of the points: flow = optical flow, filter = a zero-phase filter, off = nothing"
+        "flow",
+        "What takes the tremble out of the points: flow = optical flow, filter = a zero-phase"
+        " filter, off = nothing",
     )
-    fill: float = option(0.25, "Carry a face over gaps of up to so long, in which nothing found it", low=0, high=1, unit="seconds")
+    fill: float = option(
+        0.25,
+        "Carry a face over gaps of up to so long, in which nothing found it",
+        low=0,
+        high=1,
+        unit="seconds",
+    )
     every: int = option(1, "Take every n-th frame only", low=1)
 
-    face_type: FaceType = option("full", "How much of the head the pictures show; a model needs its own type or a wider one")
+    face_type: FaceType = option(
+        "full", "How much of the head the pictures show; a model needs its own type or a wider one"
+    )
     size: int = option(512, "Side of the pictures", low=256, high=2048, unit="pixels")
-    format: Literal["jpg", "png"] = option("jpg", "Kind of picture; png loses nothing and is 4 to 5 times as large")
+    format: Literal["jpg", "png"] = option(
+        "jpg", "Kind of picture; png loses nothing and is 4 to 5 times as large"
+    )
     jpg_quality: int = option(95, "Quality of jpg", low=1, high=100)
     max_faces: int = option(0, "Keep only so many faces of a frame, the largest; 0 = all", low=0)
     person: int = option(-1, "Keep only this person, as the report numbers them; -1 = all", low=-1)
     like: str = option("", "Keep only the person on this picture")
-    debug: Literal["off", "jpg", "video"] = option("off", "Also draw what was found onto the frames, as pictures or as one video")
+    debug: Literal["off", "jpg", "video"] = option(
+        "off", "Also draw what was found onto the frames, as pictures or as one video"
+    )
 
-    fix: bool = option(False, "List the frames without a face in marks.json, to be marked by hand; marks there are always used")
-    redo_missing: bool = option(False, "Look again at the frames whose debug picture was deleted, with the options given now")
-    redo: bool = option(False, "Start anew; the old faces are moved to faces_old_N beside, not deleted")
+    fix: bool = option(
+        False,
+        "List the frames without a face in marks.json, to be marked by hand; marks there are always"
+        " used",
+    )
+    redo_missing: bool = option(
+        False,
+        "Look again at the frames whose debug picture was deleted, with the options given now",
+    )
+    redo: bool = option(
+        False, "Start anew; the old faces are moved to faces_old_N beside, not deleted"
+    )
     workers: int = option(0, "Processes that share the work; 0 = one a CPU core", low=0, high=1024)
     engine: Engine = option("local", "Where they run: local = this machine, ray = a Ray cluster")
 
@@ -94,18 +132,26 @@ class ExtractOptions(Options):
         return self._with_settings(landmarkers[self.landmarker])
 
     def finding(self) -> dict[str, Any]:
-        """What decides which faces are found and where their points lie, as plain values: parts not in use are left out."""
+        """What decides which faces are found and where their points lie, as plain values: parts not
+        in use are left out.
+        """
         in_use = (self.detector_part(), self.landmarker_part())
         settings = {name for name in _FINDING if isinstance(getattr(self, name), Options)}
-        return self._plain({name for name in _FINDING if name not in settings or getattr(self, name) in in_use})
+        return self._plain(
+            {name for name in _FINDING if name not in settings or getattr(self, name) in in_use}
+        )
 
     def cutting(self) -> dict[str, Any]:
         """What decides which of them become pictures, and how."""
         return self._plain(_CUTTING)
 
     def _with_settings(self, part: type[Part]) -> Part:
-        """The part with the settings that stand here for it; one from outside comes with its own defaults."""
-        return next((value for name in _FINDING if isinstance(value := getattr(self, name), part)), part())
+        """The part with the settings that stand here for it; one from outside comes with its own
+        defaults.
+        """
+        return next(
+            (value for name in _FINDING if isinstance(value := getattr(self, name), part)), part()
+        )
 
     def _plain(self, names: set[str]) -> dict[str, Any]:
         return self.model_dump(mode="json", include=names)

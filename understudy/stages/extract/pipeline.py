@@ -1,4 +1,6 @@
-"""The run behind `extract`: find faces in every chunk of frames, solve who is who and where, cut the pictures."""
+"""The run behind `extract`: find faces in every chunk of frames, solve who is who and where, cut
+the pictures.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,19 @@ from understudy.io.faceset.manual_marks import Marks, read_marks, write_marks
 from understudy.io.footage.base import Footage
 from understudy.io.footage.stills import read_image
 from understudy.io.video.clip_writer import write_clip
-from understudy.stages.events import Change, Event, FailedFrame, Finished, Note, Order, Progress, Saved, Started, Stop, Warned
+from understudy.stages.events import (
+    Change,
+    Event,
+    FailedFrame,
+    Finished,
+    Note,
+    Order,
+    Progress,
+    Saved,
+    Started,
+    Stop,
+    Warned,
+)
 from understudy.stages.extract import record
 from understudy.stages.extract.crop import CutTask, CutTasks, Cuttings, cut
 from understudy.stages.extract.detect import FindTask, find
@@ -43,7 +57,9 @@ Result = TypeVar("Result", Finds, Cuttings)
 
 
 class Extraction:
-    """The extraction of one side. What is done is on disk at once, so a run that was killed goes on from there."""
+    """The extraction of one side. What is done is on disk at once, so a run that was killed goes on
+    from there.
+    """
 
     def __init__(self, footage: Footage, folder: Path, side: Side, options: ExtractOptions) -> None:
         if not len(footage):
@@ -62,10 +78,16 @@ class Extraction:
         """Do what is left to do; True when it ended by itself, False when it was told to stop."""
         yield Started(stage=f"extract {self.side}", total=None)
         self.record, said = record.prepared(self.folder, self._order(), self.options)
-        yield from (Note(text=f"{self.side}: {each}") for each in [*self.footage.notes, *said, *self._advice()])
+        yield from (
+            Note(text=f"{self.side}: {each}")
+            for each in [*self.footage.notes, *said, *self._advice()]
+        )
         if self.record.is_complete and not self.record.pending:
-            # What failed has not been mended since: it is told again, so that no run looks better than its faces.
-            yield from (FailedFrame(frame=frame, text=reason) for frame, reason in self.record.failed)
+            # What failed has not been mended since: it is told again, so that no run looks better
+            # than its faces.
+            yield from (
+                FailedFrame(frame=frame, text=reason) for frame, reason in self.record.failed
+            )
         else:
             is_done = yield from self._find()
             solved = self._solved() if is_done else None
@@ -82,18 +104,28 @@ class Extraction:
     def _advice(self) -> list[str]:
         if self.options.identity == "auto" and embedder("auto") is None:
             return [
-                "nobody is told apart without the extra dlib (pip install 'understudy[dlib]'); --identity none leaves it at that."
+                "nobody is told apart without the extra dlib (pip install 'understudy[dlib]');"
+                " --identity none leaves it at that."
             ]
         return []
 
     def _order(self) -> Extracted:
         """What this run is asked for, as nothing of it were done."""
         known = ((frame, marks) for frame, marks in self.marks.frames.items() if marks is not None)
-        marked = {str(frame): [mark.model_dump(mode="json") for mark in marks] for frame, marks in known}
-        return Extracted(source=self.film.source, finding=self.options.finding(), cutting=self.options.cutting(), marks=marked)
+        marked = {
+            str(frame): [mark.model_dump(mode="json") for mark in marks] for frame, marks in known
+        }
+        return Extracted(
+            source=self.film.source,
+            finding=self.options.finding(),
+            cutting=self.options.cutting(),
+            marks=marked,
+        )
 
     def _find(self) -> Step:
-        """Look at all frames that no table of a former run tells of; then the tables tell of all. False when told to stop."""
+        """Look at all frames that no table of a former run tells of; then the tables tell of all.
+        False when told to stop.
+        """
         again, pending = record.load_again(self.folder), set(self.record.pending)
         anew, left = again.looked() | pending, []
         for chunk in self.chunks:
@@ -117,7 +149,11 @@ class Extraction:
             return _count(task, finds)
 
         asked = [[frame for frame in chunk.frames if frame in pending] for chunk in self.chunks]
-        if not (yield from self._work("find again", find, [self._task(frames, -1) for frames in asked if frames], renew)):
+        if not (
+            yield from self._work(
+                "find again", find, [self._task(frames, -1) for frames in asked if frames], renew
+            )
+        ):
             return False
         if fresh:
             record.save_finds(self.folder, record.AGAIN, joined([again.without(pending), *fresh]))
@@ -126,10 +162,17 @@ class Extraction:
     def _solved(self) -> Solved:
         """Who is who and where, by all tables."""
         parts = record.found(self.folder, [chunk.frames for chunk in self.chunks])
-        return solve(Sightings.gathered(parts, record.found_folder(self.folder)), self.footage, self.options, self.marks)
+        return solve(
+            Sightings.gathered(parts, record.found_folder(self.folder)),
+            self.footage,
+            self.options,
+            self.marks,
+        )
 
     def _cut(self, solved: Solved) -> Step:
-        """Write the pictures, chunk by chunk; frames that were looked at again get theirs anew. Raises NoFaces."""
+        """Write the pictures, chunk by chunk; frames that were looked at again get theirs anew.
+        Raises NoFaces.
+        """
         chosen = solved.chosen(self.options)
         if not len(chosen):
             raise NoFaces(self._no_faces())
@@ -139,49 +182,87 @@ class Extraction:
             faceset.trash(np.isin(faceset.faces.frame, sorted(pending)))
         done, frames = set(self.record.cut), []
         for chunk in self.chunks:
-            asked = [frame for frame in chunk.frames if chunk.frames[0] not in done or frame in pending]
+            asked = [
+                frame for frame in chunk.frames if chunk.frames[0] not in done or frame in pending
+            ]
             with_face = np.intersect1d(solved.frame[chosen], asked)
-            frames.append(np.setdiff1d(asked, list(self.failed)) if self.options.debug != "off" else with_face)
-        tasks = CutTasks(self.film, solved, chosen, [each for each in frames if len(each)], self.options)
+            frames.append(
+                np.setdiff1d(asked, list(self.failed)) if self.options.debug != "off" else with_face
+            )
+        tasks = CutTasks(
+            self.film, solved, chosen, [each for each in frames if len(each)], self.options
+        )
 
         def keep(task: CutTask, made: Cuttings) -> int:
             for name, data in made.pictures:
                 atomic.write_bytes(self.folder / name, data)
             for name, data in made.overlays:
                 atomic.write_bytes(record.debug_folder(self.folder) / name, data)
-            start = next(chunk.frames[0] for chunk in reversed(self.chunks) if chunk.frames[0] <= task.frames[0])
+            start = next(
+                chunk.frames[0]
+                for chunk in reversed(self.chunks)
+                if chunk.frames[0] <= task.frames[0]
+            )
             self.record = self.record.model_copy(update={"cut": sorted({*self.record.cut, start})})
             self.record.save(self.folder)
             return len(made.pictures)
 
         return (yield from self._work("cut", cut, tasks, keep))
 
-    def _work(self, name: str, do: Callable[[Task], Result], tasks: Sequence[Task], keep: Callable[[Task, Result], int]) -> Step:
-        """Do the tasks, wherever; `keep` stores what each gave and says how many faces it holds. False when told to stop."""
-        stage, total, began = f"{name} {self.side}", sum(len(task.frames) for task in tasks), time.monotonic()
+    def _work(
+        self,
+        name: str,
+        do: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        keep: Callable[[Task, Result], int],
+    ) -> Step:
+        """Do the tasks, wherever; `keep` stores what each gave and says how many faces it holds.
+        False when told to stop.
+        """
+        stage, total, began = (
+            f"{name} {self.side}",
+            sum(len(task.frames) for task in tasks),
+            time.monotonic(),
+        )
         done = faces = 0
         if not tasks:
             return True
         yield Started(stage=stage, total=total)
-        with contextlib.closing(spread(do, tasks, self.options.workers, self.options.engine)) as results:
+        with contextlib.closing(
+            spread(do, tasks, self.options.workers, self.options.engine)
+        ) as results:
             for task, result in results:
                 faces += keep(task, result)
                 yield from self._failures(result)
                 done += len(task.frames)
-                values = {"frames_per_second": done / max(time.monotonic() - began, 1e-9), "faces": float(faces)}
+                values = {
+                    "frames_per_second": done / max(time.monotonic() - began, 1e-9),
+                    "faces": float(faces),
+                }
                 order = yield Progress(stage=stage, done=done, total=total, values=values)
                 if isinstance(order, Stop):
                     return False
                 if isinstance(order, Change):
                     yield Warned(
-                        text="extract has no option that can change while it runs. Stop it, and run it anew with the other."
+                        text=(
+                            "extract has no option that can change while it runs. Stop it, and run"
+                            " it anew with the other."
+                        )
                     )
         return True
 
     def _task(self, frames: Sequence[int], following: int) -> FindTask:
-        return FindTask(self.film, frames, self.options, self.marks, following if self.options.follows_flow else -1)
+        return FindTask(
+            self.film,
+            frames,
+            self.options,
+            self.marks,
+            following if self.options.follows_flow else -1,
+        )
 
-    def _failures(self, result: Finds | Cuttings, but: Collection[int] = ()) -> Generator[Event, Order | None, None]:
+    def _failures(
+        self, result: Finds | Cuttings, but: Collection[int] = ()
+    ) -> Generator[Event, Order | None, None]:
         """The frames that failed, each told once; not those in `but`."""
         for frame, reason in result.failed:
             if frame not in self.failed and frame not in but:
@@ -192,10 +273,15 @@ class Extraction:
         """The report, and the record closed, when all pictures are there."""
         if self.options.debug == "video":
             yield Saved(what="debug video", path=self._debug_video())
-        looked, chosen = np.arange(0, len(self.footage), self.options.every), solved.chosen(self.options)
+        looked, chosen = (
+            np.arange(0, len(self.footage), self.options.every),
+            solved.chosen(self.options),
+        )
         gaps = ranges(np.setdiff1d(looked, solved.frame).tolist(), self.options.every)
         bare = [(first, last) for first, last in gaps]
-        facts = Facts(self.footage.path.name, looked, sorted(self.failed.items()), self.footage.size)
+        facts = Facts(
+            self.footage.path.name, looked, sorted(self.failed.items()), self.footage.size
+        )
         report = write_report(self.folder.parent, Faceset(self.folder), facts)
         yield from (Note(text=line) for line in told(report).splitlines())
         yield Saved(what="report", path=self.folder.parent / "report.html")
@@ -207,28 +293,49 @@ class Extraction:
             "people": len(np.unique(solved.person[chosen][solved.person[chosen] >= 0])),
             "tracks": len(np.unique(solved.track[chosen])),
             "filled": int(solved.filled[chosen].sum()),
-            "frames_without_a_face": ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in bare),
+            "frames_without_a_face": ", ".join(
+                f"{first}-{last}" if last > first else f"{first}" for first, last in bare
+            ),
             "failed_frames": len(self.failed),
             "folder": str(self.folder),
         }
-        closed = {"is_complete": True, "pending": [], "bare": bare, "failed": sorted(self.failed.items()), "summary": summary}
+        closed = {
+            "is_complete": True,
+            "pending": [],
+            "bare": bare,
+            "failed": sorted(self.failed.items()),
+            "summary": summary,
+        }
         self.record = self.record.model_copy(update=closed)
         self.record.save(self.folder)
 
     def _ask_for_marks(self) -> Generator[Event, Order | None, None]:
         """Leave a file in which the frames without a face wait to be marked."""
-        bare = [frame for first, last in self.record.bare for frame in range(first, last + 1, self.options.every)]
+        bare = [
+            frame
+            for first, last in self.record.bare
+            for frame in range(first, last + 1, self.options.every)
+        ]
         write_marks(self.marks_path, self.marks.asking_for(bare))
         yield Saved(what="marks", path=self.marks_path)
-        yield Note(text=f"{self.side}: {len(bare)} frames without a face wait in {self.marks_path.name} to be marked by hand.")
+        yield Note(
+            text=(
+                f"{self.side}: {len(bare)} frames without a face wait in {self.marks_path.name} to"
+                " be marked by hand."
+            )
+        )
 
     def _debug_video(self) -> Path:
         """The debugging pictures as one video, at the footage's speed; the pictures go."""
         folder = record.debug_folder(self.folder)
         width, height = (side - side % 2 for side in self.footage.size)
-        images = (as_bytes(read_image(path))[:height, :width] for path in sorted(folder.glob("*.jpg")))
+        images = (
+            as_bytes(read_image(path))[:height, :width] for path in sorted(folder.glob("*.jpg"))
+        )
         path = folder.with_suffix(".mp4")
-        for _ in write_clip(path, images, (width, height), max(1, round(self.footage.fps / self.options.every))):
+        for _ in write_clip(
+            path, images, (width, height), max(1, round(self.footage.fps / self.options.every))
+        ):
             pass
         shutil.rmtree(folder)
         return path
@@ -236,7 +343,10 @@ class Extraction:
     def _no_faces(self) -> str:
         where = self.footage.path
         if self.failed:
-            return f"{where}: no face found, and {len(self.failed)} frames failed, the first: {next(iter(self.failed.values()))}"
+            return (
+                f"{where}: no face found, and {len(self.failed)} frames failed, the first:"
+                f" {next(iter(self.failed.values()))}"
+            )
         blazeface = "Lower blazeface.score, set blazeface.tiles for small faces"
         advice = blazeface if self.options.detector == "blazeface" else "Try another detector"
         return f"{where}: no face found in any frame. {advice}, or give other footage."

@@ -1,4 +1,6 @@
-"""What an extraction has done so far: `extract.json` and the tables in `found` beside the faces. They let a run go on."""
+"""What an extraction has done so far: `extract.json` and the tables in `found` beside the faces.
+They let a run go on.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,10 @@ AGAIN = "again"
 class Extracted(BaseModel):
     """The order that a faceset follows, and how far it came.
 
-    finding, cutting: the options that decide which faces are found and which pictures are made of them. marks: what was marked
-    by hand, by frame. cut: first frames of the chunks whose pictures are written. pending: frames to be looked at again. bare:
-    first and last frames of the stretches without a face. failed: frame and reason.
+    finding, cutting: the options that decide which faces are found and which pictures are made of
+    them. marks: what was marked by hand, by frame. cut: first frames of the chunks whose pictures
+    are written. pending: frames to be looked at again. bare: first and last frames of the stretches
+    without a face. failed: frame and reason.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -46,7 +49,9 @@ class Extracted(BaseModel):
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:
-        """The record of the faces in `folder`; None when there is none that this version can read."""
+        """The record of the faces in `folder`; None when there is none that this version can
+        read.
+        """
         try:
             return cls.model_validate_json(record_path(folder).read_bytes())
         except (OSError, ValidationError):
@@ -63,25 +68,36 @@ class Extracted(BaseModel):
         return [*changed, *(["the footage"] if self.source != other.source else [])]
 
 
-def prepared(folder: Path, order: Extracted, options: ExtractOptions) -> tuple[Extracted, list[str]]:
-    """The record to go on from, with what lies in and beside `folder` (the faces) in the state it tells of; and what to say.
+def prepared(
+    folder: Path, order: Extracted, options: ExtractOptions
+) -> tuple[Extracted, list[str]]:
+    """The record to go on from, with what lies in and beside `folder` (the faces) in the state it
+    tells of; and what to say.
 
-    Faces that follow another order are moved aside with all that belongs to them, to `<name>_old_N`: nothing is lost, nothing
-    is mixed. What was found is kept for a new order that only cuts other pictures from it. Raises BadProject.
+    Faces that follow another order are moved aside with all that belongs to them, to
+    `<name>_old_N`: nothing is lost, nothing is mixed. What was found is kept for a new order that
+    only cuts other pictures from it. Raises BadProject.
     """
     for each in (folder, found_folder(folder), debug_folder(folder)):
         if each.is_dir():
             atomic.sweep(each)
     known = Extracted.load(folder)
     if known is not None and not folder.is_dir():
-        # The pictures were taken away as a whole: what was found is still there, and they are cut again.
+        # The pictures were taken away as a whole: what was found is still there, and they are cut
+        # again.
         known = known.model_copy(update={"cut": [], "is_complete": False})
     if options.redo_missing:
         return _asked_again(folder, known, order)
     if known is None or options.redo or known.differences(order):
         return _started_anew(folder, known, order, options.redo)
-    changed = {int(frame) for frame in {*known.marks, *order.marks} if known.marks.get(frame) != order.marks.get(frame)}
-    record = known.model_copy(update={"marks": order.marks, "pending": sorted({*known.pending, *changed})})
+    changed = {
+        int(frame)
+        for frame in {*known.marks, *order.marks}
+        if known.marks.get(frame) != order.marks.get(frame)
+    }
+    record = known.model_copy(
+        update={"marks": order.marks, "pending": sorted({*known.pending, *changed})}
+    )
     record.save(folder)
     if changed:
         return record, [f"{len(changed)} frames were marked since; they are looked at again."]
@@ -90,37 +106,66 @@ def prepared(folder: Path, order: Extracted, options: ExtractOptions) -> tuple[E
     return record, ["going on where the last run came to. To start anew: --redo."]
 
 
-def _started_anew(folder: Path, known: Extracted | None, order: Extracted, redo: bool) -> tuple[Extracted, list[str]]:
+def _started_anew(
+    folder: Path, known: Extracted | None, order: Extracted, redo: bool
+) -> tuple[Extracted, list[str]]:
     said = []
     if folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.iterdir()):
         aside = _move_aside(folder)
         differences = "" if known is None else ", ".join(known.differences(order))
-        why = f"they were made with other settings ({differences})" if differences else "nothing tells how they were made"
-        said = [f"the faces that were there are in {aside.name} now: {'a new start was asked for' if redo else why}."]
-    is_found = known is not None and not redo and (known.source, known.finding) == (order.source, order.finding)
+        why = (
+            f"they were made with other settings ({differences})"
+            if differences
+            else "nothing tells how they were made"
+        )
+        said = [
+            f"the faces that were there are in {aside.name} now:"
+            f" {'a new start was asked for' if redo else why}."
+        ]
+    is_found = (
+        known is not None
+        and not redo
+        and (known.source, known.finding) == (order.source, order.finding)
+    )
     if known is None or not is_found:
         shutil.rmtree(found_folder(folder), ignore_errors=True)
         record = order
     else:
         # Marks that came since the frames were looked at are a matter for a second look.
-        changed = sorted(int(frame) for frame in {*known.marks, *order.marks} if known.marks.get(frame) != order.marks.get(frame))
+        changed = sorted(
+            int(frame)
+            for frame in {*known.marks, *order.marks}
+            if known.marks.get(frame) != order.marks.get(frame)
+        )
         record = order.model_copy(update={"pending": sorted({*known.pending, *changed})})
     record.save(folder)
     return record, said
 
 
-def _asked_again(folder: Path, known: Extracted | None, order: Extracted) -> tuple[Extracted, list[str]]:
-    """The frames whose debug picture was deleted are looked at again, whatever the finding options are now."""
+def _asked_again(
+    folder: Path, known: Extracted | None, order: Extracted
+) -> tuple[Extracted, list[str]]:
+    """The frames whose debug picture was deleted are looked at again, whatever the finding options
+    are now.
+    """
     if known is None or not known.is_complete or not known.cutting.get("debug") == "jpg":
-        raise BadProject(f"{folder}: --redo-missing needs debug pictures of a finished run. Run extract with --debug jpg first.")
+        raise BadProject(
+            f"{folder}: --redo-missing needs debug pictures of a finished run. Run extract with"
+            " --debug jpg first."
+        )
     order = order.model_copy(update={"finding": known.finding})
     if known.differences(order):
         raise BadProject(
-            f"{folder}: --redo-missing keeps the kind of pictures, but {', '.join(known.differences(order))} differ from what is "
-            "there. Give the same, or start anew with --redo."
+            f"{folder}: --redo-missing keeps the kind of pictures, but"
+            f" {', '.join(known.differences(order))} differ from what is there. Give the same, or"
+            " start anew with --redo."
         )
     every = known.finding["every"]
-    missing = [frame for frame in range(0, known.source.frames, every) if not debug_picture(folder, frame).exists()]
+    missing = [
+        frame
+        for frame in range(0, known.source.frames, every)
+        if not debug_picture(folder, frame).exists()
+    ]
     record = known.model_copy(update={"pending": sorted({*known.pending, *missing})})
     record.save(folder)
     return record, [f"{len(missing)} frames whose debug picture is gone are looked at again."]
@@ -132,7 +177,9 @@ def record_path(folder: Path) -> Path:
 
 
 def found_folder(folder: Path) -> Path:
-    """Where the tables of what was found lie. They are a cache: without them, the footage is looked through again."""
+    """Where the tables of what was found lie. They are a cache: without them, the footage is looked
+    through again.
+    """
     return folder.with_name("found")
 
 
@@ -169,19 +216,26 @@ def load_finds(folder: Path, name: str, frames: Sequence[int] = ()) -> Finds | N
 
 
 def load_again(folder: Path) -> Finds:
-    """What was found in the frames that were looked at again; it counts in place of what was found there first."""
+    """What was found in the frames that were looked at again; it counts in place of what was found
+    there first.
+    """
     return load_finds(folder, AGAIN) or joined([])
 
 
 def found(folder: Path, chunks: Sequence[Sequence[int]]) -> Iterator[Finds]:
-    """All that was found, in parts in the order of frames, one read at a time. chunks: the frames of each. Raises BadProject."""
+    """All that was found, in parts in the order of frames, one read at a time. chunks: the frames
+    of each. Raises BadProject.
+    """
     again = load_again(folder)
     looked = again.looked()
 
     def part(frames: Sequence[int]) -> Finds:
         finds = load_finds(folder, chunk_name(frames[0]), frames)
         if finds is None:
-            raise BadProject(f"{_table(folder, chunk_name(frames[0]))}: this table went while it was needed. Run extract again.")
+            raise BadProject(
+                f"{_table(folder, chunk_name(frames[0]))}: this table went while it was needed. Run"
+                " extract again."
+            )
         if not looked:
             return finds
         inside = [np.isin(column, frames) for column in (again.frame, again.frames)]
@@ -197,7 +251,11 @@ def _move_aside(folder: Path) -> Path:
         folder.rename(place)
         for beside in (debug_folder(folder), record_path(folder)):
             if beside.exists():
-                beside.rename(beside.with_name(place.name.replace(folder.name, beside.stem, 1) + beside.suffix))
+                beside.rename(
+                    beside.with_name(
+                        place.name.replace(folder.name, beside.stem, 1) + beside.suffix
+                    )
+                )
     return place
 
 

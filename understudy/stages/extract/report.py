@@ -1,4 +1,6 @@
-"""The report of an extraction: a few lines for the terminal, report.json, and report.html, one page to look at."""
+"""The report of an extraction: a few lines for the terminal, report.json, and report.html, one page
+to look at.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ SAMPLES = 200
 
 
 def write_report(folder: Path, faceset: Faceset, facts: Facts) -> Report:
-    """Look at the faces, and leave report.json and report.html in `folder`, each all or nothing. Raises CannotWrite."""
+    """Look at the faces, and leave report.json and report.html in `folder`, each all or nothing.
+    Raises CannotWrite.
+    """
     faces = faceset.faces
     detail = np.full(len(faces), np.nan, np.float32)
     for row in spaced(np.arange(len(faces)), SAMPLES):
@@ -34,7 +38,10 @@ def told(report: Report) -> str:
     """The report for the terminal: a few lines."""
     people = len([each for each in report.people if each.person >= 0])
     counts = [
-        f"{report.source}: {many(report.faces, 'face')} in {report.frames_with_a_face} of {many(report.frames, 'frame')}",
+        (
+            f"{report.source}: {many(report.faces, 'face')} in {report.frames_with_a_face} of"
+            f" {many(report.frames, 'frame')}"
+        ),
         *([f"{people} {'person' if people == 1 else 'people'}"] if people else []),
         many(len(report.tracks), "track"),
         f"{report.filled} filled",
@@ -42,12 +49,23 @@ def told(report: Report) -> str:
     ]
     lines = [", ".join(counts)]
     if report.gaps:
-        shown = ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in report.gaps[:8])
+        shown = ", ".join(
+            f"{first}-{last}" if last > first else f"{first}" for first, last in report.gaps[:8]
+        )
         lines.append(f"no face in frames {shown}{' …' if len(report.gaps) > 8 else ''}")
     if report.size is not None and report.detail is not None:
-        lines.append(f"faces are {report.size.median:.0f} pixels wide and show the detail of {report.detail.median:.0f}")
+        lines.append(
+            f"faces are {report.size.median:.0f} pixels wide and show the detail of"
+            f" {report.detail.median:.0f}"
+        )
     if report.jitter is not None and report.jitter_raw is not None:
-        lines.append(f"jitter {report.jitter:.2f} % of the eye distance, {report.jitter_raw:.2f} % before steadying")
+        lines.append(
+            f"jitter {report.jitter:.2f} % of the eye distance, {report.jitter_raw:.2f} % before"
+            " steadying"
+        )
     if report.suspicious:
-        lines.append("worth a look: " + ", ".join(f"{count} {reason}" for reason, count in report.suspicious.items()))
+        lines.append(
+            "worth a look: "
+            + ", ".join(f"{count} {reason}" for reason, count in report.suspicious.items())
+        )
     return "\n".join(lines)

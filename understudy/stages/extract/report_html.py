@@ -31,8 +31,16 @@ _MOST_GAPS = 200
 class Page:
     """The page of a report. detail: (N,) as in `report`; odd: the faces worth a look."""
 
-    def __init__(self, report: Report, faceset: Faceset, facts: Facts, detail: Floats, odd: Sequence[Suspect]) -> None:
-        self._report, self._faceset, self._facts, self._detail, self._odd = report, faceset, facts, detail, odd
+    def __init__(
+        self, report: Report, faceset: Faceset, facts: Facts, detail: Floats, odd: Sequence[Suspect]
+    ) -> None:
+        self._report, self._faceset, self._facts, self._detail, self._odd = (
+            report,
+            faceset,
+            facts,
+            detail,
+            odd,
+        )
         self._faces: Faces = faceset.faces
         self._paths = faceset.paths
         self._encoded_rows: dict[int, str] = {}
@@ -49,14 +57,15 @@ class Page:
             ("Tracks", self._tracks()),
             ("Frames without a face", self._gaps()),
         ]
-        body = "".join(f"<section><h2>{name}</h2>{content}</section>" for name, content in sections if content)
+        body = "".join(
+            f"<section><h2>{name}</h2>{content}</section>" for name, content in sections if content
+        )
         return (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{title}</title><style>{STYLE}</style></head>"
-            f"<body><header><h1>{title}</h1>{self._tiles()}</header>{body}"
-            "<footer>The same numbers for programs: report.json beside this page. To delete a face, delete its file.</footer>"
-            "</body></html>\n"
+            '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport"'
+            f' content="width=device-width, initial-scale=1"><title>{title}</title>'
+            f"<style>{STYLE}</style></head><body><header><h1>{title}</h1>{self._tiles()}</header>"
+            f"{body}<footer>The same numbers for programs: report.json beside this page."
+            " To delete a face, delete its file.</footer></body></html>\n"
         )
 
     def _tiles(self) -> str:
@@ -64,9 +73,21 @@ class Page:
         people = len([each for each in report.people if each.person >= 0])
         share = 100 * report.frames_with_a_face / max(report.frames, 1)
         tiles = [
-            ("faces", f"{report.faces:,}", f"{report.filled:,} of them filled" if report.filled else ""),
-            ("frames with a face", f"{share:.4g} %", f"{report.frames_with_a_face:,} of {report.frames:,}"),
-            ("person" if people == 1 else "people", f"{people:,}" if people else "–", "" if people else "not known"),
+            (
+                "faces",
+                f"{report.faces:,}",
+                f"{report.filled:,} of them filled" if report.filled else "",
+            ),
+            (
+                "frames with a face",
+                f"{share:.4g} %",
+                f"{report.frames_with_a_face:,} of {report.frames:,}",
+            ),
+            (
+                "person" if people == 1 else "people",
+                f"{people:,}" if people else "–",
+                "" if people else "not known",
+            ),
             (
                 "track" if len(report.tracks) == 1 else "tracks",
                 f"{len(report.tracks):,}" if report.tracks else "–",
@@ -75,21 +96,34 @@ class Page:
             ("worth a look", f"{len({each.row for each in self._odd}):,}", ""),
         ]
         if report.jitter is not None:
-            before = "" if report.jitter_raw is None else f"{report.jitter_raw:.2f} % before steadying"
+            before = (
+                "" if report.jitter_raw is None else f"{report.jitter_raw:.2f} % before steadying"
+            )
             tiles.append(("jitter", f"{report.jitter:.2f} %", before))
         if report.failed:
-            tiles.append(("frames failed", f"{len(report.failed):,}", f"the first: {report.failed[0][0]}"))
-        cells = (f'<div class="tile"><b>{value}</b><span>{name}</span><small>{note}</small></div>' for name, value, note in tiles)
+            tiles.append(
+                ("frames failed", f"{len(report.failed):,}", f"the first: {report.failed[0][0]}")
+            )
+        cells = (
+            f'<div class="tile"><b>{value}</b><span>{name}</span><small>{note}</small></div>'
+            for name, value, note in tiles
+        )
         return f'<div class="tiles">{"".join(cells)}</div>'
 
     def _timeline(self) -> str:
         faces, looked = self._faces, self._facts.frames
         if not len(looked):
             return ""
-        bars = [self._bar(np.flatnonzero(faces.track == track), track) for track in np.unique(faces.track)]
+        bars = [
+            self._bar(np.flatnonzero(faces.track == track), track)
+            for track in np.unique(faces.track)
+        ]
         bars.sort(key=lambda bar: int(np.concatenate([bar.firm, bar.soft]).min()))
         without = np.setdiff1d(looked, faces.frame)
-        note = '<p class="note">One bar a track, in the colour of its person; pale where the face was lost or filled.</p>'
+        note = (
+            '<p class="note">One bar a track, in the colour of its person; pale where the face was'
+            " lost or filled.</p>"
+        )
         return note + svg.timeline(bars, without, (int(looked.min()), int(looked.max())), "no face")
 
     def _bar(self, rows: NDArray[np.int64], track: int) -> svg.Bar:
@@ -107,16 +141,23 @@ class Page:
         """The faces worth a look, by reason, the worst first."""
         if not self._odd:
             return '<p class="note">No face is suspicious.</p>'
-        parts = ['<p class="note">Delete the file of a face that should not be learned from; right ones may stay.</p>']
+        parts = [
+            '<p class="note">Delete the file of a face that should not be learned from; right ones'
+            " may stay.</p>"
+        ]
         for reason, count in self._report.suspicious.items():
             each = [one for one in self._odd if one.reason == reason]
             # Too low a value is as far off as too high a one.
             each.sort(key=lambda one: -abs(one.value - one.bound))
             figures = [
-                self._figure(one.row, f"<b>{escape(self._paths[one.row].name)}</b>{_measured(one)}") for one in each[:_A_REASON]
+                self._figure(one.row, f"<b>{escape(self._paths[one.row].name)}</b>{_measured(one)}")
+                for one in each[:_A_REASON]
             ]
             more = f", these are the worst {len(figures)}" if count > len(figures) else ""
-            parts.append(f"<h3>{escape(reason.capitalize())} <small>{count:,}{more}</small></h3>{_strip(figures)}")
+            parts.append(
+                f"<h3>{escape(reason.capitalize())}"
+                f" <small>{count:,}{more}</small></h3>{_strip(figures)}"
+            )
         return "".join(parts)
 
     def _people(self) -> str:
@@ -135,12 +176,26 @@ class Page:
         if not len(self._faces):
             return ""
         pitch, yaw = np.degrees(self._faces.pose[:, 0]), np.degrees(self._faces.pose[:, 1])
-        note = "A square is 5°. What dst shows and src does not are views that the model will have to make up."
-        furthest = {"left": yaw.argmax(), "right": yaw.argmin(), "up": pitch.argmax(), "down": pitch.argmin()}
+        note = (
+            "A square is 5°. What dst shows and src does not are views that the model will have to"
+            " make up."
+        )
+        furthest = {
+            "left": yaw.argmax(),
+            "right": yaw.argmin(),
+            "up": pitch.argmax(),
+            "down": pitch.argmin(),
+        }
         told = {"left": abs(yaw), "right": abs(yaw), "up": abs(pitch), "down": abs(pitch)}
-        figures = [self._figure(int(row), f"furthest {side}, {told[side][row]:.0f}°") for side, row in furthest.items()]
+        figures = [
+            self._figure(int(row), f"furthest {side}, {told[side][row]:.0f}°")
+            for side, row in furthest.items()
+        ]
         plot = svg.heatmap(yaw, pitch, 5, (45, 30), ("left", "right", "up", "down"))
-        return f'<p class="note">{note}</p><div class="beside">{plot}<div class="four">{"".join(figures)}</div></div>'
+        return (
+            f'<p class="note">{note}</p><div class="beside">{plot}<div'
+            f' class="four">{"".join(figures)}</div></div>'
+        )
 
     def _quality(self) -> str:
         faces = self._faces
@@ -150,13 +205,29 @@ class Page:
                 "pixels",
                 self._detail,
                 None,
-                "So wide a perfectly sharp picture, brows to chin, would be. Left: blurred or small.",
+                (
+                    "So wide a perfectly sharp picture, brows to chin, would be. Left: blurred or"
+                    " small."
+                ),
             ),
-            ("Size", "pixels", numbers.widths(faces), None, "So wide the face is in its frame, brows to chin."),
-            ("Certainty", "", faces.score[~faces.filled], 1.0, "How sure detector and landmarker were, 0 to 1."),
+            (
+                "Size",
+                "pixels",
+                numbers.widths(faces),
+                None,
+                "So wide the face is in its frame, brows to chin.",
+            ),
+            (
+                "Certainty",
+                "",
+                faces.score[~faces.filled],
+                1.0,
+                "How sure detector and landmarker were, 0 to 1.",
+            ),
         ]
         parts = [
-            f"<figure><h3>{name}</h3>{svg.histogram(values, unit, low=0, high=end)}<figcaption>{note}</figcaption></figure>"
+            f"<figure><h3>{name}</h3>{svg.histogram(values, unit, low=0, high=end)}"
+            f"<figcaption>{note}</figcaption></figure>"
             for name, unit, values, end, note in plots
         ]
         return f'<div class="plots">{"".join(parts)}</div>'
@@ -169,7 +240,11 @@ class Page:
         for each in tracks[:_MOST_TRACKS]:
             of_track = np.flatnonzero(self._faces.track == each.track)
             pictures = "".join(self._picture(int(row)) for row in spaced(of_track, _A_TRACK))
-            jitter = f"{_shown(each.jitter_raw)} → {_shown(each.jitter)}" if each.jitter is not None else "–"
+            jitter = (
+                f"{_shown(each.jitter_raw)} → {_shown(each.jitter)}"
+                if each.jitter is not None
+                else "–"
+            )
             cells = [
                 f"{each.first}–{each.last}",
                 f"{each.faces:,}",
@@ -178,17 +253,32 @@ class Page:
                 _shown(each.detail, 0),
             ]
             figures = "".join(f'<td class="number">{cell}</td>' for cell in [*cells, jitter])
-            rows.append(f'<tr><td>{_swatch(each.person)}{each.track}</td><td class="faces">{pictures}</td>{figures}</tr>')
+            rows.append(
+                f"<tr><td>{_swatch(each.person)}{each.track}</td><td"
+                f' class="faces">{pictures}</td>{figures}</tr>'
+            )
         names = ("Track", "", "Frames", "Faces", "Filled", "Score", "Detail", "Jitter, %")
         head = "".join(f"<th>{name}</th>" for name in names)
-        table = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        table = (
+            f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
+            f"<tbody>{''.join(rows)}</tbody></table></div>"
+        )
         return table + _left_out(len(tracks) - _MOST_TRACKS, "shorter tracks")
 
     def _gaps(self) -> str:
         gaps = self._report.gaps
-        ranges = [f"{first}–{last}" if last > first else f"{first}" for first, last in gaps[:_MOST_GAPS]]
-        failed = [f"<li>{frame}: {escape(problem)}</li>" for frame, problem in self._report.failed[:_MOST_GAPS]]
-        told = f"<p>{', '.join(ranges)}</p>{_left_out(len(gaps) - _MOST_GAPS, 'ranges')}" if gaps else ""
+        ranges = [
+            f"{first}–{last}" if last > first else f"{first}" for first, last in gaps[:_MOST_GAPS]
+        ]
+        failed = [
+            f"<li>{frame}: {escape(problem)}</li>"
+            for frame, problem in self._report.failed[:_MOST_GAPS]
+        ]
+        told = (
+            f"<p>{', '.join(ranges)}</p>{_left_out(len(gaps) - _MOST_GAPS, 'ranges')}"
+            if gaps
+            else ""
+        )
         problems = f"<h3>Frames that failed</h3><ul>{''.join(failed)}</ul>" if failed else ""
         return told + problems or '<p class="note">None.</p>'
 
@@ -197,19 +287,28 @@ class Page:
 
     def _picture(self, row: int) -> str:
         name = escape(self._paths[row].name, quote=True)
-        return f'<img src="{self._encoded(row)}" alt="{name}" title="{name}" width="{_SIDE}" height="{_SIDE}" loading="lazy">'
+        return (
+            f'<img src="{self._encoded(row)}" alt="{name}" title="{name}" width="{_SIDE}"'
+            f' height="{_SIDE}" loading="lazy">'
+        )
 
     def _encoded(self, row: int) -> str:
         if row not in self._encoded_rows:
             small = resized(self._faceset.load(row).image, (_SIDE, _SIDE))
             data = stills.encode_image(small, ".jpg", _JPG_QUALITY)
-            self._encoded_rows[row] = f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"
+            self._encoded_rows[row] = (
+                f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"
+            )
         return self._encoded_rows[row]
 
 
 def spaced(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """At most `count` of the rows, evenly over them, the first and the last among them."""
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))] if len(rows) else rows
+    return (
+        rows[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))]
+        if len(rows)
+        else rows
+    )
 
 
 def many(count: int, what: str) -> str:
@@ -218,7 +317,11 @@ def many(count: int, what: str) -> str:
 
 
 def _measured(odd: Suspect) -> str:
-    return "" if odd.reason in ("filled", "same person twice") else f"{odd.value:.2g}, bound {odd.bound:.2g}"
+    return (
+        ""
+        if odd.reason in ("filled", "same person twice")
+        else f"{odd.value:.2g}, bound {odd.bound:.2g}"
+    )
 
 
 def _who(person: int) -> str:

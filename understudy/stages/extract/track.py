@@ -1,4 +1,6 @@
-"""From what single frames showed to tracks of people with steady points: the middle part of `extract`."""
+"""From what single frames showed to tracks of people with steady points: the middle part of
+`extract`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,14 @@ from understudy.core.face.landmarks import face_size
 from understudy.core.face.pose import pose
 from understudy.core.image import as_bytes
 from understudy.core.row_blocks import stretches
-from understudy.core.tracking import identity_clusters, link, optical_flow, shots, smooth, smooth_long
+from understudy.core.tracking import (
+    identity_clusters,
+    link,
+    optical_flow,
+    shots,
+    smooth,
+    smooth_long,
+)
 from understudy.errors import BadOption, NoFaces
 from understudy.io.faceset.manual_marks import Marks
 from understudy.io.footage.base import BadFrame, Footage
@@ -25,13 +34,15 @@ from understudy.stages.extract.face_analyser import embedder, locator, looker
 from understudy.stages.extract.options import ExtractOptions
 from understudy.types import Bytes, Faces, FloatRows, Floats
 
-# A landmarker that looks where a face should be found it when its points lie this near to there, in face sizes.
+# A landmarker that looks where a face should be found it when its points lie this near to there, in
+# face sizes.
 _NEAR = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """All faces of the footage, (N,) by frame, the largest first: the columns of `Faces`, those with points on disk.
+    """All faces of the footage, (N,) by frame, the largest first: the columns of `Faces`, those
+    with points on disk.
 
     rows: (N,) where a face stands in `landmarks` and `raw`. seen: who some of them are.
     """
@@ -51,10 +62,14 @@ class Solved:
         return len(self.frame)
 
     def chosen(self, options: ExtractOptions) -> NDArray[np.int64]:
-        """Which faces become pictures: of the person asked for, the largest of each frame. Raises BadOption, NoFaces."""
+        """Which faces become pictures: of the person asked for, the largest of each frame. Raises
+        BadOption, NoFaces.
+        """
         wanted = self._wanted(options)
         chosen = np.arange(len(self)) if wanted is None else np.flatnonzero(self.person == wanted)
-        return chosen[places(self.frame[chosen]) < options.max_faces] if options.max_faces else chosen
+        return (
+            chosen[places(self.frame[chosen]) < options.max_faces] if options.max_faces else chosen
+        )
 
     def faces(self, chosen: NDArray[np.int64]) -> Faces:
         """Those faces, in memory."""
@@ -90,7 +105,10 @@ class Solved:
         if options.like:
             return self._like(options)
         if options.person not in known:
-            raise BadOption(f"extract: there is no person {options.person}, only 0 to {known[-1]}; the report shows them.")
+            raise BadOption(
+                f"extract: there is no person {options.person}, only 0 to {known[-1]}; the report"
+                " shows them."
+            )
         return options.person
 
     def _like(self, options: ExtractOptions) -> int:
@@ -100,19 +118,26 @@ class Solved:
         shown = looker(options)(0, image)
         embed = embedder(options.identity)
         if not shown or embed is None:
-            raise NoFaces(f"{path}: no face found on it. Give a picture that shows the person's face clearly.")
+            raise NoFaces(
+                f"{path}: no face found on it. Give a picture that shows the person's face clearly."
+            )
         person: int | None = identity_clusters.like(
             self.person[self.seen.rows], self.seen.vectors, embed(image, shown[0].landmarks)
         )
         if person is None:
-            raise NoFaces(f"{path}: nobody in the footage looks like this. Choose by number (--person); the report shows them.")
+            raise NoFaces(
+                f"{path}: nobody in the footage looks like this. Choose by number (--person); the"
+                " report shows them."
+            )
         return person
 
 
 def solve(found: Sightings, footage: Footage, options: ExtractOptions, marks: Marks) -> Solved:
-    """Tracks, people and steady points of everything that was found; short gaps in a track are filled.
+    """Tracks, people and steady points of everything that was found; short gaps in a track are
+    filled.
 
-    found: of the whole footage; it is used up. What is marked as no face is not filled. Deterministic.
+    found: of the whole footage; it is used up. What is marked as no face is not filled.
+    Deterministic.
     """
     track = _tracks(found, footage)
     filled = [] if options.every > 1 else _filled(found, track, footage, options, marks)
@@ -150,7 +175,9 @@ def _tracks(found: Sightings, footage: Footage) -> NDArray[np.int64]:
     if found.signature is None:
         return np.zeros(0, np.int64)
     shot = shots.shots(found.signature)
-    by_frame = shot[np.maximum(np.searchsorted(found.frames, np.arange(len(footage)), "right") - 1, 0)]
+    by_frame = shot[
+        np.maximum(np.searchsorted(found.frames, np.arange(len(footage)), "right") - 1, 0)
+    ]
     return link.tracks(found, by_frame, float(footage.fps), found.seen)
 
 
@@ -158,26 +185,39 @@ def _poses(landmarks: FloatRows, rows: NDArray[np.int64], frame_size: NDArray[np
     """The pose of each face, (N, 3). frame_size: (M, 2), as `landmarks` (M, 68, 2)."""
     result = np.zeros((len(rows), 3), np.float32)
     for some in stretches(len(rows)):
-        for at, points, (width, height) in zip(some, landmarks[rows[some]], frame_size[rows[some]].tolist(), strict=True):
+        for at, points, (width, height) in zip(
+            some, landmarks[rows[some]], frame_size[rows[some]].tolist(), strict=True
+        ):
             result[at] = pose(points, (width, height))
     return result
 
 
 def _filled(
-    found: Sightings, track: NDArray[np.int64], footage: Footage, options: ExtractOptions, marks: Marks
+    found: Sightings,
+    track: NDArray[np.int64],
+    footage: Footage,
+    options: ExtractOptions,
+    marks: Marks,
 ) -> list[tuple[int, Sighting]]:
-    """Faces for the frames that short gaps in tracks leave out, each with its track; score 0 where only flow tells of it."""
+    """Faces for the frames that short gaps in tracks leave out, each with its track; score 0 where
+    only flow tells of it.
+    """
     locate = locator(options)
     result: list[tuple[int, Sighting]] = []
     for gap in link.gaps(found, track, round(options.fill * float(footage.fps))):
         rows = np.array([gap.first_row, gap.last_row])
         frames = range(*(found.frame[rows] + (0, 1)).tolist())
         attempts = list(footage.attempts(frames))
-        images = [as_bytes(attempt.image) for attempt in attempts if not isinstance(attempt, BadFrame)]
+        images = [
+            as_bytes(attempt.image) for attempt in attempts if not isinstance(attempt, BadFrame)
+        ]
         if len(images) < len(frames):
             continue
         first, last = found.landmarks[rows]
-        forward, backward = optical_flow.chained(images, first)[:-1], optical_flow.chained(images[::-1], last)[-2::-1]
+        forward, backward = (
+            optical_flow.chained(images, first)[:-1],
+            optical_flow.chained(images[::-1], last)[-2::-1],
+        )
         points = smooth.bridged(forward, backward)
         for step, frame in enumerate(frames[1:-1] if points is not None else ()):
             assert points is not None
@@ -185,7 +225,14 @@ def _filled(
             box = (1 - share) * found.box[gap.first_row] + share * found.box[gap.last_row]
             if marks.at(frame) is None:
                 result.append(
-                    (gap.track, _confirmed(locate, images[step + 1], Sighting(frame, box, points[step], 0.0, footage.size)))
+                    (
+                        gap.track,
+                        _confirmed(
+                            locate,
+                            images[step + 1],
+                            Sighting(frame, box, points[step], 0.0, footage.size),
+                        ),
+                    )
                 )
     return result
 
@@ -201,12 +248,18 @@ def _confirmed(locate: Locate, image: Bytes, face: Sighting) -> Sighting:
 
 
 def _steady(found: Sightings, track: NDArray[np.int64], options: ExtractOptions) -> FloatRows:
-    """The points of all faces without what trembles, (N, 68, 2); each unbroken run of a track by itself."""
+    """The points of all faces without what trembles, (N, 68, 2); each unbroken run of a track by
+    itself.
+    """
     if options.steady == "off" or options.every > 1:
         return found.landmarks
     result = found.landmarks.blank()
     for run in _runs(found.frame, track):
-        done = smooth_long.filtered(found.landmarks, run) if options.steady == "filter" else smooth_long.steady(found, run)
+        done = (
+            smooth_long.filtered(found.landmarks, run)
+            if options.steady == "filter"
+            else smooth_long.steady(found, run)
+        )
         for rows, points in done:
             result[rows] = points
     return result

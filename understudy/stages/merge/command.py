@@ -18,7 +18,17 @@ from understudy.io.video.audio import Sound
 from understudy.io.video.concat import join
 from understudy.io.video.writer import pixel_format
 from understudy.stages import frame_ranges
-from understudy.stages.events import Event, Finished, Note, Order, Progress, Saved, Stage, Started, Stop
+from understudy.stages.events import (
+    Event,
+    Finished,
+    Note,
+    Order,
+    Progress,
+    Saved,
+    Stage,
+    Started,
+    Stop,
+)
 from understudy.stages.jobs import verb
 from understudy.stages.merge import versions
 from understudy.stages.merge.context import Workshop
@@ -29,7 +39,10 @@ from understudy.stages.merge.segments import Store, parts
 from understudy.stages.merge.stills import pictured
 from understudy.stages.project import Project
 
-COMMENT: Final = "synthetic: a face in this video was replaced by a trained model (Understudy). See the content credentials inside."
+COMMENT: Final = (
+    "synthetic: a face in this video was replaced by a trained model (Understudy). See the content"
+    " credentials inside."
+)
 _UNTOUCHED: Final = "The results of earlier runs are untouched."
 
 Step = Generator[Event, Order | None, bool]
@@ -37,11 +50,13 @@ Step = Generator[Event, Order | None, bool]
 
 @verb
 def merge(show: Path, options: MergeOptions) -> Stage:
-    """Lay the model's face into the dst footage of a show and write the video: same frames, same sound, marked as synthetic.
+    """Lay the model's face into the dst footage of a show and write the video: same frames, same
+    sound, marked as synthetic.
 
-    Each run makes a new folder merged/NNN; result.mp4 is the newest. Frames that were rendered before from the same faces, with
-    the same model and choices, are taken as they are: so a run that was stopped or killed goes on. Raises NoFaces, BadProject,
-    BadOption, WeightsMissing, CannotWrite.
+    Each run makes a new folder merged/NNN; result.mp4 is the newest. Frames that were rendered
+    before from the same faces, with the same model and choices, are taken as they are: so a run
+    that was stopped or killed goes on. Raises NoFaces, BadProject, BadOption, WeightsMissing,
+    CannotWrite.
     """
     project = Project.load(show)
     options = applied(project, project.options("merge", options))
@@ -58,24 +73,45 @@ def merge(show: Path, options: MergeOptions) -> Stage:
             yield from _version(project, workshop, chosen, signer)
 
 
-def _version(project: Project, workshop: Workshop, chosen: Sequence[range], signer: Credentials) -> Stage:
+def _version(
+    project: Project, workshop: Workshop, chosen: Sequence[range], signer: Credentials
+) -> Stage:
     """Render the chosen frames, put them together, and number the result."""
     options = workshop.options
-    work = SegmentWork(project.folder, workshop, Store(project.merged / "segments", workshop.has_matte), workshop.segments(chosen))
+    work = SegmentWork(
+        project.folder,
+        workshop,
+        Store(project.merged / "segments", workshop.has_matte),
+        workshop.segments(chosen),
+    )
     if not (yield from work.run()):
         total = sum(map(len, chosen))
-        done = f"{work.finished()} of {total} frames are finished, and the same command goes on from there."
+        done = (
+            f"{work.finished()} of {total} frames are finished, and the same command goes on from"
+            " there."
+        )
         yield Note(text=f"merge: stopped. {done} {_UNTOUCHED}")
         return
     facts, suffix = _facts(workshop, work), ".mov" if options.encode.codec == "prores" else ".mp4"
     with versions.making(project.merged) as folder:
         for name in ("result", "matte") if workshop.has_matte else ("result",):
             if not (yield from _joined(folder / f"{name}{suffix}", project, work, chosen, signer)):
-                yield Note(text=f"merge: stopped. All frames are finished, and the same command puts them together. {_UNTOUCHED}")
+                yield Note(
+                    text=(
+                        "merge: stopped. All frames are finished, and the same command puts them"
+                        f" together. {_UNTOUCHED}"
+                    )
+                )
                 return
-        record = {"understudy": version("understudy"), **facts, "options": options.model_dump(mode="json")}
+        record = {
+            "understudy": version("understudy"),
+            **facts,
+            "options": options.model_dump(mode="json"),
+        }
         keys = [segment.key for segment in work.segments]
-        atomic.write_text(folder / versions.RECORD, json.dumps({**record, "segments": keys}, indent=2) + "\n")
+        atomic.write_text(
+            folder / versions.RECORD, json.dumps({**record, "segments": keys}, indent=2) + "\n"
+        )
         final = versions.numbered(folder, project.merged)
     work.store.drop_all_but(versions.segments_of_newest(project.merged))
     video = result = final / f"result{suffix}"
@@ -90,20 +126,35 @@ def _version(project: Project, workshop: Workshop, chosen: Sequence[range], sign
     yield Finished(stage="merge", summary={**facts, "result": str(result), "version": str(video)})
 
 
-def _joined(path: Path, project: Project, work: SegmentWork, chosen: Sequence[range], signer: Credentials) -> Step:
-    """Put the segments together and sign the video; False when told to stop. Of a name that begins with matte: their masks."""
+def _joined(
+    path: Path, project: Project, work: SegmentWork, chosen: Sequence[range], signer: Credentials
+) -> Step:
+    """Put the segments together and sign the video; False when told to stop. Of a name that begins
+    with matte: their masks.
+    """
     footage, options, is_matte = work.workshop.footage, work.workshop.options, path.stem == "matte"
     unsigned, total = path.with_stem("unsigned"), sum(map(len, chosen))
     sound = None if is_matte else _sound(footage, chosen)
     yield Started(stage=f"join {path.stem}", total=total)
-    joining = join(unsigned, parts(work.segments, work.store, matte=is_matte), footage, options.encode, sound, COMMENT)
+    joining = join(
+        unsigned,
+        parts(work.segments, work.store, matte=is_matte),
+        footage,
+        options.encode,
+        sound,
+        COMMENT,
+    )
     with closing(joining):
         for done in joining:
-            if isinstance((yield Progress(stage=f"join {path.stem}", done=done, total=total)), Stop):
+            if isinstance(
+                (yield Progress(stage=f"join {path.stem}", done=done, total=total)), Stop
+            ):
                 return False
     # A model that came as a file learnt from footage that nobody knows here.
     model = work.workshop.model
-    manifest.sign(unsigned, path, [footage.path, model if model.is_file() else project.footage("src")], signer)
+    manifest.sign(
+        unsigned, path, [footage.path, model if model.is_file() else project.footage("src")], signer
+    )
     unsigned.unlink()
     return True
 
@@ -116,7 +167,9 @@ def _sound(footage: Footage, chosen: Sequence[range]) -> Sound | None:
     if end - first == len(footage):
         return Sound(footage.path)
     begin = footage.pts[first] * footage.time_base
-    return Sound(footage.path, start=begin, stop=begin + footage.seconds(end) - footage.seconds(first))
+    return Sound(
+        footage.path, start=begin, stop=begin + footage.seconds(end) - footage.seconds(first)
+    )
 
 
 def _facts(workshop: Workshop, work: SegmentWork) -> dict[str, Any]:
@@ -124,4 +177,10 @@ def _facts(workshop: Workshop, work: SegmentWork) -> dict[str, Any]:
     model = workshop.model
     known = {"model_sha256": manifest.fingerprint(model)} if model.is_file() else {}
     frames = sum(len(segment.frames) for segment in work.segments)
-    return {"model": model.name, **known, "iteration": workshop.recipe.iteration, "frames": frames, **work.report().facts()}
+    return {
+        "model": model.name,
+        **known,
+        "iteration": workshop.recipe.iteration,
+        "frames": frames,
+        **work.report().facts(),
+    }

@@ -1,4 +1,6 @@
-"""All that goes into the frames of a merge, loaded once a process, and the hash by which finished frames are known again."""
+"""All that goes into the frames of a merge, loaded once a process, and the hash by which finished
+frames are known again.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ from understudy.stages.saved_models.recipe import BEST, CHECKPOINTS, OPTIONS_FIL
 from understudy.stages.saved_models.segmenters import asked_for
 from understudy.stages.saved_models.select import described, model_place, show_type
 
-# To be raised when the same input gives another picture: what was rendered before is then rendered again.
+# To be raised when the same input gives another picture: what was rendered before is then rendered
+# again.
 _RENDERER: Final = 1
 
 
@@ -42,7 +45,8 @@ _RENDERER: Final = 1
 class Workshop:
     """What a merge works with.
 
-    model: the folder or the file that it lies in. segmenter: its name, "" without one. places: the faces of every frame.
+    model: the folder or the file that it lies in. segmenter: its name, "" without one. places: the
+    faces of every frame.
     """
 
     footage: Footage
@@ -58,7 +62,9 @@ class Workshop:
 
     @classmethod
     def open(cls, project: Project, footage: Footage, options: MergeOptions) -> Self:
-        """For a merge of the footage with these options, writing nothing. Raises NoFaces, BadProject, BadOption, WeightsMissing."""
+        """For a merge of the footage with these options, writing nothing. Raises NoFaces,
+        BadProject, BadOption, WeightsMissing.
+        """
         system.share_freed_memory()
         model = model_place(project, options.model)
         looks = Looks.of(options)
@@ -79,8 +85,22 @@ class Workshop:
         if options.morph >= 0:
             recipe.model.set_morph(options.morph)
         places = scene.placed(recipe.model.face_type, recipe.model.resolution)
-        prints = (_weights(model, options.checkpoint == "best"), manifest.fingerprint(file.path) if file else "")
-        return cls(footage, options, model, scene, looks, recipe, file.path.stem if file else "", painted, places, prints)
+        prints = (
+            _weights(model, options.checkpoint == "best"),
+            manifest.fingerprint(file.path) if file else "",
+        )
+        return cls(
+            footage,
+            options,
+            model,
+            scene,
+            looks,
+            recipe,
+            file.path.stem if file else "",
+            painted,
+            places,
+            prints,
+        )
 
     @property
     def has_matte(self) -> bool:
@@ -90,18 +110,42 @@ class Workshop:
     def remarks(self) -> Iterator[Event]:
         """What the user may want to know, or should look into, before the work begins."""
         if self.scene.last_frame >= len(self.footage):
-            yield Warned(text=f"{self.footage.path.name} ends before the last of its faces. Those beyond its end are left out.")
+            yield Warned(
+                text=(
+                    f"{self.footage.path.name} ends before the last of its faces. Those beyond its"
+                    " end are left out."
+                )
+            )
         persons = np.unique(self.scene.faces.person).tolist()
         for entry in self.looks.unused(len(self.footage), persons):
-            yield Warned(text=f"at '{entry}': changes nothing, since no such frame or person is there.")
+            yield Warned(
+                text=f"at '{entry}': changes nothing, since no such frame or person is there."
+            )
         if "dfl" in self.looks.uses("formulas") and max(self.looks.uses("feather")):
-            yield Warned(text="feather: does nothing where the formulas are dfl's, which have none. Take --blur, or our formulas.")
+            yield Warned(
+                text=(
+                    "feather: does nothing where the formulas are dfl's, which have none. Take"
+                    " --blur, or our formulas."
+                )
+            )
         if self.recipe.segmenting is not None:
-            yield Note(text=f"segmenter {self.segmenter}, of {self.recipe.segmenting.face_type} faces")
-            yield from (Warned(text=each) for each in self.recipe.segmenting.limits(self.recipe.model.face_type))
+            yield Note(
+                text=f"segmenter {self.segmenter}, of {self.recipe.segmenting.face_type} faces"
+            )
+            yield from (
+                Warned(text=each)
+                for each in self.recipe.segmenting.limits(self.recipe.model.face_type)
+            )
         elif self.options.segmenter:
-            yield Note(text=f"segmenter {self.options.segmenter}: not used, since none of the masks is {ON_PRD} or {ON_DST}.")
-        yield Note(text=f"model {self.model.name}, {described(self.recipe.model, self.recipe.iteration)}")
+            yield Note(
+                text=(
+                    f"segmenter {self.options.segmenter}: not used, since none of the masks is"
+                    f" {ON_PRD} or {ON_DST}."
+                )
+            )
+        yield Note(
+            text=f"model {self.model.name}, {described(self.recipe.model, self.recipe.iteration)}"
+        )
 
     def segments(self, stretches: Sequence[range]) -> list[Segment]:
         """The segments that make up these stretches of the footage, in their order."""
@@ -129,14 +173,18 @@ class Workshop:
         return digest.hexdigest()[:32]
 
     def _faces(self, frames: range) -> Iterator[bytes]:
-        """What is known of the faces in these frames, as bytes; how many there are elsewhere changes nothing."""
+        """What is known of the faces in these frames, as bytes; how many there are elsewhere
+        changes nothing.
+        """
         runs: dict[int, int] = {}
         has_motion = max(self.looks.uses("motion_blur")) > 0
         for frame in frames:
             for face in self.places.get(frame, []):
                 outlines = self.painted.polygons[face.row] if self.painted else ()
                 drawn = [(each.includes, each.points.tolist()) for each in outlines]
-                yield repr((frame, face.person, runs.setdefault(face.run, len(runs)), drawn)).encode()
+                yield repr(
+                    (frame, face.person, runs.setdefault(face.run, len(runs)), drawn)
+                ).encode()
                 neighbours = (face.before, face.after) if has_motion else ()
                 for value in (face.landmarks, face.face_from_frame, *neighbours):
                     yield value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()

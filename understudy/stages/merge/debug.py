@@ -26,7 +26,8 @@ _SIXTEEN: Final = np.float32(65535)
 def debugged(
     folder: Path, footage: Footage, merged: Iterable[Merged], count: int, looks: Looks, stamp: Stamp
 ) -> Generator[Event, Order | None, bool]:
-    """Write the steps of the frames of a merge, `count` of them, each into a folder of its own; False when told to stop.
+    """Write the steps of the frames of a merge, `count` of them, each into a folder of its own;
+    False when told to stop.
 
     footage: the plates.
     """
@@ -35,18 +36,29 @@ def debugged(
         # What cannot be read was merged as the frame before it, which is not kept.
         image = plate.image if isinstance(plate, Frame) else np.zeros_like(work.frame.image)
         numbers = {"problem": work.problem, "faces": _numbers(work, looks)}
-        yield Saved(what="debug", path=written(folder, work.frame.index, _pictures(work, image), numbers, stamp))
+        yield Saved(
+            what="debug",
+            path=written(folder, work.frame.index, _pictures(work, image), numbers, stamp),
+        )
         if isinstance((yield Progress(stage="debug", done=done, total=count)), Stop):
             return False
     return True
 
 
-def written(folder: Path, frame: int, pictures: Sequence[tuple[str, Array]], numbers: Mapping[str, Any], stamp: Stamp) -> Path:
-    """Write the steps of a frame into a new folder in `folder`, named after the frame; the path of the sheet that shows them all.
+def written(
+    folder: Path,
+    frame: int,
+    pictures: Sequence[tuple[str, Array]],
+    numbers: Mapping[str, Any],
+    stamp: Stamp,
+) -> Path:
+    """Write the steps of a frame into a new folder in `folder`, named after the frame; the path of
+    the sheet that shows them all.
 
-    pictures: name and picture of every step in order, (H, W) or (H, W, 3), uint8, uint16, or float32, whose 0..1 is shown.
-    numbers: what goes with them, as plain values. There will be NN-name.png, of 16 bits where the picture has more than 8,
-    sheet.jpg, and numbers.json with the numbers and the size, range and mean of each picture.
+    pictures: name and picture of every step in order, (H, W) or (H, W, 3), uint8, uint16, or
+    float32, whose 0..1 is shown. numbers: what goes with them, as plain values. There will be
+    NN-name.png, of 16 bits where the picture has more than 8, sheet.jpg, and numbers.json with the
+    numbers and the size, range and mean of each picture.
     """
     place = _free(folder, f"{frame:06d}")
     with atomic.explained(place):
@@ -67,25 +79,37 @@ def _pictures(work: Merged, plate: Array) -> list[tuple[str, Array]]:
     several = len(work.faces) > 1
     found: list[tuple[str, Array]] = []
     for number, face in enumerate(work.faces.values(), start=1):
-        own = [] if face.lit is None else debug_steps.pictures(plate, face.lit, face.coarse, face.grain)
+        own = (
+            []
+            if face.lit is None
+            else debug_steps.pictures(plate, face.lit, face.coarse, face.grain)
+        )
         found += [(f"face {number} {name}" if several else name, picture) for name, picture in own]
     return [*found, ("whole plate", plate), ("whole result", work.frame.image)]
 
 
 def _numbers(work: Merged, looks: Looks) -> list[dict[str, Any]]:
-    """What was measured for every face, and the options that hold for it. A face outside of the frame has no numbers."""
+    """What was measured for every face, and the options that hold for it. A face outside of the
+    frame has no numbers.
+    """
     found = []
     for face in work.faces.values():
         person = face.new.placed.person
         options = looks.options(work.frame.index, person).model_dump(mode="json")
-        measured = {} if face.lit is None else debug_steps.numbers(face.lit, face.tones, face.coarse, face.grain)
+        measured = (
+            {}
+            if face.lit is None
+            else debug_steps.numbers(face.lit, face.tones, face.coarse, face.grain)
+        )
         alone = {"tones alone": [debug_steps.told(each) for each in face.found]}
         found.append({"person": person, "options": options, **measured, **alone})
     return found
 
 
 def _free(folder: Path, name: str) -> Path:
-    """A folder of that name, or with the next free number behind it: earlier ones stay, to be compared."""
+    """A folder of that name, or with the next free number behind it: earlier ones stay, to be
+    compared.
+    """
     taken, number = folder / name, 2
     while taken.exists():
         taken, number = folder / f"{name}-{number}", number + 1

@@ -24,16 +24,23 @@ class Painted:
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """Of the faceset in `folder`. Raises BadOption when nothing is drawn on any of its faces."""
+        """Of the faceset in `folder`. Raises BadOption when nothing is drawn on any of its
+        faces.
+        """
         found = tuple(Faceset(folder).polygons)
         if not any(found):
             raise BadOption(
-                f"{folder}: --masks {DRAWN} was asked for, and no face has polygons. Draw some (docs/face-pictures.md), or take "
-                "other --masks."
+                f"{folder}: --masks {DRAWN} was asked for, and no face has polygons. Draw some"
+                " (docs/face-pictures.md), or take other --masks."
             )
         return cls(found)
 
     def mask(self, row: int, face_from_frame: Doubles, size: int) -> Floats | None:
-        """Those of a row in a face square of side `size`, (size, size) float32 in 0..1; None where nobody drew."""
-        moved = [replace(each, points=affine.apply(face_from_frame, each.points).astype(np.float32)) for each in self.polygons[row]]
+        """Those of a row in a face square of side `size`, (size, size) float32 in 0..1; None where
+        nobody drew.
+        """
+        moved = [
+            replace(each, points=affine.apply(face_from_frame, each.points).astype(np.float32))
+            for each in self.polygons[row]
+        ]
         return baked(moved, (size, size)) if moved else None

@@ -1,4 +1,6 @@
-"""The pipe of a merge after the model: masks, colours and light are steadied over the frames around, then faces are laid in."""
+"""The pipe of a merge after the model: masks, colours and light are steadied over the frames
+around, then faces are laid in.
+"""
 
 from __future__ import annotations
 
@@ -32,19 +34,28 @@ _SIGMAS = 2.0
 
 @dataclass(slots=True)
 class Report:
-    """What happened to the frames, filled while they pass. bare: frames without a face. failed: frame and reason."""
+    """What happened to the frames, filled while they pass. bare: frames without a face. failed:
+    frame and reason.
+    """
 
     bare: list[int] = field(default_factory=list)
     failed: list[tuple[int, str]] = field(default_factory=list)
 
     def facts(self) -> dict[str, list[list[int]] | list[int]]:
-        """As plain values: first and last frame of every stretch without a face, and the frames that failed."""
-        return {"frames_without_a_face": ranges(self.bare), "failed_frames": [frame for frame, _ in self.failed]}
+        """As plain values: first and last frame of every stretch without a face, and the frames
+        that failed.
+        """
+        return {
+            "frames_without_a_face": ranges(self.bare),
+            "failed_frames": [frame for frame, _ in self.failed],
+        }
 
 
 @dataclass(slots=True)
 class Face:
-    """A new face and what is known of it so far. found: the tones that it takes by itself; tones, coarse, grain: means in time."""
+    """A new face and what is known of it so far. found: the tones that it takes by itself; tones,
+    coarse, grain: means in time.
+    """
 
     new: NewFace
     swap: Swap | None = None
@@ -59,8 +70,8 @@ class Face:
 class Merged:
     """A frame under way, and in the end finished, its faces by their run.
 
-    problem: why it is listed as failed, or "". look: what holds where there is no face. matte: (H, W), where the new faces are;
-    None where there is none.
+    problem: why it is listed as failed, or "". look: what holds where there is no face. matte: (H,
+    W), where the new faces are; None where there is none.
     """
 
     frame: Frame
@@ -73,7 +84,8 @@ class Merged:
 def merged_frames(take: Take, report: Report, frames: range) -> Generator[Merged, None, None]:
     """The frames of that range of the footage, finished, in order: the same whatever the range.
 
-    A frame that fails comes as it was, one that cannot be read as the one before it; both are in the report.
+    A frame that fails comes as it was, one that cannot be read as the one before it; both are in
+    the report.
     """
     return ahead(_reported(_finished(take, frames), report, frames), _DEPTH)
 
@@ -88,7 +100,9 @@ def _finished(take: Take, frames: range) -> Generator[Merged, None, None]:
     return _each(_steadied(works, reach.light, _own_light, _mean_light), _lay, threads)
 
 
-def _reported(works: Generator[Merged, None, None], report: Report, frames: range) -> Generator[Merged, None, None]:
+def _reported(
+    works: Generator[Merged, None, None], report: Report, frames: range
+) -> Generator[Merged, None, None]:
     for work in works:
         frame = work.frame.index
         if frame not in frames:
@@ -100,20 +114,26 @@ def _reported(works: Generator[Merged, None, None], report: Report, frames: rang
         yield work
 
 
-def _begun(predicted: Generator[Predicted, None, None], recipe: Recipe) -> Generator[Merged, None, None]:
+def _begun(
+    predicted: Generator[Predicted, None, None], recipe: Recipe
+) -> Generator[Merged, None, None]:
     for each in predicted:
         faces = {face.placed.run: Face(face) for face in each.faces}
         yield Merged(each.frame, faces, each.problem, recipe.look(each.frame.index, -1))
 
 
-def _each(works: Generator[Merged, None, None], step: Callable[[Merged], None], threads: int) -> Generator[Merged, None, None]:
+def _each(
+    works: Generator[Merged, None, None], step: Callable[[Merged], None], threads: int
+) -> Generator[Merged, None, None]:
     """The frames after that step, several at a time."""
 
     def stepped(work: Merged) -> Merged:
         try:
             step(work)
         except _FRAME_ERRORS as error:
-            work.problem = work.problem or f"frame {work.frame.index}: not merged, left as it was: {error}."
+            work.problem = (
+                work.problem or f"frame {work.frame.index}: not merged, left as it was: {error}."
+            )
             work.faces = {}
         return work
 
@@ -126,14 +146,19 @@ def _steadied(
     note: Callable[[Face], Note],
     steady: Callable[[Face, Sequence[tuple[Note, int]]], None],
 ) -> Generator[Merged, None, None]:
-    """The frames; `steady` is given each face with what is noted of the same one in the frames around, and how far they are."""
+    """The frames; `steady` is given each face with what is noted of the same one in the frames
+    around, and how far they are.
+    """
 
     def noted(work: Merged) -> tuple[int, dict[int, Note]]:
         return work.frame.index, {run: note(face) for run, face in work.faces.items()}
 
     for work, around in windowed(works, reach, noted):
         for run, face in work.faces.items():
-            steady(face, [(notes[run], frame - work.frame.index) for frame, notes in around if run in notes])
+            steady(
+                face,
+                [(notes[run], frame - work.frame.index) for frame, notes in around if run in notes],
+            )
         yield work
 
 
@@ -146,7 +171,9 @@ def _swap(face: Face, same: Sequence[tuple[Floats, int]]) -> None:
     new, placed = face.new, face.new.placed
     assert not isinstance(placed.face_from_frame, str)
     mask = _average(new.mask, same, new.look.steady_mask)
-    face.swap = Swap(placed.face_from_frame, new.made, new.dst, mask, new.look, placed.before, placed.after)
+    face.swap = Swap(
+        placed.face_from_frame, new.made, new.dst, mask, new.look, placed.before, placed.after
+    )
 
 
 def _tones(work: Merged) -> None:
@@ -163,7 +190,10 @@ def _mean_tones(face: Face, same: Sequence[tuple[tuple[Look, Tones], int]]) -> N
     """Take colours and sharpness, averaged in time with those of the same kind."""
     look = face.new.look
     alike = [(found, away) for (other, found), away in same if _is_alike(look, other)]
-    means = (_average(own, [(found[at], away) for found, away in alike], look.steady) for at, own in enumerate(face.found))
+    means = (
+        _average(own, [(found[at], away) for found, away in alike], look.steady)
+        for at, own in enumerate(face.found)
+    )
     face.tones = Tones(*means)
 
 
@@ -177,17 +207,25 @@ def _own_light(face: Face) -> tuple[Floats | None, Floats | None]:
     return (None, None) if face.lit is None else (face.lit.coarse, face.lit.grain)
 
 
-def _mean_light(face: Face, same: Sequence[tuple[tuple[Floats | None, Floats | None], int]]) -> None:
+def _mean_light(
+    face: Face, same: Sequence[tuple[tuple[Floats | None, Floats | None], int]]
+) -> None:
     """Take the light and the grain, averaged in time."""
     steady, (light, grain) = face.new.look.steady, _own_light(face)
     if light is not None:
-        face.coarse = _average(light, [(other, away) for (other, _), away in same if other is not None], steady)
+        face.coarse = _average(
+            light, [(other, away) for (other, _), away in same if other is not None], steady
+        )
     if grain is not None:
-        face.grain = _average(grain, [(other, away) for (_, other), away in same if other is not None], steady)
+        face.grain = _average(
+            grain, [(other, away) for (_, other), away in same if other is not None], steady
+        )
 
 
 def _lay(work: Merged) -> None:
-    faces = [(face.lit, face.coarse, face.grain) for face in work.faces.values() if face.lit is not None]
+    faces = [
+        (face.lit, face.coarse, face.grain) for face in work.faces.values() if face.lit is not None
+    ]
     if faces or work.look.shows in ("mask", "predicted"):
         layers = laid(work.frame.image, faces, work.look)
         work.frame, work.matte = replace(work.frame, image=layers.image), layers.matte
@@ -195,12 +233,21 @@ def _lay(work: Merged) -> None:
 
 def _is_alike(look: Look, other: Look) -> bool:
     averages = look.transfer.averages and (look.histogram is None or look.histogram.averages)
-    return averages and look.transfer is other.transfer and look.histogram is other.histogram and look.is_grey == other.is_grey
+    return (
+        averages
+        and look.transfer is other.transfer
+        and look.histogram is other.histogram
+        and look.is_grey == other.is_grey
+    )
 
 
 def _average(own: Floats, others: Sequence[tuple[Floats, int]], reach: int) -> Floats:
     """The mean of what holds in the frames around, the nearer the more."""
-    near = [(each, away) for each, away in others if away and abs(away) <= reach and each.shape == own.shape]
+    near = [
+        (each, away)
+        for each, away in others
+        if away and abs(away) <= reach and each.shape == own.shape
+    ]
     if not near:
         return own
     weights = [math.exp(-0.5 * (_SIGMAS * away / reach) ** 2) for _, away in near]

@@ -1,4 +1,6 @@
-"""How faces look from shot to shot and from person to person: the options of a merge, and what is said for some frames only."""
+"""How faces look from shot to shot and from person to person: the options of a merge, and what is
+said for some frames only.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,20 @@ from understudy.stages.merge.look_options import LookOptions
 from understudy.stages.merge.options import MergeOptions
 
 _ALWAYS: Final = range(frame_ranges.FOREVER)
-_NUMBERS: Final = {name for name, info in LookOptions.model_fields.items() if info.annotation in (int, float)}
-_LISTS: Final = {name for name, info in LookOptions.model_fields.items() if info.annotation == tuple[str, ...]}
+_NUMBERS: Final = {
+    name for name, info in LookOptions.model_fields.items() if info.annotation in (int, float)
+}
+_LISTS: Final = {
+    name for name, info in LookOptions.model_fields.items() if info.annotation == tuple[str, ...]
+}
 _FORM: Final = "Write it as '100-120: erode=4 blur=10 ease=12' or 'person=1: masks=learned,dst'"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing said for some frames or one person. person: None = whoever it is. ease: frames, see `Looks`."""
+    """One thing said for some frames or one person. person: None = whoever it is. ease: frames, see
+    `Looks`.
+    """
 
     text: str
     spans: tuple[range, ...]
@@ -34,7 +42,9 @@ class Entry:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The entry that a text such as "100-120 person=1: erode=4 ease=12" says. Raises BadOption naming it and the choices."""
+        """The entry that a text such as "100-120 person=1: erode=4 ease=12" says. Raises BadOption
+        naming it and the choices.
+        """
         where = f"at '{text}'"
         head, colon, body = text.partition(":")
         said = _said(body.split(), where)
@@ -60,15 +70,19 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What holds for each face of each frame: `base`, over that what the entries say; later ones win.
+    """What holds for each face of each frame: `base`, over that what the entries say; later ones
+    win.
 
-    At the border of its frames a choice switches at once; a number runs, within the first and last `ease` frames of the entry,
-    between what holds without the entry and what it says. Plain data, to be sent to other processes.
+    At the border of its frames a choice switches at once; a number runs, within the first and last
+    `ease` frames of the entry, between what holds without the entry and what it says. Plain data,
+    to be sent to other processes.
     """
 
     base: LookOptions
     entries: tuple[Entry, ...] = ()
-    _made: dict[tuple[float, ...], LookOptions] = field(default_factory=dict, compare=False, repr=False)
+    _made: dict[tuple[float, ...], LookOptions] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @classmethod
     def of(cls, options: MergeOptions) -> Self:
@@ -92,19 +106,30 @@ class Looks:
         return values
 
     def said(self, frames: range) -> str:
-        """All that holds in these frames, as JSON: the same text only for the same looks, in frame after frame."""
+        """All that holds in these frames, as JSON: the same text only for the same looks, in frame
+        after frame.
+        """
         everybody = self._runs(frames, -1)
         persons = {entry.person for entry in self.entries if entry.person is not None}
-        own = {str(person): runs for person in sorted(persons) if (runs := self._runs(frames, person)) != everybody}
-        return json.dumps({"everybody": everybody, "persons": own}, sort_keys=True, separators=(",", ":"))
+        own = {
+            str(person): runs
+            for person in sorted(persons)
+            if (runs := self._runs(frames, person)) != everybody
+        }
+        return json.dumps(
+            {"everybody": everybody, "persons": own}, sort_keys=True, separators=(",", ":")
+        )
 
     def unused(self, count: int, persons: Iterable[int]) -> list[str]:
-        """The entries that change nothing in footage of `count` frames in which these persons are."""
+        """The entries that change nothing in footage of `count` frames in which these persons
+        are.
+        """
         known = set(persons)
         return [
             entry.text
             for entry in self.entries
-            if all(span.start >= count for span in entry.spans) or (entry.person is not None and entry.person not in known)
+            if all(span.start >= count for span in entry.spans)
+            or (entry.person is not None and entry.person not in known)
         ]
 
     def _mixed(self, weights: tuple[float, ...]) -> LookOptions:
@@ -112,8 +137,12 @@ class Looks:
         for entry, weight in zip(self.entries, weights, strict=True):
             for name, value in entry.values.items() if weight else ():
                 before = values[name]
-                between = before + weight * (value - before) if name in _NUMBERS and weight < 1 else value
-                values[name] = round(between) if isinstance(before, int) and name in _NUMBERS else between
+                between = (
+                    before + weight * (value - before) if name in _NUMBERS and weight < 1 else value
+                )
+                values[name] = (
+                    round(between) if isinstance(before, int) and name in _NUMBERS else between
+                )
         return LookOptions(**values)
 
     def _runs(self, frames: range, person: int) -> list[tuple[int, dict[str, Any]]]:
@@ -146,8 +175,14 @@ def _where(words: list[str], where: str) -> tuple[tuple[range, ...], int | None]
     """The stretches and the person that the head of an entry names."""
     persons = [word.partition("=")[2] for word in words if word.startswith("person=")]
     frames = [word for word in words if not word.startswith("person=")]
-    if len(persons) > 1 or len(frames) > 1 or not all(re.fullmatch(r"\d{1,9}", each, re.ASCII) for each in persons):
-        raise BadOption(f"{where}: before the colon stand frames, one person by number, or both. {_FORM}.")
+    if (
+        len(persons) > 1
+        or len(frames) > 1
+        or not all(re.fullmatch(r"\d{1,9}", each, re.ASCII) for each in persons)
+    ):
+        raise BadOption(
+            f"{where}: before the colon stand frames, one person by number, or both. {_FORM}."
+        )
     spans = frame_ranges.read(frames[0], where) if frames else (_ALWAYS,)
     return spans, int(persons[0]) if persons else None
 
@@ -157,8 +192,13 @@ def _checked(said: Mapping[str, str], where: str) -> dict[str, Any]:
     unknown = sorted(set(said) - set(LookOptions.model_fields))
     if unknown:
         choices = ", ".join(LookOptions.model_fields)
-        raise BadOption(f"{where}: '{unknown[0]}' is nothing that may differ from shot to shot. Choose from: {choices}; or ease.")
-    plain: dict[str, Any] = {name: value.split(",") if name in _LISTS else value for name, value in said.items()}
+        raise BadOption(
+            f"{where}: '{unknown[0]}' is nothing that may differ from shot to shot. Choose from:"
+            f" {choices}; or ease."
+        )
+    plain: dict[str, Any] = {
+        name: value.split(",") if name in _LISTS else value for name, value in said.items()
+    }
     try:
         chosen = LookOptions.model_validate(plain)
     except ValidationError as error:
@@ -167,16 +207,19 @@ def _checked(said: Mapping[str, str], where: str) -> dict[str, Any]:
 
 
 def _risen(frame: int, span: range, ease: int) -> float:
-    """How far an entry holds in a frame: 0 outside the stretch, 1 within, gently rising over `ease` frames at either border.
+    """How far an entry holds in a frame: 0 outside the stretch, 1 within, gently rising over `ease`
+    frames at either border.
 
-    Where the footage begins, and where a stretch has no end, nothing rises. In a stretch too short for both, it rises as long as
-    half of it lasts, so that its middle has all.
+    Where the footage begins, and where a stretch has no end, nothing rises. In a stretch too short
+    for both, it rises as long as half of it lasts, so that its middle has all.
     """
     if frame not in span:
         return 0.0
     begins, ends = span.start > 0, span.stop < frame_ranges.FOREVER
     limit = (len(span) - 1) // (begins + ends) if begins or ends else 0
     steps = min(ease, limit) + 1
-    inside = min(frame - span.start + 1 if begins else steps, span.stop - frame if ends else steps, steps)
+    inside = min(
+        frame - span.start + 1 if begins else steps, span.stop - frame if ends else steps, steps
+    )
     share = inside / steps
     return share * share * (3 - 2 * share)

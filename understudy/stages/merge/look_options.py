@@ -1,4 +1,6 @@
-"""What of a merge is a matter of taste, and may differ from shot to shot and from person to person: the look."""
+"""What of a merge is a matter of taste, and may differ from shot to shot and from person to person:
+the look.
+"""
 
 from __future__ import annotations
 
@@ -27,35 +29,70 @@ Mode = Literal[
     "raw-mask",
     "raw-predict",
 ]
-ColorTransfer = Literal["none", "rct", "lct", "mkl", "mkl-m", "idt", "idt-m", "sot", "sot-m", "mix-m"]
+ColorTransfer = Literal[
+    "none", "rct", "lct", "mkl", "mkl-m", "idt", "idt-m", "sot", "sot-m", "mix-m"
+]
 
 
 class LookOptions(Options):
-    """How a face is laid in. Sizes are in percent of the face square's side, so they mean the same in every shot."""
+    """How a face is laid in. Sizes are in percent of the face square's side, so they mean the same
+    in every shot.
+    """
 
     mode: Mode = option(
         "overlay",
-        "How the new face meets the plate: overlay lays it in; hist-match fits its histogram to dst's face, hist-match-bw from "
-        "grey; seamless also takes the plate's light, seamless-hist-match both; pyramid joins coarse and fine detail over wide and "
-        "narrow borders; original leaves the plate; raw-rgb, raw-rgb-mask, raw-mask and raw-predict show what the model made",
+        "How the new face meets the plate: overlay lays it in; hist-match fits its histogram to"
+        " dst's face, hist-match-bw from grey; seamless also takes the plate's light,"
+        " seamless-hist-match both; pyramid joins coarse and fine detail over wide and narrow"
+        " borders; original leaves the plate; raw-rgb, raw-rgb-mask, raw-mask and raw-predict show"
+        " what the model made",
         live=True,
     )
     masks: tuple[str, ...] = option(
         ("learned",),
-        "Masks, multiplied; 'a+b' unites two: learned, learned-prd, learned-dst, dst (hull), full, polygons, xseg-prd, xseg-dst",
+        "Masks, multiplied; 'a+b' unites two: learned, learned-prd, learned-dst, dst (hull), full,"
+        " polygons, xseg-prd, xseg-dst",
         live=True,
     )
-    erode: float = option(2, "Move the mask's outline inwards; negative = outwards", low=-400, high=400, unit="%", live=True)
-    blur: float = option(8, "Width of the mask's feathered edge, half of it outside", low=0, high=400, unit="%", live=True)
-    feather: float = option(0, "Fade from the outline inwards, nothing outside it", low=0, high=40, unit="%", live=True)
-    edge_fade: float = option(1.5, "Fade to nothing at the face square's edge", low=0, high=20, unit="%", live=True)
-    steady_mask: int = option(0, "Average the mask over so many frames before and after", low=0, high=15, unit="frames", live=True)
+    erode: float = option(
+        2,
+        "Move the mask's outline inwards; negative = outwards",
+        low=-400,
+        high=400,
+        unit="%",
+        live=True,
+    )
+    blur: float = option(
+        8,
+        "Width of the mask's feathered edge, half of it outside",
+        low=0,
+        high=400,
+        unit="%",
+        live=True,
+    )
+    feather: float = option(
+        0, "Fade from the outline inwards, nothing outside it", low=0, high=40, unit="%", live=True
+    )
+    edge_fade: float = option(
+        1.5, "Fade to nothing at the face square's edge", low=0, high=20, unit="%", live=True
+    )
+    steady_mask: int = option(
+        0,
+        "Average the mask over so many frames before and after",
+        low=0,
+        high=15,
+        unit="frames",
+        live=True,
+    )
     color_transfer: ColorTransfer = option(
         "mkl-m",
-        "How the new face takes the colours of the one it replaces; -m and rct look within the mask, the others at the square",
+        "How the new face takes the colours of the one it replaces; -m and rct look within the"
+        " mask, the others at the square",
         live=True,
     )
-    hist_match_masked: bool = option(True, "The hist-match modes look within the mask only", live=True)
+    hist_match_masked: bool = option(
+        True, "The hist-match modes look within the mask only", live=True
+    )
     hist_match_threshold: int = option(
         255,
         "The hist-match modes cut off what is brighter than this share of dst; 255 = nothing",
@@ -64,10 +101,17 @@ class LookOptions(Options):
         live=True,
     )
     steady: int = option(
-        5, "Average colour and light over so many frames before and after, within a shot", low=0, high=15, unit="frames", live=True
+        5,
+        "Average colour and light over so many frames before and after, within a shot",
+        low=0,
+        high=15,
+        unit="frames",
+        live=True,
     )
     face_scale: float = option(0, "Enlarge the new face", low=-50, high=50, unit="%", live=True)
-    super_resolution: float = option(0, "So much of the new face comes from the upscaler", low=0, high=100, unit="%", live=True)
+    super_resolution: float = option(
+        0, "So much of the new face comes from the upscaler", low=0, high=100, unit="%", live=True
+    )
     texture: float = option(
         50,
         "Keep so much of the plate's fine texture and grain, finer than the model's",
@@ -76,20 +120,47 @@ class LookOptions(Options):
         unit="%",
         live=True,
     )
-    sharpen: float = option(100, "Sharpen the new face; negative = soften", low=-100, high=200, unit="%", live=True)
+    sharpen: float = option(
+        100, "Sharpen the new face; negative = soften", low=-100, high=200, unit="%", live=True
+    )
     sharpen_mode: SharpenMode = option(
         "match",
-        "How: match goes so far of the way to dst's own sharpness, unsharp by the face's size, box, gaussian by pixels",
+        "How: match goes so far of the way to dst's own sharpness, unsharp by the face's size, box,"
+        " gaussian by pixels",
         live=True,
     )
     motion_blur: float = option(
-        0, "Blur the new face as it moves; shutter angle, 180 = half a frame", low=0, high=720, unit="degrees", live=True
+        0,
+        "Blur the new face as it moves; shutter angle, 180 = half a frame",
+        low=0,
+        high=720,
+        unit="degrees",
+        live=True,
     )
-    grain: float = option(0, "Give the new face so much of the plate's grain that it lacks", low=0, high=200, unit="%", live=True)
-    denoise: float = option(0, "Median filter, in passes; 100 = one whole and nine weaker ones", low=0, high=500, live=True)
-    bicubic_degrade: float = option(0, "Lose detail by scaling down and up", low=0, high=100, unit="%", live=True)
-    compression_degrade: float = option(0, "Lose detail as JPEG does", low=0, high=100, unit="%", live=True)
-    color_degrade: float = option(0, "Lose colours: 100 = a palette of 256", low=0, high=100, unit="%", live=True)
+    grain: float = option(
+        0,
+        "Give the new face so much of the plate's grain that it lacks",
+        low=0,
+        high=200,
+        unit="%",
+        live=True,
+    )
+    denoise: float = option(
+        0,
+        "Median filter, in passes; 100 = one whole and nine weaker ones",
+        low=0,
+        high=500,
+        live=True,
+    )
+    bicubic_degrade: float = option(
+        0, "Lose detail by scaling down and up", low=0, high=100, unit="%", live=True
+    )
+    compression_degrade: float = option(
+        0, "Lose detail as JPEG does", low=0, high=100, unit="%", live=True
+    )
+    color_degrade: float = option(
+        0, "Lose colours: 100 = a palette of 256", low=0, high=100, unit="%", live=True
+    )
     degrade: Literal["face", "frame"] = option(
         "face",
         "What denoise and the degrades work on: the new face, or the frame around it",
@@ -97,14 +168,17 @@ class LookOptions(Options):
     )
     formulas: Literal["ours", "dfl"] = option(
         "ours",
-        "dfl takes colours, masks and units (erode and blur in quarter pixels of the model) as DeepFaceLab has them",
+        "dfl takes colours, masks and units (erode and blur in quarter pixels of the model) as"
+        " DeepFaceLab has them",
         live=True,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What a mode stands for. matches: the histogram of dst's face; is_grey: after the new face has lost its colours."""
+    """What a mode stands for. matches: the histogram of dst's face; is_grey: after the new face has
+    lost its colours.
+    """
 
     blend: str = "overlay"
     shows: Shows = "result"
@@ -134,7 +208,11 @@ def look_of(options: LookOptions) -> Look:
     return Look(
         blend=BLENDERS[way.blend],
         transfer=(DFL_TRANSFERS if is_dfl else COLOR_TRANSFERS)[options.color_transfer],
-        histogram=_match(is_dfl, options.hist_match_masked, options.hist_match_threshold) if way.matches else None,
+        histogram=(
+            _match(is_dfl, options.hist_match_masked, options.hist_match_threshold)
+            if way.matches
+            else None
+        ),
         is_grey=way.is_grey,
         shows=way.shows,
         masks=options.masks,

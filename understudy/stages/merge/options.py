@@ -11,35 +11,55 @@ from understudy.stages.parallel.workers import Engine
 
 
 class MergeOptions(LookOptions):
-    """What `merge` asks: how faces look, and where and when they do so, what is rendered, and with what."""
+    """What `merge` asks: how faces look, and where and when they do so, what is rendered, and with
+    what.
+    """
 
     preset: str = option(
-        "", "Start from a set of options: dfl, hidden-edge, matched-plate, or a file presets/NAME.toml of the show"
+        "",
+        "Start from a set of options: dfl, hidden-edge, matched-plate, or a file presets/NAME.toml"
+        " of the show",
     )
     at: tuple[str, ...] = option(
         (),
-        "Other options for some frames or one person: '100-120: erode=4 blur=10 ease=12', 'person=1: masks=learned,dst'; later "
-        "ones win",
+        "Other options for some frames or one person: '100-120: erode=4 blur=10 ease=12',"
+        " 'person=1: masks=learned,dst'; later ones win",
     )
     frames: str = option("", "Only these frames, as in 100-120,200; empty = all")
-    preview: bool = option(False, "Show these frames, or six spread over the footage, on sheets; no video")
-    debug: bool = option(False, "Write every step of these frames, or of six, as pictures, with their numbers; no video")
+    preview: bool = option(
+        False, "Show these frames, or six spread over the footage, on sheets; no video"
+    )
+    debug: bool = option(
+        False,
+        "Write every step of these frames, or of six, as pictures, with their numbers; no video",
+    )
     matte: bool = option(False, "Also write the mask, as a grey video beside the result")
 
-    model: str = option("", "Name of the model, or the path of a .dfm or .onnx file; empty = the only one that there is")
+    model: str = option(
+        "",
+        "Name of the model, or the path of a .dfm or .onnx file; empty = the only one that"
+        " there is",
+    )
     checkpoint: Literal["newest", "best"] = option(
         "newest", "Which weights of the model: the newest, or the best on held-out faces"
     )
     segmenter: str = option(
-        "", "Name of the segmenter for xseg-prd and xseg-dst; empty = the only one of the show, multiclass needs no training"
+        "",
+        "Name of the segmenter for xseg-prd and xseg-dst; empty = the only one of the show,"
+        " multiclass needs no training",
     )
     upscaler: str = option("realesrgan", "What super-resolution draws the new face larger with")
-    morph: float = option(-1, "How much of the face becomes src's, 0 to 1 (amp); -1 = the model's own", low=-1, high=1)
+    morph: float = option(
+        -1, "How much of the face becomes src's, 0 to 1 (amp); -1 = the model's own", low=-1, high=1
+    )
     face_type: Literal["auto", "half", "mid-full", "full", "whole", "head"] = option(
-        "auto", "What the faces of a .dfm show that does not tell it; auto = what it tells, else whole"
+        "auto",
+        "What the faces of a .dfm show that does not tell it; auto = what it tells, else whole",
     )
     smooth: bool = option(True, "Steady the place of the face from frame to frame")
     device: str = option("auto", "Where to compute: auto, cpu, cuda, cuda:1, mps, …")
-    workers: int = option(1, "Processes that share the work; 1 = this one, on all cores", low=1, high=1024)
+    workers: int = option(
+        1, "Processes that share the work; 1 = this one, on all cores", low=1, high=1024
+    )
     engine: Engine = option("local", "Where they run: local = this machine, ray = a Ray cluster")
     encode: EncodeOptions = option(EncodeOptions(), "How the video is coded")

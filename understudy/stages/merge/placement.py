@@ -18,9 +18,9 @@ from understudy.types import Doubles, Faces, FaceType, Floats
 class Placed:
     """One dst face of a frame.
 
-    row: of the scene's table. run: number of the unbroken run of frames that it belongs to. landmarks: (68, 2) in the frame.
-    face_from_frame: (2, 3), or why there is none. before, after: that of the same face in the frames around, None where it is
-    not there.
+    row: of the scene's table. run: number of the unbroken run of frames that it belongs to.
+    landmarks: (68, 2) in the frame. face_from_frame: (2, 3), or why there is none. before, after:
+    that of the same face in the frames around, None where it is not there.
     """
 
     row: int
@@ -45,7 +45,8 @@ class Scene:
         faces = Faceset(folder).faces if folder.is_dir() else Faces.empty()
         if not len(faces):
             raise NoFaces(
-                f"{folder}: no dst faces, so there is nothing to replace. Run: understudy extract {folder.parent.parent} dst."
+                f"{folder}: no dst faces, so there is nothing to replace. Run: understudy extract"
+                f" {folder.parent.parent} dst."
             )
         return cls(faces, smooth)
 
@@ -55,14 +56,18 @@ class Scene:
         return int(self.faces.frame.max())
 
     def placed(self, face_type: FaceType, size: int) -> dict[int, list[Placed]]:
-        """The faces of every frame, aligned for a model; those whose points give no alignment carry the reason."""
+        """The faces of every frame, aligned for a model; those whose points give no alignment carry
+        the reason.
+        """
         matrices = self._matrices(face_type, size)
         number, around = np.full(len(self.faces), -1), np.full((len(self.faces), 2), -1)
         for run, rows in enumerate(runs(self.faces)):
             number[rows] = run
             around[rows[1:], 0], around[rows[:-1], 1] = rows[:-1], rows[1:]
         places: dict[int, list[Placed]] = {}
-        for row, (frame, landmarks) in enumerate(zip(self.faces.frame, self.faces.landmarks, strict=True)):
+        for row, (frame, landmarks) in enumerate(
+            zip(self.faces.frame, self.faces.landmarks, strict=True)
+        ):
             before, after = (matrices[at] if at >= 0 else None for at in around[row])
             placed = Placed(
                 row,
@@ -86,7 +91,11 @@ class Scene:
                 matrices.append(str(error))
         good = [row for row, matrix in enumerate(matrices) if not isinstance(matrix, str)]
         if self.smooth and good:
-            steady = smoothed(np.stack([np.asarray(matrices[row], np.float64) for row in good]), self.faces[good], size)
+            steady = smoothed(
+                np.stack([np.asarray(matrices[row], np.float64) for row in good]),
+                self.faces[good],
+                size,
+            )
             for row, matrix in zip(good, steady, strict=True):
                 matrices[row] = matrix
         return matrices

@@ -1,4 +1,6 @@
-"""The pipe of a merge up to the model: frames are read ahead on one thread, their faces predicted on a second."""
+"""The pipe of a merge up to the model: frames are read ahead on one thread, their faces predicted
+on a second.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ _Segmented = tuple[Floats | None, Floats | None]
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far averages in time look, in frames: of masks, of colours, of light and grain, each made from the one before."""
+    """How far averages in time look, in frames: of masks, of colours, of light and grain, each made
+    from the one before.
+    """
 
     mask: int
     color: int
@@ -61,10 +65,14 @@ class Recipe:
 
     @classmethod
     def load(cls, folder: Path, device: str, looks: Looks, best: bool = False) -> Recipe:
-        """With the model that is saved in `folder`, its newest weights or the best ones, or that is a file of that path."""
+        """With the model that is saved in `folder`, its newest weights or the best ones, or that is
+        a file of that path.
+        """
         if folder.is_file():
             if best:
-                raise BadOption(f"checkpoint: {folder.name} holds one set of weights. Leave --checkpoint out.")
+                raise BadOption(
+                    f"checkpoint: {folder.name} holds one set of weights. Leave --checkpoint out."
+                )
             file = DfmModel(folder, device)
             return cls(file, looks, file.iteration)
         # Late: --help need not wait for torch.
@@ -80,7 +88,11 @@ class Recipe:
         """How many frames before and after one have a say in it."""
         steady = max(self.looks.uses("steady"))
         has_light = any(MODES[mode].blend == "seamless" for mode in self.looks.uses("mode"))
-        return Reach(max(self.looks.uses("steady_mask")), steady, steady if has_light or max(self.looks.uses("grain")) else 0)
+        return Reach(
+            max(self.looks.uses("steady_mask")),
+            steady,
+            steady if has_light or max(self.looks.uses("grain")) else 0,
+        )
 
     def look(self, frame: int, person: int) -> Look:
         """How the face of that person is laid into that frame."""
@@ -89,7 +101,9 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """What frames are merged from. places: the faces of every frame. threads: that may work on it at a time, 0 = one a core."""
+    """What frames are merged from. places: the faces of every frame. threads: that may work on it
+    at a time, 0 = one a core.
+    """
 
     path: Path
     places: dict[int, list[Placed]]
@@ -100,7 +114,9 @@ class Take:
 
 @dataclass(slots=True)
 class NewFace:
-    """A face as the model makes it. dst: (S, S, 3), made: (K, K, 3), mask: (S, S), the chosen masks together."""
+    """A face as the model makes it. dst: (S, S, 3), made: (K, K, 3), mask: (S, S), the chosen masks
+    together.
+    """
 
     placed: Placed
     look: Look
@@ -119,13 +135,17 @@ class Predicted:
 
 
 def predicted_frames(take: Take, frames: range) -> Generator[Predicted, None, None]:
-    """The frames of that range, each with its new faces, in order. One that cannot be read comes as the one before it."""
+    """The frames of that range, each with its new faces, in order. One that cannot be read comes as
+    the one before it.
+    """
     return _predicted(ahead(_read(take, frames), _DEPTH), take.recipe)
 
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A frame and its faces, ready for the model. crops: (K, S, S, 3). views: for the segmenter, where there is one."""
+    """A frame and its faces, ready for the model. crops: (K, S, S, 3). views: for the segmenter,
+    where there is one.
+    """
 
     frame: Frame
     placed: list[Placed]
@@ -138,29 +158,47 @@ def _read(take: Take, frames: range) -> Generator[_Pending, None, None]:
     """The frames with the crops that the model will see, straight from the plate."""
     recipe, size = take.recipe, take.recipe.model.resolution
     with open_footage(take.path, index=take.index, threads=take.threads) as opened:
-        for frame, pictured, problem in _plates(opened, range(frames.start, min(frames.stop, len(opened)))):
+        for frame, pictured, problem in _plates(
+            opened, range(frames.start, min(frames.stop, len(opened)))
+        ):
             placed = take.places.get(pictured, [])
-            misplaced = next((each.face_from_frame for each in placed if isinstance(each.face_from_frame, str)), "")
+            misplaced = next(
+                (each.face_from_frame for each in placed if isinstance(each.face_from_frame, str)),
+                "",
+            )
             if misplaced:
                 yield _Pending(frame, [], [], problem or misplaced)
                 continue
-            # What lies outside the frame is as its edge: black would pull the colours of the face to it.
-            crops = [image.warp(frame.image, np.asarray(each.face_from_frame), (size, size), "replicate") for each in placed]
-            yield _Pending(frame, placed, [image.as_float(crop) for crop in crops], problem, _views(frame, placed, recipe))
+            # What lies outside the frame is as its edge: black would pull the colours of the face
+            # to it.
+            crops = [
+                image.warp(frame.image, np.asarray(each.face_from_frame), (size, size), "replicate")
+                for each in placed
+            ]
+            yield _Pending(
+                frame,
+                placed,
+                [image.as_float(crop) for crop in crops],
+                problem,
+                _views(frame, placed, recipe),
+            )
 
 
 def _views(frame: Frame, placed: list[Placed], recipe: Recipe) -> list[View]:
     if recipe.segmenting is None:
         return []
     model = (recipe.model.face_type, recipe.model.resolution)
-    return [recipe.segmenting.view(frame.image, each.landmarks, np.asarray(each.face_from_frame), model) for each in placed]
+    return [
+        recipe.segmenting.view(frame.image, each.landmarks, np.asarray(each.face_from_frame), model)
+        for each in placed
+    ]
 
 
 def _plates(footage: Footage, frames: range) -> Iterator[tuple[Frame, int, str]]:
     """Every frame, the number of the one whose picture it shows, and what is wrong with it.
 
-    In place of one that cannot be read stands the one before it, new face and all: the old one must not flash up. At the start
-    that is black, number -1.
+    In place of one that cannot be read stands the one before it, new face and all: the old one must
+    not flash up. At the start that is black, number -1.
     """
     before: Frame | None = None
     for each in footage.attempts(frames):
@@ -190,14 +228,20 @@ def _black(footage: Footage) -> Array:
     return np.zeros((height, width, 3), np.uint16 if footage.bits > 8 else np.uint8)
 
 
-def _predicted(pending: Generator[_Pending, None, None], recipe: Recipe) -> Generator[Predicted, None, None]:
+def _predicted(
+    pending: Generator[_Pending, None, None], recipe: Recipe
+) -> Generator[Predicted, None, None]:
     """The frames with their new faces; the model sees faces of several frames at a time."""
     with contextlib.closing(pending):
         while batch := list(itertools.islice(pending, _BATCH)):
-            predictions = list(_predictions([crop for each in batch for crop in each.crops], recipe.model))
+            predictions = list(
+                _predictions([crop for each in batch for crop in each.crops], recipe.model)
+            )
             made = zip(predictions, _segmented(batch, predictions, recipe.segmenting), strict=True)
             for each in batch:
-                faces = [_face(each, number, *next(made), recipe) for number in range(len(each.crops))]
+                faces = [
+                    _face(each, number, *next(made), recipe) for number in range(len(each.crops))
+                ]
                 yield Predicted(each.frame, faces, each.problem)
 
 
@@ -209,21 +253,33 @@ def _predictions(crops: list[Floats], model: Predictor) -> Iterator[Prediction]:
             yield Prediction(made.image[row], made.mask[row], made.dst_mask[row])
 
 
-def _segmented(batch: list[_Pending], predictions: list[Prediction], segmenting: Segmenting | None) -> Iterator[_Segmented]:
-    """What the segmenter sees in each face of the batch, in the new one and in dst's; nothing without one."""
+def _segmented(
+    batch: list[_Pending], predictions: list[Prediction], segmenting: Segmenting | None
+) -> Iterator[_Segmented]:
+    """What the segmenter sees in each face of the batch, in the new one and in dst's; nothing
+    without one.
+    """
     if segmenting is None:
         return itertools.repeat((None, None), len(predictions))
-    return segmenting.masks([view for each in batch for view in each.views], [each.image for each in predictions])
+    return segmenting.masks(
+        [view for each in batch for view in each.views], [each.image for each in predictions]
+    )
 
 
-def _face(pending: _Pending, number: int, face: Prediction, segmented: _Segmented, recipe: Recipe) -> NewFace:
+def _face(
+    pending: _Pending, number: int, face: Prediction, segmented: _Segmented, recipe: Recipe
+) -> NewFace:
     placed = pending.placed[number]
-    landmarks = affine.apply(np.asarray(placed.face_from_frame), placed.landmarks).astype(np.float32)
+    landmarks = affine.apply(np.asarray(placed.face_from_frame), placed.landmarks).astype(
+        np.float32
+    )
     look = recipe.look(pending.frame.index, placed.person)
     size, painted = recipe.model.resolution, None
     if recipe.painted is not None:
         painted = recipe.painted.mask(placed.row, np.asarray(placed.face_from_frame), size)
-    mask = combined(look.masks, Masked(landmarks, face.mask, face.dst_mask, *segmented, painted), dfl=look.dfl)
+    mask = combined(
+        look.masks, Masked(landmarks, face.mask, face.dst_mask, *segmented, painted), dfl=look.dfl
+    )
     made = face.image
     if look.super_resolution and recipe.upscale is not None:
         made = upscaled(made[None], look.super_resolution, recipe.upscale)[0]

@@ -14,7 +14,8 @@ from understudy.stages.project import Project
 SCHEMA: Final = 1
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {
-    # What a merge of DeepFaceLab does when every question is answered with Enter, with the masks that its class has.
+    # What a merge of DeepFaceLab does when every question is answered with Enter, with the masks
+    # that its class has.
     "dfl": {
         "formulas": "dfl",
         "mode": "overlay",
@@ -31,7 +32,8 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "degrade": "frame",
         "smooth": False,
     },
-    # An outline that shows: each scale of detail crosses it over its own width. More erosion would let dst's brows through.
+    # An outline that shows: each scale of detail crosses it over its own width. More erosion would
+    # let dst's brows through.
     "hidden-edge": {"mode": "pyramid", "blur": 12},
     # A plate with grain, and with a shutter that was open for half of each frame.
     "matched-plate": {"grain": 100, "motion_blur": 180},
@@ -45,30 +47,40 @@ class Preset(MergeOptions):
 
 
 def applied(project: Project, options: MergeOptions) -> MergeOptions:
-    """The options over those of the preset that they name: whatever was set by itself, in any file or by a flag, wins.
+    """The options over those of the preset that they name: whatever was set by itself, in any file
+    or by a flag, wins.
 
     Raises BadOption for a name that is not there, BadProject for a file that cannot be used.
     """
     if not options.preset:
         return options
-    return MergeOptions.layered(_values(project, options.preset), options.set_values(), where="merge")
+    return MergeOptions.layered(
+        _values(project, options.preset), options.set_values(), where="merge"
+    )
 
 
 def _values(project: Project, name: str) -> dict[str, Any]:
     folder = project.folder / "presets"
     own = {path.stem: path for path in sorted(folder.glob("*.toml"))}
     if name in own and name in PRESETS:
-        raise BadOption(f"{own[name]}: '{name}' is a preset of Understudy itself. Give the file another name.")
+        raise BadOption(
+            f"{own[name]}: '{name}' is a preset of Understudy itself. Give the file another name."
+        )
     if name in PRESETS:
         return PRESETS[name]
     if name not in own:
         choices = ", ".join([*PRESETS, *own])
-        raise BadOption(f"preset: there is no '{name}'. Choose one of: {choices}; or write {folder / 'NAME.toml'}.")
+        raise BadOption(
+            f"preset: there is no '{name}'. Choose one of: {choices}; or write"
+            f" {folder / 'NAME.toml'}."
+        )
     return _read(own[name])
 
 
 def _read(path: Path) -> dict[str, Any]:
-    values = settings_file.read(path, Preset, SCHEMA, f"{path}: is not there any more. Choose another --preset.").set_values()
+    values = settings_file.read(
+        path, Preset, SCHEMA, f"{path}: is not there any more. Choose another --preset."
+    ).set_values()
     values.pop("schema_version", None)
     if "preset" in values:
         raise BadProject(f"{path}: a preset cannot start from another one. Take 'preset' out.")

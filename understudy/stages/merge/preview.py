@@ -38,9 +38,11 @@ class Merged(Protocol):
 def previewed(
     folder: Path, footage: Footage, merged: Iterable[Merged], count: int, stamp: Stamp
 ) -> Generator[Event, Order | None, bool]:
-    """Write the frames of a merge, `count` of them, to the next free sheets NNN.jpg in `folder`; False when told to stop.
+    """Write the frames of a merge, `count` of them, to the next free sheets NNN.jpg in `folder`;
+    False when told to stop.
 
-    footage: the plates. A row for each frame, cut to where the masks of the sheet are: plate, result, mask.
+    footage: the plates. A row for each frame, cut to where the masks of the sheet are: plate,
+    result, mask.
     """
     rows, done = iter(merged), 0
     with atomic.explained(folder):
@@ -48,7 +50,10 @@ def previewed(
     while some := list(itertools.islice(rows, ROWS)):
         path = folder / f"{_last(folder) + 1:03d}.jpg"
         plates = footage.attempts([each.frame.index for each in some])
-        stamp.write(path, sheet([plate.image if isinstance(plate, Frame) else None for plate in plates], some))
+        stamp.write(
+            path,
+            sheet([plate.image if isinstance(plate, Frame) else None for plate in plates], some),
+        )
         done += len(some)
         yield Saved(what="preview", path=path)
         if isinstance((yield Progress(stage="preview", done=done, total=count)), Stop):
@@ -57,7 +62,9 @@ def previewed(
 
 
 def sheet(plates: Sequence[Array | None], merged: Sequence[Merged]) -> Bytes:
-    """A row for each frame: its plate (black where it could not be read), the result, its mask; the frame's number in front."""
+    """A row for each frame: its plate (black where it could not be read), the result, its mask; the
+    frame's number in front.
+    """
     x0, y0, x1, y1 = _box(merged)
     rows = {}
     for plate, each in zip(plates, merged, strict=True):
@@ -65,12 +72,16 @@ def sheet(plates: Sequence[Array | None], merged: Sequence[Merged]) -> Bytes:
         matte = np.zeros(image.shape[:2], np.float32) if each.matte is None else each.matte
         pictures = (np.zeros_like(image) if plate is None else plate, image, matte)
         size = (min(_WIDTH, x1 - x0), min(_HEIGHT, y1 - y0))
-        rows[f"frame {each.frame.index}"] = [fitted(picture[y0:y1, x0:x1], size) for picture in pictures]
+        rows[f"frame {each.frame.index}"] = [
+            fitted(picture[y0:y1, x0:x1], size) for picture in pictures
+        ]
     return contact_sheet(rows, ["plate", "result", "mask"])
 
 
 def _box(merged: Sequence[Merged]) -> Box:
-    """Where any of the masks is, x0 y0 x1 y1, with room around; the whole frame where there is none."""
+    """Where any of the masks is, x0 y0 x1 y1, with room around; the whole frame where there is
+    none.
+    """
     height, width = merged[0].frame.image.shape[:2]
     seen = np.zeros((height, width), bool)
     for each in merged:
@@ -84,4 +95,6 @@ def _box(merged: Sequence[Merged]) -> Box:
 
 
 def _last(folder: Path) -> int:
-    return max((int(path.stem) for path in folder.glob("*.jpg") if path.stem.isdecimal()), default=0)
+    return max(
+        (int(path.stem) for path in folder.glob("*.jpg") if path.stem.isdecimal()), default=0
+    )

@@ -35,7 +35,9 @@ _MATTE: Final = {"preset": "ultrafast"}
 
 @dataclass(frozen=True, slots=True)
 class RenderTask:
-    """A segment for another process. It reads and writes the same files, so every machine must reach the show by its path."""
+    """A segment for another process. It reads and writes the same files, so every machine must
+    reach the show by its path.
+    """
 
     show: Path
     film: Film
@@ -45,10 +47,15 @@ class RenderTask:
 
 
 def render(task: RenderTask) -> Outcome:
-    """Render and keep the task's segment. Raises BadProject when faces or model have changed since the task was made."""
+    """Render and keep the task's segment. Raises BadProject when faces or model have changed since
+    the task was made.
+    """
     workshop = _opened(task.show, task.film, task.options)
     if workshop.key(task.segment.frames) != task.segment.key:
-        raise BadProject(f"{task.show}: faces, model or footage changed while they were merged. Run the same command again.")
+        raise BadProject(
+            f"{task.show}: faces, model or footage changed while they were merged. Run the same"
+            " command again."
+        )
     for _ in rendered(workshop, [task.segment], task.store, Report(), threads=1):
         continue
     outcome = task.store.outcome(task.segment)
@@ -59,13 +66,16 @@ def render(task: RenderTask) -> Outcome:
 def rendered(
     workshop: Workshop, segments: Sequence[Segment], store: Store, report: Report, threads: int = 0
 ) -> Generator[None, None, None]:
-    """Render and keep segments that follow one another; comes back after each frame that is on its way to the encoder.
+    """Render and keep segments that follow one another; comes back after each frame that is on its
+    way to the encoder.
 
-    report: what happens to the frames, filled while they pass. threads: that work at a time, 0 = one a core. One stream of frames
-    runs through all segments, and the last pictures of one are coded while the next begins. Closing it keeps the segments whose
-    frames are all there.
+    report: what happens to the frames, filled while they pass. threads: that work at a time, 0 =
+    one a core. One stream of frames runs through all segments, and the last pictures of one are
+    coded while the next begins. Closing it keeps the segments whose frames are all there.
     """
-    merged = stream(workshop, report, range(segments[0].frames.start, segments[-1].frames.stop), threads)
+    merged = stream(
+        workshop, report, range(segments[0].frames.start, segments[-1].frames.stop), threads
+    )
     finishing: Future[None] | None = None
     with closing(merged), ThreadPoolExecutor(1, "understudy-finish") as finisher:
         for segment in segments:
@@ -87,13 +97,21 @@ def rendered(
             finishing.result()
 
 
-def stream(workshop: Workshop, report: Report, frames: range, threads: int = 0) -> Generator[Merged, None, None]:
-    """The finished frames of a stretch, in order. report: filled while they pass. threads: that work on them, 0 = one a core."""
+def stream(
+    workshop: Workshop, report: Report, frames: range, threads: int = 0
+) -> Generator[Merged, None, None]:
+    """The finished frames of a stretch, in order. report: filled while they pass. threads: that
+    work on them, 0 = one a core.
+    """
     footage = workshop.footage
-    return merged_frames(Take(footage.path, workshop.places, workshop.recipe, footage.index, threads), report, frames)
+    return merged_frames(
+        Take(footage.path, workshop.places, workshop.recipe, footage.index, threads), report, frames
+    )
 
 
-def _finish(segment: Segment, store: Store, report: Report, coding: Generator[int, None, None]) -> None:
+def _finish(
+    segment: Segment, store: Store, report: Report, coding: Generator[int, None, None]
+) -> None:
     """Wait for the last pictures of a segment, and declare it finished."""
     for _ in coding:
         continue
@@ -105,7 +123,9 @@ def _finish(segment: Segment, store: Store, report: Report, coding: Generator[in
 def _coded(
     workshop: Workshop, segment: Segment, store: Store, merged: Iterator[Merged], threads: int
 ) -> Generator[int, None, None]:
-    """Code the next frames of the stream as the segment, and their masks where they are asked for."""
+    """Code the next frames of the stream as the segment, and their masks where they are asked
+    for.
+    """
     footage, encode = workshop.footage, workshop.options.encode
     masks: deque[Frame] = deque()
 
@@ -121,7 +141,9 @@ def _coded(
         return
     # A mask comes to be with its picture, and is coded right after it.
     left = iter(lambda: masks.popleft() if masks else None, None)
-    mattes = write_part(store.matte(segment), left, footage, encode.model_copy(update=_MATTE), threads)
+    mattes = write_part(
+        store.matte(segment), left, footage, encode.model_copy(update=_MATTE), threads
+    )
     with closing(coding), closing(mattes):
         for done, _ in zip(coding, mattes, strict=True):
             yield done
@@ -132,7 +154,9 @@ def _grey(merged: Merged) -> Frame:
     image = merged.frame.image
     matte = np.zeros(image.shape[:2], np.float32) if merged.matte is None else merged.matte
     levels = 255 if image.dtype == np.uint8 else 65535
-    grey: Array = np.rint(matte * np.float32(levels)).astype(np.uint8 if levels == 255 else np.uint16)
+    grey: Array = np.rint(matte * np.float32(levels)).astype(
+        np.uint8 if levels == 255 else np.uint16
+    )
     return replace(merged.frame, image=np.broadcast_to(grey[:, :, None], image.shape))
 
 

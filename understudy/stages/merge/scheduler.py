@@ -21,9 +21,13 @@ Step = Generator[Event, Order | None, bool]
 
 
 class SegmentWork:
-    """The rendering of all segments of a merge. What is done is on disk at once, so a run that was killed goes on from there."""
+    """The rendering of all segments of a merge. What is done is on disk at once, so a run that was
+    killed goes on from there.
+    """
 
-    def __init__(self, show: Path, workshop: Workshop, store: Store, segments: Sequence[Segment]) -> None:
+    def __init__(
+        self, show: Path, workshop: Workshop, store: Store, segments: Sequence[Segment]
+    ) -> None:
         self.workshop, self.store, self.segments = workshop, store, segments
         self._show = show
         self._total = sum(len(each.frames) for each in segments)
@@ -37,10 +41,17 @@ class SegmentWork:
         kept = [segment for segment in self.segments if self.store.outcome(segment)]
         left = [segment for segment in self.segments if segment not in kept]
         self._done = self._known = self._frames(kept)
-        self.store.check_room(self.workshop.footage, self.workshop.options.encode, kept, self._total - self._done)
+        self.store.check_room(
+            self.workshop.footage, self.workshop.options.encode, kept, self._total - self._done
+        )
         yield Started(stage="merge", total=self._total)
         if kept:
-            yield Note(text=f"{self._done} of {self._total} frames are there from earlier runs, with the same faces and choices.")
+            yield Note(
+                text=(
+                    f"{self._done} of {self._total} frames are there from earlier runs, with the"
+                    " same faces and choices."
+                )
+            )
         yield from self._failures(self.report().failed)
         if not left:
             return True
@@ -55,7 +66,9 @@ class SegmentWork:
 
     def report(self) -> Report:
         """What happened to the frames of the segments that are finished."""
-        outcomes = [outcome for segment in self.segments if (outcome := self.store.outcome(segment))]
+        outcomes = [
+            outcome for segment in self.segments if (outcome := self.store.outcome(segment))
+        ]
         bare, failed = ([each.bare for each in outcomes], [each.failed for each in outcomes])
         return Report(list(itertools.chain(*bare)), list(itertools.chain(*failed)))
 
@@ -86,7 +99,9 @@ class SegmentWork:
         is_stopped = yield from self._failures(failed)
         self._done += frames
         rate = (self._done - self._known) / max(time.monotonic() - self._began, 1e-9)
-        order = yield Progress(stage="merge", done=self._done, total=self._total, values={"frames_per_second": rate})
+        order = yield Progress(
+            stage="merge", done=self._done, total=self._total, values={"frames_per_second": rate}
+        )
         return is_stopped or isinstance(order, Stop)
 
     def _failures(self, failed: Sequence[tuple[int, str]]) -> Step:

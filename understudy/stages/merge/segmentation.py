@@ -1,4 +1,6 @@
-"""The segmenter at work in a merge: each face is carried into the square that the segmenter learnt from, its mask back."""
+"""The segmenter at work in a merge: each face is carried into the square that the segmenter learnt
+from, its mask back.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from understudy.types import Array, Doubles, FaceType, Floats
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A dst face for the segmenter. seen_from_face: (2, 3). plate: (256, 256, 3) float32, or None when no mask asks for it."""
+    """A dst face for the segmenter. seen_from_face: (2, 3). plate: (256, 256, 3) float32, or None
+    when no mask asks for it.
+    """
 
     seen_from_face: Doubles
     plate: Floats | None
@@ -26,7 +30,9 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Segmenting:
-    """A segmenter, ready. face_type, size: of the pictures that it sees. on_prd, on_dst: what the masks ask of it."""
+    """A segmenter, ready. face_type, size: of the pictures that it sees. on_prd, on_dst: what the
+    masks ask of it.
+    """
 
     segment: Segment
     face_type: FaceType
@@ -42,33 +48,51 @@ class Segmenting:
         return cls(segment, file.face_type, file.resolution, ON_PRD in wanted, ON_DST in wanted)
 
     def limits(self, model: FaceType) -> list[str]:
-        """What a user should know where the segmenter learnt from other squares than those of the model's faces."""
+        """What a user should know where the segmenter learnt from other squares than those of the
+        model's faces.
+        """
         told = f"the segmenter learnt from {self.face_type} faces, the model's are {model}"
         if align.contains(model, self.face_type) and model != self.face_type:
             return [
-                f"{told}: beyond the segmenter's square nothing counts as face. A segmenter of {model} faces would see all of it."
+                f"{told}: beyond the segmenter's square nothing counts as face. A segmenter of"
+                f" {model} faces would see all of it."
             ]
         if self.on_prd and model != self.face_type:
-            return [f"{told}: for {ON_PRD} what lies around the prediction is guessed, so it is less sure than {ON_DST}."]
+            return [
+                f"{told}: for {ON_PRD} what lies around the prediction is guessed, so it is less"
+                f" sure than {ON_DST}."
+            ]
         return []
 
-    def view(self, plate: Array, landmarks: Floats, face_from_frame: Doubles, model: tuple[FaceType, int]) -> View:
+    def view(
+        self, plate: Array, landmarks: Floats, face_from_frame: Doubles, model: tuple[FaceType, int]
+    ) -> View:
         """What the segmenter sees of a face: the plate straight in its own square, resampled once.
 
-        plate: (H, W, 3). landmarks: (68, 2) in it. face_from_frame: as steadied. model: face type and size of its faces.
+        plate: (H, W, 3). landmarks: (68, 2) in it. face_from_frame: as steadied. model: face type
+        and size of its faces.
         """
         seen_from_frame = align.face_from_frame(landmarks, self.face_type, self.size)
-        seen_from_face = affine.compose(seen_from_frame, affine.invert(align.face_from_frame(landmarks, *model)))
+        seen_from_face = affine.compose(
+            seen_from_frame, affine.invert(align.face_from_frame(landmarks, *model))
+        )
         if not self.on_dst:
             return View(seen_from_face, None)
         # By way of the steadied square, so that the mask is as steady as the face.
         matrix = affine.compose(seen_from_face, face_from_frame)
-        return View(seen_from_face, image.as_float(image.warp(plate, matrix, (self.size, self.size), "replicate")))
+        return View(
+            seen_from_face,
+            image.as_float(image.warp(plate, matrix, (self.size, self.size), "replicate")),
+        )
 
-    def masks(self, views: Sequence[View], faces: Sequence[Floats]) -> Iterator[tuple[Floats | None, Floats | None]]:
-        """For each face the masks of the prediction and of dst, (S, S) float32 in 0..1, or None for what no mask asks.
+    def masks(
+        self, views: Sequence[View], faces: Sequence[Floats]
+    ) -> Iterator[tuple[Floats | None, Floats | None]]:
+        """For each face the masks of the prediction and of dst, (S, S) float32 in 0..1, or None for
+        what no mask asks.
 
-        faces: (S, S, 3), the predictions. What lies beyond a prediction is as its edge; beyond the segmenter's square is no face.
+        faces: (S, S, 3), the predictions. What lies beyond a prediction is as its edge; beyond the
+        segmenter's square is no face.
         """
         size = (self.size, self.size)
         nothing: list[None] = [None] * len(views)
@@ -76,10 +100,16 @@ class Segmenting:
         shown = zip(faces, views, strict=True) if self.on_prd else ()
         made = [image.warp(face, view.seen_from_face, size, "replicate") for face, view in shown]
         on_prd = self._carried(made, views, sides) if self.on_prd else nothing
-        on_dst = self._carried([view.plate for view in views if view.plate is not None], views, sides) if self.on_dst else nothing
+        on_dst = (
+            self._carried([view.plate for view in views if view.plate is not None], views, sides)
+            if self.on_dst
+            else nothing
+        )
         return zip(on_prd, on_dst, strict=True)
 
-    def _carried(self, seen: Sequence[Floats], views: Sequence[View], sides: Sequence[int]) -> list[Floats]:
+    def _carried(
+        self, seen: Sequence[Floats], views: Sequence[View], sides: Sequence[int]
+    ) -> list[Floats]:
         """The masks of what the segmenter sees, in the pixels of the model's faces."""
         found = self.segment(np.stack(seen)) if seen else ()
         # Linear never overshoots.

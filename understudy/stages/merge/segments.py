@@ -1,7 +1,8 @@
-"""The segments of a merge: stretches of frames that are rendered and coded by themselves, kept, and joined at the end.
+"""The segments of a merge: stretches of frames that are rendered and coded by themselves, kept, and
+joined at the end.
 
-A segment's file is named by a hash of all that went into it. That it is there says that it is finished, whoever made it, and
-whatever was asked for in between.
+A segment's file is named by a hash of all that went into it. That it is there says that it is
+finished, whoever made it, and whatever was asked for in between.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ from understudy.io.video.concat import Part
 from understudy.io.video.writer import EncodeOptions
 from understudy.stages.parallel.chunks import chunks
 
-# What starting an encoder costs does not count in so much time, and what a killed run loses does not hurt.
+# What starting an encoder costs does not count in so much time, and what a killed run loses does
+# not hurt.
 _SECONDS = 4
 # Bytes for a pixel that no picture of a camera stays below: at crf 16, and as prores.
 _LEAST_CRF, _LEAST_PRORES = 0.006, 0.2
 
 
 class Outcome(BaseModel):
-    """What there is to tell of a finished segment. bare: frames without a face. failed: frame and reason."""
+    """What there is to tell of a finished segment. bare: frames without a face. failed: frame and
+    reason.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,7 +49,9 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Where finished segments lie. has_matte: whether each comes with its masks as a second video."""
+    """Where finished segments lie. has_matte: whether each comes with its masks as a second
+    video.
+    """
 
     folder: Path
     has_matte: bool
@@ -77,21 +83,30 @@ class Store:
             if file.name.partition(".")[0] not in keys:
                 file.unlink(missing_ok=True)
 
-    def check_room(self, footage: Footage, options: EncodeOptions, kept: Sequence[Segment], frames: int) -> None:
-        """Raise CannotWrite when there is surely no room for so many frames more and, beside the segments, for the result."""
+    def check_room(
+        self, footage: Footage, options: EncodeOptions, kept: Sequence[Segment], frames: int
+    ) -> None:
+        """Raise CannotWrite when there is surely no room for so many frames more and, beside the
+        segments, for the result.
+        """
         width, height = footage.size
         if options.bitrate:
             each = options.bitrate * 1e6 / 8 / float(footage.fps)
         else:
-            share = _LEAST_PRORES if options.codec == "prores" else _LEAST_CRF * 2 ** ((16 - options.crf) / 6)
+            share = (
+                _LEAST_PRORES
+                if options.codec == "prores"
+                else _LEAST_CRF * 2 ** ((16 - options.crf) / 6)
+            )
             each = share * width * height
         new, old = each * frames, sum(self.video(segment).stat().st_size for segment in kept)
         # The result is written twice: first without its mark.
         needed, free = 3 * new + 2 * old, system.free_bytes(self.folder)
         if needed > free:
             raise CannotWrite(
-                f"{self.folder}: {free / 1e9:.1f} GB are free, and this merge needs at least {needed / 1e9:.1f}. Free some space, "
-                "or choose a higher --encode.crf or a lower --encode.bitrate."
+                f"{self.folder}: {free / 1e9:.1f} GB are free, and this merge needs at least"
+                f" {needed / 1e9:.1f}. Free some space, or choose a higher --encode.crf or a lower"
+                " --encode.bitrate."
             )
 
     def _record(self, segment: Segment) -> Path:
@@ -99,9 +114,15 @@ class Store:
 
 
 def split(footage: Footage, stretches: Sequence[range]) -> list[range]:
-    """These stretches of the footage, cut where segments begin; the same footage is always cut in the same places."""
+    """These stretches of the footage, cut where segments begin; the same footage is always cut in
+    the same places.
+    """
     pieces = [chunk.frames for chunk in chunks(footage, 1, max(24, round(_SECONDS * footage.fps)))]
-    cut = (range(max(one.start, other.start), min(one.stop, other.stop)) for one in stretches for other in pieces)
+    cut = (
+        range(max(one.start, other.start), min(one.stop, other.stop))
+        for one in stretches
+        for other in pieces
+    )
     return [frames for frames in cut if frames]
 
 
@@ -118,4 +139,7 @@ def runs(segments: Sequence[Segment]) -> list[list[Segment]]:
 
 def parts(segments: Sequence[Segment], store: Store, *, matte: bool) -> list[Part]:
     """The segments as what `join` takes: their frames, or their masks."""
-    return [Part((store.matte if matte else store.video)(segment), segment.frames) for segment in segments]
+    return [
+        Part((store.matte if matte else store.video)(segment), segment.frames)
+        for segment in segments
+    ]

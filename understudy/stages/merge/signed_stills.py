@@ -15,7 +15,9 @@ from understudy.types import Array
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Writes pictures with content credentials. ingredients, prints: what they were made from, and its fingerprints."""
+    """Writes pictures with content credentials. ingredients, prints: what they were made from, and
+    its fingerprints.
+    """
 
     ingredients: tuple[Path, ...]
     prints: tuple[str, ...]
@@ -23,11 +25,17 @@ class Stamp:
 
     @classmethod
     def of(cls, ingredients: Sequence[Path], signer: Credentials) -> Self:
-        """For pictures made from this footage, the one that was changed first; it is read through once, here."""
-        return cls(tuple(ingredients), tuple(manifest.fingerprint(path) for path in ingredients), signer)
+        """For pictures made from this footage, the one that was changed first; it is read through
+        once, here.
+        """
+        return cls(
+            tuple(ingredients), tuple(manifest.fingerprint(path) for path in ingredients), signer
+        )
 
     def write(self, path: Path, picture: Array) -> None:
-        """Write a picture as in `stills.write_image`, all or nothing. Raises CannotWrite, BadOption."""
+        """Write a picture as in `stills.write_image`, all or nothing. Raises CannotWrite,
+        BadOption.
+        """
         unsigned = path.with_name(f".{path.stem}-unsigned{path.suffix}")
         try:
             stills.write_image(unsigned, picture)

@@ -26,10 +26,15 @@ Way = Callable[[Frames], Generator[Event, Order | None, bool]]
 def pictured(project: Project, workshop: Workshop, signer: Credentials) -> Stage:
     """The frames that the options name on sheets, with `preview`, and step by step, with `debug`.
 
-    Where none are named: as many as a sheet holds, spread over the frames with a face. Raises BadOption.
+    Where none are named: as many as a sheet holds, spread over the frames with a face. Raises
+    BadOption.
     """
     options, footage = workshop.options, workshop.footage
-    named = frame_ranges.within(options.frames, len(footage), "frames") if options.frames else _spread(workshop)
+    named = (
+        frame_ranges.within(options.frames, len(footage), "frames")
+        if options.frames
+        else _spread(workshop)
+    )
     total = sum(map(len, named))
     went_in = workshop.model if workshop.model.is_file() else project.footage("src")
     stamp, report = Stamp.of([footage.path, went_in], signer), Report()
@@ -37,9 +42,13 @@ def pictured(project: Project, workshop: Workshop, signer: Credentials) -> Stage
     with open_footage(footage.path, index=footage.index) as plates:
         ways: dict[str, Way] = {}
         if options.preview:
-            ways["preview"] = lambda merged: previewed(project.merged / "preview", plates, merged, total, stamp)
+            ways["preview"] = lambda merged: previewed(
+                project.merged / "preview", plates, merged, total, stamp
+            )
         if options.debug:
-            ways["debug"] = lambda merged: debugged(project.merged / "debug", plates, merged, total, workshop.looks, stamp)
+            ways["debug"] = lambda merged: debugged(
+                project.merged / "debug", plates, merged, total, workshop.looks, stamp
+            )
         for name, way in ways.items():
             yield Started(stage=name, total=total)
             report = Report()
@@ -57,7 +66,11 @@ def _merged(workshop: Workshop, report: Report, named: Sequence[range]) -> Frame
 
 
 def _spread(workshop: Workshop) -> list[range]:
-    """As many frames with a face as a sheet holds, evenly over the footage; its first ones where no frame has any."""
-    there = sorted(frame for frame in workshop.places if frame < len(workshop.footage)) or range(min(ROWS, len(workshop.footage)))
+    """As many frames with a face as a sheet holds, evenly over the footage; its first ones where no
+    frame has any.
+    """
+    there = sorted(frame for frame in workshop.places if frame < len(workshop.footage)) or range(
+        min(ROWS, len(workshop.footage))
+    )
     rows = np.unique(np.linspace(0, len(there) - 1, ROWS).round().astype(int))
     return [range(there[row], there[row] + 1) for row in rows]

@@ -20,7 +20,9 @@ _MAKING = ".making-"
 
 @contextlib.contextmanager
 def making(merged: Path) -> Iterator[Path]:
-    """A folder to make a version in; what is still in it afterwards goes, and so does what killed runs left."""
+    """A folder to make a version in; what is still in it afterwards goes, and so does what killed
+    runs left.
+    """
     with atomic.explained(merged):
         merged.mkdir(parents=True, exist_ok=True)
         for left in merged.glob(f"{_MAKING}*"):

@@ -19,7 +19,9 @@ from understudy.types import Frame
 
 
 class Source(BaseModel):
-    """Footage as it was: a change of any of these means other footage. A folder counts as the sum of its files."""
+    """Footage as it was: a change of any of these means other footage. A folder counts as the sum
+    of its files.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,14 +36,23 @@ class Source(BaseModel):
         try:
             files = [file.stat() for file in path.iterdir()] if path.is_dir() else [path.stat()]
         except OSError as error:
-            raise BadMedia(f"{path}: cannot be read: {error.strerror}. Check that it is there and may be read.") from None
+            raise BadMedia(
+                f"{path}: cannot be read: {error.strerror}. Check that it is there and may be read."
+            ) from None
         newest = max((file.st_mtime_ns for file in files), default=0)
-        return cls(name=path.name, bytes=sum(file.st_size for file in files), mtime_ns=newest, frames=frames)
+        return cls(
+            name=path.name,
+            bytes=sum(file.st_size for file in files),
+            mtime_ns=newest,
+            frames=frames,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """A footage as it travels to other processes. source: tells whether it is still the same; index: see `open_footage`."""
+    """A footage as it travels to other processes. source: tells whether it is still the same;
+    index: see `open_footage`.
+    """
 
     path: Path
     source: Source
@@ -55,7 +66,9 @@ class Film:
 
 
 class Reader:
-    """Stretches of a footage, one after the other; it decodes on from where the last one ended where that is the shorter way."""
+    """Stretches of a footage, one after the other; it decodes on from where the last one ended
+    where that is the shorter way.
+    """
 
     def __init__(self, footage: Footage) -> None:
         self.footage = footage
@@ -68,7 +81,8 @@ class Reader:
         going_on, self._frames = self._frames, None
         if going_on is None or not self._is_ahead(frames[0]):
             self._wanted.clear()
-            # It asks for the next number only when it has given out the last frame, so more can be put in until then.
+            # It asks for the next number only when it has given out the last frame, so more can be
+            # put in until then.
             going_on = self.footage.attempts(iter(self._next, None))
         self._wanted.extend(frames)
         for index in frames:
@@ -81,15 +95,22 @@ class Reader:
         return self._wanted.popleft() if self._wanted else None
 
     def _is_ahead(self, first: int) -> bool:
-        """Whether the frame comes next, or no frame from which decoding can begin lies between here and there."""
+        """Whether the frame comes next, or no frame from which decoding can begin lies between here
+        and there.
+        """
         keys = self.footage.keyframes
-        return first >= self._at and bisect.bisect_right(keys, first) == bisect.bisect_right(keys, self._at)
+        return first >= self._at and bisect.bisect_right(keys, first) == bisect.bisect_right(
+            keys, self._at
+        )
 
 
 @functools.lru_cache(maxsize=2)
 def opened(film: Film, rough: bool) -> Reader:
     """The footage, opened once a process. rough: see `open_footage`.
 
-    One decoder thread: the processes share the cores, and damage shows at the same frames every time.
+    One decoder thread: the processes share the cores, and damage shows at the same frames every
+    time.
     """
-    return Reader(open_footage(film.path, any_size=film.any_size, index=film.index, threads=1, rough=rough))
+    return Reader(
+        open_footage(film.path, any_size=film.any_size, index=film.index, threads=1, rough=rough)
+    )

@@ -18,14 +18,18 @@ _LOOK_SECONDS = 0.1
 
 
 def ahead(source: Generator[Item, None, None], depth: int) -> Generator[Item, None, None]:
-    """The items of `source` in their order, made on a thread of its own, at most `depth` of them ahead of the caller.
+    """The items of `source` in their order, made on a thread of its own, at most `depth` of them
+    ahead of the caller.
 
-    The thread starts with the first item asked for; the source runs and is closed on it. What the source raises is raised
-    here in its place. Closing this generator stops the thread and closes the source before it returns.
+    The thread starts with the first item asked for; the source runs and is closed on it. What the
+    source raises is raised here in its place. Closing this generator stops the thread and closes
+    the source before it returns.
     """
     pipe: Queue[Item | _End] = Queue(depth)
     gone = threading.Event()
-    thread = threading.Thread(target=_fill, args=(source, pipe, gone), name="understudy-ahead", daemon=True)
+    thread = threading.Thread(
+        target=_fill, args=(source, pipe, gone), name="understudy-ahead", daemon=True
+    )
     thread.start()
     try:
         while True:
@@ -49,10 +53,11 @@ def ahead(source: Generator[Item, None, None], depth: int) -> Generator[Item, No
 def pooled(
     source: Generator[Item, None, None], work: Callable[[Item], Made], threads: int, depth: int
 ) -> Generator[Made, None, None]:
-    """What `work` makes of the items of `source`, in their order, made on several threads; at most `depth` are under way.
+    """What `work` makes of the items of `source`, in their order, made on several threads; at most
+    `depth` are under way.
 
-    What the source or the work raises is raised here in its place. Closing this generator waits for what is under way and closes
-    the source.
+    What the source or the work raises is raised here in its place. Closing this generator waits for
+    what is under way and closes the source.
     """
     with contextlib.closing(source), ThreadPoolExecutor(threads, "understudy-pooled") as pool:
         under_way: deque[Future[Made]] = deque()
@@ -71,7 +76,8 @@ def pooled(
 def windowed(
     source: Generator[Item, None, None], reach: int, note: Callable[[Item], Made]
 ) -> Generator[tuple[Item, Sequence[Made]], None, None]:
-    """Each item with the notes of those around it in order, its own among them: up to `reach` before and as many after.
+    """Each item with the notes of those around it in order, its own among them: up to `reach`
+    before and as many after.
 
     A note is taken when its item comes; the items before are not kept.
     """
@@ -98,7 +104,9 @@ class _End:
         self.error = error
 
 
-def _fill(source: Generator[Item, None, None], pipe: Queue[Item | _End], gone: threading.Event) -> None:
+def _fill(
+    source: Generator[Item, None, None], pipe: Queue[Item | _End], gone: threading.Event
+) -> None:
     error: BaseException | None = None
     try:
         for item in source:

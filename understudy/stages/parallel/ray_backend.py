@@ -15,15 +15,21 @@ Result = TypeVar("Result")
 _RETRIES = 3
 
 
-def on_ray(task: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Generator[tuple[Item, Result], None, None]:
-    """As `spread`, on the cluster that RAY_ADDRESS names, else on one of this machine's own. Raises MissingExtra.
+def on_ray(
+    task: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Generator[tuple[Item, Result], None, None]:
+    """As `spread`, on the cluster that RAY_ADDRESS names, else on one of this machine's own. Raises
+    MissingExtra.
 
-    Every machine must reach the files that a task names under the same path: the footage, and for a merge the show.
+    Every machine must reach the files that a task names under the same path: the footage, and for a
+    merge the show.
     """
     try:
         import ray
     except ImportError:
-        raise MissingExtra("engine ray: Ray is not installed. Run: pip install 'understudy[farm]', or use another.") from None
+        raise MissingExtra(
+            "engine ray: Ray is not installed. Run: pip install 'understudy[farm]', or use another."
+        ) from None
     if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False)
     remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(task)

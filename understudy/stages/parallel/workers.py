@@ -1,4 +1,6 @@
-"""Work spread over processes or machines: the same task for many items, results as they come, nothing lost with a worker."""
+"""Work spread over processes or machines: the same task for many items, results as they come,
+nothing lost with a worker.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +32,18 @@ _LOOK = 1
 
 
 def spread(
-    task: Callable[[Item], Result], items: Sequence[Item], workers: int = 0, engine: Engine = "local"
+    task: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int = 0,
+    engine: Engine = "local",
 ) -> Generator[tuple[Item, Result], None, None]:
-    """Each item with what `task` makes of it, in whatever order they are ready; at most two a worker are under way.
+    """Each item with what `task` makes of it, in whatever order they are ready; at most two a
+    worker are under way.
 
-    task, items, results: what can travel to another process. workers: processes, 0 = one a core; with one, or for one item,
-    the caller's own process does the work. engine: "local" = this machine, "ray" = the Ray cluster at hand. What a task
-    raises is raised here. A worker that dies loses nothing: its items are done again. Closing it drops what waits.
+    task, items, results: what can travel to another process. workers: processes, 0 = one a core;
+    with one, or for one item, the caller's own process does the work. engine: "local" = this
+    machine, "ray" = the Ray cluster at hand. What a task raises is raised here. A worker that dies
+    loses nothing: its items are done again. Closing it drops what waits.
     """
     count = min(workers or cores(), len(items))
     if engine == "ray":
@@ -51,13 +58,18 @@ def spread(
         yield from _on_processes(task, items, count)
 
 
-def _on_processes(task: Callable[[Item], Result], items: Sequence[Item], count: int) -> Generator[tuple[Item, Result], None, None]:
+def _on_processes(
+    task: Callable[[Item], Result], items: Sequence[Item], count: int
+) -> Generator[tuple[Item, Result], None, None]:
     from loky import get_reusable_executor
 
     waiting, losses = deque(range(len(items))), Counter[int]()
     while waiting:
-        # The same processes serve the next task too, with the footage and the networks that they have open.
-        pool = get_reusable_executor(count, timeout=_IDLE, initializer=_settled, env={"OMP_NUM_THREADS": "1"})
+        # The same processes serve the next task too, with the footage and the networks that they
+        # have open.
+        pool = get_reusable_executor(
+            count, timeout=_IDLE, initializer=_settled, env={"OMP_NUM_THREADS": "1"}
+        )
         under_way: dict[Future[Result], int] = {}
         try:
             while waiting or under_way:
@@ -75,7 +87,8 @@ def _on_processes(task: Callable[[Item], Result], items: Sequence[Item], count: 
             waiting.extendleft(reversed(lost))
             if max(losses.values()) >= _LOSSES:
                 raise WorkerLost(
-                    f"A worker process died {_LOSSES} times over the same work, perhaps for want of memory. Use fewer: --workers 1."
+                    f"A worker process died {_LOSSES} times over the same work, perhaps for want of"
+                    " memory. Use fewer: --workers 1."
                 ) from None
         finally:
             for future in under_way:
@@ -83,7 +96,9 @@ def _on_processes(task: Callable[[Item], Result], items: Sequence[Item], count: 
 
 
 def _settled() -> None:
-    """How a worker process lives: one thread each, Ctrl-C is its parent's business, and it ends with its parent."""
+    """How a worker process lives: one thread each, Ctrl-C is its parent's business, and it ends
+    with its parent.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()

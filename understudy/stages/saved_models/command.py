@@ -1,4 +1,6 @@
-"""`trained`: the models of a show; `trained rename`, `trained copy` and `trained trash` keep them in order."""
+"""`trained`: the models of a show; `trained rename`, `trained copy` and `trained trash` keep them
+in order.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,14 @@ from understudy.options import Options
 from understudy.stages.events import Finished, Note, Saved, Stage, Warned
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
-from understudy.stages.saved_models.recipe import BACKUPS, CHECKPOINTS, HISTORY, OPTIONS_FILE, checked_name, read
+from understudy.stages.saved_models.recipe import (
+    BACKUPS,
+    CHECKPOINTS,
+    HISTORY,
+    OPTIONS_FILE,
+    checked_name,
+    read,
+)
 
 
 class TrainedOptions(Options):
@@ -33,7 +42,9 @@ def trained(show: Path, options: TrainedOptions) -> Stage:
         except (BadProject, BadOption) as error:
             yield Warned(text=str(error))
     if not summary:
-        yield Note(text=f"{project.folder}: no models yet. Train one: understudy train {project.folder}.")
+        yield Note(
+            text=f"{project.folder}: no models yet. Train one: understudy train {project.folder}."
+        )
     yield Finished(stage="trained", summary=summary)
 
 
@@ -54,7 +65,8 @@ def trained_rename(show: Path, name: str, new: str, options: TrainedOptions) -> 
 
 @verb
 def trained_copy(show: Path, name: str, new: str, options: TrainedOptions) -> Stage:
-    """Copy a model of a show, with its checkpoints and history but not its backups, to train on in two ways.
+    """Copy a model of a show, with its checkpoints and history but not its backups, to train on in
+    two ways.
 
     name: the model. new: what the copy shall be called.
     """
@@ -80,38 +92,65 @@ def trained_trash(show: Path, name: str, options: TrainedOptions) -> Stage:
     source, trash = model_folder(project, name), project.folder / "models_trash"
     with project.held(f"models/{name}"), atomic.explained(trash):
         trash.mkdir(exist_ok=True)
-        goal = next(place for number in itertools.count(1) if not (place := trash / _numbered(name, number)).exists())
+        goal = next(
+            place
+            for number in itertools.count(1)
+            if not (place := trash / _numbered(name, number)).exists()
+        )
         source.rename(goal)
-    yield Note(text=f"{name}: now in {goal}. To have it back, move that folder to {source}; to be rid of it, delete it.")
+    yield Note(
+        text=(
+            f"{name}: now in {goal}. To have it back, move that folder to {source}; to be rid of"
+            " it, delete it."
+        )
+    )
     yield from _mentions(project, name)
     yield Finished(stage="trained_trash", summary={"model": name, "folder": str(goal)})
 
 
 def _folders(project: Project) -> list[Path]:
     folder = project.folder / "models"
-    return [each for each in folder.iterdir() if (each / OPTIONS_FILE).is_file()] if folder.is_dir() else []
+    return (
+        [each for each in folder.iterdir() if (each / OPTIONS_FILE).is_file()]
+        if folder.is_dir()
+        else []
+    )
 
 
 def model_folder(project: Project, name: str) -> Path:
-    """The folder of a model. Raises BadProject, with the names there are, when there is none of that name."""
+    """The folder of a model. Raises BadProject, with the names there are, when there is none of
+    that name.
+    """
     names = sorted(each.name for each in _folders(project))
     if name not in names:
-        raise BadProject(f"{project.folder}: there is no model '{name}'. There are: {', '.join(names) or 'none yet'}.")
+        raise BadProject(
+            f"{project.folder}: there is no model '{name}'. There are:"
+            f" {', '.join(names) or 'none yet'}."
+        )
     return project.model(name)
 
 
 def free(project: Project, name: str) -> Path:
-    """The folder of a model to come. Raises BadOption when something is there, or no folder can be called that."""
+    """The folder of a model to come. Raises BadOption when something is there, or no folder can be
+    called that.
+    """
     folder = project.model(checked_name(name))
     if folder.exists():
-        raise BadOption(f"{folder}: is there already. Choose another name, or move it away: understudy trained trash.")
+        raise BadOption(
+            f"{folder}: is there already. Choose another name, or move it away: understudy trained"
+            " trash."
+        )
     return folder
 
 
 def _described(folder: Path) -> dict[str, Any]:
     recipe = read(folder)
     saved = checkpoint.glance(folder / CHECKPOINTS)
-    told: dict[str, Any] = {"model": recipe.model, **recipe.model_options.model_dump(mode="json"), "seed": recipe.seed}
+    told: dict[str, Any] = {
+        "model": recipe.model,
+        **recipe.model_options.model_dump(mode="json"),
+        "seed": recipe.seed,
+    }
     if saved:
         told |= {"iteration": saved.iteration, "minutes": round(saved.state["seconds"] / 60, 1)}
         told["saved"] = time.strftime("%Y-%m-%d %H:%M", time.localtime(_saved_at(folder)))
@@ -132,7 +171,12 @@ def _mentions(project: Project, name: str) -> Stage:
     """Warn when the project file still names a model that is gone."""
     for stage, key in (("train", "name"), ("merge", "model")):
         if project.file.options.get(stage, {}).get(key) == name:
-            yield Warned(text=f'{project.folder}: [options.{stage}] in the project file still says {key} = "{name}". Mend it.')
+            yield Warned(
+                text=(
+                    f"{project.folder}: [options.{stage}] in the project file still says {key} ="
+                    f' "{name}". Mend it.'
+                )
+            )
 
 
 def _numbered(name: str, number: int) -> str:

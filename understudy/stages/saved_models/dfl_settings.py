@@ -1,4 +1,6 @@
-"""What the options of a model of DeepFaceLab 2 are called here: settings of the model, and flags of `train`."""
+"""What the options of a model of DeepFaceLab 2 are called here: settings of the model, and flags of
+`train`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,13 @@ from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.types import FaceType
 
 CLASSES: dict[Kind, str] = {"SAEHD": "saehd", "Quick96": "quick96", "AMP": "amp"}
-FACE_TYPES: dict[str, FaceType] = {"h": "half", "mf": "mid-full", "f": "full", "wf": "whole", "head": "head"}
+FACE_TYPES: dict[str, FaceType] = {
+    "h": "half",
+    "mf": "mid-full",
+    "f": "full",
+    "wf": "whole",
+    "head": "head",
+}
 
 _DIMS = ("resolution", "ae_dims", "e_dims", "d_dims", "d_mask_dims")
 # Without these nobody knows how a model is built.
@@ -30,7 +38,9 @@ _KEPT: dict[Kind, tuple[str, ...]] = {
 
 
 def recipe_of(theirs: Trained) -> ModelRecipe:
-    """How the model is built here. Raises BadMedia where an option is missing, or of a model that is not to be had."""
+    """How the model is built here. Raises BadMedia where an option is missing, or of a model that
+    is not to be had.
+    """
     kind, given = theirs.place.kind, theirs.options
     missing = [name for name in _NEEDED[kind] if name not in given]
     if missing:
@@ -61,8 +71,16 @@ def flags_of(options: Mapping[str, Any]) -> list[str]:
         "--clip 1": bool(options.get("clipgrad")),
         "--optimizer rmsprop": options.get("adabelief", True) is False,
     }
-    valued = {"--batch": "batch_size", "--random-hsv-power": "random_hsv_power", "--iterations": "target_iter"}
-    numbers = [f"{flag} {options[name]:g}" for flag, name in valued.items() if _is_above_zero(options.get(name))]
+    valued = {
+        "--batch": "batch_size",
+        "--random-hsv-power": "random_hsv_power",
+        "--iterations": "target_iter",
+    }
+    numbers = [
+        f"{flag} {options[name]:g}"
+        for flag, name in valued.items()
+        if _is_above_zero(options.get(name))
+    ]
     ct = options.get("ct_mode")
     colors = [f"--ct-mode {ct}"] if ct in ("rct", "lct", "mkl", "idt", "sot") else []
     return [*(flag for flag, is_on in flags.items() if is_on), *numbers, *colors]
@@ -72,13 +90,17 @@ def _of_saehd(theirs: Trained, archi: str, face_type: str) -> dict[str, Any]:
     kind = archi.partition("-")[0]
     if "hd" in archi:
         raise BadMedia(
-            f"{theirs.place.data}: archi is {archi}, a plan of 2020 that was given up within months. "
-            "Merge with the tool that trained it, or train anew: understudy train --model saehd."
+            f"{theirs.place.data}: archi is {archi}, a plan of 2020 that was given up within"
+            " months. Merge with the tool that trained it, or train anew: understudy train --model"
+            " saehd."
         )
     warps = theirs.options.get("random_warp", True) is not False
     return {
-        # There these were asked for only where they did something; what else stands in the file had no effect.
-        "masked_training": bool(theirs.options.get("masked_training", True)) or face_type not in ("whole", "head"),
+        # There these were asked for only where they did something; what else stands in the file had
+        # no effect.
+        "masked_training": (
+            bool(theirs.options.get("masked_training", True)) or face_type not in ("whole", "head")
+        ),
         "true_face_power": theirs.options.get("true_face_power", 0) if kind == "df" else 0,
         "train_inter_ab": warps or kind != "liae",
     }

@@ -1,4 +1,6 @@
-"""`trained import`: models of DeepFaceLab 2 become models of a show, so that nobody loses what was trained for years."""
+"""`trained import`: models of DeepFaceLab 2 become models of a show, so that nobody loses what was
+trained for years.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,11 @@ class TrainedImportOptions(Options):
     """What `trained import` asks."""
 
     name: str = option("", "Name under which the model is kept; empty = its own")
-    pick: str = option("", "Which model, where the folder holds several: its name, or the beginning of its files' names")
+    pick: str = option(
+        "",
+        "Which model, where the folder holds several: its name, or the beginning of its files'"
+        " names",
+    )
 
 
 @verb
@@ -58,7 +64,12 @@ def trained_import(show: Path, path: Path, options: TrainedImportOptions) -> Sta
     yield Saved(what="model", path=goal)
     for text in _told(theirs, recipe, goal.name):
         yield Note(text=text)
-    summary = {"model": goal.name, "iteration": theirs.iteration, "tensors": len(weights), **recipe.settings}
+    summary = {
+        "model": goal.name,
+        "iteration": theirs.iteration,
+        "tensors": len(weights),
+        **recipe.settings,
+    }
     yield Finished(stage="trained_import", summary=summary)
 
 
@@ -72,7 +83,9 @@ def _segmenter(path: Path) -> Path | None:
 
 
 def _picked(path: Path, pick: str) -> Place:
-    """The model that is meant. Raises BadOption, with the names there are, when that is not clear."""
+    """The model that is meant. Raises BadOption, with the names there are, when that is not
+    clear.
+    """
     places = models.listed(path.parent if path.is_file() else path)
     if path.is_file():
         places = [each for each in places if path.name.startswith(f"{each.label}_")]
@@ -95,7 +108,8 @@ def _weights(theirs: Trained, recipe: ModelRecipe) -> tuple[dict[str, Array], li
     from understudy.nets.pretrained import foreign
     from understudy.parts.models.autoencoder import Swapping
 
-    # Without memory of its own: nothing is reserved before the shapes of the files are known to be right.
+    # Without memory of its own: nothing is reserved before the shapes of the files are known to be
+    # right.
     shape = recipe.build(torch.device("meta"))
     assert isinstance(shape, Swapping)
     found: dict[str, torch.Tensor] = {}
@@ -103,8 +117,13 @@ def _weights(theirs: Trained, recipe: ModelRecipe) -> tuple[dict[str, Array], li
     for part, module in foreign.parts_of(shape.net).items():
         if part not in theirs.parts:
             missing = theirs.place.folder / f"{theirs.place.label}_{part}.npy"
-            raise BadMedia(f"{missing}: is not there, and the model needs it. Take all of its files from one backup.")
-        filled = foreign.filled(module, safe_pickle.arrays(theirs.parts[part]), str(theirs.parts[part]))
+            raise BadMedia(
+                f"{missing}: is not there, and the model needs it. Take all of its files from one"
+                " backup."
+            )
+        filled = foreign.filled(
+            module, safe_pickle.arrays(theirs.parts[part]), str(theirs.parts[part])
+        )
         found |= {f"net.{name}": torch.from_numpy(array) for name, array in filled.weights.items()}
         doubts += filled.doubts
     # What is not among their files, its critics, begins as in a new model.
@@ -137,7 +156,9 @@ def _settle(goal: Path, recipe: ModelRecipe, weights: dict[str, Array], theirs: 
 
 
 def _lines(theirs: Trained) -> Iterator[history.Row]:
-    """Losses as lines of a history, each the mean of ten iterations or more; the last is that of the model's iteration."""
+    """Losses as lines of a history, each the mean of ten iterations or more; the last is that of
+    the model's iteration.
+    """
     rows = theirs.losses[-theirs.iteration :] if theirs.iteration else ()
     step = max(10, -(-len(rows) // MOST_LINES))
     for at in range(0, len(rows), step):
@@ -150,13 +171,28 @@ def _lines(theirs: Trained) -> Iterator[history.Row]:
 def _told(theirs: Trained, recipe: ModelRecipe, name: str) -> Iterator[str]:
     """What the user should know of a model that came in."""
     settings: dict[str, Any] = recipe.settings
-    yield f"{name}: {theirs.place.label} at iteration {theirs.iteration}. Its weights, settings and losses are here."
+    yield (
+        f"{name}: {theirs.place.label} at iteration {theirs.iteration}. Its weights, settings and"
+        " losses are here."
+    )
     yield f"{name}: what its optimizer remembers stays behind; train goes on with a fresh memory."
     if settings.get("gan_power") or settings.get("true_face_power"):
-        yield f"{name}: its critics stay behind, too, and start anew as soon as it trains, with the power they had."
+        yield (
+            f"{name}: its critics stay behind, too, and start anew as soon as it trains, with the"
+            " power they had."
+        )
     if theirs.place.kind == "AMP":
-        yield f"{name}: from here on its inters learn, too; DeepFaceLab left them as they began: --amp.no-train-inters."
+        yield (
+            f"{name}: from here on its inters learn, too; DeepFaceLab left them as they began:"
+            " --amp.no-train-inters."
+        )
     if theirs.options.get("pretrain"):
-        yield f"{name}: has only pretrained. Go on with --pretrain, or train it on src and dst: then its inters start anew."
+        yield (
+            f"{name}: has only pretrained. Go on with --pretrain, or train it on src and dst: then"
+            " its inters start anew."
+        )
     if flags := flags_of(theirs.options):
-        yield f"{name}: it was trained with what is here {' '.join(flags)}. Give these to train, where you want them."
+        yield (
+            f"{name}: it was trained with what is here {' '.join(flags)}. Give these to train,"
+            " where you want them."
+        )

@@ -18,8 +18,14 @@ from understudy.types import Array
 
 
 def load_model(folder: Path, device: str, best: bool = False) -> Model:
-    """The model in eval mode, with its newest weights or those that did best on held-out faces. Raises BadProject without any."""
-    recipe, place, saved = read(folder), device_of(device), best_of(folder) if best else newest(folder)
+    """The model in eval mode, with its newest weights or those that did best on held-out faces.
+    Raises BadProject without any.
+    """
+    recipe, place, saved = (
+        read(folder),
+        device_of(device),
+        best_of(folder) if best else newest(folder),
+    )
     model = recipe_of(saved, recipe).build(place)
     put_weights(model, saved)
     if saved.holds("ema"):
@@ -29,18 +35,35 @@ def load_model(folder: Path, device: str, best: bool = False) -> Model:
 
 
 def newest(folder: Path, checkpoints: str = CHECKPOINTS) -> checkpoint.Checkpoint:
-    """The newest whole checkpoint of the model in `folder`. Raises BadProject without one, naming what is torn."""
+    """The newest whole checkpoint of the model in `folder`. Raises BadProject without one, naming
+    what is torn.
+    """
     whole, torn = checkpoint.intact(folder / checkpoints)
     if not whole:
-        raise BadProject("\n".join([f"{folder}: no saved weights. Train it first: understudy train, then try again.", *torn]))
+        raise BadProject(
+            "\n".join(
+                [
+                    (
+                        f"{folder}: no saved weights. Train it first: understudy train, then try"
+                        " again."
+                    ),
+                    *torn,
+                ]
+            )
+        )
     return whole[0]
 
 
 def best_of(folder: Path) -> checkpoint.Checkpoint:
-    """The weights that did best on held-out faces. Raises BadProject where none were kept, naming what is torn."""
+    """The weights that did best on held-out faces. Raises BadProject where none were kept, naming
+    what is torn.
+    """
     whole, torn = checkpoint.intact(folder / BEST)
     if not whole:
-        needs = f"{folder}: no best weights: they are kept where a faceset has {FEWEST} faces or more. Use --checkpoint newest."
+        needs = (
+            f"{folder}: no best weights: they are kept where a faceset has {FEWEST} faces or more."
+            " Use --checkpoint newest."
+        )
         raise BadProject("\n".join([needs, *torn]))
     return whole[0]
 
@@ -51,24 +74,32 @@ def recipe_of(saved: checkpoint.Checkpoint, recipe: ModelRecipe) -> ModelRecipe:
 
 
 def put_weights(model: Model, saved: checkpoint.Checkpoint) -> None:
-    """Fill the model from a checkpoint. Raises BadProject, naming the tensors, when they do not belong together."""
+    """Fill the model from a checkpoint. Raises BadProject, naming the tensors, when they do not
+    belong together.
+    """
     weights, own = saved.arrays("weights"), model.state_dict()
     faults = [
         *(f"{name} is missing" for name in own if name not in weights),
         *(f"{name} is not of this model" for name in weights if name not in own),
-        *(f"{name} is {_shape(weights[name])}, not {_shape(own[name])}" for name in misshapen(own, weights)),
+        *(
+            f"{name} is {_shape(weights[name])}, not {_shape(own[name])}"
+            for name in misshapen(own, weights)
+        ),
     ]
     if faults:
         more = f", and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise BadProject(
-            f"{saved.folder}: these weights do not fit {OPTIONS_FILE}: {', '.join(faults[:3])}{more}. "
-            f"Restore both from a copy, or delete this folder: an older checkpoint is used where there is one."
+            f"{saved.folder}: these weights do not fit {OPTIONS_FILE}:"
+            f" {', '.join(faults[:3])}{more}. Restore both from a copy, or delete this folder: an"
+            " older checkpoint is used where there is one."
         )
     model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
 
 
 def put_fitting(model: Model, weights: Mapping[str, Array]) -> list[str]:
-    """Fill what a changed model shares with its former self; the names of its tensors that keep their own start."""
+    """Fill what a changed model shares with its former self; the names of its tensors that keep
+    their own start.
+    """
     own = model.state_dict()
     apart = {name for name in own if name not in weights} | set(misshapen(own, weights))
     fitting = {name: torch.from_numpy(weights[name]) for name in own if name not in apart}
@@ -79,7 +110,9 @@ def put_fitting(model: Model, weights: Mapping[str, Array]) -> list[str]:
 def inters(model: Model) -> set[str]:
     """Names of the tensors that know whom they have met: encoders and decoders serve everybody."""
     found = [name for name, module in model.named_modules() if isinstance(module, Inter | Spread)]
-    return {name for name in model.state_dict() if name.startswith(tuple(f"{each}." for each in found))}
+    return {
+        name for name in model.state_dict() if name.startswith(tuple(f"{each}." for each in found))
+    }
 
 
 def misshapen(own: Mapping[str, torch.Tensor], weights: Mapping[str, Array]) -> list[str]:

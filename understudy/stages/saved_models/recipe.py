@@ -1,4 +1,6 @@
-"""What a model keeps for life, in its folder: which class it is of, how it is built, where chance and its weights come from."""
+"""What a model keeps for life, in its folder: which class it is of, how it is built, where chance
+and its weights come from.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,21 @@ if TYPE_CHECKING:
 
     from understudy.parts.models.contract import Model
 
-OPTIONS_FILE, CHECKPOINTS, HISTORY, BACKUPS = "options.toml", "checkpoints", "history.jsonl", "backups"
+OPTIONS_FILE, CHECKPOINTS, HISTORY, BACKUPS = (
+    "options.toml",
+    "checkpoints",
+    "history.jsonl",
+    "backups",
+)
 # The weights that did best on held-out faces.
 BEST = "best"
 SCHEMA = 1
 
 
 class ModelRecipe(Options):
-    """What a model is. settings: those of its class in the registry of models, of which only live ones ever change."""
+    """What a model is. settings: those of its class in the registry of models, of which only live
+    ones ever change.
+    """
 
     schema_version: int = option(SCHEMA, "Version of this file's layout", low=1)
     model: str = option("tiny", "Its class in the registry of models")
@@ -52,7 +61,9 @@ class ModelRecipe(Options):
 def checked_name(name: str) -> str:
     """`name`, when a folder can have it. Raises BadOption."""
     if not re.fullmatch(r"[\w][\w .-]{0,63}", name):
-        raise BadOption(f"name: '{name}' cannot be a folder's name. Use letters, digits, '-', '_' and '.'.")
+        raise BadOption(
+            f"name: '{name}' cannot be a folder's name. Use letters, digits, '-', '_' and '.'."
+        )
     return name
 
 
@@ -68,13 +79,19 @@ def write(folder: Path, recipe: ModelRecipe) -> None:
 
 
 def backup_files(folder: Path) -> list[Path]:
-    """What a backup holds of a model besides a checkpoint: what it is, its history, and its newest picture."""
+    """What a backup holds of a model besides a checkpoint: what it is, its history, and its newest
+    picture.
+    """
     pictures = sorted(path for path in (folder / "previews").glob("*.png") if path.stem.isdigit())
     return [folder / OPTIONS_FILE, folder / HISTORY, *pictures[-1:]]
 
 
-def adjusted(recipe: ModelRecipe, given: dict[str, Any], name: str) -> tuple[ModelRecipe, list[str]]:
-    """The recipe with the settings that are `given`, and what changes, in words. Raises BadOption where one may not change."""
+def adjusted(
+    recipe: ModelRecipe, given: dict[str, Any], name: str
+) -> tuple[ModelRecipe, list[str]]:
+    """The recipe with the settings that are `given`, and what changes, in words. Raises BadOption
+    where one may not change.
+    """
     before = recipe.model_options
     after = type(before).layered(before.model_dump(mode="json"), given, where=recipe.model)
     old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
@@ -83,7 +100,8 @@ def adjusted(recipe: ModelRecipe, given: dict[str, Any], name: str) -> tuple[Mod
         if each not in type(before).live_names():
             raise BadOption(cannot_change(f"{recipe.model}.{each}", name, old[each], new[each]))
     words = [
-        f"{name}: {each} is {new[each]} from now on, it was {old[each]}. {type(before).model_fields[each].description}"
+        f"{name}: {each} is {new[each]} from now on, it was {old[each]}."
+        f" {type(before).model_fields[each].description}"
         for each in changes
     ]
     return recipe.model_copy(update={"settings": new}), words

@@ -13,14 +13,22 @@ from understudy.stages.events import Finished, Note, Saved, Stage, Warned
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.stages.saved_models.command import TrainedOptions, model_folder
-from understudy.stages.saved_models.recipe import BACKUPS, CHECKPOINTS, HISTORY, OPTIONS_FILE, backup_files
+from understudy.stages.saved_models.recipe import (
+    BACKUPS,
+    CHECKPOINTS,
+    HISTORY,
+    OPTIONS_FILE,
+    backup_files,
+)
 
 
 @verb
 def trained_restore(show: Path, name: str, backup: str = "", *, options: TrainedOptions) -> Stage:
-    """Bring a model back to one of its backups, or list them; its present state becomes a backup first.
+    """Bring a model back to one of its backups, or list them; its present state becomes a backup
+    first.
 
-    name: the model. backup: the name of the backup, or its iteration where that names only one; nothing = list them.
+    name: the model. backup: the name of the backup, or its iteration where that names only one;
+    nothing = list them.
     """
     project = Project.load(show)
     folder = model_folder(project, name)
@@ -37,20 +45,36 @@ def trained_restore(show: Path, name: str, backup: str = "", *, options: Trained
                     shutil.copyfile(chosen.folder / file, partial)
         # A copy of the history may be a moment younger than the checkpoint.
         history.truncate(folder / HISTORY, found.iteration)
-    yield Note(text=f"{name}: as it was on {chosen.made}, at iteration {found.iteration}. To go on: understudy train.")
-    yield Finished(stage="trained_restore", summary={"model": name, "backup": chosen.folder.name, "iteration": found.iteration})
+    yield Note(
+        text=(
+            f"{name}: as it was on {chosen.made}, at iteration {found.iteration}. To go on:"
+            " understudy train."
+        )
+    )
+    yield Finished(
+        stage="trained_restore",
+        summary={"model": name, "backup": chosen.folder.name, "iteration": found.iteration},
+    )
 
 
 def _listed(folder: Path) -> Stage:
     summary: dict[str, Any] = {}
     for each in reversed(backups.listed(folder / BACKUPS)):
-        told = {"iteration": each.iteration, "minutes": round(each.seconds / 60, 1), "made": each.made}
+        told = {
+            "iteration": each.iteration,
+            "minutes": round(each.seconds / 60, 1),
+            "made": each.made,
+        }
         summary[each.folder.name] = {
             **told,
-            "kept": "until newer ones come" if each.why == backups.ROLLING else "until you delete it",
+            "kept": (
+                "until newer ones come" if each.why == backups.ROLLING else "until you delete it"
+            ),
         }
     if not summary:
-        yield Note(text=f"{folder.name}: no backups yet. `train` makes one every hour, see --backup-hours.")
+        yield Note(
+            text=f"{folder.name}: no backups yet. `train` makes one every hour, see --backup-hours."
+        )
     yield Finished(stage="trained_restore", summary=summary)
 
 

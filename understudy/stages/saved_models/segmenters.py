@@ -28,44 +28,56 @@ from understudy.types import FaceType, Floats
 if TYPE_CHECKING:
     from torch import nn
 
-# After an import so many dst faces are looked at; below this overlap with the hull of the landmarks a mask is of no use.
+# After an import so many dst faces are looked at; below this overlap with the hull of the landmarks
+# a mask is of no use.
 _LOOKED_AT, _FOLLOWS = 32, 0.5
 
 
 def imported(project: Project, path: Path, name: str) -> Stage:
-    """Bring a trained XSeg into the show, and tell how well it follows dst's faces where there are any.
+    """Bring a trained XSeg into the show, and tell how well it follows dst's faces where there are
+    any.
 
-    path: XSeg_256.npy, or the folder that it lies in. name: what the segmenter shall be called; empty = xseg. Raises BadMedia
-    naming what does not fit, BadOption for a name that is taken.
+    path: XSeg_256.npy, or the folder that it lies in. name: what the segmenter shall be called;
+    empty = xseg. Raises BadMedia naming what does not fit, BadOption for a name that is taken.
     """
     weights = _weights(path)
     goal = _path(project, checked_name(name or "xseg"))
     with project.held("segmenters"):
         if goal.exists():
-            raise BadOption(f"{goal}: is there already. Choose another name, or move that file away.")
+            raise BadOption(
+                f"{goal}: is there already. Choose another name, or move that file away."
+            )
         face_type, told = _face_type(weights.with_name("XSeg_data.dat"))
         layers = legacy.layers(safe_pickle.arrays(weights), weights)
         upwards = legacy.rises_from_the_shallow_end(layers)
         tensors = legacy.fitted(layers, _slots(upwards), weights)
-        segmenter_file.write(SegmenterFile(goal, "xseg", face_type, 256, f"DeepFaceLab 2, {weights.name}", tensors))
+        segmenter_file.write(
+            SegmenterFile(goal, "xseg", face_type, 256, f"DeepFaceLab 2, {weights.name}", tensors)
+        )
     yield told
     yield Note(
-        text=f"{weights.name}: all {len(tensors)} tensors are used. Layers that are alike are taken in the order of the file, "
-        f"those of the way up from {'the full size' if upwards else 'the smallest maps'} on."
+        text=(
+            f"{weights.name}: all {len(tensors)} tensors are used. Layers that are alike are taken"
+            " in the order of the file, those of the way up from"
+            f" {'the full size' if upwards else 'the smallest maps'} on."
+        )
     )
     yield Saved(what="segmenter", path=goal)
     overlap = overlap_with_landmarks(project, segmenter_file.read(goal))
     if overlap is not None:
         yield from _judged(goal, overlap)
-    summary = {"segmenter": goal.stem, "face_type": face_type} | ({} if overlap is None else {"overlap": round(overlap, 3)})
+    summary = {"segmenter": goal.stem, "face_type": face_type} | (
+        {} if overlap is None else {"overlap": round(overlap, 3)}
+    )
     yield Finished(stage="trained_import", summary=summary)
 
 
 def asked_for(project: Project, name: str, masks: Sequence[str]) -> SegmenterFile | None:
-    """The segmenter of that name, or the only one that the show has; None when no mask asks for one.
+    """The segmenter of that name, or the only one that the show has; None when no mask asks for
+    one.
 
-    Where the show has none of that name it may be one that needs no training. Raises WeightsMissing without one, or with one that
-    is damaged; BadOption where several are and none was named.
+    Where the show has none of that name it may be one that needs no training. Raises WeightsMissing
+    without one, or with one that is damaged; BadOption where several are and none was named.
     """
     if not {ON_PRD, ON_DST} & asked(masks):
         return None
@@ -74,19 +86,25 @@ def asked_for(project: Project, name: str, masks: Sequence[str]) -> SegmenterFil
     if name not in names and name in ready:
         return ready[name]()
     if name and name not in names:
-        raise WeightsMissing(f"{folder}: there is no segmenter '{name}'. There are: {', '.join([*names, *ready])}.")
+        raise WeightsMissing(
+            f"{folder}: there is no segmenter '{name}'. There are: {', '.join([*names, *ready])}."
+        )
     if not names:
         raise WeightsMissing(
-            f"{folder}: no segmenter, and a mask asks for one. Import one (understudy trained import), take one that needs no "
-            f"training (--segmenter {next(iter(ready))}), or take other --masks."
+            f"{folder}: no segmenter, and a mask asks for one. Import one (understudy trained"
+            f" import), take one that needs no training (--segmenter {next(iter(ready))}), or take"
+            " other --masks."
         )
     if not name and len(names) > 1:
-        raise BadOption(f"{folder}: several segmenters ({', '.join(names)}). Choose one with --segmenter.")
+        raise BadOption(
+            f"{folder}: several segmenters ({', '.join(names)}). Choose one with --segmenter."
+        )
     return segmenter_file.read(_path(project, name or names[0]))
 
 
 def overlap_with_landmarks(project: Project, file: SegmenterFile) -> float | None:
-    """How well a segmenter follows dst's faces: intersection over union with the hull of the landmarks; None without faces.
+    """How well a segmenter follows dst's faces: intersection over union with the hull of the
+    landmarks; None without faces.
 
     The mean of up to 32 faces, evenly drawn.
     """
@@ -97,18 +115,30 @@ def overlap_with_landmarks(project: Project, file: SegmenterFile) -> float | Non
     seen, hulls = [], []
     for row in np.unique(np.linspace(0, len(faceset) - 1, _LOOKED_AT).round().astype(int)):
         face = faceset.load(int(row))
-        seen_from_frame = align.face_from_frame(face.face.landmarks, file.face_type, file.resolution)
+        seen_from_frame = align.face_from_frame(
+            face.face.landmarks, file.face_type, file.resolution
+        )
         matrix = affine.compose(seen_from_frame, affine.invert(face.face_from_frame))
         size = (file.resolution, file.resolution)
         seen.append(image.as_float(image.warp(face.image, matrix, size, "replicate")))
-        hulls.append(mask.hull(affine.apply(seen_from_frame, face.face.landmarks).astype(np.float32), size))
+        hulls.append(
+            mask.hull(affine.apply(seen_from_frame, face.face.landmarks).astype(np.float32), size)
+        )
     return _overlap(segmenters[file.kind](file, "auto")(np.stack(seen)), np.stack(hulls))
 
 
 def _judged(path: Path, overlap: float) -> Stage:
-    told = f"{path.stem}: its masks overlap the hull of the landmarks on dst's faces by {overlap:.2f} (intersection over union)"
+    told = (
+        f"{path.stem}: its masks overlap the hull of the landmarks on dst's faces by {overlap:.2f}"
+        " (intersection over union)"
+    )
     if overlap < _FOLLOWS:
-        yield Warned(text=f"{told}: it does not follow these faces. Look at a merge with --masks xseg-dst before you use it.")
+        yield Warned(
+            text=(
+                f"{told}: it does not follow these faces. Look at a merge with --masks xseg-dst"
+                " before you use it."
+            )
+        )
     else:
         yield Note(text=f"{told}.")
 
@@ -128,13 +158,19 @@ def _weights(path: Path) -> Path:
         return path
     found = sorted(each for each in path.glob("XSeg_*.npy") if not each.stem.endswith("_opt"))
     if len(found) != 1:
-        there = f"several weight files of XSeg ({', '.join(each.name for each in found)})" if found else "no XSeg_256.npy in it"
+        there = (
+            f"several weight files of XSeg ({', '.join(each.name for each in found)})"
+            if found
+            else "no XSeg_256.npy in it"
+        )
         raise BadMedia(f"{path}: {there}. Give the file itself.")
     return found[0]
 
 
 def _face_type(data: Path) -> tuple[FaceType, Note | Warned]:
-    """What the pictures showed that XSeg learnt from, by the file beside its weights, and what to tell of that."""
+    """What the pictures showed that XSeg learnt from, by the file beside its weights, and what to
+    tell of that.
+    """
     assumed = "Taken as trained on whole faces, XSeg's own default."
     if not data.is_file():
         return "whole", Note(text=f"{data}: not there. {assumed}")
@@ -145,12 +181,16 @@ def _face_type(data: Path) -> tuple[FaceType, Note | Warned]:
     options = held.get("options") if isinstance(held, dict) else None
     said = str(options.get("face_type")) if isinstance(options, dict) else ""
     if said not in FACE_TYPES:
-        return "whole", Warned(text=f"{data}: names no face type that is known ({said!r:.40}). {assumed}")
+        return "whole", Warned(
+            text=f"{data}: names no face type that is known ({said!r:.40}). {assumed}"
+        )
     return FACE_TYPES[said], Note(text=f"{data.name}: trained on {FACE_TYPES[said]} faces.")
 
 
 def _slots(upwards: bool) -> list[legacy.Slot]:
-    """Our layers in the order in which a picture passes them; upwards: but the way up from the full size on."""
+    """Our layers in the order in which a picture passes them; upwards: but the way up from the full
+    size on.
+    """
     # Late: --help need not wait for torch.
     import torch
 
@@ -182,4 +222,8 @@ def _slot(name: str, layer: nn.Module) -> legacy.Slot | None:
     }
     if type(layer) not in kinds:
         return None
-    return legacy.Slot(kinds[type(layer)], name, {role: tuple(value.shape) for role, value in layer.named_parameters()})
+    return legacy.Slot(
+        kinds[type(layer)],
+        name,
+        {role: tuple(value.shape) for role, value in layer.named_parameters()},
+    )

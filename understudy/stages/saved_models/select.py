@@ -16,20 +16,32 @@ if TYPE_CHECKING:
 
 
 def model_folder(project: Project, name: str) -> Path:
-    """The folder of the model to use. Raises BadProject when there is none, or several and none was named."""
+    """The folder of the model to use. Raises BadProject when there is none, or several and none was
+    named.
+    """
     folder, trained = project.folder / "models", trained_names(project)
     if name and name not in trained:
-        there = f"There are: {', '.join(trained)}." if trained else f"Train one: understudy train {project.folder}."
+        there = (
+            f"There are: {', '.join(trained)}."
+            if trained
+            else f"Train one: understudy train {project.folder}."
+        )
         raise BadProject(f"{folder}: there is no model '{name}'. {there}")
     if not trained:
-        raise BadProject(f"{folder}: no trained model. Train one: understudy train {project.folder}.")
+        raise BadProject(
+            f"{folder}: no trained model. Train one: understudy train {project.folder}."
+        )
     if not name and len(trained) > 1:
-        raise BadProject(f"{folder}: several models ({', '.join(trained)}). Choose one with --model.")
+        raise BadProject(
+            f"{folder}: several models ({', '.join(trained)}). Choose one with --model."
+        )
     return project.model(name or trained[0])
 
 
 def model_place(project: Project, name: str) -> Path:
-    """As `model_folder`; a name that ends as a file of a model does is the path of one. Raises BadMedia when it is not there."""
+    """As `model_folder`; a name that ends as a file of a model does is the path of one. Raises
+    BadMedia when it is not there.
+    """
     if Path(name).suffix not in SUFFIXES or name in trained_names(project):
         return model_folder(project, name)
     if not Path(name).is_file():
@@ -42,18 +54,33 @@ def show_type(model: Predictor, face_type: FaceType) -> None:
     if isinstance(model, DfmModel):
         model.set_face_type(face_type)
     elif model.face_type != face_type:
-        raise BadOption(f"face_type: this model was trained on {model.face_type} faces, not {face_type}. Leave it at auto.")
+        raise BadOption(
+            f"face_type: this model was trained on {model.face_type} faces, not {face_type}. Leave"
+            " it at auto."
+        )
 
 
 def described(model: Predictor, iteration: int) -> str:
-    """What there is to say of the model: how far it is; of a file, where it runs, and what is taken for granted."""
+    """What there is to say of the model: how far it is; of a file, where it runs, and what is taken
+    for granted.
+    """
     if not isinstance(model, DfmModel):
         return f"iteration {iteration}"
-    doubt = "" if model.tells_face_type else "; the file does not tell the face type, say it with --face-type if that is wrong"
-    return f"by onnxruntime on {model.device}, {model.face_type} faces of {model.resolution} px{doubt}"
+    doubt = (
+        ""
+        if model.tells_face_type
+        else "; the file does not tell the face type, say it with --face-type if that is wrong"
+    )
+    return (
+        f"by onnxruntime on {model.device}, {model.face_type} faces of {model.resolution} px{doubt}"
+    )
 
 
 def trained_names(project: Project) -> list[str]:
     """The models of a show, in the order of their names."""
     folder = project.folder / "models"
-    return sorted(each.name for each in folder.iterdir() if (each / "options.toml").is_file()) if folder.is_dir() else []
+    return (
+        sorted(each.name for each in folder.iterdir() if (each / "options.toml").is_file())
+        if folder.is_dir()
+        else []
+    )

@@ -22,12 +22,14 @@ from understudy.stages.train.callbacks.gan_phase import has_critic
 from understudy.stages.train.options import TrainOptions
 from understudy.types import FaceType
 
-# Sides of the faces to choose from, the best first, and pairs of faces an iteration. What is larger learns for weeks.
+# Sides of the faces to choose from, the best first, and pairs of faces an iteration. What is larger
+# learns for weeks.
 SIDES = (256, 224, 192, 160, 128, 96)
 PAIRS = (16, 8, 4)
 # In fewer minutes than this no large model learns much.
 SHORT = 60
-# The share of a card's free memory that a step may take: what the libraries of the network use by the way is not counted.
+# The share of a card's free memory that a step may take: what the libraries of the network use by
+# the way is not counted.
 SHARE = 0.75
 # From the widest on: the face types that the models of a GPU learn.
 _TYPES: tuple[FaceType, ...] = ("whole", "full", "mid-full", "half")
@@ -49,57 +51,98 @@ def settled(project: Project, flags: TrainOptions) -> tuple[TrainOptions, str]:
 
 
 def resolved(project: Project, options: TrainOptions) -> tuple[TrainOptions, str]:
-    """The options with a model in place of auto, and why it is this one; "" when the user named one.
+    """The options with a model in place of auto, and why it is this one; "" when the user named
+    one.
 
-    A show that has a model goes on with the one that was trained last; settings that were asked for come before ours.
+    A show that has a model goes on with the one that was trained last; settings that were asked for
+    come before ours.
     """
     if options.model != "auto" or options.from_:
         return options, ""
     if options.name and (project.model(options.name) / OPTIONS_FILE).exists():
         return _ending(project, options, read(project.model(options.name)).model), ""
     if not options.name and (known := newest_model(project)):
-        options = _ending(project, options.model_copy(update={"name": known}), read(project.model(known)).model)
+        options = _ending(
+            project, options.model_copy(update={"name": known}), read(project.model(known)).model
+        )
         return options, f"goes on with {known}, which was trained last. Another: --model, --name"
-    choice = chosen(project, device_of("auto" if options.device == "all" else options.device), options.minutes)
+    choice = chosen(
+        project, device_of("auto" if options.device == "all" else options.device), options.minutes
+    )
     settings = {**choice.settings, **options.settings_of(choice.model)}
-    given: dict[str, Any] = {"model": choice.model, **({choice.model: settings} if settings else {})}
+    given: dict[str, Any] = {
+        "model": choice.model,
+        **({choice.model: settings} if settings else {}),
+    }
     if choice.pairs and not options.batch:
         given["batch"] = choice.pairs
-    return _ending(project, TrainOptions.layered(options.set_values(), given, where="train"), choice.model), choice.reason
+    return (
+        _ending(
+            project, TrainOptions.layered(options.set_values(), given, where="train"), choice.model
+        ),
+        choice.reason,
+    )
 
 
 def newest_model(project: Project) -> str:
-    """The name of the model of a show that was trained last; empty when it has none with weights."""
+    """The name of the model of a show that was trained last; empty when it has none with
+    weights.
+    """
     folder = project.folder / "models"
-    found = [each for each in folder.iterdir() if checkpoint.glance(each / CHECKPOINTS)] if folder.is_dir() else []
-    return max(found, key=lambda each: (each / CHECKPOINTS / checkpoint.CURRENT).stat().st_mtime).name if found else ""
+    found = (
+        [each for each in folder.iterdir() if checkpoint.glance(each / CHECKPOINTS)]
+        if folder.is_dir()
+        else []
+    )
+    return (
+        max(found, key=lambda each: (each / CHECKPOINTS / checkpoint.CURRENT).stat().st_mtime).name
+        if found
+        else ""
+    )
 
 
 def chosen(project: Project, device: torch.device, minutes: float = 0) -> Choice:
     """The model for a device, the faces of a show and the time there is; 0 = any."""
     if device.type == "cpu":
-        return Choice("tiny", {}, 0, "tiny: what a processor learns in minutes. On a GPU it would be saehd")
+        return Choice(
+            "tiny", {}, 0, "tiny: what a processor learns in minutes. On a GPU it would be saehd"
+        )
     if 0 < minutes < SHORT:
-        return Choice("tiny", {}, 0, f"tiny: what is learnt in {minutes:g} minutes. With {SHORT} or more it would be saehd")
+        return Choice(
+            "tiny",
+            {},
+            0,
+            f"tiny: what is learnt in {minutes:g} minutes. With {SHORT} or more it would be saehd",
+        )
     free = free_bytes(device)
     face_type, across = shown(project)
     best = fitting(free, face_type, across)
     if best is None:
-        return Choice("tiny", {}, 0, f"tiny: {free / 1e9:.1f} GB are free on {device}, too little for saehd")
+        return Choice(
+            "tiny", {}, 0, f"tiny: {free / 1e9:.1f} GB are free on {device}, too little for saehd"
+        )
     return best
 
 
 def fitting(free: int, face_type: FaceType, across: int) -> Choice | None:
-    """The largest saehd whose steps fit into so many free bytes; None when none does. across: the faces' side in the plate, px."""
-    # Beyond what the plate shows there is nothing to learn; the smallest is taken however small the faces are.
+    """The largest saehd whose steps fit into so many free bytes; None when none does. across: the
+    faces' side in the plate, px.
+    """
+    # Beyond what the plate shows there is nothing to learn; the smallest is taken however small the
+    # faces are.
     sides = [side for side in SIDES if side <= across] or [SIDES[-1]]
     for side, pairs in _plans(sides):
-        settings = {"resolution": side, "archi": "liae-ud" if side < 192 else "liae-udt", "face_type": face_type}
+        settings = {
+            "resolution": side,
+            "archi": "liae-ud" if side < 192 else "liae-udt",
+            "face_type": face_type,
+        }
         needed = step_memory(ModelRecipe(model="saehd", settings=settings), pairs)
         if needed <= SHARE * free:
             why = (
-                f"saehd {settings['archi']} at {side} px, {pairs} pairs: a step takes about {needed / 1e9:.1f} of the "
-                f"{free / 1e9:.1f} GB that are free, and dst's {face_type} faces are about {across} px wide in the plate"
+                f"saehd {settings['archi']} at {side} px, {pairs} pairs: a step takes about"
+                f" {needed / 1e9:.1f} of the {free / 1e9:.1f} GB that are free, and dst's"
+                f" {face_type} faces are about {across} px wide in the plate"
             )
             return Choice("saehd", settings, pairs, why)
     return None
@@ -111,9 +154,14 @@ def step_memory(recipe: ModelRecipe, pairs: int) -> int:
     model = recipe.build(meta)
     side = model.resolution
     planes = [(pairs, channels, side, side) for channels in (3, 3, 1, 1, 1)]
-    batch = Batch(*(Samples(*(torch.empty(shape, device=meta) for shape in planes)) for _ in range(2)))
+    batch = Batch(
+        *(Samples(*(torch.empty(shape, device=meta) for shape in planes)) for _ in range(2))
+    )
     generator = model.groups()["generator"]
-    return step_bytes(lambda: torch.stack(list(model.losses(batch, "generator").values())).sum(), generator.values())
+    return step_bytes(
+        lambda: torch.stack(list(model.losses(batch, "generator").values())).sum(),
+        generator.values(),
+    )
 
 
 def free_bytes(device: torch.device) -> int:
@@ -124,27 +172,38 @@ def free_bytes(device: torch.device) -> int:
 
 
 def shown(project: Project) -> tuple[FaceType, int]:
-    """The widest face type that both facesets show, and the side in the plate, px, of dst's median face of that type."""
+    """The widest face type that both facesets show, and the side in the plate, px, of dst's median
+    face of that type.
+    """
     sets = [Faceset(project.faces("src")), Faceset(project.faces("dst"))]
     common = (kind for kind in _TYPES if all(align.contains(each.face_type, kind) for each in sets))
     face_type = next(common, _TYPES[-1])
     matrices = [align.face_from_frame(points, face_type, 1) for points in sets[1].faces.landmarks]
-    return face_type, round(1 / float(np.median([np.sqrt(abs(np.linalg.det(each[:, :2]))) for each in matrices])))
+    return face_type, round(
+        1 / float(np.median([np.sqrt(abs(np.linalg.det(each[:, :2]))) for each in matrices]))
+    )
 
 
 def _ending(project: Project, options: TrainOptions, model: str) -> TrainOptions:
-    """The options with an end of our choice where they name none, when more learning would bring next to nothing.
+    """The options with an end of our choice where they name none, when more learning would bring
+    next to nothing.
 
     That is the finish, and what follows it where the model has a critic.
     """
     has_end = options.iterations or options.minutes or "until" in options.model_fields_set
     sides = (project.faces(side) for side in ("src", "dst"))
-    if has_end or options.pretrain or any(not side.is_dir() or len(Faceset(side)) < FEWEST for side in sides):
+    if (
+        has_end
+        or options.pretrain
+        or any(not side.is_dir() or len(Faceset(side)) < FEWEST for side in sides)
+    ):
         return options
     return options.model_copy(update={"until": "gan" if has_critic(model) else "finish"})
 
 
 def _plans(sides: list[int]) -> Iterator[tuple[int, int]]:
-    """Sides and pairs, the best first: the largest face with enough pairs; few pairs only where nothing else fits."""
+    """Sides and pairs, the best first: the largest face with enough pairs; few pairs only where
+    nothing else fits.
+    """
     yield from ((side, pairs) for side in sides for pairs in PAIRS[:2])
     yield from ((side, PAIRS[2]) for side in reversed(sides))

@@ -17,7 +17,9 @@ from understudy.stages.events import Stage, Warned
 
 @contextlib.contextmanager
 def explained(device: torch.device, checkpoints: Path) -> Iterator[None]:
-    """Turn an error after which the device no longer answers into DeviceLost; all other errors stay as they are."""
+    """Turn an error after which the device no longer answers into DeviceLost; all other errors stay
+    as they are.
+    """
     try:
         yield
     except RuntimeError as error:
@@ -25,19 +27,32 @@ def explained(device: torch.device, checkpoints: Path) -> Iterator[None]:
             raise
         first = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         saved = checkpoint.glance(checkpoints)
-        kept = f"What was learnt until iteration {saved.iteration} is saved" if saved else "Nothing was saved yet"
+        kept = (
+            f"What was learnt until iteration {saved.iteration} is saved"
+            if saved
+            else "Nothing was saved yet"
+        )
         raise DeviceLost(
-            f"{device}: no longer answers: {first}. {kept}. Look at it with `doctor`, then run the same command again; "
-            f"--device cpu goes on without it."
+            f"{device}: no longer answers: {first}. {kept}. Look at it with `doctor`, then run the"
+            " same command again; --device cpu goes on without it."
         ) from error
 
 
 def unused(asked: str, device: torch.device) -> Stage:
-    """Say so where the CPU was taken because PyTorch cannot use the GPU that is there. asked: what --device says."""
+    """Say so where the CPU was taken because PyTorch cannot use the GPU that is there. asked: what
+    --device says.
+    """
     found = system.gpus() if device.type == "cpu" and asked != "cpu" else []
     if found:
-        built = "is built without CUDA or ROCm" if not torch.version.cuda and not torch.version.hip else "cannot reach it"
+        built = (
+            "is built without CUDA or ROCm"
+            if not torch.version.cuda and not torch.version.hip
+            else "cannot reach it"
+        )
         yield Warned(
-            text=f"device: the model learns on the CPU, though there is a GPU of {found[0]}: PyTorch {torch.__version__} {built}. "
-            f"Install the PyTorch for it, or its driver, as `doctor` says; --device cpu learns on the CPU without this line."
+            text=(
+                f"device: the model learns on the CPU, though there is a GPU of {found[0]}: PyTorch"
+                f" {torch.__version__} {built}. Install the PyTorch for it, or its driver, as"
+                " `doctor` says; --device cpu learns on the CPU without this line."
+            )
         )

@@ -28,16 +28,18 @@ from understudy.stages.train.callbacks.loss_guard import Watch
 from understudy.stages.train.options import TrainOptions
 from understudy.types import Array
 
-# With one of these changed the critic is another: tensors of its former self that happen to fit would only mislead it.
+# With one of these changed the critic is another: tensors of its former self that happen to fit
+# would only mislead it.
 RESIZING = {"gan_patch_size", "gan_dims"}
 
 
 class Learner:
     """A model with its optimizers on a device.
 
-    iteration: how many it has learnt. slowed: factor on the step size, halved after each setback. seconds: spent learning.
-    has_inherited: whether its weights began elsewhere. mean: of its weights, where it keeps one. fits: pairs of faces that fit in
-    the memory, where less than were asked for do; else 0.
+    iteration: how many it has learnt. slowed: factor on the step size, halved after each setback.
+    seconds: spent learning. has_inherited: whether its weights began elsewhere. mean: of its
+    weights, where it keeps one. fits: pairs of faces that fit in the memory, where less than were
+    asked for do; else 0.
     """
 
     def __init__(self, recipe: ModelRecipe, options: TrainOptions, device: torch.device) -> None:
@@ -62,7 +64,9 @@ class Learner:
         self.watch = Watch()
 
     def change(self, recipe: ModelRecipe) -> list[str]:
-        """Go on with other live settings; the names of the tensors that start anew, where these make a part of another kind."""
+        """Go on with other live settings; the names of the tensors that start anew, where these
+        make a part of another kind.
+        """
         iteration, weights, before = self.iteration, arrays(self.model.state_dict()), self.recipe
         memory = optimizers.state_arrays(self.optimizers, self.groups)
         mean = self.mean.weights if self.mean else {}
@@ -81,17 +85,21 @@ class Learner:
         self.lr = (options.lr or defaults.lr) * self.slowed
 
     def step(self, batch: Batch, share: float = 1) -> dict[str, Tensor]:
-        """Learn from one batch with a `share` of the step size; its losses, still on the device, so that nobody waits for them."""
+        """Learn from one batch with a `share` of the step size; its losses, still on the device, so
+        that nobody waits for them.
+        """
         optimizers.set_lr(self.optimizers, self.lr * share)
         try:
             told = self.compiling.run(partial(self._learn, batch), self._drop)
         except (RuntimeError, MemoryError) as error:
             self._drop()
             if micro_batch.is_out_of_memory(error) and ranks.place()[1] > 1:
-                # The others wait for gradients that this rank does not have: it cannot try again by itself.
+                # The others wait for gradients that this rank does not have: it cannot try again by
+                # itself.
                 raise BadOption(
-                    f"batch: {len(batch.src.input)} pairs, this process' share, do not fit into the memory of {self.device}. "
-                    f"All processes end; take a smaller --batch, or --accumulate 2."
+                    f"batch: {len(batch.src.input)} pairs, this process' share, do not fit into the"
+                    f" memory of {self.device}. All processes end; take a smaller --batch, or"
+                    " --accumulate 2."
                 ) from error
             raise
         self.iteration += 1
@@ -100,7 +108,9 @@ class Learner:
         return told
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
-        """As long as it lasts the model has the mean of its weights, where it keeps one: for what is shown, measured, kept."""
+        """As long as it lasts the model has the mean of its weights, where it keeps one: for what
+        is shown, measured, kept.
+        """
         return self.mean.shown(self.model) if self.mean else contextlib.nullcontext()
 
     @property
@@ -128,13 +138,22 @@ class Learner:
         state = {"seconds": self.seconds, "slowed": self.slowed, "recent": list(self.watch.recent)}
         state["batch"] = {"asked": self._asked, "fits": self.fits}
         told = {"settings": self.recipe.settings, "pretraining": bool(self.options.pretrain)}
-        return Snapshot(self.iteration, parts, {**state, "optimizer": self.kind, **told}, self.device.type == "cpu")
+        return Snapshot(
+            self.iteration,
+            parts,
+            {**state, "optimizer": self.kind, **told},
+            self.device.type == "cpu",
+        )
 
     def restore(self, saved: checkpoint.Checkpoint) -> list[str]:
-        """Become what was saved; the names of the tensors that start anew, where live settings have changed since."""
+        """Become what was saved; the names of the tensors that start anew, where live settings have
+        changed since.
+        """
         anew: list[str] = []
         # What was saved before there was a choice is of adam.
-        memory = saved.arrays("optimizer") if saved.state.get("optimizer", "adam") == self.kind else {}
+        memory = (
+            saved.arrays("optimizer") if saved.state.get("optimizer", "adam") == self.kind else {}
+        )
         before = recipe_of(saved, self.recipe)
         if before.model_options.changed_in(self.recipe.model_options):
             anew = self._take(saved.arrays("weights"), memory, before)
@@ -144,15 +163,22 @@ class Learner:
             self._remember(saved, memory)
             self.watch = Watch(deque(saved.state["recent"], Watch.SPAN))
         mean = saved.arrays("ema") if saved.holds("ema") else {}
-        self._average({name: torch.from_numpy(array) for name, array in mean.items() if name not in anew})
+        self._average(
+            {name: torch.from_numpy(array) for name, array in mean.items() if name not in anew}
+        )
         batch = saved.state.get("batch", {})
         # What fitted counts as long as as many are asked for as then.
         self.fits = self.fits or (batch["fits"] if batch.get("asked") == self._asked else 0)
-        self.iteration, self.seconds, self.slowed = saved.iteration, saved.state["seconds"], saved.state["slowed"]
+        self.iteration, self.seconds, self.slowed = (
+            saved.iteration,
+            saved.state["seconds"],
+            saved.state["slowed"],
+        )
         return anew
 
     def inherit(self, saved: checkpoint.Checkpoint, keep_memory: bool = False) -> list[str]:
-        """Start with weights of another model, or of the time before; the names of the tensors that do not come from there.
+        """Start with weights of another model, or of the time before; the names of the tensors that
+        do not come from there.
 
         Where those have pretrained and this does not, the inters start anew.
         """
@@ -160,19 +186,28 @@ class Learner:
         self.has_inherited = True
         weights = saved.arrays("weights")
         if saved.state.get("pretraining") and not self.options.pretrain:
-            weights = {name: array for name, array in weights.items() if name not in inters(self.model)}
+            weights = {
+                name: array for name, array in weights.items() if name not in inters(self.model)
+            }
         is_alike = keep_memory and saved.state.get("optimizer", "adam") == self.kind
-        anew = self._take(weights, saved.arrays("optimizer") if is_alike else {}, recipe_of(saved, self.recipe))
+        anew = self._take(
+            weights, saved.arrays("optimizer") if is_alike else {}, recipe_of(saved, self.recipe)
+        )
         self._average({})
         return anew
 
     def _learn(self, batch: Batch) -> dict[str, Tensor]:
-        """Gradients of a batch, or of its parts one after the other, and a step by them; the losses, of the parts their mean."""
+        """Gradients of a batch, or of its parts one after the other, and a step by them; the
+        losses, of the parts their mean.
+        """
         options, told = self.options, dict[str, Tensor]()
         with contextlib.ExitStack() as steps:
-            # Where nothing needs all gradients at once. A graphics card wants few calls, unless memory counts for more.
+            # Where nothing needs all gradients at once. A graphics card wants few calls, unless
+            # memory counts for more.
             is_thrifty = self.device.type == "cpu" or options.optimizer_memory != "full"
-            at_once = is_thrifty and not self.clip and options.accumulate == 1 and ranks.place()[1] == 1
+            at_once = (
+                is_thrifty and not self.clip and options.accumulate == 1 and ranks.place()[1] == 1
+            )
             for group, optimizer in self.optimizers.items() if at_once else ():
                 steps.enter_context(optimizers.at_once(optimizer, self.groups[group].values()))
             for part, share in micro_batch.parts_of(batch, options.accumulate):
@@ -215,10 +250,18 @@ class Learner:
     def _asked(self) -> int:
         return self.options.batch or self.recipe.model_options.batch
 
-    def _take(self, weights: Mapping[str, Array], memory: Mapping[str, Array], before: ModelRecipe) -> list[str]:
-        """Take over what fits of what was learnt by another recipe, tensor by tensor, with what the optimizers remember of it."""
+    def _take(
+        self, weights: Mapping[str, Array], memory: Mapping[str, Array], before: ModelRecipe
+    ) -> list[str]:
+        """Take over what fits of what was learnt by another recipe, tensor by tensor, with what the
+        optimizers remember of it.
+        """
         if RESIZING & set(before.model_options.changed_in(self.recipe.model_options)):
-            weights = {name: array for name, array in weights.items() if name not in self.groups.get("critic", {})}
+            weights = {
+                name: array
+                for name, array in weights.items()
+                if name not in self.groups.get("critic", {})
+            }
         anew = put_fitting(self.model, weights)
         for group, parameters in self.groups.items():
             kept = {f"{group}/{name}" for name in parameters if name not in anew}
@@ -228,7 +271,9 @@ class Learner:
         return anew
 
     def _average(self, weights: Mapping[str, Tensor]) -> None:
-        """Let the mean of the weights, where there is one, go on from these; where they are missing, from the model's."""
+        """Let the mean of the weights, where there is one, go on from these; where they are
+        missing, from the model's.
+        """
         if self.mean:
             self.mean.begin(self.model, weights)
 
@@ -237,8 +282,9 @@ class Learner:
             optimizers.load_state(self.optimizers, self.groups, memory)
         except KeyError as error:
             raise BadProject(
-                f"{saved.folder}/optimizer.safetensors: not of this model: {error.args[0]} is missing. "
-                f"Restore the folder from a copy, or delete it: an older checkpoint is used where there is one."
+                f"{saved.folder}/optimizer.safetensors: not of this model: {error.args[0]} is"
+                " missing. Restore the folder from a copy, or delete it: an older checkpoint is"
+                " used where there is one."
             ) from None
 
 
@@ -247,9 +293,13 @@ def kind_of(recipe: ModelRecipe, options: TrainOptions) -> optimizers.Kind:
     return recipe.model_options.optimizer if options.optimizer == "auto" else options.optimizer
 
 
-def optimizers_of(recipe: ModelRecipe, options: TrainOptions, groups: optimizers.Groups) -> dict[str, Optimizer]:
+def optimizers_of(
+    recipe: ModelRecipe, options: TrainOptions, groups: optimizers.Groups
+) -> dict[str, Optimizer]:
     """An optimizer for each group, as asked for, or as is the model's own way."""
-    dropping = options.lr_dropout or (options.optimizer == "auto" and recipe.model_options.lr_dropout)
+    dropping = options.lr_dropout or (
+        options.optimizer == "auto" and recipe.model_options.lr_dropout
+    )
     # The step size swings only where lr_dropout was asked for.
     manner = optimizers.Manner(dropping, options.lr_dropout, recipe.seed, options.optimizer_memory)
     return optimizers.make(kind_of(recipe, options), groups, 1, manner)

@@ -1,4 +1,6 @@
-"""A run of `train`: batches in, events out; it saves, draws, obeys, and steps back when the losses leave the rails."""
+"""A run of `train`: batches in, events out; it saves, draws, obeys, and steps back when the losses
+leave the rails.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,18 @@ from typing import Any
 from understudy.errors import BadOption
 from understudy.io.model_files import backups, history
 from understudy.parts.models.contract import Batch
-from understudy.stages.events import Backup, Change, Note, Order, Progress, Save, Saved, Stage, Stop, Warned
+from understudy.stages.events import (
+    Backup,
+    Change,
+    Note,
+    Order,
+    Progress,
+    Save,
+    Saved,
+    Stage,
+    Stop,
+    Warned,
+)
 from understudy.stages.saved_models.recipe import HISTORY, ModelRecipe, write
 from understudy.stages.train import live_options, micro_batch, schedule
 from understudy.stages.train import resume as train_resume
@@ -37,8 +50,23 @@ LEAST_PAUSE = 20
 class Run:
     """One run of one model. ended: why it is over; empty while it is not."""
 
-    def __init__(self, options: TrainOptions, src: FaceStore, dst: FaceStore, lead: Lead, saver: Saver, threads: Threads) -> None:
-        self.options, self.src, self.dst, self.lead, self.saver, self.threads = options, src, dst, lead, saver, threads
+    def __init__(
+        self,
+        options: TrainOptions,
+        src: FaceStore,
+        dst: FaceStore,
+        lead: Lead,
+        saver: Saver,
+        threads: Threads,
+    ) -> None:
+        self.options, self.src, self.dst, self.lead, self.saver, self.threads = (
+            options,
+            src,
+            dst,
+            lead,
+            saver,
+            threads,
+        )
         self.learner = learner = lead.learner
         self.folder = folder = saver.folder
         self.ended = ""
@@ -88,9 +116,13 @@ class Run:
                 yield from self._harden()
 
     def _harden(self) -> Stage:
-        """Where the finish is over: go on against a critic, from a state that can be gone back to."""
+        """Where the finish is over: go on against a critic, from a state that can be gone back
+        to.
+        """
         learner, rows = self.learner, history.read(self.ledger.path)
-        if self.ended not in ("", "iterations") or not gan_phase.is_due(self.options, learner.recipe, learner.iteration, rows):
+        if self.ended not in ("", "iterations") or not gan_phase.is_due(
+            self.options, learner.recipe, learner.iteration, rows
+        ):
             return
         at = learner.iteration
         yield from self._measured()
@@ -103,10 +135,17 @@ class Run:
         self.ledger.note({"iteration": learner.iteration, schedule.CRITIC: end})
         yield from self._become(*gan_phase.with_critic(learner.recipe, self.folder.name))
         self.options, self.ended = self.options.model_copy(update={"iterations": end}), ""
-        yield Note(text=f"{self.folder.name}: it learns against a critic, for fine detail, until iteration {end}.")
+        yield Note(
+            text=(
+                f"{self.folder.name}: it learns against a critic, for fine detail, until iteration"
+                f" {end}."
+            )
+        )
 
     def save(self, backup: str = "") -> Stage:
-        """Save, with a backup where there is a reason for one; steps back in place of saving what has gone wrong."""
+        """Save, with a backup where there is a reason for one; steps back in place of saving what
+        has gone wrong.
+        """
         if self.safety.saved_at == self.learner.iteration and not backup:
             return
         if trouble := self._collect() or self.safety.trouble():
@@ -117,7 +156,9 @@ class Run:
     def preview(self) -> Stage:
         """Draw faces and losses, and measure the held-out faces."""
         with self.learner.averaged():
-            for path in previews.draw(self.folder, self.learner.iteration, self.learner.model, self.src, self.dst):
+            for path in previews.draw(
+                self.folder, self.learner.iteration, self.learner.model, self.src, self.dst
+            ):
                 yield Saved(what="preview", path=path)
             previews.thin(self.folder, previews.KEPT if self.options.preview_history else 1)
         yield from self._measured()
@@ -128,20 +169,35 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """How far the model is."""
         iteration, minutes = self.learner.iteration, round(self.learner.seconds / 60, 2)
-        return {"iteration": iteration, "minutes": minutes, "losses": self.ledger.latest, **self.standing.summary()}
+        return {
+            "iteration": iteration,
+            "minutes": minutes,
+            "losses": self.ledger.latest,
+            **self.standing.summary(),
+        }
 
     def _stretch(self, coming: Iterator[tuple[Batch, float]], finishing: bool) -> Stage:
-        """Iterations until the end, a setback or the finish: after each of them batches must be drawn anew."""
+        """Iterations until the end, a setback or the finish: after each of them batches must be
+        drawn anew.
+        """
         for batch, waited in coming:
             start = time.perf_counter()
             self.ledger.add(self.learner.step(batch, self._step_size()))
             self.threads.took(waited + time.perf_counter() - start)
             self._waited += waited
             has_turned = (self._finished() > 0) != finishing
-            if self.lead.is_due(time.monotonic() - self._reported >= REPORT) or has_turned or self._is_over():
+            if (
+                self.lead.is_due(time.monotonic() - self._reported >= REPORT)
+                or has_turned
+                or self._is_over()
+            ):
                 setbacks = self.safety.setbacks
                 yield from self._report()
-                if self.safety.setbacks > setbacks or self._is_over() or (self._finished() > 0) != finishing:
+                if (
+                    self.safety.setbacks > setbacks
+                    or self._is_over()
+                    or (self._finished() > 0) != finishing
+                ):
                     return
                 self.lead.begin(self.options, finishing)
 
@@ -156,17 +212,24 @@ class Run:
         values = {**self.ledger.latest, "it/s": count / span, "wait": waited / span}
         total = schedule.total(self.options, self.learner.iteration, self.learner.seconds)
         self.lead.pace(count * REPORT / span)
-        orders = self.lead.orders((yield Progress(stage="train", done=self.learner.iteration, total=total, values=values)))
+        orders = self.lead.orders(
+            (yield Progress(stage="train", done=self.learner.iteration, total=total, values=values))
+        )
         now, options = time.monotonic(), self.options
         for order in orders:
             if isinstance(order, Stop):
                 self.ended = "stopped"
             elif isinstance(order, Change):
                 yield from self._change(order)
-        # Early on more often: a setback or a kill never costs much more than a third of what was learnt.
+        # Early on more often: a setback or a kill never costs much more than a third of what was
+        # learnt.
         pause = min(60 * options.save_minutes, max(LEAST_PAUSE, self.learner.seconds / 2))
         backup = self._backup_reason(orders)
-        if backup or any(isinstance(order, Save) for order in orders) or now - self.safety.last_save >= pause:
+        if (
+            backup
+            or any(isinstance(order, Save) for order in orders)
+            or now - self.safety.last_save >= pause
+        ):
             yield from self.save(backup)
         yield from self.saver.told()
         yield from self.learner.compiling.said()
@@ -182,10 +245,19 @@ class Run:
         """Measure the held-out faces; where they rest, the finish may begin."""
         with self.learner.averaged():
             yield from self.standing.check()
-        if self.standing.is_at_rest and not self.ended and (end := schedule.finishing(self.options, self.learner.iteration)):
+        if (
+            self.standing.is_at_rest
+            and not self.ended
+            and (end := schedule.finishing(self.options, self.learner.iteration))
+        ):
             self.options = self.options.model_copy(update={"iterations": end})
             self.ledger.note({"iteration": self.learner.iteration, schedule.PLANNED: end})
-            yield Note(text=f"{self.folder.name}: nothing is bent any more, and the step size falls, until iteration {end}.")
+            yield Note(
+                text=(
+                    f"{self.folder.name}: nothing is bent any more, and the step size falls, until"
+                    f" iteration {end}."
+                )
+            )
         if worse := gan_phase.harm(history.read(self.ledger.path)):
             yield from self._soften(worse)
 
@@ -196,11 +268,23 @@ class Run:
         gan_phase.undo(self.folder, learner)
         self.safety.begin()
         self.ledger.forget(learner.iteration)
-        told = f"back from {at}: under the critic the score on held-out faces became {worse:.0%} worse"
-        self.ledger.note({"iteration": learner.iteration, "setback": told, schedule.PLANNED: learner.iteration})
+        told = (
+            f"back from {at}: under the critic the score on held-out faces became {worse:.0%} worse"
+        )
+        self.ledger.note(
+            {"iteration": learner.iteration, "setback": told, schedule.PLANNED: learner.iteration}
+        )
         self.ledger.write(learner.iteration)
-        self.options, self.ended = self.options.model_copy(update={"iterations": learner.iteration}), "iterations"
-        yield Warned(text=f"{self.folder.name}: {told}. It is as it was at iteration {learner.iteration}, and that is the end.")
+        self.options, self.ended = (
+            self.options.model_copy(update={"iterations": learner.iteration}),
+            "iterations",
+        )
+        yield Warned(
+            text=(
+                f"{self.folder.name}: {told}. It is as it was at iteration {learner.iteration}, and"
+                " that is the end."
+            )
+        )
 
     def _collect(self) -> str:
         """Fetch the losses since the last time; what is wrong with them, or an empty text."""
@@ -217,13 +301,19 @@ class Run:
         if any(isinstance(order, Backup) for order in orders):
             return "order"
         learner = self.learner
-        return backups.ROLLING if self.saver.is_backup_due(self.options, learner.iteration, learner.seconds) else ""
+        return (
+            backups.ROLLING
+            if self.saver.is_backup_due(self.options, learner.iteration, learner.seconds)
+            else ""
+        )
 
     def _change(self, order: Change) -> Stage:
         """Take new values of live options; refuse others."""
         name = self.folder.name
         try:
-            self.options, recipe, changes = live_options.taken(order, self.options, self.learner.recipe, name)
+            self.options, recipe, changes = live_options.taken(
+                order, self.options, self.learner.recipe, name
+            )
         except BadOption as error:
             yield Warned(text=str(error))
             return
@@ -241,14 +331,18 @@ class Run:
         yield from train_resume.anew(self.folder.name, anew)
 
     def _step_back(self, trouble: str) -> Stage:
-        """Return to a good checkpoint, with a smaller step size. Raises Diverged when that is in vain."""
+        """Return to a good checkpoint, with a smaller step size. Raises Diverged when that is in
+        vain.
+        """
         if self.ended == "iterations":
             self.ended = ""
         yield from self.safety.step_back(trouble, self.options)
 
     def _is_over(self) -> bool:
         learner, is_at_rest = self.learner, self.standing.is_at_rest
-        self.ended = self.ended or schedule.end(self.options, learner.iteration, learner.seconds, is_at_rest)
+        self.ended = self.ended or schedule.end(
+            self.options, learner.iteration, learner.seconds, is_at_rest
+        )
         return bool(self.ended)
 
     def _step_size(self) -> float:

@@ -20,7 +20,9 @@ SAID = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 def parts_of(batch: Batch, count: int) -> Iterator[tuple[Batch, float]]:
-    """A batch in `count` parts, as even as they come, none empty; each with its share of the pairs."""
+    """A batch in `count` parts, as even as they come, none empty; each with its share of the
+    pairs.
+    """
     pairs = len(batch.src.input)
     if count == 1:
         yield batch, 1.0
@@ -40,7 +42,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 def lighter(learner: Learner, error: Exception) -> str:
     """Let a learner go on with half the pairs after an error of memory, and say so.
 
-    Raises the error where it is another one, and BadOption where there is no smaller batch, or others learn the same ones.
+    Raises the error where it is another one, and BadOption where there is no smaller batch, or
+    others learn the same ones.
     """
     if not is_out_of_memory(error):
         raise error
@@ -48,18 +51,23 @@ def lighter(learner: Learner, error: Exception) -> str:
     if before == 1 or not alone:
         less = "Set --batch lower" if before > 1 else "Choose a smaller model"
         raise BadOption(
-            f"batch: the memory of {learner.device} does not suffice for {before} pairs of faces. {less}, or try --checkpointing, "
-            f"--accumulate {max(2, before // 2)} or --optimizer-memory half."
+            f"batch: the memory of {learner.device} does not suffice for {before} pairs of faces."
+            f" {less}, or try --checkpointing, --accumulate {max(2, before // 2)} or"
+            " --optimizer-memory half."
         ) from None
     learner.halve()
     if learner.device.type == "cuda":
         torch.cuda.empty_cache()
     return (
-        f"iteration {learner.iteration}: the memory of {learner.device} does not suffice for {before} pairs of faces. "
-        f"It goes on with {learner.pairs} an iteration; --accumulate 2 would learn {before} in less memory."
+        f"iteration {learner.iteration}: the memory of {learner.device} does not suffice for"
+        f" {before} pairs of faces. It goes on with {learner.pairs} an iteration; --accumulate 2"
+        f" would learn {before} in less memory."
     )
 
 
 def _split(side: Samples, count: int) -> Iterator[Samples]:
-    planes = (torch.tensor_split(getattr(side, each.name), min(count, len(side.input))) for each in fields(side))
+    planes = (
+        torch.tensor_split(getattr(side, each.name), min(count, len(side.input)))
+        for each in fields(side)
+    )
     return (Samples(*each) for each in zip(*planes, strict=True))

@@ -15,14 +15,27 @@ from understudy.parts.models.tiny import Tiny
 
 
 class TrainOptions(Options):
-    """What `train` asks. The settings of a model stand under its name; the model keeps them, its class and its seed for life."""
+    """What `train` asks. The settings of a model stand under its name; the model keeps them, its
+    class and its seed for life.
+    """
 
     model: str = option(
-        "auto", "What to train; auto = what this machine can: tiny, saehd, saehd1, sae, amp, quick96, h64, h128, df or liaef128"
+        "auto",
+        "What to train; auto = what this machine can: tiny, saehd, saehd1, sae, amp, quick96, h64,"
+        " h128, df or liaef128",
     )
-    name: str = option("", "Name under which this model is kept; empty = what it is called under model")
-    from_: str = option("", "Start with the weights of another model: its folder, or its name in this show; empty = from nothing")
-    pretrain: str = option("", "Learn from this faceset of many people in place of src and dst; empty = from src and dst")
+    name: str = option(
+        "", "Name under which this model is kept; empty = what it is called under model"
+    )
+    from_: str = option(
+        "",
+        "Start with the weights of another model: its folder, or its name in this show; empty ="
+        " from nothing",
+    )
+    pretrain: str = option(
+        "",
+        "Learn from this faceset of many people in place of src and dst; empty = from src and dst",
+    )
     tiny: Tiny = option(Tiny(), "Settings of the model tiny")
     saehd: Saehd = option(Saehd(), "Settings of the model saehd")
     saehd1: Saehd1 = option(Saehd1(), "Settings of the model saehd1")
@@ -33,66 +46,169 @@ class TrainOptions(Options):
     df: Df = option(Df(), "Settings of the model df")
     liaef128: Liaef128 = option(Liaef128(), "Settings of the model liaef128")
     seed: int = option(0, "Where chance starts; the same seed and faces give the same run", low=0)
-    iterations: int = option(0, "Stop when the model has learnt this many iterations in all; 0 = no such end", low=0, live=True)
-    minutes: float = option(0, "Stop when the model has learnt this long in all; 0 = no such end", low=0, unit="minutes", live=True)
+    iterations: int = option(
+        0,
+        "Stop when the model has learnt this many iterations in all; 0 = no such end",
+        low=0,
+        live=True,
+    )
+    minutes: float = option(
+        0,
+        "Stop when the model has learnt this long in all; 0 = no such end",
+        low=0,
+        unit="minutes",
+        live=True,
+    )
     batch: int = option(0, "Pairs of faces an iteration; 0 = the model's own", low=0, high=512)
     optimizer: Literal["auto", "adam", "adabelief", "rmsprop"] = option(
-        "auto", "How steps follow from gradients; auto = the model's own. Another one than before starts with no memory"
+        "auto",
+        "How steps follow from gradients; auto = the model's own. Another one than before starts"
+        " with no memory",
     )
     lr: float = option(0, "Step size; 0 = the model's own", low=0, high=0.1, live=True)
-    lr_dropout: bool = option(False, "Take a random 0.3 of each step, its size swinging: for the end, with adabelief or rmsprop")
-    clip: float = option(-1, "Longest gradient that is not shortened; 0 = any, -1 = the model's own", low=-1, live=True)
-    device: str = option("auto", "Where to compute: auto, best (of many GPUs), cpu, cuda:1, mps, xpu, …; all = on every GPU here")
-    threads: int = option(
-        0, "Threads that compute on a CPU; 0 = what is fastest; a number, for runs equal bit for bit", low=0, high=512
+    lr_dropout: bool = option(
+        False,
+        "Take a random 0.3 of each step, its size swinging: for the end, with adabelief or rmsprop",
     )
-    precision: Literal["auto", "fp32", "bf16"] = option("auto", "Number format of the network; auto = bf16 where the device has it")
-    channels_last: Literal["auto", "on", "off"] = option("auto", "Memory layout of the network; auto = on for CUDA")
+    clip: float = option(
+        -1,
+        "Longest gradient that is not shortened; 0 = any, -1 = the model's own",
+        low=-1,
+        live=True,
+    )
+    device: str = option(
+        "auto",
+        "Where to compute: auto, best (of many GPUs), cpu, cuda:1, mps, xpu, …; all = on every GPU"
+        " here",
+    )
+    threads: int = option(
+        0,
+        "Threads that compute on a CPU; 0 = what is fastest; a number, for runs equal bit for bit",
+        low=0,
+        high=512,
+    )
+    precision: Literal["auto", "fp32", "bf16"] = option(
+        "auto", "Number format of the network; auto = bf16 where the device has it"
+    )
+    channels_last: Literal["auto", "on", "off"] = option(
+        "auto", "Memory layout of the network; auto = on for CUDA"
+    )
     compile: Literal["auto", "off", "on", "graphs"] = option(
         "auto",
-        "Let PyTorch compile the step, or with CUDA graphs too; auto = on where a trial on a GPU finds it faster, off elsewhere",
+        "Let PyTorch compile the step, or with CUDA graphs too; auto = on where a trial on a GPU"
+        " finds it faster, off elsewhere",
     )
     save_minutes: float = option(
-        5, "Save this often at the latest; more often in the first minutes", low=0.01, unit="minutes", live=True
+        5,
+        "Save this often at the latest; more often in the first minutes",
+        low=0.01,
+        unit="minutes",
+        live=True,
     )
-    preview_minutes: float = option(2, "Draw a preview this often; 0 = only at the end", low=0, unit="minutes", live=True)
-    rotation: float = option(-1, "Turn faces at random by up to this; -1 = the model's own", low=-1, high=30, unit="degrees")
-    shift: float = option(-1, "Move faces at random by up to this; -1 = the model's own", low=-1, high=0.2, unit="face widths")
-    scale: float = option(-1, "Enlarge or shrink faces at random by up to this share; -1 = the model's own", low=-1, high=0.3)
-    warp: float = option(-1, "Bend the faces that go in, so that the model learns to undo it; -1 = the model's own", low=-1, high=1)
+    preview_minutes: float = option(
+        2, "Draw a preview this often; 0 = only at the end", low=0, unit="minutes", live=True
+    )
+    rotation: float = option(
+        -1,
+        "Turn faces at random by up to this; -1 = the model's own",
+        low=-1,
+        high=30,
+        unit="degrees",
+    )
+    shift: float = option(
+        -1,
+        "Move faces at random by up to this; -1 = the model's own",
+        low=-1,
+        high=0.2,
+        unit="face widths",
+    )
+    scale: float = option(
+        -1,
+        "Enlarge or shrink faces at random by up to this share; -1 = the model's own",
+        low=-1,
+        high=0.3,
+    )
+    warp: float = option(
+        -1,
+        "Bend the faces that go in, so that the model learns to undo it; -1 = the model's own",
+        low=-1,
+        high=1,
+    )
     finish: float = option(
-        0.4, "Last share of a run with an end, in which the step size falls and nothing is bent", low=0, high=1, live=True
+        0.4,
+        "Last share of a run with an end, in which the step size falls and nothing is bent",
+        low=0,
+        high=1,
+        live=True,
     )
-    src_scale: float = option(0, "Enlarge all of src's faces by this share, where src's head is smaller", low=-0.3, high=0.3)
-    src_flip: bool = option(False, "Mirror src's faces at random: helps when dst turns to a side that src never shows")
+    src_scale: float = option(
+        0,
+        "Enlarge all of src's faces by this share, where src's head is smaller",
+        low=-0.3,
+        high=0.3,
+    )
+    src_flip: bool = option(
+        False, "Mirror src's faces at random: helps when dst turns to a side that src never shows"
+    )
     dst_flip: bool = option(False, "Mirror dst's faces at random")
-    uniform_yaw: bool = option(False, "Draw every turn of the head that there is as often as any other")
+    uniform_yaw: bool = option(
+        False, "Draw every turn of the head that there is as often as any other"
+    )
     yaw_matched: bool = option(False, "Draw src's faces to turn as dst's do")
-    random_color: float = option(0, "Change brightness and contrast at random by this much", low=0, high=1)
-    random_hsv_power: float = option(0, "Change hue and saturation of src's faces that go in, try 0.05", low=0, high=0.3)
+    random_color: float = option(
+        0, "Change brightness and contrast at random by this much", low=0, high=1
+    )
+    random_hsv_power: float = option(
+        0, "Change hue and saturation of src's faces that go in, try 0.05", low=0, high=0.3
+    )
     ct_mode: Literal["none", "rct", "lct", "mkl", "idt", "sot"] = option(
         "none", "Give src's faces the colours of dst's while it learns, by this colour transfer"
     )
-    backup_hours: float = option(1, "Make a backup after each so many hours of learning; 0 = never", low=0, unit="hours", live=True)
-    backup_iterations: int = option(0, "Make a backup after each so many iterations; 0 = never", low=0, live=True)
-    backups: int = option(12, "Keep so many of these backups; each takes as much space as a checkpoint", low=1, live=True)
-    preview_history: bool = option(True, "Keep earlier previews too, evenly thinned out to 100", live=True)
+    backup_hours: float = option(
+        1,
+        "Make a backup after each so many hours of learning; 0 = never",
+        low=0,
+        unit="hours",
+        live=True,
+    )
+    backup_iterations: int = option(
+        0, "Make a backup after each so many iterations; 0 = never", low=0, live=True
+    )
+    backups: int = option(
+        12,
+        "Keep so many of these backups; each takes as much space as a checkpoint",
+        low=1,
+        live=True,
+    )
+    preview_history: bool = option(
+        True, "Keep earlier previews too, evenly thinned out to 100", live=True
+    )
 
     until: Literal["", "plateau", "finish", "gan"] = option(
         "",
-        "When as many iterations again would bring next to nothing: stop (plateau), finish first, or finish and then learn against "
-        "a critic (gan). Needs 40 faces of a side",
+        "When as many iterations again would bring next to nothing: stop (plateau), finish first,"
+        " or finish and then learn against a critic (gan). Needs 40 faces of a side",
     )
-    tensorboard: bool = option(False, "Write losses, measurements and previews for TensorBoard too (extra 'tensorboard')")
+    tensorboard: bool = option(
+        False, "Write losses, measurements and previews for TensorBoard too (extra 'tensorboard')"
+    )
 
-    accumulate: int = option(1, "Learn each batch in so many parts, one after the other, for less memory", low=1, high=64)
-    checkpointing: bool = option(False, "Compute again on the way back what would else be kept: less memory, a third more time")
+    accumulate: int = option(
+        1, "Learn each batch in so many parts, one after the other, for less memory", low=1, high=64
+    )
+    checkpointing: bool = option(
+        False,
+        "Compute again on the way back what would else be kept: less memory, a third more time",
+    )
     optimizer_memory: Literal["full", "half", "host"] = option(
-        "full", "How adabelief and rmsprop keep what they remember: in full, in half the room, or in the machine's memory for a GPU"
+        "full",
+        "How adabelief and rmsprop keep what they remember: in full, in half the room, or in the"
+        " machine's memory for a GPU",
     )
     ema: float = option(
         -1,
-        "Show and keep a running mean of the weights too, with this share left of it; 0 = none, -1 = the model's own",
+        "Show and keep a running mean of the weights too, with this share left of it; 0 = none, -1"
+        " = the model's own",
         low=-1,
         high=0.99999,
     )
@@ -101,7 +217,11 @@ class TrainOptions(Options):
     def kinds(cls) -> list[str]:
         """The models whose settings stand here; one from outside comes with its own defaults."""
         fields = {name: info.annotation for name, info in cls.model_fields.items()}
-        return [name for name, kind in fields.items() if isinstance(kind, type) and issubclass(kind, ModelOptions)]
+        return [
+            name
+            for name, kind in fields.items()
+            if isinstance(kind, type) and issubclass(kind, ModelOptions)
+        ]
 
     def settings_of(self, model: str) -> dict[str, Any]:
         """What was set for a model, by name."""

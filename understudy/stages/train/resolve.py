@@ -6,21 +6,32 @@ from pathlib import Path
 
 from understudy.errors import BadOption
 from understudy.parts.models import models
-from understudy.stages.saved_models.recipe import OPTIONS_FILE, ModelRecipe, adjusted, cannot_change, checked_name, flag, read
+from understudy.stages.saved_models.recipe import (
+    OPTIONS_FILE,
+    ModelRecipe,
+    adjusted,
+    cannot_change,
+    checked_name,
+    flag,
+    read,
+)
 from understudy.stages.train.options import TrainOptions
 
 
 def model_name(options: TrainOptions) -> str:
     """The name of the model's folder. Raises BadOption for one that no folder can have."""
-    # Where nothing else is said, a model that starts from another keeps its name: mostly in another show.
+    # Where nothing else is said, a model that starts from another keeps its name: mostly in another
+    # show.
     takes_over = options.from_ and "model" not in options.model_fields_set
     return checked_name(options.name or (Path(options.from_).name if takes_over else options.model))
 
 
 def resolve_recipe(folder: Path, options: TrainOptions) -> tuple[ModelRecipe, list[str]]:
-    """The recipe of the model in `folder` as the options want it, and what changes in it, in words. Nothing is written.
+    """The recipe of the model in `folder` as the options want it, and what changes in it, in words.
+    Nothing is written.
 
-    Raises BadOption when an option that was set does not fit the model that is there, or the one that it is to start from.
+    Raises BadOption when an option that was set does not fit the model that is there, or the one
+    that it is to start from.
     """
     if (folder / OPTIONS_FILE).exists():
         known = read(folder)
@@ -33,11 +44,21 @@ def resolve_recipe(folder: Path, options: TrainOptions) -> tuple[ModelRecipe, li
         return adjusted(known, options.settings_of(known.model), folder.name)
     origin = _origin(folder, options)
     if not origin:
-        settings = models[options.model].layered(options.settings_of(options.model), where=options.model)
-        return ModelRecipe(model=options.model, seed=options.seed, settings=settings.model_dump(mode="json")), []
+        settings = models[options.model].layered(
+            options.settings_of(options.model), where=options.model
+        )
+        return (
+            ModelRecipe(
+                model=options.model, seed=options.seed, settings=settings.model_dump(mode="json")
+            ),
+            [],
+        )
     source = read(Path(origin))
     if "model" in options.model_fields_set and options.model != source.model:
-        raise BadOption(f"model: {origin} is of the model {source.model}, not {options.model}. Leave --model out, or --from.")
+        raise BadOption(
+            f"model: {origin} is of the model {source.model}, not {options.model}. Leave --model"
+            " out, or --from."
+        )
     recipe, changes = adjusted(source, options.settings_of(source.model), origin)
     return recipe.model_copy(update={"origin": origin, "seed": options.seed}), changes
 
@@ -54,21 +75,31 @@ def refuse_other_models(flags: TrainOptions, recipe: ModelRecipe, name: str) -> 
                 if here
                 else f"Leave it out, or train one of that model: --model {other}."
             )
-            raise BadOption(f"{other}.{first}: a setting of the model {other}, and {name} is of the model {recipe.model}. {way}")
+            raise BadOption(
+                f"{other}.{first}: a setting of the model {other}, and {name} is of the model"
+                f" {recipe.model}. {way}"
+            )
 
 
 def _origin(folder: Path, options: TrainOptions) -> str:
-    """The folder that `from` means, absolute; empty where it says nothing. Raises BadOption when no model is there."""
+    """The folder that `from` means, absolute; empty where it says nothing. Raises BadOption when no
+    model is there.
+    """
     for place in _places(folder, options):
         if (Path(place) / OPTIONS_FILE).exists():
             return place
     if options.from_:
         raise BadOption(
-            f"from: {options.from_}: no model here. Give the folder of one, SHOW/models/NAME, or a name of this show's."
+            f"from: {options.from_}: no model here. Give the folder of one, SHOW/models/NAME, or a"
+            " name of this show's."
         )
     return ""
 
 
 def _places(folder: Path, options: TrainOptions) -> list[str]:
     """Where the model that `from` names may lie: there, or beside this one."""
-    return [str(Path(options.from_).absolute()), str(folder.parent / options.from_)] if options.from_ else []
+    return (
+        [str(Path(options.from_).absolute()), str(folder.parent / options.from_)]
+        if options.from_
+        else []
+    )

@@ -1,4 +1,6 @@
-"""Who trains: this process alone, the first of a team, one that follows it, or others that are started for it."""
+"""Who trains: this process alone, the first of a team, one that follows it, or others that are
+started for it.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +23,29 @@ from understudy.stages.train.resolve import model_name, refuse_other_models, res
 
 
 def training(project: Project, flags: TrainOptions) -> Stage:
-    """Train the model that the options name until they, an order or Ctrl-C end it; what was learnt is always saved."""
+    """Train the model that the options name until they, an order or Ctrl-C end it; what was learnt
+    is always saved.
+    """
     options, reason = settled(project, flags)
     if (count := gpus(options.device)) > 1:
         yield from launched(project, flags, count)
         return
     if reason:
         yield Note(text=f"auto: {reason}.")
-    with joined(options.device) as team, Threads(counts_of(options, team.device, team.size)) as threads:
-        yield from _leading(project, flags, options, team, threads) if team.first else follow(project, team)
+    with (
+        joined(options.device) as team,
+        Threads(counts_of(options, team.device, team.size)) as threads,
+    ):
+        yield from (
+            _leading(project, flags, options, team, threads)
+            if team.first
+            else follow(project, team)
+        )
 
 
-def _leading(project: Project, flags: TrainOptions, options: TrainOptions, team: Team, threads: Threads) -> Stage:
+def _leading(
+    project: Project, flags: TrainOptions, options: TrainOptions, team: Team, threads: Threads
+) -> Stage:
     """The same for the first rank of a team, which mostly is alone."""
     name = model_name(options)
     folder = project.model(name)
@@ -44,8 +57,20 @@ def _leading(project: Project, flags: TrainOptions, options: TrainOptions, team:
         prepare(team, options, recipe)
         yield from device_errors.unused(options.device, team.device)
         src, dst = feed.loaded(project, options, recipe)
-        run = Run(options, src, dst, Lead(team, Learner(recipe, options, team.device), (src, dst)), saver, threads)
-        yield Note(text=f"{name}: {len(src.pictures)} src and {len(dst.pictures)} dst faces, on {team.device}{team.others}")
+        run = Run(
+            options,
+            src,
+            dst,
+            Lead(team, Learner(recipe, options, team.device), (src, dst)),
+            saver,
+            threads,
+        )
+        yield Note(
+            text=(
+                f"{name}: {len(src.pictures)} src and {len(dst.pictures)} dst faces, on"
+                f" {team.device}{team.others}"
+            )
+        )
         with device_errors.explained(team.device, folder / CHECKPOINTS):
             yield from run.resume()
             yield from run.told(changes)

@@ -1,4 +1,6 @@
-"""How far a run has come, by what its options call the end. iteration: how many are learnt. seconds: spent learning."""
+"""How far a run has come, by what its options call the end. iteration: how many are learnt.
+seconds: spent learning.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from understudy.stages.train.options import TrainOptions
 
 # The share of the step size that is left at the very end.
 LEAST_STEP = 0.05
-# In the history: the iteration at which a finish that has begun will end, and one at which learning against a critic will.
+# In the history: the iteration at which a finish that has begun will end, and one at which learning
+# against a critic will.
 PLANNED, CRITIC = "finish_until", "gan_until"
 
 
@@ -24,28 +27,42 @@ def end(options: TrainOptions, iteration: int, seconds: float, is_at_rest: bool 
     if options.minutes and seconds >= 60 * options.minutes:
         return "minutes"
     # In a finish the score falls for another reason, and the end is near anyway.
-    return "plateau" if options.until == "plateau" and is_at_rest and not finish(options, iteration, seconds) else ""
+    return (
+        "plateau"
+        if options.until == "plateau" and is_at_rest and not finish(options, iteration, seconds)
+        else ""
+    )
 
 
 def finishing(options: TrainOptions, iteration: int) -> int:
     """The iteration at which a finish ends that begins now; 0 where none is to begin."""
-    return 0 if not _ends_by_itself(options) or options.finish >= 1 else math.ceil(iteration / (1 - options.finish))
+    return (
+        0
+        if not _ends_by_itself(options) or options.finish >= 1
+        else math.ceil(iteration / (1 - options.finish))
+    )
 
 
 def against_critic(options: TrainOptions, iteration: int) -> int:
-    """The iteration at which learning against a critic ends that begins now: the second half of such a finish, once more."""
+    """The iteration at which learning against a critic ends that begins now: the second half of
+    such a finish, once more.
+    """
     return math.ceil(iteration / (1 - options.finish / 2))
 
 
 def planned(options: TrainOptions, rows: Iterable[Row]) -> TrainOptions:
-    """The options with the end of a finish, or of what followed it, that had begun in a former run. rows: of the history."""
+    """The options with the end of a finish, or of what followed it, that had begun in a former run.
+    rows: of the history.
+    """
     ends = [row[key] for row in rows for key in (PLANNED, CRITIC) if key in row]
     is_on = _ends_by_itself(options)
     return options.model_copy(update={"iterations": ends[-1]}) if ends and is_on else options
 
 
 def total(options: TrainOptions, iteration: int, seconds: float) -> int | None:
-    """How many iterations it will have been at the end: as asked for, or at this pace; None where nothing sets an end."""
+    """How many iterations it will have been at the end: as asked for, or at this pace; None where
+    nothing sets an end.
+    """
     ends = [options.iterations] if options.iterations else []
     if options.minutes and seconds > 1:
         ends.append(max(iteration, round(iteration * 60 * options.minutes / seconds)))
@@ -57,7 +74,9 @@ def finish(options: TrainOptions, iteration: int, seconds: float) -> float:
     done = iteration / options.iterations if options.iterations else 0.0
     if options.minutes:
         done = max(done, seconds / (60 * options.minutes))
-    return min(1.0, max(0.0, (done - 1 + options.finish) / options.finish)) if options.finish else 0.0
+    return (
+        min(1.0, max(0.0, (done - 1 + options.finish) / options.finish)) if options.finish else 0.0
+    )
 
 
 def step_size(options: TrainOptions, iteration: int, seconds: float) -> float:

@@ -26,7 +26,8 @@ from understudy.stages.train.callbacks.checkpoint_writer import Saver, Snapshot
 with Saver(Path(sys.argv[1])) as saver:
     for n in range(1, 10_000):
         parts = {part: {"a": np.full(200_000, n, np.float32)} for part in ("weights", "optimizer")}
-        for event in saver.put(Snapshot(n, parts, {"seconds": n}, True), "time" if n % 3 == 0 else "", 2):
+        snapshot = Snapshot(n, parts, {"seconds": n}, True)
+        for event in saver.put(snapshot, "time" if n % 3 == 0 else "", 2):
             print(event.path.name, flush=True)
 """
 
@@ -48,7 +49,9 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     return opened
 
 
-def test_learning_goes_on_while_a_checkpoint_is_written(tmp_path: Path, gate: threading.Event) -> None:
+def test_learning_goes_on_while_a_checkpoint_is_written(
+    tmp_path: Path, gate: threading.Event
+) -> None:
     weights = np.zeros(5, np.float32)
     with Saver(tmp_path) as saver:
         list(saver.put(snapshot(1, weights), "", 1))
@@ -92,15 +95,22 @@ def test_a_full_disk_is_told_at_the_next_look_and_leaves_the_former_checkpoint(
 def test_backups_are_due_by_time_spent_learning_and_by_iteration(tmp_path: Path) -> None:
     hourly, often = TrainOptions(), TrainOptions(backup_hours=0, backup_iterations=1000)
     with Saver(tmp_path) as saver:
-        assert not saver.is_backup_due(hourly, 5000, 3599) and saver.is_backup_due(hourly, 5000, 3600)
+        assert not saver.is_backup_due(hourly, 5000, 3599) and saver.is_backup_due(
+            hourly, 5000, 3600
+        )
         assert not saver.is_backup_due(often, 999, 9e9) and saver.is_backup_due(often, 1003, 0)
         list(saver.put(snapshot(1003, np.zeros(1), 3600), "time", 5))
     with Saver(tmp_path) as saver:
-        assert not saver.is_backup_due(hourly, 1100, 7199) and saver.is_backup_due(hourly, 1100, 7200)
+        assert not saver.is_backup_due(hourly, 1100, 7199) and saver.is_backup_due(
+            hourly, 1100, 7200
+        )
         assert not saver.is_backup_due(often, 1999, 3700) and saver.is_backup_due(often, 2000, 3700)
-        # Restored to a time before that backup, and faster since: its own hour counts from the beginning again.
+        # Restored to a time before that backup, and faster since: its own hour counts from the
+        # beginning again.
         assert saver.is_backup_due(TrainOptions(backup_hours=0.5), 1100, 1800)
-        assert not saver.is_backup_due(hourly, 800, 3000) and saver.is_backup_due(hourly, 1002, 3650)
+        assert not saver.is_backup_due(hourly, 800, 3000) and saver.is_backup_due(
+            hourly, 1002, 3650
+        )
 
 
 @pytest.mark.parametrize("saves", [1, 4, 7])

@@ -1,4 +1,6 @@
-"""Looks at what healthy models paint from the first iteration on: none is ever taken for a collapsed one."""
+"""Looks at what healthy models paint from the first iteration on: none is ever taken for a
+collapsed one.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,28 @@ from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import TrainOptions
 from understudy.types import AlignedFace, Bytes, Face, Floats
 
-SAEHD = {"resolution": 64, "archi": "liae-ud", "ae_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16}
+SAEHD = {
+    "resolution": 64,
+    "archi": "liae-ud",
+    "ae_dims": 32,
+    "e_dims": 16,
+    "d_dims": 16,
+    "d_mask_dims": 16,
+}
 
 
-def troubles(show: Path, model: str, settings: dict[str, object], lr: float, looks: range) -> list[str]:
+def troubles(
+    show: Path, model: str, settings: dict[str, object], lr: float, looks: range
+) -> list[str]:
     """What each look tells while a model learns."""
-    given = {"model": model, "batch": 2, "device": "cpu", "precision": "fp32", "lr": lr, model: settings}
+    given = {
+        "model": model,
+        "batch": 2,
+        "device": "cpu",
+        "precision": "fp32",
+        "lr": lr,
+        model: settings,
+    }
     options = TrainOptions.layered(given)
     learner = Learner(ModelRecipe(model=model, settings=settings), options, torch.device("cpu"))
     faces = feed.loaded(Project.load(show), options, learner.recipe)
@@ -44,7 +62,10 @@ def test_a_healthy_young_model_is_never_taken_for_a_collapsed_one(show: Path) ->
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "settings"), [("tiny", {}), ("saehd", SAEHD)])
 def test_on_a_clip_the_first_minutes_give_no_alarm(
-    model: str, settings: dict[str, object], people: dict[str, list[tuple[Bytes, Floats]]], tmp_path: Path
+    model: str,
+    settings: dict[str, object],
+    people: dict[str, list[tuple[Bytes, Floats]]],
+    tmp_path: Path,
 ) -> None:
     Project(tmp_path, ProjectFile(src="a.mp4", dst="b.mp4")).save()
     for side, name in (("src", "a"), ("dst", "b")):

@@ -1,4 +1,6 @@
-"""What learns compiled learns the same; the fastest way stays, and what cannot be compiled is told and learns on."""
+"""What learns compiled learns the same; the fastest way stays, and what cannot be compiled is told
+and learns on.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +36,23 @@ pytestmark = [
 
 def batch_of(pairs: int, device: torch.device = CPU) -> Batch:
     chance = torch.Generator().manual_seed(pairs)
-    sides = ([torch.rand((pairs, planes, 64, 64), generator=chance).to(device) for planes in (3, 3, 1, 1, 1)] for _ in range(2))
+    sides = (
+        [
+            torch.rand((pairs, planes, 64, 64), generator=chance).to(device)
+            for planes in (3, 3, 1, 1, 1)
+        ]
+        for _ in range(2)
+    )
     return Batch(*(Samples(*side) for side in sides))
 
 
 def learner_of(device: torch.device = CPU, model: str = "tiny", **options: object) -> Learner:
     recipe = ModelRecipe(model=model, settings={"resolution": 64} if model == "tiny" else {})
-    return Learner(recipe, TrainOptions.layered({"precision": "fp32", "optimizer": "rmsprop", **options}), device)
+    return Learner(
+        recipe,
+        TrainOptions.layered({"precision": "fp32", "optimizer": "rmsprop", **options}),
+        device,
+    )
 
 
 def apart(one: Learner, other: Learner) -> float:
@@ -51,7 +63,9 @@ def apart(one: Learner, other: Learner) -> float:
 
 
 class Broken:
-    """In place of torch.compile, with no compiler: what it makes fails after so many calls. made: how often it was asked."""
+    """In place of torch.compile, with no compiler: what it makes fails after so many calls. made:
+    how often it was asked.
+    """
 
     def __init__(self, after: int = 0) -> None:
         self.made, self.after = 0, after
@@ -80,8 +94,13 @@ class Clock:
     perf_counter = monotonic
 
 
-@pytest.mark.parametrize(("taking", "best"), [((0.3, 0.2, 0.1), "graphs"), ((0.3, 0.1, 0.2), "on"), ((0.1, 0.3, 0.2), "off")])
-def test_a_trial_keeps_the_fastest_way_and_says_so(monkeypatch: pytest.MonkeyPatch, taking: tuple[float, ...], best: Way) -> None:
+@pytest.mark.parametrize(
+    ("taking", "best"),
+    [((0.3, 0.2, 0.1), "graphs"), ((0.3, 0.1, 0.2), "on"), ((0.1, 0.3, 0.2), "off")],
+)
+def test_a_trial_keeps_the_fastest_way_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, taking: tuple[float, ...], best: Way
+) -> None:
     clock, ways = Clock(), ("off", "on", "graphs")
     tried: list[str] = []
     monkeypatch.setattr(compile_tuner, "time", clock)
@@ -92,7 +111,9 @@ def test_a_trial_keeps_the_fastest_way_and_says_so(monkeypatch: pytest.MonkeyPat
     def learn() -> None:
         tried.append(trial.way)
         # Compiling itself takes a minute.
-        clock.now += dict(zip(ways, taking, strict=True))[trial.way] + 60 * (tried.count(trial.way) == 1 and trial.way != "off")
+        clock.now += dict(zip(ways, taking, strict=True))[trial.way] + 60 * (
+            tried.count(trial.way) == 1 and trial.way != "off"
+        )
 
     for _ in range(5):
         trial.run(learn, lambda: None)
@@ -108,7 +129,9 @@ def test_a_trial_keeps_the_fastest_way_and_says_so(monkeypatch: pytest.MonkeyPat
     assert trial.way == best and not list(trial.said())
 
 
-def test_without_a_compiler_it_learns_on_as_it_stands_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_it_learns_on_as_it_stands_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # In the second half of a batch, when there are gradients of the first.
     monkeypatch.setattr(torch, "compile", Broken(after=1))
     plain, without = (learner_of(compile=choice, accumulate=2) for choice in ("off", "on"))
@@ -117,11 +140,16 @@ def test_without_a_compiler_it_learns_on_as_it_stands_and_says_why(monkeypatch: 
         assert all(torch.equal(told[0][name], loss) for name, loss in told[1].items())
     assert apart(plain, without) == 0 and not list(plain.compiling.said())
     (warned,) = without.compiling.said()
-    assert isinstance(warned, Warned) and "No working C++ compiler found. See above. It learns as it stands" in warned.text
+    assert (
+        isinstance(warned, Warned)
+        and "No working C++ compiler found. See above. It learns as it stands" in warned.text
+    )
     assert not list(without.compiling.said())
 
 
-def test_a_way_that_fails_in_a_trial_leaves_the_fastest_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_way_that_fails_in_a_trial_leaves_the_fastest_of_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(compile_tuner, "PATIENCE", 0)
     monkeypatch.setattr(torch, "compile", Broken())
     learner = learner_of()
@@ -129,7 +157,9 @@ def test_a_way_that_fails_in_a_trial_leaves_the_fastest_of_the_others(monkeypatc
     learner.compiling.take(learner.model)
     for _ in range(compile_tuner.WARMING + compile_tuner.TIMED + 1):
         learner.step(batch_of(1))
-    assert learner.compiling.way == "off" and [type(each) for each in learner.compiling.said()] == [Warned]
+    assert learner.compiling.way == "off" and [type(each) for each in learner.compiling.said()] == [
+        Warned
+    ]
 
 
 def test_in_a_team_a_compiler_that_fails_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +184,9 @@ def test_an_error_that_is_not_the_compilers_stays_as_it_is(monkeypatch: pytest.M
     assert all(weight.grad is None for weight in learner.model.parameters())
 
 
-def test_a_cpu_compiles_only_what_it_is_told_to_and_has_no_cuda_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_compiles_only_what_it_is_told_to_and_has_no_cuda_graphs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     broken = Broken()
     monkeypatch.setattr(torch, "compile", broken)
     assert (ways_of("auto", CPU), ways_of("on", CPU)) == (("off",), ("on",))
@@ -165,7 +197,9 @@ def test_a_cpu_compiles_only_what_it_is_told_to_and_has_no_cuda_graphs(monkeypat
         learner_of(compile="graphs")
 
 
-def test_another_network_and_another_batch_are_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_network_and_another_batch_are_compiled_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     made: list[object] = []
     monkeypatch.setattr(torch, "compile", lambda work, **_: made.append(work) or work)
     learner = learner_of(compile="on", batch=4)
@@ -177,19 +211,32 @@ def test_another_network_and_another_batch_are_compiled_anew(monkeypatch: pytest
     assert made == [made[0], made[0], learner.model.losses]
 
 
-@pytest.mark.parametrize("options", [{}, {"checkpointing": True, "accumulate": 2, "clip": 1}], ids=["plain", "thrifty"])
+@pytest.mark.parametrize(
+    "options", [{}, {"checkpointing": True, "accumulate": 2, "clip": 1}], ids=["plain", "thrifty"]
+)
 def test_what_pytorch_takes_apart_to_compile_leads_to_the_same_place(
     monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
 ) -> None:
     torch.compiler.reset()
     # All of it but the compiler's own part, which takes a minute.
-    monkeypatch.setattr(torch, "compile", lambda work, **_: COMPILE(work, dynamic=False, fullgraph=True, backend="aot_eager"))
+    monkeypatch.setattr(
+        torch,
+        "compile",
+        lambda work, **_: COMPILE(work, dynamic=False, fullgraph=True, backend="aot_eager"),
+    )
     plain, compiled = (learner_of(compile=choice, **options) for choice in ("off", "on"))
     keys = list(compiled.model.state_dict())
     for _ in range(3):
         told = [learner.step(batch_of(2)) for learner in (plain, compiled)]
-    assert all(float(told[0][name]) == pytest.approx(float(loss), rel=1e-3) for name, loss in told[1].items())
-    assert apart(plain, compiled) < 1e-3 and compiled.compiling.way == "on" and not list(compiled.compiling.said())
+    assert all(
+        float(told[0][name]) == pytest.approx(float(loss), rel=1e-3)
+        for name, loss in told[1].items()
+    )
+    assert (
+        apart(plain, compiled) < 1e-3
+        and compiled.compiling.way == "on"
+        and not list(compiled.compiling.said())
+    )
     assert list(compiled.model.state_dict()) == keys
 
 
@@ -214,8 +261,12 @@ def test_a_trial_with_the_real_compiler(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("options", [{}, {"checkpointing": True, "accumulate": 2, "clip": 1}], ids=["plain", "thrifty"])
-def test_a_gpu_learns_the_same_every_way(monkeypatch: pytest.MonkeyPatch, options: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"checkpointing": True, "accumulate": 2, "clip": 1}], ids=["plain", "thrifty"]
+)
+def test_a_gpu_learns_the_same_every_way(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
+) -> None:
     if not torch.cuda.is_available():
         pytest.skip("needs a GPU of CUDA")
     gpu = torch.device("cuda", 0)
@@ -224,7 +275,10 @@ def test_a_gpu_learns_the_same_every_way(monkeypatch: pytest.MonkeyPatch, option
     for _ in range(6):
         told = [learner.step(batch_of(2, gpu)) for learner in (plain, *others)]
     for learner, losses in zip(others, told[1:], strict=True):
-        assert all(float(told[0][name]) == pytest.approx(float(loss), rel=1e-2) for name, loss in losses.items())
+        assert all(
+            float(told[0][name]) == pytest.approx(float(loss), rel=1e-2)
+            for name, loss in losses.items()
+        )
         assert apart(plain, learner) < 1e-2 and not list(learner.compiling.said())
     monkeypatch.setattr(compile_tuner, "PATIENCE", 0)
     (note,) = run_trial(made(), ("off", "on", "graphs"))
@@ -233,6 +287,20 @@ def test_a_gpu_learns_the_same_every_way(monkeypatch: pytest.MonkeyPatch, option
 
 def test_a_run_tells_what_there_is_to_say(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", Broken())
-    asked = {"model": "tiny", "tiny": {"resolution": 64}, "batch": 1, "device": "cpu", "iterations": 2, "compile": "on"}
+    asked = {
+        "model": "tiny",
+        "tiny": {"resolution": 64},
+        "batch": 1,
+        "device": "cpu",
+        "iterations": 2,
+        "compile": "on",
+    }
     events = list(train(show, TrainOptions.layered(asked)))
-    assert sum(event.text.startswith("compile: cpu: No working") for event in events if isinstance(event, Warned)) == 1
+    assert (
+        sum(
+            event.text.startswith("compile: cpu: No working")
+            for event in events
+            if isinstance(event, Warned)
+        )
+        == 1
+    )

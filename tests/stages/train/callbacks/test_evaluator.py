@@ -1,4 +1,6 @@
-"""A run that knows how good its model is, keeps the best weights and ends when more learning is not worth it."""
+"""A run that knows how good its model is, keeps the best weights and ends when more learning is not
+worth it.
+"""
 
 from __future__ import annotations
 
@@ -59,9 +61,15 @@ def test_the_best_weights_stay_whatever_comes_after(known: Path, scores: list[fl
     events = done(known, iterations=8)
     # 0.399 is not clearly better: chance decides there.
     assert best(known).iteration == 2 and best(known).state["score"] == 0.4
-    assert [event.path for event in events if isinstance(event, Saved) and event.what == "best"][-1] == best(known).folder
+    assert [event.path for event in events if isinstance(event, Saved) and event.what == "best"][
+        -1
+    ] == best(known).folder
     finished = events[-1]
-    assert isinstance(finished, Finished) and finished.summary["best"] == {"iteration": 2, "score": 0.4, "better": "best"}
+    assert isinstance(finished, Finished) and finished.summary["best"] == {
+        "iteration": 2,
+        "score": 0.4,
+        "better": "best",
+    }
     rows = [event for event in events if isinstance(event, Measured)]
     assert [row.values["score"] for row in rows][:3] == [0.5, 0.4, 0.399] and rows[1].iteration == 2
     good, newest = (load_model(known / "models/tiny", "cpu", each) for each in (True, False))
@@ -73,7 +81,9 @@ def test_the_best_weights_stay_whatever_comes_after(known: Path, scores: list[fl
     assert best(known).iteration == 9 and len(list((known / "models/tiny/best").glob("0*"))) == 1
 
 
-def test_scores_on_other_held_out_faces_do_not_count(known: Path, scores: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_on_other_held_out_faces_do_not_count(
+    known: Path, scores: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     scores[:] = [0.1]
     done(known, iterations=1)
     monkeypatch.setattr(Validation, "fingerprint", lambda self: 1)
@@ -82,7 +92,9 @@ def test_scores_on_other_held_out_faces_do_not_count(known: Path, scores: list[f
     assert best(known).state["score"] == 0.9
 
 
-def test_a_plateau_ends_a_run_that_waits_for_one(known: Path, scores: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plateau_ends_a_run_that_waits_for_one(
+    known: Path, scores: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[list[int]] = []
 
     def outlook(iterations: list[int], values: list[float]) -> Outlook:
@@ -92,7 +104,11 @@ def test_a_plateau_ends_a_run_that_waits_for_one(known: Path, scores: list[float
     monkeypatch.setattr(evaluator, "outlook", outlook)
     events = done(known, until="plateau")
     finished = events[-1]
-    assert isinstance(finished, Finished) and finished.summary["ended"] == "plateau" and finished.summary["iteration"] == 5
+    assert (
+        isinstance(finished, Finished)
+        and finished.summary["ended"] == "plateau"
+        and finished.summary["iteration"] == 5
+    )
     assert "plateaued since iteration 3" in finished.summary["outlook"]
     assert sum("plateaued" in event.text for event in events if isinstance(event, Note)) == 1
     assert seen[-1] == [1, 2, 3, 4, 5]
@@ -108,11 +124,15 @@ def test_a_plateau_without_held_out_faces_is_refused(show: Path) -> None:
         load_model(show / "models/tiny", "cpu", True)
 
 
-def test_a_real_run_measures_often_at_first_and_says_what_it_cannot(known: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_run_measures_often_at_first_and_says_what_it_cannot(
+    known: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(validation, "LEAST", 0)
     monkeypatch.setattr(loop, "REPORT", 0)
     monkeypatch.setattr(Validation, "missing", ("whose face it is: dlib",))
     events = done(known, iterations=4)
     assert sum("whose face it is" in event.text for event in events if isinstance(event, Note)) == 1
     rows = [row for row in history.read(known / "models/tiny/history.jsonl") if "held_out" in row]
-    assert len(rows) >= 2 and all(0 < row["held_out"]["score"] < 2 and "src dssim" in row["held_out"] for row in rows)
+    assert len(rows) >= 2 and all(
+        0 < row["held_out"]["score"] < 2 and "src dssim" in row["held_out"] for row in rows
+    )

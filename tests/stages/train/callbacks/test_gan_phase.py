@@ -1,4 +1,6 @@
-"""The last phase of a run that ends by itself: learning against a critic, as long as that does not make faces worse."""
+"""The last phase of a run that ends by itself: learning against a critic, as long as that does not
+make faces worse.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,22 @@ from understudy.stages.train.options import TrainOptions
 
 pytestmark = pytest.mark.usefixtures("small_models")
 
-SMALL = {"resolution": 64, "archi": "df", "ae_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16}
+SMALL = {
+    "resolution": 64,
+    "archi": "df",
+    "ae_dims": 32,
+    "e_dims": 16,
+    "d_dims": 16,
+    "d_mask_dims": 16,
+}
 FINISH, END = 10, 13
 
 
 @pytest.fixture
 def known(make_show: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A show of which every model rests at iteration 6, so that its finish ends at 10 and the critic at 13; all is measured."""
+    """A show of which every model rests at iteration 6, so that its finish ends at 10 and the
+    critic at 13; all is measured.
+    """
     rests = property(lambda standing: standing._learner.iteration == 6)
     monkeypatch.setattr(Standing, "is_at_rest", rests)
     monkeypatch.setattr(Validation, "is_due", lambda validation, learnt: True)
@@ -76,28 +87,45 @@ def before(show: Path) -> backups.Backup:
     return found
 
 
-def test_after_the_finish_a_critic_asks_for_fine_detail(known: Path, scored: Callable[[float], None]) -> None:
+def test_after_the_finish_a_critic_asks_for_fine_detail(
+    known: Path, scored: Callable[[float], None]
+) -> None:
     scored(1.05)
     events = run(known)
     finished = events[-1]
-    assert isinstance(finished, Finished) and (finished.summary["iteration"], finished.summary["ended"]) == (END, "iterations")
+    assert isinstance(finished, Finished) and (
+        finished.summary["iteration"],
+        finished.summary["ended"],
+    ) == (END, "iterations")
     assert "gan" in finished.summary["losses"] and finished.summary["losses"]["critic"] > 0
-    assert sum("learns against a critic" in event.text for event in events if isinstance(event, Note)) == 1
+    assert (
+        sum("learns against a critic" in event.text for event in events if isinstance(event, Note))
+        == 1
+    )
     assert read(known / "models/saehd").settings["gan_power"] == 0.1
-    assert before(known).iteration == FINISH and any("critic" in name for name in newest(known).arrays("weights"))
+    assert before(known).iteration == FINISH and any(
+        "critic" in name for name in newest(known).arrays("weights")
+    )
     # That was all of it.
     assert run(known)[-1].summary["iteration"] == END  # type: ignore[union-attr]
 
 
-def test_a_critic_that_makes_faces_worse_goes_and_all_is_as_it_was(known: Path, scored: Callable[[float], None]) -> None:
+def test_a_critic_that_makes_faces_worse_goes_and_all_is_as_it_was(
+    known: Path, scored: Callable[[float], None]
+) -> None:
     scored(1.2)
     events = run(known)
     assert any("20% worse" in event.text for event in events if isinstance(event, Warned))
     finished = events[-1]
     assert isinstance(finished, Finished) and finished.summary["iteration"] == FINISH
     assert read(known / "models/saehd").settings["gan_power"] == 0
-    ours, theirs = newest(known).arrays("weights"), checkpoint.Checkpoint(before(known).folder, FINISH, {}).arrays("weights")
-    assert ours.keys() == theirs.keys() and all(np.array_equal(ours[name], theirs[name]) for name in ours)
+    ours, theirs = (
+        newest(known).arrays("weights"),
+        checkpoint.Checkpoint(before(known).folder, FINISH, {}).arrays("weights"),
+    )
+    assert ours.keys() == theirs.keys() and all(
+        np.array_equal(ours[name], theirs[name]) for name in ours
+    )
     assert any("back from" in str(row.get("setback")) for row in told(known))
     # It does not come again.
     again = run(known)[-1]
@@ -105,23 +133,39 @@ def test_a_critic_that_makes_faces_worse_goes_and_all_is_as_it_was(known: Path, 
     assert read(known / "models/saehd").settings["gan_power"] == 0
 
 
-def test_a_run_that_is_stopped_under_the_critic_ends_where_it_would_have(known: Path, scored: Callable[[float], None]) -> None:
+def test_a_run_that_is_stopped_under_the_critic_ends_where_it_would_have(
+    known: Path, scored: Callable[[float], None]
+) -> None:
     scored(1.0)
-    asked = {"model": "saehd", "saehd": SMALL, "batch": 1, "device": "cpu", "until": "gan", "preview_minutes": 0}
+    asked = {
+        "model": "saehd",
+        "saehd": SMALL,
+        "batch": 1,
+        "device": "cpu",
+        "until": "gan",
+        "preview_minutes": 0,
+    }
     going = train(known, TrainOptions.layered(asked))
     while not (isinstance(event := next(going), Progress) and event.done == FINISH + 1):
         pass
     stopped = [going.send(Stop()), *going][-1]
     assert isinstance(stopped, Finished) and stopped.summary["iteration"] == FINISH + 1
     assert run(known)[-1].summary["iteration"] == END  # type: ignore[union-attr]
-    assert len([row for row in told(known) if schedule.CRITIC in row]) == 1 and before(known).iteration == FINISH
+    assert (
+        len([row for row in told(known) if schedule.CRITIC in row]) == 1
+        and before(known).iteration == FINISH
+    )
 
 
-def test_a_run_that_was_killed_while_the_critic_came_still_gets_one(known: Path, scored: Callable[[float], None]) -> None:
+def test_a_run_that_was_killed_while_the_critic_came_still_gets_one(
+    known: Path, scored: Callable[[float], None]
+) -> None:
     scored(1.0)
     list(run(known, until="finish"))
     assert newest(known).iteration == FINISH
-    history.append(known / "models/saehd/history.jsonl", [{"iteration": FINISH, schedule.CRITIC: END}])
+    history.append(
+        known / "models/saehd/history.jsonl", [{"iteration": FINISH, schedule.CRITIC: END}]
+    )
     assert run(known)[-1].summary["iteration"] == END  # type: ignore[union-attr]
     assert any("critic" in name for name in newest(known).arrays("weights"))
 
@@ -133,13 +177,18 @@ def test_only_a_model_with_a_critic_that_has_met_its_people_can_wait_for_one(kno
         run(known, pretrain=str(known / "src" / "faces"))
 
 
-def test_auto_takes_the_critic_where_the_model_has_one(known: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_the_critic_where_the_model_has_one(
+    known: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project, plain = Project.load(known), TrainOptions.layered({"model": "auto"})
     assert auto.resolved(project, plain)[0].until == "finish"
     choice = auto.Choice("saehd", {}, 4, "a card")
     monkeypatch.setattr(auto, "chosen", lambda project, device, minutes: choice)
     assert auto.resolved(project, plain)[0].until == "gan"
-    assert auto.resolved(project, TrainOptions.layered({"model": "auto", "iterations": 5}))[0].until == ""
+    assert (
+        auto.resolved(project, TrainOptions.layered({"model": "auto", "iterations": 5}))[0].until
+        == ""
+    )
 
 
 def test_the_critics_time_is_the_second_half_of_the_finish_once_more() -> None:

@@ -33,13 +33,18 @@ class Painter(Model):
 def store(side: int, count: int = 8) -> FaceStore:
     pictures = np.full((count, side, side, 4), 128, np.uint8)
     pictures[..., 3] = 255
-    return FaceStore(pictures, np.zeros((count, 68, 2), np.float32), np.eye(2, 3), np.zeros(count, bool))
+    return FaceStore(
+        pictures, np.zeros((count, 68, 2), np.float32), np.eye(2, 3), np.zeros(count, bool)
+    )
 
 
 def drawn(model: Painter) -> dict[str, Bytes]:
     faces = store(model.resolution)
     found = pages(model, faces, faces)
-    return {name: cv2.imdecode(np.frombuffer(page, np.uint8), cv2.IMREAD_COLOR)[..., ::-1] for name, page in found.items()}
+    return {
+        name: cv2.imdecode(np.frombuffer(page, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+        for name, page in found.items()
+    }
 
 
 def test_small_faces_go_on_two_pages_of_all_columns() -> None:
@@ -47,8 +52,15 @@ def test_small_faces_go_on_two_pages_of_all_columns() -> None:
     assert list(found) == ["", "masked"]
     assert found[""].shape[1] == 5 * 66 and found["masked"].shape[1] == 6 * 66
     # The swap shows where both masks let it: a quarter; laid into dst, dst is all around it.
-    swap, laid = found["masked"][22 : 22 + 66, 4 * 66 : 5 * 66], found["masked"][22 : 22 + 66, 5 * 66 :]
-    assert tuple(swap[10, 10]) == (0, 0, 255) and tuple(swap[10, 50]) == tuple(swap[50, 10]) == (0, 0, 0)
+    swap, laid = (
+        found["masked"][22 : 22 + 66, 4 * 66 : 5 * 66],
+        found["masked"][22 : 22 + 66, 5 * 66 :],
+    )
+    assert tuple(swap[10, 10]) == (0, 0, 255) and tuple(swap[10, 50]) == tuple(swap[50, 10]) == (
+        0,
+        0,
+        0,
+    )
     assert tuple(laid[10, 10]) == (0, 0, 255) and tuple(laid[50, 50]) == (128, 128, 128)
 
 
@@ -61,7 +73,11 @@ def test_large_faces_go_two_columns_a_page() -> None:
     found = drawn(Painter(320))
     assert list(found) == ["", "src", "dst", "masked", "src-masked", "dst-masked"]
     assert all(page.shape[1] == 2 * 322 and page.shape[0] < 1100 for page in found.values())
-    assert tuple(found[""][100, 400]) == (0, 0, 255) and tuple(found["src"][100, 400]) == (255, 0, 0)
+    assert tuple(found[""][100, 400]) == (0, 0, 255) and tuple(found["src"][100, 400]) == (
+        255,
+        0,
+        0,
+    )
 
 
 def test_what_else_a_model_gives_has_a_page_and_one_within_its_masks() -> None:

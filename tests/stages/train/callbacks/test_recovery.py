@@ -31,10 +31,25 @@ from understudy.stages.train.data import feed
 from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import TrainOptions
 
-SMALL = {"model": "tiny", "tiny": {"resolution": 64}, "batch": 1, "device": "cpu", "precision": "fp32"}
-SAEHD = {"resolution": 64, "archi": "liae-ud", "ae_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16}
+SMALL = {
+    "model": "tiny",
+    "tiny": {"resolution": 64},
+    "batch": 1,
+    "device": "cpu",
+    "precision": "fp32",
+}
+SAEHD = {
+    "resolution": 64,
+    "archi": "liae-ud",
+    "ae_dims": 32,
+    "e_dims": 16,
+    "d_dims": 16,
+    "d_mask_dims": 16,
+}
 HOLD = "import sys, time; from pathlib import Path; from understudy.stages.project import Project\n"
-HOLD += "with Project.load(Path(sys.argv[1])).held('models/tiny'): print(flush=True); time.sleep(60)"
+HOLD += (
+    "with Project.load(Path(sys.argv[1])).held('models/tiny'): print(flush=True); time.sleep(60)"
+)
 
 pytestmark = pytest.mark.usefixtures("small_models")
 
@@ -54,7 +69,15 @@ def saved(show: Path, name: str = "tiny") -> int:
 
 
 def test_saehd_that_dies_at_once_starts_over_with_smaller_steps(show: Path) -> None:
-    flags = {"model": "saehd", "saehd": SAEHD, "lr": 1e-3, "iterations": 12, "batch": 1, "device": "cpu", "precision": "fp32"}
+    flags = {
+        "model": "saehd",
+        "saehd": SAEHD,
+        "lr": 1e-3,
+        "iterations": 12,
+        "batch": 1,
+        "device": "cpu",
+        "precision": "fp32",
+    }
     events = list(train(show, TrainOptions.layered(flags)))
     (told,) = warned(events)
     assert "collapsed" in told and "Back to 0" in told and "0.0005" in told
@@ -63,7 +86,9 @@ def test_saehd_that_dies_at_once_starts_over_with_smaller_steps(show: Path) -> N
     assert finished.summary["losses"]["src"] < 5
 
 
-def test_a_collapse_later_on_leads_back_to_the_last_good_checkpoint(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_collapse_later_on_leads_back_to_the_last_good_checkpoint(
+    show: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(collapse_check, "EARLIEST", 0)
     done(show, iterations=3)
     step, passes = Learner.step, []
@@ -74,7 +99,9 @@ def test_a_collapse_later_on_leads_back_to_the_last_good_checkpoint(show: Path, 
             monkeypatch.setattr(type(learner.model), "passes", black(type(learner.model).passes))
         return step(learner, batch, share)
 
-    def black(real: Callable[..., dict[str, tuple[torch.Tensor, torch.Tensor]]]) -> Callable[..., object]:
+    def black(
+        real: Callable[..., dict[str, tuple[torch.Tensor, torch.Tensor]]],
+    ) -> Callable[..., object]:
         def once(model: torch.nn.Module, *faces: torch.Tensor) -> object:
             monkeypatch.setattr(type(model), "passes", real)
             return {name: (0 * face, mask) for name, (face, mask) in real(model, *faces).items()}
@@ -88,7 +115,9 @@ def test_a_collapse_later_on_leads_back_to_the_last_good_checkpoint(show: Path, 
     assert checkpoint.intact(show / "models/tiny/checkpoints")[0][0].state["slowed"] == 0.5
 
 
-def test_a_model_that_collapses_again_and_again_ends_and_keeps_what_was_good(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_collapses_again_and_again_ends_and_keeps_what_was_good(
+    show: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(recovery, "EARLIEST", 0)
     done(show, iterations=3)
     before = saved(show)
@@ -115,13 +144,18 @@ def test_setbacks_count_until_a_run_gets_past_where_it_broke(show: Path) -> None
         list(keeper.save(options))
         list(keeper.step_back("bad", options))
         assert (learner.iteration, keeper.setbacks, learner.slowed) == (300, 2, 0.125)
-        assert [each.iteration for each in checkpoint.intact(folder / "checkpoints")[0]] == [300, 200]
+        assert [each.iteration for each in checkpoint.intact(folder / "checkpoints")[0]] == [
+            300,
+            200,
+        ]
         learner.iteration = 360
         list(keeper.save(options))
         assert keeper.setbacks == 0
 
 
-def test_what_was_saved_before_the_first_look_may_have_been_dying(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_saved_before_the_first_look_may_have_been_dying(
+    show: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done(show, iterations=3)
     trouble = iter(["the model has collapsed (test)"] * 2)
     monkeypatch.setattr(Vigil, "trouble", lambda *_: next(trouble, ""))
@@ -129,7 +163,9 @@ def test_what_was_saved_before_the_first_look_may_have_been_dying(show: Path, mo
     assert "Back to 3" in first and "Back to 0" in second and saved(show) == 6
 
 
-def test_a_full_disk_ends_the_run_in_words_and_the_next_goes_on(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_ends_the_run_in_words_and_the_next_goes_on(
+    show: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done(show, iterations=2)
 
     def full(*_: object) -> None:
@@ -144,7 +180,9 @@ def test_a_full_disk_ends_the_run_in_words_and_the_next_goes_on(show: Path, monk
     assert saved(show) == 4
 
 
-def test_a_device_that_falls_out_is_told_from_other_errors(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_falls_out_is_told_from_other_errors(
+    show: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done(show, iterations=2)
 
     def failing(*_: object) -> None:
@@ -155,12 +193,16 @@ def test_a_device_that_falls_out_is_told_from_other_errors(show: Path, monkeypat
         with pytest.raises(RuntimeError, match="CUDA error"):
             done(show, iterations=4)
         patch.setattr(torch_device, "answers", lambda device: False)
-        with pytest.raises(DeviceLost, match=r"device is lost\. What was learnt until iteration 2 is saved"):
+        with pytest.raises(
+            DeviceLost, match=r"device is lost\. What was learnt until iteration 2 is saved"
+        ):
             done(show, iterations=4)
     assert torch_device.answers(torch.device("cpu")) and saved(show) == 2
 
 
-def test_a_clock_that_jumps_changes_neither_minutes_nor_rates(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_jumps_changes_neither_minutes_nor_rates(
+    show: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now, steps = time.time, iter([0, 86_400, -86_400, 90_000_000] * 10_000)
     monkeypatch.setattr(loop, "REPORT", 0)
     monkeypatch.setattr(time, "time", lambda: now() + next(steps))
@@ -171,7 +213,9 @@ def test_a_clock_that_jumps_changes_neither_minutes_nor_rates(show: Path, monkey
     assert len(list((show / "models/tiny/backups").iterdir())) == 3
 
 
-def test_hours_of_learning_make_backups_across_runs(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hours_of_learning_make_backups_across_runs(
+    show: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real, ticks = time.monotonic, iter(range(0, 10**9, 600))
     monkeypatch.setattr(loop, "REPORT", 0)
     monkeypatch.setattr(loop.time, "monotonic", lambda: real() + next(ticks))
@@ -180,7 +224,9 @@ def test_hours_of_learning_make_backups_across_runs(show: Path, monkeypatch: pyt
     assert len(list((show / "models/tiny/backups").iterdir())) >= 2
 
 
-def test_a_second_trainer_is_refused_until_the_first_is_gone_even_if_it_was_killed(show: Path) -> None:
+def test_a_second_trainer_is_refused_until_the_first_is_gone_even_if_it_was_killed(
+    show: Path,
+) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLD, str(show)], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline()
         with pytest.raises(Busy, match="another run is working on models/tiny"):
@@ -201,4 +247,8 @@ def test_previews_of_earlier_iterations_are_thinned_out_evenly(tmp_path: Path) -
     kept = sorted(int(path.stem) for path in folder.glob("*.png") if path.stem.isdigit())
     assert len(kept) == 10 and kept[0] == 10 and kept[-1] == 990 and max(np.diff(kept)) <= 320
     previews.thin(tmp_path, 1)
-    assert {path.name for path in folder.iterdir()} == {"000000990.png", "000000990-masked.png", "loss.png"}
+    assert {path.name for path in folder.iterdir()} == {
+        "000000990.png",
+        "000000990-masked.png",
+        "loss.png",
+    }

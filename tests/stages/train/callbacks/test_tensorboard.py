@@ -18,11 +18,20 @@ from understudy.stages.train.options import TrainOptions
 pytestmark = pytest.mark.usefixtures("small_models")
 
 OPTIONS = TrainOptions.layered(
-    {"tiny": {"resolution": 64}, "batch": 1, "device": "cpu", "precision": "fp32", "iterations": 30, "tensorboard": True}
+    {
+        "tiny": {"resolution": 64},
+        "batch": 1,
+        "device": "cpu",
+        "precision": "fp32",
+        "iterations": 30,
+        "tensorboard": True,
+    }
 )
 
 
-@pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="needs the extra tensorboard")
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorboard") is None, reason="needs the extra tensorboard"
+)
 # TensorBoard's own, about what it imports.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_numbers_and_previews_are_written_and_orders_still_reach_the_run(
@@ -36,7 +45,11 @@ def test_numbers_and_previews_are_written_and_orders_still_reach_the_run(
     while not (isinstance(event := next(run), Progress) and event.done == 3):
         pass
     last = [run.send(Stop()), *run][-1]
-    assert isinstance(last, Finished) and last.summary["ended"] == "stopped" and last.summary["iteration"] == 3
+    assert (
+        isinstance(last, Finished)
+        and last.summary["ended"] == "stopped"
+        and last.summary["iteration"] == 3
+    )
     found = EventAccumulator(str(show / "models/tiny/tensorboard"))
     found.Reload()
     assert [each.step for each in found.Scalars("learning/src")] == [1, 2, 3]
@@ -48,7 +61,9 @@ def test_numbers_and_previews_are_written_and_orders_still_reach_the_run(
     assert isinstance(after[-1], Finished) and after[-1].summary["ended"] == "interrupted"
 
 
-def test_without_the_package_it_is_said_before_anything_is_learnt(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_it_is_said_before_anything_is_learnt(
+    show: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tensorboard.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match="tensorboard"):
         list(train(show, OPTIONS))

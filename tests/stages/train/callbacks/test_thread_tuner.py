@@ -1,4 +1,6 @@
-"""As many threads compute as learn fastest, whatever else runs, and the number that was there before is there afterwards."""
+"""As many threads compute as learn fastest, whatever else runs, and the number that was there
+before is there afterwards.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def four() -> Iterator[None]:
 
 
 def used(chosen: Threads, taking: dict[int, float], iterations: int) -> list[int]:
-    """With how many threads each of so many iterations computes, where an iteration takes so long with each number."""
+    """With how many threads each of so many iterations computes, where an iteration takes so long
+    with each number.
+    """
     found: list[int] = []
     for _ in range(iterations):
         found.append(torch.get_num_threads())
@@ -49,12 +53,15 @@ def used(chosen: Threads, taking: dict[int, float], iterations: int) -> list[int
 def test_the_fastest_number_stays(taking: dict[int, float], best: int) -> None:
     with Threads((4, 2, 1)) as chosen:
         used(chosen, taking, 4 * TRIAL)
-        (*_, last) = used(chosen, taking, 1)
+        *_, last = used(chosen, taking, 1)
         notes = list(chosen.said())
     assert last == best and torch.get_num_threads() == 4
     assert len(notes) == (4, 2, 1).index(best)
     if notes:
-        assert isinstance(notes[-1], Note) and f"{best} of 4 compute: {1e3 * taking[best]:.0f} ms" in notes[-1].text
+        assert (
+            isinstance(notes[-1], Note)
+            and f"{best} of 4 compute: {1e3 * taking[best]:.0f} ms" in notes[-1].text
+        )
     assert not list(chosen.said())
 
 
@@ -65,7 +72,9 @@ def test_it_follows_other_work_that_comes_and_goes() -> None:
         assert used(chosen, beside, 2 * PAUSE * TRIAL)[-1] == 1
         # The last trial took long, so the next is longer off.
         assert used(chosen, alone, 6 * PAUSE * TRIAL)[-1] == 2
-        assert [note.text.split(" compute")[0] for note in chosen.said() if isinstance(note, Note)] == [
+        assert [
+            note.text.split(" compute")[0] for note in chosen.said() if isinstance(note, Note)
+        ] == [
             "threads: 1 of 2",
             "threads: 2 of 2",
         ]
@@ -91,7 +100,9 @@ def test_there_is_no_trial_where_the_number_is_asked_for_or_must_not_change() ->
 
 
 @pytest.mark.usefixtures("small_models")
-def test_a_run_tells_what_it_found_and_puts_the_number_back(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_tells_what_it_found_and_puts_the_number_back(
+    show: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Whatever is tried counts as faster.
     monkeypatch.setattr(thread_tuner, "GAIN", 1000)
     torch.set_num_threads(2)

@@ -18,13 +18,20 @@ STORE_FROM_FACE = np.array([[1.25, 0, 12.125], [0, 1.25, 12.125]])
 
 
 def points() -> NDArray[np.float32]:
-    return np.concatenate([np.zeros((17, 2), np.float32), align.template("full", 80) + 12]).astype(np.float32)
+    return np.concatenate([np.zeros((17, 2), np.float32), align.template("full", 80) + 12]).astype(
+        np.float32
+    )
 
 
 def noise(count: int, seed: int = 0) -> FaceStore:
     """Faces like clouds, the same ones for a seed, some of them in the mask."""
     rng = np.random.default_rng(seed)
-    pictures = np.stack([cv2.blur(rng.integers(0, 256, (104, 104, 4)).astype(np.uint8), (9, 9)) for _ in range(count)])
+    pictures = np.stack(
+        [
+            cv2.blur(rng.integers(0, 256, (104, 104, 4)).astype(np.uint8), (9, 9))
+            for _ in range(count)
+        ]
+    )
     return FaceStore(pictures, np.stack([points()] * count), STORE_FROM_FACE, np.zeros(count, bool))
 
 
@@ -34,13 +41,27 @@ def turned(angles: list[float]) -> FaceStore:
     pictures[..., 0] = 10 * np.arange(len(angles))[:, None, None]
     pictures[..., :52, 1] = 60
     yaw = np.array(angles, np.float32)
-    return FaceStore(pictures, np.stack([points()] * len(angles)), STORE_FROM_FACE, np.zeros(len(angles), bool), yaw)
+    return FaceStore(
+        pictures,
+        np.stack([points()] * len(angles)),
+        STORE_FROM_FACE,
+        np.zeros(len(angles), bool),
+        yaw,
+    )
 
 
 def batch(
-    src: FaceStore, dst: FaceStore, feed: Feed, *, number: int = 0, motions: tuple[Motion, Motion] = (STILL, STILL), pairs: int = 4
+    src: FaceStore,
+    dst: FaceStore,
+    feed: Feed,
+    *,
+    number: int = 0,
+    motions: tuple[Motion, Motion] = (STILL, STILL),
+    pairs: int = 4,
 ) -> Batch:
-    return Batches(src, dst, *motions, 0, SIDE, pairs, torch.device("cpu"), 7, feed=feed).make(number)
+    return Batches(src, dst, *motions, 0, SIDE, pairs, torch.device("cpu"), 7, feed=feed).make(
+        number
+    )
 
 
 def rows(samples: Samples) -> list[int]:
@@ -61,23 +82,37 @@ def test_a_plain_batch_is_what_it_has_always_been() -> None:
 
 
 @pytest.mark.parametrize(
-    "feed", [Feed(hsv=0.2), Feed(color_transfer="rct"), Feed(color_transfer="sot"), Feed(uniform_yaw=True), Feed(yaw_matched=True)]
+    "feed",
+    [
+        Feed(hsv=0.2),
+        Feed(color_transfer="rct"),
+        Feed(color_transfer="sot"),
+        Feed(uniform_yaw=True),
+        Feed(yaw_matched=True),
+    ],
 )
 def test_every_feed_follows_from_the_number_alone(feed: Feed) -> None:
     src, dst = turned([-0.5, 0, 0.1, 0.5, 0.52]), turned([0.2, 0.5, -0.5])
     one, again, other = (batch(src, dst, feed, number=number, pairs=8) for number in (2, 2, 3))
     for side in ("src", "dst"):
         for part in Samples.__slots__:
-            assert torch.equal(getattr(getattr(one, side), part), getattr(getattr(again, side), part))
+            assert torch.equal(
+                getattr(getattr(one, side), part), getattr(getattr(again, side), part)
+            )
     assert not torch.equal(one.src.input, other.src.input)
 
 
 def test_every_third_batch_is_the_one_before_again_unbent() -> None:
     src, dst, moved = noise(6), noise(5, 1), (Motion(flip=True), Motion())
-    fed, plain = ([batch(src, dst, Feed(plain_every=every), number=n, motions=moved) for n in range(5)] for every in (3, 0))
+    fed, plain = (
+        [batch(src, dst, Feed(plain_every=every), number=n, motions=moved) for n in range(5)]
+        for every in (3, 0)
+    )
     for side in ("src", "dst"):
         ours, theirs = ([getattr(each, side) for each in made] for made in (fed, plain))
-        assert torch.equal(ours[3].input, theirs[2].target) and not torch.equal(theirs[2].input, theirs[2].target)
+        assert torch.equal(ours[3].input, theirs[2].target) and not torch.equal(
+            theirs[2].input, theirs[2].target
+        )
         for part in Samples.__slots__[1:]:
             assert torch.equal(getattr(ours[3], part), getattr(theirs[2], part))
         # All others are what they would be, the first one too: before it there is none.
@@ -91,7 +126,9 @@ def test_eyes_and_mouth_are_shown_within_the_face_where_the_motion_takes_them() 
     still = batch(faces, faces, Feed(), pairs=1).src.eyes_mouth[0, 0]
     x, y = ((points()[landmarks.LEFT_EYE].mean(0) - 12.125) / 1.25).round().astype(int)
     assert still[y, x] == 1 and 0.005 < float(still.mean()) < 0.06 and not still[48:].any()
-    smaller = batch(faces, faces, Feed(), pairs=1, motions=(Motion(0, 0, 0, warp=0, zoom=-0.2), STILL)).src.eyes_mouth[0, 0]
+    smaller = batch(
+        faces, faces, Feed(), pairs=1, motions=(Motion(0, 0, 0, warp=0, zoom=-0.2), STILL)
+    ).src.eyes_mouth[0, 0]
     x, y = (round(31.5 + 0.8 * (place - 31.5)) for place in (x, y))
     assert smaller[y, x] == 1 and 0.5 < float(smaller.sum() / still.sum()) < 0.8
 
@@ -104,7 +141,9 @@ def test_src_takes_dsts_colours_alike_in_input_and_target() -> None:
     goal = torch.from_numpy(dst.pictures[..., :3].reshape(-1, 3).mean(0) / 255)
     for name in ("rct", "lct", "mkl", "idt", "sot"):
         made = batch(src, dst, Feed(color_transfer=name))
-        assert torch.equal(made.dst.target, plain.dst.target) and torch.equal(made.src.mask, plain.src.mask)
+        assert torch.equal(made.dst.target, plain.dst.target) and torch.equal(
+            made.src.mask, plain.src.mask
+        )
         assert float((made.src.input - made.src.target).abs().mean()) < 0.01
         gap, before = ((each.src.target.mean((0, 2, 3)) - goal).norm() for each in (made, plain))
         assert gap < (0.5 if name == "idt" else 0.2) * before
@@ -117,19 +156,27 @@ def test_only_what_the_masks_show_speaks_for_a_face() -> None:
         store.pictures[:, :30, :, 3] = 0
     one = batch(src, dst, Feed(color_transfer="mkl")).src.target[:, :, 24:]
     src.pictures[:, :30, :, :3], dst.pictures[:, :30, :, :3] = 0, 255
-    assert torch.allclose(batch(src, dst, Feed(color_transfer="mkl")).src.target[:, :, 24:], one, atol=1e-5)
+    assert torch.allclose(
+        batch(src, dst, Feed(color_transfer="mkl")).src.target[:, :, 24:], one, atol=1e-5
+    )
 
 
 def test_a_face_with_an_empty_mask_keeps_its_colours() -> None:
     src, dst = noise(2), noise(2, 1)
     src.pictures[..., 3] = 0
-    assert torch.allclose(batch(src, dst, Feed(color_transfer="rct")).src.target, batch(src, dst, Feed()).src.target, atol=1e-6)
+    assert torch.allclose(
+        batch(src, dst, Feed(color_transfer="rct")).src.target,
+        batch(src, dst, Feed()).src.target,
+        atol=1e-6,
+    )
 
 
 def test_other_hues_are_for_srcs_input_alone() -> None:
     src, dst = noise(3), noise(3, 1)
     plain, made = batch(src, dst, Feed()), batch(src, dst, Feed(hsv=0.3))
-    assert torch.equal(plain.src.target, made.src.target) and torch.equal(plain.dst.input, made.dst.input)
+    assert torch.equal(plain.src.target, made.src.target) and torch.equal(
+        plain.dst.input, made.dst.input
+    )
     changed = (plain.src.input - made.src.input).abs().mean((1, 2, 3))
     assert 0.005 < float(changed.min()) and float(changed.max()) < 0.3
 
@@ -144,7 +191,9 @@ def test_yaw_matched_src_turns_as_dst_does() -> None:
     src, dst = turned([-0.6, -0.2, 0.2]), turned([-0.6, -0.2, 0.2, 0.6])
     made = batch(src, dst, Feed(yaw_matched=True), pairs=40)
     wanted = {0: 0, 1: 1, 2: 2, 3: 2}
-    assert rows(made.src) == [wanted[row] for row in rows(made.dst)] and len(set(rows(made.dst))) == 4
+    assert (
+        rows(made.src) == [wanted[row] for row in rows(made.dst)] and len(set(rows(made.dst))) == 4
+    )
     assert not any(mirrored(made.src))
 
 

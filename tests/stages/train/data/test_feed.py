@@ -29,7 +29,10 @@ def fed(show: Path, finishing: bool = False, number: int = 0, **options: object)
     still = {"rotation": 0, "shift": 0, "scale": 0, "warp": 0, "batch": 6}
     chosen = TrainOptions.layered({**still, **options})
     learner = Learner(ModelRecipe(model="h64"), chosen, torch.device("cpu"))
-    src, dst = (load_faces(Faceset(Project.load(show).faces(side)), "half", 64, 0.1) for side in ("src", "dst"))
+    src, dst = (
+        load_faces(Faceset(Project.load(show).faces(side)), "half", 64, 0.1)
+        for side in ("src", "dst")
+    )
     # The drawn faces all look straight on; let one in six turn away.
     src, dst = (replace(side, yaw=np.array([0, 0, 0, 0, 0, 1], np.float32)) for side in (src, dst))
     return feed.batches(chosen, src, dst, learner, finishing).make(number)
@@ -46,7 +49,9 @@ def fed(show: Path, finishing: bool = False, number: int = 0, **options: object)
         ({"yaw_matched": True}, True, True),
     ],
 )
-def test_an_option_changes_what_it_should(show: Path, option: dict[str, object], input_changes: bool, target_changes: bool) -> None:
+def test_an_option_changes_what_it_should(
+    show: Path, option: dict[str, object], input_changes: bool, target_changes: bool
+) -> None:
     plain, other = fed(show).src, fed(show, **option).src
     assert torch.equal(plain.target, other.target) != target_changes
     assert torch.equal(plain.input, other.input) != input_changes
@@ -59,11 +64,15 @@ def test_a_finish_bends_nothing(show: Path) -> None:
     )
 
 
-def test_a_model_may_ask_for_every_second_batch_unbent(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_may_ask_for_every_second_batch_unbent(
+    show: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bent = fed(show, warp=1, number=2)
     monkeypatch.setattr(H64, "plain_every", 2)
     again = fed(show, warp=1, number=2)
-    assert torch.equal(again.dst.target, fed(show, warp=1, number=1).dst.target) and torch.equal(again.dst.input, again.dst.target)
+    assert torch.equal(again.dst.target, fed(show, warp=1, number=1).dst.target) and torch.equal(
+        again.dst.input, again.dst.target
+    )
     assert not torch.equal(bent.dst.input, bent.dst.target)
 
 
@@ -71,5 +80,7 @@ def test_where_options_say_nothing_the_model_decides() -> None:
     own = Motion(0.1, 0.2, 0.3, warp=0.5)
     assert feed.motions(TrainOptions(), own) == (own, own)
     src, dst = feed.motions(TrainOptions(rotation=5, src_flip=True, src_scale=-0.1), own)
-    assert src == replace(own, rotation=math.radians(5), flip=True, zoom=-0.1) and dst == replace(own, rotation=math.radians(5))
+    assert src == replace(own, rotation=math.radians(5), flip=True, zoom=-0.1) and dst == replace(
+        own, rotation=math.radians(5)
+    )
     assert np.isclose(src.margin, max(src.margin, dst.margin))

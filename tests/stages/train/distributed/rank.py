@@ -1,7 +1,9 @@
-"""One rank of a team, for tests: `python rank.py ORDER.json`, in the environment that torchrun would give it.
+"""One rank of a team, for tests: `python rank.py ORDER.json`, in the environment that torchrun
+would give it.
 
-The order: a list of runs, {"port", "show", "options", "orders": {iteration: order}}; orders are for the rank named "rank", and the
-rank named "die" falls out. The summaries go to the file "out", with the rank's number behind.
+The order: a list of runs, {"port", "show", "options", "orders": {iteration: order}}; orders are for
+the rank named "rank", and the rank named "die" falls out. The summaries go to the file "out", with
+the rank's number behind.
 """
 
 import json
@@ -17,7 +19,11 @@ from understudy.stages.train.options import TrainOptions
 
 def run(order: dict) -> dict:
     os.environ["MASTER_PORT"] = str(order["port"])
-    stage, answer, told = train(Path(order["show"]), TrainOptions.layered(order["options"])), None, {}
+    stage, answer, told = (
+        train(Path(order["show"]), TrainOptions.layered(order["options"])),
+        None,
+        {},
+    )
     waiting = order.get("orders", {}) if os.environ["RANK"] == str(order.get("rank")) else {}
     try:
         event = next(stage)

@@ -1,4 +1,6 @@
-"""The same through torchrun: on two machines, which here are two network namespaces, and where this machine starts it by itself."""
+"""The same through torchrun: on two machines, which here are two network namespaces, and where this
+machine starts it by itself.
+"""
 
 import json
 import os
@@ -27,13 +29,34 @@ OPTIONS = {"tiny": {"resolution": 64}, "batch": 2, "device": "cpu", "preview_min
 
 @pytest.fixture
 def machines() -> Iterator[list[str]]:
-    """Two network namespaces with a wire between them: 10.83.0.1 and 10.83.0.2, on the devices of their names."""
+    """Two network namespaces with a wire between them: 10.83.0.1 and 10.83.0.2, on the devices of
+    their names.
+    """
     names = [f"us{os.getpid() % 10000}{end}" for end in "ab"]
-    if shutil.which("ip") is None or subprocess.run(["ip", "netns", "add", names[0]], capture_output=True, check=False).returncode:
+    if (
+        shutil.which("ip") is None
+        or subprocess.run(
+            ["ip", "netns", "add", names[0]], capture_output=True, check=False
+        ).returncode
+    ):
         pytest.skip("no network namespaces may be made here")
     try:
         subprocess.run(["ip", "netns", "add", names[1]], check=True)
-        wire = ["ip", "link", "add", names[0], "netns", names[0], "type", "veth", "peer", "name", names[1], "netns", names[1]]
+        wire = [
+            "ip",
+            "link",
+            "add",
+            names[0],
+            "netns",
+            names[0],
+            "type",
+            "veth",
+            "peer",
+            "name",
+            names[1],
+            "netns",
+            names[1],
+        ]
         if subprocess.run(wire, capture_output=True, check=False).returncode:
             pytest.skip("no wire between namespaces may be made here")
         for end, name in enumerate(names, start=1):
@@ -49,14 +72,32 @@ def machines() -> Iterator[list[str]]:
             subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
 
 
-def test_two_machines_run_one_job_and_only_the_first_keeps_the_model(make_show: Make, tmp_path: Path, machines: list[str]) -> None:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+def test_two_machines_run_one_job_and_only_the_first_keeps_the_model(
+    make_show: Make, tmp_path: Path, machines: list[str]
+) -> None:
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nnodes",
+        "2",
+        "--nproc-per-node",
+        "1",
+    ]
     meeting, ends = ["--master-addr", "10.83.0.1", "--master-port", "29500"], []
     shows = [make_show(tmp_path / name) for name in ("here", "there")]
     list(train(shows[0], TrainOptions.layered({**OPTIONS, "iterations": 1})))
     for end, (name, show) in enumerate(zip(machines, shows, strict=True)):
         job = tmp_path / f"job{end}.json"
-        job.write_text(json.dumps({"verb": "train", "arguments": {"show": str(show)}, "options": {**OPTIONS, "iterations": 4}}))
+        job.write_text(
+            json.dumps(
+                {
+                    "verb": "train",
+                    "arguments": {"show": str(show)},
+                    "options": {**OPTIONS, "iterations": 4},
+                }
+            )
+        )
         within = ["ip", "netns", "exec", name, *torchrun, "--node-rank", str(end), *meeting]
         ends.append(
             subprocess.Popen(
@@ -72,10 +113,15 @@ def test_two_machines_run_one_job_and_only_the_first_keeps_the_model(make_show: 
     last = [json.loads(line) for line in told.splitlines() if line.startswith('{"event"')][-1]
     assert last["event"] == "finished" and last["summary"]["iteration"] == 4
     assert not any(line.startswith('{"event"') for line in silence.splitlines())
-    assert checkpoint.intact(shows[0] / "models/tiny/checkpoints")[0][0].iteration == 4 and not (shows[1] / "models").exists()
+    assert (
+        checkpoint.intact(shows[0] / "models/tiny/checkpoints")[0][0].iteration == 4
+        and not (shows[1] / "models").exists()
+    )
 
 
-def test_a_team_that_was_started_here_tells_stops_and_says_what_went_wrong(make_show: Make, tmp_path: Path) -> None:
+def test_a_team_that_was_started_here_tells_stops_and_says_what_went_wrong(
+    make_show: Make, tmp_path: Path
+) -> None:
     project = Project.load(make_show(tmp_path / "show"))
     stage = launched(project, TrainOptions.layered(OPTIONS), 2)
     event = next(stage)

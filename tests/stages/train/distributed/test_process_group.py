@@ -27,7 +27,12 @@ Options = dict[str, Any]
 CPU: Options = {"batch": 4, "device": "cpu", "precision": "fp32", "preview_minutes": 0}
 TINY: Options = {**CPU, "tiny": {"resolution": 64}}
 SMALL = {"resolution": 64, "ae_dims": 32, "e_dims": 16, "d_dims": 16}
-POWERS = {"gan_power": 0.1, "true_face_power": 0.01, "face_style_power": 0.01, "bg_style_power": 2.0}
+POWERS = {
+    "gan_power": 0.1,
+    "true_face_power": 0.01,
+    "face_style_power": 0.01,
+    "bg_style_power": 2.0,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +50,11 @@ def alone(show: Path, options: Options) -> None:
 def pair(folder: Path, *runs: Options) -> tuple[list[Options], list[Options]]:
     """What the runs told each of two ranks."""
     order = folder / "order.json"
-    order.write_text(json.dumps({"out": str(folder / "told"), "runs": [{"port": free_port(), **each} for each in runs]}))
+    order.write_text(
+        json.dumps(
+            {"out": str(folder / "told"), "runs": [{"port": free_port(), **each} for each in runs]}
+        )
+    )
     place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
     ranks = [
         subprocess.Popen(
@@ -78,21 +87,33 @@ def apart(one: Path, other: Path, name: str = "tiny") -> float:
     fresh.initialise(torch.Generator().manual_seed(recipe.seed))
     ours, theirs = newest(one, name).arrays("weights"), newest(other, name).arrays("weights")
     start = {key: value.double().numpy() for key, value in fresh.state_dict().items()}
-    gap, way = (sum(float(np.square(ours[key] - each[key]).sum()) for key in ours) for each in (theirs, start))
+    gap, way = (
+        sum(float(np.square(ours[key] - each[key]).sum()) for key in ours)
+        for each in (theirs, start)
+    )
     return float(np.sqrt(gap / way))
 
 
 def losses(show: Path, name: str = "tiny") -> dict[str, float]:
-    rows = [row for row in history.read(show / "models" / name / "history.jsonl") if "losses" in row]
-    return {f"{row['iteration']} {key}": value for row in rows for key, value in row["losses"].items()}
+    rows = [
+        row for row in history.read(show / "models" / name / "history.jsonl") if "losses" in row
+    ]
+    return {
+        f"{row['iteration']} {key}": value for row in rows for key, value in row["losses"].items()
+    }
 
 
-def test_two_learn_as_one_heed_orders_to_either_and_end_when_one_dies(make_show: Make, tmp_path: Path) -> None:
+def test_two_learn_as_one_heed_orders_to_either_and_end_when_one_dies(
+    make_show: Make, tmp_path: Path
+) -> None:
     whole, parts, stopped = (make_show(tmp_path / name) for name in ("whole", "parts", "stopped"))
     steady = {**TINY, "finish": 0}
     alone(whole, {**steady, "iterations": 6})
     alone(parts, {**steady, "iterations": 2})
-    orders = {"rank": 1, "orders": {"2": {"order": "change", "options": {"lr": 1e-4}}, "3": {"order": "stop"}}}
+    orders = {
+        "rank": 1,
+        "orders": {"2": {"order": "change", "options": {"lr": 1e-4}}, "3": {"order": "stop"}},
+    }
     first, second = pair(
         tmp_path,
         {"show": str(parts), "options": {**steady, "iterations": 4}},
@@ -112,23 +133,41 @@ def test_two_learn_as_one_heed_orders_to_either_and_end_when_one_dies(make_show:
 
 @pytest.mark.slow
 def test_two_learn_as_one_whatever_the_model_and_the_feed(make_show: Make, tmp_path: Path) -> None:
-    fed = {"ct_mode": "rct", "random_hsv_power": 0.1, "random_color": 0.5, "yaw_matched": True, "src_flip": True}
+    fed = {
+        "ct_mode": "rct",
+        "random_hsv_power": 0.1,
+        "random_color": 0.5,
+        "yaw_matched": True,
+        "src_flip": True,
+    }
     wanted: dict[str, tuple[Options, float]] = {
         "tiny": ({**TINY, **fed}, 1e-4),
         # Where a gradient is nearly nothing, adabelief divides noise by noise.
         "saehd": ({**CPU, "model": "saehd", "saehd": {**SMALL, **POWERS, "archi": "df"}}, 0.03),
-        "amp": ({**CPU, "model": "amp", "amp": {**SMALL, "inter_dims": 32, "face_type": "full", "gan_power": 0.1}}, 0.03),
+        "amp": (
+            {
+                **CPU,
+                "model": "amp",
+                "amp": {**SMALL, "inter_dims": 32, "face_type": "full", "gan_power": 0.1},
+            },
+            0.03,
+        ),
     }
     for name, (options, _) in wanted.items():
         options["iterations"] = 5
         alone(make_show(tmp_path / f"{name}-alone"), options)
-    runs = [{"show": str(make_show(tmp_path / name)), "options": options} for name, (options, _) in wanted.items()]
+    runs = [
+        {"show": str(make_show(tmp_path / name)), "options": options}
+        for name, (options, _) in wanted.items()
+    ]
     pair(tmp_path, *runs)
     for name, (_, far) in wanted.items():
         one, two = tmp_path / f"{name}-alone", tmp_path / name
         assert apart(one, two, name) < far, name
         ours, theirs = losses(one, name), losses(two, name)
-        assert ours.keys() == theirs.keys() and all(np.isclose(ours[key], theirs[key], rtol=1e-4) for key in ours), name
+        assert ours.keys() == theirs.keys() and all(
+            np.isclose(ours[key], theirs[key], rtol=1e-4) for key in ours
+        ), name
 
 
 def test_a_batch_that_cannot_be_shared_is_refused_with_those_that_can() -> None:
@@ -141,4 +180,8 @@ def test_a_batch_that_cannot_be_shared_is_refused_with_those_that_can() -> None:
 
 def test_without_torchrun_a_team_is_one_and_nothing_is_started() -> None:
     with joined("cpu") as team:
-        assert (team.first, team.size, team.others) == (True, 1, "") and not torch.distributed.is_initialized()
+        assert (team.first, team.size, team.others) == (
+            True,
+            1,
+            "",
+        ) and not torch.distributed.is_initialized()

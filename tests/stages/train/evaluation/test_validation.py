@@ -22,7 +22,9 @@ SIZE = 64
 
 
 class Echo(Model):
-    """Rebuilds every face as it is, or darker by `off`; its masks are the left half; the swap is grey."""
+    """Rebuilds every face as it is, or darker by `off`; its masks are the left half; the swap is
+    grey.
+    """
 
     def __init__(self, off: float = 0) -> None:
         super().__init__()
@@ -32,7 +34,11 @@ class Echo(Model):
     def passes(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         left = torch.zeros_like(dst[:, :1])
         left[..., : SIZE // 2] = 1
-        return {"ss": (src, left), "dd": (dst - self.off, left), "sd": (torch.full_like(dst, 0.5), left)}
+        return {
+            "ss": (src, left),
+            "dd": (dst - self.off, left),
+            "sd": (torch.full_like(dst, 0.5), left),
+        }
 
 
 def store(seed: int, held: int = 4, count: int = 8) -> FaceStore:
@@ -51,9 +57,14 @@ def _no_judges(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_rebuilt_well_scores_near_0_and_what_is_darker_does_not() -> None:
     good, bad = (Validation(store(0), store(1)).measure(Echo(off)) for off in (0, 0.2))
-    assert good["src l1"] == good["dst l1"] == good["dst dssim"] == 0 and good["score"] == pytest.approx(0, abs=1e-6)
-    assert bad["src l1"] == 0 and bad["dst l1"] == pytest.approx(0.2, abs=0.01) and bad["score"] > 0.1
-    # Learnt is the left half, true is all but the left quarter: one quarter of the four is common to both.
+    assert good["src l1"] == good["dst l1"] == good["dst dssim"] == 0 and good[
+        "score"
+    ] == pytest.approx(0, abs=1e-6)
+    assert (
+        bad["src l1"] == 0 and bad["dst l1"] == pytest.approx(0.2, abs=0.01) and bad["score"] > 0.1
+    )
+    # Learnt is the left half, true is all but the left quarter: one quarter of the four is common
+    # to both.
     assert good["src mask"] == good["dst mask"] == 0.25
 
 
@@ -61,7 +72,12 @@ def test_one_side_with_held_out_faces_is_enough_and_none_measures_nothing() -> N
     found = Validation(store(0, held=0), store(1)).measure(Echo())
     assert "dst l1" in found and not any(name.startswith("src") for name in found)
     alone = Validation(store(0, held=0), store(1, held=0))
-    assert alone.measure(Echo()) == {} and not alone.is_possible and not alone.is_due(1e9) and not alone.missing
+    assert (
+        alone.measure(Echo()) == {}
+        and not alone.is_possible
+        and not alone.is_due(1e9)
+        and not alone.missing
+    )
 
 
 def test_measuring_takes_no_more_than_its_share_of_the_time() -> None:
@@ -78,7 +94,10 @@ def test_measuring_takes_no_more_than_its_share_of_the_time() -> None:
 def test_other_held_out_faces_have_another_fingerprint() -> None:
     one, again, other = (Validation(store(0), store(seed)).fingerprint() for seed in (1, 1, 2))
     assert one == again != other
-    assert Validation(store(0), store(1)).fingerprint() == Validation(store(0), replace(store(1))).fingerprint()
+    assert (
+        Validation(store(0), store(1)).fingerprint()
+        == Validation(store(0), replace(store(1))).fingerprint()
+    )
 
 
 def test_what_cannot_be_measured_is_told() -> None:
@@ -116,7 +135,10 @@ def test_a_swap_that_acts_as_dst_does_is_in_step_and_one_without_a_face_is_not_f
         found = judge.of(np.full((len(points), SIZE, SIZE, 3), light, np.uint8))
         assert found["found"] == share and "identity" not in found
         if share:
-            assert found["expression"] == found["mouth"] == found["mouth scale"] == pytest.approx(1) and found["pose"] < 1e-3
+            assert (
+                found["expression"] == found["mouth"] == found["mouth scale"] == pytest.approx(1)
+                and found["pose"] < 1e-3
+            )
 
 
 def test_identity_is_0_for_dst_and_1_for_src() -> None:

@@ -1,4 +1,6 @@
-"""A look at what a model paints, now and then while it learns: a loss alone does not tell that it has collapsed."""
+"""A look at what a model paints, now and then while it learns: a loss alone does not tell that it
+has collapsed.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +15,24 @@ from understudy.types import Floats
 
 # Faces of each side that are looked at.
 FACES = 8
-# The first look of a new model, and the earliest before a checkpoint. A collapse at the start is over in ten iterations.
+# The first look of a new model, and the earliest before a checkpoint. A collapse at the start is
+# over in ten iterations.
 FIRST, EARLIEST = 50, 10
 
 
 class Vigil:
-    """Looks after FIRST iterations, then each time after twice as many, and whenever it is asked. src, dst: what is learnt."""
+    """Looks after FIRST iterations, then each time after twice as many, and whenever it is asked.
+    src, dst: what is learnt.
+    """
 
     def __init__(self, src: FaceStore, dst: FaceStore) -> None:
         self._stores = (src, dst)
         self.begin(0)
 
     def begin(self, iteration: int) -> None:
-        """Go by what the model paints from here on, not by what it did before: it, or the faces, may be others."""
+        """Go by what the model paints from here on, not by what it did before: it, or the faces,
+        may be others.
+        """
         self._best = (Best(), Best())
         self._next = max(FIRST, iteration)
 
@@ -35,7 +42,9 @@ class Vigil:
 
     @torch.inference_mode()
     def trouble(self, model: Model, iteration: int) -> str:
-        """What is wrong with what the model paints; empty when all is well, or when it is too young to tell."""
+        """What is wrong with what the model paints; empty when all is well, or when it is too young
+        to tell.
+        """
         if iteration < EARLIEST:
             return ""
         if self.is_due(iteration):
@@ -43,7 +52,9 @@ class Vigil:
         sides = [_shown(store, model.resolution) for store in self._stores]
         device = next(model.parameters()).device
         made = model.passes(*(tensor(faces, device) for faces, _ in sides))
-        for side, pair, best, (true, mattes) in zip(("src", "dst"), ("ss", "dd"), self._best, sides, strict=True):
+        for side, pair, best, (true, mattes) in zip(
+            ("src", "dst"), ("ss", "dd"), self._best, sides, strict=True
+        ):
             faces, masks = (pictures(each) for each in made[pair])
             if fallen := best.fallen(measured(faces, masks, true, mattes), iteration):
                 return f"the model has collapsed ({side}: {fallen})"
@@ -51,6 +62,8 @@ class Vigil:
 
 
 def _shown(store: FaceStore, size: int) -> tuple[Floats, Floats]:
-    """Faces spread over those that are learnt, and their masks: of both sides as many, as some models want it."""
+    """Faces spread over those that are learnt, and their masks: of both sides as many, as some
+    models want it.
+    """
     rows = store.learnt
     return store.upright(rows[np.linspace(0, len(rows) - 1, FACES).round().astype(int)], size)

@@ -1,6 +1,8 @@
-"""Whether the losses of a model and the way back from them are compiled, and the trial that finds out whether this pays.
+"""Whether the losses of a model and the way back from them are compiled, and the trial that finds
+out whether this pays.
 
-torch.compile makes one program of each of them, for one device and one shape of batch. Nothing of it is kept with a model.
+torch.compile makes one program of each of them, for one device and one shape of batch. Nothing of
+it is kept with a model.
 """
 
 from __future__ import annotations
@@ -23,15 +25,22 @@ Choice = Literal["auto", "off", "on", "graphs"]
 Losses = Callable[[Batch, str], dict[str, Tensor]]
 T = TypeVar("T")
 
-NAMES: dict[Way, str] = {"off": "as it stands", "on": "compiled", "graphs": "compiled with CUDA graphs"}
-# Seconds of learning before a trial: what is over sooner would not earn back the minutes that compiling takes.
+NAMES: dict[Way, str] = {
+    "off": "as it stands",
+    "on": "compiled",
+    "graphs": "compiled with CUDA graphs",
+}
+# Seconds of learning before a trial: what is over sooner would not earn back the minutes that
+# compiling takes.
 PATIENCE = 300.0
-# Iterations of each way that do not count, in which it is compiled and recorded, and those whose median does.
+# Iterations of each way that do not count, in which it is compiled and recorded, and those whose
+# median does.
 WARMING, TIMED = 3, 8
 
 
 class Compiling:
-    """The losses of a model, computed in one of several `ways`; of more than one a trial finds the fastest, while it learns.
+    """The losses of a model, computed in one of several `ways`; of more than one a trial finds the
+    fastest, while it learns.
 
     way: how they are computed now.
     """
@@ -49,10 +58,16 @@ class Compiling:
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         """The model's own, computed this way."""
-        return self._model.losses(batch, group) if self._program is None else self._program(batch, group)
+        return (
+            self._model.losses(batch, group)
+            if self._program is None
+            else self._program(batch, group)
+        )
 
     def run(self, learn: Callable[[], T], undo: Callable[[], None]) -> T:
-        """What `learn`, an iteration, gives. Where the compiler fails in it: `undo`, and once more without."""
+        """What `learn`, an iteration, gives. Where the compiler fails in it: `undo`, and once more
+        without.
+        """
         is_trial = len(self._ways) > 1 and time.monotonic() - self._start >= PATIENCE
         self._wait(is_trial)
         start = time.perf_counter()
@@ -86,7 +101,9 @@ class Compiling:
         return learn()
 
     def _count(self, seconds: float) -> None:
-        """Note what an iteration took; when it is time, go on to the next way, or stay with the fastest."""
+        """Note what an iteration took; when it is time, go on to the next way, or stay with the
+        fastest.
+        """
         self._seconds.append(seconds)
         self._spent += seconds
         if len(self._seconds) < WARMING + TIMED:
@@ -96,19 +113,33 @@ class Compiling:
             self._begin(self._ways[self._ways.index(self.way) + 1])
             return
         self._settle()
-        found = ", ".join(f"{1e3 * seconds:.1f} ms {NAMES[way]}" for way, seconds in self._medians.items())
+        found = ", ".join(
+            f"{1e3 * seconds:.1f} ms {NAMES[way]}" for way, seconds in self._medians.items()
+        )
         self._told.append(
-            Note(text=f"compile: a step takes {found}; it goes on {NAMES[self.way]}. To try took {self._spent:.0f} s.")
+            Note(
+                text=(
+                    f"compile: a step takes {found}; it goes on {NAMES[self.way]}. To try took"
+                    f" {self._spent:.0f} s."
+                )
+            )
         )
 
     def _give_up(self, error: Exception) -> None:
         # Behind a blank line stands how to tell PyTorch of it.
-        said = (" ".join(str(error).split("\n\n")[0].split())[:240] or type(error).__name__).removesuffix(".")
+        said = (
+            " ".join(str(error).split("\n\n")[0].split())[:240] or type(error).__name__
+        ).removesuffix(".")
         if ranks.place()[1] > 1:
             # What the others have got of this rank in this iteration cannot be sent again.
-            raise BadOption(f"compile: {self._device}: {said}. All processes end; start them without --compile.") from error
+            raise BadOption(
+                f"compile: {self._device}: {said}. All processes end; start them without --compile."
+            ) from error
         self._settle()
-        text = f"compile: {self._device}: {said}. It learns {NAMES[self.way]}; with --compile off it does not try."
+        text = (
+            f"compile: {self._device}: {said}. It learns {NAMES[self.way]}; with --compile off it"
+            " does not try."
+        )
         self._told.append(Warned(text=text))
 
     def _settle(self) -> None:
@@ -120,11 +151,14 @@ class Compiling:
 
     def _begin(self, way: Way) -> None:
         if self.way != "off":
-            # Programs and graphs hold memory; and after eight of one function PyTorch computes it as it stands, saying nothing.
+            # Programs and graphs hold memory; and after eight of one function PyTorch computes it
+            # as it stands, saying nothing.
             torch.compiler.reset()
         self.way, self._proven, self._seconds = way, 0, list[float]()
         mode = "reduce-overhead" if way == "graphs" else None
-        self._program: Losses | None = None if way == "off" else torch.compile(self._model.losses, dynamic=False, mode=mode)
+        self._program: Losses | None = (
+            None if way == "off" else torch.compile(self._model.losses, dynamic=False, mode=mode)
+        )
 
     def _wait(self, is_trial: bool) -> None:
         if is_trial and self._device.type != "cpu":
@@ -132,13 +166,18 @@ class Compiling:
 
 
 def ways_of(choice: Choice, device: torch.device) -> tuple[Way, ...]:
-    """The ways to compute that a choice leaves on a device. Raises BadOption for CUDA graphs elsewhere.
+    """The ways to compute that a choice leaves on a device. Raises BadOption for CUDA graphs
+    elsewhere.
 
-    auto leaves two on CUDA and XPU. On a CPU compiled steps measure slower, on others they are young; and processes that learn
-    together would wait for one another's compilers: there auto is off. CUDA graphs wait until somebody has measured them.
+    auto leaves two on CUDA and XPU. On a CPU compiled steps measure slower, on others they are
+    young; and processes that learn together would wait for one another's compilers: there auto is
+    off. CUDA graphs wait until somebody has measured them.
     """
     if choice == "graphs" and device.type != "cuda":
-        raise BadOption(f"compile: graphs: there are none on {device}, only on CUDA. Take on, or leave it to auto.")
+        raise BadOption(
+            f"compile: graphs: there are none on {device}, only on CUDA. Take on, or leave it to"
+            " auto."
+        )
     if choice != "auto":
         return (choice,)
     return ("off", "on") if device.type in ("cuda", "xpu") and ranks.place()[1] == 1 else ("off",)

@@ -1,4 +1,6 @@
-"""How good a model is while it learns: measured on held-out faces, its best weights kept, and whether more learning is worth it."""
+"""How good a model is while it learns: measured on held-out faces, its best weights kept, and
+whether more learning is worth it.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +22,34 @@ from understudy.stages.train.learner import Learner
 
 
 class Standing:
-    """Measures the model of a learner now and then. outlook: of its score over the iterations; None while that is too short.
+    """Measures the model of a learner now and then. outlook: of its score over the iterations; None
+    while that is too short.
 
     latest: what was measured last; empty when nothing is held out.
     """
 
-    def __init__(self, folder: Path, learner: Learner, ledger: Ledger, validation: Validation, until: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        learner: Learner,
+        ledger: Ledger,
+        validation: Validation,
+        until: str = "",
+    ) -> None:
         """Raises BadOption when somebody waits for a plateau that cannot be measured."""
         if until and not validation.is_possible:
             raise BadOption(
-                f"until: with fewer than {FEWEST} faces none are held out, so no plateau is seen. Set --iterations or --minutes."
+                f"until: with fewer than {FEWEST} faces none are held out, so no plateau is seen."
+                " Set --iterations or --minutes."
             )
         self.latest: dict[str, float] = {}
         self.outlook: Outlook | None = None
-        self._folder, self._learner, self._ledger, self._validation = folder, learner, ledger, validation
+        self._folder, self._learner, self._ledger, self._validation = (
+            folder,
+            learner,
+            ledger,
+            validation,
+        )
         self._measured_at = -1
         self._faces = validation.fingerprint()
         self._has_told = self._was_at_rest = False
@@ -53,12 +69,16 @@ class Standing:
         return self._validation.is_due(self._learner.seconds)
 
     def check(self) -> Stage:
-        """Measure, unless that has been done at this iteration; keep the weights where they are clearly the best so far."""
+        """Measure, unless that has been done at this iteration; keep the weights where they are
+        clearly the best so far.
+        """
         iteration = self._learner.iteration
         if not self.is_possible or self._measured_at == iteration:
             return
         if not self._has_told and self._validation.missing:
-            yield Note(text=f"Not measured on held-out faces: {'; '.join(self._validation.missing)}.")
+            yield Note(
+                text=f"Not measured on held-out faces: {'; '.join(self._validation.missing)}."
+            )
         self._has_told, self._measured_at = True, iteration
         self._validation.prepare(self._learner.model.resolution)
         start = time.monotonic()
@@ -76,23 +96,42 @@ class Standing:
         self._was_at_rest = self.is_at_rest
 
     def summary(self) -> dict[str, Any]:
-        """How good the model is, what more learning would bring, and which of its weights are the better."""
+        """How good the model is, what more learning would bring, and which of its weights are the
+        better.
+        """
         found: dict[str, Any] = {"held_out": self.latest}
         if self.outlook is not None:
             found["outlook"] = spoken(self.outlook)
         if self.latest and (best := checkpoint.glance(self._folder / BEST)):
             newer = not is_better(best.state["score"], self.latest["score"])
-            found["best"] = {"iteration": best.iteration, "score": best.state["score"], "better": "newest" if newer else "best"}
+            found["best"] = {
+                "iteration": best.iteration,
+                "score": best.state["score"],
+                "better": "newest" if newer else "best",
+            }
         return found
 
     def _kept(self) -> Stage:
-        """Write the weights down as the best, where nothing else is, or is as good; those of other held-out faces do not count."""
+        """Write the weights down as the best, where nothing else is, or is as good; those of other
+        held-out faces do not count.
+        """
         best = checkpoint.glance(self._folder / BEST)
         score = self.latest["score"]
-        if best is not None and best.state.get("held_out_faces") == self._faces and not is_better(score, best.state["score"]):
+        if (
+            best is not None
+            and best.state.get("held_out_faces") == self._faces
+            and not is_better(score, best.state["score"])
+        ):
             return
         recipe = self._learner.recipe
-        state = {"settings": recipe.settings, "score": score, "held_out_faces": self._faces, "seconds": self._learner.seconds}
+        state = {
+            "settings": recipe.settings,
+            "score": score,
+            "held_out_faces": self._faces,
+            "seconds": self._learner.seconds,
+        }
         weights = arrays(self._learner.model.state_dict())
-        path = checkpoint.save(self._folder / BEST, self._learner.iteration, {"weights": weights}, state, keep=1)
+        path = checkpoint.save(
+            self._folder / BEST, self._learner.iteration, {"weights": weights}, state, keep=1
+        )
         yield Saved(what="best", path=path)

@@ -1,4 +1,6 @@
-"""The last phase of a run that ends by itself: once all else has come to rest it learns on against a critic, for fine detail."""
+"""The last phase of a run that ends by itself: once all else has come to rest it learns on against
+a critic, for fine detail.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,12 @@ from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import TrainOptions
 from understudy.stages.train.schedule import CRITIC, PLANNED
 
-# How much the critic asks for, as gan_power, and why there is a backup of the model as it was before.
+# How much the critic asks for, as gan_power, and why there is a backup of the model as it was
+# before.
 POWER: Final = 0.1
 BEFORE: Final = "gan"
-# So many times the score before it is more than fine detail is worth; told by so many measurements of each side at most.
+# So many times the score before it is more than fine detail is worth; told by so many measurements
+# of each side at most.
 WORST: Final = 1.1
 _LAST: Final = 3
 
@@ -27,11 +31,16 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def refuse_without(options: TrainOptions, recipe: ModelRecipe) -> None:
-    """Raises BadOption when a critic is waited for that the model does not have, or that may not be there while it pretrains."""
+    """Raises BadOption when a critic is waited for that the model does not have, or that may not be
+    there while it pretrains.
+    """
     if options.until == "gan" and options.pretrain:
         raise BadOption("until: gan: not while a model pretrains. Take --until finish.")
     if options.until == "gan" and not has_critic(recipe.model):
-        raise BadOption(f"until: {recipe.model} has no critic (gan_power), so there is no such phase. Take --until finish.")
+        raise BadOption(
+            f"until: {recipe.model} has no critic (gan_power), so there is no such phase. Take"
+            " --until finish."
+        )
 
 
 def has_critic(model: str) -> bool:
@@ -42,7 +51,9 @@ def has_critic(model: str) -> bool:
 
 
 def is_due(options: TrainOptions, recipe: ModelRecipe, iteration: int, rows: Rows) -> bool:
-    """Whether the critic comes now, once: where a finish that the run began by itself is over. rows: of the history."""
+    """Whether the critic comes now, once: where a finish that the run began by itself is over.
+    rows: of the history.
+    """
     if options.until != "gan" or recipe.settings["gan_power"]:
         return False
     ends = [(key, row[key]) for row in rows for key in (PLANNED, CRITIC) if key in row]
@@ -51,10 +62,14 @@ def is_due(options: TrainOptions, recipe: ModelRecipe, iteration: int, rows: Row
 
 
 def harm(rows: Rows) -> float:
-    """By what share the score on held-out faces has become worse under the critic; 0 where that is bearable or not known yet."""
+    """By what share the score on held-out faces has become worse under the critic; 0 where that is
+    bearable or not known yet.
+    """
     begun = _begun(rows)
     # From its first iteration on scores count anew; those before are up to there.
-    before = scored(row for row in rows if row["iteration"] <= begun and "changed" not in row)[1][-_LAST:]
+    before = scored(row for row in rows if row["iteration"] <= begun and "changed" not in row)[1][
+        -_LAST:
+    ]
     since = scored(row for row in rows if row["iteration"] > begun)[1][-_LAST:]
     if not begun or not before or len(since) < 2:
         return 0.0
@@ -68,10 +83,15 @@ def with_critic(recipe: ModelRecipe, name: str) -> tuple[ModelRecipe, list[str]]
 
 
 def undo(folder: Path, learner: Learner) -> None:
-    """Make the model what it was before the critic came, on disk too. Raises BadProject where that is damaged or gone."""
+    """Make the model what it was before the critic came, on disk too. Raises BadProject where that
+    is damaged or gone.
+    """
     kept = [each for each in backups.listed(folder / BACKUPS) if each.why == BEFORE]
     if not kept:
-        raise BadProject(f"{folder / BACKUPS}: the backup from before the critic is gone. Set gan_power to 0 and train on.")
+        raise BadProject(
+            f"{folder / BACKUPS}: the backup from before the critic is gone. Set gan_power to 0 and"
+            " train on."
+        )
     saved = checkpoint.adopt(folder / CHECKPOINTS, kept[-1].folder)
     recipe, _ = adjusted(learner.recipe, {"gan_power": 0}, folder.name)
     learner.change(recipe)

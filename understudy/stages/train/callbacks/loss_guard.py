@@ -11,7 +11,9 @@ from statistics import median
 
 @dataclass
 class Watch:
-    """Tells when losses have left the rails: not a number, or far above the median of the recent ones."""
+    """Tells when losses have left the rails: not a number, or far above the median of the recent
+    ones.
+    """
 
     SPAN = 100
     # So many before the median means something, and so far above it is too far.

@@ -16,7 +16,8 @@ LINE = 10
 
 
 class Ledger:
-    """Keeps losses on the device until somebody asks, and writes their means, a line for every ten iterations.
+    """Keeps losses on the device until somebody asks, and writes their means, a line for every ten
+    iterations.
 
     latest: the losses of the newest iteration that was fetched.
     """
@@ -74,6 +75,10 @@ class Ledger:
         history.truncate(self.path, iteration)
 
     def _end_line(self, iteration: int) -> None:
-        means = (round(sum(column) / len(self._line), 6) for column in zip(*self._line, strict=True))
-        self._rows.append({"iteration": iteration, "losses": dict(zip(self._names, means, strict=True))})
+        means = (
+            round(sum(column) / len(self._line), 6) for column in zip(*self._line, strict=True)
+        )
+        self._rows.append(
+            {"iteration": iteration, "losses": dict(zip(self._names, means, strict=True))}
+        )
         self._line.clear()

@@ -21,14 +21,17 @@ from understudy.types import Floats
 SHOWN = 6
 # Iterations whose previews are kept.
 KEPT = 100
-# Pixels of faces below one another, where more than two are shown; and the largest faces of which five go side by side.
+# Pixels of faces below one another, where more than two are shown; and the largest faces of which
+# five go side by side.
 TALLEST, WIDE = 1000, 256
 PAIRS = ("ss", "dd", "sd")
 
 Columns = dict[str, Floats]
 
 
-def draw(folder: Path, iteration: int, model: Model, src: FaceStore, dst: FaceStore) -> Iterator[Path]:
+def draw(
+    folder: Path, iteration: int, model: Model, src: FaceStore, dst: FaceStore
+) -> Iterator[Path]:
     """Write every page of `pages` for a model in `folder`; their paths."""
     for page, picture in pages(model, src, dst).items():
         path = folder / "previews" / f"{iteration:09d}{page and '-'}{page}.png"
@@ -40,8 +43,9 @@ def draw(folder: Path, iteration: int, model: Model, src: FaceStore, dst: FaceSt
 def pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]:
     """PNGs of what the model makes of both people, by page; "" is the one to look at first.
 
-    "": src, ss, dst, dd, sd; "masked": the same within their masks. Of large faces a page holds two columns. "more": dst, dd
-    and whatever else the model's `passes` give; "more-masked": that within its masks and dst's.
+    "": src, ss, dst, dd, sd; "masked": the same within their masks. Of large faces a page holds two
+    columns. "more": dst, dd and whatever else the model's `passes` give; "more-masked": that within
+    its masks and dst's.
     """
     size = model.resolution
     count = min(SHOWN, max(2, TALLEST // size), len(src.pictures), len(dst.pictures))
@@ -51,10 +55,20 @@ def pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]:
     made = model.passes(tensor(src_faces, device), tensor(dst_faces, device))
     faces = {name: pictures(face) for name, (face, _) in made.items()}
     masks = {name: pictures(matte)[..., None] for name, (_, matte) in made.items()}
-    # What dst does not show of its own face there is no place for; a head may be larger than the one it covers.
-    within = {name: mask if model.face_type == "head" else mask * masks["dd"] for name, mask in masks.items()}
+    # What dst does not show of its own face there is no place for; a head may be larger than the
+    # one it covers.
+    within = {
+        name: mask if model.face_type == "head" else mask * masks["dd"]
+        for name, mask in masks.items()
+    }
     laid = within["sd"]
-    plain = {"src": src_faces, "ss": faces["ss"], "dst": dst_faces, "dd": faces["dd"], "sd": faces["sd"]}
+    plain = {
+        "src": src_faces,
+        "ss": faces["ss"],
+        "dst": dst_faces,
+        "dd": faces["dd"],
+        "sd": faces["sd"],
+    }
     masked = {
         "src mask": src_faces * src_mask[..., None],
         "ss mask": faces["ss"] * masks["ss"],
@@ -65,14 +79,24 @@ def pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]:
     }
     found = _paged(plain, masked, size)
     if further := [name for name in faces if name not in PAIRS]:
-        found["more"] = {"dst": dst_faces, "dd": faces["dd"], **{name: faces[name] for name in further}}
+        found["more"] = {
+            "dst": dst_faces,
+            "dd": faces["dd"],
+            **{name: faces[name] for name in further},
+        }
         shown = {f"{name} mask": faces[name] * within[name] for name in further}
-        found["more-masked"] = {"dst mask": masked["dst mask"], "dd mask": masked["dd mask"], **shown}
+        found["more-masked"] = {
+            "dst mask": masked["dst mask"],
+            "dd mask": masked["dd mask"],
+            **shown,
+        }
     return {name: plot.png(plot.grid(columns)) for name, columns in found.items()}
 
 
 def thin(folder: Path, most: int) -> None:
-    """Remove previews of a model in `folder` until those of `most` iterations are left: evenly spread, the newest among them."""
+    """Remove previews of a model in `folder` until those of `most` iterations are left: evenly
+    spread, the newest among them.
+    """
     found: dict[int, list[Path]] = {}
     for path in (folder / "previews").glob("*.png"):
         if (number := path.stem.partition("-")[0]).isdigit():
@@ -91,7 +115,12 @@ def loss_plot(folder: Path) -> Path:
     rows = history.read(folder / "history.jsonl")
     lines: dict[str, tuple[list[float], list[float]]] = {}
     for row in rows:
-        values = {**row.get("losses", {}), **{f"held-out {name}": v for name, v in row.get("held_out", {}).items() if "l1" in name}}
+        values = {
+            **row.get("losses", {}),
+            **{
+                f"held-out {name}": v for name, v in row.get("held_out", {}).items() if "l1" in name
+            },
+        }
         for name, value in values.items():
             x, y = lines.setdefault(name, ([], []))
             x.append(row["iteration"])
@@ -106,14 +135,28 @@ def _paged(plain: Columns, masked: Columns, size: int) -> dict[str, Columns]:
     if size > WIDE:
         columns = {**plain, **masked}
         first = {"": ("dst", "sd"), "src": ("src", "ss"), "dst": ("dst", "dd")}
-        within = {"masked": ("dst mask", "sd mask"), "src-masked": ("src mask", "ss mask"), "dst-masked": ("dst mask", "dd mask")}
-        found = {page: {name: columns[name] for name in names} for page, names in {**first, **within}.items()}
+        within = {
+            "masked": ("dst mask", "sd mask"),
+            "src-masked": ("src mask", "ss mask"),
+            "dst-masked": ("dst mask", "dd mask"),
+        }
+        found = {
+            page: {name: columns[name] for name in names}
+            for page, names in {**first, **within}.items()
+        }
     return found
 
 
 def _shown(store: FaceStore, count: int) -> NDArray[np.int64]:
-    """Rows for the picture: held-out faces for one half, learnt ones for the other, spread over the set."""
+    """Rows for the picture: held-out faces for one half, learnt ones for the other, spread over the
+    set.
+    """
     kept, learnt = np.flatnonzero(store.held_out), store.learnt
     first = min(len(kept), count // 2)
-    spread = (np.linspace(0, len(rows) - 1, share).round().astype(int) for rows, share in ((kept, first), (learnt, count - first)))
-    return np.concatenate([rows[places] for rows, places in zip((kept, learnt), spread, strict=True)])
+    spread = (
+        np.linspace(0, len(rows) - 1, share).round().astype(int)
+        for rows, share in ((kept, first), (learnt, count - first))
+    )
+    return np.concatenate(
+        [rows[places] for rows, places in zip((kept, learnt), spread, strict=True)]
+    )

@@ -1,4 +1,6 @@
-"""What keeps a model that learns from being lost: it is saved, and brought back when it goes wrong."""
+"""What keeps a model that learns from being lost: it is saved, and brought back when it goes
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,20 @@ SETBACKS = 4
 class Safety:
     """Keeps one model of one run.
 
-    saved_at: iteration of the newest checkpoint, -1 = none fits. last_save: when, by the monotonic clock. setbacks: without getting
-    past where the first of them happened.
+    saved_at: iteration of the newest checkpoint, -1 = none fits. last_save: when, by the monotonic
+    clock. setbacks: without getting past where the first of them happened.
     """
 
-    def __init__(self, folder: Path, learner: Learner, ledger: Ledger, saver: Saver, vigil: Vigil) -> None:
-        self.folder, self.learner, self.ledger, self.saver, self.vigil = folder, learner, ledger, saver, vigil
+    def __init__(
+        self, folder: Path, learner: Learner, ledger: Ledger, saver: Saver, vigil: Vigil
+    ) -> None:
+        self.folder, self.learner, self.ledger, self.saver, self.vigil = (
+            folder,
+            learner,
+            ledger,
+            saver,
+            vigil,
+        )
         self.setbacks, self.saved_at, self._broke_at = 0, -1, -1
         self.last_save = time.monotonic()
 
@@ -42,9 +52,15 @@ class Safety:
         return bool(whole)
 
     def seen(self) -> str:
-        """What is wrong with what the model paints, where it is time for a look; empty when all is well."""
+        """What is wrong with what the model paints, where it is time for a look; empty when all is
+        well.
+        """
         learner = self.learner
-        return self.vigil.trouble(learner.model, learner.iteration) if self.vigil.is_due(learner.iteration) else ""
+        return (
+            self.vigil.trouble(learner.model, learner.iteration)
+            if self.vigil.is_due(learner.iteration)
+            else ""
+        )
 
     def trouble(self) -> str:
         """Why the model must not be saved as it is; empty when all is well."""
@@ -54,7 +70,9 @@ class Safety:
         return self.vigil.trouble(learner.model, learner.iteration)
 
     def save(self, options: TrainOptions, backup: str = "") -> Stage:
-        """Write the history, and begin to write a checkpoint; `backup` gives the reason for one, if any. Raises CannotWrite."""
+        """Write the history, and begin to write a checkpoint; `backup` gives the reason for one, if
+        any. Raises CannotWrite.
+        """
         self.ledger.write(self.learner.iteration)
         yield from self.saver.put(self.learner.snapshot(), backup, options.backups)
         self.saved_at, self.last_save = self.learner.iteration, time.monotonic()
@@ -62,7 +80,9 @@ class Safety:
             self.setbacks = 0
 
     def step_back(self, trouble: str, options: TrainOptions) -> Stage:
-        """Return to a good checkpoint, each time to an older one, and lower the step size, each time by more. Raises Diverged."""
+        """Return to a good checkpoint, each time to an older one, and lower the step size, each
+        time by more. Raises Diverged.
+        """
         # What is under way may be the one to return to.
         yield from self.saver.told(wait=True)
         self.setbacks += 1
@@ -71,9 +91,9 @@ class Safety:
         if self.setbacks > SETBACKS:
             kept = " The last good checkpoint is kept." if checkpoint.glance(folder) else ""
             raise Diverged(
-                f"{self.folder.name}, iteration {at}: {trouble}, for the {self.setbacks}th time.{kept} "
-                f"Lower --lr or set --precision fp32, look for broken pictures in the facesets, or go further back with "
-                f"`understudy trained restore`."
+                f"{self.folder.name}, iteration {at}: {trouble}, for the {self.setbacks}th"
+                f" time.{kept} Lower --lr or set --precision fp32, look for broken pictures in the"
+                " facesets, or go further back with `understudy trained restore`."
             )
         slowed = learner.slowed / 2**self.setbacks
         whole, _ = checkpoint.intact(folder)
@@ -94,6 +114,12 @@ class Safety:
         yield Warned(text=f"{self.folder.name}, iteration {at}: {trouble}. {back}.")
 
     def _is_better_off_without(self, whole: list[Checkpoint]) -> bool:
-        """Whether to start over: all were in vain, were too young to be looked at, and began here from nothing. None is removed."""
+        """Whether to start over: all were in vain, were too young to be looked at, and began here
+        from nothing. None is removed.
+        """
         began_elsewhere = bool(self.learner.recipe.origin) or (self.folder / PRETRAINED).is_dir()
-        return self.setbacks > len(whole) and not began_elsewhere and max(each.iteration for each in whole) < EARLIEST
+        return (
+            self.setbacks > len(whole)
+            and not began_elsewhere
+            and max(each.iteration for each in whole) < EARLIEST
+        )

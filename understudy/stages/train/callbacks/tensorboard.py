@@ -21,12 +21,15 @@ def refuse_missing() -> None:
     """Raises MissingExtra where the package tensorboard is not installed."""
     if importlib.util.find_spec("tensorboard") is None:
         raise MissingExtra(
-            "tensorboard: the package is not installed. Run: pip install 'understudy[tensorboard]', or leave it out."
+            "tensorboard: the package is not installed. Run: pip install 'understudy[tensorboard]',"
+            " or leave it out."
         )
 
 
 def watched(stage: Stage, folder: Path) -> Stage:
-    """The events of a run of `train`, which still takes orders; numbers and previews go into `folder`/tensorboard as well."""
+    """The events of a run of `train`, which still takes orders; numbers and previews go into
+    `folder`/tensorboard as well.
+    """
     # Late: --help need not wait for torch.
     from torch.utils.tensorboard import SummaryWriter
 

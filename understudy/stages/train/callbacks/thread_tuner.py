@@ -1,7 +1,9 @@
-"""How many threads compute while a model learns on a CPU: as many as learn fastest beside what else runs there.
+"""How many threads compute while a model learns on a CPU: as many as learn fastest beside what else
+runs there.
 
-After every operation all of them wait for the last. So where other work keeps one of two cores busy, an iteration of a small
-model takes three times as long on both as on one: then fewer are faster.
+After every operation all of them wait for the last. So where other work keeps one of two cores
+busy, an iteration of a small model takes three times as long on both as on one: then fewer are
+faster.
 """
 
 from __future__ import annotations
@@ -15,18 +17,21 @@ import torch
 from understudy.stages.events import Note, Stage
 from understudy.stages.train.options import TrainOptions
 
-# Iterations with another number of threads: those that do not count, in which code and memory for it are made, and those that do.
+# Iterations with another number of threads: those that do not count, in which code and memory for
+# it are made, and those that do.
 WARMING, TIMED = 1, 5
 # So many times as long as a trial took that changed nothing there is no other.
 PAUSE = 20
-# How much of the time with the number that is in use another may take to be taken, lest chance choose.
+# How much of the time with the number that is in use another may take to be taken, lest chance
+# choose.
 GAIN = 0.9
 
 
 class Threads:
     """One of several `counts` of threads, from many to few, as long as the context is open.
 
-    Now and then the next smaller or larger count is tried, and stays where it is faster. With one count there is no trial.
+    Now and then the next smaller or larger count is tried, and stays where it is faster. With one
+    count there is no trial.
     """
 
     def __init__(self, counts: tuple[int, ...]) -> None:
@@ -41,7 +46,12 @@ class Threads:
         torch.set_num_threads(self._counts[0])
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         torch.set_num_threads(self._before)
 
     def took(self, seconds: float) -> None:
@@ -76,12 +86,16 @@ class Threads:
             self._place = tried
             self._told.append(
                 Note(
-                    text=f"threads: {self._counts[tried]} of {self._counts[0]} compute: "
-                    f"{1e3 * median:.0f} ms an iteration in place of {1e3 * self._own:.0f}."
+                    text=(
+                        f"threads: {self._counts[tried]} of {self._counts[0]} compute: "
+                        f"{1e3 * median:.0f} ms an iteration in place of {1e3 * self._own:.0f}."
+                    )
                 )
             )
         # The next one in this direction is tried at once.
-        self._rest = 0.0 if is_faster and self._is_there(tried + self._step) else PAUSE * sum(self._seconds)
+        self._rest = (
+            0.0 if is_faster and self._is_there(tried + self._step) else PAUSE * sum(self._seconds)
+        )
         if not is_faster:
             self._step = -self._step
             self._seconds.clear()
@@ -93,10 +107,11 @@ class Threads:
 
 
 def counts_of(options: TrainOptions, device: torch.device, ranks: int) -> tuple[int, ...]:
-    """The counts of threads to choose from: what the options name; else all that PyTorch has, half of them, and so on to one.
+    """The counts of threads to choose from: what the options name; else all that PyTorch has, half
+    of them, and so on to one.
 
-    All of them alone where another device computes; where several `ranks` wait for one another; and where the step is compiled,
-    which is for one count.
+    All of them alone where another device computes; where several `ranks` wait for one another; and
+    where the step is compiled, which is for one count.
     """
     most = options.threads or torch.get_num_threads()
     if options.threads or device.type != "cpu" or ranks > 1 or options.compile in ("on", "graphs"):

@@ -25,9 +25,10 @@ DENSITY = 1.25
 class FaceStore:
     """A side's faces, decoded once.
 
-    pictures: (N, P, P, 4) uint8, RGB and mask. landmarks: (N, 68, 2) in their pixels. store_from_face: (2, 3) from the model's
-    pixels. held_out: (N,) bool. yaw: (N,) how far the heads turn, in radians; drawing by it needs it. spared: (N,) bool, those
-    that are neither learnt nor held out; empty = none.
+    pictures: (N, P, P, 4) uint8, RGB and mask. landmarks: (N, 68, 2) in their pixels.
+    store_from_face: (2, 3) from the model's pixels. held_out: (N,) bool. yaw: (N,) how far the
+    heads turn, in radians; drawing by it needs it. spared: (N,) bool, those that are neither learnt
+    nor held out; empty = none.
     """
 
     pictures: Bytes
@@ -45,35 +46,48 @@ class FaceStore:
     @property
     def learnt(self) -> NDArray[np.int64]:
         """Rows to learn from."""
-        return np.flatnonzero(~(self.held_out | self.spared) if len(self.spared) else ~self.held_out)
+        return np.flatnonzero(
+            ~(self.held_out | self.spared) if len(self.spared) else ~self.held_out
+        )
 
     def upright(self, rows: NDArray[np.int64], size: int) -> tuple[Floats, Floats]:
-        """Faces as the model sees them at work, (n, size, size, 3), and masks (n, size, size), both 0..1."""
-        seen: Floats = np.stack([moved(self.pictures[row], self.store_from_face, size) for row in rows]).astype(np.float32)
+        """Faces as the model sees them at work, (n, size, size, 3), and masks (n, size, size), both
+        0..1.
+        """
+        seen: Floats = np.stack(
+            [moved(self.pictures[row], self.store_from_face, size) for row in rows]
+        ).astype(np.float32)
         seen /= 255
         return seen[..., :3], seen[..., 3]
 
 
 def load_faces(faceset: Faceset, face_type: FaceType, resolution: int, margin: float) -> FaceStore:
-    """Every face of a set for a model, with `margin` widths of surroundings, in memory or on disk as `scratch.blank` finds room.
+    """Every face of a set for a model, with `margin` widths of surroundings, in memory or on disk
+    as `scratch.blank` finds room.
 
     Raises BadProject when they show too little, CannotWrite.
     """
     if not align.contains(faceset.face_type, face_type):
         raise BadProject(
-            f"{faceset.folder}: the pictures show {faceset.face_type} faces, this model needs {face_type}. "
-            f"Extract again with --face-type {face_type}, or train a model for less of the face."
+            f"{faceset.folder}: the pictures show {faceset.face_type} faces, this model needs"
+            f" {face_type}. Extract again with --face-type {face_type}, or train a model for less"
+            " of the face."
         )
     inner = round(resolution * DENSITY)
     rim = int(np.ceil(margin * inner)) + 2
     store_from_inner = np.array([[1.0, 0, rim], [0, 1, rim]])
 
     size = inner + 2 * rim
-    pictures, points = scratch.blank(faceset.folder, (len(faceset), size, size, 4)), np.zeros((len(faceset), 68, 2), np.float32)
+    pictures, points = (
+        scratch.blank(faceset.folder, (len(faceset), size, size, 4)),
+        np.zeros((len(faceset), 68, 2), np.float32),
+    )
 
     def fill(row: int) -> None:
         face = faceset.load(row)
-        store_from_face = affine.compose(store_from_inner, align.face_from_face(face, face_type, inner))
+        store_from_face = affine.compose(
+            store_from_inner, align.face_from_face(face, face_type, inner)
+        )
         points[row] = affine.apply(store_from_face, face.landmarks)
         pictures[row] = _stored(face, points[row], store_from_face, size)
 
@@ -89,11 +103,15 @@ def moved(stored: Bytes, store_from_picture: Doubles, size: int) -> Bytes:
     """A stored face (P, P, C), or its part, as a picture of (size, size) pixels."""
     # Cubic, since this is the target: a linear look would teach the model to be soft.
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(stored, store_from_picture, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+    return cv2.warpAffine(
+        stored, store_from_picture, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )  # type: ignore[return-value]
 
 
 def _stored(face: AlignedFace, points: Floats, store_from_face: Doubles, size: int) -> Bytes:
-    """A face picture with its mask, (size, size, 4): the mask it carries, else the hull of its landmarks, `points` there."""
+    """A face picture with its mask, (size, size, 4): the mask it carries, else the hull of its
+    landmarks, `points` there.
+    """
     picture = image.warp(face.image, store_from_face, (size, size), "replicate")
     if face.mask is None:
         matte = mask.hull(points, (size, size))

@@ -20,37 +20,72 @@ from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import TrainOptions
 
 
-def loaded(project: Project, options: TrainOptions, recipe: ModelRecipe) -> tuple[FaceStore, FaceStore]:
+def loaded(
+    project: Project, options: TrainOptions, recipe: ModelRecipe
+) -> tuple[FaceStore, FaceStore]:
     """src's and dst's faces for a model; where it pretrains, those of many people for both."""
     shape = recipe.build(torch.device("meta"))
     margin = max(each.margin for each in motions(options, recipe.model_options.motion))
-    places = [Path(options.pretrain)] if options.pretrain else [project.faces("src"), project.faces("dst")]
-    found = [load_faces(Faceset(each), shape.face_type, shape.resolution, margin) for each in places]
+    places = (
+        [Path(options.pretrain)]
+        if options.pretrain
+        else [project.faces("src"), project.faces("dst")]
+    )
+    found = [
+        load_faces(Faceset(each), shape.face_type, shape.resolution, margin) for each in places
+    ]
     return found[0], found[-1]
 
 
 def workers(device: torch.device) -> int:
-    """How many threads make batches: where the CPU is the device they would only take cores from it."""
+    """How many threads make batches: where the CPU is the device they would only take cores from
+    it.
+    """
     return 1 if device.type == "cpu" else min(8, os.cpu_count() or 1)
 
 
-def batches(options: TrainOptions, src: FaceStore, dst: FaceStore, learner: Learner, finishing: bool) -> Batches:
+def batches(
+    options: TrainOptions, src: FaceStore, dst: FaceStore, learner: Learner, finishing: bool
+) -> Batches:
     """Batches for a model that learns. finishing: nothing is bent any more."""
     own, recipe = learner.recipe.model_options, learner.recipe
     moved = motions(options, own.motion)
     src_motion, dst_motion = (replace(each, warp=0.0) for each in moved) if finishing else moved
-    feed = Feed(options.uniform_yaw, options.yaw_matched, options.random_hsv_power, options.ct_mode, own.plain_every)
+    feed = Feed(
+        options.uniform_yaw,
+        options.yaw_matched,
+        options.random_hsv_power,
+        options.ct_mode,
+        own.plain_every,
+    )
     pairs, resolution = learner.pairs, learner.model.resolution
     light, device, (rank, size) = options.random_color, learner.device, ranks.place()
-    return Batches(src, dst, src_motion, dst_motion, light, resolution, pairs, device, recipe.seed, rank, feed, size)
+    return Batches(
+        src,
+        dst,
+        src_motion,
+        dst_motion,
+        light,
+        resolution,
+        pairs,
+        device,
+        recipe.seed,
+        rank,
+        feed,
+        size,
+    )
 
 
 def motions(options: TrainOptions, own: Motion) -> tuple[Motion, Motion]:
-    """How src's and dst's faces move: what the options say, and where they say nothing (-1) what is the model's own."""
+    """How src's and dst's faces move: what the options say, and where they say nothing (-1) what is
+    the model's own.
+    """
     both = Motion(
         own.rotation if options.rotation < 0 else math.radians(options.rotation),
         own.shift if options.shift < 0 else options.shift,
         own.scale if options.scale < 0 else options.scale,
         warp=own.warp if options.warp < 0 else options.warp,
     )
-    return replace(both, flip=options.src_flip, zoom=options.src_scale), replace(both, flip=options.dst_flip)
+    return replace(both, flip=options.src_flip, zoom=options.src_scale), replace(
+        both, flip=options.dst_flip
+    )

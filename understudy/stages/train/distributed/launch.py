@@ -1,4 +1,6 @@
-"""`--device all`: a process for each GPU of this machine, as torchrun would start them, and this one passes on what is said."""
+"""`--device all`: a process for each GPU of this machine, as torchrun would start them, and this
+one passes on what is said.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from understudy.stages.train.options import TrainOptions
 
 
 def launched(project: Project, flags: TrainOptions, count: int) -> Stage:
-    """Train in `count` processes on this machine; events of the first come out, and orders go in to it.
+    """Train in `count` processes on this machine; events of the first come out, and orders go in to
+    it.
 
     Raises what ended them, as one process would.
     """
@@ -26,16 +29,29 @@ def launched(project: Project, flags: TrainOptions, count: int) -> Stage:
     troubles: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="understudy-") as folder:
         job = Path(folder) / "job.json"
-        order = Job(verb="train", arguments={"show": str(project.folder)}, options=flags.set_values())
+        order = Job(
+            verb="train", arguments={"show": str(project.folder)}, options=flags.set_values()
+        )
         job.write_text(order.model_dump_json(), encoding="utf-8")
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-        with processes.Child([*torchrun, "-m", "understudy", "run", str(job), "--json", "--orders"], environment) as child:
+        torchrun = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            str(count),
+        ]
+        with processes.Child(
+            [*torchrun, "-m", "understudy", "run", str(job), "--json", "--orders"], environment
+        ) as child:
             for line in child.lines():
                 # Libraries may say something too.
                 told = json.loads(line) if line.startswith('{"event"') else {"event": "none"}
                 if told["event"] == "error":
                     troubles.append(told)
-                elif told["event"] != "none" and (answer := (yield read_event.validate_python(told))):
+                elif told["event"] != "none" and (
+                    answer := (yield read_event.validate_python(told))
+                ):
                     child.tell(answer.model_dump_json())
             code = child.code()
     # Who was left alone by another says so too; what that one says is the reason.
@@ -43,4 +59,7 @@ def launched(project: Project, flags: TrainOptions, count: int) -> Stage:
         kind = getattr(errors, trouble["kind"], errors.UnderstudyError)
         raise kind(trouble["text"])
     if code:
-        raise errors.WorkerLost(f"a process of {count} ended with code {code}. See what it said above, then start again.")
+        raise errors.WorkerLost(
+            f"a process of {count} ended with code {code}. See what it said above, then start"
+            " again."
+        )

@@ -1,6 +1,8 @@
-"""The processes that learn one model together, one for each device: who they are, and how they speak with one another.
+"""The processes that learn one model together, one for each device: who they are, and how they
+speak with one another.
 
-torchrun starts them, on one machine or many. What they say is JSON, over gloo; numbers go by NCCL where they lie on CUDA.
+torchrun starts them, on one machine or many. What they say is JSON, over gloo; numbers go by NCCL
+where they lie on CUDA.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ ANY = ("auto", "best", "all", "cuda")
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """This process among those of its team. rank: 0 is the first, which alone decides, saves and draws."""
+    """This process among those of its team. rank: 0 is the first, which alone decides, saves and
+    draws.
+    """
 
     device: torch.device
     rank: int = 0
@@ -83,9 +87,11 @@ class Team:
 
 @contextlib.contextmanager
 def joined(device: str) -> Iterator[Team]:
-    """The team that torchrun's environment tells of, as long as it lasts; a team of one, which costs nothing, without.
+    """The team that torchrun's environment tells of, as long as it lasts; a team of one, which
+    costs nothing, without.
 
-    Raises BadOption where the ranks cannot compute on what `device` means, WorkerLost where one of them is not to be found.
+    Raises BadOption where the ranks cannot compute on what `device` means, WorkerLost where one of
+    them is not to be found.
     """
     rank, size, local = processes.ranks()
     if size == 1:
@@ -98,8 +104,9 @@ def joined(device: str) -> Iterator[Team]:
         kinds = [store.get(f"device/{each}").decode() for each in range(size)]
     if len(set(kinds)) > 1:
         raise BadOption(
-            f"device: the ranks compute on {', '.join(f'{kind} ({n})' for n, kind in enumerate(kinds))}, and must on one kind. "
-            f"Leave machines without a GPU out, or say --device cpu."
+            "device: the ranks compute on"
+            f" {', '.join(f'{kind} ({n})' for n, kind in enumerate(kinds))}, and must on one kind."
+            " Leave machines without a GPU out, or say --device cpu."
         )
     if own.type == "cuda":
         torch.cuda.set_device(own)
@@ -113,7 +120,9 @@ def joined(device: str) -> Iterator[Team]:
 
 
 def gpus(device: str) -> int:
-    """How many processes to start for `device`: with all, one for each GPU of this machine; 1 where torchrun has done so."""
+    """How many processes to start for `device`: with all, one for each GPU of this machine; 1 where
+    torchrun has done so.
+    """
     return max(1, torch.cuda.device_count()) if device == "all" and processes.ranks()[1] == 1 else 1
 
 
@@ -122,11 +131,15 @@ def _device(name: str, local: int) -> torch.device:
     if name in ANY and torch.cuda.is_available():
         if local >= torch.cuda.device_count():
             raise BadOption(
-                f"device: torchrun starts rank {local} of this machine, which has {torch.cuda.device_count()} GPUs. "
-                f"Set --nproc-per-node to that, or say --device cpu."
+                f"device: torchrun starts rank {local} of this machine, which has"
+                f" {torch.cuda.device_count()} GPUs. Set --nproc-per-node to that, or say --device"
+                " cpu."
             )
         return torch.device("cuda", local)
     device = device_of("auto" if name == "all" else name)
     if device.type != "cpu":
-        raise BadOption(f"device: several ranks cannot share {device}. Leave --device out, or start one process without torchrun.")
+        raise BadOption(
+            f"device: several ranks cannot share {device}. Leave --device out, or start one process"
+            " without torchrun."
+        )
     return device

@@ -1,7 +1,9 @@
-"""How the ranks of a team stay together: the first says what comes next and the others do it, in blocks of iterations.
+"""How the ranks of a team stay together: the first says what comes next and the others do it, in
+blocks of iterations.
 
-The first rank alone decides, saves and draws, so nothing that it thinks of needs to be thought of twice. Within a block
-nothing passes between them but gradients; after it the losses, and what the others were asked to do.
+The first rank alone decides, saves and draws, so nothing that it thinks of needs to be thought of
+twice. Within a block nothing passes between them but gradients; after it the losses, and what the
+others were asked to do.
 """
 
 from __future__ import annotations
@@ -33,10 +35,12 @@ from understudy.stages.train.options import TrainOptions
 
 
 class Block(BaseModel):
-    """What the others do next: learn until an iteration, or until the finish begins, with these options.
+    """What the others do next: learn until an iteration, or until the finish begins, with these
+    options.
 
-    anew: draw batches anew, from what the first rank has learnt by `iteration`; memory: name, type and shape of each array that
-    its optimizers remember. faces: what `_looks` finds in the first rank's.
+    anew: draw batches anew, from what the first rank has learnt by `iteration`; memory: name, type
+    and shape of each array that its optimizers remember. faces: what `_looks` finds in the first
+    rank's.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -91,22 +95,29 @@ class Lead:
             self.team.spread(torch.from_numpy(array) for array in memory.values())
 
     def is_due(self, is_time: bool) -> bool:
-        """Whether to report: when it is time, and with others at the end of a block, since no rank's clock is that of another."""
+        """Whether to report: when it is time, and with others at the end of a block, since no
+        rank's clock is that of another.
+        """
         return is_time if self.team.size == 1 else self.learner.iteration >= self._until
 
     def pace(self, iterations: float) -> None:
         """So many iterations fit into the time between two reports."""
-        # Not at once: the first ones of a run are slow, and one that follows too long a block answers nobody.
+        # Not at once: the first ones of a run are slow, and one that follows too long a block
+        # answers nobody.
         self._pace = max(1, min(2 * self._pace, int(iterations)))
 
     def meet(self, ledger: Ledger) -> None:
-        """A block is over: put together what all ranks lost, and hear what the others were asked to do."""
+        """A block is over: put together what all ranks lost, and hear what the others were asked to
+        do.
+        """
         if self.team.size > 1:
             ledger.share()
             self._asked += [read_order.validate_json(words) for words in self.team.asked()]
 
     def orders(self, own: Order | None) -> list[Order]:
-        """The orders to obey now: those that the others were given since the last time, and this rank's own."""
+        """The orders to obey now: those that the others were given since the last time, and this
+        rank's own.
+        """
         asked, self._asked = self._asked, []
         return [*asked, own] if own else asked
 
@@ -122,16 +133,26 @@ def prepare(team: Team, options: TrainOptions, recipe: ModelRecipe) -> None:
     if pairs % team.size:
         fewer, more = pairs // team.size * team.size, (pairs // team.size + 1) * team.size
         raise BadOption(
-            f"batch: {pairs} pairs cannot be shared by {team.size} ranks. Take {f'{fewer} or {more}' if fewer else more}: --batch."
+            f"batch: {pairs} pairs cannot be shared by {team.size} ranks. Take"
+            f" {f'{fewer} or {more}' if fewer else more}: --batch."
         )
     if team.size > 1:
-        team.told({"options": options.model_dump(mode="json"), "recipe": recipe.model_dump(mode="json")})
+        team.told(
+            {"options": options.model_dump(mode="json"), "recipe": recipe.model_dump(mode="json")}
+        )
 
 
 def follow(project: Project, team: Team) -> Stage:
-    """Learn as the first rank says, until it says no more. Its events are for orders only: they tell nothing new."""
+    """Learn as the first rank says, until it says no more. Its events are for orders only: they
+    tell nothing new.
+    """
     first = team.told()
-    follower = _Follower(project, team, TrainOptions.model_validate(first["options"]), ModelRecipe.model_validate(first["recipe"]))
+    follower = _Follower(
+        project,
+        team,
+        TrainOptions.model_validate(first["options"]),
+        ModelRecipe.model_validate(first["recipe"]),
+    )
     block = follower.heard()
     while block is not None:
         follower.take_over(block)
@@ -142,7 +163,9 @@ def follow(project: Project, team: Team) -> Stage:
 class _Follower:
     """A rank that is not the first."""
 
-    def __init__(self, project: Project, team: Team, options: TrainOptions, recipe: ModelRecipe) -> None:
+    def __init__(
+        self, project: Project, team: Team, options: TrainOptions, recipe: ModelRecipe
+    ) -> None:
         self.team, self.options = team, options
         self.faces = feed.loaded(project, options, recipe)
         self.learner = Learner(recipe, options, team.device)
@@ -155,8 +178,9 @@ class _Follower:
         block, learner = Block.model_validate(words), self.learner
         if not np.allclose(block.faces, _looks(self.faces), rtol=1e-4):
             raise BadProject(
-                f"rank {self.team.rank} of {self.team.size}: its faces are not those of the first rank. "
-                f"Copy the show's folder anew to this machine, or share it by network, then start all again."
+                f"rank {self.team.rank} of {self.team.size}: its faces are not those of the first"
+                " rank. Copy the show's folder anew to this machine, or share it by network, then"
+                " start all again."
             )
         if block.recipe != learner.recipe.model_dump(mode="json"):
             learner.change(ModelRecipe.model_validate(block.recipe))
@@ -178,7 +202,9 @@ class _Follower:
         made = feed.batches(self.options, *self.faces, self.learner, finishing)
         return ahead(made.make, self.learner.iteration, feed.workers(self.learner.device))
 
-    def stretch(self, coming: Iterator[tuple[Batch, float]], block: Block) -> Generator[Event, Order | None, Block | None]:
+    def stretch(
+        self, coming: Iterator[tuple[Batch, float]], block: Block
+    ) -> Generator[Event, Order | None, Block | None]:
         """Blocks until one begins anew, which it returns, or None when there is no more."""
         following: Block | None = block
         while following is not None:
@@ -194,13 +220,20 @@ class _Follower:
         """Learn one block; the losses of each iteration."""
         learner = self.learner
         for batch, _ in coming:
-            losses = learner.step(batch, schedule.step_size(self.options, learner.iteration, learner.seconds))
+            losses = learner.step(
+                batch, schedule.step_size(self.options, learner.iteration, learner.seconds)
+            )
             yield torch.stack(list(losses.values()))
-            has_turned = (schedule.finish(self.options, learner.iteration, learner.seconds) > 0) != block.finishing
+            has_turned = (
+                schedule.finish(self.options, learner.iteration, learner.seconds) > 0
+            ) != block.finishing
             if has_turned or learner.iteration >= block.until:
                 return
 
 
 def _looks(faces: tuple[FaceStore, FaceStore]) -> list[list[float]]:
     """What tells facesets apart: how many faces, and where their landmarks lie."""
-    return [[len(each.landmarks), float(each.landmarks.mean()), float(each.landmarks.std())] for each in faces]
+    return [
+        [len(each.landmarks), float(each.landmarks.mean()), float(each.landmarks.std())]
+        for each in faces
+    ]

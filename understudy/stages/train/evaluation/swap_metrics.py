@@ -23,7 +23,8 @@ from understudy.types import Bytes, Floats
 LANDMARKER, IDENTITY = "facemesh", "dlib-resnet"
 # With fewer faces nothing can be said of how they move.
 FEWEST = 3
-# Whose face it is costs the most to ask, and differs little from one swap to the next: so many are asked.
+# Whose face it is costs the most to ask, and differs little from one swap to the next: so many are
+# asked.
 ASKED = 8
 # Columns of `measure.expression`.
 _MOUTH, _EYES = 0, 2
@@ -48,7 +49,8 @@ def judges() -> Judges:
     embed: Embed | None = None
     if fetch.status(LANDMARKER) == "missing":
         missing.append(
-            f"what it keeps of dst's expression: no weights of {LANDMARKER} here, `understudy models` says where to put them"
+            f"what it keeps of dst's expression: no weights of {LANDMARKER} here, `understudy"
+            " models` says where to put them"
         )
     else:
         # Of its three passes and four crops these do to compare two pictures of one face.
@@ -69,7 +71,9 @@ class Shown:
 
 
 class Judge:
-    """Compares swapped faces with the dst faces that they replace and with src's, which it looks at but once."""
+    """Compares swapped faces with the dst faces that they replace and with src's, which it looks at
+    but once.
+    """
 
     def __init__(self, src: Shown, dst: Shown, judges: Judges) -> None:
         self._src, self._dst, self._judges = src, dst, judges
@@ -80,15 +84,18 @@ class Judge:
     def of(self, swapped: Bytes) -> Measured:
         """What there is to say of the swaps of all dst faces (n, S, S, 3), in their order.
 
-        identity: 0 = still dst, 1 = as much src as src's own faces. expression, mouth, eyes: whether it acts in step with dst,
-        -1..1; "… scale": how much of dst's movement it has, 1 = all. pose: mean difference to dst, in degrees. found: share in
-        which the landmarker sees a face. sharpness: median detail as a share of src's.
+        identity: 0 = still dst, 1 = as much src as src's own faces. expression, mouth, eyes:
+        whether it acts in step with dst, -1..1; "… scale": how much of dst's movement it has, 1 =
+        all. pose: mean difference to dst, in degrees. found: share in which the landmarker sees a
+        face. sharpness: median detail as a share of src's.
         """
         shown = Shown(swapped, self._dst.landmarks)
         found = {"sharpness": _sharp(shown) / max(self._detail, 1e-6)}
         src, dst = self._embedded
         if self._judges.embed is not None and not np.array_equal(src, dst):
-            found["identity"] = swap_metrics.identity_shift(_embedded(shown, self._judges.embed), src, dst).shift
+            found["identity"] = swap_metrics.identity_shift(
+                _embedded(shown, self._judges.embed), src, dst
+            ).shift
         if self._judges.locate is not None:
             found |= self._acting(_located(shown, self._judges.locate))
         return found
@@ -105,7 +112,8 @@ class Judge:
             found |= {name: step, f"{name} scale": scale}
         size = self._dst.faces.shape[1:3]
         turned = [
-            np.subtract(pose(one, size), pose(other, size)) for one, other in zip(points[both], self._points[both], strict=True)
+            np.subtract(pose(one, size), pose(other, size))
+            for one, other in zip(points[both], self._points[both], strict=True)
         ]
         found["pose"] = float(np.degrees(np.abs(turned)).mean())
         return found
@@ -119,9 +127,13 @@ def _located(shown: Shown, locate: Locate | None) -> Floats:
     # The landmarker wants some room around a face.
     room = shown.faces.shape[1] // 4
     for row, (face, known) in enumerate(zip(shown.faces, shown.landmarks, strict=True)):
-        wide = np.asarray(cv2.copyMakeBorder(face, room, room, room, room, cv2.BORDER_REPLICATE), np.uint8)
+        wide = np.asarray(
+            cv2.copyMakeBorder(face, room, room, room, room, cv2.BORDER_REPLICATE), np.uint8
+        )
         try:
-            found = locate(wide, Detection(box(known) + room, 1.0, 0.0, np.zeros((0, 2), np.float32)))
+            found = locate(
+                wide, Detection(box(known) + room, 1.0, 0.0, np.zeros((0, 2), np.float32))
+            )
         except DegeneratePoints:
             continue
         if found is not None:
@@ -137,4 +149,11 @@ def _embedded(shown: Shown, embed: Embed | None) -> Floats:
 
 
 def _sharp(shown: Shown) -> float:
-    return float(np.median([detail(face, points) for face, points in zip(shown.faces, shown.landmarks, strict=True)]))
+    return float(
+        np.median(
+            [
+                detail(face, points)
+                for face, points in zip(shown.faces, shown.landmarks, strict=True)
+            ]
+        )
+    )

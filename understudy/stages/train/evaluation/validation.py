@@ -1,4 +1,6 @@
-"""How good a model is on faces that it never learnt from: how well it rebuilds them, and what becomes of the swap."""
+"""How good a model is on faces that it never learnt from: how well it rebuilds them, and what
+becomes of the swap.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,9 @@ Rows = NDArray[np.int64]
 
 # At most so many faces of each side are measured, and so many go through the model at once.
 MEASURED, CHUNK = 32, 16
-# The share of the time that measuring may take. And the seconds from one time to the next where it costs nothing: at least, at
-# most, and as a share of what was learnt, so that the start of a curve is as fine as its end.
+# The share of the time that measuring may take. And the seconds from one time to the next where it
+# costs nothing: at least, at most, and as a share of what was learnt, so that the start of a curve
+# is as fine as its end.
 SHARE = 0.05
 LEAST, MOST, PACE = 5, 600, 1 / 30
 PAIRS = {"src": "ss", "dst": "dd"}
@@ -32,7 +35,8 @@ PAIRS = {"src": "ss", "dst": "dd"}
 class Validation:
     """Measures a model on the held-out faces of both sides, rarely enough to cost little.
 
-    latest: what was measured last; empty when nothing is held out. cost: seconds that it took all in all.
+    latest: what was measured last; empty when nothing is held out. cost: seconds that it took all
+    in all.
     """
 
     def __init__(self, src: FaceStore, dst: FaceStore) -> None:
@@ -57,10 +61,14 @@ class Validation:
 
     def is_due(self, learnt: float) -> bool:
         """Whether it is time to measure, after so many seconds of learning."""
-        return self.is_possible and learnt - self._at >= max(LEAST, min(MOST, PACE * learnt), self._pause)
+        return self.is_possible and learnt - self._at >= max(
+            LEAST, min(MOST, PACE * learnt), self._pause
+        )
 
     def spent(self, seconds: float, learnt: float) -> None:
-        """Take note of what a measurement cost, with all that followed from it: so long is the pause after it."""
+        """Take note of what a measurement cost, with all that followed from it: so long is the
+        pause after it.
+        """
         self.cost += seconds
         self._at, self._pause = learnt, seconds / SHARE
 
@@ -70,27 +78,41 @@ class Validation:
             self._judge = Judge(self._shown("src", size), self._shown("dst", size), judges())
 
     def fingerprint(self) -> int:
-        """A number that tells these held-out faces from others: scores on others cannot be compared."""
+        """A number that tells these held-out faces from others: scores on others cannot be
+        compared.
+        """
         found = 0
         for name, rows in self._rows.items():
             for row in rows:
-                found = zlib.crc32(np.ascontiguousarray(self._sides[name].pictures[row]).data, found)
+                found = zlib.crc32(
+                    np.ascontiguousarray(self._sides[name].pictures[row]).data, found
+                )
         return found
 
     @torch.inference_mode()
     def measure(self, model: Model) -> Measured:
         """What the model makes of the held-out faces; {} when there are none.
 
-        "src l1", "src dssim": how far the rebuilt face is off within its mask; "src mask": how much of the learnt mask and its
-        own is common to both (intersection over union); for dst alike. score: `core.training.score.score`. The swap: `Judge.of`.
+        "src l1", "src dssim": how far the rebuilt face is off within its mask; "src mask": how much
+        of the learnt mask and its own is common to both (intersection over union); for dst alike.
+        score: `core.training.score.score`. The swap: `Judge.of`.
         """
         if not self.is_possible:
             return {}
         size, device = model.resolution, next(model.parameters()).device
-        held = {name: self._sides[name].upright(self._spread(rows), size) for name, rows in self._rows.items() if len(rows)}
+        held = {
+            name: self._sides[name].upright(self._spread(rows), size)
+            for name, rows in self._rows.items()
+            if len(rows)
+        }
         # A side with nothing to show looks at the other's faces, and is not asked.
         src, dst = (held.get(name) or next(iter(held.values())) for name in PAIRS)
-        sums, swapped = dict.fromkeys((f"{side} {what}" for side in held for what in ("l1", "dssim", "mask")), 0.0), []
+        sums, swapped = (
+            dict.fromkeys(
+                (f"{side} {what}" for side in held for what in ("l1", "dssim", "mask")), 0.0
+            ),
+            [],
+        )
         for at in range(0, self._count, CHUNK):
             part = slice(at, at + CHUNK)
             made = model.passes(tensor(src[0][part], device), tensor(dst[0][part], device))
@@ -108,7 +130,10 @@ class Validation:
     @property
     def _swaps(self) -> bool:
         """Whether there is a swap to look at: two people, and held-out faces of both."""
-        return all(len(rows) for rows in self._rows.values()) and self._sides["src"] is not self._sides["dst"]
+        return (
+            all(len(rows) for rows in self._rows.values())
+            and self._sides["src"] is not self._sides["dst"]
+        )
 
     def _judged(self, swapped: Floats, size: int, dst: tuple[Floats, Floats]) -> Measured:
         self.prepare(size)
@@ -120,7 +145,9 @@ class Validation:
     def _shown(self, side: str, size: int) -> Shown:
         store, rows = self._sides[side], self._spread(self._rows[side])
         face_from_store = affine.invert(store.store_from_face)
-        points = np.stack([affine.apply(face_from_store, store.landmarks[row]) for row in rows]).astype(np.float32)
+        points = np.stack(
+            [affine.apply(face_from_store, store.landmarks[row]) for row in rows]
+        ).astype(np.float32)
         return Shown(as_bytes(np.clip(store.upright(rows, size)[0], 0, 1)), points)
 
     def _spread(self, rows: Rows) -> Rows:
@@ -128,7 +155,9 @@ class Validation:
         return rows[places]
 
 
-def _off(made: tuple[torch.Tensor, torch.Tensor], goal: torch.Tensor, matte: torch.Tensor) -> Measured:
+def _off(
+    made: tuple[torch.Tensor, torch.Tensor], goal: torch.Tensor, matte: torch.Tensor
+) -> Measured:
     """How far rebuilt faces and their masks are off."""
     face, mask = made
     ours, theirs = mask > 0.5, matte > 0.5
