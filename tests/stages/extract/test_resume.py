@@ -73,7 +73,7 @@ def test_a_run_killed_again_and_again_ends_like_an_unbroken_one(film):
             "-c",
             KILLED,
             film.folder,
-            Path(__file__).parent,
+            Path(__file__).parents[1],
             str(chance.randrange(2, 9)),
         ]
         ended = subprocess.run(order, capture_output=True, text=True)

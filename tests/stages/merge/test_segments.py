@@ -40,7 +40,7 @@ FRAMES, LENGTH, SIZE = 24, 6, (128, 96)
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from understudy.stages import chunks
+from understudy.stages.parallel import chunks
 from understudy.stages.merge.command import MergeOptions, merge
 chunks._FEWEST = 6
 for _ in merge(Path(sys.argv[1]), MergeOptions.model_validate_json(sys.argv[2])):

@@ -69,7 +69,7 @@ def test_work_that_kills_every_worker_is_given_up(monkeypatch):
 ORPHANS = """
 import os, sys
 sys.path[:0] = [sys.argv[1]]
-import test_spread as t
+import test_workers as t
 found = t.spread(t.where, range(4), 2)
 print(next(found)[1], flush=True)
 os.kill(os.getpid(), 9)

@@ -27,7 +27,9 @@ def test_more_memory_makes_larger_faces_and_never_more_than_fits() -> None:
     for free, choice in zip((3, 5, 8, 24), found, strict=True):
         assert choice is not None
         assert (
-            auto.step_memory(auto.Recipe(model="saehd", settings=choice.settings), choice.pairs)
+            auto.step_memory(
+                auto.ModelRecipe(model="saehd", settings=choice.settings), choice.pairs
+            )
             < auto.SHARE * free * GB
         )
     assert auto.fitting(GB // 10, "full", 1000) is None

@@ -15,12 +15,11 @@ import torch
 
 from understudy.errors import Busy, CannotWrite, DeviceLost, Diverged
 from understudy.io.model_files import checkpoint
-from understudy.nets import device as torch_device
 from understudy.parts.models.contract import Batch
 from understudy.stages.events import Event, Finished, Progress, Warned
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe
-from understudy.stages.train import loop
+from understudy.stages.train import device_errors, loop
 from understudy.stages.train.callbacks import collapse_check, previews, recovery
 from understudy.stages.train.callbacks.checkpoint_writer import Saver
 from understudy.stages.train.callbacks.collapse_check import Vigil
@@ -192,12 +191,12 @@ def test_a_device_that_falls_out_is_told_from_other_errors(
         patch.setattr(Learner, "step", failing)
         with pytest.raises(RuntimeError, match="CUDA error"):
             done(show, iterations=4)
-        patch.setattr(torch_device, "answers", lambda device: False)
+        patch.setattr(device_errors, "answers", lambda device: False)
         with pytest.raises(
             DeviceLost, match=r"device is lost\. What was learnt until iteration 2 is saved"
         ):
             done(show, iterations=4)
-    assert torch_device.answers(torch.device("cpu")) and saved(show) == 2
+    assert device_errors.answers(torch.device("cpu")) and saved(show) == 2
 
 
 def test_a_clock_that_jumps_changes_neither_minutes_nor_rates(
