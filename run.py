@@ -29,7 +29,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "understudy-setup.json"
 # What a command needs beyond the base: see [project.optional-dependencies] in pyproject.toml.
-EXTRAS = {"demo": {"demo", "dlib"}, "test": {"demo", "dlib", "onnx", "dev"}}
+EXTRAS = {"demo": {"demo", "dlib"}, "test": {"demo", "dlib", "onnx", "dev", "docs"}}
 
 
 class SetupFailed(Exception):

@@ -4,12 +4,17 @@ link leads somewhere.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import understudy
 from understudy import cli, errors
 from understudy.stages import jobs
 
@@ -118,4 +123,26 @@ def test_the_page_of_exit_codes_holds_every_one() -> None:
 
 def test_the_newest_version_has_its_lines_in_the_changelog() -> None:
     text = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert re.search(r"^## \[(Unreleased|0\.1\.0)\]", text, re.MULTILINE)
+    assert re.search(rf"^## \[(Unreleased|{re.escape(understudy.__version__)})\]", text, re.MULTILINE)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="scripts/docs is written for bash")
+def test_the_site_fails_on_a_broken_link_a_broken_anchor_and_a_page_without_a_place(
+    tmp_path: Path,
+) -> None:
+    for part in ("mkdocs.yml", "scripts/docs", "scripts/docs_hook.py", "understudy/__init__.py"):
+        (tmp_path / part).parent.mkdir(exist_ok=True)
+        shutil.copy(REPOSITORY / part, tmp_path / part)
+    for file in REPOSITORY.iterdir():
+        if file.suffix == ".md" or file.name in ("LICENSE", "NOTICE"):
+            shutil.copy(file, tmp_path)
+    shutil.copytree(REPOSITORY / "docs", tmp_path / "docs")
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    (tmp_path / "docs" / "lost.md").write_text("# Lost\n", encoding="utf-8")
+    with (tmp_path / "docs" / "cut.md").open("a", encoding="utf-8") as page:
+        page.write("\n[one](nowhere.md) [two](merge.md#nothing) [three](../NOTHING.md)\n")
+    built = subprocess.run([tmp_path / "scripts" / "docs"], capture_output=True, text=True)
+    assert built.returncode != 0
+    for fault in ("'nowhere.md'", "'#nothing'", "'../NOTHING.md'", "lost.md"):
+        assert fault in built.stderr, built.stderr
+    assert built.stderr.count("WARNING") == 4, built.stderr

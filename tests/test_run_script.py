@@ -95,7 +95,7 @@ def test_test_and_demo_bring_their_extras_and_no_later_command_takes_them_away(
     machine.script.main(["demo"])
     assert machine.told("-e")[-1][-1] == ".[demo,dlib]"
     machine.script.main(["test", "-k", "one"])
-    assert machine.told("-e")[-1][-1] == ".[demo,dev,dlib,onnx]"
+    assert machine.told("-e")[-1][-1] == ".[demo,dev,dlib,docs,onnx]"
     assert machine.started[-1] == ["-m", "pytest", "-k", "one"]
     machine.started.clear()
     machine.script.main(["demo"])
