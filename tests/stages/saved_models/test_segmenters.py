@@ -66,33 +66,59 @@ def file_of(upwards: bool = False) -> File:
     return made
 
 
-def reckoned(file: File, face: Floats) -> Floats:
-    """The mask of one face (256, 256, 3) RGB, by NumPy alone and with the file's own kernels."""
+class NumpyXSeg:
+    """XSeg by NumPy alone, with the kernels of a file."""
 
-    def bent(name: str, maps: Floats) -> Floats:
-        gain, shift, eps = (file[f"{name}/frn/{role}:0"] for role in ("weight", "bias", "eps"))
+    def __init__(self, file: File) -> None:
+        self.file = file
+
+    def mask(self, face: Floats) -> Floats:
+        """The mask (256, 256) of one face (256, 256, 3) RGB."""
+        maps, skips = face[..., ::-1], []
+        for level in range(6):
+            maps = self.convolutions(f"down{level}", COUNTS[level], maps)
+            skips.append(maps)
+            maps = self.pool(maps, BLURS[level])
+        code = maps.transpose(2, 0, 1).ravel()
+        for name in ("dense0", "dense1"):
+            code = code @ self.file[f"{name}/conv/weight:0"] + self.file[f"{name}/conv/bias:0"]
+        maps = code.reshape(256, 4, 4).transpose(1, 2, 0)
+        for level in reversed(range(6)):
+            maps = np.concatenate([self.upsample(f"up{level}", maps), skips[level]], -1)
+            maps = self.convolutions(f"join{level}", COUNTS[level], maps)
+        mask = 1 / (1 + np.exp(-self.convolve("out", maps)[..., 0]))
+        return np.where(mask < 0.1, 0, mask)
+
+    def convolutions(self, name: str, count: int, maps: Floats) -> Floats:
+        for place in range(count):
+            maps = self.activate(f"{name}.{place}", self.convolve(f"{name}.{place}", maps))
+        return maps
+
+    def activate(self, name: str, maps: Floats) -> Floats:
+        gain, shift, eps = (self.file[f"{name}/frn/{role}:0"] for role in ("weight", "bias", "eps"))
         return np.maximum(
             maps / np.sqrt((maps**2).mean((0, 1)) + abs(eps)) * gain + shift,
-            file[f"{name}/tlu/tau:0"],
+            self.file[f"{name}/tlu/tau:0"],
         )
 
-    def convolved(name: str, maps: Floats) -> Floats:
-        kernel, (height, width) = file[f"{name}/conv/weight:0"], maps.shape[:2]
+    def convolve(self, name: str, maps: Floats) -> Floats:
+        kernel, (height, width) = self.file[f"{name}/conv/weight:0"], maps.shape[:2]
         padded = np.pad(maps, ((1, 1), (1, 1), (0, 0)))
         windows = (
             padded[y : y + height, x : x + width] @ kernel[y, x] for y in range(3) for x in range(3)
         )
-        return sum(windows) + file[f"{name}/conv/bias:0"]
+        return sum(windows) + self.file[f"{name}/conv/bias:0"]
 
-    def risen(name: str, maps: Floats) -> Floats:
-        kernel, (height, width) = file[f"{name}/conv/weight:0"], maps.shape[:2]
+    def upsample(self, name: str, maps: Floats) -> Floats:
+        kernel, (height, width) = self.file[f"{name}/conv/weight:0"], maps.shape[:2]
         wide = np.zeros((2 * height + 1, 2 * width + 1, kernel.shape[2]), np.float32)
         for y in range(3):
             for x in range(3):
                 wide[y : y + 2 * height : 2, x : x + 2 * width : 2] += maps @ kernel[y, x].T
-        return bent(name, wide[:-1, :-1] + file[f"{name}/conv/bias:0"])
+        return self.activate(name, wide[:-1, :-1] + self.file[f"{name}/conv/bias:0"])
 
-    def pooled(maps: Floats, size: int) -> Floats:
+    @staticmethod
+    def pool(maps: Floats, size: int) -> Floats:
         row = {2: (1, 1), 3: (1, 2, 1), 4: (1, 3, 3, 1)}[size]
         padded = np.pad(maps, (((size - 1) // 2, 2), ((size - 1) // 2, 2), (0, 0)))
         half = len(maps) // 2
@@ -102,23 +128,6 @@ def reckoned(file: File, face: Floats) -> Floats:
             for x, b in enumerate(row)
         )
         return sum(taps) / np.float32(sum(row) ** 2)
-
-    maps, across = face[..., ::-1], []
-    for level in range(6):
-        for place in range(COUNTS[level]):
-            maps = bent(f"down{level}.{place}", convolved(f"down{level}.{place}", maps))
-        across.append(maps)
-        maps = pooled(maps, BLURS[level])
-    code = maps.transpose(2, 0, 1).ravel()
-    for name in ("dense0", "dense1"):
-        code = code @ file[f"{name}/conv/weight:0"] + file[f"{name}/conv/bias:0"]
-    maps = code.reshape(256, 4, 4).transpose(1, 2, 0)
-    for level in reversed(range(6)):
-        maps = np.concatenate([risen(f"up{level}", maps), across[level]], -1)
-        for place in range(COUNTS[level]):
-            maps = bent(f"join{level}.{place}", convolved(f"join{level}.{place}", maps))
-    mask = 1 / (1 + np.exp(-convolved("out", maps)[..., 0]))
-    return np.where(mask < 0.1, 0, mask)
 
 
 def saved(folder: Path, file: File, face_type: object = "f") -> Path:
@@ -158,7 +167,7 @@ def test_an_imported_xseg_sees_what_its_own_kernels_say(
     assert (found.kind, found.face_type, found.resolution) == ("xseg", "full", 256)
     face = np.random.default_rng(1).random((256, 256, 3), np.float32)
     face[:, 100:] *= 0.3
-    expected, mask = reckoned(file, face), segmenters["xseg"](found, "cpu")(face[None])[0]
+    expected, mask = NumpyXSeg(file).mask(face), segmenters["xseg"](found, "cpu")(face[None])[0]
     assert expected.std() > 0.1 and mask.dtype == np.float32
     assert np.abs(mask - expected)[abs(expected - 0.1) > 0.01].max() < 1e-4
     # Random weights follow nobody's face.

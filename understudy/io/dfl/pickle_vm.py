@@ -112,7 +112,7 @@ class Machine:
             self._build(order, argument)
 
     def _build(self, order: str, argument: Any) -> None:
-        """The orders that come with containers, names and arrays."""
+        """The orders that come with marks and containers; see `_call` for names and arrays."""
         match order:
             case "MARK":
                 self.marks.append(len(self.stack))
@@ -130,6 +130,14 @@ class Machine:
                 self._set(items)
             case "FROZENSET":
                 self.stack.append(frozenset(_keys(self._marked())))
+            case "APPEND" | "APPENDS" | "ADDITEMS" | "SETITEM" | "SETITEMS":
+                self._fill(order)
+            case _:
+                self._call(order, argument)
+
+    def _fill(self, order: str) -> None:
+        """The orders that put values into the container below them."""
+        match order:
             case "APPEND" | "APPENDS":
                 items = self._pop(1) if order == "APPEND" else self._marked()
                 self._top(list).extend(items)
@@ -138,6 +146,12 @@ class Machine:
                 self._top(set).update(_keys(items))
             case "SETITEM" | "SETITEMS":
                 self._set(self._pop(2) if order == "SETITEM" else self._marked())
+
+    def _call(self, order: str, argument: Any) -> None:
+        """The orders with which a pickle asks for calls: known names become values, all else is
+        refused.
+        """
+        match order:
             case "GLOBAL" | "STACK_GLOBAL":
                 module, name = argument.split(" ", 1) if order == "GLOBAL" else self._pop(2)
                 self.stack.append(_known(module, name))
