@@ -123,7 +123,9 @@ def test_the_page_of_exit_codes_holds_every_one() -> None:
 
 def test_the_newest_version_has_its_lines_in_the_changelog() -> None:
     text = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert re.search(rf"^## \[(Unreleased|{re.escape(understudy.__version__)})\]", text, re.MULTILINE)
+    assert re.search(
+        rf"^## \[(Unreleased|{re.escape(understudy.__version__)})\]", text, re.MULTILINE
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="scripts/docs is written for bash")

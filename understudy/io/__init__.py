@@ -1,0 +1,1 @@
+"""Files, codecs, processes and the network. Nothing else touches them."""

@@ -1,0 +1,1 @@
+"""Everything swappable: one folder a family, one file a part."""

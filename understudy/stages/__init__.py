@@ -1,0 +1,1 @@
+"""The commands: each a generator of events, with the parts of its work beside it."""

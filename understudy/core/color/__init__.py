@@ -1,0 +1,1 @@
+"""Colour spaces, statistics of colours, and transfers of one face's colours to another."""

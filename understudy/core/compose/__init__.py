@@ -1,0 +1,1 @@
+"""A new face laid into a frame: tones, light, matte, blend, grain and blur."""

@@ -1,0 +1,1 @@
+"""Pictures and plots for people: overlays, contact sheets, curves."""

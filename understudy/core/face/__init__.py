@@ -1,0 +1,1 @@
+"""Landmarks of one face and what follows from them: alignment, pose, masks, detail."""

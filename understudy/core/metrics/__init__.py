@@ -1,0 +1,1 @@
+"""Measurements of a swap and of an extraction."""

@@ -1,0 +1,1 @@
+"""Two people who do not exist, with known landmarks, for the demo and the tests."""

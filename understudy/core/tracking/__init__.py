@@ -1,0 +1,1 @@
+"""Faces along time: shots, tracks, identities, optical flow, smoothing."""

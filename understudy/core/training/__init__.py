@@ -1,0 +1,1 @@
+"""What training decides on numbers alone: sampling, splits, scores, plateau, collapse."""

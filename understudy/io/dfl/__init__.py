@@ -1,0 +1,1 @@
+"""Files of DeepFaceLab, read without running anything in them."""

@@ -1,0 +1,1 @@
+"""Facesets: face pictures with metadata inside, read as one table."""

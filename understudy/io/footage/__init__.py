@@ -1,0 +1,1 @@
+"""Footage of any kind, single pictures, and image sequences."""

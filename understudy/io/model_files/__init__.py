@@ -1,0 +1,1 @@
+"""The files of models: checkpoints, backups, history, .dfm and ONNX."""

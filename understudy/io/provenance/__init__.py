@@ -1,0 +1,1 @@
+"""Content credentials: the signed mark in every result."""

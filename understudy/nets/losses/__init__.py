@@ -1,0 +1,1 @@
+"""Losses of faces: reconstruction, style, critics."""

@@ -1,0 +1,1 @@
+"""`export`: a trained model as one file for other programs."""

@@ -1,0 +1,1 @@
+"""`extract`: faces found, tracked, aligned and cropped."""

@@ -1,0 +1,1 @@
+"""`merge`: the predicted face composited into every frame."""

@@ -1,0 +1,1 @@
+"""Models of a show on disk: load, list, import, restore."""

@@ -1,0 +1,1 @@
+"""`train`: the loop, its state, its callbacks."""

@@ -1,0 +1,1 @@
+"""What is called back during training: saving, checking, tuning, drawing."""

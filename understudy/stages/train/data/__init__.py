@@ -1,0 +1,1 @@
+"""Facesets in memory, and the batches drawn from them."""

@@ -1,0 +1,1 @@
+"""A model measured on faces that it never learnt from."""
