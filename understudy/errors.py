@@ -1,15 +1,19 @@
 """Everything that can go wrong, as one tree. Every message says what, where, and what to do now.
 
-UnderstudyError          exit code 1 ├── BadOption            2   an option has no such name or
-value ├── BadMedia             3   a video, picture or folder cannot be read, or holds nothing ├──
-BadProject           4   the show's folder or project file does not fit the order │   └── Busy
-5   another run holds it ├── NoFaces              6   footage or faceset without a usable face ├──
-WeightsMissing       7   a weight file is neither here nor to be had ├── CannotWrite          8
-the disk is full, or the place is read-only ├── Diverged             9   training broke down again
-and again ├── DegeneratePoints     1   landmarks from which no alignment follows ├── MissingExtra
-10   an optional package is not installed ├── WorkerLost          11   a worker process died again
-and again over the same work, or a rank of a team └── DeviceLost          12   the device on which a
-model learnt no longer answers
+UnderstudyError          exit code 1
+├── BadOption            2   an option has no such name or value
+├── BadMedia             3   a video, picture or folder cannot be read, or holds nothing
+├── BadProject           4   the show's folder or project file does not fit the order
+│   └── Busy             5   another run holds it
+├── NoFaces              6   footage or faceset without a usable face
+├── WeightsMissing       7   a weight file is neither here nor to be had
+├── CannotWrite          8   the disk is full, or the place is read-only
+├── Diverged             9   training broke down again and again
+├── DegeneratePoints     1   landmarks from which no alignment follows
+├── MissingExtra         10  an optional package is not installed
+├── WorkerLost           11  a worker process died again and again over the same work,
+│                            or a rank of a process group is gone
+└── DeviceLost           12  the device on which a model learnt no longer answers
 """
 
 from __future__ import annotations
@@ -22,50 +26,74 @@ class UnderstudyError(Exception):
 
 
 class BadOption(UnderstudyError):
+    """An option has no such name or value."""
+
     exit_code = 2
 
 
 class BadMedia(UnderstudyError):
+    """A video, picture or folder cannot be read, or holds nothing."""
+
     exit_code = 3
 
 
 class BadProject(UnderstudyError):
+    """The show's folder or project file does not fit the order."""
+
     exit_code = 4
 
 
 class Busy(BadProject):
+    """Another run holds the show or the model."""
+
     exit_code = 5
 
 
 class NoFaces(UnderstudyError):
+    """Footage or a faceset has no usable face."""
+
     exit_code = 6
 
 
 class WeightsMissing(UnderstudyError):
+    """A weight file is neither here nor to be had."""
+
     exit_code = 7
 
 
 class CannotWrite(UnderstudyError):
+    """The disk is full, or the place is read-only."""
+
     exit_code = 8
 
 
 class Diverged(UnderstudyError):
+    """Training broke down again and again."""
+
     exit_code = 9
 
 
 class DegeneratePoints(UnderstudyError):
+    """No alignment follows from these landmarks."""
+
     exit_code = 1
 
 
 class MissingExtra(UnderstudyError):
+    """An optional package is not installed."""
+
     exit_code = 10
 
 
 class WorkerLost(UnderstudyError):
+    """A worker died again and again over the same work, or a rank is gone."""
+
     exit_code = 11
 
 
 class DeviceLost(UnderstudyError):
+    """The device on which a model learnt no longer answers."""
+
     exit_code = 12
 
 
