@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import Field, create_model
 
 from understudy.errors import BadOption
+from understudy.io import settings_file
 from understudy.options import Options, option
 from understudy.stages.project import Project, settled
 
@@ -19,7 +21,7 @@ class Mask(Options):
 
 class Look(Options):
     blur: int = option(3, "Soften", low=0)
-    name: str = option("", "Name")
+    name: str | None = option(None, "Name; not set = the face's own", formerly="")
     mask: Mask = option(Mask(), "Mask")
 
 
@@ -102,3 +104,100 @@ def test_a_user_file_that_cannot_be_used_is_named(
     monkeypatch.setenv("UNDERSTUDY_CONFIG", str(own))
     with pytest.raises(BadOption, match=r"own\.toml"):
         settled("look", Look())
+
+
+class Part(Options):
+    score: float = option(0.5, "How sure")
+    device: str = option("auto", "Where to compute", affects="nothing")
+
+
+class Step(Options):
+    pairs: int | None = option(None, "Pairs; not set = the model's own", low=1, formerly=0)
+    length: float | None = option(None, "Length; not set = the model's own", low=0, formerly=-1)
+    until: Literal["end"] | None = option(None, "Until; not set = for ever", formerly="")
+    every: Annotated[float, Field(gt=0)] | Literal["never"] = option(
+        2, "How often", formerly={0: "never"}
+    )
+    size: int = option(64, "Size", affects="crop")
+    sharp: float = option(0, "Sharpness", affects="render")
+    part: Part = option(Part(), "Part", affects="detect")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"pairs": 0}, {"pairs": None}),
+        ({"pairs": "0"}, {"pairs": None}),
+        ({"pairs": "none"}, {"pairs": None}),
+        ({"pairs": None}, {"pairs": None}),
+        ({"length": -1}, {"length": None}),
+        ({"length": "-1.0"}, {"length": None}),
+        ({"length": 0}, {"length": 0}),
+        ({"until": ""}, {"until": None}),
+        ({"until": "none"}, {"until": None}),
+        ({"every": "0"}, {"every": "never"}),
+        ({"every": "0.5"}, {"every": 0.5}),
+        ({"size": 64, "pairs": 1}, {"size": 64, "pairs": 1}),
+    ],
+)
+def test_what_once_stood_for_not_set_is_still_read(
+    old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    assert Step.layered(old).set_values() == new
+
+
+def test_a_name_may_be_none() -> None:
+    assert Look(name="none").name == "none"
+
+
+@pytest.mark.parametrize("values", [{"pairs": -1}, {"length": -2}, {"pairs": False}, {"every": -1}])
+def test_only_the_former_value_means_not_set(values: dict[str, Any]) -> None:
+    with pytest.raises(BadOption, match=next(iter(values))):
+        Step.layered(values)
+
+
+def test_not_set_wins_over_lower_layers_too() -> None:
+    assert Step.layered({"pairs": 8}, {"pairs": 0}).pairs is None
+
+
+def test_what_is_not_set_is_left_out_of_a_file_and_reads_back_the_same(tmp_path: Path) -> None:
+    class Kept(Options):
+        step: Step = option(Step(), "Step")
+        settings: dict[str, Any] = option({}, "Settings")
+
+    path = tmp_path / "kept.toml"
+    kept = Kept(step=Step(size=8), settings={"a": 1, "b": {"c": None, "d": 2}})
+    settings_file.write(path, kept)
+    assert "pairs" not in path.read_text(encoding="utf-8")
+    again = settings_file.read(path, Kept, 1, "missing")
+    assert again.step == kept.step and again.settings == {"a": 1, "b": {"d": 2}}
+
+
+def test_the_schema_shows_the_new_meaning_only() -> None:
+    schema = Step.model_json_schema()["properties"]["pairs"]
+    assert schema["description"] == "Pairs; not set = the model's own [1..]."
+    assert schema["anyOf"] == [{"minimum": 1, "type": "integer"}, {"type": "null"}]
+    assert (schema["default"], schema["affects"], schema["live"]) == (None, None, False)
+    assert "former" not in str(schema)
+
+
+def test_an_option_says_what_a_change_makes_stale() -> None:
+    step = Step(pairs=3, part=Part(device="cpu"))
+    assert step.affecting("crop") == {"size": 64}
+    assert step.affecting("detect") == {"part.score": 0.5}
+    assert step.deviating("detect") == {}
+    assert Step(sharp=2).deviating("render") == {"sharp": 2}
+
+
+def test_an_added_or_moved_option_changes_no_key() -> None:
+    def variant(**fields: Any) -> type[Options]:
+        return create_model("Variant", __base__=Options, **fields)
+
+    sharp: Any = (float, option(0, "Sharpness", affects="render"))
+    size: Any = (int, option(64, "Size", affects="render"))
+    grain: Any = (int, option(0, "Grain", affects="render"))
+    one, moved = variant(size=size, sharp=sharp), variant(sharp=sharp, size=size)
+    more = variant(grain=grain, sharp=sharp, size=size)
+    known = one(sharp=2).deviating("render")
+    assert moved(sharp=2).deviating("render") == more(sharp=2).deviating("render") == known
+    assert more(sharp=2, grain=1).deviating("render") != known

@@ -1,25 +1,44 @@
-"""Options, declared once beside what they steer; CLI flags, project file and web forms all come
-from the declaration.
-"""
+"""Options, declared once beside what they steer: flags, files and forms all come from there."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import NoneType
+from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from understudy.errors import BadOption
 
+# What has to be made again when an option changes. "nothing", in a part: not even what the part is
+# for.
+Affects = Literal["detect", "crop", "render", "nothing"]
+
 
 class Options(BaseModel):
-    """A frozen set of options. Unknown names are refused; defaults are checked like any other
-    value.
+    """A frozen set of options.
+
+    Unknown names are refused. Defaults are checked like any other value. None means "not set".
     """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_values(cls, values: Any) -> Any:
+        """Read what once stood for "not set" as None, and so the word none where no text fits."""
+        if not isinstance(values, Mapping):
+            return values
+        former = _former_values(cls)
+        return {
+            name: _mean(value, former[name]) if name in former else value
+            for name, value in values.items()
+        }
 
     @classmethod
     def layered(cls, *layers: Mapping[str, Any], where: str = "options") -> Self:
@@ -44,6 +63,25 @@ class Options(BaseModel):
         """Dotted names of the options whose values differ between the two."""
         return _differences(self.model_dump(mode="json"), other.model_dump(mode="json"))
 
+    def affecting(self, what: Affects) -> dict[str, Any]:
+        """The options that affect `what`, as plain values by dotted name.
+
+        The options of a part affect what the field that holds the part does, if they say nothing.
+        """
+        return dict(_affecting(self, what, None, ""))
+
+    def deviating(self, what: Affects) -> dict[str, Any]:
+        """Of these options only those that differ from their defaults.
+
+        So an option that is added later, at its default, changes nothing in it.
+        """
+        defaults = type(self)().affecting(what)
+        return {
+            name: value
+            for name, value in self.affecting(what).items()
+            if name not in defaults or defaults[name] != value
+        }
+
     @classmethod
     def live_names(cls) -> set[str]:
         """Dotted names of the options that may change while a run goes on."""
@@ -51,9 +89,25 @@ class Options(BaseModel):
         for name, info in cls.model_fields.items():
             if isinstance(info.annotation, type) and issubclass(info.annotation, Options):
                 names |= {f"{name}.{inner}" for inner in info.annotation.live_names()}
-            elif isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("live"):
+            elif _notes(info).live:
                 names.add(name)
         return names
+
+
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """What is known of an option beside what pydantic keeps. former: old values, and what each
+    means now.
+    """
+
+    unit: str = ""
+    live: bool = False
+    affects: Affects | None = None
+    former: tuple[tuple[Any, Any], ...] = ()
+
+    def __call__(self, schema: dict[str, Any]) -> None:
+        """Add to the JSON schema of the option what a form can use."""
+        schema |= {"unit": self.unit, "live": self.live, "affects": self.affects}
 
 
 def option(
@@ -64,17 +118,33 @@ def option(
     high: float | None = None,
     unit: str = "",
     live: bool = False,
+    affects: Affects | None = None,
+    formerly: Any = None,
 ) -> Any:
-    """One option: its default, what it does, its inclusive bounds, its unit; `live` = may change
-    while a run goes on.
+    """Declare one option.
+
+    Args:
+        default: Its value where nothing is set; None = not set.
+        help: What it does, without the full stop.
+        low: Least value, inclusive.
+        high: Greatest value, inclusive.
+        unit: Unit of the value.
+        live: Whether it may change while a run goes on.
+        affects: What has to be made again when it changes. None: nothing, or, in a part, what the
+            field that holds the part says.
+        formerly: A value that once stood for None and is still read as None; or a dict of old
+            values and what each means now.
     """
+    former = formerly if isinstance(formerly, dict) else {formerly: None}
     bounds = "" if low is None and high is None else f" [{_number(low)}..{_number(high)}]"
     return Field(
         default=default,
         ge=low,
         le=high,
         description=f"{help}{bounds}{f' {unit}' if unit else ''}.",
-        json_schema_extra={"unit": unit, "live": live},
+        json_schema_extra=_Notes(
+            unit, live, affects, () if formerly is None else tuple(former.items())
+        ),
     )
 
 
@@ -95,6 +165,54 @@ def readable(error: ValidationError, where: str) -> str:
                 " value that fits."
             )
     return "\n".join(lines)
+
+
+def _notes(info: FieldInfo) -> _Notes:
+    return info.json_schema_extra if isinstance(info.json_schema_extra, _Notes) else _Notes()
+
+
+@cache
+def _former_values(options: type[Options]) -> dict[str, tuple[tuple[Any, Any], ...]]:
+    """The old values of each option that has some, with what they mean now."""
+    found = {}
+    for name, info in options.model_fields.items():
+        kinds = get_args(info.annotation)
+        # A file of TOML cannot say null, nor can a flag.
+        word = (("none", None),) if NoneType in kinds and str not in kinds else ()
+        if former := (*_notes(info).former, *word):
+            found[name] = former
+    return found
+
+
+def _mean(value: Any, former: tuple[tuple[Any, Any], ...]) -> Any:
+    """What a value means that may be an old one. Flags give numbers as text."""
+    for old, now in former:
+        if isinstance(old, str) or isinstance(value, bool):
+            is_old = value == old and type(value) is type(old)
+        else:
+            is_old = _as_number(value) == old
+        if is_old:
+            return now
+    return value
+
+
+def _as_number(value: Any) -> Any:
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _affecting(
+    options: Options, what: Affects, inherited: Affects | None, prefix: str
+) -> Iterator[tuple[str, Any]]:
+    plain = options.model_dump(mode="json")
+    for name, info in type(options).model_fields.items():
+        value, affects = getattr(options, name), _notes(info).affects or inherited
+        if isinstance(value, Options):
+            yield from _affecting(value, what, affects, f"{prefix}{name}.")
+        elif affects == what:
+            yield f"{prefix}{name}", plain[name]
 
 
 def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

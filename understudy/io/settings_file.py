@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from understudy.errors import BadProject
+from understudy.io import atomic
 from understudy.options import readable
 
 Kind = TypeVar("Kind", bound=BaseModel)
@@ -38,3 +40,14 @@ def read(path: Path, kind: type[Kind], newest: int, missing: str) -> Kind:
         return kind.model_validate(values)
     except ValidationError as error:
         raise BadProject(readable(error, str(path))) from None
+
+
+def write(path: Path, settings: BaseModel) -> None:
+    """Write the settings, all or nothing. What is None is left out: TOML has no word for it."""
+    atomic.write_text(path, tomli_w.dumps(_without_none(settings.model_dump(mode="json"))))
+
+
+def _without_none(values: Any) -> Any:
+    if not isinstance(values, dict):
+        return values
+    return {name: _without_none(value) for name, value in values.items() if value is not None}

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import tomli_w
 from filelock import FileLock, Timeout
 
 from understudy.errors import BadOption, BadProject, Busy
@@ -30,9 +29,11 @@ class ProjectFile(Options):
     """
 
     schema_version: int = option(SCHEMA, "Version of this file's layout", low=1)
-    src: str = option("", "Footage of the person whose face is used")
-    dst: str = option("", "Footage in which the face is replaced")
-    consent: str = option("", "Who agreed to what, and where that is written down")
+    src: str | None = option(None, "Footage of the person whose face is used", formerly="")
+    dst: str | None = option(None, "Footage in which the face is replaced", formerly="")
+    consent: str | None = option(
+        None, "Who agreed to what, and where that is written down", formerly=""
+    )
     options: dict[str, dict[str, Any]] = option(
         {}, "Options of the stages, by verb: [options.extract], [options.train], …"
     )
@@ -46,7 +47,7 @@ class Project:
     file: ProjectFile
 
     @classmethod
-    def create(cls, folder: Path, src: Path, dst: Path, consent: str = "") -> Project:
+    def create(cls, folder: Path, src: Path, dst: Path, consent: str | None = None) -> Project:
         """A new show. Raises BadProject when one is there already: nothing is overwritten."""
         folder = folder.absolute()
         if (folder / PROJECT_FILE).exists():
@@ -80,9 +81,7 @@ class Project:
 
     def save(self) -> None:
         """Write the project file, all or nothing."""
-        atomic.write_text(
-            self.folder / PROJECT_FILE, tomli_w.dumps(self.file.model_dump(mode="json"))
-        )
+        settings_file.write(self.folder / PROJECT_FILE, self.file)
 
     def options(self, verb: str, flags: Chosen) -> Chosen:
         """The options of a verb: defaults < user's file < project file < flags (what was set
@@ -94,8 +93,14 @@ class Project:
         )
 
     def footage(self, side: Side) -> Path:
-        """The footage of a side, absolute."""
-        return self.folder / (self.file.src if side == "src" else self.file.dst)
+        """The footage of a side, absolute. Raises BadProject where the file names none."""
+        name = self.file.src if side == "src" else self.file.dst
+        if name is None:
+            raise BadProject(
+                f"{self.folder / PROJECT_FILE}: {side} is not set. Write it there: {side} ="
+                ' "FOOTAGE".'
+            )
+        return self.folder / name
 
     def faces(self, side: Side) -> Path:
         """The faceset of a side."""
@@ -139,7 +144,7 @@ def user_options(verb: str) -> dict[str, Any]:
     """What the user's own file says about a verb: a table [verb] in $UNDERSTUDY_CONFIG (the CLI's
     --config). {} without one.
     """
-    name = os.environ.get("UNDERSTUDY_CONFIG", "")
+    name = os.environ.get("UNDERSTUDY_CONFIG")
     if not name:
         return {}
     try:

@@ -8,10 +8,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import tomli_w
-
 from understudy.errors import BadOption
-from understudy.io import atomic, settings_file
+from understudy.io import settings_file
 from understudy.options import Options, option
 from understudy.parts.models import ModelOptions, models
 
@@ -75,7 +73,7 @@ def read(folder: Path) -> ModelRecipe:
 
 def write(folder: Path, recipe: ModelRecipe) -> None:
     """Put the recipe into the model's folder."""
-    atomic.write_text(folder / OPTIONS_FILE, tomli_w.dumps(recipe.model_dump(mode="json")))
+    settings_file.write(folder / OPTIONS_FILE, recipe)
 
 
 def backup_files(folder: Path) -> list[Path]:
