@@ -15,8 +15,10 @@ from understudy.stages.project import PROJECT_FILE, Project
 class NewOptions(Options):
     """What `new` asks."""
 
-    consent: str = option(
-        "", "Who agreed to what, and where that is written down; kept in the project file"
+    consent: str | None = option(
+        None,
+        "Who agreed to what, and where that is written down; kept in the project file",
+        formerly="",
     )
 
 

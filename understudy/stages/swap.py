@@ -30,10 +30,14 @@ class SwapOptions(Options):
         "Train so long in all, runs before this one counted; not heeded when iterations are set",
         low=0.01,
     )
-    iterations: int = option(0, "Train so many iterations in all; 0 = go by minutes", low=0)
+    iterations: int | None = option(
+        None, "Train so many iterations in all; not set = go by minutes", low=1, formerly=0
+    )
     overwrite: bool = option(False, "Replace the result when it is there already")
-    consent: str = option(
-        "", "Who agreed to what, and where that is written down; kept in the project file"
+    consent: str | None = option(
+        None,
+        "Who agreed to what, and where that is written down; kept in the project file",
+        formerly="",
     )
     extract: ExtractOptions = option(ExtractOptions(), "Options of extract")
     train: TrainOptions = option(TrainOptions(), "Options of train")
@@ -164,13 +168,13 @@ def _lesson(project: Project, options: SwapOptions) -> TrainOptions | None:
         goal, is_done = (
             {
                 "iterations": options.iterations,
-                "minutes": 0,
+                "minutes": None,
             },
             iterations >= options.iterations,
         )
     elif "minutes" not in options.model_fields_set and (chosen.iterations or chosen.minutes):
         # The train options, or the project file, say themselves when to stop.
-        goal, is_done = {}, bool(chosen.iterations) and iterations >= chosen.iterations
+        goal, is_done = {}, 0 < (chosen.iterations or 0) <= iterations
     else:
         # A second more or less is no reason to begin again: loading alone would cost more.
         goal, is_done = {"minutes": options.minutes}, options.minutes - minutes < 1 / 60

@@ -20,20 +20,20 @@ class ModelOptions(Options):
 
     A setting that is declared live may change once the model has learnt something; all others are
     fixed for life. lr: the optimizer's step; lr_dropout: of it a random 0.3 is taken, always. clip:
-    longest gradient that is not shortened, 0 = any. ema: share of a running mean of the weights
-    that is left after an iteration, 0 = there is no mean. batch: pairs of faces an iteration.
+    longest gradient that is not shortened, None = any. ema: share of a running mean of the weights
+    that is left after an iteration, None = there is no mean. batch: pairs of faces an iteration.
     motion: how far its faces are moved at random. plain_every: every so many batches are the one
-    before again, with its targets as input; 0 = none.
+    before again, with its targets as input; None = none.
     """
 
     optimizer: ClassVar[Literal["adam", "adabelief", "rmsprop"]] = "adam"
     lr: ClassVar[float] = 5e-5
     lr_dropout: ClassVar[bool] = False
-    clip: ClassVar[float] = 0
-    ema: ClassVar[float] = 0
+    clip: ClassVar[float | None] = None
+    ema: ClassVar[float | None] = None
     batch: ClassVar[int] = 4
     motion: ClassVar[Motion] = Motion()
-    plain_every: ClassVar[int] = 0
+    plain_every: ClassVar[int | None] = None
 
     def build(self) -> Model:
         """The model with weights not yet set: call `initialise`, or load them."""

@@ -38,7 +38,9 @@ class ModelRecipe(Options):
     model: str = option("tiny", "Its class in the registry of models")
     seed: int = option(0, "Where chance starts", low=0)
     settings: dict[str, Any] = option({}, "How it is built")
-    origin: str = option("", "The folder of the model whose weights it started with; empty = none")
+    origin: str | None = option(
+        None, "The folder of the model whose weights it started with; not set = none", formerly=""
+    )
 
     @property
     def model_options(self) -> ModelOptions:
@@ -98,7 +100,7 @@ def adjusted(
         if each not in type(before).live_names():
             raise BadOption(cannot_change(f"{recipe.model}.{each}", name, old[each], new[each]))
     words = [
-        f"{name}: {each} is {new[each]} from now on, it was {old[each]}."
+        f"{name}: {each} is {_told(new[each])} from now on, it was {_told(old[each])}."
         f" {type(before).model_fields[each].description}"
         for each in changes
     ]
@@ -107,11 +109,15 @@ def adjusted(
 
 def cannot_change(name: str, model: str, built: object, wanted: object) -> str:
     """The message for a setting that a model keeps for life."""
-    was, new = ("nothing" if each == "" else each for each in (built, wanted))
+    was, new = ("nothing" if each is None else each for each in (built, wanted))
     return (
         f"{name.rstrip('_')}: {model} was built with {was}, not {new}, and keeps that for life. "
         f"Leave --{flag(name)} out, or start another model with --name."
     )
+
+
+def _told(value: object) -> object:
+    return "not set" if value is None else value
 
 
 def flag(name: str) -> str:

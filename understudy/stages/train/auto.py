@@ -37,11 +37,11 @@ _TYPES: tuple[FaceType, ...] = ("whole", "full", "mid-full", "half")
 
 @dataclass(frozen=True)
 class Choice:
-    """A model with its settings, pairs of faces an iteration (0 = its own), and why."""
+    """A model with its settings, pairs of faces an iteration (None = its own), and why."""
 
     model: str
     settings: dict[str, Any]
-    pairs: int
+    pairs: int | None
     reason: str
 
 
@@ -101,17 +101,17 @@ def newest_model(project: Project) -> str:
     )
 
 
-def chosen(project: Project, device: torch.device, minutes: float = 0) -> Choice:
-    """The model for a device, the faces of a show and the time there is; 0 = any."""
+def chosen(project: Project, device: torch.device, minutes: float | None = None) -> Choice:
+    """The model for a device, the faces of a show and the time there is; None = any."""
     if device.type == "cpu":
         return Choice(
-            "tiny", {}, 0, "tiny: what a processor learns in minutes. On a GPU it would be saehd"
+            "tiny", {}, None, "tiny: what a processor learns in minutes. On a GPU it would be saehd"
         )
-    if 0 < minutes < SHORT:
+    if minutes and minutes < SHORT:
         return Choice(
             "tiny",
             {},
-            0,
+            None,
             f"tiny: what is learnt in {minutes:g} minutes. With {SHORT} or more it would be saehd",
         )
     free = free_bytes(device)
@@ -119,7 +119,10 @@ def chosen(project: Project, device: torch.device, minutes: float = 0) -> Choice
     best = fitting(free, face_type, across)
     if best is None:
         return Choice(
-            "tiny", {}, 0, f"tiny: {free / 1e9:.1f} GB are free on {device}, too little for saehd"
+            "tiny",
+            {},
+            None,
+            f"tiny: {free / 1e9:.1f} GB are free on {device}, too little for saehd",
         )
     return best
 

@@ -80,7 +80,7 @@ class Learner:
         """Take step size, clipping and number format from the options."""
         self.options = options
         defaults = self.recipe.model_options
-        self.clip = options.clip if options.clip >= 0 else defaults.clip
+        self.clip = defaults.clip if options.clip is None else options.clip
         self.precision = options.precision
         self.lr = (options.lr or defaults.lr) * self.slowed
 
@@ -241,7 +241,7 @@ class Learner:
         if self.device.type == "cpu" and options.compile in ("auto", "off"):
             linear_conv.unroll(self.model)
         self.compiling.take(self.model)
-        decay = options.ema if options.ema >= 0 else recipe.model_options.ema
+        decay = recipe.model_options.ema if options.ema is None else options.ema
         self.mean = Ema(self.model, decay) if decay else None
         self.start_over()
         self.use(options)

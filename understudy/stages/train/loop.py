@@ -234,7 +234,8 @@ class Run:
         yield from self.saver.told()
         yield from self.learner.compiling.said()
         yield from self.threads.said()
-        if options.preview_minutes and now - self._last_preview >= 60 * options.preview_minutes:
+        often = options.preview_minutes
+        if often != "never" and now - self._last_preview >= 60 * often:
             yield from self.preview()
         if self.standing.is_due():
             yield from self._measured()

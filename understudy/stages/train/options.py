@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from understudy.options import Options, option
 from understudy.parts.models import ModelOptions
@@ -12,6 +14,10 @@ from understudy.parts.models.sae import Sae
 from understudy.parts.models.saehd import Saehd
 from understudy.parts.models.saehd1 import Saehd1
 from understudy.parts.models.tiny import Tiny
+
+# A time between two of something.
+Often = Annotated[float, Field(gt=0)] | Literal["never"]
+Until = Literal["plateau", "finish", "gan"] | None
 
 
 class TrainOptions(Options):
@@ -24,17 +30,22 @@ class TrainOptions(Options):
         "What to train; auto = what this machine can: tiny, saehd, saehd1, sae, amp, quick96, h64,"
         " h128, df or liaef128",
     )
-    name: str = option(
-        "", "Name under which this model is kept; empty = what it is called under model"
+    name: str | None = option(
+        None,
+        "Name under which this model is kept; not set = what it is called under model",
+        formerly="",
     )
-    from_: str = option(
-        "",
-        "Start with the weights of another model: its folder, or its name in this show; empty ="
+    from_: str | None = option(
+        None,
+        "Start with the weights of another model: its folder, or its name in this show; not set ="
         " from nothing",
+        formerly="",
     )
-    pretrain: str = option(
-        "",
-        "Learn from this faceset of many people in place of src and dst; empty = from src and dst",
+    pretrain: str | None = option(
+        None,
+        "Learn from this faceset of many people in place of src and dst; not set = from src and"
+        " dst",
+        formerly="",
     )
     tiny: Tiny = option(Tiny(), "Settings of the model tiny")
     saehd: Saehd = option(Saehd(), "Settings of the model saehd")
@@ -46,46 +57,58 @@ class TrainOptions(Options):
     df: Df = option(Df(), "Settings of the model df")
     liaef128: Liaef128 = option(Liaef128(), "Settings of the model liaef128")
     seed: int = option(0, "Where chance starts; the same seed and faces give the same run", low=0)
-    iterations: int = option(
-        0,
-        "Stop when the model has learnt this many iterations in all; 0 = no such end",
-        low=0,
+    iterations: int | None = option(
+        None,
+        "Stop when the model has learnt this many iterations in all; not set = no such end",
+        low=1,
         live=True,
+        formerly=0,
     )
-    minutes: float = option(
-        0,
-        "Stop when the model has learnt this long in all; 0 = no such end",
+    minutes: float | None = option(
+        None,
+        "Stop when the model has learnt this long in all; not set = no such end",
         low=0,
         unit="minutes",
         live=True,
+        formerly=0,
     )
-    batch: int = option(0, "Pairs of faces an iteration; 0 = the model's own", low=0, high=512)
+    batch: int | None = option(
+        None,
+        "Pairs of faces an iteration; not set = the model's own",
+        low=1,
+        high=512,
+        formerly=0,
+    )
     optimizer: Literal["auto", "adam", "adabelief", "rmsprop"] = option(
         "auto",
         "How steps follow from gradients; auto = the model's own. Another one than before starts"
         " with no memory",
     )
-    lr: float = option(0, "Step size; 0 = the model's own", low=0, high=0.1, live=True)
+    lr: float | None = option(
+        None, "Step size; not set = the model's own", low=0, high=0.1, live=True, formerly=0
+    )
     lr_dropout: bool = option(
         False,
         "Take a random 0.3 of each step, its size swinging: for the end, with adabelief or rmsprop",
     )
-    clip: float = option(
-        -1,
-        "Longest gradient that is not shortened; 0 = any, -1 = the model's own",
-        low=-1,
+    clip: float | None = option(
+        None,
+        "Longest gradient that is not shortened, 0 shortens none; not set = the model's own",
+        low=0,
         live=True,
+        formerly=-1,
     )
     device: str = option(
         "auto",
         "Where to compute: auto, best (of many GPUs), cpu, cuda:1, mps, xpu, …; all = on every GPU"
         " here",
     )
-    threads: int = option(
-        0,
-        "Threads that compute on a CPU; 0 = what is fastest; a number, for runs equal bit for bit",
-        low=0,
+    threads: int | None = option(
+        None,
+        "Threads that compute on a CPU, for runs equal bit for bit; not set = what is fastest",
+        low=1,
         high=512,
+        formerly=0,
     )
     precision: Literal["auto", "fp32", "bf16"] = option(
         "auto", "Number format of the network; auto = bf16 where the device has it"
@@ -105,34 +128,42 @@ class TrainOptions(Options):
         unit="minutes",
         live=True,
     )
-    preview_minutes: float = option(
-        2, "Draw a preview this often; 0 = only at the end", low=0, unit="minutes", live=True
+    preview_minutes: Often = option(
+        2,
+        "Draw a preview this often; never = only at the end",
+        unit="minutes",
+        live=True,
+        formerly={0: "never"},
     )
-    rotation: float = option(
-        -1,
-        "Turn faces at random by up to this; -1 = the model's own",
-        low=-1,
+    rotation: float | None = option(
+        None,
+        "Turn faces at random by up to this; not set = the model's own",
+        low=0,
         high=30,
         unit="degrees",
+        formerly=-1,
     )
-    shift: float = option(
-        -1,
-        "Move faces at random by up to this; -1 = the model's own",
-        low=-1,
+    shift: float | None = option(
+        None,
+        "Move faces at random by up to this; not set = the model's own",
+        low=0,
         high=0.2,
         unit="face widths",
+        formerly=-1,
     )
-    scale: float = option(
-        -1,
-        "Enlarge or shrink faces at random by up to this share; -1 = the model's own",
-        low=-1,
+    scale: float | None = option(
+        None,
+        "Enlarge or shrink faces at random by up to this share; not set = the model's own",
+        low=0,
         high=0.3,
+        formerly=-1,
     )
-    warp: float = option(
-        -1,
-        "Bend the faces that go in, so that the model learns to undo it; -1 = the model's own",
-        low=-1,
+    warp: float | None = option(
+        None,
+        "Bend the faces that go in, so that the model learns to undo it; not set = the model's own",
+        low=0,
         high=1,
+        formerly=-1,
     )
     finish: float = option(
         0.4,
@@ -164,15 +195,19 @@ class TrainOptions(Options):
     ct_mode: Literal["none", "rct", "lct", "mkl", "idt", "sot"] = option(
         "none", "Give src's faces the colours of dst's while it learns, by this colour transfer"
     )
-    backup_hours: float = option(
+    backup_hours: Often = option(
         1,
-        "Make a backup after each so many hours of learning; 0 = never",
-        low=0,
+        "Make a backup after each so many hours of learning",
         unit="hours",
         live=True,
+        formerly={0: "never"},
     )
-    backup_iterations: int = option(
-        0, "Make a backup after each so many iterations; 0 = never", low=0, live=True
+    backup_iterations: int | None = option(
+        None,
+        "Make a backup after each so many iterations; not set = never",
+        low=1,
+        live=True,
+        formerly=0,
     )
     backups: int = option(
         12,
@@ -184,10 +219,12 @@ class TrainOptions(Options):
         True, "Keep earlier previews too, evenly thinned out to 100", live=True
     )
 
-    until: Literal["", "plateau", "finish", "gan"] = option(
-        "",
+    until: Until = option(
+        None,
         "When as many iterations again would bring next to nothing: stop (plateau), finish first,"
-        " or finish and then learn against a critic (gan). Needs 40 faces of a side",
+        " or finish and then learn against a critic (gan). Needs 40 faces of a side; not set = go"
+        " on",
+        formerly="",
     )
     tensorboard: bool = option(
         False, "Write losses, measurements and previews for TensorBoard too (extra 'tensorboard')"
@@ -205,12 +242,13 @@ class TrainOptions(Options):
         "How adabelief and rmsprop keep what they remember: in full, in half the room, or in the"
         " machine's memory for a GPU",
     )
-    ema: float = option(
-        -1,
-        "Show and keep a running mean of the weights too, with this share left of it; 0 = none, -1"
-        " = the model's own",
-        low=-1,
+    ema: float | None = option(
+        None,
+        "Show and keep a running mean of the weights too, with this share left of it, 0 for no"
+        " mean; not set = the model's own",
+        low=0,
         high=0.99999,
+        formerly=-1,
     )
 
     @classmethod

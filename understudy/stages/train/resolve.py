@@ -22,8 +22,9 @@ def model_name(options: TrainOptions) -> str:
     """The name of the model's folder. Raises BadOption for one that no folder can have."""
     # Where nothing else is said, a model that starts from another keeps its name: mostly in another
     # show.
-    takes_over = options.from_ and "model" not in options.model_fields_set
-    return checked_name(options.name or (Path(options.from_).name if takes_over else options.model))
+    if options.from_ and "model" not in options.model_fields_set:
+        return checked_name(options.name or Path(options.from_).name)
+    return checked_name(options.name or options.model)
 
 
 def resolve_recipe(folder: Path, options: TrainOptions) -> tuple[ModelRecipe, list[str]]:
@@ -43,7 +44,7 @@ def resolve_recipe(folder: Path, options: TrainOptions) -> tuple[ModelRecipe, li
                 raise BadOption(cannot_change(name, folder.name, built[name], wanted[name]))
         return adjusted(known, options.settings_of(known.model), folder.name)
     origin = _origin(folder, options)
-    if not origin:
+    if origin is None:
         settings = models[options.model].layered(
             options.settings_of(options.model), where=options.model
         )
@@ -81,8 +82,8 @@ def refuse_other_models(flags: TrainOptions, recipe: ModelRecipe, name: str) -> 
             )
 
 
-def _origin(folder: Path, options: TrainOptions) -> str:
-    """The folder that `from` means, absolute; empty where it says nothing. Raises BadOption when no
+def _origin(folder: Path, options: TrainOptions) -> str | None:
+    """The folder that `from` means, absolute; None where it says nothing. Raises BadOption when no
     model is there.
     """
     for place in _places(folder, options):
@@ -93,7 +94,7 @@ def _origin(folder: Path, options: TrainOptions) -> str:
             f"from: {options.from_}: no model here. Give the folder of one, SHOW/models/NAME, or a"
             " name of this show's."
         )
-    return ""
+    return None
 
 
 def _places(folder: Path, options: TrainOptions) -> list[str]:

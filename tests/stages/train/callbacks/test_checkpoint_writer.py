@@ -93,7 +93,7 @@ def test_a_full_disk_is_told_at_the_next_look_and_leaves_the_former_checkpoint(
 
 
 def test_backups_are_due_by_time_spent_learning_and_by_iteration(tmp_path: Path) -> None:
-    hourly, often = TrainOptions(), TrainOptions(backup_hours=0, backup_iterations=1000)
+    hourly, often = TrainOptions(), TrainOptions(backup_hours="never", backup_iterations=1000)
     with Saver(tmp_path) as saver:
         assert not saver.is_backup_due(hourly, 5000, 3599) and saver.is_backup_due(
             hourly, 5000, 3600

@@ -92,7 +92,7 @@ class Saver:
         every, hours = options.backup_iterations, options.backup_hours
         return bool(
             (every and iteration // every > last_iteration // every)
-            or (hours and seconds - last_seconds >= 3600 * hours)
+            or (hours != "never" and seconds - last_seconds >= 3600 * hours)
         )
 
     def _copied(self, parts: Parts) -> Parts:

@@ -19,6 +19,7 @@ from understudy.stages.saved_models.recipe import BEST
 from understudy.stages.train.callbacks.loss_log import Ledger
 from understudy.stages.train.evaluation.validation import Validation
 from understudy.stages.train.learner import Learner
+from understudy.stages.train.options import Until
 
 
 class Standing:
@@ -34,7 +35,7 @@ class Standing:
         learner: Learner,
         ledger: Ledger,
         validation: Validation,
-        until: str = "",
+        until: Until = None,
     ) -> None:
         """Raises BadOption when somebody waits for a plateau that cannot be measured."""
         if until and not validation.is_possible:

@@ -43,15 +43,15 @@ class Feed:
     and src may be flipped; chance flips no src then. hsv: how far hue, saturation and value of
     src's input change, 0..1. color_transfer: name in COLOR_FITS, or none; each src face takes the
     colours of a random dst face, by statistics within both masks, input and target alike.
-    plain_every: every so many batches are the one before again, with its targets as input; 0 =
-    none.
+    plain_every: every so many batches are the one before again, with its targets as input; None
+    = no batches.
     """
 
     uniform_yaw: bool = False
     yaw_matched: bool = False
     hsv: float = 0.0
     color_transfer: str = "none"
-    plain_every: int = 0
+    plain_every: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

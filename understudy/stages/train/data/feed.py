@@ -81,10 +81,10 @@ def motions(options: TrainOptions, own: Motion) -> tuple[Motion, Motion]:
     the model's own.
     """
     both = Motion(
-        own.rotation if options.rotation < 0 else math.radians(options.rotation),
-        own.shift if options.shift < 0 else options.shift,
-        own.scale if options.scale < 0 else options.scale,
-        warp=own.warp if options.warp < 0 else options.warp,
+        own.rotation if options.rotation is None else math.radians(options.rotation),
+        own.shift if options.shift is None else options.shift,
+        own.scale if options.scale is None else options.scale,
+        warp=own.warp if options.warp is None else options.warp,
     )
     return replace(both, flip=options.src_flip, zoom=options.src_scale), replace(
         both, flip=options.dst_flip
