@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from understudy.core.compose.options import CompositeOptions
 from understudy.parts.color_transfers import COLOR_FITS, COLOR_TRANSFERS, DFL_TRANSFERS
-from understudy.stages.merge.look_options import LookOptions
 
 Floats = NDArray[np.float32]
 REAL = sorted(set(COLOR_TRANSFERS) - {"none"})
@@ -127,6 +127,6 @@ def test_what_lies_outside_the_mask_has_no_say(
 
 
 def test_merge_offers_them_all() -> None:
-    offered = typing.get_args(LookOptions.model_fields["color_transfer"].annotation)
+    offered = typing.get_args(CompositeOptions.model_fields["color_transfer"].annotation)
     assert offered == tuple(COLOR_TRANSFERS) == tuple(DFL_TRANSFERS)
     assert {"rct", "lct", "mkl", "idt", "sot"} == set(COLOR_FITS)

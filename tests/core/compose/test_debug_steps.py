@@ -7,11 +7,20 @@ import json
 import numpy as np
 import pytest
 
-from understudy.core.compose import blend, debug_steps, layers
-from understudy.core.compose.settings import Look, Swap
+from understudy.core.color.transfer import UNCHANGED
+from understudy.core.compose import debug_steps
+from understudy.core.compose.composite import (
+    MatchParams,
+    Swap,
+    WarpedFace,
+    fit_match,
+    warp_face,
+)
+from understudy.core.compose.options import CompositeOptions
 from understudy.types import Bytes, Floats
 
 SIDE = 48
+PLAIN = CompositeOptions(color_transfer="none", erode=0, blur=0, texture=0, sharpen=0)
 
 
 @pytest.fixture
@@ -19,7 +28,7 @@ def plate() -> Bytes:
     return np.random.default_rng(0).integers(60, 160, (90, 120, 3), dtype=np.uint8)
 
 
-def swapped(look: Look) -> Swap:
+def swapped(options: CompositeOptions) -> Swap:
     """A green face on a grey one, the mask a square in its middle."""
     green = np.broadcast_to(np.float32((0.2, 0.8, 0.3)), (SIDE, SIDE, 3)).copy()
     mask = np.zeros((SIDE, SIDE), np.float32)
@@ -29,28 +38,29 @@ def swapped(look: Look) -> Swap:
         green,
         np.full((SIDE, SIDE, 3), 0.4, np.float32),
         mask,
-        look,
+        options,
+        UNCHANGED,
     )
 
 
-def lit(plate: Bytes, look: Look) -> tuple[layers.Lit, layers.Tones]:
-    swap = swapped(look)
-    found = layers.tones(swap)
-    face = layers.lit(plate, swap, found)
+def warped(plate: Bytes, options: CompositeOptions) -> tuple[WarpedFace, MatchParams]:
+    swap = swapped(options)
+    params = fit_match(swap)
+    face = warp_face(plate, swap, params)
     assert face is not None
-    return face, found
+    return face, params
 
 
-def shown(plate: Bytes, look: Look) -> dict[str, Floats]:
-    face, _ = lit(plate, look)
+def shown(plate: Bytes, options: CompositeOptions = PLAIN) -> dict[str, Floats]:
+    face, _ = warped(plate, options)
     return {
         name: np.asarray(picture, np.float32)
-        for name, picture in debug_steps.pictures(plate, face, face.coarse, face.grain)
+        for name, picture in debug_steps.pictures(plate, face, face.light_grid, face.grain)
     }
 
 
 def test_every_step_is_there_in_order(plate: Bytes) -> None:
-    found = shown(plate, Look())
+    found = shown(plate)
     assert list(found) == [
         "dst",
         "predicted",
@@ -68,21 +78,21 @@ def test_every_step_is_there_in_order(plate: Bytes) -> None:
 
 
 def test_the_result_is_the_plate_outside_of_the_matte(plate: Bytes) -> None:
-    found = shown(plate, Look(blur=10))
+    found = shown(plate, PLAIN.model_copy(update={"blur": 10}))
     outside = found["matte"] == 0
     assert outside.any() and np.array_equal(found["result"][outside], found["plate"][outside])
 
 
 def test_light_is_shown_around_grey_where_a_blend_has_some(plate: Bytes) -> None:
-    light = shown(plate, Look(blend=blend.seamless))["light"]
+    light = shown(plate, PLAIN.model_copy(update={"mode": "seamless"}))["light"]
     assert light[..., 1].min() < 0.45 and light[..., 0].max() > 0.52, (
         "green is taken away, red added"
     )
 
 
 def test_numbers_are_plain_and_long_ones_told_in_short(plate: Bytes) -> None:
-    face, tones = lit(plate, Look(blend=blend.seamless, grain=100))
-    told = json.loads(json.dumps(debug_steps.numbers(face, tones, face.coarse, face.grain)))
+    face, params = warped(plate, PLAIN.model_copy(update={"mode": "seamless", "grain": 100}))
+    told = json.loads(json.dumps(debug_steps.numbers(face, params, face.light_grid, face.grain)))
     assert told["face_from_frame"] == [[1, 0, -40], [0, 1, -30]] and told["side"] == SIDE
     assert told["light"] == told["light averaged"] and len(told["light"]["shape"]) == 3
     assert debug_steps.told(np.arange(3)) == [0, 1, 2]

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from understudy.core.compose.layers import lit, tones
-from understudy.core.compose.settings import Swap
+from understudy.core.color.transfer import UNCHANGED
+from understudy.core.compose.composite import Swap, fit_match, warp_face
+from understudy.core.compose.options import CompositeOptions
 from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance import manifest
@@ -17,7 +18,6 @@ from understudy.stages.events import Progress, Saved
 from understudy.stages.merge.debug import debugged, written
 from understudy.stages.merge.frames import Face, Merged
 from understudy.stages.merge.keyframes import Looks
-from understudy.stages.merge.look_options import LookOptions, look_of
 from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.placement import Placed
 from understudy.stages.merge.predict import NewFace
@@ -72,17 +72,23 @@ def test_earlier_pictures_of_the_frame_stay_to_be_compared(tmp_path: Path, stamp
 
 
 def green_face(plate: Array, person: int) -> Face:
-    look = look_of(LookOptions(color_transfer="none", mode="seamless"))
+    options = CompositeOptions(color_transfer="none", mode="seamless")
     matrix = np.array([[1.0, 0, -30 * person - 10], [0, 1, -10]])
     green = np.broadcast_to(np.float32((0.2, 0.8, 0.3)), (32, 32, 3)).copy()
     placed = Placed(person, person, person, np.zeros((68, 2), np.float32), matrix)
     new = NewFace(
-        placed, look, np.full((32, 32, 3), 0.4, np.float32), green, np.ones((32, 32), np.float32)
+        placed,
+        options,
+        UNCHANGED,
+        np.full((32, 32, 3), 0.4, np.float32),
+        green,
+        np.ones((32, 32), np.float32),
     )
-    swap = Swap(matrix, new.made, new.dst, new.mask, look)
-    face = lit(plate, swap, tones(swap))
+    swap = Swap(matrix, new.made, new.dst, new.mask, options, UNCHANGED)
+    params = fit_match(swap)
+    face = warp_face(plate, swap, params)
     assert face is not None
-    return Face(new, swap, tones(swap), tones(swap), face, face.coarse, face.grain)
+    return Face(new, swap, params, params, face, face.light_grid, face.grain)
 
 
 def test_each_face_of_a_merged_frame_has_its_steps_and_its_options(
@@ -93,8 +99,10 @@ def test_each_face_of_a_merged_frame_has_its_steps_and_its_options(
     for number in range(2):
         stills.write_image(tmp_path / "clip" / f"{number}.png", plate)
     works = [
-        Merged(Frame(0, plate), {}),
-        Merged(Frame(1, plate), {run: green_face(plate, run) for run in (0, 1)}),
+        Merged(Frame(0, plate), {}, CompositeOptions()),
+        Merged(
+            Frame(1, plate), {run: green_face(plate, run) for run in (0, 1)}, CompositeOptions()
+        ),
     ]
     looks = Looks.of(MergeOptions(at=("1 person=1: erode=7",)))
     with open_footage(tmp_path / "clip") as footage:

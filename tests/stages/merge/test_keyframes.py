@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from understudy.cli import understood
+from understudy.core.compose.options import CompositeOptions
 from understudy.errors import BadOption
 from understudy.stages.merge.keyframes import Looks
-from understudy.stages.merge.look_options import LookOptions
 from understudy.stages.merge.options import MergeOptions
 
 
@@ -25,8 +25,10 @@ def erodes(some: Looks, frames: range) -> list[float]:
 
 def test_without_entries_the_options_hold_everywhere_just_as_they_are() -> None:
     some = looks(erode=3.3, masks=("dst", "full"))
-    assert type(some.options(0)) is LookOptions
-    assert some.options(7, 3) == some.options(0) == LookOptions(erode=3.3, masks=("dst", "full"))
+    assert type(some.options(0)) is CompositeOptions
+    assert (
+        some.options(7, 3) == some.options(0) == CompositeOptions(erode=3.3, masks=("dst", "full"))
+    )
 
 
 def test_an_entry_holds_in_its_frames_only_and_later_ones_win() -> None:

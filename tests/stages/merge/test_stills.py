@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from understudy.core.compose.options import CompositeOptions
 from understudy.errors import BadOption
 from understudy.io.footage.base import Footage
 from understudy.io.open_footage import open_footage
@@ -50,7 +51,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
         for number in frames:
             if number == 5:
                 report.failed.append((5, "frame 5: torn."))
-            yield Merged(Frame(number, np.full((24, 32, 3), 8 * number, np.uint8)), {})
+            yield Merged(
+                Frame(number, np.full((24, 32, 3), 8 * number, np.uint8)), {}, CompositeOptions()
+            )
 
     monkeypatch.setattr(stills, "stream", stream)
     return Project.create(tmp_path / "show", tmp_path / "clip", tmp_path / "clip")

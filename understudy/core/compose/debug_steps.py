@@ -9,8 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from understudy.core import image
-from understudy.core.compose import layers
-from understudy.core.compose.layers import Lit, Tones
+from understudy.core.compose.composite import MatchParams, WarpedFace, render_layer
 from understudy.types import Array, Floats
 
 # Longer arrays are told by their shape, range and mean.
@@ -18,17 +17,17 @@ _TOLD: Final = 64
 
 
 def pictures(
-    plate: Array, face: Lit, coarse: Floats | None, noise: Floats | None
+    plate: Array, face: WarpedFace, light_grid: Floats | None, noise: Floats | None
 ) -> list[tuple[str, Array]]:
     """Name and picture of every step in order, (h, w) or (h, w, 3) float32 to be shown from 0 to 1.
 
     First those over the face square, then those in the plate (H, W, 3), cut to the face's box.
-    coarse, noise: as in `laying.layer`. Light, which may take away, is shown around a middle grey,
-    at half its strength.
+    light_grid, noise: as in `composite.render_layer`. Light, which may take away,
+    is shown around a middle grey, at half its strength.
     """
     swap, (x0, y0, x1, y1) = face.swap, face.box
     below = image.as_float(plate[y0:y1, x0:x1])
-    layer = layers.layer(below, face, coarse, noise)
+    layer = render_layer(below, face, light_grid, noise)
     lights = [] if face.light is None else [("light", 0.5 + face.light / 2)]
     found: list[tuple[str, Array]] = [
         ("dst", swap.dst),
@@ -45,14 +44,16 @@ def pictures(
     return found
 
 
-def numbers(face: Lit, tones: Tones, coarse: Floats | None, noise: Floats | None) -> dict[str, Any]:
+def numbers(
+    face: WarpedFace, params: MatchParams, light_grid: Floats | None, noise: Floats | None
+) -> dict[str, Any]:
     """What was measured for those steps, as plain values: by this frame alone, and averaged in time
     where that was asked for.
     """
     light = (
         {}
-        if coarse is None or face.coarse is None
-        else {"light": told(face.coarse), "light averaged": told(coarse)}
+        if light_grid is None or face.light_grid is None
+        else {"light": told(face.light_grid), "light averaged": told(light_grid)}
     )
     grain = (
         {}
@@ -62,8 +63,8 @@ def numbers(face: Lit, tones: Tones, coarse: Floats | None, noise: Floats | None
     return {
         "box": list(face.box),
         "face_from_frame": told(face.swap.face_from_frame),
-        "side": face.swap.dst.shape[0],
-        "tones": [told(each) for each in tones],
+        "side": face.swap.side,
+        "tones": [told(each) for each in params],
         **light,
         **grain,
     }

@@ -81,8 +81,8 @@ def _pictures(work: Merged, plate: Array) -> list[tuple[str, Array]]:
     for number, face in enumerate(work.faces.values(), start=1):
         own = (
             []
-            if face.lit is None
-            else debug_steps.pictures(plate, face.lit, face.coarse, face.grain)
+            if face.warped is None
+            else debug_steps.pictures(plate, face.warped, face.light_grid, face.grain)
         )
         found += [(f"face {number} {name}" if several else name, picture) for name, picture in own]
     return [*found, ("whole plate", plate), ("whole result", work.frame.image)]
@@ -98,10 +98,10 @@ def _numbers(work: Merged, looks: Looks) -> list[dict[str, Any]]:
         options = looks.options(work.frame.index, person).model_dump(mode="json")
         measured = (
             {}
-            if face.lit is None
-            else debug_steps.numbers(face.lit, face.tones, face.coarse, face.grain)
+            if face.warped is None
+            else debug_steps.numbers(face.warped, face.match, face.light_grid, face.grain)
         )
-        alone = {"tones alone": [debug_steps.told(each) for each in face.found]}
+        alone = {"tones alone": [debug_steps.told(each) for each in face.own_match]}
         found.append({"person": person, "options": options, **measured, **alone})
     return found
 

@@ -11,11 +11,17 @@ from typing import TypeVar
 
 import cv2
 
-from understudy.core.color.transfer import averaged
-from understudy.core.compose import layers as compose_layers
-from understudy.core.compose.composite import laid
-from understudy.core.compose.layers import Lit, Tones
-from understudy.core.compose.settings import PLAIN, Look, Swap
+from understudy.core.color.transfer import Transfer, averaged
+from understudy.core.compose.composite import (
+    NO_MATCH,
+    MatchParams,
+    Swap,
+    WarpedFace,
+    composite_faces,
+    fit_match,
+    warp_face,
+)
+from understudy.core.compose.options import CompositeOptions
 from understudy.errors import DegeneratePoints
 from understudy.io.system import cores
 from understudy.stages.frame_ranges import ranges
@@ -53,16 +59,16 @@ class Report:
 
 @dataclass(slots=True)
 class Face:
-    """A new face and what is known of it so far. found: the tones that it takes by itself; tones,
-    coarse, grain: means in time.
+    """A new face and what is known of it so far. own_match: measured on this frame alone; match,
+    light_grid, grain: means in time.
     """
 
     new: NewFace
     swap: Swap | None = None
-    found: Tones = compose_layers.NO_TONES
-    tones: Tones = compose_layers.NO_TONES
-    lit: Lit | None = None
-    coarse: Floats | None = None
+    own_match: MatchParams = NO_MATCH
+    match: MatchParams = NO_MATCH
+    warped: WarpedFace | None = None
+    light_grid: Floats | None = None
     grain: Floats | None = None
 
 
@@ -70,14 +76,14 @@ class Face:
 class Merged:
     """A frame under way, and in the end finished, its faces by their run.
 
-    problem: why it is listed as failed, or "". look: what holds where there is no face. matte: (H,
-    W), where the new faces are; None where there is none.
+    problem: why it is listed as failed, or "". options: what holds where there is no face.
+    matte: (H, W), where the new faces are; None where there is none.
     """
 
     frame: Frame
     faces: dict[int, Face]
+    options: CompositeOptions
     problem: str = ""
-    look: Look = PLAIN
     matte: Floats | None = None
 
 
@@ -95,8 +101,8 @@ def _finished(take: Take, frames: range) -> Generator[Merged, None, None]:
     reach, threads = take.recipe.reach, take.threads or cores()
     wider = range(max(frames.start - reach.frames, 0), frames.stop + reach.frames)
     works = _begun(ahead(predicted_frames(take, wider), _DEPTH), take.recipe)
-    works = _each(_steadied(works, reach.mask, _mask, _swap), _tones, threads)
-    works = _each(_steadied(works, reach.color, _own_tones, _mean_tones), _light, threads)
+    works = _each(_steadied(works, reach.mask, _mask, _swap), _match, threads)
+    works = _each(_steadied(works, reach.color, _own_match, _mean_match), _warp, threads)
     return _each(_steadied(works, reach.light, _own_light, _mean_light), _lay, threads)
 
 
@@ -119,7 +125,8 @@ def _begun(
 ) -> Generator[Merged, None, None]:
     for each in predicted:
         faces = {face.placed.run: Face(face) for face in each.faces}
-        yield Merged(each.frame, faces, each.problem, recipe.look(each.frame.index, -1))
+        options = recipe.looks.options(each.frame.index)
+        yield Merged(each.frame, faces, options, each.problem)
 
 
 def _each(
@@ -170,50 +177,65 @@ def _swap(face: Face, same: Sequence[tuple[Floats, int]]) -> None:
     """Take the mask, averaged in time."""
     new, placed = face.new, face.new.placed
     assert not isinstance(placed.face_from_frame, str)
-    mask = _average(new.mask, same, new.look.steady_mask)
+    mask = _average(new.mask, same, new.options.steady_mask)
     face.swap = Swap(
-        placed.face_from_frame, new.made, new.dst, mask, new.look, placed.before, placed.after
+        placed.face_from_frame,
+        new.made,
+        new.dst,
+        mask,
+        new.options,
+        new.transfer,
+        placed.before,
+        placed.after,
     )
 
 
-def _tones(work: Merged) -> None:
+def _match(work: Merged) -> None:
     for face in work.faces.values():
         assert face.swap is not None
-        face.found = compose_layers.tones(face.swap)
+        face.own_match = fit_match(face.swap)
 
 
-def _own_tones(face: Face) -> tuple[Look, Tones]:
-    return face.new.look, face.found
+def _own_match(face: Face) -> tuple[CompositeOptions, Transfer, MatchParams]:
+    return face.new.options, face.new.transfer, face.own_match
 
 
-def _mean_tones(face: Face, same: Sequence[tuple[tuple[Look, Tones], int]]) -> None:
+def _mean_match(
+    face: Face, same: Sequence[tuple[tuple[CompositeOptions, Transfer, MatchParams], int]]
+) -> None:
     """Take colours and sharpness, averaged in time with those of the same kind."""
-    look = face.new.look
-    alike = [(found, away) for (other, found), away in same if _is_alike(look, other)]
+    options, transfer, own = _own_match(face)
+    alike = [
+        (params, away)
+        for (other, other_transfer, params), away in same
+        if transfer is other_transfer and _is_alike(options, other)
+    ]
+    if not transfer.averages:
+        alike = []
     means = (
-        _average(own, [(found[at], away) for found, away in alike], look.steady)
-        for at, own in enumerate(face.found)
+        _average(each, [(params[at], away) for params, away in alike], options.steady)
+        for at, each in enumerate(own)
     )
-    face.tones = Tones(*means)
+    face.match = MatchParams(*means)
 
 
-def _light(work: Merged) -> None:
+def _warp(work: Merged) -> None:
     for face in work.faces.values():
         assert face.swap is not None
-        face.lit = compose_layers.lit(work.frame.image, face.swap, face.tones)
+        face.warped = warp_face(work.frame.image, face.swap, face.match)
 
 
 def _own_light(face: Face) -> tuple[Floats | None, Floats | None]:
-    return (None, None) if face.lit is None else (face.lit.coarse, face.lit.grain)
+    return (None, None) if face.warped is None else (face.warped.light_grid, face.warped.grain)
 
 
 def _mean_light(
     face: Face, same: Sequence[tuple[tuple[Floats | None, Floats | None], int]]
 ) -> None:
     """Take the light and the grain, averaged in time."""
-    steady, (light, grain) = face.new.look.steady, _own_light(face)
+    steady, (light, grain) = face.new.options.steady, _own_light(face)
     if light is not None:
-        face.coarse = _average(
+        face.light_grid = _average(
             light, [(other, away) for (other, _), away in same if other is not None], steady
         )
     if grain is not None:
@@ -224,21 +246,20 @@ def _mean_light(
 
 def _lay(work: Merged) -> None:
     faces = [
-        (face.lit, face.coarse, face.grain) for face in work.faces.values() if face.lit is not None
+        (face.warped, face.light_grid, face.grain)
+        for face in work.faces.values()
+        if face.warped is not None
     ]
-    if faces or work.look.shows in ("mask", "predicted"):
-        layers = laid(work.frame.image, faces, work.look)
+    if faces or work.options.shows in ("mask", "predicted"):
+        layers = composite_faces(work.frame.image, faces, work.options)
         work.frame, work.matte = replace(work.frame, image=layers.image), layers.matte
 
 
-def _is_alike(look: Look, other: Look) -> bool:
-    averages = look.transfer.averages and (look.histogram is None or look.histogram.averages)
-    return (
-        averages
-        and look.transfer is other.transfer
-        and look.histogram is other.histogram
-        and look.is_grey == other.is_grey
-    )
+def _is_alike(one: CompositeOptions, other: CompositeOptions) -> bool:
+    """Whether the mean of both histogram matches means anything."""
+    if one.is_grey != other.is_grey or one.histogram is not other.histogram:
+        return False
+    return one.histogram is None or one.histogram.averages
 
 
 def _average(own: Floats, others: Sequence[tuple[Floats, int]], reach: int) -> Floats:

@@ -12,18 +12,20 @@ from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
+from understudy.core.compose.options import CompositeOptions
 from understudy.errors import BadOption
 from understudy.options import readable
 from understudy.stages import frame_ranges
-from understudy.stages.merge.look_options import LookOptions
 from understudy.stages.merge.options import MergeOptions
 
 _ALWAYS: Final = range(frame_ranges.FOREVER)
 _NUMBERS: Final = {
-    name for name, info in LookOptions.model_fields.items() if info.annotation in (int, float)
+    name for name, info in CompositeOptions.model_fields.items() if info.annotation in (int, float)
 }
 _LISTS: Final = {
-    name for name, info in LookOptions.model_fields.items() if info.annotation == tuple[str, ...]
+    name
+    for name, info in CompositeOptions.model_fields.items()
+    if info.annotation == tuple[str, ...]
 }
 _FORM: Final = "Write it as '100-120: erode=4 blur=10 ease=12' or 'person=1: masks=learned,dst'"
 
@@ -78,19 +80,21 @@ class Looks:
     to be sent to other processes.
     """
 
-    base: LookOptions
+    base: CompositeOptions
     entries: tuple[Entry, ...] = ()
-    _made: dict[tuple[float, ...], LookOptions] = field(
+    _made: dict[tuple[float, ...], CompositeOptions] = field(
         default_factory=dict, compare=False, repr=False
     )
 
     @classmethod
     def of(cls, options: MergeOptions) -> Self:
         """The looks that the options of a merge ask for. Raises BadOption."""
-        base = LookOptions(**{name: getattr(options, name) for name in LookOptions.model_fields})
+        base = CompositeOptions(
+            **{name: getattr(options, name) for name in CompositeOptions.model_fields}
+        )
         return cls(base, tuple(Entry.read(text) for text in options.at))
 
-    def options(self, frame: int, person: int = -1) -> LookOptions:
+    def options(self, frame: int, person: int = -1) -> CompositeOptions:
         """What holds for a person (-1 = nobody knows who) in a frame, counted from 0."""
         weights = tuple(entry.weight(frame, person) for entry in self.entries)
         if weights not in self._made:
@@ -132,7 +136,7 @@ class Looks:
             or (entry.person is not None and entry.person not in known)
         ]
 
-    def _mixed(self, weights: tuple[float, ...]) -> LookOptions:
+    def _mixed(self, weights: tuple[float, ...]) -> CompositeOptions:
         values = dict(self.base)
         for entry, weight in zip(self.entries, weights, strict=True):
             for name, value in entry.values.items() if weight else ():
@@ -143,11 +147,11 @@ class Looks:
                 values[name] = (
                     round(between) if isinstance(before, int) and name in _NUMBERS else between
                 )
-        return LookOptions(**values)
+        return CompositeOptions(**values)
 
     def _runs(self, frames: range, person: int) -> list[tuple[int, dict[str, Any]]]:
         """What holds for a person, as (frames one after the other, options)."""
-        runs: list[tuple[int, LookOptions]] = []
+        runs: list[tuple[int, CompositeOptions]] = []
         for frame in frames:
             now = self.options(frame, person)
             if runs and (runs[-1][1] is now or runs[-1][1] == now):
@@ -189,9 +193,9 @@ def _where(words: list[str], where: str) -> tuple[tuple[range, ...], int | None]
 
 def _checked(said: Mapping[str, str], where: str) -> dict[str, Any]:
     """The values as the options have them."""
-    unknown = sorted(set(said) - set(LookOptions.model_fields))
+    unknown = sorted(set(said) - set(CompositeOptions.model_fields))
     if unknown:
-        choices = ", ".join(LookOptions.model_fields)
+        choices = ", ".join(CompositeOptions.model_fields)
         raise BadOption(
             f"{where}: '{unknown[0]}' is nothing that may differ from shot to shot. Choose from:"
             f" {choices}; or ease."
@@ -200,7 +204,7 @@ def _checked(said: Mapping[str, str], where: str) -> dict[str, Any]:
         name: value.split(",") if name in _LISTS else value for name, value in said.items()
     }
     try:
-        chosen = LookOptions.model_validate(plain)
+        chosen = CompositeOptions.model_validate(plain)
     except ValidationError as error:
         raise BadOption(readable(error, where)) from None
     return {name: getattr(chosen, name) for name in said}

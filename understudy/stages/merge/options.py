@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+from understudy.core.compose.options import CompositeOptions
 from understudy.io.video.writer import EncodeOptions
 from understudy.options import option
-from understudy.stages.merge.look_options import LookOptions
 from understudy.stages.parallel.workers import Engine
 
 
-class MergeOptions(LookOptions):
+class MergeOptions(CompositeOptions):
     """What `merge` asks: how faces look, and where and when they do so, what is rendered, and with
     what.
     """

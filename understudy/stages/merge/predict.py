@@ -13,18 +13,20 @@ from pathlib import Path
 import numpy as np
 
 from understudy.core import affine, image
-from understudy.core.compose.settings import Look
+from understudy.core.color.transfer import Transfer
+from understudy.core.compose import blend
+from understudy.core.compose.options import MODES, CompositeOptions
 from understudy.errors import BadOption
 from understudy.io.footage.base import Footage, FootageIndex
 from understudy.io.model_files import checkpoint
 from understudy.io.open_footage import open_footage
+from understudy.parts.color_transfers import COLOR_TRANSFERS, DFL_TRANSFERS
 from understudy.parts.dfm_model import DfmModel
 from understudy.parts.maskers import Masked, combined
 from understudy.parts.models.contract import Predictor
 from understudy.parts.upscalers import Upscale, upscaled
 from understudy.stages.merge.drawn_masks import Painted
 from understudy.stages.merge.keyframes import Looks
-from understudy.stages.merge.look_options import MODES, look_of
 from understudy.stages.merge.placement import Placed
 from understudy.stages.merge.segmentation import Segmenting, View
 from understudy.stages.parallel.prefetch import ahead
@@ -87,16 +89,12 @@ class Recipe:
     def reach(self) -> Reach:
         """How many frames before and after one have a say in it."""
         steady = max(self.looks.uses("steady"))
-        has_light = any(MODES[mode].blend == "seamless" for mode in self.looks.uses("mode"))
+        has_light = any(MODES[mode].blender is blend.seamless for mode in self.looks.uses("mode"))
         return Reach(
             max(self.looks.uses("steady_mask")),
             steady,
             steady if has_light or max(self.looks.uses("grain")) else 0,
         )
-
-    def look(self, frame: int, person: int) -> Look:
-        """How the face of that person is laid into that frame."""
-        return look_of(self.looks.options(frame, person))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +113,12 @@ class Take:
 @dataclass(slots=True)
 class NewFace:
     """A face as the model makes it. dst: (S, S, 3), made: (K, K, 3), mask: (S, S), the chosen masks
-    together.
+    together. transfer: what the options' colour transfer names.
     """
 
     placed: Placed
-    look: Look
+    options: CompositeOptions
+    transfer: Transfer
     dst: Floats
     made: Floats
     mask: Floats
@@ -273,14 +272,17 @@ def _face(
     landmarks = affine.apply(np.asarray(placed.face_from_frame), placed.landmarks).astype(
         np.float32
     )
-    look = recipe.look(pending.frame.index, placed.person)
+    options = recipe.looks.options(pending.frame.index, placed.person)
     size, painted = recipe.model.resolution, None
     if recipe.painted is not None:
         painted = recipe.painted.mask(placed.row, np.asarray(placed.face_from_frame), size)
     mask = combined(
-        look.masks, Masked(landmarks, face.mask, face.dst_mask, *segmented, painted), dfl=look.dfl
+        options.masks,
+        Masked(landmarks, face.mask, face.dst_mask, *segmented, painted),
+        dfl=options.is_dfl,
     )
     made = face.image
-    if look.super_resolution and recipe.upscale is not None:
-        made = upscaled(made[None], look.super_resolution, recipe.upscale)[0]
-    return NewFace(placed, look, pending.crops[number], made, mask)
+    if options.super_resolution and recipe.upscale is not None:
+        made = upscaled(made[None], options.super_resolution, recipe.upscale)[0]
+    transfer = (DFL_TRANSFERS if options.is_dfl else COLOR_TRANSFERS)[options.color_transfer]
+    return NewFace(placed, options, transfer, pending.crops[number], made, mask)

@@ -1,6 +1,4 @@
-"""What of a merge is a matter of taste, and may differ from shot to shot and from person to person:
-the look.
-"""
+"""The options of a composite: one frozen class for flags, file, keyframes and pure functions."""
 
 from __future__ import annotations
 
@@ -10,11 +8,10 @@ from typing import Final, Literal
 
 from understudy.core.color.histogram import matching, matching_dfl
 from understudy.core.color.transfer import Transfer
-from understudy.core.compose.settings import Look, Shows
+from understudy.core.compose import blend
+from understudy.core.compose.blend import Blend
 from understudy.core.compose.sharpen import SharpenMode
 from understudy.options import Options, option
-from understudy.parts.blenders import BLENDERS
-from understudy.parts.color_transfers import COLOR_TRANSFERS, DFL_TRANSFERS
 
 Mode = Literal[
     "original",
@@ -32,11 +29,13 @@ Mode = Literal[
 ColorTransfer = Literal[
     "none", "rct", "lct", "mkl", "mkl-m", "idt", "idt-m", "sot", "sot-m", "mix-m"
 ]
+Shows = Literal["result", "plate", "square", "mask", "predicted"]
 
 
-class LookOptions(Options):
-    """How a face is laid in. Sizes are in percent of the face square's side, so they mean the same
-    in every shot.
+class CompositeOptions(Options):
+    """How a face is laid in; may differ from shot to shot and from person to person.
+
+    Sizes are in percent of the face square's side, so they mean the same in every shot.
     """
 
     mode: Mode = option(
@@ -173,71 +172,64 @@ class LookOptions(Options):
         live=True,
     )
 
+    @property
+    def shows(self) -> Shows:
+        """What the frame shows in the end."""
+        return MODES[self.mode].shows
+
+    @property
+    def blender(self) -> Blend:
+        """How the face layer is made from face and plate."""
+        return MODES[self.mode].blender
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether the new face loses its colours first."""
+        return MODES[self.mode].is_grey
+
+    @property
+    def is_dfl(self) -> bool:
+        """Whether formulas and units are DeepFaceLab's."""
+        return self.formulas == "dfl"
+
+    @property
+    def histogram(self) -> Transfer | None:
+        """The histogram match that the mode asks for, or None."""
+        if not MODES[self.mode].matches_histogram:
+            return None
+        return _histogram_match(self.is_dfl, self.hist_match_masked, self.hist_match_threshold)
+
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """What a mode stands for. matches: the histogram of dst's face; is_grey: after the new face has
-    lost its colours.
+class ModeSettings:
+    """What a mode stands for.
+
+    shows: the result; or the untouched plate; or what the model made: its whole square on the
+    plate, its mask in white on black, its square on black. matches_histogram: the new face takes
+    dst's histogram. is_grey: it loses its colours first.
     """
 
-    blend: str = "overlay"
+    blender: Blend = blend.overlay
     shows: Shows = "result"
-    matches: bool = False
+    matches_histogram: bool = False
     is_grey: bool = False
 
 
-MODES: Final[dict[Mode, Way]] = {
-    "original": Way(shows="plate"),
-    "overlay": Way(),
-    "hist-match": Way(matches=True),
-    "hist-match-bw": Way(matches=True, is_grey=True),
-    "seamless": Way("seamless"),
-    "seamless-hist-match": Way("seamless", matches=True),
-    "pyramid": Way("pyramid"),
-    "raw-rgb": Way(shows="square"),
-    "raw-rgb-mask": Way(shows="square"),
-    "raw-mask": Way(shows="mask"),
-    "raw-predict": Way(shows="predicted"),
+MODES: Final[dict[Mode, ModeSettings]] = {
+    "original": ModeSettings(shows="plate"),
+    "overlay": ModeSettings(),
+    "hist-match": ModeSettings(matches_histogram=True),
+    "hist-match-bw": ModeSettings(matches_histogram=True, is_grey=True),
+    "seamless": ModeSettings(blend.seamless),
+    "seamless-hist-match": ModeSettings(blend.seamless, matches_histogram=True),
+    "pyramid": ModeSettings(blend.pyramid),
+    "raw-rgb": ModeSettings(shows="square"),
+    "raw-rgb-mask": ModeSettings(shows="square"),
+    "raw-mask": ModeSettings(shows="mask"),
+    "raw-predict": ModeSettings(shows="predicted"),
 }
 
 
 @cache
-def look_of(options: LookOptions) -> Look:
-    """What the options mean for one face in one frame."""
-    way, is_dfl = MODES[options.mode], options.formulas == "dfl"
-    return Look(
-        blend=BLENDERS[way.blend],
-        transfer=(DFL_TRANSFERS if is_dfl else COLOR_TRANSFERS)[options.color_transfer],
-        histogram=(
-            _match(is_dfl, options.hist_match_masked, options.hist_match_threshold)
-            if way.matches
-            else None
-        ),
-        is_grey=way.is_grey,
-        shows=way.shows,
-        masks=options.masks,
-        erode=options.erode,
-        blur=options.blur,
-        feather=options.feather,
-        edge_fade=options.edge_fade,
-        steady=options.steady,
-        steady_mask=options.steady_mask,
-        scale=options.face_scale,
-        super_resolution=options.super_resolution,
-        texture=options.texture,
-        sharpen=options.sharpen,
-        sharpen_mode=options.sharpen_mode,
-        motion_blur=options.motion_blur,
-        grain=options.grain,
-        denoise=options.denoise,
-        bicubic=options.bicubic_degrade,
-        compression=options.compression_degrade,
-        palette=options.color_degrade,
-        degrade=options.degrade,
-        dfl=is_dfl,
-    )
-
-
-@cache
-def _match(is_dfl: bool, masked: bool, threshold: int) -> Transfer:
+def _histogram_match(is_dfl: bool, masked: bool, threshold: int) -> Transfer:
     return (matching_dfl if is_dfl else matching)(masked, threshold)
