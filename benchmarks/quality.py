@@ -37,7 +37,7 @@ from torch.nn import functional
 from understudy.core.drawing import plot, svg
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.model_files import history
-from understudy.nets.device import pictures, tensor
+from understudy.nets.device import to_numpy, to_tensor
 from understudy.parts.models.contract import Model
 from understudy.stages.html_style import STYLE
 from understudy.stages.jobs import call
@@ -221,8 +221,8 @@ def sheet(model: Model, src: FaceStore, dst: FaceStore) -> np.ndarray:
     (src_faces, _), (dst_faces, mask) = (
         store.upright(few, SIZE) for store, few in zip((src, dst), rows, strict=True)
     )
-    made = model.passes(tensor(src_faces, CPU), tensor(dst_faces, CPU))
-    painted, matte = {name: pictures(face) for name, (face, _) in made.items()}, mask[..., None]
+    made = model.passes(to_tensor(src_faces, CPU), to_tensor(dst_faces, CPU))
+    painted, matte = {name: to_numpy(face) for name, (face, _) in made.items()}, mask[..., None]
     laid = painted["sd"] * matte + dst_faces * (1 - matte)
     columns = {
         "src": src_faces,

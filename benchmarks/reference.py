@@ -20,7 +20,7 @@ from torch.nn import functional
 from torch.nn.functional import l1_loss, mse_loss
 
 from understudy.nets.autoencoder.blocks import Up
-from understudy.nets.autoencoder.swappers import Painted, Swapper, TwoDecoders, TwoInters
+from understudy.nets.autoencoder.swappers import DecodedFace, Swapper, TwoDecoders, TwoInters
 from understudy.parts.models.autoencoder import Swapping
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train.learner import kind_of
@@ -87,7 +87,7 @@ class Reference:
         warped, target, mask = (each.contiguous().to(self.device) for each in planes)
         return warped, target, mask
 
-    def _loss(self, ours: Painted, true: Side) -> Tensor:
+    def _loss(self, ours: DecodedFace, true: Side) -> Tensor:
         _, target, mask = true
         if self.model.startswith("saehd"):
             seen = 2 * blurred(mask, max(1, self.side // 32)).clamp(0, 0.5)
@@ -128,17 +128,17 @@ def plain(net: Swapper) -> Swapper:
     return net
 
 
-def rebuilt(net: Swapper, src: Tensor, dst: Tensor) -> tuple[Painted, Painted]:
+def rebuilt(net: Swapper, src: Tensor, dst: Tensor) -> tuple[DecodedFace, DecodedFace]:
     """Both people as themselves, one after the other."""
     if isinstance(net, TwoDecoders):
-        return Painted(*net.src(net.inter(net.encoder(src)))), Painted(
+        return DecodedFace(*net.src(net.inter(net.encoder(src)))), DecodedFace(
             *net.dst(net.inter(net.encoder(dst)))
         )
     assert isinstance(net, TwoInters)
     shared = net.ab(net.encoder(src))
-    of_src = Painted(*net.decoder(torch.cat([shared, shared], 1)))
+    of_src = DecodedFace(*net.decoder(torch.cat([shared, shared], 1)))
     features = net.encoder(dst)
-    return of_src, Painted(*net.decoder(torch.cat([net.b(features), net.ab(features)], 1)))
+    return of_src, DecodedFace(*net.decoder(torch.cat([net.b(features), net.ab(features)], 1)))
 
 
 def dssim(ours: Tensor, theirs: Tensor, window: int) -> Tensor:

@@ -27,7 +27,7 @@ import torch
 from quality import CPU, prepared
 
 from understudy.core import affine
-from understudy.nets.device import tensor
+from understudy.nets.device import to_tensor
 from understudy.stages.project import Project
 from understudy.stages.train import schedule
 from understudy.stages.train.data import feed
@@ -66,7 +66,7 @@ class Chained(Batches):
             [self._shrunk(face, turn, inner) for face, turn in zip(whole, turns, strict=True)]
         )
         seen, target, mask = (
-            tensor(each, self.device) for each in (inputs, both[..., :3], both[..., 3])
+            to_tensor(each, self.device) for each in (inputs, both[..., :3], both[..., 3])
         )
         return seen, target, mask
 

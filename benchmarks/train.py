@@ -36,7 +36,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from understudy.core import affine
-from understudy.nets.device import computing, device_of
+from understudy.nets.device import autocast, resolve_device
 from understudy.parts.models import models
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train.callbacks.thread_tuner import TIMED, WARMING, Threads, counts_of
@@ -115,7 +115,7 @@ class Ours:
 def main() -> None:
     options = arguments()
     torch.set_num_threads(options.threads)
-    clock = Clock(device_of(options.device), options.threads)
+    clock = Clock(resolve_device(options.device), options.threads)
     limit = {name: conv_limit(name, clock) for name in FORMATS}
     print(
         json.dumps(
@@ -195,7 +195,7 @@ def serve(
 ) -> None:
     """Steps on demand, until it is told to end; then the MB that this took."""
     torch.set_num_threads(options.threads)
-    clock = Clock(device_of(options.device), options.threads)
+    clock = Clock(resolve_device(options.device), options.threads)
     given = dict(each.split("=") for each in options.set)
     trials = 0
     try:
@@ -234,7 +234,7 @@ def conv_limit(precision: str, clock: Clock) -> float:
         maps = torch.rand(8, channels, side, side, device=clock.device, requires_grad=True)
 
         def both(layer: torch.nn.Module = layer, maps: torch.Tensor = maps) -> None:
-            with computing(precision, clock.device):  # type: ignore[arg-type]
+            with autocast(precision, clock.device):  # type: ignore[arg-type]
                 painted = layer(maps)
             painted.backward(torch.ones_like(painted))
 

@@ -26,7 +26,9 @@ def test_a_table_gives_a_picture_the_colours_that_the_map_gives(name: str) -> No
         *(Pixels(each.reshape(-1, 3), np.ones(48 * 48, np.float32)) for each in (face, like))
     )
     table = torch.from_numpy(maps.table(wanted, 17))[None]
-    seen = torch_device.pictures(augment.through(torch_device.tensor(face[None], CPU), table))[0]
+    seen = torch_device.to_numpy(augment.apply_lut(torch_device.to_tensor(face[None], CPU), table))[
+        0
+    ]
     expected = np.clip(wanted(face.reshape(-1, 3)), 0, 1).reshape(face.shape)
     error = np.abs(seen - expected)
     assert error.mean() < 0.5 / 255 and error.max() < 6 / 255
@@ -36,8 +38,8 @@ def test_every_picture_has_its_own_table() -> None:
     plain, inverse = (
         maps.table(wanted, 2) for wanted in (lambda colors: colors, lambda colors: 1 - colors)
     )
-    picture = torch_device.tensor(np.stack([smooth(0, 0, 1)] * 2), CPU)
-    seen = augment.through(picture, torch.from_numpy(np.stack([plain, inverse])))
+    picture = torch_device.to_tensor(np.stack([smooth(0, 0, 1)] * 2), CPU)
+    seen = augment.apply_lut(picture, torch.from_numpy(np.stack([plain, inverse])))
     assert torch.allclose(seen[0], picture[0], atol=1e-6) and torch.allclose(
         seen[1], 1 - picture[0], atol=1e-6
     )
@@ -47,9 +49,9 @@ def test_hue_saturation_and_value_move_as_opencv_has_it() -> None:
     pictures = np.random.default_rng(0).random((2, 9, 7, 3)).astype(np.float32)
     pictures[0, 0, :4] = [[0.5, 0.5, 0.5], [0, 0, 0], [1, 1, 1], [1, 0, 0]]
     shifts = ((20.0, 0.1, -0.1), (-50.0, -0.1, 0.1))
-    seen = torch_device.pictures(
-        augment.hue_shifted(
-            torch_device.tensor(pictures, CPU),
+    seen = torch_device.to_numpy(
+        augment.shift_hsv(
+            torch_device.to_tensor(pictures, CPU),
             *(torch.tensor(each) for each in zip(*shifts, strict=True)),
         )
     )

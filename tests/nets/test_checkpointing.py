@@ -4,15 +4,26 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from understudy.nets import checkpointing
-from understudy.nets.autoencoder.blocks import Closer, Down, Gained, Res, Up, initialise
-from understudy.nets.device import Precision, computing
+from understudy.nets.autoencoder.blocks import (
+    Down,
+    HighResResidual,
+    ResBlock,
+    ScaledResidual,
+    Up,
+    init_weights,
+)
+from understudy.nets.device import Precision, autocast
 
 
 def net() -> nn.Module:
     made = nn.Sequential(
-        Down(3, 16), Res(16), nn.Sequential(Gained(16), Closer(16)), Up(16, 8), nn.Conv2d(8, 3, 3)
+        Down(3, 16),
+        ResBlock(16),
+        nn.Sequential(ScaledResidual(16), HighResResidual(16)),
+        Up(16, 8),
+        nn.Conv2d(8, 3, 3),
     )
-    initialise(made, "kaiming", torch.Generator().manual_seed(0))
+    init_weights(made, "kaiming", torch.Generator().manual_seed(0))
     return made
 
 
@@ -29,7 +40,7 @@ def learnt(model: nn.Module, precision: Precision) -> tuple[list[Tensor | None],
     faces = torch.rand((2, 3, 32, 32), generator=torch.Generator().manual_seed(1))
     with (
         saved_tensors_hooks(count, lambda tensor: tensor),
-        computing(precision, torch.device("cpu")),
+        autocast(precision, torch.device("cpu")),
     ):
         loss = model(faces).float().square().mean()
     loss.backward()
@@ -39,7 +50,7 @@ def learnt(model: nn.Module, precision: Precision) -> tuple[list[Tensor | None],
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_gradients_are_the_same_bit_for_bit_with_less_memory(precision: Precision) -> None:
     plain, forgetful = net(), net()
-    checkpointing.compute_again(forgetful)
+    checkpointing.enable_checkpointing(forgetful)
     assert plain.state_dict().keys() == forgetful.state_dict().keys()
     (ours, little), (theirs, much) = learnt(forgetful, precision), learnt(plain, precision)
     assert all(

@@ -39,13 +39,13 @@ def learnt(net: nn.Module, maps: Tensor) -> list[Tensor]:
 def test_an_unrolled_layer_learns_the_same(
     make: Callable[[], nn.Sequential], shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linear_conv, "SPARSE", 1)
+    monkeypatch.setattr(linear_conv, "MIN_WEIGHTS_PER_OUTPUT", 1)
     torch.manual_seed(0)
     net, maps = make(), torch.randn(shape)
     as_it_was = copy.deepcopy(net)
-    linear_conv.unroll(net)
+    linear_conv.enable_matmul(net)
     with torch.autocast("cpu", torch.bfloat16):
-        assert "Product" in str(net[0](maps).grad_fn)
+        assert "MatmulLayer" in str(net[0](maps).grad_fn)
     for ours, theirs in zip(learnt(net, maps), learnt(as_it_was, maps), strict=True):
         assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
         assert float((ours - theirs).norm() / theirs.norm()) < 0.006
@@ -53,7 +53,7 @@ def test_an_unrolled_layer_learns_the_same(
 
 def test_it_keeps_neither_weights_in_bf16_nor_more_than_went_in() -> None:
     layer, kept = nn.Conv2d(256, 256, 3, padding=1), 0
-    linear_conv.unroll(layer)
+    linear_conv.enable_matmul(layer)
 
     def count(tensor: Tensor) -> Tensor:
         nonlocal kept
@@ -72,7 +72,7 @@ def test_layers_that_meet_many_pixels_and_all_in_fp32_are_computed_as_before() -
     torch.manual_seed(0)
     net = nn.Conv2d(16, 16, 3, padding=1)
     few, many, before = torch.randn(1, 16, 1, 1), torch.randn(2, 16, 8, 8), copy.deepcopy(net)
-    linear_conv.unroll(net)
+    linear_conv.enable_matmul(net)
     for maps in (few, many):
         assert torch.equal(net(maps), before(maps))
     with torch.autocast("cpu", torch.bfloat16):
@@ -80,7 +80,7 @@ def test_layers_that_meet_many_pixels_and_all_in_fp32_are_computed_as_before() -
 
 
 def test_what_is_frozen_and_what_has_other_borders_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear_conv, "SPARSE", 1)
+    monkeypatch.setattr(linear_conv, "MIN_WEIGHTS_PER_OUTPUT", 1)
     frozen, mirrored = (
         nn.Conv2d(64, 64, 3, padding=1),
         nn.Conv2d(64, 64, 3, padding=1, padding_mode="reflect"),
@@ -88,19 +88,19 @@ def test_what_is_frozen_and_what_has_other_borders_stays(monkeypatch: pytest.Mon
     frozen.requires_grad_(False)
     for layer in (frozen, mirrored):
         before, maps = copy.deepcopy(layer), torch.randn(1, 64, 4, 4)
-        linear_conv.unroll(layer)
+        linear_conv.enable_matmul(layer)
         with torch.autocast("cpu", torch.bfloat16):
             assert torch.equal(layer(maps), before(maps))
 
 
 def test_it_goes_with_computing_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear_conv, "SPARSE", 1)
+    monkeypatch.setattr(linear_conv, "MIN_WEIGHTS_PER_OUTPUT", 1)
     torch.manual_seed(0)
     net = nn.Sequential(Down(3, 64), Up(64, 64))
     again, maps = copy.deepcopy(net), torch.randn(2, 3, 8, 8)
     for each in (net, again):
-        linear_conv.unroll(each)
-    checkpointing.compute_again(again)
+        linear_conv.enable_matmul(each)
+    checkpointing.enable_checkpointing(again)
     assert all(
         torch.equal(one, other)
         for one, other in zip(learnt(net, maps), learnt(again, maps), strict=True)
@@ -109,19 +109,21 @@ def test_it_goes_with_computing_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", ["adam", "adabelief", "rmsprop"])
 def test_optimizers_take_its_gradients_in_bf16_to_the_same_weights(
-    kind: optimizers.Kind, monkeypatch: pytest.MonkeyPatch
+    kind: optimizers.OptimizerName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linear_conv, "SPARSE", 1)
-    monkeypatch.setattr(optimizers, "AT_ONCE", 1 << 10)
+    monkeypatch.setattr(linear_conv, "MIN_WEIGHTS_PER_OUTPUT", 1)
+    monkeypatch.setattr(optimizers, "CHUNK_NUMEL", 1 << 10)
     torch.manual_seed(0)
     piecewise, whole, maps = Up(64, 16), Up(64, 16), torch.randn(2, 64, 4, 4)
     whole.load_state_dict(piecewise.state_dict())
     for net in (piecewise, whole):
-        linear_conv.unroll(net)
-        (optimizer,) = optimizers.make(kind, {"net": dict(net.named_parameters())}, 0.01).values()
+        linear_conv.enable_matmul(net)
+        (optimizer,) = optimizers.build_optimizers(
+            kind, {"net": dict(net.named_parameters())}, 0.01
+        ).values()
         for _ in range(3):
             at_once = (
-                optimizers.at_once(optimizer, net.parameters())
+                optimizers.step_in_backward(optimizer, net.parameters())
                 if net is piecewise
                 else contextlib.nullcontext()
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from understudy.nets.memory_estimate import PER_WEIGHT, step_bytes
+from understudy.nets.memory_estimate import BYTES_PER_WEIGHT, estimate_step_bytes
 
 
 def test_a_step_holds_its_weights_and_what_the_way_back_needs() -> None:
@@ -17,15 +17,15 @@ def test_a_step_holds_its_weights_and_what_the_way_back_needs() -> None:
     weights = sum(weight.numel() for weight in net.parameters())
     # The way back needs the faces, what tanh made of them, and the weights, which are counted
     # already.
-    assert step_bytes(
+    assert estimate_step_bytes(
         lambda: net(faces).sum(), net.parameters()
-    ) == PER_WEIGHT * weights + 4 * 32 * (100 + 200)
+    ) == BYTES_PER_WEIGHT * weights + 4 * 32 * (100 + 200)
 
 
 def test_what_does_not_learn_takes_its_own_place_only() -> None:
     with torch.device("meta"):
         net = nn.Linear(1000, 1000)
-    frozen = step_bytes(lambda: net(torch.empty(1, 1000, device="meta")).sum(), [net.bias])
-    assert frozen < step_bytes(
+    frozen = estimate_step_bytes(lambda: net(torch.empty(1, 1000, device="meta")).sum(), [net.bias])
+    assert frozen < estimate_step_bytes(
         lambda: net(torch.empty(1, 1000, device="meta")).sum(), net.parameters()
     )

@@ -24,7 +24,7 @@ from understudy.core.synthetic import clip
 from understudy.errors import MissingExtra, WeightsMissing
 from understudy.io.weights import fetch
 from understudy.nets.pretrained import load as pretrained_load
-from understudy.nets.pretrained.fan import FAN, peaks
+from understudy.nets.pretrained.fan import FAN, heatmap_peaks
 from understudy.parts.detectors import Detection
 from understudy.parts.landmarkers import Locate, fan, landmarkers, mesh_as_68
 from understudy.parts.landmarkers.mediapipe import EXPRESSIONS, MediaPipe
@@ -236,10 +236,10 @@ def test_a_peak_between_cells_is_found_there() -> None:
         torch.rand((68, 2), generator=torch.Generator().manual_seed(0)) * 50 + 7,
     )
     down, across = grid[:, None] - true[:, 1, None, None], grid - true[:, 0, None, None]
-    found, heat = peaks(torch.exp(-(down**2 + across**2) / 2)[None] - 0.01)
+    found, heat = heatmap_peaks(torch.exp(-(down**2 + across**2) / 2)[None] - 0.01)
     assert (found[0] - true).abs().max() < 0.03
     assert heat.min() > 0.7
-    assert peaks(torch.full((1, 68, 64, 64), -1.0))[0].isfinite().all()
+    assert heatmap_peaks(torch.full((1, 68, 64, 64), -1.0))[0].isfinite().all()
 
 
 class GreenDot(nn.Module):

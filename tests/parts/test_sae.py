@@ -50,7 +50,7 @@ def test_multiscale_learns_faces_at_a_half_and_a_quarter_too(small, shown) -> No
         extra = float(
             more.losses(shown, "generator")["src"] - plain.losses(shown, "generator")["src"]
         )
-        soft = reconstruction.blurred(shown.src.mask, 2)
+        soft = reconstruction.gaussian_blur(shown.src.mask, 2)
         small_ones = [
             50
             * reconstruction.mse(

@@ -55,7 +55,7 @@ def test_the_early_saehd_counts_structure_and_pixels_under_the_blurred_mask(smal
         told = model.losses(shown, "generator")
         face, soft = (
             model.net(shown.src.input, shown.dst.input).src.face,
-            reconstruction.blurred(shown.src.mask, 2),
+            reconstruction.gaussian_blur(shown.src.mask, 2),
         )
         wanted = 10 * reconstruction.dssim(face, shown.src.target, soft) + 10 * reconstruction.mse(
             face, shown.src.target, soft

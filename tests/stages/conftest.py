@@ -36,9 +36,9 @@ def small_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     import torch
 
     from understudy.nets.autoencoder import classic
-    from understudy.nets.autoencoder.decoders import PersonalDecoder, TwoBranches
+    from understudy.nets.autoencoder.decoders import ConditionalDecoder, FaceMaskDecoder
     from understudy.nets.autoencoder.encoders import Encoder, Inter
-    from understudy.nets.autoencoder.swappers import Swapper, TwoDecoders, TwoPersonas
+    from understudy.nets.autoencoder.swappers import SharedDecoder, Swapper, TwoDecoders
     from understudy.parts.models.autoencoder import Autoencoder, Lesson
     from understudy.parts.models.contract import Model
     from understudy.parts.models.tiny import Tiny
@@ -47,14 +47,14 @@ def small_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     def build(options: Tiny) -> Model:
         encoder = Encoder(options.resolution, (8, 8, 16), fold=2)
-        decoder = PersonalDecoder(2, 16, 2 * encoder.size, (16, 8), fold=2)
-        net = TwoPersonas(encoder, Inter(encoder, 24, 16, 16, normalised=True), decoder)
+        decoder = ConditionalDecoder(2, 16, 2 * encoder.size, (16, 8), fold=2)
+        net = SharedDecoder(encoder, Inter(encoder, 24, 16, 16, pixel_norm=True), decoder)
         return Autoencoder(net, options.resolution, "full", Lesson(l1=10, codes=0.3), "kaiming")
 
     def h64(light: bool) -> Swapper:
         encoder = Encoder(64, (4, 4, 8, 8))
         inter = Inter(encoder, 8, 8, 4 if light else 8)
-        src, dst = (TwoBranches(inter.channels, (8, 4, 4), (8, 4, 4)) for _ in range(2))
+        src, dst = (FaceMaskDecoder(inter.channels, (8, 4, 4), (8, 4, 4)) for _ in range(2))
         return TwoDecoders(encoder, inter, src, dst)
 
     monkeypatch.setattr(Tiny, "build", build)

@@ -1,6 +1,4 @@
-"""Training pictures on the device: seen through the same maps that the CPU follows with OpenCV, and
-in other colours.
-"""
+"""Training pictures on the device: warped by the maps that OpenCV takes on the CPU, recoloured."""
 
 from __future__ import annotations
 
@@ -11,13 +9,19 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def sampled(
+def remap(
     stored: Tensor, maps: Tensor, mode: Literal["bilinear", "bicubic"] = "bilinear"
 ) -> Tensor:
-    """Stored pictures (B, P, P, C) uint8 seen through maps (B, R, R, 2) of xy pixels: (B, C, R, R)
-    float in 0..1.
+    """Sample stored pictures at the places that maps name, as `cv2.remap` does.
 
-    Pixel centres lie at whole numbers. Beyond the border its pixels repeat.
+    Args:
+        stored: (B, P, P, C) uint8.
+        maps: (B, R, R, 2) xy pixels of `stored`; pixel centres lie at whole numbers. Beyond the
+            border its pixels repeat.
+        mode: The interpolation.
+
+    Returns:
+        (B, C, R, R) float32 in 0..1.
     """
     planes = stored.permute(0, 3, 1, 2).float() / 255
     # With corners aligned, -1 and 1 are the centres of the outermost pixels.
@@ -28,16 +32,29 @@ def sampled(
     return seen.clamp_(0, 1)
 
 
-def recoloured(pictures: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
-    """Pictures (B, 3, H, W) in 0..1 with other contrast about mid-grey and other brightness; gain
-    and offset: (B,).
+def adjust_contrast_brightness(pictures: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
+    """Change the contrast about mid-grey, and the brightness.
+
+    Args:
+        pictures: (B, 3, H, W) in 0..1.
+        gain: (B,) factors of the contrast.
+        offset: (B,) added to the brightness.
+
+    Returns:
+        (B, 3, H, W) in 0..1.
     """
     return ((pictures - 0.5) * gain.view(-1, 1, 1, 1) + 0.5 + offset.view(-1, 1, 1, 1)).clamp_(0, 1)
 
 
-def through(pictures: Tensor, tables: Tensor) -> Tensor:
-    """Each picture (B, 3, H, W) in 0..1 in the colours of its table (B, T, T, T, 3), see
-    `core.color.maps.table`.
+def apply_lut(pictures: Tensor, tables: Tensor) -> Tensor:
+    """Give each picture the colours of its own 3D look-up table.
+
+    Args:
+        pictures: (B, 3, H, W) in 0..1.
+        tables: (B, T, T, T, 3) in 0..1, see `core.color.maps.table`.
+
+    Returns:
+        (B, 3, H, W) in 0..1.
     """
     places = pictures.permute(0, 2, 3, 1).unsqueeze(1) * 2 - 1
     planes = tables.permute(0, 4, 1, 2, 3)
@@ -47,9 +64,17 @@ def through(pictures: Tensor, tables: Tensor) -> Tensor:
     return found.squeeze(2).clamp_(0, 1)
 
 
-def hue_shifted(pictures: Tensor, hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
-    """Pictures (B, 3, H, W) in 0..1 with another hue (B,) in degrees, and (B,) added to saturation
-    and value (HSV, 0..1).
+def shift_hsv(pictures: Tensor, hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
+    """Shift hue, saturation and value (HSV).
+
+    Args:
+        pictures: (B, 3, H, W) RGB or BGR in 0..1.
+        hue: (B,) degrees to turn by.
+        saturation: (B,) added to the saturation, which stays in 0..1.
+        value: (B,) added to the value, which stays in 0..1.
+
+    Returns:
+        (B, 3, H, W) in 0..1.
     """
     turn, plus, more = (each.view(-1, 1, 1) for each in (hue, saturation, value))
     red, green, blue = pictures.unbind(1)

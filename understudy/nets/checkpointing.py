@@ -1,6 +1,4 @@
-"""Memory for time: what a network needs on its way back is computed again in place of being
-kept.
-"""
+"""Activation checkpointing: activations are computed again in the backward pass, not kept."""
 
 from __future__ import annotations
 
@@ -12,33 +10,48 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from understudy.nets.autoencoder.blocks import Closer, Down, FoldDown, Gained, Res, SlimDown, Up
+from understudy.nets.autoencoder.blocks import (
+    DepthwiseDown,
+    Down,
+    HighResResidual,
+    ResBlock,
+    ScaledResidual,
+    UnshuffleDown,
+    Up,
+)
 
 T = TypeVar("T")
 
-# Steps of encoders and decoders: of these only what goes in is kept. A `Closer` holds others, and
-# counts as one.
-STEPS = (Closer, Down, FoldDown, Gained, Res, SlimDown, Up)
+# Of these blocks only the input is kept. A `HighResResidual` holds others, and counts as one.
+CHECKPOINTED_BLOCKS = (
+    HighResResidual,
+    Down,
+    UnshuffleDown,
+    ScaledResidual,
+    ResBlock,
+    DepthwiseDown,
+    Up,
+)
 
 
-def compute_again(net: nn.Module) -> None:
-    """Let every step of `net` forget what it computed until the way back needs it. In place; the
-    gradients stay the same.
+def enable_checkpointing(net: nn.Module) -> None:
+    """Let every block of `net` compute its activations again in the backward pass. In place.
 
-    Chen et al., Training Deep Nets with Sublinear Memory Cost (2016). Costs up to one more way
-    there, a third of the time.
+    The gradients stay the same. Chen et al., Training Deep Nets with Sublinear Memory Cost (2016).
+    Costs up to one more forward pass, a third of the time.
     """
     for layer in net.children():
-        if isinstance(layer, STEPS):
-            layer.forward = partial(forgetful, layer.forward)  # type: ignore[method-assign]
+        if isinstance(layer, CHECKPOINTED_BLOCKS):
+            layer.forward = partial(checkpointed, layer.forward)  # type: ignore[method-assign]
         else:
-            compute_again(layer)
+            enable_checkpointing(layer)
 
 
-def forgetful(work: Callable[..., T], *given: Tensor) -> T:
-    """What `work`, in which nothing is random, makes of tensors; what it computes by the way is
-    computed again on the way back.
+def checkpointed(function: Callable[..., T], *tensors: Tensor) -> T:
+    """Call `function` on tensors; its activations are computed again in the backward pass.
+
+    function: nothing in it may be random.
     """
     if not torch.is_grad_enabled():
-        return work(*given)
-    return checkpoint(work, *given, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]
+        return function(*tensors)
+    return checkpoint(function, *tensors, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]

@@ -1,6 +1,4 @@
-"""Between numpy pictures (N, H, W, C) and torch tensors (N, C, H, W), and between option values and
-torch settings.
-"""
+"""Pictures (N, H, W, C) and tensors (N, C, H, W); devices, autocast and memory format."""
 
 from __future__ import annotations
 
@@ -16,22 +14,30 @@ from understudy.errors import BadOption
 from understudy.types import Array, Floats
 
 Precision = Literal["auto", "fp32", "bf16"]
-Layout = Literal["auto", "on", "off"]
+ChannelsLast = Literal["auto", "on", "off"]
 
 Net = TypeVar("Net", bound=nn.Module)
 
 
-def tensor(pictures: Array, device: torch.device) -> Tensor:
-    """Pictures (N, H, W, C) or masks (N, H, W) as float32 (N, C, H, W); uint8 comes out in 0..1."""
-    stacked = sent(np.ascontiguousarray(pictures), device)
+def to_tensor(pictures: Array, device: torch.device) -> Tensor:
+    """Return pictures as a float32 tensor on a device.
+
+    Args:
+        pictures: (N, H, W, C), or masks (N, H, W); uint8 is scaled to 0..1.
+        device: Where the tensor shall be.
+
+    Returns:
+        (N, C, H, W), C = 1 for masks.
+    """
+    stacked = to_device(np.ascontiguousarray(pictures), device)
     planes = (
         stacked.unsqueeze(1) if stacked.ndim == 3 else stacked.permute(0, 3, 1, 2)
     ).contiguous()
     return planes.float().div_(255) if stacked.dtype == torch.uint8 else planes.float()
 
 
-def sent(array: Array, device: torch.device) -> Tensor:
-    """An array on a device; where that is CUDA it travels while others compute."""
+def to_device(array: Array, device: torch.device) -> Tensor:
+    """Return an array as a tensor on a device; to CUDA it is copied while others compute."""
     held = torch.from_numpy(array)
     # Only pinned memory is read without the host's waiting for it.
     return (
@@ -41,8 +47,8 @@ def sent(array: Array, device: torch.device) -> Tensor:
     )
 
 
-def pictures(planes: Tensor) -> Floats:
-    """(N, C, H, W) as float32 (N, H, W, C) on the host, or (N, H, W) when C is 1."""
+def to_numpy(planes: Tensor) -> Floats:
+    """Return (N, C, H, W) as float32 (N, H, W, C) on the host, or (N, H, W) where C is 1."""
     found = planes.detach().float().cpu()
     return (
         (found.squeeze(1) if found.shape[1] == 1 else found.permute(0, 2, 3, 1))
@@ -51,16 +57,19 @@ def pictures(planes: Tensor) -> Floats:
     )
 
 
-def arrays(named: Mapping[str, Tensor]) -> dict[str, Array]:
-    """Tensors as host arrays of the same dtype, by the same names; on the CPU they share memory."""
+def tensors_to_numpy(named: Mapping[str, Tensor]) -> dict[str, Array]:
+    """Return tensors as host arrays of the same dtype, by name; those of the CPU share memory."""
     return {name: value.detach().cpu().contiguous().numpy() for name, value in named.items()}
 
 
-def device_of(name: str) -> torch.device:
-    """The device called `name`. auto: a GPU, where PyTorch can use one, else the CPU; best: of
-    several the one with most memory.
+def resolve_device(name: str) -> torch.device:
+    """Return the device called `name`.
 
-    Raises BadOption for one that is not there; best never means the CPU.
+    auto: a GPU that PyTorch can use, else the CPU. best: of several GPUs the one with most free
+    memory; never the CPU.
+
+    Raises:
+        BadOption: It is not there.
     """
     if name == "auto":
         accelerator = torch.accelerator.current_accelerator(check_available=True)
@@ -70,7 +79,7 @@ def device_of(name: str) -> torch.device:
             else torch.device("cpu")
         )
     if name == "best":
-        return _best()
+        return _best_gpu()
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -83,10 +92,8 @@ def device_of(name: str) -> torch.device:
     return device
 
 
-def answers(device: torch.device) -> bool:
-    """Whether the device still computes: one that fell out, or whose driver broke off, fails at
-    everything from then on.
-    """
+def is_device_alive(device: torch.device) -> bool:
+    """Return whether the device still computes: one that fell out fails at everything."""
     try:
         return float(torch.ones(1, device=device).add_(1).cpu()) == 2
     except RuntimeError:
@@ -94,7 +101,7 @@ def answers(device: torch.device) -> bool:
 
 
 def uses_bf16(precision: Precision, device: torch.device) -> bool:
-    """Whether to compute in bf16: asked for, or auto on a device that is built for it."""
+    """Return whether to compute in bf16: asked for, or auto on a device that is built for it."""
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
@@ -105,11 +112,12 @@ def uses_bf16(precision: Precision, device: torch.device) -> bool:
     return False
 
 
-def computing(
+def autocast(
     precision: Precision, device: torch.device
 ) -> contextlib.AbstractContextManager[object]:
-    """The context in which to run a network; weights stay fp32. bf16 keeps fp32's range, so no
-    gradient scaler is needed.
+    """Return the context in which to run a network; weights stay fp32.
+
+    bf16 keeps fp32's range, so no gradient scaler is needed.
     """
     return (
         torch.autocast(device.type, torch.bfloat16)
@@ -118,16 +126,14 @@ def computing(
     )
 
 
-def laid_out(net: Net, layout: Layout, device: torch.device) -> Net:
-    """`net` with the channels of its weights last where that is asked for, or on CUDA; on a CPU it
-    measures neutral.
-    """
+def to_memory_format(net: Net, layout: ChannelsLast, device: torch.device) -> Net:
+    """Return `net` with channels last where asked for, or on CUDA; on a CPU it measures neutral."""
     last = layout == "on" or (layout == "auto" and device.type == "cuda")
     return net.to(memory_format=torch.channels_last) if last else net  # type: ignore[call-overload]
 
 
-def _best() -> torch.device:
-    accelerator = device_of("auto")
+def _best_gpu() -> torch.device:
+    accelerator = resolve_device("auto")
     if accelerator.type == "cpu":
         raise BadOption(
             "device: best: there is no GPU that PyTorch can use. Choose auto or cpu; `doctor` lists"

@@ -1,20 +1,23 @@
-"""A network as other programs run it: pictures in their order of axes and colours, person by
-person.
-"""
+"""A network as other programs run it from ONNX: channels last, BGR, one person at a time."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from understudy.nets.autoencoder.swappers import Morph, Painted, Swapper, TwoInters, TwoPersonas
+from understudy.nets.autoencoder.swappers import (
+    DecodedFace,
+    MorphSwapper,
+    SharedDecoder,
+    Swapper,
+    TwoInters,
+)
 
 
 class FaceGraph(nn.Module):
-    """Faces (N, R, R, 3), BGR in 0..1, as dst's mask (N, R, R, 1), src's face acting dst's part,
-    and the mask of that.
+    """Faces (N, R, R, 3) BGR in 0..1 to dst's mask (N, R, R, 1), the swapped face, and its mask.
 
-    Each person is painted in a pass of its own, so that N may stay open: a graph cannot cut a batch
+    Each person is decoded in a pass of its own, so that N may stay open: a graph cannot cut a batch
     in two whose size it does not know.
     """
 
@@ -23,30 +26,30 @@ class FaceGraph(nn.Module):
         self.net = net
 
     def forward(self, in_face: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return _told(*self.painted(in_face.flip(-1).permute(0, 3, 1, 2)))
+        return _outputs(*self.decode(in_face.flip(-1).permute(0, 3, 1, 2)))
 
-    def painted(self, dst: Tensor) -> tuple[Painted, Painted]:
-        """As `Swapper.swap`."""
+    def decode(self, dst: Tensor) -> tuple[DecodedFace, DecodedFace]:
+        """Return the swapped and the rebuilt face, as `Swapper.swap` does."""
         net = self.net
-        if isinstance(net, TwoPersonas):
+        if isinstance(net, SharedDecoder):
             maps = net.inter(net.encoder(dst * 2 - 1))
-            return Painted(*net.decoder(maps, (dst.shape[0], 0))), Painted(
+            return DecodedFace(*net.decoder(maps, (dst.shape[0], 0))), DecodedFace(
                 *net.decoder(maps, (0, dst.shape[0]))
             )
         if isinstance(net, TwoInters):
             features = net.encoder(dst)
             shared, own = net.ab(features), net.b(features)
             src_maps, dst_maps = torch.cat([shared, shared], 1), torch.cat([own, shared], 1)
-            return net.as_src(src_maps), Painted(*net.decoder(dst_maps))
+            return net.decode_src(src_maps), DecodedFace(*net.decoder(dst_maps))
         return net.swap(dst)
 
 
 class MorphGraph(nn.Module):
-    """The same with how much of the face becomes src's as a second input, float32 (1,) in 0..1."""
+    """A `FaceGraph` with a second input: how much becomes src's, float32 (1,) in 0..1."""
 
     place: Tensor
 
-    def __init__(self, net: Morph) -> None:
+    def __init__(self, net: MorphSwapper) -> None:
         super().__init__()
         self.net = net
         self.register_buffer(
@@ -59,20 +62,24 @@ class MorphGraph(nn.Module):
         as_dst = net.dst(code)
         own = self.place < (morph_value * net.src.channels).floor()
         swapped, rebuilt = (
-            Painted(*net.decoder(maps))
+            DecodedFace(*net.decoder(maps))
             for maps in (torch.where(own, net.src(code), as_dst), as_dst)
         )
-        return _told(swapped, rebuilt)
+        return _outputs(swapped, rebuilt)
 
 
-def graph_of(net: Swapper) -> FaceGraph | MorphGraph:
-    """The graph of a network."""
-    return MorphGraph(net) if isinstance(net, Morph) else FaceGraph(net)
+def export_graph(net: Swapper) -> FaceGraph | MorphGraph:
+    """Return the module to export for a network."""
+    return MorphGraph(net) if isinstance(net, MorphSwapper) else FaceGraph(net)
 
 
-def _told(swapped: Painted, rebuilt: Painted) -> tuple[Tensor, Tensor, Tensor]:
-    return _last(rebuilt.mask), _last(swapped.face).flip(-1), _last(swapped.mask)
+def _outputs(swapped: DecodedFace, rebuilt: DecodedFace) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        _channels_last(rebuilt.mask),
+        _channels_last(swapped.face).flip(-1),
+        _channels_last(swapped.mask),
+    )
 
 
-def _last(planes: Tensor) -> Tensor:
+def _channels_last(planes: Tensor) -> Tensor:
     return planes.permute(0, 2, 3, 1)

@@ -1,6 +1,4 @@
-"""How much memory a step of learning takes, told without taking it: on the device meta, tensors are
-shapes only.
-"""
+"""The memory of a training step, estimated on the device meta, where tensors have no data."""
 
 from __future__ import annotations
 
@@ -12,15 +10,13 @@ from torch.nn import Parameter
 
 # Bytes a weight: itself, its gradient and two memories of the optimizer in float32, and its copy in
 # bf16.
-PER_WEIGHT = 4 * 4 + 2
+BYTES_PER_WEIGHT = 4 * 4 + 2
 
 
-def step_bytes(loss: Callable[[], Tensor], weights: Iterable[Parameter]) -> int:
-    """Bytes that one step holds at its height: weights with all that belongs to them, and what the
-    way back needs of the way there.
+def estimate_step_bytes(loss: Callable[[], Tensor], weights: Iterable[Parameter]) -> int:
+    """Return the bytes that one step holds at its peak: weights, optimizer state and activations.
 
-    loss: the way there, on tensors on the device meta; it is computed once. weights: all that
-    learn.
+    loss: computes the loss on tensors on the device meta; called once. weights: all that train.
     """
     held: dict[int, UntypedStorage] = {}
 
@@ -36,4 +32,4 @@ def step_bytes(loss: Callable[[], Tensor], weights: Iterable[Parameter]) -> int:
     learning = list(weights)
     own = {weight.untyped_storage()._cdata for weight in learning}
     activations = sum(storage.nbytes() for key, storage in held.items() if key not in own)
-    return activations + PER_WEIGHT * sum(weight.numel() for weight in learning)
+    return activations + BYTES_PER_WEIGHT * sum(weight.numel() for weight in learning)

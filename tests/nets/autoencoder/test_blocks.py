@@ -4,16 +4,16 @@ from torch import nn
 from torch.nn import functional
 
 from understudy.nets.autoencoder.blocks import (
-    Closer,
-    Cosine,
-    FoldDown,
+    GrowingCosine,
+    HighResResidual,
     PixelNorm,
-    Res,
-    aware,
-    initialise,
+    ResBlock,
+    UnshuffleDown,
+    convolution_aware,
+    init_weights,
 )
-from understudy.nets.autoencoder.decoders import Brush, Quarters, TwoBranches
-from understudy.nets.autoencoder.encoders import Columns, Encoder, Inter
+from understudy.nets.autoencoder.decoders import DecoderConfig, FaceMaskDecoder, PixelShuffleHead
+from understudy.nets.autoencoder.encoders import Encoder, Inter, MultiColumnEncoder
 
 
 def maps(seed: int, *shape: int) -> torch.Tensor:
@@ -21,7 +21,7 @@ def maps(seed: int, *shape: int) -> torch.Tensor:
 
 
 def test_a_residual_block_adds_two_convolutions_to_what_came_in() -> None:
-    block, came = Res(6), maps(0, 2, 6, 8, 8)
+    block, came = ResBlock(6), maps(0, 2, 6, 8, 8)
     first, _, second = block.inner
     inside = functional.leaky_relu(
         functional.conv2d(came, first.weight, first.bias, padding=1), 0.2
@@ -33,7 +33,7 @@ def test_a_residual_block_adds_two_convolutions_to_what_came_in() -> None:
 
 
 def test_a_shortened_block_has_one_convolution() -> None:
-    block, came = Res(6, shortened=True), maps(1, 2, 6, 8, 8)
+    block, came = ResBlock(6, single_conv=True), maps(1, 2, 6, 8, 8)
     only = block.inner[0]
     expected = functional.leaky_relu(
         came + functional.conv2d(came, only.weight, only.bias, padding=1), 0.2
@@ -42,7 +42,7 @@ def test_a_shortened_block_has_one_convolution() -> None:
 
 
 def test_a_closer_look_is_taken_at_twice_the_size_and_added() -> None:
-    block, came = Closer(8), maps(7, 2, 8, 6, 6)
+    block, came = HighResResidual(8), maps(7, 2, 8, 6, 6)
     up, res, look, _ = block.inner
     wide = functional.pixel_shuffle(
         functional.leaky_relu(functional.conv2d(came, up[0].weight, up[0].bias, padding=1), 0.1), 2
@@ -60,7 +60,7 @@ def test_a_closer_look_is_taken_at_twice_the_size_and_added() -> None:
     ("kernel", "dilation", "reach"), [(3, 1, 1), (5, 1, 2), (5, 2, 4), (7, 2, 6)]
 )
 def test_a_fold_looks_at_full_size_and_halves_it(kernel: int, dilation: int, reach: int) -> None:
-    block, came = FoldDown(1, 4, kernel, dilation), torch.zeros(1, 1, 32, 32)
+    block, came = UnshuffleDown(1, 4, kernel, dilation), torch.zeros(1, 1, 32, 32)
     came[0, 0, 16, 16] = 1
     block[0].bias.data.zero_()
     lit = functional.pixel_shuffle(block(came), 2)[0, 0].nonzero()
@@ -69,25 +69,25 @@ def test_a_fold_looks_at_full_size_and_halves_it(kernel: int, dilation: int, rea
 
 
 def test_columns_lie_side_by_side() -> None:
-    encoder, seen = Columns(64, (4, 8, 8, 8)), maps(8, 2, 3, 64, 64)
+    encoder, seen = MultiColumnEncoder(64, (4, 8, 8, 8)), maps(8, 2, 3, 64, 64)
     assert (encoder.channels, encoder.size) == (32, 4) and encoder(seen).shape == (2, 32, 4, 4)
     assert torch.equal(encoder(seen)[:, 16:24], encoder.columns[2](seen))
 
 
 def test_the_cosine_takes_the_place_of_every_leaky_relu() -> None:
-    encoder = Encoder(64, (4, 8, 8, 8), refined=(0,), curve="cosine")
+    encoder = Encoder(64, (4, 8, 8, 8), residual_at=(0,), activation="cosine")
     inter = Inter(encoder, 8, 8, 8)
-    decoder = TwoBranches(8, (8, 8), (4, 4), Brush(residuals=1, curve="cosine"))
+    decoder = FaceMaskDecoder(8, (8, 8), (4, 4), DecoderConfig(residuals=1, activation="cosine"))
     layers = [layer for net in (encoder, inter, decoder) for layer in net.modules()]
-    assert any(isinstance(layer, Cosine) for layer in layers)
+    assert any(isinstance(layer, GrowingCosine) for layer in layers)
     assert not any(isinstance(layer, nn.LeakyReLU) for layer in layers)
     assert torch.allclose(
-        Cosine()(torch.tensor([0.0, 1, -2])), torch.tensor([0.0, 0.5403, 0.8323]), atol=1e-4
+        GrowingCosine()(torch.tensor([0.0, 1, -2])), torch.tensor([0.0, 0.5403, 0.8323]), atol=1e-4
     )
 
 
 def test_four_heads_paint_the_pixels_of_a_square_row_by_row() -> None:
-    head = Quarters(5, 3)
+    head = PixelShuffleHead(5, 3)
     for place, each in enumerate(head.heads):
         nn.init.zeros_(each.weight)
         each.bias.data = place + torch.tensor([0.0, 0.1, 0.2])
@@ -100,7 +100,7 @@ def test_four_heads_paint_the_pixels_of_a_square_row_by_row() -> None:
 
 
 def test_the_encoder_norms_all_features_of_a_face_together() -> None:
-    encoder = Encoder(64, (4, 8, 8, 8), normalised=True)
+    encoder = Encoder(64, (4, 8, 8, 8), pixel_norm=True)
     features = encoder(maps(3, 3, 3, 64, 64).abs())
     assert features.shape == (3, 8, 4, 4) and encoder.size == 4
     assert torch.allclose(features.square().mean((1, 2, 3)), torch.ones(3), atol=0.05)
@@ -110,19 +110,19 @@ def test_the_encoder_norms_all_features_of_a_face_together() -> None:
 
 
 def test_a_decoder_without_a_mask_takes_all_for_face() -> None:
-    face, mask = TwoBranches(4, (8, 8), ())(maps(5, 2, 4, 4, 4))
+    face, mask = FaceMaskDecoder(4, (8, 8), ())(maps(5, 2, 4, 4, 4))
     assert face.shape == (2, 3, 16, 16) and torch.equal(mask, torch.ones(2, 1, 16, 16))
 
 
 @pytest.mark.parametrize("shape", [(40, 24, 3, 3), (20, 12, 5, 5), (300, 64, 1, 1)])
 def test_aware_convolutions_have_the_variance_of_their_fan_in(shape: tuple[int, ...]) -> None:
-    kernels = aware(shape, torch.Generator().manual_seed(0))
+    kernels = convolution_aware(shape, torch.Generator().manual_seed(0))
     assert kernels.shape == shape
     assert float(kernels.var()) == pytest.approx(2 / (shape[1] * shape[2] * shape[3]), rel=1e-3)
 
 
 def test_aware_kernels_of_one_output_are_orthogonal_in_frequency() -> None:
-    kernels = aware((64, 6, 3, 3), torch.Generator().manual_seed(0))
+    kernels = convolution_aware((64, 6, 3, 3), torch.Generator().manual_seed(0))
     spectra = torch.fft.rfft2(kernels).real.flatten(2)
     spectra = functional.normalize(spectra, dim=2)
     alike = (spectra @ spectra.mT - torch.eye(6)).abs().mean()
@@ -131,9 +131,9 @@ def test_aware_kernels_of_one_output_are_orthogonal_in_frequency() -> None:
 
 
 def test_the_aware_start_follows_the_generator() -> None:
-    nets = [TwoBranches(4, (8,), (4,)) for _ in range(2)]
+    nets = [FaceMaskDecoder(4, (8,), (4,)) for _ in range(2)]
     for net in nets:
-        initialise(net, "aware", torch.Generator().manual_seed(2))
+        init_weights(net, "aware", torch.Generator().manual_seed(2))
     assert all(
         torch.equal(*pair) for pair in zip(nets[0].parameters(), nets[1].parameters(), strict=True)
     )

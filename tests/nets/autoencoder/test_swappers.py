@@ -4,18 +4,18 @@ import pytest
 import torch
 
 from understudy.nets import augment
-from understudy.nets.autoencoder.blocks import PixelNorm, Up, initialise
-from understudy.nets.autoencoder.decoders import PersonalDecoder, TwoBranches
+from understudy.nets.autoencoder.blocks import PixelNorm, Up, init_weights
+from understudy.nets.autoencoder.decoders import ConditionalDecoder, FaceMaskDecoder
 from understudy.nets.autoencoder.encoders import Encoder, Inter
 from understudy.nets.autoencoder.swappers import (
-    Morph,
+    MorphSwapper,
+    SharedDecoder,
     Swapper,
     TwoDecoders,
     TwoInters,
-    TwoPersonas,
-    noise,
+    splitmix64,
 )
-from understudy.nets.device import pictures, tensor
+from understudy.nets.device import to_numpy, to_tensor
 from understudy.nets.optim import optimizers as optim_optimizers
 
 
@@ -24,32 +24,34 @@ def faces(seed: int, count: int = 2) -> torch.Tensor:
 
 
 def started(net: Swapper) -> Swapper:
-    initialise(net, "kaiming", torch.Generator().manual_seed(1))
+    init_weights(net, "kaiming", torch.Generator().manual_seed(1))
     return net
 
 
 def two_decoders() -> Swapper:
     encoder = Encoder(32, (8, 16, 16))
-    src, dst = (TwoBranches(8, (8, 8), (8, 4)) for _ in range(2))
+    src, dst = (FaceMaskDecoder(8, (8, 8), (8, 4)) for _ in range(2))
     return started(TwoDecoders(encoder, Inter(encoder, 12, 8, 8, True), src, dst))
 
 
 def two_inters() -> Swapper:
     encoder = Encoder(32, (8, 16, 16))
     ab, b = (Inter(encoder, 12, 8, 8) for _ in range(2))
-    return started(TwoInters(encoder, ab, b, TwoBranches(16, (8, 8), (8, 4))))
+    return started(TwoInters(encoder, ab, b, FaceMaskDecoder(16, (8, 8), (8, 4))))
 
 
 def two_personas() -> Swapper:
     encoder = Encoder(32, (8, 16), fold=2)
     return started(
-        TwoPersonas(encoder, Inter(encoder, 12, 8, 8, True), PersonalDecoder(2, 8, 8, (8,), fold=2))
+        SharedDecoder(
+            encoder, Inter(encoder, 12, 8, 8, True), ConditionalDecoder(2, 8, 8, (8,), fold=2)
+        )
     )
 
 
 def morph(share: float = 0.5) -> Swapper:
-    encoder = Encoder(32, (8, 16, 16), normalised=True)
-    return started(Morph(encoder, 12, 10, TwoBranches(10, (8, 8, 8), (8, 8, 4)), share))
+    encoder = Encoder(32, (8, 16, 16), pixel_norm=True)
+    return started(MorphSwapper(encoder, 12, 10, FaceMaskDecoder(10, (8, 8, 8), (8, 8, 4)), share))
 
 
 @torch.no_grad()
@@ -75,7 +77,7 @@ def test_a_swap_is_the_dst_code_painted_as_src(make) -> None:
 @torch.no_grad()
 def test_two_personas_differ_only_in_what_each_colours() -> None:
     net = two_personas()
-    assert isinstance(net, TwoPersonas)
+    assert isinstance(net, SharedDecoder)
     swapped, rebuilt = net.swap(faces(1))
     assert not torch.allclose(swapped.face, rebuilt.face, atol=1e-3)
     for personas in net.decoder.personas:
@@ -113,14 +115,14 @@ def test_two_inters_swap_without_what_only_dst_has() -> None:
 def test_a_swap_is_painted_from_its_maps_by_the_way_out_of_src(make) -> None:
     net = make()
     rebuilt, swapped = net(faces(0), faces(1)), net.swap(faces(1))[0]
-    assert torch.allclose(net.as_src(rebuilt.swap_maps).face, swapped.face, atol=1e-6)
-    assert torch.allclose(net.as_src(rebuilt.src_maps).face, rebuilt.src.face, atol=1e-6)
+    assert torch.allclose(net.decode_src(rebuilt.swap_maps).face, swapped.face, atol=1e-6)
+    assert torch.allclose(net.decode_src(rebuilt.src_maps).face, rebuilt.src.face, atol=1e-6)
 
 
 @torch.no_grad()
 def test_a_morph_goes_from_dst_to_src() -> None:
     net = morph()
-    assert isinstance(net, Morph)
+    assert isinstance(net, MorphSwapper)
     seen = []
     for net.morph in (0.0, 0.5, 1.0):
         swapped, rebuilt = net.swap(faces(1))
@@ -133,7 +135,7 @@ def test_a_morph_goes_from_dst_to_src() -> None:
 @torch.no_grad()
 def test_a_morph_learns_src_from_a_share_of_its_own_channels_drawn_anew_each_time() -> None:
     net = morph(0.3)
-    assert isinstance(net, Morph)
+    assert isinstance(net, MorphSwapper)
     code = net.squeeze(net.encoder(faces(0)))
     own, other = net.src(code), net.dst(code)
     drawn = []
@@ -151,14 +153,14 @@ def test_a_morph_learns_src_from_a_share_of_its_own_channels_drawn_anew_each_tim
 
 
 def test_noise_is_even_and_different_for_every_number() -> None:
-    first = [noise(torch.tensor(number), 4, 1000) for number in range(3)]
+    first = [splitmix64(torch.tensor(number), 4, 1000) for number in range(3)]
     assert not torch.equal(first[0], first[1]) and torch.equal(
-        first[0], noise(torch.tensor(0), 4, 1000)
+        first[0], splitmix64(torch.tensor(0), 4, 1000)
     )
     shares = torch.stack([(each.argsort(1) < 500)[:, :500].float().mean() for each in first])
     assert float((shares - 0.5).abs().max()) < 0.05
     # The first outputs of SplitMix64 from the state 0.
-    assert noise(torch.tensor(0), 1, 3)[0, 1:].tolist() == [
+    assert splitmix64(torch.tensor(0), 1, 3)[0, 1:].tolist() == [
         0xE220A8397B1DCDAF - 2**64,
         0x6E789E6AA1B965F4,
     ]
@@ -181,9 +183,9 @@ def test_the_start_follows_the_generator_alone() -> None:
 
 def test_pictures_go_to_tensors_and_back() -> None:
     picture = np.random.default_rng(0).random((2, 5, 7, 3)).astype(np.float32)
-    assert np.array_equal(pictures(tensor(picture, torch.device("cpu"))), picture)
+    assert np.array_equal(to_numpy(to_tensor(picture, torch.device("cpu"))), picture)
     bytes_ = np.full((1, 4, 4), 255, np.uint8)
-    assert float(tensor(bytes_, torch.device("cpu")).max()) == 1
+    assert float(to_tensor(bytes_, torch.device("cpu")).max()) == 1
 
 
 def test_the_device_samples_as_opencv_does() -> None:
@@ -197,8 +199,8 @@ def test_the_device_samples_as_opencv_does() -> None:
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    on_device = augment.sampled(torch.from_numpy(stored)[None], torch.from_numpy(places)[None])
-    assert np.abs(pictures(on_device)[0] * 255 - on_cpu).max() < 2
+    on_device = augment.remap(torch.from_numpy(stored)[None], torch.from_numpy(places)[None])
+    assert np.abs(to_numpy(on_device)[0] * 255 - on_cpu).max() < 2
 
 
 def test_optimizer_state_survives_as_arrays() -> None:
@@ -210,10 +212,12 @@ def test_optimizer_state_survives_as_arrays() -> None:
 
     one, other = two_decoders(), two_decoders()
     groups = [{"generator": dict(net.named_parameters())} for net in (one, other)]
-    first, second = (optim_optimizers.make("adam", group, 1e-3) for group in groups)
+    first, second = (optim_optimizers.build_optimizers("adam", group, 1e-3) for group in groups)
     learn(one, first["generator"], 0)
     other.load_state_dict(one.state_dict())
-    optim_optimizers.load_state(second, groups[1], optim_optimizers.state_arrays(first, groups[0]))
+    optim_optimizers.load_state(
+        second, groups[1], optim_optimizers.state_to_arrays(first, groups[0])
+    )
     for net, optimizers in ((one, first), (other, second)):
         learn(net, optimizers["generator"], 7)
     for mine, theirs in zip(one.parameters(), other.parameters(), strict=True):

@@ -4,15 +4,15 @@ import torch
 from torch import nn
 
 from understudy.errors import BadOption
-from understudy.nets.autoencoder.blocks import initialise
+from understudy.nets.autoencoder.blocks import init_weights
 from understudy.nets.losses.critics import (
     CodeCritic,
     PatchCritic,
-    as_maps,
-    patch_for,
-    strides_of,
-    taken_for,
-    verdict,
+    as_tuple,
+    frozen_logits,
+    gan_loss,
+    resolve_patch,
+    strides_for,
 )
 
 # Patch, strides, millions of parameters with 16 dims.
@@ -37,7 +37,7 @@ def millions(net: nn.Module) -> float:
 
 
 def started(net: nn.Module) -> nn.Module:
-    initialise(net, "glorot", torch.Generator().manual_seed(0))
+    init_weights(net, "glorot", torch.Generator().manual_seed(0))
     return net
 
 
@@ -45,7 +45,7 @@ def started(net: nn.Module) -> nn.Module:
 def test_a_patch_has_its_stack_and_its_size(
     patch: int, strides: tuple[int, ...], size: float
 ) -> None:
-    assert strides_of(patch) == strides
+    assert strides_for(patch) == strides
     with torch.device("meta"):
         assert millions(PatchCritic(patch, 16)) == pytest.approx(size, rel=5e-3, abs=6e-4)
 
@@ -81,7 +81,7 @@ def test_a_patch_critic_judges_patches_and_every_pixel(patch: int) -> None:
     assert whole.shape == (2, 1, 64, 64) and centre.shape == (
         2,
         1,
-        *(64 // 2 ** strides_of(patch).count(2),) * 2,
+        *(64 // 2 ** strides_for(patch).count(2),) * 2,
     )
 
 
@@ -95,11 +95,11 @@ def test_the_centre_sees_a_patch_and_no_more() -> None:
 
 def test_a_verdict_teaches_the_painter_and_not_the_critic() -> None:
     critic, faces = started(PatchCritic(7, 4)), torch.rand(1, 3, 32, 32, requires_grad=True)
-    said = verdict(critic, faces)
+    said = frozen_logits(critic, faces)
     assert all(
-        torch.equal(one, other) for one, other in zip(said, as_maps(critic(faces)), strict=True)
+        torch.equal(one, other) for one, other in zip(said, as_tuple(critic(faces)), strict=True)
     )
-    taken_for(said, True).backward()
+    gan_loss(said, True).backward()
     assert faces.grad is not None and float(faces.grad.abs().sum()) > 0
     assert all(weight.grad is None for weight in critic.parameters())
 
@@ -107,22 +107,22 @@ def test_a_verdict_teaches_the_painter_and_not_the_critic() -> None:
 def test_being_taken_for_true_is_cross_entropy() -> None:
     logits = torch.randn(3, 1, 5, 5, generator=torch.Generator().manual_seed(0)) * 3
     values = 1 / (1 + np.exp(-logits.double().numpy()))
-    assert float(taken_for([logits], True)) == pytest.approx(-np.log(values).mean(), rel=1e-5)
-    assert float(taken_for([logits, logits], False)) == pytest.approx(
+    assert float(gan_loss([logits], True)) == pytest.approx(-np.log(values).mean(), rel=1e-5)
+    assert float(gan_loss([logits, logits], False)) == pytest.approx(
         -2 * np.log(1 - values).mean(), rel=1e-5
     )
 
 
 def test_left_alone_the_patch_fits_every_face() -> None:
-    assert [patch_for(side, 0) for side in (64, 128, 224, 256, 640)] == [7, 15, 31, 31, 63]
+    assert [resolve_patch(side, 0) for side in (64, 128, 224, 256, 640)] == [7, 15, 31, 31, 63]
     assert all(
-        side % 2 ** strides_of(patch_for(side, 0)).count(2) == 0 for side in range(64, 641, 16)
+        side % 2 ** strides_for(resolve_patch(side, 0)).count(2) == 0 for side in range(64, 641, 16)
     )
 
 
 def test_a_patch_that_does_not_fit_is_refused_with_those_that_do() -> None:
-    assert patch_for(96, 28) == 28
+    assert resolve_patch(96, 28) == 28
     with pytest.raises(BadOption, match=r"multiple of 32\. Take 7 or 15 or 31"):
-        patch_for(400, 64)
+        resolve_patch(400, 64)
     with pytest.raises(BadOption, match="3 at least"):
-        patch_for(128, 2)
+        resolve_patch(128, 2)

@@ -72,22 +72,22 @@ def test_ssim_equals_the_formula_with_any_window(window: int) -> None:
 
 def test_structure_is_one_scale_or_the_mean_of_two() -> None:
     one, other, mask = on(*pictures(8, 128))
-    assert float(reconstruction.structure(one, other, mask, 1)) == pytest.approx(
+    assert float(reconstruction.multiscale_dssim(one, other, mask, 1)) == pytest.approx(
         float(reconstruction.dssim(one, other, mask))
     )
     fine, coarse = (
         reconstruction.dssim(one, other, mask, 5),
         reconstruction.dssim(one, other, mask, 11, 3),
     )
-    assert float(reconstruction.structure(one, other, mask, 2)) == pytest.approx(
+    assert float(reconstruction.multiscale_dssim(one, other, mask, 2)) == pytest.approx(
         float(fine + coarse) / 2
     )
     compat = reconstruction.dssim(one, other, mask, 11) + reconstruction.dssim(one, other, mask, 5)
-    assert float(reconstruction.structure(one, other, mask, 2, compat=True)) == pytest.approx(
-        float(compat) / 2
-    )
+    assert float(
+        reconstruction.multiscale_dssim(one, other, mask, 2, compat=True)
+    ) == pytest.approx(float(compat) / 2)
     even = [torch.nn.functional.interpolate(each, 96) for each in (one, other, mask)]
-    assert float(reconstruction.structure(*even, 1, compat=True)) == pytest.approx(
+    assert float(reconstruction.multiscale_dssim(*even, 1, compat=True)) == pytest.approx(
         float(reconstruction.dssim(*even, 8))
     )
 
@@ -114,10 +114,12 @@ def test_pixel_losses_equal_numpy() -> None:
 def test_within_counts_only_the_mask() -> None:
     one, _, mask = pictures(3)
     expected = (one * mask).sum() / (mask.sum() * 3)
-    assert float(reconstruction.within(*on(one, mask))) == pytest.approx(expected, rel=1e-5)
+    assert float(reconstruction.masked_mean(*on(one, mask))) == pytest.approx(expected, rel=1e-5)
     cropped = one[:, 4:-4, 4:-4]
     expected = (cropped * mask[:, 4:-4, 4:-4]).sum() / (mask[:, 4:-4, 4:-4].sum() * 3)
-    assert float(reconstruction.within(*on(cropped, mask))) == pytest.approx(expected, rel=1e-5)
+    assert float(reconstruction.masked_mean(*on(cropped, mask))) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_outside_the_mask_nothing_counts() -> None:
@@ -140,7 +142,7 @@ def test_autocast_does_not_coarsen_the_losses() -> None:
 def test_blurred_keeps_the_sum_and_softens_the_edge() -> None:
     mask = torch.zeros(1, 1, 41, 41)
     mask[..., 15:26, 15:26] = 1
-    soft = reconstruction.blurred(mask, 2)
+    soft = reconstruction.gaussian_blur(mask, 2)
     assert soft.shape == mask.shape and float(soft.sum()) == pytest.approx(121, rel=1e-3)
     assert 0.35 < float(soft[0, 0, 20, 14]) < 0.5 and float(soft[0, 0, 20, 20]) > 0.95
 
@@ -150,13 +152,13 @@ def test_blurred_equals_scipy_on_pictures_too() -> None:
     expected = np.stack(
         [gaussian_filter(plane.astype(np.float64), 2, mode="nearest", truncate=3) for plane in one]
     )
-    assert np.allclose(reconstruction.blurred(*on(one), 2)[0].numpy(), expected, atol=1e-5)
+    assert np.allclose(reconstruction.gaussian_blur(*on(one), 2)[0].numpy(), expected, atol=1e-5)
 
 
 def test_a_ramp_is_whole_within_the_mask_and_fades_beyond() -> None:
     mask = torch.zeros(1, 1, 64, 64)
     mask[..., :32] = 1
-    row = reconstruction.ramp(mask, 3)[0, 0, 30]
+    row = reconstruction.feather(mask, 3)[0, 0, 30]
     assert (
         bool((row[:32] > 0.999).all())
         and 0.5 < float(row[33]) < 0.95
@@ -171,7 +173,7 @@ def test_blurred_out_keeps_the_face_and_lets_none_of_it_out() -> None:
     picture[..., 0:2, :] += 0.4
     mask = torch.zeros(1, 1, 32, 32)
     mask[..., 10:22, 10:22] = 1
-    seen = reconstruction.blurred_out(picture, mask, 1.5)
+    seen = reconstruction.blur_background(picture, mask, 1.5)
     inside = mask.expand_as(seen) > 0
     assert torch.equal(seen[inside], picture[inside])
     assert torch.allclose(seen[..., 9, 10:22], torch.tensor(0.2), atol=1e-4)
@@ -179,7 +181,13 @@ def test_blurred_out_keeps_the_face_and_lets_none_of_it_out() -> None:
 
 
 def test_windows_are_odd_and_grow_with_the_face() -> None:
-    assert [reconstruction.window_of(side) for side in (32, 64, 96, 128, 160)] == [3, 5, 9, 11, 13]
+    assert [reconstruction.dssim_window(side) for side in (32, 64, 96, 128, 160)] == [
+        3,
+        5,
+        9,
+        11,
+        13,
+    ]
 
 
 def test_energy_distance_is_nought_for_one_law_and_grows_with_the_gap():
@@ -211,7 +219,7 @@ def test_a_face_takes_on_the_colours_of_another_and_keeps_its_structure():
     picture, model = (0.3 + 0.2 * torch.rand(2, 3, 16, 16, generator=rng) for _ in range(2))
     model = model * torch.tensor([0.5, 1.0, 1.2])[None, :, None, None]
     mask = (torch.rand(2, 1, 16, 16, generator=rng) > 0.4).float()
-    changed = reconstruction.in_colors_of(picture, model.requires_grad_(), mask)
+    changed = reconstruction.transfer_color(picture, model.requires_grad_(), mask)
     assert not changed.requires_grad
     model, inside = model.detach(), mask.expand_as(changed).bool()
     for one in range(2):

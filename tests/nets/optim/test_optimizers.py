@@ -8,7 +8,14 @@ from torch.nn import Parameter
 
 from understudy.errors import BadOption
 from understudy.nets.optim import update_rules
-from understudy.nets.optim.optimizers import Kind, Manner, at_once, load_state, make, state_arrays
+from understudy.nets.optim.optimizers import (
+    OptimizerConfig,
+    OptimizerName,
+    build_optimizers,
+    load_state,
+    state_to_arrays,
+    step_in_backward,
+)
 
 PLAIN = ("adabelief", "rmsprop")
 LR = 0.01
@@ -65,12 +72,12 @@ def reference(
 
 
 @pytest.mark.parametrize("kind", PLAIN)
-def test_steps_equal_the_plain_rules(kind: Kind) -> None:
+def test_steps_equal_the_plain_rules(kind: OptimizerName) -> None:
     groups = parameters()
     start = {
         name: value.detach().double().numpy().copy() for name, value in groups["generator"].items()
     }
-    learn(make(kind, groups, LR), groups, range(7))
+    learn(build_optimizers(kind, groups, LR), groups, range(7))
     for name in ("kernel", "bias"):
         slopes = [gradient(name, step, start[name].shape) for step in range(7)]
         assert np.allclose(
@@ -81,15 +88,17 @@ def test_steps_equal_the_plain_rules(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", ["adam", *PLAIN])
 @pytest.mark.parametrize("lr_dropout", [False, True])
-def test_a_resumed_run_equals_the_unbroken_one_bit_for_bit(kind: Kind, lr_dropout: bool) -> None:
+def test_a_resumed_run_equals_the_unbroken_one_bit_for_bit(
+    kind: OptimizerName, lr_dropout: bool
+) -> None:
     if kind == "adam" and lr_dropout:
         pytest.skip("refused, see below")
-    whole, parts, manner = parameters(), parameters(), Manner(lr_dropout)
-    learn(make(kind, whole, LR, manner), whole, range(6))
-    before = make(kind, parts, LR, manner)
+    whole, parts, config = parameters(), parameters(), OptimizerConfig(lr_dropout)
+    learn(build_optimizers(kind, whole, LR, config), whole, range(6))
+    before = build_optimizers(kind, parts, LR, config)
     learn(before, parts, range(3))
-    saved = {name: np.array(value) for name, value in state_arrays(before, parts).items()}
-    after = make(kind, parts, LR, manner)
+    saved = {name: np.array(value) for name, value in state_to_arrays(before, parts).items()}
+    after = build_optimizers(kind, parts, LR, config)
     load_state(after, parts, saved)
     learn(after, parts, range(3, 6))
     for name, value in whole["generator"].items():
@@ -97,13 +106,15 @@ def test_a_resumed_run_equals_the_unbroken_one_bit_for_bit(kind: Kind, lr_dropou
 
 
 @pytest.mark.parametrize("kind", PLAIN)
-def test_lr_dropout_takes_three_elements_in_ten_of_the_same_step(kind: Kind) -> None:
+def test_lr_dropout_takes_three_elements_in_ten_of_the_same_step(kind: OptimizerName) -> None:
     full, dropped = ({"generator": {"wide": Parameter(torch.zeros(200, 200))}} for _ in range(2))
     slope = torch.randn(200, 200, generator=torch.Generator().manual_seed(1))
     masks = []
     for groups, dropping in ((full, False), (dropped, True)):
         weight = groups["generator"]["wide"]
-        (optimizer,) = make(kind, groups, LR, Manner(lr_dropout=dropping, cosine=False)).values()
+        (optimizer,) = build_optimizers(
+            kind, groups, LR, OptimizerConfig(lr_dropout=dropping, cosine=False)
+        ).values()
         for _ in range(2):
             before, weight.grad = weight.detach().clone(), slope
             optimizer.step()
@@ -122,10 +133,14 @@ def test_lr_dropout_takes_three_elements_in_ten_of_the_same_step(kind: Kind) -> 
 
 
 def test_the_step_swings_with_lr_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(update_rules, "KEPT", 1.0)
+    monkeypatch.setattr(update_rules, "KEEP_SHARE", 1.0)
     groups = parameters()
     start = groups["generator"]["bias"].detach().double().numpy().copy()
-    learn(make("adabelief", groups, LR, Manner(lr_dropout=True)), groups, range(260))
+    learn(
+        build_optimizers("adabelief", groups, LR, OptimizerConfig(lr_dropout=True)),
+        groups,
+        range(260),
+    )
     slopes = [gradient("bias", step, (5,)) for step in range(260)]
     assert np.allclose(
         groups["generator"]["bias"].detach(),
@@ -139,39 +154,46 @@ def test_the_step_swings_with_lr_dropout(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_nothing_saved_means_a_fresh_start_and_a_foreign_state_is_refused() -> None:
     groups = parameters()
-    optimizers = make("rmsprop", groups, LR)
-    assert state_arrays(optimizers, groups) == {}
+    optimizers = build_optimizers("rmsprop", groups, LR)
+    assert state_to_arrays(optimizers, groups) == {}
     learn(optimizers, groups, range(2))
-    saved = state_arrays(optimizers, groups)
+    saved = state_to_arrays(optimizers, groups)
     assert set(saved) == {
         "generator/kernel/square_avg",
         "generator/bias/square_avg",
         "generator/steps",
     }
     load_state(optimizers, groups, {})
-    assert state_arrays(optimizers, groups) == {}
+    assert state_to_arrays(optimizers, groups) == {}
     with pytest.raises(KeyError, match="Adam"):
-        load_state(make("adam", groups, LR), groups, saved)
+        load_state(build_optimizers("adam", groups, LR), groups, saved)
     with pytest.raises(BadOption, match="adabelief"):
-        make("adam", groups, LR, Manner(lr_dropout=True))
+        build_optimizers("adam", groups, LR, OptimizerConfig(lr_dropout=True))
 
 
 @pytest.mark.parametrize(
-    ("kind", "manner"),
-    [("adam", Manner()), ("adabelief", Manner()), ("rmsprop", Manner(True, memory="half"))],
+    ("kind", "config"),
+    [
+        ("adam", OptimizerConfig()),
+        ("adabelief", OptimizerConfig()),
+        ("rmsprop", OptimizerConfig(True, memory="half")),
+    ],
 )
 def test_steps_taken_as_gradients_come_in_are_the_same_and_hold_no_gradients(
-    kind: Kind, manner: Manner
+    kind: OptimizerName, config: OptimizerConfig
 ) -> None:
     after, whole = parameters(), parameters()
     for groups in (after, whole):
-        (optimizer,), weights = make(kind, groups, LR, manner).values(), groups["generator"]
+        (optimizer,), weights = (
+            build_optimizers(kind, groups, LR, config).values(),
+            groups["generator"],
+        )
         for step in range(3):
             loss = torch.stack(
                 [(weight * weight).sum() * (step + 1) for weight in weights.values()]
             ).sum()
             if groups is after:
-                with at_once(optimizer, weights.values()):
+                with step_in_backward(optimizer, weights.values()):
                     loss.backward()
                 assert all(weight.grad is None for weight in weights.values())
             else:
@@ -185,35 +207,37 @@ def test_steps_taken_as_gradients_come_in_are_the_same_and_hold_no_gradients(
 
 
 @pytest.mark.parametrize("kind", PLAIN)
-def test_half_the_memory_leads_to_nearly_the_same_place_and_resumes_bit_for_bit(kind: Kind) -> None:
+def test_half_the_memory_leads_to_nearly_the_same_place_and_resumes_bit_for_bit(
+    kind: OptimizerName,
+) -> None:
     full, half, resumed = parameters(), parameters(), parameters()
-    manner = Manner(memory="half")
+    config = OptimizerConfig(memory="half")
     start = full["generator"]["kernel"].detach().clone()
-    learn(make(kind, full, LR), full, range(60))
-    before = make(kind, half, LR, manner)
+    learn(build_optimizers(kind, full, LR), full, range(60))
+    before = build_optimizers(kind, half, LR, config)
     learn(before, half, range(60))
     assert {
         each.dtype for each in before["generator"].state[half["generator"]["kernel"]].values()
     } == {torch.bfloat16}
     way = [groups["generator"]["kernel"].detach() - start for groups in (full, half)]
     assert float((way[0] - way[1]).norm() / way[0].norm()) < 0.03
-    first = make(kind, resumed, LR, manner)
+    first = build_optimizers(kind, resumed, LR, config)
     learn(first, resumed, range(30))
-    after = make(kind, resumed, LR, manner)
-    load_state(after, resumed, state_arrays(first, resumed))
+    after = build_optimizers(kind, resumed, LR, config)
+    load_state(after, resumed, state_to_arrays(first, resumed))
     learn(after, resumed, range(30, 60))
     assert torch.equal(half["generator"]["kernel"], resumed["generator"]["kernel"])
 
 
 def test_rounding_by_chance_loses_nothing_on_average() -> None:
     value = torch.full((40000,), 1 + 1 / 1024)
-    rounded = update_rules.Chance(torch.device("cpu"), (0, 1)).rounded(value)
+    rounded = update_rules.StepRng(torch.device("cpu"), (0, 1)).round_stochastic(value)
     assert set(rounded.unique().tolist()) == {1.0, 1 + 1 / 128}
     assert abs(float(rounded.double().mean()) - float(value[0])) < 1e-4
 
 
 def test_the_hosts_memory_is_no_choice_on_the_cpu_and_none_for_adam() -> None:
     with pytest.raises(BadOption, match="host"):
-        make("adabelief", parameters(), LR, Manner(memory="host"))
+        build_optimizers("adabelief", parameters(), LR, OptimizerConfig(memory="host"))
     with pytest.raises(BadOption, match="optimizer_memory goes with"):
-        make("adam", parameters(), LR, Manner(memory="half"))
+        build_optimizers("adam", parameters(), LR, OptimizerConfig(memory="half"))

@@ -15,7 +15,7 @@ from torch import nn
 
 from understudy.errors import WeightsMissing
 from understudy.io.weights import fetch, mtcnn
-from understudy.nets.pretrained.load import filled, torch_tensors
+from understudy.nets.pretrained.load import load_pretrained, torch_tensors
 from understudy.nets.pretrained.mtcnn import MTCNN
 from understudy.nets.pretrained.s3fd import S3FD, STRIDES
 
@@ -28,7 +28,7 @@ def small() -> nn.Module:
 def test_a_net_takes_the_tensors_of_a_file(is_zip: bool, tmp_path: Path) -> None:
     torch.save(small().state_dict(), tmp_path / "net.pth", _use_new_zipfile_serialization=is_zip)
     tensors = torch_tensors(tmp_path / "net.pth")
-    net = filled(small(), tensors, "net.pth")
+    net = load_pretrained(small(), tensors, "net.pth")
     assert torch.equal(net.state_dict()["0.weight"], tensors["0.weight"])
     assert not net.training and not any(each.requires_grad for each in net.parameters())
 
@@ -54,7 +54,7 @@ def test_a_tensor_that_does_not_fit_is_named(
         if value is not None
     }
     with pytest.raises(WeightsMissing, match=told):
-        filled(small(), tensors, "net.pth")
+        load_pretrained(small(), tensors, "net.pth")
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
 def test_the_weights_of_the_package_fit_mtcnn() -> None:
     if any(fetch.status(f"mtcnn-{net}") == "missing" for net in ("pnet", "rnet", "onet")):
         pytest.skip("the weights are not on this machine")
-    nets = filled(MTCNN(), mtcnn.tensors(), "mtcnn")
+    nets = load_pretrained(MTCNN(), mtcnn.tensors(), "mtcnn")
     score, box = nets.pnet(torch.zeros(1, 3, 31, 41))
     assert score.shape == (1, 11, 16) and box.shape == (1, 4, 11, 16)
     score, box, points = nets.onet(torch.zeros(2, 3, 48, 48))

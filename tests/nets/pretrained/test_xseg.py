@@ -4,11 +4,11 @@ import torch
 
 from understudy.nets.pretrained.xseg import (
     BlurPool,
-    ResponseNorm,
-    Rise,
-    Threshold,
+    FilterResponseNorm,
+    ThresholdedLinearUnit,
+    UpBlock,
     XSeg,
-    initialise,
+    init_weights,
 )
 
 
@@ -24,7 +24,7 @@ def test_it_has_as_many_parameters_as_the_original() -> None:
 
 def test_every_pixel_of_every_face_gets_a_number_and_every_weight_learns() -> None:
     net = XSeg(base=4, size=64)
-    initialise(net, torch.Generator().manual_seed(0))
+    init_weights(net, torch.Generator().manual_seed(0))
     logits = net(maps(0, 2, 3, 64, 64))
     assert logits.shape == (2, 1, 64, 64) and logits.std() > 0
     logits.square().mean().backward()
@@ -41,7 +41,7 @@ def test_chance_gives_the_same_net_again_whatever_it_held() -> None:
     for each in other.parameters():
         each.data.fill_(7)
     for net in (one, other):
-        initialise(net, torch.Generator().manual_seed(3))
+        init_weights(net, torch.Generator().manual_seed(3))
     for (name, left), right in zip(
         one.state_dict().items(), other.state_dict().values(), strict=True
     ):
@@ -50,7 +50,7 @@ def test_chance_gives_the_same_net_again_whatever_it_held() -> None:
 
 
 def test_the_norm_divides_by_each_maps_own_mean_square() -> None:
-    norm, came = ResponseNorm(5), maps(1, 2, 5, 6, 7)
+    norm, came = FilterResponseNorm(5), maps(1, 2, 5, 6, 7)
     norm.gamma.data, norm.beta.data, norm.epsilon.data = maps(2, 5), maps(3, 5), torch.tensor(-0.3)
     x = came.numpy()
     expected = np.empty_like(x)
@@ -64,7 +64,7 @@ def test_the_norm_divides_by_each_maps_own_mean_square() -> None:
 
 
 def test_the_threshold_is_the_channels_own() -> None:
-    bound, came = Threshold(3), maps(4, 2, 3, 4, 4)
+    bound, came = ThresholdedLinearUnit(3), maps(4, 2, 3, 4, 4)
     bound.tau.data = torch.tensor([-0.5, 0, 0.5])
     for channel, least in enumerate((-0.5, 0, 0.5)):
         assert np.array_equal(
@@ -89,7 +89,7 @@ def test_pooling_looks_through_a_binomial_filter(
 
 
 def test_the_way_up_lays_what_came_across_behind_what_rose() -> None:
-    rise = Rise(3, 2, 4, 1)
+    rise = UpBlock(3, 2, 4, 1)
     seen: list[torch.Tensor] = []
     rise.blocks.register_forward_pre_hook(lambda _, given: seen.extend(given))
     across = maps(6, 1, 4, 8, 8)

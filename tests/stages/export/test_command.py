@@ -22,8 +22,8 @@ from understudy.io.open_footage import open_footage
 from understudy.io.provenance import manifest
 from understudy.io.video.writer import EncodeOptions
 from understudy.nets import graph
-from understudy.nets.autoencoder.blocks import initialise
-from understudy.nets.device import arrays
+from understudy.nets.autoencoder.blocks import init_weights
+from understudy.nets.device import tensors_to_numpy
 from understudy.parts.dfm_model import DfmModel
 from understudy.stages.events import Event, Finished, Note
 from understudy.stages.export import onnx as export_onnx
@@ -49,10 +49,10 @@ def save_model(folder: Path, model: str, **settings: Any) -> None:
     """Put a model that has learnt nothing into its folder; its start is one that shows contrast."""
     recipe = ModelRecipe(model=model, settings=settings)
     built = recipe.build(torch.device("cpu"))
-    initialise(built, "kaiming", torch.Generator().manual_seed(5))
+    init_weights(built, "kaiming", torch.Generator().manual_seed(5))
     folder.mkdir(parents=True, exist_ok=True)
     write(folder, recipe)
-    parts = {"weights": arrays(built.state_dict())}
+    parts = {"weights": tensors_to_numpy(built.state_dict())}
     checkpoint.save(folder / CHECKPOINTS, 42, parts, {"seconds": 1.0, "settings": settings})
 
 
@@ -146,7 +146,7 @@ def test_a_file_that_gives_other_pictures_is_not_kept(
             dst_mask, face, mask = super().forward(in_face)
             return dst_mask, face + torch.tensor([0.01, 0, 0]), mask
 
-    monkeypatch.setattr(export_onnx, "graph_of", Bluish)
+    monkeypatch.setattr(export_onnx, "export_graph", Bluish)
     save_model(show / "models" / "tiny", "tiny", resolution=64)
     with pytest.raises(CannotWrite, match=r"out_celeb_face:0 4[0-9]\.\d dB, 60 are needed"):
         list(export(show, tmp_path / "face.dfm", ExportOptions(batch=1)))

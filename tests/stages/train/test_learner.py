@@ -49,14 +49,14 @@ def test_a_critic_of_another_size_starts_anew_even_where_its_tensors_fit(
         torch.equal(weight, before[name]) != (name in anew)
         for name, weight in learner.model.state_dict().items()
     )
-    memory = optimizers.state_arrays(learner.optimizers, learner.groups)
+    memory = optimizers.state_to_arrays(learner.optimizers, learner.groups)
     assert memory["generator/steps"] == 1 and not any(name.startswith("critic/") for name in memory)
 
 
 def test_the_mean_of_the_weights_outlasts_a_change_of_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ema, "EVERY", 1)
+    monkeypatch.setattr(ema, "UPDATE_EVERY", 1)
     settings = {**SMALL, "gan_power": 0.1, "gan_patch_size": 16}
     learner = learnt(settings, ema=0.9)
     assert learner.mean is not None
@@ -94,6 +94,6 @@ def test_quick96_always_takes_a_random_part_of_each_step() -> None:
         made[name] = optimizers_of(
             recipe, TrainOptions.layered({"model": "quick96", **options}), groups
         )["generator"]
-    assert (made["quick96"].dropping, made["quick96"].cosine) == (True, False)
-    assert (made["asked"].dropping, made["asked"].cosine) == (True, True)
+    assert (made["quick96"].lr_dropout, made["quick96"].cosine) == (True, False)
+    assert (made["asked"].lr_dropout, made["asked"].cosine) == (True, True)
     assert not hasattr(made["other"], "dropping")

@@ -14,7 +14,7 @@ import torch
 from understudy.errors import BadOption
 from understudy.io import system
 from understudy.io.model_files import checkpoint
-from understudy.nets.device import arrays, device_of
+from understudy.nets.device import resolve_device, tensors_to_numpy
 from understudy.nets.optim import ema
 from understudy.parts.models.contract import Batch, Samples
 from understudy.stages.events import Finished, Warned
@@ -141,7 +141,7 @@ def test_an_error_in_a_step_leaves_no_gradients(monkeypatch: pytest.MonkeyPatch)
 def test_the_mean_of_the_weights_is_kept_resumed_bit_for_bit_and_used(
     show: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ema, "EVERY", 2)
+    monkeypatch.setattr(ema, "UPDATE_EVERY", 2)
     asked: dict[str, Any] = {**SMALL, "batch": 2, "ema": 0.9}
     for name, ends in (("whole", [6]), ("parts", [3, 6])):
         for end in ends:
@@ -160,7 +160,7 @@ def test_the_mean_of_the_weights_is_kept_resumed_bit_for_bit_and_used(
         assert one.keys() == other.keys() and all(
             np.array_equal(one[name], other[name]) for name in one
         )
-    loaded = arrays(load_model(show / "models/whole", "cpu").state_dict())
+    loaded = tensors_to_numpy(load_model(show / "models/whole", "cpu").state_dict())
     mean, last = whole.arrays("ema"), whole.arrays("weights")
     assert all(np.array_equal(loaded[name], mean[name]) for name in mean)
     assert any(not np.array_equal(loaded[name], last[name]) for name in mean)
@@ -175,5 +175,5 @@ def test_a_gpu_that_cannot_be_used_is_never_passed_over_in_silence(
     assert not list(device_errors.unused("cpu", CPU))
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: None)
     with pytest.raises(BadOption, match="best"):
-        device_of("best")
-    assert device_of("auto") == CPU
+        resolve_device("best")
+    assert resolve_device("auto") == CPU

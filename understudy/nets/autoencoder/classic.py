@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from understudy.nets.autoencoder.decoders import TwoBranches
+from understudy.nets.autoencoder.decoders import FaceMaskDecoder
 from understudy.nets.autoencoder.encoders import Encoder, Inter
 from understudy.nets.autoencoder.swappers import Swapper, TwoDecoders, TwoInters
 
@@ -26,11 +26,11 @@ def liaef128() -> Swapper:
     """The network of LIAEF128."""
     encoder = Encoder(128, (128, 256, 512, 1024))
     ab, b = (Inter(encoder, 256, 512, 512) for _ in range(2))
-    return TwoInters(encoder, ab, b, TwoBranches(1024, (512, 256, 128), (512, 256, 128)))
+    return TwoInters(encoder, ab, b, FaceMaskDecoder(1024, (512, 256, 128), (512, 256, 128)))
 
 
 def _two_decoders(
     encoder: Encoder, inter: Inter, face: tuple[int, ...], mask: tuple[int, ...]
 ) -> Swapper:
-    src, dst = (TwoBranches(inter.channels, face, mask) for _ in range(2))
+    src, dst = (FaceMaskDecoder(inter.channels, face, mask) for _ in range(2))
     return TwoDecoders(encoder, inter, src, dst)

@@ -1,4 +1,4 @@
-"""From a map to a face and its mask, both in 0..1: (N, 3, R, R) and (N, 1, R, R)."""
+"""Decoders: from maps to a face (N, 3, R, R) and its mask (N, 1, R, R), both in 0..1."""
 
 from __future__ import annotations
 
@@ -7,60 +7,73 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from understudy.nets.autoencoder.blocks import Closer, Curve, Gained, Personas, Res, Up
+from understudy.nets.autoencoder.blocks import (
+    Activation,
+    HighResResidual,
+    PersonModulation,
+    ResBlock,
+    ScaledResidual,
+    Up,
+)
 
 
 @dataclass(frozen=True)
-class Brush:
-    """How a decoder paints. residuals: `Res` after each step of the face. kernel: side of the last
-    convolution.
+class DecoderConfig:
+    """How a decoder is built.
 
-    quartered: four heads paint a pixel each of every two by two. shortened: of the `Res`. gained,
-    closer: a `Gained`, a `Closer` after each step. multiscale: paint the face at half and at a
-    quarter of its size, too, to learn from.
+    residuals: `ResBlock`s after each step of the face. kernel: side of the last convolution.
+    pixel_shuffle_head: four heads make one pixel each of every two by two. single_conv: of the
+    `ResBlock`s. scaled_residual, highres_residual: such a block after each step. multiscale: also
+    make the face at half and at a quarter of its size, for the loss.
     """
 
     residuals: int = 0
     kernel: int = 5
-    quartered: bool = False
-    curve: Curve = "leaky"
-    shortened: bool = False
-    gained: bool = False
-    closer: bool = False
+    pixel_shuffle_head: bool = False
+    activation: Activation = "leaky"
+    single_conv: bool = False
+    scaled_residual: bool = False
+    highres_residual: bool = False
     multiscale: bool = False
 
 
-class TwoBranches(nn.Module):
-    """A decoder whose face and mask share nothing but the map they start from.
+class FaceMaskDecoder(nn.Module):
+    """A decoder whose face and mask share nothing but the maps they start from.
 
     face, mask: widths of their steps, each of which doubles the size. Without `mask` everything
     counts as face.
     """
 
     def __init__(
-        self, inward: int, face: tuple[int, ...], mask: tuple[int, ...], brush: Brush | None = None
+        self,
+        in_channels: int,
+        face: tuple[int, ...],
+        mask: tuple[int, ...],
+        config: DecoderConfig | None = None,
     ) -> None:
         super().__init__()
-        brush = brush or Brush()
-        head = Quarters(face[-1], 3) if brush.quartered else _head(face[-1], 3, brush.kernel)
-        self.face = nn.Sequential(*_steps(inward, face, brush), head)
-        plain = replace(brush, residuals=0, gained=False, closer=False)
+        config = config or DecoderConfig()
+        head = (
+            PixelShuffleHead(face[-1], 3)
+            if config.pixel_shuffle_head
+            else _head(face[-1], 3, config.kernel)
+        )
+        self.face = nn.Sequential(*_steps(in_channels, face, config), head)
+        plain = replace(config, residuals=0, scaled_residual=False, highres_residual=False)
         self.mask = (
-            nn.Sequential(*_steps(inward, mask, plain), _head(mask[-1], 1, brush.kernel))
+            nn.Sequential(*_steps(in_channels, mask, plain), _head(mask[-1], 1, config.kernel))
             if mask
             else None
         )
         # After so many layers the maps have a quarter of the face's size, and half of it.
-        per_step = 1 + brush.residuals + brush.gained + brush.closer
-        self.after = [per_step * (len(face) - back) for back in (2, 1)] if brush.multiscale else []
+        per_step = 1 + config.residuals + config.scaled_residual + config.highres_residual
+        self.after = [per_step * (len(face) - back) for back in (2, 1)] if config.multiscale else []
         self.smaller = nn.ModuleList(
-            _head(face[-1 - back], 3, brush.kernel) for back in (2, 1)[: len(self.after)]
+            _head(face[-1 - back], 3, config.kernel) for back in (2, 1)[: len(self.after)]
         )
 
     def forward(self, maps: Tensor) -> tuple[Tensor, ...]:
-        """Face and mask; and, to learn from, the face at a quarter and at half of the size where it
-        paints these, too.
-        """
+        """Return face and mask; if multiscale also the face at a quarter and at half its size."""
         # In fp32: bf16 knows but 128 steps between a half and one.
         painted: list[Tensor] = []
         seen = maps
@@ -79,14 +92,15 @@ class TwoBranches(nn.Module):
         return face, mask, *painted
 
 
-class Quarters(nn.Module):
-    """Maps (N, inward, H, W) as (N, channels, 2 H, 2 W): four convolutions, the first 1x1, each
-    with its pixel of every square.
+class PixelShuffleHead(nn.Module):
+    """Maps (N, in_channels, H, W) to (N, channels, 2 H, 2 W); each pixel of two by two has a head.
+
+    The first head is a convolution 1x1, the others are 3x3.
     """
 
-    def __init__(self, inward: int, channels: int) -> None:
+    def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(_head(inward, channels, side) for side in (1, 3, 3, 3))
+        self.heads = nn.ModuleList(_head(in_channels, channels, side) for side in (1, 3, 3, 3))
         self.shuffle = nn.PixelShuffle(2)
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -96,25 +110,25 @@ class Quarters(nn.Module):
         return painted
 
 
-class PersonalDecoder(nn.Module):
-    """One decoder for several people: all convolutions are shared, and whose face it paints is told
-    by `Personas` alone.
+class ConditionalDecoder(nn.Module):
+    """One decoder for several people: only `PersonModulation` tells it whose face to make.
 
-    So an open mouth that only one of them was seen with is something that it can paint on the
-    other. From maps (N, inward, size, size), in blocks of `sizes`, one for each of them; face and
-    mask come from the same features. fold: the last step paints squares of so many pixels at once.
+    All convolutions are shared, so an open mouth seen with one person can be made for the other.
+    Maps (N, in_channels, size, size) come in blocks of `sizes`, one for each person. Face and mask
+    come from the same features. fold: factor of the last pixel shuffle.
     """
 
     def __init__(
-        self, people: int, inward: int, size: int, widths: tuple[int, ...], fold: int = 1
+        self, people: int, in_channels: int, size: int, widths: tuple[int, ...], fold: int = 1
     ) -> None:
         super().__init__()
         self.ups = nn.ModuleList(
-            Up(before, after) for before, after in zip((inward, *widths), widths, strict=False)
+            Up(before, after) for before, after in zip((in_channels, *widths), widths, strict=False)
         )
         sizes = [size * 2**step for step in range(len(widths) + 1)]
         self.personas = nn.ModuleList(
-            Personas(people, *place) for place in zip((inward, *widths), sizes, strict=True)
+            PersonModulation(people, *place)
+            for place in zip((in_channels, *widths), sizes, strict=True)
         )
         self.head = nn.Sequential(
             nn.Conv2d(widths[-1], 4 * fold**2, 3, 1, 1), nn.PixelShuffle(fold)
@@ -128,19 +142,22 @@ class PersonalDecoder(nn.Module):
         return both[:, :3], both[:, 3:]
 
 
-def _steps(inward: int, widths: tuple[int, ...], brush: Brush) -> list[nn.Module]:
+def _steps(in_channels: int, widths: tuple[int, ...], config: DecoderConfig) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for before, after in zip((inward, *widths), widths, strict=False):
+    for before, after in zip((in_channels, *widths), widths, strict=False):
         layers += [
-            Up(before, after, brush.curve),
-            *(Res(after, brush.curve, brush.shortened) for _ in range(brush.residuals)),
+            Up(before, after, config.activation),
+            *(
+                ResBlock(after, config.activation, config.single_conv)
+                for _ in range(config.residuals)
+            ),
         ]
         layers += [
-            *([Gained(after)] if brush.gained else []),
-            *([Closer(after)] if brush.closer else []),
+            *([ScaledResidual(after)] if config.scaled_residual else []),
+            *([HighResResidual(after)] if config.highres_residual else []),
         ]
     return layers
 
 
-def _head(inward: int, channels: int, kernel: int) -> nn.Conv2d:
-    return nn.Conv2d(inward, channels, kernel, 1, kernel // 2)
+def _head(in_channels: int, channels: int, kernel: int) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, channels, kernel, 1, kernel // 2)

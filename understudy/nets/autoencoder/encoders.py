@@ -1,20 +1,27 @@
-"""From a face to a code, and from a code to the map that decoders start from."""
+"""Encoders: from a face to a code, and from a code to the maps that decoders start from."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from understudy.nets.autoencoder.blocks import Curve, Down, FoldDown, Gained, PixelNorm, Res, Up
+from understudy.nets.autoencoder.blocks import (
+    Activation,
+    Down,
+    PixelNorm,
+    ResBlock,
+    ScaledResidual,
+    UnshuffleDown,
+    Up,
+)
 
 
 class Encoder(nn.Sequential):
-    """Faces (N, 3, R, R) as feature maps: one `Down` a width.
+    """Faces (N, 3, R, R) to feature maps (N, `channels`, `size`, `size`), by one `Down` a width.
 
-    fold: squares of so many pixels become channels first, which spares the costly work at full
-    size. refined: after these of the widths comes a `Res`. normalised: bring each face's features
-    to a root mean square of 1. Its `channels` and `size` describe what comes out for faces of
-    `resolution` pixels.
+    fold: factor of a pixel unshuffle at the start, which spares the costly work at full size.
+    residual_at: a `ResBlock` follows these of the widths. pixel_norm: bring each face's features to
+    a root mean square of 1. `channels` and `size` hold for faces of `resolution` pixels.
     """
 
     def __init__(
@@ -22,24 +29,27 @@ class Encoder(nn.Sequential):
         resolution: int,
         widths: tuple[int, ...],
         fold: int = 1,
-        refined: tuple[int, ...] = (),
-        normalised: bool = False,
-        curve: Curve = "leaky",
+        residual_at: tuple[int, ...] = (),
+        pixel_norm: bool = False,
+        activation: Activation = "leaky",
     ) -> None:
         layers: list[nn.Module] = [nn.PixelUnshuffle(fold)] if fold > 1 else []
-        for step, (inward, outward) in enumerate(zip((3 * fold**2, *widths), widths, strict=False)):
+        for step, (in_channels, out_channels) in enumerate(
+            zip((3 * fold**2, *widths), widths, strict=False)
+        ):
             layers += [
-                Down(inward, outward, curve),
-                *([Res(outward, curve)] if step in refined else []),
+                Down(in_channels, out_channels, activation),
+                *([ResBlock(out_channels, activation)] if step in residual_at else []),
             ]
-        super().__init__(*layers, *([PixelNorm(1e-6)] if normalised else []))
+        super().__init__(*layers, *([PixelNorm(1e-6)] if pixel_norm else []))
         self.channels, self.size = widths[-1], resolution // (fold * 2 ** len(widths))
-        self.curve = curve
+        self.activation = activation
 
 
 def deep_encoder(resolution: int, channels: int, depth: int) -> Encoder:
-    """An encoder that first looks long at half the size: `depth` blocks and a way around all of
-    them. channels: a multiple of 4.
+    """Return an encoder that starts at half the size: `depth` residual blocks and one long skip.
+
+    channels: a multiple of 4.
     """
     encoder = Encoder(resolution // 2, tuple(channels * 2**step for step in range(4)))
     encoder[0] = Down(channels // 4, channels)
@@ -53,52 +63,49 @@ def deep_encoder(resolution: int, channels: int, depth: int) -> Encoder:
         0,
         nn.Sequential(
             nn.Conv2d(3, channels, 5, 2, 2),
-            Around(*(Gained(channels) for _ in range(depth))),
+            Residual(*(ScaledResidual(channels) for _ in range(depth))),
             *gathered,
         ),
     )
     return encoder
 
 
-class Columns(nn.Module):
-    """Faces (N, 3, R, R) as feature maps: four encoders side by side, each of which sees another
-    reach. As `Encoder` otherwise.
-    """
+class MultiColumnEncoder(nn.Module):
+    """Four encoders side by side, each with another receptive field. Otherwise as `Encoder`."""
 
     # Side and dilation of each column's convolutions.
-    LOOKS = ((3, 1), (5, 1), (5, 2), (7, 2))
-    curve: Curve = "leaky"
+    COLUMNS = ((3, 1), (5, 1), (5, 2), (7, 2))
+    activation: Activation = "leaky"
 
     def __init__(self, resolution: int, widths: tuple[int, ...]) -> None:
         super().__init__()
         self.columns = nn.ModuleList(
             nn.Sequential(
-                *(FoldDown(*step, *look) for step in zip((3, *widths), widths, strict=False))
+                *(UnshuffleDown(*step, *look) for step in zip((3, *widths), widths, strict=False))
             )
-            for look in self.LOOKS
+            for look in self.COLUMNS
         )
-        self.channels, self.size = len(self.LOOKS) * widths[-1], resolution // 2 ** len(widths)
+        self.channels, self.size = len(self.COLUMNS) * widths[-1], resolution // 2 ** len(widths)
 
     def forward(self, faces: Tensor) -> Tensor:
         return torch.cat([column(faces) for column in self.columns], 1)
 
 
 class Inter(nn.Module):
-    """Feature maps squeezed through a code and spread out again: dense to `code`, dense to size x
-    size, then one `Up`.
+    """The bottleneck: feature maps to a code and back to maps, by two dense layers, then one `Up`.
 
-    out: channels of that last step; None leaves it out. normalised: bring each code to a root mean
-    square of 1, so that every face keeps the same say. size: side of what is spread; None = that of
-    the features.
+    out: channels of that last step; None leaves it out. pixel_norm: bring each code to a root mean
+    square of 1, so that every face keeps the same weight. size: side of the maps after the code;
+    None = that of the features.
     """
 
     def __init__(
         self,
-        encoder: Encoder | Columns,
+        encoder: Encoder | MultiColumnEncoder,
         code: int,
         spread: int,
         out: int | None,
-        normalised: bool = False,
+        pixel_norm: bool = False,
         size: int | None = None,
     ) -> None:
         super().__init__()
@@ -106,18 +113,18 @@ class Inter(nn.Module):
         self.squeeze = nn.Sequential(
             nn.Flatten(), nn.Linear(encoder.channels * encoder.size**2, code)
         )
-        self.norm = PixelNorm() if normalised else nn.Identity()
-        self.spread = Spread(code, spread, side)
-        self.up = nn.Identity() if out is None else Up(spread, out, encoder.curve)
+        self.norm = PixelNorm() if pixel_norm else nn.Identity()
+        self.spread = CodeToMaps(code, spread, side)
+        self.up = nn.Identity() if out is None else Up(spread, out, encoder.activation)
         self.channels, self.size = (spread, side) if out is None else (out, 2 * side)
 
     def code(self, features: Tensor) -> Tensor:
-        """The codes (N, code) of feature maps."""
+        """Return the codes (N, code) of feature maps (N, C, S, S)."""
         code: Tensor = self.norm(self.squeeze(features))
         return code
 
     def maps(self, code: Tensor) -> Tensor:
-        """What a decoder starts from, (N, channels, size, size)."""
+        """Return what a decoder starts from, (N, channels, size, size), from codes (N, code)."""
         maps: Tensor = self.up(self.spread(code))
         return maps
 
@@ -125,8 +132,8 @@ class Inter(nn.Module):
         return self.maps(self.code(features))
 
 
-class Spread(nn.Sequential):
-    """Codes (N, code) as maps (N, channels, size, size), by one dense layer."""
+class CodeToMaps(nn.Sequential):
+    """Codes (N, code) to maps (N, channels, size, size), by one dense layer."""
 
     def __init__(self, code: int, channels: int, size: int) -> None:
         super().__init__(
@@ -135,8 +142,8 @@ class Spread(nn.Sequential):
         self.channels, self.size = channels, size
 
 
-class Around(nn.Module):
-    """What layers make of maps, on top of these maps."""
+class Residual(nn.Module):
+    """Layers with a skip around all of them."""
 
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__()

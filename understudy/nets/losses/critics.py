@@ -1,6 +1,4 @@
-"""Critics: nets that learn to tell true from painted, and what both sides make of their
-verdicts.
-"""
+"""Critics (discriminators): networks that tell true faces from made ones, and their losses."""
 
 from __future__ import annotations
 
@@ -17,43 +15,46 @@ from understudy.errors import BadOption
 
 SLOPE = 0.2
 # Receptive fields of stacks in which every convolution halves the size: they cost least by far.
-CHEAP = (7, 15, 31, 63)
+STRIDED_PATCHES = (7, 15, 31, 63)
 
 
 class CodeCritic(nn.Sequential):
-    """Maps (N, channels, size, size) that a decoder starts from -> logits (N, 1, h, w): whose they
-    are.
+    """Maps (N, channels, size, size) of the inters to logits (N, 1, h, w): whose they are.
 
-    early: two steps at least, and not one for every eight pixels but for every doubling above
-    eight.
+    early: at least two steps, and one more for every doubling above eight pixels. Else one for
+    every eight pixels.
     """
 
     def __init__(self, channels: int, size: int, early: bool = False) -> None:
         steps = 2 + sum(size > above for above in (8, 16, 32)) if early else 1 + size // 8
         widths = [256 * min(2**step, 8) for step in range(steps)]
         layers: list[nn.Module] = []
-        for step, (inward, outward) in enumerate(zip((channels, *widths), widths, strict=False)):
+        for step, (in_channels, out_channels) in enumerate(
+            zip((channels, *widths), widths, strict=False)
+        ):
             kernel, pad = (4, 1 if early else 2) if step == 0 else (3, 1)
-            layers += [nn.Conv2d(inward, outward, kernel, 2, pad), nn.LeakyReLU(0.1)]
+            layers += [nn.Conv2d(in_channels, out_channels, kernel, 2, pad), nn.LeakyReLU(0.1)]
         super().__init__(*layers, nn.Conv2d(widths[-1], 1, 1))
 
 
 class PatchCritic(nn.Module):
-    """Faces (N, 3, R, R) -> logits of what `patch` pixels show, (N, 1, r, r), and of every pixel,
-    (N, 1, R, R).
+    """Faces (N, 3, R, R) to logits of patches (N, 1, r, r) and of every pixel (N, 1, R, R).
 
-    After the U-Net discriminator of Schönfeld et al. (2020). dims: channels of its first step.
+    patch: receptive field of the patches, in pixels. dims: channels of the first step. After the
+    U-Net discriminator of Schönfeld et al. (2020).
     """
 
     def __init__(self, patch: int, dims: int) -> None:
         super().__init__()
-        self.strides = strides_of(patch)
+        self.strides = strides_for(patch)
         widths = [min(dims * 2**step, 512) for step in range(len(self.strides) + 1)]
         last = len(self.strides) - 1
         self.first = nn.Conv2d(3, widths[0], 1)
         self.downs = nn.ModuleList(
-            nn.Conv2d(inward, outward, 3, stride, 1)
-            for (inward, outward), stride in zip(_pairs(widths), self.strides, strict=True)
+            nn.Conv2d(in_channels, out_channels, 3, stride, 1)
+            for (in_channels, out_channels), stride in zip(
+                _pairs(widths), self.strides, strict=True
+            )
         )
         self.centre, self.turn = nn.Conv2d(widths[-1], 1, 1), nn.Conv2d(widths[-1], widths[-1], 1)
         self.ups = nn.ModuleList(
@@ -67,31 +68,33 @@ class PatchCritic(nn.Module):
             for step, stride in enumerate(self.strides)
         )
         self.whole = nn.Conv2d(2 * widths[0], 1, 1)
-        self.bend = nn.LeakyReLU(SLOPE)
+        self.activation = nn.LeakyReLU(SLOPE)
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
-        maps, passed = self.bend(self.first(faces)), []
+        maps, passed = self.activation(self.first(faces)), []
         for down in self.downs:
             passed.append(maps)
-            maps = self.bend(down(maps))
+            maps = self.activation(down(maps))
         centre = self.centre(maps)
-        maps = self.bend(self.turn(maps))
+        maps = self.activation(self.turn(maps))
         for up, stride, before in zip(
             reversed(self.ups), reversed(self.strides), reversed(passed), strict=True
         ):
             wide = up(maps)
             # Of stride 2 the full result has one row and one column more than twice the size.
-            maps = torch.cat([before, self.bend(wide[..., :-1, :-1] if stride == 2 else wide)], 1)
+            maps = torch.cat(
+                [before, self.activation(wide[..., :-1, :-1] if stride == 2 else wide)], 1
+            )
         return centre, self.whole(maps)
 
 
-def patch_for(resolution: int, patch: int) -> int:
-    """The patch to look at in faces of `resolution` pixels; 0 = about an eighth of the face, from
-    `CHEAP`.
+def resolve_patch(resolution: int, patch: int) -> int:
+    """Return the patch size for faces of `resolution` pixels; 0 = about an eighth of the face.
 
-    Raises BadOption when the critic could not halve that resolution as often as the patch needs.
+    Raises:
+        BadOption: The critic could not halve that resolution as often as the patch needs.
     """
-    fitting = [each for each in CHEAP if resolution % _shrinks(each) == 0]
+    fitting = [each for each in STRIDED_PATCHES if resolution % _shrinks(each) == 0]
     if patch == 0 and fitting:
         return min(fitting, key=lambda each: abs(each - resolution / 8))
     if patch < 3 or resolution % _shrinks(patch):
@@ -104,10 +107,8 @@ def patch_for(resolution: int, patch: int) -> int:
 
 
 @cache
-def strides_of(patch: int) -> tuple[int, ...]:
-    """The strides of the fewest convolutions 3x3 whose receptive field is nearest to `patch`
-    pixels.
-    """
+def strides_for(patch: int) -> tuple[int, ...]:
+    """Return the strides of the fewest 3x3 convolutions with a field nearest to `patch` pixels."""
     best: dict[int, tuple[int, ...]] = {}
     for depth in range(1, 10):
         for later in itertools.product((1, 2), repeat=depth - 1):
@@ -118,24 +119,20 @@ def strides_of(patch: int) -> tuple[int, ...]:
     return best[min(best, key=lambda field: (abs(field - patch), field))]
 
 
-def verdict(critic: nn.Module, shown: Tensor) -> tuple[Tensor, ...]:
-    """What a critic says of something, each a map of logits, without learning from it: the gradient
-    reaches `shown` alone.
-    """
+def frozen_logits(critic: nn.Module, inputs: Tensor) -> tuple[Tensor, ...]:
+    """Return a critic's maps of logits; gradients reach `inputs` alone, not the critic."""
     still = {name: weight.detach() for name, weight in critic.named_parameters()}
-    return as_maps(functional_call(critic, still, (shown,)))
+    return as_tuple(functional_call(critic, still, (inputs,)))
 
 
-def as_maps(logits: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """A critic's one or several maps of logits as a tuple."""
+def as_tuple(logits: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return a critic's one or several maps of logits as a tuple."""
     return (logits,) if isinstance(logits, Tensor) else logits
 
 
-def taken_for(logits: Iterable[Tensor], true: bool) -> Tensor:
-    """The sum over maps of logits of how far they are from saying true, or false: binary cross
-    entropy, in fp32.
-    """
-    goal = float(true)
+def gan_loss(logits: Iterable[Tensor], is_real: bool) -> Tensor:
+    """Return the binary cross entropy of logits against real or made, summed over maps, in fp32."""
+    goal = float(is_real)
     wide = [each.float() for each in logits]
     return torch.stack(
         [binary_cross_entropy_with_logits(each, torch.full_like(each, goal)) for each in wide]
@@ -151,7 +148,7 @@ def _field(strides: tuple[int, ...]) -> int:
 
 def _shrinks(patch: int) -> int:
     """By what the critic for this patch divides the side of a face."""
-    return int(2 ** strides_of(patch).count(2))
+    return int(2 ** strides_for(patch).count(2))
 
 
 def _pairs(widths: list[int]) -> Iterable[tuple[int, int]]:

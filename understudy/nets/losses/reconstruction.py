@@ -1,6 +1,4 @@
-"""How far a painted face is from the true one. Everything here runs in fp32 whatever autocast says,
-and returns means.
-"""
+"""How far a decoded face is from the true one: all in fp32 whatever autocast says, all means."""
 
 from __future__ import annotations
 
@@ -12,20 +10,25 @@ from torch.nn import functional
 
 SIGMA = 1.5
 # From here on two passes of a row each are faster than one of a square, on a CPU.
-WIDE = 11
+SEPARABLE_FROM = 11
 
 
-def window_of(resolution: float) -> int:
-    """The odd width of the DSSIM window for faces of `resolution` pixels: 11 at 128, 5 at 64."""
+def dssim_window(resolution: float) -> int:
+    """Return the odd width of the DSSIM window for faces of `resolution` pixels: 11 at 128."""
     return max(3, int(resolution / 11.6) // 2 * 2 + 1)
 
 
 def ssim(ours: Tensor, theirs: Tensor, window: int = 11, sigma: float = SIGMA) -> Tensor:
-    """The map of structural similarity of pictures (N, C, H, W) in 0..1, (N, C, H - window + 1, W -
-    window + 1).
+    """Return the map of structural similarity after Wang et al. (2004).
 
-    After Wang et al. (2004): Gaussian window of `sigma` pixels, k1 0.01, k2 0.03, population
-    variances.
+    Args:
+        ours: (N, C, H, W) in 0..1.
+        theirs: (N, C, H, W) in 0..1.
+        window: Width of the Gaussian window in pixels.
+        sigma: Of the Gaussian window, in pixels.
+
+    Returns:
+        (N, C, H - window + 1, W - window + 1) with k1 0.01, k2 0.03, population variances.
     """
     with _exactly(ours.device):
         one, other = ours.float(), theirs.float()
@@ -34,7 +37,7 @@ def ssim(ours: Tensor, theirs: Tensor, window: int = 11, sigma: float = SIGMA) -
         maps = torch.cat([one, other, one * one + other * other, one * other], 1)
         channels = maps.shape[1]
         row = _bell(window, sigma, one.device).expand(channels, 1, 1, window)
-        if window > WIDE:
+        if window > SEPARABLE_FROM:
             seen = functional.conv2d(
                 functional.conv2d(maps, row, groups=channels), row.mT, groups=channels
             )
@@ -54,54 +57,70 @@ def ssim(ours: Tensor, theirs: Tensor, window: int = 11, sigma: float = SIGMA) -
 def dssim(
     ours: Tensor, theirs: Tensor, mask: Tensor, window: int | None = None, sigma: float = SIGMA
 ) -> Tensor:
-    """Structural dissimilarity, (1 - SSIM) / 2, of faces multiplied by their soft mask (N, 1, H,
-    W): 0 = alike.
+    """Return the structural dissimilarity, (1 - SSIM) / 2, of faces multiplied by a mask.
+
+    Args:
+        ours: (N, C, H, W) in 0..1.
+        theirs: (N, C, H, W) in 0..1.
+        mask: (N, 1, H, W) in 0..1.
+        window: Width in pixels; None = by the size of the faces.
+        sigma: Of the Gaussian window, in pixels.
+
+    Returns:
+        A scalar; 0 = alike.
     """
     shown = mask.float()
     similarity = ssim(
-        ours.float() * shown, theirs.float() * shown, window or window_of(ours.shape[-1]), sigma
+        ours.float() * shown, theirs.float() * shown, window or dssim_window(ours.shape[-1]), sigma
     )
     return (1 - similarity).mean() / 2
 
 
-def structure(
+def multiscale_dssim(
     ours: Tensor, theirs: Tensor, mask: Tensor, scales: int, compat: bool = False, side: int = 0
 ) -> Tensor:
-    """`dssim` at one scale; or the mean of two, the coarser of which sees twice as far.
+    """Return `dssim` at one scale, or the mean of two, the coarser with twice the reach.
 
-    compat: windows as a former tool had them, some of even width and all with the fine scale's
-    sigma. side: of the faces whose windows to use; 0 = these.
+    Args:
+        ours: (N, C, H, W) in 0..1.
+        theirs: (N, C, H, W) in 0..1.
+        mask: (N, 1, H, W) in 0..1.
+        scales: 1 or 2.
+        compat: Windows as a former tool had them: some even, all with the fine scale's sigma.
+        side: Side of the faces whose windows to use; 0 = of these.
     """
     side = side or ours.shape[-1]
     if compat:
         widths = [max(2, int(side / reach)) for reach in (11.6, 23.2)[:scales]]
         return torch.stack([dssim(ours, theirs, mask, width) for width in widths]).mean()
-    fine = [dssim(ours, theirs, mask, window_of(side / 2))] if scales > 1 else []
-    return torch.stack([*fine, dssim(ours, theirs, mask, window_of(side), SIGMA * scales)]).mean()
+    fine = [dssim(ours, theirs, mask, dssim_window(side / 2))] if scales > 1 else []
+    return torch.stack(
+        [*fine, dssim(ours, theirs, mask, dssim_window(side), SIGMA * scales)]
+    ).mean()
 
 
 def l1(ours: Tensor, theirs: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean absolute difference over all pixels, weighted by a mask (N, 1, H, W) where one is
-    given.
-    """
+    """Return the mean absolute difference, weighted by a mask (N, 1, H, W) where given."""
     distance = (ours.float() - theirs.float()).abs()
     return distance.mean() if mask is None else (distance * mask.float()).mean()
 
 
 def mse(ours: Tensor, theirs: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean squared difference over all pixels, of both pictures multiplied by a mask (N, 1, H, W)
-    where one is given.
-    """
+    """Return the mean squared difference, of pictures times a mask (N, 1, H, W) if given."""
     distance = ours.float() - theirs.float()
     return (distance if mask is None else distance * mask.float()).square().mean()
 
 
-def in_colors_of(picture: Tensor, model: Tensor, mask: Tensor) -> Tensor:
-    """`picture` with the mean and the deviation that `model` has within `mask`, channel by channel,
-    in 0..1.
+def transfer_color(picture: Tensor, model: Tensor, mask: Tensor) -> Tensor:
+    """Return `picture` with the mean and deviation of `model` within `mask`, channel by channel.
 
-    picture, model: (N, C, H, W); mask: (N, 1, H, W). After Reinhard et al. (2001), in RGB. No
-    gradient flows through it.
+    Args:
+        picture: (N, C, H, W) in 0..1.
+        model: (N, C, H, W) in 0..1, whose colours to take.
+        mask: (N, 1, H, W) in 0..1.
+
+    Returns:
+        (N, C, H, W) in 0..1, without gradient. After Reinhard et al. (2001), in RGB.
     """
     with torch.no_grad():
         mean, spread = _moments(picture, mask)
@@ -110,11 +129,11 @@ def in_colors_of(picture: Tensor, model: Tensor, mask: Tensor) -> Tensor:
 
 
 def energy_distance(ones: Tensor, others: Tensor) -> Tensor:
-    """How far apart two clouds of points (N, C) and (M, C) lie, in units of a point's norm: about 0
-    when drawn from one law.
+    """Return the energy distance of two clouds of points (N, C) and (M, C), in norms of a point.
 
-    Székely and Rizzo (2013), without bias: the distances within a cloud count against those
-    between, so a cloud gains nothing by shrinking. May come out slightly below 0 by chance.
+    About 0 when both are drawn from one distribution. Székely and Rizzo (2013), without bias: the
+    distances within a cloud count against those between, so a cloud gains nothing by shrinking. It
+    may be slightly below 0 by chance.
     """
     with _exactly(ones.device):
         scale = ones.shape[1] ** -0.5
@@ -122,9 +141,10 @@ def energy_distance(ones: Tensor, others: Tensor) -> Tensor:
         return 2 * torch.cdist(one, other).mean() - _spread(one) - _spread(other)
 
 
-def within(values: Tensor, mask: Tensor) -> Tensor:
-    """The mean of values (N, C, H, W) inside a soft mask (N, 1, H, W); a mask of another size is
-    cropped about its middle.
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean of values (N, C, H, W) inside a soft mask (N, 1, H, W).
+
+    A mask of another size is cropped about its middle.
     """
     height, width = values.shape[-2:]
     top, left = (mask.shape[-2] - height) // 2, (mask.shape[-1] - width) // 2
@@ -132,10 +152,8 @@ def within(values: Tensor, mask: Tensor) -> Tensor:
     return (values.float() * weights).sum() / weights.sum().clamp_min(1e-6)
 
 
-def blurred(planes: Tensor, sigma: float) -> Tensor:
-    """Pictures or masks (N, C, H, W) under a Gaussian of `sigma` pixels; their border is repeated
-    outwards.
-    """
+def gaussian_blur(planes: Tensor, sigma: float) -> Tensor:
+    """Return pictures or masks (N, C, H, W) blurred by `sigma` pixels; their border repeats."""
     with _exactly(planes.device):
         reach, channels = max(1, round(3 * sigma)), planes.shape[1]
         row = _bell(2 * reach + 1, sigma, planes.device).expand(channels, 1, 1, -1)
@@ -145,20 +163,18 @@ def blurred(planes: Tensor, sigma: float) -> Tensor:
         )
 
 
-def ramp(mask: Tensor, sigma: float) -> Tensor:
-    """A mask that is whole up to its own edge and fades beyond it, over about twice `sigma`
-    pixels.
-    """
-    return 2 * blurred(mask, sigma).clamp(max=0.5)
+def feather(mask: Tensor, sigma: float) -> Tensor:
+    """Return a mask whole up to its edge, which fades beyond it over about twice `sigma` pixels."""
+    return 2 * gaussian_blur(mask, sigma).clamp(max=0.5)
 
 
-def blurred_out(pictures: Tensor, mask: Tensor, sigma: float) -> Tensor:
-    """Pictures whose surroundings are blurred by `sigma` pixels, without the face bleeding into
-    them.
-    """
+def blur_background(pictures: Tensor, mask: Tensor, sigma: float) -> Tensor:
+    """Return pictures blurred by `sigma` pixels outside the mask; the face does not bleed out."""
     outside = 1 - mask.float()
-    share = blurred(outside, sigma)
-    surroundings = blurred(pictures.float() * outside, sigma) / torch.where(share > 0, share, 1)
+    share = gaussian_blur(outside, sigma)
+    surroundings = gaussian_blur(pictures.float() * outside, sigma) / torch.where(
+        share > 0, share, 1
+    )
     return torch.lerp(surroundings, pictures.float(), mask.float())
 
 

@@ -1,41 +1,39 @@
-"""What a face has besides its features: the light and colours of its surroundings. All in fp32;
-everything returns means.
-"""
+"""Losses on light and surroundings, not on features. All in fp32; all return means."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from understudy.nets.losses.reconstruction import blurred, dssim, mse
+from understudy.nets.losses.reconstruction import dssim, gaussian_blur, mse
 
 
-def style(ours: Tensor, theirs: Tensor, sigma: float) -> Tensor:
-    """How far the light of two pictures (N, C, H, W) is apart: squared differences of their
-    channels' means and deviations.
+def style_loss(ours: Tensor, theirs: Tensor, sigma: float) -> Tensor:
+    """Return the squared differences of the channels' means and deviations, both pictures blurred.
 
-    sigma: pixels of the Gaussian under which both are looked at, so that only broad light counts.
-    After Huang and Belongie (2017).
+    sigma: of the Gaussian in pixels, so that only broad light counts. After Huang and Belongie
+    (2017).
     """
-    mean, spread = _moments(blurred(ours, sigma))
-    wanted_mean, wanted_spread = _moments(blurred(theirs, sigma))
+    mean, spread = _moments(gaussian_blur(ours, sigma))
+    wanted_mean, wanted_spread = _moments(gaussian_blur(theirs, sigma))
     return ((mean - wanted_mean).square() + (spread - wanted_spread).square()).mean()
 
 
-def background(
+def background_loss(
     ours: Tensor, theirs: Tensor, outside: Tensor, weights: tuple[float, float] = (10, 10)
 ) -> Tensor:
-    """How far pictures differ `outside` of the face, (N, 1, H, W); weights: of structure and of
-    squared pixels.
+    """Return how far pictures differ `outside` of the face, (N, 1, H, W).
+
+    weights: of structure (DSSIM), and of squared differences.
     """
     return weights[0] * dssim(ours, theirs, outside) + weights[1] * mse(ours, theirs, outside)
 
 
-def roughness(pictures: Tensor, across_channels: bool = False) -> Tensor:
-    """The squared differences of neighbouring pixels, summed over each picture (N, C, H, W); total
-    variation, Rudin et al. (1992).
+def total_variation(pictures: Tensor, across_channels: bool = False) -> Tensor:
+    """Return the squared differences of neighbouring pixels, summed over each picture, their mean.
 
-    across_channels: of neighbouring channels and rows instead, which is what a former tool took.
+    pictures: (N, C, H, W). across_channels: of neighbouring channels and rows instead, as a former
+    tool had it. Total variation after Rudin et al. (1992).
     """
     wide = pictures.float()
     one, other = (1, 2) if across_channels else (2, 3)

@@ -1,5 +1,6 @@
-"""The running mean of a model's weights: steadier than the weights of any one iteration. After
-Polyak and Juditsky (1992).
+"""The running mean of a model's weights (EMA), steadier than those of one iteration.
+
+After Polyak and Juditsky (1992).
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from torch import Tensor, nn
 
 # Iterations from one update to the next: the mean of a thousand iterations does not miss the
 # others.
-EVERY = 8
+UPDATE_EVERY = 8
 
 
 class Ema:
-    """Follows the weights of a model.
+    """The exponential moving average of a model's weights.
 
-    decay: share of the mean that is left after an iteration at the full step size; in the first
+    decay: share of the mean that is left after an iteration at the full step size. In the first
     ones, and where steps are smaller, less is left.
     """
 
@@ -26,10 +27,8 @@ class Ema:
         self.decay = decay
         self.weights = {name: weight.detach().clone() for name, weight in model.named_parameters()}
 
-    def begin(self, model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-        """Go on from these weights; those that are not among them, or of another shape, from the
-        model's.
-        """
+    def load(self, model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+        """Continue from these weights; those missing, or of another shape, start at the model's."""
         with torch.no_grad():
             for name, weight in model.named_parameters():
                 known = weights.get(name)
@@ -37,17 +36,18 @@ class Ema:
                     weight if known is None or known.shape != weight.shape else known
                 )
 
-    def follow(self, model: nn.Module, iteration: int, share: float = 1) -> None:
-        """Take in the model's weights after `iteration`, where it is time. share: of the full step
-        size, that it went by.
+    def update(self, model: nn.Module, iteration: int, share: float = 1) -> None:
+        """Take in the model's weights after `iteration`, every `UPDATE_EVERY` iterations.
+
+        share: of the full step size that was used.
         """
-        if iteration % EVERY:
+        if iteration % UPDATE_EVERY:
             return
         # At first it would be little but the weights that chance began with. And the smaller the
         # steps, the less there is to even out, and the more is lost by lagging behind: without any
         # the mean is the model.
         most = max(0.0, 1 - (1 - self.decay) / share**2) if share > 0 else 0.0
-        decay = min(most, (1 + iteration) / (10 + iteration)) ** EVERY
+        decay = min(most, (1 + iteration) / (10 + iteration)) ** UPDATE_EVERY
         with torch.no_grad():
             torch._foreach_lerp_(
                 list(self.weights.values()),
@@ -56,10 +56,8 @@ class Ema:
             )
 
     @contextlib.contextmanager
-    def shown(self, model: nn.Module) -> Iterator[None]:
-        """As long as it lasts the model has the mean's weights. They change places, so nothing is
-        copied.
-        """
+    def apply_to(self, model: nn.Module) -> Iterator[None]:
+        """Give the model the mean's weights inside the block. They are swapped, not copied."""
         self._swap(model)
         try:
             yield

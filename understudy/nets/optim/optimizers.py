@@ -15,43 +15,51 @@ from torch.optim import Adam, Optimizer
 from torch.optim.adam import adam
 
 from understudy.errors import BadOption
-from understudy.nets.optim.update_rules import AT_ONCE, AdaBelief, Memory, Plain, RMSprop
+from understudy.nets.optim.update_rules import (
+    CHUNK_NUMEL,
+    AdaBelief,
+    RMSprop,
+    StateMemory,
+    UncorrectedOptimizer,
+)
 from understudy.types import Array
 
-Kind = Literal["adam", "adabelief", "rmsprop"]
-Groups = Mapping[str, Mapping[str, Parameter]]
+OptimizerName = Literal["adam", "adabelief", "rmsprop"]
+ParameterGroups = Mapping[str, Mapping[str, Parameter]]
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How the plain rules take their steps.
+class OptimizerConfig:
+    """How the optimizers without bias correction take their steps.
 
     lr_dropout: each step takes a fresh random 0.3 of its elements. cosine: then its size also
-    swings, lr * (cos(2 pi t / 500) + 1) / 2 at step t. seed: of the chance in it; on all ranks the
-    same. memory: what is remembered is kept in full; as bf16, so in half the room; or in the host's
-    memory, from where it comes for the step of its parameter.
+    swings, lr * (cos(2 pi t / 500) + 1) / 2 at step t. seed: of its random numbers, the same on all
+    ranks. memory: where the state is kept: in full; in bf16, half the size; or in the memory of the
+    host, from where it comes for the step of its parameter.
     """
 
     lr_dropout: bool = False
     cosine: bool = True
     seed: int = 0
-    memory: Memory = "full"
+    memory: StateMemory = "full"
 
 
-def make(
-    kind: Kind, groups: Groups, lr: float, manner: Manner | None = None
+def build_optimizers(
+    kind: OptimizerName, groups: ParameterGroups, lr: float, config: OptimizerConfig | None = None
 ) -> dict[str, Optimizer]:
-    """An optimizer of this kind for each group; parameters without a gradient stay as they are.
+    """Return an optimizer for each group of parameters.
 
     adam is torch's, with beta1 0.5 as autoencoders of faces use it, and fused where the device has
-    that: a third of the time. Raises BadOption for adam in another manner than the plain one, and
-    for the host's memory on the CPU.
+    that: a third of the time. Parameters without a gradient stay as they are.
+
+    Raises:
+        BadOption: Options that adam does not have, or the host's memory on the CPU.
     """
-    manner = manner or Manner()
+    config = config or OptimizerConfig()
     if kind == "adam":
         for name, asked in (
-            ("lr_dropout", manner.lr_dropout),
-            ("optimizer_memory", manner.memory != "full"),
+            ("lr_dropout", config.lr_dropout),
+            ("optimizer_memory", config.memory != "full"),
         ):
             if asked:
                 raise BadOption(
@@ -62,7 +70,7 @@ def make(
             name: Adam(list(group.values()), lr, (0.5, 0.999), fused=_is_fused(group))
             for name, group in groups.items()
         }
-    if manner.memory == "host" and all(
+    if config.memory == "host" and all(
         each.device.type == "cpu" for group in groups.values() for each in group.values()
     ):
         raise BadOption(
@@ -70,22 +78,22 @@ def make(
             " half."
         )
     made = {"adabelief": AdaBelief, "rmsprop": RMSprop}[kind]
-    swinging = manner.lr_dropout and manner.cosine
+    swinging = config.lr_dropout and config.cosine
     return {
         name: made(
             group.values(),
             lr,
-            dropping=manner.lr_dropout,
+            lr_dropout=config.lr_dropout,
             cosine=swinging,
-            seed=(manner.seed, place),
-            memory=manner.memory,
+            seed=(config.seed, place),
+            memory=config.memory,
         )
         for place, (name, group) in enumerate(groups.items())
     }
 
 
 @contextlib.contextmanager
-def at_once(optimizer: Optimizer, parameters: Iterable[Parameter]) -> Iterator[None]:
+def step_in_backward(optimizer: Optimizer, parameters: Iterable[Parameter]) -> Iterator[None]:
     """A step that is taken while gradients come in: each parameter moves as soon as its own is
     there, which is then let go.
 
@@ -114,7 +122,7 @@ def at_once(optimizer: Optimizer, parameters: Iterable[Parameter]) -> Iterator[N
             # after an error.
             each.grad = None
             each.grad_dtype = each.dtype
-    if isinstance(optimizer, Plain):
+    if isinstance(optimizer, UncorrectedOptimizer):
         optimizer.steps += 1
 
 
@@ -125,10 +133,10 @@ def set_lr(optimizers: Mapping[str, Optimizer], lr: float) -> None:
             settings["lr"] = lr
 
 
-def state_arrays(optimizers: Mapping[str, Optimizer], groups: Groups) -> dict[str, Array]:
-    """What the optimizers remember, as "group/parameter/field" and "group/steps"; empty before the
-    first step.
-    """
+def state_to_arrays(
+    optimizers: Mapping[str, Optimizer], groups: ParameterGroups
+) -> dict[str, Array]:
+    """Return the optimizers' state as "group/parameter/field" and "group/steps"; may be empty."""
     found: dict[str, Array] = {}
     for group, optimizer in optimizers.items():
         for name, parameter in groups[group].items():
@@ -138,20 +146,24 @@ def state_arrays(optimizers: Mapping[str, Optimizer], groups: Groups) -> dict[st
                 # numpy knows no bf16.
                 wide = value.float() if value.dtype == torch.bfloat16 else value
                 found[f"{group}/{name}/{field}"] = wide.detach().cpu().contiguous().numpy()
-        if isinstance(optimizer, Plain) and optimizer.steps:
+        if isinstance(optimizer, UncorrectedOptimizer) and optimizer.steps:
             found[f"{group}/steps"] = np.array(optimizer.steps, np.int64)
     return found
 
 
 def load_state(
-    optimizers: Mapping[str, Optimizer], groups: Groups, arrays: Mapping[str, Array]
+    optimizers: Mapping[str, Optimizer], groups: ParameterGroups, arrays: Mapping[str, Array]
 ) -> None:
-    """Put back what `state_arrays` gave; nothing = as before the first step. Raises KeyError when
-    it is of another model.
+    """Put back what `state_to_arrays` gave; nothing = as before the first step.
+
+    Raises:
+        KeyError: It is of another model.
     """
     for group, optimizer in optimizers.items():
         wanted = (
-            optimizer.FIELDS if isinstance(optimizer, Plain) else ("step", "exp_avg", "exp_avg_sq")
+            optimizer.FIELDS
+            if isinstance(optimizer, UncorrectedOptimizer)
+            else ("step", "exp_avg", "exp_avg_sq")
         )
         state: dict[int, dict[str, Tensor]] = {}
         for place, (name, parameter) in enumerate(groups[group].items()):
@@ -162,8 +174,8 @@ def load_state(
                 }
         if arrays and not state:
             raise KeyError(f"{group}: no saved state of {type(optimizer).__name__}")
-        if isinstance(optimizer, Plain):
-            optimizer.recall(state, int(arrays[f"{group}/steps"]) if arrays else 0)
+        if isinstance(optimizer, UncorrectedOptimizer):
+            optimizer.restore_state(state, int(arrays[f"{group}/steps"]) if arrays else 0)
         else:
             optimizer.load_state_dict(
                 {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
@@ -171,8 +183,8 @@ def load_state(
 
 
 def _advance(optimizer: Optimizer, parameter: Parameter) -> None:
-    if isinstance(optimizer, Plain):
-        optimizer.advance([parameter])
+    if isinstance(optimizer, UncorrectedOptimizer):
+        optimizer.step_parameters([parameter])
         return
     assert parameter.grad is not None
     if parameter.grad.dtype != parameter.dtype:
@@ -195,7 +207,7 @@ def _in_pieces(optimizer: Optimizer, parameter: Parameter, gradient: Tensor) -> 
     before = memory["step"].clone()
     kept = (parameter.detach(), gradient.contiguous(), memory["exp_avg"], memory["exp_avg_sq"])
     for weight, slope, mean, square in zip(
-        *(each.view(-1).split(AT_ONCE) for each in kept), strict=True
+        *(each.view(-1).split(CHUNK_NUMEL) for each in kept), strict=True
     ):
         # Each piece counts the step up by itself.
         memory["step"].copy_(before)

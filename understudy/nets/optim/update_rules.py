@@ -1,6 +1,4 @@
-"""Optimizers without correction of their first steps, as the field trains with, and how they keep
-what they remember.
-"""
+"""Optimizers without bias correction, as the field trains with, and how they keep their state."""
 
 from __future__ import annotations
 
@@ -15,21 +13,21 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-Memory = Literal["full", "half", "host"]
+StateMemory = Literal["full", "half", "host"]
 
 # With lr_dropout this share of the elements of a step is taken, and the step size swings once in so
 # many steps.
-KEPT, PERIOD = 0.3, 500
+KEEP_SHARE, PERIOD = 0.3, 500
 # Numbers that a CPU moves at a time: with gradient and memories they stay in its cache from the
 # first operation to the last.
-AT_ONCE = 1 << 17
+CHUNK_NUMEL = 1 << 17
 
 
-class Plain(Optimizer):
-    """What the rules share; see `optim.make` for dropping, cosine and memory.
+class UncorrectedOptimizer(Optimizer):
+    """Base of the optimizers here; see `optimizers.OptimizerConfig`.
 
-    The chance of step t follows from (seed, t) and the place of a parameter, so the count of steps
-    is all there is to save of it.
+    The random numbers of step t follow from (seed, t) and the place of a parameter, so the count of
+    steps is all there is to save of them.
     """
 
     FIELDS: ClassVar[tuple[str, ...]]
@@ -40,13 +38,13 @@ class Plain(Optimizer):
         params: Iterable[Parameter],
         lr: float,
         *,
-        dropping: bool = False,
+        lr_dropout: bool = False,
         cosine: bool = False,
         seed: tuple[int, int] = (0, 0),
-        memory: Memory = "full",
+        memory: StateMemory = "full",
     ) -> None:
         super().__init__(list(params), {"lr": lr})
-        self.dropping, self.cosine, self.seed, self.memory = dropping, cosine, seed, memory
+        self.lr_dropout, self.cosine, self.seed, self.memory = lr_dropout, cosine, seed, memory
         self.steps = 0
         self._places = {
             parameter: place for place, parameter in enumerate(self.param_groups[0]["params"])
@@ -54,13 +52,11 @@ class Plain(Optimizer):
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Move every parameter that has a gradient."""
-        self.advance(self.param_groups[0]["params"])
+        self.step_parameters(self.param_groups[0]["params"])
         self.steps += 1
 
-    def advance(self, parameters: list[Parameter]) -> None:
-        """Move these of the parameters: a step may come in parts, in any order, and ends when
-        `steps` is counted up.
-        """
+    def step_parameters(self, parameters: list[Parameter]) -> None:
+        """Step these parameters: a step may come in parts, in any order; then count `steps` up."""
         learning = [parameter for parameter in parameters if parameter.grad is not None]
         # A graphics card wants few calls; a CPU, and what is fetched from a host, one parameter
         # after the other.
@@ -69,17 +65,18 @@ class Plain(Optimizer):
             for part in [[each] for each in learning] if apart else [learning] if learning else []:
                 self._move(part)
 
-    def leads(
+    def update_direction(
         self, gradients: list[Tensor], *memories: list[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Where the gradients lead, and the mean squares by whose root to divide that.
+        """Return the directions to move in, and the mean squares by whose root to divide them.
 
-        The memories, one list a field, are brought up to date; what is given back may be theirs.
+        The state, one list for each of `FIELDS`, is brought up to date. What is returned may be its
+        memory.
         """
         raise NotImplementedError
 
-    def recall(self, memories: Mapping[int, Mapping[str, Tensor]], steps: int) -> None:
-        """Go on from these, by the places of their parameters, after so many steps."""
+    def restore_state(self, memories: Mapping[int, Mapping[str, Tensor]], steps: int) -> None:
+        """Continue from this state, by the places of the parameters, after so many steps."""
         self.state.clear()
         for place, fields in memories.items():
             parameter = self.param_groups[0]["params"][place]
@@ -92,23 +89,25 @@ class Plain(Optimizer):
         lr = self.param_groups[0]["lr"] * (
             (math.cos(2 * math.pi * self.steps / PERIOD) + 1) / 2 if self.cosine else 1.0
         )
-        chance = Chance(device, (*self.seed, self.steps, self._places[learning[0]]))
+        chance = StepRng(device, (*self.seed, self.steps, self._places[learning[0]]))
         held = [[self._memory(parameter, field) for parameter in learning] for field in self.FIELDS]
         for rows in _chunks(
             [list[Tensor](learning), [_gradient(each) for each in learning], *held]
         ):
             weights, gradients, *kept = rows
             wide = [[each.to(device, torch.float32) for each in field] for field in kept]
-            leads, squares = self.leads([each.float() for each in gradients], *wide)
+            leads, squares = self.update_direction([each.float() for each in gradients], *wide)
             divisors = list(torch._foreach_sqrt(squares))
             torch._foreach_add_(divisors, self.EPS)
-            if self.dropping:
-                leads = [chance.thinned(each) for each in leads]
+            if self.lr_dropout:
+                leads = [chance.dropout(each) for each in leads]
             torch._foreach_addcdiv_(weights, leads, divisors, -lr)
             if self.memory != "full":
                 for field, updated in zip(kept, wide, strict=True):
                     for old, new in zip(field, updated, strict=True):
-                        old.copy_(chance.rounded(new) if old.dtype == torch.bfloat16 else new)
+                        old.copy_(
+                            chance.round_stochastic(new) if old.dtype == torch.bfloat16 else new
+                        )
 
     def _memory(self, parameter: Parameter, field: str) -> Tensor:
         memory: dict[str, Tensor] = self.state[parameter]
@@ -127,17 +126,15 @@ class Plain(Optimizer):
         return blank.pin_memory() if host and parameter.device.type == "cuda" else blank
 
 
-class AdaBelief(Plain):
-    """Steps are large where gradients are as expected. Zhuang et al., AdaBelief Optimizer (2020),
-    without bias correction.
-    """
+class AdaBelief(UncorrectedOptimizer):
+    """Steps are large where gradients are as expected. Zhuang et al. (2020), no bias correction."""
 
     FIELDS = ("exp_avg", "exp_avg_var")
 
-    def leads(
+    def update_direction(
         self, gradients: list[Tensor], *memories: list[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """As `Plain.leads`: the expected gradient, and its variance about the new expectation."""
+        """Return the expected gradient, and its variance about the new expectation."""
         expected, variance = memories
         torch._foreach_lerp_(expected, gradients, 0.1)
         surprise = torch._foreach_sub(gradients, expected)
@@ -146,49 +143,43 @@ class AdaBelief(Plain):
         return expected, variance
 
 
-class RMSprop(Plain):
-    """Steps of like size in every direction: the gradient divided by the root of its recent mean
-    square (Hinton, 2012).
-    """
+class RMSprop(UncorrectedOptimizer):
+    """The gradient divided by the root of its recent mean square (Hinton, 2012)."""
 
     FIELDS = ("square_avg",)
 
-    def leads(
+    def update_direction(
         self, gradients: list[Tensor], *memories: list[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """As `Plain.leads`: the gradient, and its mean square."""
+        """Return the gradient, and its mean square."""
         (square,) = memories
         torch._foreach_mul_(square, 0.9)
         torch._foreach_addcmul_(square, gradients, gradients, 0.1)
         return gradients, square
 
 
-class Chance:
-    """Draws that follow from numbers: which elements move, and how memories are rounded. Drawn on
-    the device itself.
-    """
+class StepRng:
+    """The random numbers of one step, from seeds alone, drawn on the device itself."""
 
     def __init__(self, device: torch.device, seeds: tuple[int, ...]) -> None:
         self._device, self._seeds = device, np.random.SeedSequence(seeds)
         self._words: np.random.SFC64 | None = None
         self._generator: torch.Generator | None = None
 
-    def thinned(self, lead: Tensor) -> Tensor:
-        """A copy with a random 0.3 of its elements, and nought for the others."""
+    def dropout(self, lead: Tensor) -> Tensor:
+        """Return a copy with a random 0.3 of its elements, and zero for the others."""
         # Sixteen bits an element, and numpy's product with bool: float32 draws and torch's product
         # take four times as long.
         if self._device.type == "cpu":
             return torch.from_numpy(
-                np.multiply(lead.numpy(), self._drawn(lead.numel()) < KEPT * 65536)
+                np.multiply(lead.numpy(), self._drawn(lead.numel()) < KEEP_SHARE * 65536)
             )
         return lead * torch.rand(lead.shape, device=self._device, generator=self._on_device()).lt_(
-            KEPT
+            KEEP_SHARE
         )
 
-    def rounded(self, wide: Tensor) -> Tensor:
-        """float32 as bf16, up or down by chance, so that on average nothing is lost: small changes
-        would else all be.
-        """
+    def round_stochastic(self, wide: Tensor) -> Tensor:
+        """Round float32 to bf16, up or down at random, so that on average small changes remain."""
         if self._device.type == "cpu":
             noise = torch.from_numpy(self._drawn(wide.numel()).astype(np.int32)).view_as(wide)
         else:
@@ -219,7 +210,7 @@ def _chunks(rows: list[list[Tensor]]) -> Iterator[list[list[Tensor]]]:
     if first.device.type != "cpu":
         yield rows
         return
-    flat = [torch.split(each.as_strided((first.numel(),), (1,)), AT_ONCE) for (each,) in rows]
+    flat = [torch.split(each.as_strided((first.numel(),), (1,)), CHUNK_NUMEL) for (each,) in rows]
     for pieces in zip(*flat, strict=True):
         yield [[piece] for piece in pieces]
 

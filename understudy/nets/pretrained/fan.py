@@ -1,6 +1,4 @@
-"""FAN: stacked hourglasses that draw one heat map for each landmark, after Bulat and Tzimiropoulos
-(2017).
-"""
+"""FAN: stacked hourglasses that give a heat map for each landmark, after Bulat et al. (2017)."""
 
 from __future__ import annotations
 
@@ -10,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, batch_norm, interpolate, relu
 
-SIDE: Final = 256
-CELLS: Final = 64
+INPUT_SIZE: Final = 256
+HEATMAP_SIZE: Final = 64
 _POINTS, _WIDTH, _STACK, _LEVELS = 68, 256, 4, 4
 # Cells around the warmest one that say where in between the point lies; the maps were trained on
 # spots of about one cell.
@@ -19,11 +17,10 @@ _REACH: Final = 3
 
 
 class FAN(nn.Module):
-    """Pictures (N, 3, 256, 256), RGB in 0..1 -> heat (N, 68, 64, 64), about 1 where a point lies
-    and 0 elsewhere.
+    """Pictures (N, 3, 256, 256) RGB in 0..1 to heat maps (N, 68, 64, 64): about 1 at the landmark.
 
-    2D and 3D have the same layers, named as in the published weights. Freshly built it is
-    untrained, which serves for timing.
+    2D and 3D have the same layers, named as in the published weights. A new one is untrained, which
+    serves for timing.
     """
 
     def __init__(self) -> None:
@@ -57,11 +54,15 @@ class FAN(nn.Module):
         return found
 
 
-def peaks(heat: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the maps (N, K, H, W) are warmest, (N, K, 2) xy in cells whose centres lie at whole
-    numbers, and how warm, (N, K).
+def heatmap_peaks(heat: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where heat maps are warmest, and how warm.
 
-    Between cells: the centre of gravity of what lies around the warmest one.
+    Args:
+        heat: (N, K, H, W).
+
+    Returns:
+        (N, K, 2) xy in cells, whose centres lie at whole numbers: the centre of gravity around the
+        warmest cell. And (N, K) the heat there.
     """
     height, width = heat.shape[2:]
     most, place = heat.flatten(2).max(2)
@@ -106,18 +107,23 @@ class _Norm(nn.Module):
 
 
 class _Block(nn.Module):
-    """Three convolutions, each on what the one before gave; their results side by side, added to
-    the input.
-    """
+    """Three convolutions in a row; the results of all, side by side, are added to the input."""
 
-    def __init__(self, inward: int, outward: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        half, quarter = outward // 2, outward // 4
-        self.bn1, self.conv1 = _Norm(inward), nn.Conv2d(inward, half, 3, padding=1, bias=False)
+        half, quarter = out_channels // 2, out_channels // 4
+        self.bn1, self.conv1 = (
+            _Norm(in_channels),
+            nn.Conv2d(in_channels, half, 3, padding=1, bias=False),
+        )
         self.bn2, self.conv2 = _Norm(half), nn.Conv2d(half, quarter, 3, padding=1, bias=False)
         self.bn3, self.conv3 = _Norm(quarter), nn.Conv2d(quarter, quarter, 3, padding=1, bias=False)
-        widened = [_Norm(inward), nn.ReLU(), nn.Conv2d(inward, outward, 1, bias=False)]
-        self.downsample = nn.Sequential(*(widened if inward != outward else []))
+        widened = [
+            _Norm(in_channels),
+            nn.ReLU(),
+            nn.Conv2d(in_channels, out_channels, 1, bias=False),
+        ]
+        self.downsample = nn.Sequential(*(widened if in_channels != out_channels else []))
 
     def forward(self, planes: Tensor) -> Tensor:
         first = self.conv1(relu(self.bn1(planes)))

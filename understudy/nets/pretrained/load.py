@@ -1,6 +1,4 @@
-"""Networks filled with weights that others published: every tensor must be there, of its shape, and
-none beside.
-"""
+"""Networks filled with published weights: every tensor must be there and fit, and no other."""
 
 from __future__ import annotations
 
@@ -17,11 +15,13 @@ from understudy.types import Array
 Net = TypeVar("Net", bound=nn.Module)
 
 
-def filled(net: Net, tensors: Mapping[str, Tensor | Array], source: str) -> Net:
-    """`net` with these tensors in it, ready to predict. Raises WeightsMissing naming the first
-    tensor that does not fit.
+def load_pretrained(net: Net, tensors: Mapping[str, Tensor | Array], source: str) -> Net:
+    """Return `net` with these tensors in it, ready to predict.
 
     source: what the tensors came from, for the message.
+
+    Raises:
+        WeightsMissing: Names the first tensor that does not fit.
     """
     wanted = net.state_dict()
     given = {name: torch.as_tensor(value) for name, value in tensors.items()}

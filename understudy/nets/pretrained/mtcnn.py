@@ -1,6 +1,4 @@
-"""MTCNN: three small networks that propose, refine and settle faces, after Zhang, Zhang, Li and
-Qiao (2016).
-"""
+"""MTCNN: three small networks that propose, refine and finish face boxes, Zhang et al. (2016)."""
 
 from __future__ import annotations
 
@@ -9,8 +7,7 @@ from torch import Tensor, nn
 
 
 class PNet(nn.Module):
-    """Pictures (N, 3, H, W) in -1..1 -> for every window of 12 pixels, 2 pixels apart: is it a
-    face, where is its box.
+    """Pictures (N, 3, H, W) in -1..1 to a score and a box for windows of 12 pixels, 2 apart.
 
     score (N, h, w) 0..1; box (N, 4, h, w) x0 y0 x1 y1, as shifts of the window's edges in window
     sides.
@@ -30,9 +27,7 @@ class PNet(nn.Module):
 
 
 class RNet(nn.Module):
-    """Crops (N, 3, 24, 24) in -1..1 -> score (N,) 0..1, box (N, 4) as shifts of the crop's edges in
-    crop sides.
-    """
+    """Crops (N, 3, 24, 24) in -1..1 to score (N,) 0..1 and box (N, 4): shifts in crop sides."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,10 +45,9 @@ class RNet(nn.Module):
 
 
 class ONet(nn.Module):
-    """Crops (N, 3, 48, 48) in -1..1 -> score and box as of `RNet`, and points (N, 5, 2) xy in crop
-    sides.
+    """Crops (N, 3, 48, 48) in -1..1 to score and box as `RNet`, and points (N, 5, 2) in crop sides.
 
-    The points are the eyes, the nose and the corners of the mouth, the left ones on screen first.
+    The points are xy of the eyes, the nose and the corners of the mouth, left on screen first.
     """
 
     def __init__(self) -> None:

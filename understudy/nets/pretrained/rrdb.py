@@ -1,7 +1,6 @@
-"""The network of ESRGAN: four times the size, from dense blocks whose results are added to what
-came in.
+"""The network of ESRGAN: four times the size, from residual dense blocks.
 
-After Wang et al. (2018); its weights for damaged photographs, Real-ESRGAN, after Wang et al.
+After Wang et al. (2018); Real-ESRGAN, its weights for damaged photographs, after Wang et al.
 (2021).
 """
 
@@ -19,10 +18,8 @@ _SHARE: Final = 0.2
 _SLOPE: Final = 0.2
 
 
-class Dense(nn.Module):
-    """The same size and channels: five convolutions 3x3, each of which sees all that came before
-    it.
-    """
+class DenseBlock(nn.Module):
+    """Five convolutions 3x3, each of which sees all before it, as a residual."""
 
     def __init__(self, channels: int, growth: int) -> None:
         super().__init__()
@@ -41,12 +38,12 @@ class Dense(nn.Module):
         return added
 
 
-class Block(nn.Module):
-    """Three dense blocks, and what came in."""
+class ResidualDenseBlocks(nn.Module):
+    """Three dense blocks as a residual."""
 
     def __init__(self, channels: int, growth: int) -> None:
         super().__init__()
-        self.dense = nn.Sequential(*(Dense(channels, growth) for _ in range(3)))
+        self.dense = nn.Sequential(*(DenseBlock(channels, growth) for _ in range(3)))
 
     def forward(self, maps: Tensor) -> Tensor:
         added: Tensor = self.dense(maps).mul_(_SHARE).add_(maps)
@@ -54,16 +51,15 @@ class Block(nn.Module):
 
 
 class RRDB(nn.Module):
-    """Pictures (N, 3, H, W), RGB in 0..1 -> (N, 3, 4 H, 4 W), about 0..1. Made to predict: it works
-    in place.
+    """Pictures (N, 3, H, W), RGB in 0..1, to (N, 3, 4 H, 4 W), about 0..1. Works in place.
 
-    Its layers lie in the order in which a picture passes them.
+    Only to predict. Its layers lie in the order in which a picture passes them.
     """
 
     def __init__(self, blocks: int = 23, channels: int = 64, growth: int = 32) -> None:
         super().__init__()
         self.head = nn.Conv2d(3, channels, 3, 1, 1)
-        self.body = nn.Sequential(*(Block(channels, growth) for _ in range(blocks)))
+        self.body = nn.Sequential(*(ResidualDenseBlocks(channels, growth) for _ in range(blocks)))
         self.neck = nn.Conv2d(channels, channels, 3, 1, 1)
         self.rises = nn.ModuleList(nn.Conv2d(channels, channels, 3, 1, 1) for _ in range(2))
         self.finish = nn.Conv2d(channels, channels, 3, 1, 1)

@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
 
-class Norm(nn.Module):
-    """Planes (N, C, H, W), each place's C numbers brought to the length 1, then weighed by
-    channel.
-    """
+class L2Norm(nn.Module):
+    """Each place's C numbers of (N, C, H, W) scaled to length 1, then weighted by channel."""
 
     def __init__(self, channels: int, scale: float) -> None:
         super().__init__()
@@ -25,28 +23,29 @@ class Norm(nn.Module):
 
 
 class S3FD(nn.Module):
-    """Pictures (N, 3, H, W), BGR less `MEAN` -> for each stride of `STRIDES`: score (N, h, w) 0..1
-    and box (N, 4, h, w).
+    """Pictures (N, 3, H, W), BGR less `MEAN`, to a score and a box per place for each of `STRIDES`.
 
-    The box at column i, row j shifts and scales the anchor around pixel edge (i + 0.5) * stride
-    with the side 4 * stride. The names of the layers are those of the published weights. Freshly
-    built it is untrained, which serves for timing.
+    score (N, h, w) 0..1, box (N, 4, h, w). The box at column i, row j shifts and scales the anchor
+    around pixel edge (i + 0.5) * stride with the side 4 * stride. Layers are named as in the
+    published weights. A new one is untrained, which serves for timing.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        for stage, (inward, outward, convolutions) in enumerate(_VGG, start=1):
+        for stage, (in_channels, out_channels, convolutions) in enumerate(_VGG, start=1):
             for number in range(1, convolutions + 1):
                 self.add_module(
                     f"conv{stage}_{number}",
-                    nn.Conv2d(inward if number == 1 else outward, outward, 3, padding=1),
+                    nn.Conv2d(
+                        in_channels if number == 1 else out_channels, out_channels, 3, padding=1
+                    ),
                 )
         self.fc6, self.fc7 = nn.Conv2d(512, 1024, 3, padding=3), nn.Conv2d(1024, 1024, 1)
         self.conv6_1, self.conv6_2 = nn.Conv2d(1024, 256, 1), nn.Conv2d(256, 512, 3, 2, 1)
         self.conv7_1, self.conv7_2 = nn.Conv2d(512, 128, 1), nn.Conv2d(128, 256, 3, 2, 1)
         for name, channels, scale in _HEADS:
             if scale:
-                self.add_module(name, Norm(channels, scale))
+                self.add_module(name, L2Norm(channels, scale))
             # The finest scale tells three kinds of background apart, against false alarms.
             self.add_module(
                 f"{name}_mbox_conf",

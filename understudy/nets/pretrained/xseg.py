@@ -1,8 +1,7 @@
-"""The network of XSeg: a U-Net that tells for every pixel of a face picture whether it belongs to
-the face.
+"""The network of XSeg: a U-Net that segments the face in a face picture.
 
-U-Net after Ronneberger et al. (2015); its norm and its curve after Singh and Krishnan (2020), its
-pooling after Zhang (2019).
+U-Net after Ronneberger et al. (2015); its norm and its activation after Singh and Krishnan
+(2020), its pooling after Zhang (2019).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from torch.nn import functional
 
 from understudy.nets.autoencoder import blocks
 
-SIZE: Final = 256
+INPUT_SIZE: Final = 256
 # From the full size down: width in `base`, convolutions, size of the pooling filter, width of the
 # step up in `base`.
 _LEVELS: Final = (
@@ -30,9 +29,10 @@ _LEVELS: Final = (
 _CODE: Final = 512
 
 
-class ResponseNorm(nn.Module):
-    """Maps (N, C, H, W), each divided by the root of its own mean square plus |epsilon|, which is
-    learnt; a gain, a shift.
+class FilterResponseNorm(nn.Module):
+    """Maps (N, C, H, W) divided by the root of their own mean square plus a learnt |epsilon|.
+
+    Then a gain and a shift.
     """
 
     def __init__(self, channels: int) -> None:
@@ -50,8 +50,8 @@ class ResponseNorm(nn.Module):
         return normed * self.gamma[:, None, None] + self.beta[:, None, None]
 
 
-class Threshold(nn.Module):
-    """Maps (N, C, H, W) that are nowhere below a bound, which each channel learns."""
+class ThresholdedLinearUnit(nn.Module):
+    """The maximum of maps (N, C, H, W) and a bound that each channel learns."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -62,9 +62,7 @@ class Threshold(nn.Module):
 
 
 class BlurPool(nn.Module):
-    """Half the size: every second pixel, after a binomial filter of `size` x `size`. Beyond the
-    border is nought.
-    """
+    """Half the size: every second pixel after a binomial filter of `size` x `size`, zero padded."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -85,25 +83,25 @@ class BlurPool(nn.Module):
         )
 
 
-class Block(nn.Sequential):
-    """The same size, `outward` channels: convolution 3x3, norm, threshold."""
+class ConvBlock(nn.Sequential):
+    """The same size, `out_channels` channels: convolution 3x3, norm, threshold."""
 
-    def __init__(self, inward: int, outward: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(
-            nn.Conv2d(inward, outward, 3, 1, 1), ResponseNorm(outward), Threshold(outward)
+            nn.Conv2d(in_channels, out_channels, 3, 1, 1),
+            FilterResponseNorm(out_channels),
+            ThresholdedLinearUnit(out_channels),
         )
 
 
-class Rise(nn.Module):
-    """Twice the size: what came up, beside what was passed across from the way down, through blocks
-    of `outward` channels.
-    """
+class UpBlock(nn.Module):
+    """Twice the size, joined with the skip from the way down, through blocks of `out_channels`."""
 
-    def __init__(self, inward: int, up: int, outward: int, count: int) -> None:
+    def __init__(self, in_channels: int, up: int, out_channels: int, count: int) -> None:
         super().__init__()
-        self.up = nn.ConvTranspose2d(inward, up, 3, 2)
-        self.norm, self.threshold = ResponseNorm(up), Threshold(up)
-        self.blocks = _blocks(up + outward, outward, count)
+        self.up = nn.ConvTranspose2d(in_channels, up, 3, 2)
+        self.norm, self.threshold = FilterResponseNorm(up), ThresholdedLinearUnit(up)
+        self.blocks = _blocks(up + out_channels, out_channels, count)
 
     def forward(self, maps: Tensor, across: Tensor) -> Tensor:
         # The full result has one row and one column more than twice the size.
@@ -113,13 +111,12 @@ class Rise(nn.Module):
 
 
 class XSeg(nn.Module):
-    """Faces (N, 3, size, size), BGR in 0..1 -> logits (N, 1, size, size) of what is face. size: a
-    multiple of 64.
+    """Faces (N, 3, size, size), BGR in 0..1, to logits (N, 1, size, size) of face.
 
-    Its layers lie in the order in which a picture passes them.
+    size: a multiple of 64. Its layers lie in the order in which a picture passes them.
     """
 
-    def __init__(self, base: int = 32, size: int = SIZE) -> None:
+    def __init__(self, base: int = 32, size: int = INPUT_SIZE) -> None:
         super().__init__()
         factors, counts, filters, up_factors = zip(*_LEVELS, strict=True)
         widths, ups = [base * each for each in factors], [base * each for each in up_factors]
@@ -128,8 +125,8 @@ class XSeg(nn.Module):
         bottom = (widths[-1], size // 2 ** len(_LEVELS), size // 2 ** len(_LEVELS))
         self.code = nn.Linear(math.prod(bottom), _CODE)
         self.centre = nn.Sequential(nn.Linear(_CODE, math.prod(bottom)), nn.Unflatten(1, bottom))
-        inward = (*widths[1:], widths[-1])
-        self.rises = nn.ModuleList(reversed([*map(Rise, inward, ups, widths, counts)]))
+        in_channels = (*widths[1:], widths[-1])
+        self.rises = nn.ModuleList(reversed([*map(UpBlock, in_channels, ups, widths, counts)]))
         self.head = nn.Conv2d(base, 1, 3, 1, 1)
 
     def forward(self, faces: Tensor) -> Tensor:
@@ -145,21 +142,22 @@ class XSeg(nn.Module):
 
 
 @torch.no_grad()
-def initialise(net: XSeg, generator: torch.Generator) -> None:
-    """Give every weight its start, in place: convolutions and dense layers from `generator`, norms
-    and thresholds neutral.
-    """
-    blocks.initialise(net, "glorot", generator)
+def init_weights(net: XSeg, generator: torch.Generator) -> None:
+    """Initialize every weight in place: layers from `generator`, norms and thresholds neutral."""
+    blocks.init_weights(net, "glorot", generator)
     for layer in net.modules():
-        if isinstance(layer, ResponseNorm):
+        if isinstance(layer, FilterResponseNorm):
             nn.init.ones_(layer.gamma)
             nn.init.zeros_(layer.beta)
             nn.init.constant_(layer.epsilon, 1e-6)
-        if isinstance(layer, Threshold):
+        if isinstance(layer, ThresholdedLinearUnit):
             nn.init.zeros_(layer.tau)
 
 
-def _blocks(inward: int, outward: int, count: int) -> nn.Sequential:
+def _blocks(in_channels: int, out_channels: int, count: int) -> nn.Sequential:
     return nn.Sequential(
-        *(Block(inward if place == 0 else outward, outward) for place in range(count))
+        *(
+            ConvBlock(in_channels if place == 0 else out_channels, out_channels)
+            for place in range(count)
+        )
     )

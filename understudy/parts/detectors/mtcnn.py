@@ -42,10 +42,10 @@ class Mtcnn(Search):
         # Late, here and below: --help need not wait for torch.
         import torch
 
-        from understudy.nets.pretrained.load import filled
+        from understudy.nets.pretrained.load import load_pretrained
         from understudy.nets.pretrained.mtcnn import MTCNN
 
-        nets = filled(MTCNN(), mtcnn.tensors(), "the package mtcnn")
+        nets = load_pretrained(MTCNN(), mtcnn.tensors(), "the package mtcnn")
 
         @torch.inference_mode()
         def look(view: Bytes) -> Seen:

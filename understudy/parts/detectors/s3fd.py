@@ -39,26 +39,26 @@ class S3fd(Search):
         WeightsMissing, BadOption.
         """
         # Late, here and below: --help need not wait for torch.
-        from understudy.nets.pretrained.load import filled, torch_tensors
+        from understudy.nets.pretrained.load import load_pretrained, torch_tensors
         from understudy.nets.pretrained.s3fd import S3FD
 
         path = weight_path("s3fd")
-        return self.looking(filled(S3FD(), torch_tensors(path), str(path)))
+        return self.looking(load_pretrained(S3FD(), torch_tensors(path), str(path)))
 
     def looking(self, network: S3FD) -> Looker:
         """What a network sees. Raises BadOption for a device that is not there."""
         import torch
 
-        from understudy.nets.device import device_of, tensor
+        from understudy.nets.device import resolve_device, to_tensor
         from understudy.nets.pretrained.s3fd import MEAN, STRIDES
 
-        device = device_of(self.device)
+        device = resolve_device(self.device)
         network = network.to(device)
         mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
 
         @torch.inference_mode()
         def look(view: Bytes) -> Seen:
-            seen = network(tensor(view[None, ..., ::-1], device) * 255 - mean)
+            seen = network(to_tensor(view[None, ..., ::-1], device) * 255 - mean)
             scales = [
                 _decoded(score, box, stride, self.score)
                 for (score, box), stride in zip(seen, STRIDES, strict=True)

@@ -43,7 +43,7 @@ class Fan(Landmarker):
         """
         # Late, here and below: --help need not wait for torch.
         from understudy.nets.pretrained.fan import FAN
-        from understudy.nets.pretrained.load import filled, torch_tensors
+        from understudy.nets.pretrained.load import load_pretrained, torch_tensors
 
         path = weight_path(f"fan-{self.dims}")
         # Counters of training steps, which some versions of PyTorch wrote and others not.
@@ -52,23 +52,29 @@ class Fan(Landmarker):
             for name, each in torch_tensors(path).items()
             if not name.endswith("num_batches_tracked")
         }
-        return self.locating(filled(FAN(), tensors, str(path)))
+        return self.locating(load_pretrained(FAN(), tensors, str(path)))
 
     def locating(self, network: FAN) -> Locate:
         """The landmarker with any network. Raises BadOption for a device that is not there."""
         import torch
 
-        from understudy.nets.device import device_of, tensor
-        from understudy.nets.pretrained.fan import CELLS, SIDE, peaks
+        from understudy.nets.device import resolve_device, to_tensor
+        from understudy.nets.pretrained.fan import HEATMAP_SIZE, INPUT_SIZE, heatmap_peaks
 
-        device = device_of(self.device)
+        device = resolve_device(self.device)
         network = network.to(device).eval()
 
         @torch.inference_mode()
         def look(image: Bytes, unit_from_frame: Doubles) -> tuple[Doubles, float]:
-            crop = warp(image, affine.compose(affine.scaling(SIDE), unit_from_frame), (SIDE, SIDE))
-            cells, heat = peaks(network(tensor(crop[None], device)).float())
-            frame_from_cells = affine.invert(affine.compose(affine.scaling(CELLS), unit_from_frame))
+            crop = warp(
+                image,
+                affine.compose(affine.scaling(INPUT_SIZE), unit_from_frame),
+                (INPUT_SIZE, INPUT_SIZE),
+            )
+            cells, heat = heatmap_peaks(network(to_tensor(crop[None], device)).float())
+            frame_from_cells = affine.invert(
+                affine.compose(affine.scaling(HEATMAP_SIZE), unit_from_frame)
+            )
             return affine.apply(frame_from_cells, cells[0].cpu().numpy()), float(
                 heat.mean().clamp(0, 1)
             )

@@ -14,7 +14,7 @@ from understudy.parts.models.saehd import even, mask_dims
 if TYPE_CHECKING:
     from torch import nn
 
-    from understudy.nets.autoencoder.swappers import Morph
+    from understudy.nets.autoencoder.swappers import MorphSwapper
     from understudy.parts.models.contract import Model
     from understudy.parts.models.objectives import Objective
 
@@ -88,7 +88,7 @@ class Amp(ModelOptions):
         return self
 
     def build(self) -> Model:
-        from understudy.nets.losses.critics import PatchCritic, patch_for
+        from understudy.nets.losses.critics import PatchCritic, resolve_patch
         from understudy.parts.models.morphing import Morphing
 
         net = self._network()
@@ -97,7 +97,7 @@ class Amp(ModelOptions):
         critics: dict[str, nn.Module] = {}
         if self.gan_power:
             critics["critic"] = PatchCritic(
-                patch_for(self.resolution, self.gan_patch_size), self.gan_dims
+                resolve_patch(self.resolution, self.gan_patch_size), self.gan_dims
             )
         return Morphing(net, self.resolution, self.face_type, self.objective(), critics)
 
@@ -115,19 +115,22 @@ class Amp(ModelOptions):
             compat=self.compat,
         )
 
-    def _network(self) -> Morph:
-        from understudy.nets.autoencoder.decoders import Brush, TwoBranches
+    def _network(self) -> MorphSwapper:
+        from understudy.nets.autoencoder.decoders import DecoderConfig, FaceMaskDecoder
         from understudy.nets.autoencoder.encoders import Encoder
-        from understudy.nets.autoencoder.swappers import Morph
+        from understudy.nets.autoencoder.swappers import MorphSwapper
 
         e, d, dm = self.e_dims, self.d_dims, mask_dims(self.d_mask_dims, self.d_dims)
         encoder = Encoder(
-            self.resolution, (e, 2 * e, 4 * e, 8 * e, 8 * e), refined=(0, 4), normalised=True
+            self.resolution, (e, 2 * e, 4 * e, 8 * e, 8 * e), residual_at=(0, 4), pixel_norm=True
         )
         face, mask = (8 * d, 8 * d, 4 * d, 2 * d), (8 * dm, 8 * dm, 4 * dm, 2 * dm, dm)
-        decoder = TwoBranches(
-            self.inter_dims, face, mask, Brush(residuals=1, kernel=1, quartered=True)
+        decoder = FaceMaskDecoder(
+            self.inter_dims,
+            face,
+            mask,
+            DecoderConfig(residuals=1, kernel=1, pixel_shuffle_head=True),
         )
-        net = Morph(encoder, self.ae_dims, self.inter_dims, decoder, self.morph_factor)
+        net = MorphSwapper(encoder, self.ae_dims, self.inter_dims, decoder, self.morph_factor)
         net.morph = self.morph
         return net

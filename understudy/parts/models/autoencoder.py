@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from understudy.nets import ranks
-from understudy.nets.autoencoder.blocks import Init, initialise
-from understudy.nets.autoencoder.swappers import Painted, Swapper
-from understudy.nets.checkpointing import forgetful
-from understudy.nets.device import pictures, tensor
+from understudy.nets.autoencoder.blocks import Init, init_weights
+from understudy.nets.autoencoder.swappers import DecodedFace, Swapper
+from understudy.nets.checkpointing import checkpointed
+from understudy.nets.device import to_numpy, to_tensor
 from understudy.nets.losses import reconstruction
 from understudy.parts.models.contract import Batch, Model, Samples
 from understudy.types import FaceType, Floats, Prediction
@@ -58,7 +58,7 @@ class Swapping(Model):
         self.net, self.resolution, self.face_type, self.init = net, resolution, face_type, init
 
     def initialise(self, generator: torch.Generator) -> None:
-        initialise(self, self.init, generator)
+        init_weights(self, self.init, generator)
 
     def groups(self) -> dict[str, dict[str, Parameter]]:
         return {"generator": dict(self.named_parameters())}
@@ -78,13 +78,13 @@ class Swapping(Model):
             return Prediction(images, images[..., 0], images[..., 0])
         device = next(self.parameters()).device
         found = [
-            self.net.swap(tensor(images[at : at + CHUNK], device))
+            self.net.swap(to_tensor(images[at : at + CHUNK], device))
             for at in range(0, len(images), CHUNK)
         ]
         return Prediction(
-            image=pictures(torch.cat([swapped.face for swapped, _ in found])),
-            mask=pictures(torch.cat([swapped.mask for swapped, _ in found])),
-            dst_mask=pictures(torch.cat([rebuilt.mask for _, rebuilt in found])),
+            image=to_numpy(torch.cat([swapped.face for swapped, _ in found])),
+            mask=to_numpy(torch.cat([swapped.mask for swapped, _ in found])),
+            dst_mask=to_numpy(torch.cat([rebuilt.mask for _, rebuilt in found])),
         )
 
 
@@ -101,14 +101,18 @@ class Autoencoder(Swapping):
         rebuilt = self.net(batch.src.input, batch.dst.input)
         told = {
             # Maps in fp32, some ten of them at full size: cheap to compute again.
-            "src": forgetful(self._face_loss, rebuilt.src.face, batch.src.target, batch.src.mask),
-            "dst": forgetful(self._face_loss, rebuilt.dst.face, batch.dst.target, batch.dst.mask),
+            "src": checkpointed(
+                self._face_loss, rebuilt.src.face, batch.src.target, batch.src.mask
+            ),
+            "dst": checkpointed(
+                self._face_loss, rebuilt.dst.face, batch.dst.target, batch.dst.mask
+            ),
             "mask": (
                 self._mask_loss(rebuilt.src, batch.src) + self._mask_loss(rebuilt.dst, batch.dst)
             ),
         }
         if self.lesson.codes:
-            codes = (ranks.gathered(each) for each in (rebuilt.src_code, rebuilt.dst_code))
+            codes = (ranks.all_gather(each) for each in (rebuilt.src_code, rebuilt.dst_code))
             told["codes"] = self.lesson.codes * reconstruction.energy_distance(*codes)
         if self.lesson.mouth and rebuilt.swapped is not None:
             told["mouth"] = self.lesson.mouth * self._mouth_loss(rebuilt.swapped, batch.dst)
@@ -121,19 +125,19 @@ class Autoencoder(Swapping):
         if lesson.l1:
             total = total + lesson.l1 * reconstruction.l1(ours, target, mask)
         if lesson.mse:
-            soft = reconstruction.blurred(mask, max(1, self.resolution // 64))
+            soft = reconstruction.gaussian_blur(mask, max(1, self.resolution // 64))
             total = total + lesson.mse * reconstruction.mse(ours, target, soft)
         if lesson.around:
             total = total + lesson.around * reconstruction.l1(ours, target)
         return total
 
-    def _mouth_loss(self, swapped: Painted, dst: Samples) -> Tensor:
+    def _mouth_loss(self, swapped: DecodedFace, dst: Samples) -> Tensor:
         """How far the swapped mouth is from dst's, in the colours of the swapped face."""
-        goal = reconstruction.in_colors_of(dst.target, swapped.face, dst.mask)
+        goal = reconstruction.transfer_color(dst.target, swapped.face, dst.mask)
         return 10 * (
             reconstruction.dssim(swapped.face, goal, dst.mouth)
             + reconstruction.l1(swapped.face, goal, dst.mouth)
         )
 
-    def _mask_loss(self, ours: Painted, true: Samples) -> Tensor:
+    def _mask_loss(self, ours: DecodedFace, true: Samples) -> Tensor:
         return self.lesson.mask * self.lesson.mask_loss(ours.mask, true.mask)

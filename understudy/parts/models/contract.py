@@ -60,7 +60,7 @@ class Model(nn.Module):
         """Named scalars; their sum is what the group's parameters minimise.
 
         Means over samples, so that shares of a batch can be learnt apart; what is not asks
-        `nets.ranks.gathered` for all of them.
+        `nets.ranks.all_gather` for all of them.
         """
         raise NotImplementedError
 

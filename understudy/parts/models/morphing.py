@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from understudy.nets.autoencoder.swappers import Morph, Painted
+from understudy.nets.autoencoder.swappers import DecodedFace, MorphSwapper
 from understudy.parts.models.objectives import Student
 
 # The swaps that previews show besides the model's own.
@@ -12,19 +12,17 @@ STEPS = (0.25, 0.5, 0.65, 0.75, 1.0)
 
 
 class Morphing(Student):
-    """A `Student` around a `Morph`. What it rebuilds does not depend on the morph that is chosen;
-    its swaps do.
-    """
+    """A `Student` around a `MorphSwapper`: what it rebuilds does not depend on the chosen morph."""
 
-    net: Morph
+    net: MorphSwapper
 
     def set_morph(self, share: float) -> None:
         self.net.morph = share
 
     def passes(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """Also the swaps at other morphs, as "sd 0.25" and so on."""
-        (own,) = self.net.at(src, (1.0,))
-        rebuilt, swapped, *steps = self.net.at(dst, (0.0, self.net.morph, *STEPS))
-        made: dict[str, Painted] = {"ss": own, "dd": rebuilt, "sd": swapped}
+        (own,) = self.net.decode_at(src, (1.0,))
+        rebuilt, swapped, *steps = self.net.decode_at(dst, (0.0, self.net.morph, *STEPS))
+        made: dict[str, DecodedFace] = {"ss": own, "dd": rebuilt, "sd": swapped}
         made |= {f"sd {step}": each for step, each in zip(STEPS, steps, strict=True)}
         return {name: (each.face, each.mask) for name, each in made.items()}

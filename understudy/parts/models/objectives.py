@@ -13,10 +13,10 @@ from torch.nn import Parameter
 from torch.nn.functional import adaptive_avg_pool2d
 
 from understudy.nets.autoencoder.blocks import Init
-from understudy.nets.autoencoder.swappers import Painted, Rebuilt, Swapper
-from understudy.nets.checkpointing import forgetful
+from understudy.nets.autoencoder.swappers import DecodedFace, Reconstruction, Swapper
+from understudy.nets.checkpointing import checkpointed
 from understudy.nets.losses import reconstruction, style
-from understudy.nets.losses.critics import as_maps, taken_for, verdict
+from understudy.nets.losses.critics import as_tuple, frozen_logits, gan_loss
 from understudy.parts.models.autoencoder import Swapping
 from understudy.parts.models.contract import Batch, Samples
 from understudy.types import FaceType
@@ -128,9 +128,9 @@ class Student(Swapping):
             self._shown = Shown(batch, *kept)
         return told
 
-    def _face_loss(self, ours: Painted, target: Tensor, shade: Tensor, true: Samples) -> Tensor:
+    def _face_loss(self, ours: DecodedFace, target: Tensor, shade: Tensor, true: Samples) -> Tensor:
         # Maps in fp32, some ten of them at full size: cheap to compute again.
-        objective, total = self.objective, forgetful(self._likeness, ours.face, target, shade)
+        objective, total = self.objective, checkpointed(self._likeness, ours.face, target, shade)
         if objective.eyes:
             total = total + objective.eyes * reconstruction.l1(ours.face, target, true.eyes_mouth)
         for smaller in (ours.quarter, ours.half):
@@ -145,14 +145,14 @@ class Student(Swapping):
         objective, total = self.objective, torch.zeros((), device=target.device)
         if objective.structure:
             scales, compat = objective.scales, objective.compat
-            total = total + objective.structure * reconstruction.structure(
+            total = total + objective.structure * reconstruction.multiscale_dssim(
                 ours, target, shade, scales, compat, self.resolution
             )
         if objective.pixel:
             total = total + objective.pixel * reconstruction.mse(ours, target, shade)
         return total
 
-    def _styles(self, batch: Batch, rebuilt: Rebuilt, true_dst: Tensor) -> dict[str, Tensor]:
+    def _styles(self, batch: Batch, rebuilt: Reconstruction, true_dst: Tensor) -> dict[str, Tensor]:
         """That the swap takes its light and its surroundings from dst."""
         objective, told = self.objective, {}
         if objective.face_style:
@@ -160,40 +160,42 @@ class Student(Swapping):
                 rebuilt, true_dst, self._shade(batch.dst.mask)
             )
         if objective.background_style:
-            swapped = self.net.as_src(rebuilt.swap_maps)
+            swapped = self.net.decode_src(rebuilt.swap_maps)
             # The former tool took the mask of whichever src face came along.
             outside = 1 - self._shade((batch.src if objective.compat else batch.dst).mask)
             weights = (objective.structure, objective.pixel)
-            told["bg_style"] = objective.background_style * style.background(
+            told["bg_style"] = objective.background_style * style.background_loss(
                 swapped.face, true_dst, outside, weights
             )
         return told
 
-    def _light(self, rebuilt: Rebuilt, true_dst: Tensor, shade: Tensor) -> Tensor:
+    def _light(self, rebuilt: Reconstruction, true_dst: Tensor, shade: Tensor) -> Tensor:
         sigma = max(1, self.resolution // self.objective.style_reach)
         if self.objective.style_of == "true":
-            swapped = self.net.as_src(rebuilt.swap_maps)
-            return style.style(swapped.face * shade, true_dst * shade, sigma)
+            swapped = self.net.decode_src(rebuilt.swap_maps)
+            return style.style_loss(swapped.face * shade, true_dst * shade, sigma)
         # Painted anew from maps without a way back: only the decoder is to learn light.
-        swapped = self.net.as_src(rebuilt.swap_maps.detach())
+        swapped = self.net.decode_src(rebuilt.swap_maps.detach())
         wanted = (rebuilt.dst.face * rebuilt.dst.mask).detach()
-        return style.style(swapped.face * swapped.mask.detach(), wanted, sigma)
+        return style.style_loss(swapped.face * swapped.mask.detach(), wanted, sigma)
 
-    def _against_critics(self, rebuilt: Rebuilt, painted: Tensor) -> dict[str, Tensor]:
+    def _against_critics(self, rebuilt: Reconstruction, painted: Tensor) -> dict[str, Tensor]:
         objective, told = self.objective, {}
         if objective.true_face:
-            told["true_face"] = objective.true_face * taken_for(
-                verdict(self.critics["code_critic"], rebuilt.src_maps), True
+            told["true_face"] = objective.true_face * gan_loss(
+                frozen_logits(self.critics["code_critic"], rebuilt.src_maps), True
             )
         if objective.gan:
             sides = 1 + objective.gan_both
             told["gan"] = (
-                objective.gan * sides * taken_for(verdict(self.critics["critic"], painted), True)
+                objective.gan
+                * sides
+                * gan_loss(frozen_logits(self.critics["critic"], painted), True)
             )
         return told
 
     def _for_critic(
-        self, rebuilt: Rebuilt, true: tuple[Tensor, Tensor], shades: tuple[Tensor, Tensor]
+        self, rebuilt: Reconstruction, true: tuple[Tensor, Tensor], shades: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, Tensor]:
         """True and painted faces as the critic sees them; src's alone, or both people's."""
         ours = (rebuilt.src.face, rebuilt.dst.face)
@@ -208,13 +210,13 @@ class Student(Swapping):
             true, false, share = shown.dst_maps, shown.src_maps, 0.5
         else:
             true, false, share = shown.true, shown.painted, 0.5 / (1 + self.objective.gan_both)
-        judged = [each.chunk(2) for each in as_maps(self.critics[group](torch.cat([true, false])))]
+        judged = [each.chunk(2) for each in as_tuple(self.critics[group](torch.cat([true, false])))]
         of_true, of_false = zip(*judged, strict=True)
-        return share * (taken_for(of_true, True) + taken_for(of_false, False))
+        return share * (gan_loss(of_true, True) + gan_loss(of_false, False))
 
-    def _smooth(self, ours: Painted, target: Tensor, shade: Tensor, outside: float) -> Tensor:
+    def _smooth(self, ours: DecodedFace, target: Tensor, shade: Tensor, outside: float) -> Tensor:
         """That a face has no grain, and its surroundings are true."""
-        rough = style.roughness(ours.face, self.objective.compat)
+        rough = style.total_variation(ours.face, self.objective.compat)
         return 1e-6 * rough + outside * reconstruction.mse(ours.face, target, 1 - shade)
 
     def _shade(self, mask: Tensor) -> Tensor:
@@ -222,14 +224,14 @@ class Student(Swapping):
         if shade == "none":
             return torch.ones_like(mask)
         return (
-            reconstruction.ramp(mask, sigma)
+            reconstruction.feather(mask, sigma)
             if shade == "ramp"
-            else reconstruction.blurred(mask, sigma)
+            else reconstruction.gaussian_blur(mask, sigma)
         )
 
     def _target(self, true: Samples) -> Tensor:
         return (
-            reconstruction.blurred_out(true.target, true.mask, self.resolution / 128)
+            reconstruction.blur_background(true.target, true.mask, self.resolution / 128)
             if self.objective.blur_out
             else true.target
         )

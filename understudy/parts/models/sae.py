@@ -94,12 +94,12 @@ class Sae(ModelOptions):
         return self
 
     def build(self) -> Model:
-        from understudy.nets.autoencoder.blocks import reflect
+        from understudy.nets.autoencoder.blocks import use_reflection_padding
         from understudy.parts.models.objectives import Student
 
         net = self._network()
         if self.remove_gray_border:
-            reflect(net)
+            use_reflection_padding(net)
         init: Literal["aware", "glorot"] = "aware" if self.ca_weights else "glorot"
         return Student(net, self.resolution, self.face_type, self.objective(), {}, init)
 
@@ -119,7 +119,7 @@ class Sae(ModelOptions):
         )
 
     def _network(self) -> Swapper:
-        from understudy.nets.autoencoder.decoders import Brush, TwoBranches
+        from understudy.nets.autoencoder.decoders import DecoderConfig, FaceMaskDecoder
         from understudy.nets.autoencoder.encoders import Inter
         from understudy.nets.autoencoder.swappers import TwoDecoders, TwoInters
 
@@ -136,20 +136,20 @@ class Sae(ModelOptions):
         face, mask = ((8 * dims, 4 * dims, 2 * dims) for dims in (3 * dm, dm))
         masked = mask if self.learn_mask else ()
         residuals = 2 if self.d_residual_blocks and not is_vg else 0
-        brush = Brush(
+        config = DecoderConfig(
             residuals,
-            shortened=self.compat and is_liae,
-            gained=is_vg,
+            single_conv=self.compat and is_liae,
+            scaled_residual=is_vg,
             multiscale=self.multiscale_decoder,
         )
         if is_liae:
             ab, b = (Inter(encoder, code, 2 * code, 2 * code) for _ in range(2))
-            return TwoInters(encoder, ab, b, TwoBranches(4 * code, face, masked, brush))
-        src, dst = (TwoBranches(code, face, masked, brush) for _ in range(2))
+            return TwoInters(encoder, ab, b, FaceMaskDecoder(4 * code, face, masked, config))
+        src, dst = (FaceMaskDecoder(code, face, masked, config) for _ in range(2))
         return TwoDecoders(encoder, Inter(encoder, code, code, code, size=start), src, dst)
 
     def _encoder(self) -> Encoder:
-        from understudy.nets.autoencoder.blocks import SlimDown
+        from understudy.nets.autoencoder.blocks import DepthwiseDown
         from understudy.nets.autoencoder.encoders import Encoder, deep_encoder
 
         e = 3 * self.e_ch_dims
@@ -159,5 +159,5 @@ class Sae(ModelOptions):
         encoder = Encoder(self.resolution, widths)
         if self.lighter_encoder:
             for step in (1, 2, 3) if self.archi == "df" else (1, 3):
-                encoder[step] = SlimDown(widths[step - 1], widths[step])
+                encoder[step] = DepthwiseDown(widths[step - 1], widths[step])
         return encoder

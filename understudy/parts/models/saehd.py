@@ -151,14 +151,14 @@ class Saehd(ModelOptions):
 
     def _critics(self, net: Swapper) -> dict[str, nn.Module]:
         from understudy.nets.autoencoder.swappers import TwoDecoders
-        from understudy.nets.losses.critics import CodeCritic, PatchCritic, patch_for
+        from understudy.nets.losses.critics import CodeCritic, PatchCritic, resolve_patch
 
         found: dict[str, nn.Module] = {}
         if self.true_face_power and isinstance(net, TwoDecoders):
             found["code_critic"] = CodeCritic(net.inter.channels, net.inter.size)
         if self.gan_power:
             found["critic"] = PatchCritic(
-                patch_for(self.resolution, self.gan_patch_size), self.gan_dims
+                resolve_patch(self.resolution, self.gan_patch_size), self.gan_dims
             )
         return found
 
@@ -200,16 +200,20 @@ def network(archi: str, side: int, code: int, e: int, d: int, dm: int) -> Swappe
     """The net of an architecture for faces of `side` pixels. code, e, d, dm: dims of code, encoder,
     decoder and mask.
     """
-    from understudy.nets.autoencoder.decoders import Brush, TwoBranches
+    from understudy.nets.autoencoder.decoders import DecoderConfig, FaceMaskDecoder
     from understudy.nets.autoencoder.encoders import Encoder, Inter
     from understudy.nets.autoencoder.swappers import TwoDecoders, TwoInters
 
     kind, letters = architecture(archi)
     deep, quartered = "t" in letters, "d" in letters
-    brush = Brush(1, 1, quartered, "cosine" if "c" in letters else "leaky")
+    config = DecoderConfig(1, 1, quartered, "cosine" if "c" in letters else "leaky")
     widths = (e, 2 * e, 4 * e, 8 * e, 8 * e) if deep else (e, 2 * e, 4 * e, 8 * e)
     encoder = Encoder(
-        side, widths, refined=(0, 4) if deep else (), normalised="u" in letters, curve=brush.curve
+        side,
+        widths,
+        residual_at=(0, 4) if deep else (),
+        pixel_norm="u" in letters,
+        activation=config.activation,
     )
     face, mask = ((8 * dims, *([8 * dims] if deep else []), 4 * dims, 2 * dims) for dims in (d, dm))
     mask = (*mask, dm) if quartered else mask
@@ -221,8 +225,8 @@ def network(archi: str, side: int, code: int, e: int, d: int, dm: int) -> Swappe
 
     if kind == "liae":
         return TwoInters(
-            encoder, inter(2 * code), inter(2 * code), TwoBranches(4 * code, face, mask, brush)
+            encoder, inter(2 * code), inter(2 * code), FaceMaskDecoder(4 * code, face, mask, config)
         )
     return TwoDecoders(
-        encoder, inter(code), *(TwoBranches(code, face, mask, brush) for _ in range(2))
+        encoder, inter(code), *(FaceMaskDecoder(code, face, mask, config) for _ in range(2))
     )

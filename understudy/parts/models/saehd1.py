@@ -94,21 +94,24 @@ class Saehd1(ModelOptions):
         return {}
 
     def _network(self) -> Swapper:
-        from understudy.nets.autoencoder.decoders import Brush, TwoBranches
-        from understudy.nets.autoencoder.encoders import Columns, Inter
+        from understudy.nets.autoencoder.decoders import DecoderConfig, FaceMaskDecoder
+        from understudy.nets.autoencoder.encoders import Inter, MultiColumnEncoder
         from understudy.nets.autoencoder.swappers import TwoDecoders, TwoInters
 
         code, channels = self.ae_dims, _even(3 * self.ed_ch_dims)
         # The first step folds its channels four by four.
-        encoder = Columns(
+        encoder = MultiColumnEncoder(
             self.resolution, (channels // 4 * 4, 2 * channels, 4 * channels, 8 * channels)
         )
         face, mask = ((8 * dims, 4 * dims, 2 * dims) for dims in (channels, _even(self.ed_ch_dims)))
-        masked, brush = mask if self.learn_mask else (), Brush(kernel=1, closer=True)
+        masked, config = (
+            mask if self.learn_mask else (),
+            DecoderConfig(kernel=1, highres_residual=True),
+        )
         if self.archi == "liae":
             ab, b = (Inter(encoder, code, 2 * code, 2 * code) for _ in range(2))
-            return TwoInters(encoder, ab, b, TwoBranches(4 * code, face, masked, brush))
-        src, dst = (TwoBranches(code, face, masked, brush) for _ in range(2))
+            return TwoInters(encoder, ab, b, FaceMaskDecoder(4 * code, face, masked, config))
+        src, dst = (FaceMaskDecoder(code, face, masked, config) for _ in range(2))
         return TwoDecoders(encoder, Inter(encoder, code, code, code), src, dst)
 
 

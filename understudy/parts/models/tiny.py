@@ -34,19 +34,19 @@ class Tiny(ModelOptions):
 
     def build(self) -> Model:
         # Late, here and in every model: --help need not wait for torch.
-        from understudy.nets.autoencoder.decoders import PersonalDecoder
+        from understudy.nets.autoencoder.decoders import ConditionalDecoder
         from understudy.nets.autoencoder.encoders import Encoder, Inter
-        from understudy.nets.autoencoder.swappers import TwoPersonas
+        from understudy.nets.autoencoder.swappers import SharedDecoder
         from understudy.parts.models.autoencoder import Autoencoder, Lesson
 
         side = multiple(self.resolution, 16)
         encoder = Encoder(side, (64, 128, 192), fold=2)
-        inter = Inter(encoder, code=64, spread=96, out=128, normalised=True)
-        decoder = PersonalDecoder(2, 128, 2 * encoder.size, (96, 64), fold=2)
+        inter = Inter(encoder, code=64, spread=96, out=128, pixel_norm=True)
+        decoder = ConditionalDecoder(2, 128, 2 * encoder.size, (96, 64), fold=2)
         # A narrow code, and both people's codes held together: what is left to say is what both
         # faces do. Signed inputs, kaiming and the norm on the code go together: with the usual
         # start it stays at the mean face.
-        net = TwoPersonas(encoder, inter, decoder)
+        net = SharedDecoder(encoder, inter, decoder)
         return Autoencoder(
             net, side, "full", Lesson(dssim=10, l1=10, around=1, codes=0.3, mouth=1), "kaiming"
         )

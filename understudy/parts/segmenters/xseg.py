@@ -9,9 +9,9 @@ import torch
 
 from understudy.core import image
 from understudy.io.model_files.segmenter_file import SegmenterFile
-from understudy.nets.device import device_of, pictures, tensor
-from understudy.nets.pretrained.load import filled
-from understudy.nets.pretrained.xseg import SIZE, XSeg
+from understudy.nets.device import resolve_device, to_numpy, to_tensor
+from understudy.nets.pretrained.load import load_pretrained
+from understudy.nets.pretrained.xseg import INPUT_SIZE, XSeg
 from understudy.parts.segmenters import Segment, segmenters
 from understudy.types import Floats
 
@@ -28,19 +28,19 @@ def xseg(file: SegmenterFile, device: str) -> Segment:
     Faces of another size are resized (areas averaged where they shrink, cubic where they grow), and
     so are their masks.
     """
-    place = device_of(device)
+    place = resolve_device(device)
     with torch.device("meta"):
         empty = XSeg()
-    net = filled(empty.to_empty(device=place), file.tensors, str(file.path))
+    net = load_pretrained(empty.to_empty(device=place), file.tensors, str(file.path))
 
     def segment(faces: Floats) -> Floats:
         masks = np.empty(faces.shape[:3], np.float32)
         for start in range(0, len(faces), _BATCH):
             some = faces[start : start + _BATCH]
-            seen = np.stack([image.resized(face, (SIZE, SIZE)) for face in some])
+            seen = np.stack([image.resized(face, (INPUT_SIZE, INPUT_SIZE)) for face in some])
             with torch.inference_mode():
                 # It learnt from BGR.
-                found = pictures(net(tensor(seen[..., ::-1], place)).sigmoid())
+                found = to_numpy(net(to_tensor(seen[..., ::-1], place)).sigmoid())
             found[found < _SURE] = 0
             for row, mask in enumerate(found, start):
                 masks[row] = np.clip(image.resized(mask, faces.shape[2:0:-1]), 0, 1)

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from understudy.io.weights import ncnn
 from understudy.io.weights.fetch import weight_path
-from understudy.nets.device import device_of, laid_out, pictures, tensor
-from understudy.nets.pretrained.load import filled
+from understudy.nets.device import resolve_device, to_memory_format, to_numpy, to_tensor
+from understudy.nets.pretrained.load import load_pretrained
 from understudy.nets.pretrained.rrdb import RRDB, SCALE
 from understudy.parts.upscalers import Upscale, upscalers
 from understudy.types import Floats
@@ -32,16 +32,16 @@ def realesrgan(device: str) -> Upscale:
     again, from the face is taken off again (back-projection after Irani and Peleg, 1991): it adds
     detail, and no light and no colour.
     """
-    place = device_of(device)
+    place = resolve_device(device)
     path = weight_path("realesrgan")
     with torch.device("meta"):
         empty = RRDB()
     shapes = {name: tuple(value.shape) for name, value in empty.state_dict().items()}
-    net = filled(empty.to_empty(device=place), ncnn.tensors(path, shapes), str(path))
+    net = load_pretrained(empty.to_empty(device=place), ncnn.tensors(path, shapes), str(path))
     # Its weights are published in fp16. Next to fp32 its pictures differ by 0.6 of 255 levels;
     # those of bf16 by 2.6.
     kind = torch.float16 if place.type == "cuda" else torch.float32
-    net = laid_out(net.to(kind), "auto", place)
+    net = to_memory_format(net.to(kind), "auto", place)
 
     def upscale(faces: Floats) -> Floats:
         side = faces.shape[1]
@@ -49,8 +49,8 @@ def realesrgan(device: str) -> Upscale:
         at_once = max(1, _PIXELS // side**2)
         with torch.inference_mode():
             for start in range(0, len(faces), at_once):
-                some = tensor(faces[start : start + at_once], place)
-                larger[start : start + at_once] = pictures(kept(some, net(some.to(kind)).float()))
+                some = to_tensor(faces[start : start + at_once], place)
+                larger[start : start + at_once] = to_numpy(kept(some, net(some.to(kind)).float()))
         return larger
 
     return upscale

@@ -30,8 +30,8 @@ from understudy.io.model_files.dfm import (
 )
 from understudy.io.model_files.dfm_writer import LIMIT, finished
 from understudy.io.model_files.onnx_extra import onnx_package
-from understudy.nets.autoencoder.swappers import Morph, Swapper
-from understudy.nets.graph import MorphGraph, graph_of
+from understudy.nets.autoencoder.swappers import MorphSwapper, Swapper
+from understudy.nets.graph import MorphGraph, export_graph
 from understudy.parts.dfm_model import DfmModel
 from understudy.parts.models.contract import Model
 from understudy.types import Floats
@@ -59,7 +59,7 @@ def exported(model: Model, name: str, iteration: int, batch: int) -> tuple[bytes
         "understudy.resolution": str(model.resolution),
         ITERATION: str(iteration),
         "synthetic": _NOTE,
-        **({OWN_MORPH: f"{net.morph:.6f}"} if isinstance(net, Morph) else {}),
+        **({OWN_MORPH: f"{net.morph:.6f}"} if isinstance(net, MorphSwapper) else {}),
     }
     return finished(graph, model.resolution, batch, told)
 
@@ -93,7 +93,7 @@ def nearness(path: Path, model: Model, faces: Floats) -> dict[str, float]:
     """
     file = DfmModel(path, "cpu")
     found = {name: _EXACT for name in OUTPUTS}
-    for morph in (0.0, 0.5, 1.0) if isinstance(model.net, Morph) else (None,):
+    for morph in (0.0, 0.5, 1.0) if isinstance(model.net, MorphSwapper) else (None,):
         if morph is not None:
             model.set_morph(morph)
             file.set_morph(morph)
@@ -129,7 +129,7 @@ def _graph(model: Model, name: str, batch: int) -> Any:
         )
     # onnxscript does the work; torch asks for it only when it is half through.
     onnx_package("onnxscript")
-    graph, side = graph_of(net).eval(), model.resolution
+    graph, side = export_graph(net).eval(), model.resolution
     # With one or two faces the exporter would take an open batch for a fixed one.
     inputs: tuple[torch.Tensor, ...] = (torch.zeros(batch or 3, side, side, 3),)
     sides: tuple[dict[int, Any], ...] = ({} if batch else {0: torch.export.Dim("N", max=2**16)},)

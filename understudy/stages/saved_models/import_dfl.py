@@ -104,8 +104,8 @@ def _weights(theirs: Trained, recipe: ModelRecipe) -> tuple[dict[str, Array], li
     """Every tensor of the model, and what could not be told for certain. Raises BadMedia."""
     import torch
 
-    from understudy.nets.device import arrays
-    from understudy.nets.pretrained import foreign
+    from understudy.nets.device import tensors_to_numpy
+    from understudy.nets.pretrained import dfl_weights
     from understudy.parts.models.autoencoder import Swapping
 
     # Without memory of its own: nothing is reserved before the shapes of the files are known to be
@@ -114,14 +114,14 @@ def _weights(theirs: Trained, recipe: ModelRecipe) -> tuple[dict[str, Array], li
     assert isinstance(shape, Swapping)
     found: dict[str, torch.Tensor] = {}
     doubts: list[str] = []
-    for part, module in foreign.parts_of(shape.net).items():
+    for part, module in dfl_weights.dfl_parts(shape.net).items():
         if part not in theirs.parts:
             missing = theirs.place.folder / f"{theirs.place.label}_{part}.npy"
             raise BadMedia(
                 f"{missing}: is not there, and the model needs it. Take all of its files from one"
                 " backup."
             )
-        filled = foreign.filled(
+        filled = dfl_weights.convert_weights(
             module, safe_pickle.arrays(theirs.parts[part]), str(theirs.parts[part])
         )
         found |= {f"net.{name}": torch.from_numpy(array) for name, array in filled.weights.items()}
@@ -130,7 +130,7 @@ def _weights(theirs: Trained, recipe: ModelRecipe) -> tuple[dict[str, Array], li
     model = recipe.build(torch.device("cpu"))
     model.initialise(torch.Generator().manual_seed(recipe.seed))
     model.load_state_dict(found, strict=False)
-    return arrays(model.state_dict()), doubts
+    return tensors_to_numpy(model.state_dict()), doubts
 
 
 def _settle(goal: Path, recipe: ModelRecipe, weights: dict[str, Array], theirs: Trained) -> None:

@@ -10,8 +10,8 @@ import torch
 from understudy.core.training.split import FEWEST
 from understudy.errors import BadProject
 from understudy.io.model_files import checkpoint
-from understudy.nets.autoencoder.encoders import Inter, Spread
-from understudy.nets.device import device_of
+from understudy.nets.autoencoder.encoders import CodeToMaps, Inter
+from understudy.nets.device import resolve_device
 from understudy.parts.models.contract import Model
 from understudy.stages.saved_models.recipe import BEST, CHECKPOINTS, OPTIONS_FILE, ModelRecipe, read
 from understudy.types import Array
@@ -23,7 +23,7 @@ def load_model(folder: Path, device: str, best: bool = False) -> Model:
     """
     recipe, place, saved = (
         read(folder),
-        device_of(device),
+        resolve_device(device),
         best_of(folder) if best else newest(folder),
     )
     model = recipe_of(saved, recipe).build(place)
@@ -109,7 +109,9 @@ def put_fitting(model: Model, weights: Mapping[str, Array]) -> list[str]:
 
 def inters(model: Model) -> set[str]:
     """Names of the tensors that know whom they have met: encoders and decoders serve everybody."""
-    found = [name for name, module in model.named_modules() if isinstance(module, Inter | Spread)]
+    found = [
+        name for name, module in model.named_modules() if isinstance(module, Inter | CodeToMaps)
+    ]
     return {
         name for name in model.state_dict() if name.startswith(tuple(f"{each}." for each in found))
     }

@@ -211,14 +211,14 @@ def _slots(upwards: bool) -> list[legacy.Slot]:
 def _slot(name: str, layer: nn.Module) -> legacy.Slot | None:
     from torch import nn
 
-    from understudy.nets.pretrained.xseg import ResponseNorm, Threshold
+    from understudy.nets.pretrained.xseg import FilterResponseNorm, ThresholdedLinearUnit
 
     kinds: dict[type[nn.Module], legacy.Kind] = {
         nn.Conv2d: "convolution",
         nn.ConvTranspose2d: "transposed convolution",
         nn.Linear: "dense layer",
-        ResponseNorm: "norm",
-        Threshold: "threshold",
+        FilterResponseNorm: "norm",
+        ThresholdedLinearUnit: "threshold",
     }
     if type(layer) not in kinds:
         return None

@@ -13,8 +13,8 @@ from understudy.core.face import align
 from understudy.core.training.split import FEWEST
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.model_files import checkpoint
-from understudy.nets.device import device_of
-from understudy.nets.memory_estimate import step_bytes
+from understudy.nets.device import resolve_device
+from understudy.nets.memory_estimate import estimate_step_bytes
 from understudy.parts.models.contract import Batch, Samples
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import CHECKPOINTS, OPTIONS_FILE, ModelRecipe, read
@@ -67,7 +67,9 @@ def resolved(project: Project, options: TrainOptions) -> tuple[TrainOptions, str
         )
         return options, f"goes on with {known}, which was trained last. Another: --model, --name"
     choice = chosen(
-        project, device_of("auto" if options.device == "all" else options.device), options.minutes
+        project,
+        resolve_device("auto" if options.device == "all" else options.device),
+        options.minutes,
     )
     settings = {**choice.settings, **options.settings_of(choice.model)}
     given: dict[str, Any] = {
@@ -161,7 +163,7 @@ def step_memory(recipe: ModelRecipe, pairs: int) -> int:
         *(Samples(*(torch.empty(shape, device=meta) for shape in planes)) for _ in range(2))
     )
     generator = model.groups()["generator"]
-    return step_bytes(
+    return estimate_step_bytes(
         lambda: torch.stack(list(model.losses(batch, "generator").values())).sum(),
         generator.values(),
     )

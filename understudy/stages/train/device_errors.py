@@ -11,7 +11,7 @@ import torch
 from understudy.errors import DeviceLost
 from understudy.io import system
 from understudy.io.model_files import checkpoint
-from understudy.nets.device import answers
+from understudy.nets.device import is_device_alive
 from understudy.stages.events import Stage, Warned
 
 
@@ -23,7 +23,7 @@ def explained(device: torch.device, checkpoints: Path) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if answers(device):
+        if is_device_alive(device):
             raise
         first = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         saved = checkpoint.glance(checkpoints)

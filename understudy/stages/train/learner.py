@@ -15,7 +15,7 @@ from understudy.errors import BadOption, BadProject
 from understudy.io import system
 from understudy.io.model_files import checkpoint
 from understudy.nets import checkpointing, linear_conv, ranks
-from understudy.nets.device import arrays, computing, laid_out
+from understudy.nets.device import autocast, tensors_to_numpy, to_memory_format
 from understudy.nets.optim import optimizers
 from understudy.nets.optim.ema import Ema
 from understudy.parts.models.contract import Batch, Model
@@ -67,8 +67,12 @@ class Learner:
         """Go on with other live settings; the names of the tensors that start anew, where these
         make a part of another kind.
         """
-        iteration, weights, before = self.iteration, arrays(self.model.state_dict()), self.recipe
-        memory = optimizers.state_arrays(self.optimizers, self.groups)
+        iteration, weights, before = (
+            self.iteration,
+            tensors_to_numpy(self.model.state_dict()),
+            self.recipe,
+        )
+        memory = optimizers.state_to_arrays(self.optimizers, self.groups)
         mean = self.mean.weights if self.mean else {}
         self._build(recipe)
         self.iteration = iteration
@@ -93,7 +97,7 @@ class Learner:
             told = self.compiling.run(partial(self._learn, batch), self._drop)
         except (RuntimeError, MemoryError) as error:
             self._drop()
-            if micro_batch.is_out_of_memory(error) and ranks.place()[1] > 1:
+            if micro_batch.is_out_of_memory(error) and ranks.rank_and_world_size()[1] > 1:
                 # The others wait for gradients that this rank does not have: it cannot try again by
                 # itself.
                 raise BadOption(
@@ -104,14 +108,14 @@ class Learner:
             raise
         self.iteration += 1
         if self.mean:
-            self.mean.follow(self.model, self.iteration, share)
+            self.mean.update(self.model, self.iteration, share)
         return told
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
         """As long as it lasts the model has the mean of its weights, where it keeps one: for what
         is shown, measured, kept.
         """
-        return self.mean.shown(self.model) if self.mean else contextlib.nullcontext()
+        return self.mean.apply_to(self.model) if self.mean else contextlib.nullcontext()
 
     @property
     def pairs(self) -> int:
@@ -130,11 +134,11 @@ class Learner:
     def snapshot(self) -> Snapshot:
         """What a checkpoint of it holds."""
         parts = {
-            "weights": arrays(self.model.state_dict()),
-            "optimizer": optimizers.state_arrays(self.optimizers, self.groups),
+            "weights": tensors_to_numpy(self.model.state_dict()),
+            "optimizer": optimizers.state_to_arrays(self.optimizers, self.groups),
         }
         if self.mean:
-            parts["ema"] = arrays(self.mean.weights)
+            parts["ema"] = tensors_to_numpy(self.mean.weights)
         state = {"seconds": self.seconds, "slowed": self.slowed, "recent": list(self.watch.recent)}
         state["batch"] = {"asked": self._asked, "fits": self.fits}
         told = {"settings": self.recipe.settings, "pretraining": bool(self.options.pretrain)}
@@ -206,19 +210,24 @@ class Learner:
             # memory counts for more.
             is_thrifty = self.device.type == "cpu" or options.optimizer_memory != "full"
             at_once = (
-                is_thrifty and not self.clip and options.accumulate == 1 and ranks.place()[1] == 1
+                is_thrifty
+                and not self.clip
+                and options.accumulate == 1
+                and ranks.rank_and_world_size()[1] == 1
             )
             for group, optimizer in self.optimizers.items() if at_once else ():
-                steps.enter_context(optimizers.at_once(optimizer, self.groups[group].values()))
+                steps.enter_context(
+                    optimizers.step_in_backward(optimizer, self.groups[group].values())
+                )
             for part, share in micro_batch.parts_of(batch, options.accumulate):
                 for group in self.optimizers:
-                    with computing(self.precision, self.device):
+                    with autocast(self.precision, self.device):
                         losses = self.compiling.losses(part, group)
                     (share * torch.stack(list(losses.values())).sum()).backward()  # type: ignore[no-untyped-call]
                     for name, loss in losses.items():
                         told[name] = told.get(name, 0) + share * loss.detach()
         for group, optimizer in self.optimizers.items() if not at_once else ():
-            ranks.average(self.groups[group].values())
+            ranks.average_gradients(self.groups[group].values())
             if self.clip:
                 torch.nn.utils.clip_grad_norm_(self.groups[group].values(), self.clip)
             optimizer.step()
@@ -232,14 +241,16 @@ class Learner:
 
     def _build(self, recipe: ModelRecipe) -> None:
         options, self.recipe = self.options, recipe
-        self.model: Model = laid_out(recipe.build(self.device), options.channels_last, self.device)
+        self.model: Model = to_memory_format(
+            recipe.build(self.device), options.channels_last, self.device
+        )
         self.groups = self.model.groups()
         self.kind = kind_of(recipe, options)
         self.optimizers = optimizers_of(recipe, options, self.groups)
         if options.checkpointing:
-            checkpointing.compute_again(self.model)
+            checkpointing.enable_checkpointing(self.model)
         if self.device.type == "cpu" and options.compile in ("auto", "off"):
-            linear_conv.unroll(self.model)
+            linear_conv.enable_matmul(self.model)
         self.compiling.take(self.model)
         decay = recipe.model_options.ema if options.ema is None else options.ema
         self.mean = Ema(self.model, decay) if decay else None
@@ -275,7 +286,7 @@ class Learner:
         missing, from the model's.
         """
         if self.mean:
-            self.mean.begin(self.model, weights)
+            self.mean.load(self.model, weights)
 
     def _remember(self, saved: checkpoint.Checkpoint, memory: Mapping[str, Array]) -> None:
         try:
@@ -288,18 +299,20 @@ class Learner:
             ) from None
 
 
-def kind_of(recipe: ModelRecipe, options: TrainOptions) -> optimizers.Kind:
+def kind_of(recipe: ModelRecipe, options: TrainOptions) -> optimizers.OptimizerName:
     """The kind of optimizer: the one asked for, or the model's own."""
     return recipe.model_options.optimizer if options.optimizer == "auto" else options.optimizer
 
 
 def optimizers_of(
-    recipe: ModelRecipe, options: TrainOptions, groups: optimizers.Groups
+    recipe: ModelRecipe, options: TrainOptions, groups: optimizers.ParameterGroups
 ) -> dict[str, Optimizer]:
     """An optimizer for each group, as asked for, or as is the model's own way."""
     dropping = options.lr_dropout or (
         options.optimizer == "auto" and recipe.model_options.lr_dropout
     )
     # The step size swings only where lr_dropout was asked for.
-    manner = optimizers.Manner(dropping, options.lr_dropout, recipe.seed, options.optimizer_memory)
-    return optimizers.make(kind_of(recipe, options), groups, 1, manner)
+    manner = optimizers.OptimizerConfig(
+        dropping, options.lr_dropout, recipe.seed, options.optimizer_memory
+    )
+    return optimizers.build_optimizers(kind_of(recipe, options), groups, 1, manner)

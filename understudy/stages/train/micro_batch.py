@@ -47,7 +47,7 @@ def lighter(learner: Learner, error: Exception) -> str:
     """
     if not is_out_of_memory(error):
         raise error
-    before, alone = learner.pairs, ranks.place()[1] == 1
+    before, alone = learner.pairs, ranks.rank_and_world_size()[1] == 1
     if before == 1 or not alone:
         less = "Set --batch lower" if before > 1 else "Choose a smaller model"
         raise BadOption(

@@ -165,7 +165,7 @@ def test_a_way_that_fails_in_a_trial_leaves_the_fastest_of_the_others(
 def test_in_a_team_a_compiler_that_fails_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", Broken())
     learner = learner_of(compile="on")
-    monkeypatch.setattr(ranks, "place", lambda: (1, 2))
+    monkeypatch.setattr(ranks, "rank_and_world_size", lambda: (1, 2))
     with pytest.raises(BadOption, match=r"No working C\+\+ compiler.*All processes end"):
         learner.step(batch_of(1))
     assert ways_of("auto", torch.device("cuda")) == ("off",)

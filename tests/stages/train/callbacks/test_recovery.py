@@ -191,7 +191,7 @@ def test_a_device_that_falls_out_is_told_from_other_errors(
         patch.setattr(Learner, "step", failing)
         with pytest.raises(RuntimeError, match="CUDA error"):
             done(show, iterations=4)
-        patch.setattr(device_errors, "answers", lambda device: False)
+        patch.setattr(device_errors, "is_device_alive", lambda device: False)
         with pytest.raises(
             DeviceLost, match=r"device is lost\. What was learnt until iteration 2 is saved"
         ):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from understudy.core.training.collapse import Best, measured
-from understudy.nets.device import pictures, tensor
+from understudy.nets.device import to_numpy, to_tensor
 from understudy.parts.models.contract import Model
 from understudy.stages.train.data.face_store import FaceStore
 from understudy.types import Floats
@@ -51,11 +51,11 @@ class Vigil:
             self._next = max(2 * self._next, iteration + 1)
         sides = [_shown(store, model.resolution) for store in self._stores]
         device = next(model.parameters()).device
-        made = model.passes(*(tensor(faces, device) for faces, _ in sides))
+        made = model.passes(*(to_tensor(faces, device) for faces, _ in sides))
         for side, pair, best, (true, mattes) in zip(
             ("src", "dst"), ("ss", "dd"), self._best, sides, strict=True
         ):
-            faces, masks = (pictures(each) for each in made[pair])
+            faces, masks = (to_numpy(each) for each in made[pair])
             if fallen := best.fallen(measured(faces, masks, true, mattes), iteration):
                 return f"the model has collapsed ({side}: {fallen})"
         return ""

@@ -130,7 +130,7 @@ class Compiling:
         said = (
             " ".join(str(error).split("\n\n")[0].split())[:240] or type(error).__name__
         ).removesuffix(".")
-        if ranks.place()[1] > 1:
+        if ranks.rank_and_world_size()[1] > 1:
             # What the others have got of this rank in this iteration cannot be sent again.
             raise BadOption(
                 f"compile: {self._device}: {said}. All processes end; start them without --compile."
@@ -180,4 +180,8 @@ def ways_of(choice: Choice, device: torch.device) -> tuple[Way, ...]:
         )
     if choice != "auto":
         return (choice,)
-    return ("off", "on") if device.type in ("cuda", "xpu") and ranks.place()[1] == 1 else ("off",)
+    return (
+        ("off", "on")
+        if device.type in ("cuda", "xpu") and ranks.rank_and_world_size()[1] == 1
+        else ("off",)
+    )

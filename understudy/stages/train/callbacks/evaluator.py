@@ -13,7 +13,7 @@ from understudy.core.training.score import course, is_better
 from understudy.core.training.split import FEWEST
 from understudy.errors import BadOption
 from understudy.io.model_files import checkpoint, history
-from understudy.nets.device import arrays
+from understudy.nets.device import tensors_to_numpy
 from understudy.stages.events import Measured, Note, Saved, Stage
 from understudy.stages.saved_models.recipe import BEST
 from understudy.stages.train.callbacks.loss_log import Ledger
@@ -131,7 +131,7 @@ class Standing:
             "held_out_faces": self._faces,
             "seconds": self._learner.seconds,
         }
-        weights = arrays(self._learner.model.state_dict())
+        weights = tensors_to_numpy(self._learner.model.state_dict())
         path = checkpoint.save(
             self._folder / BEST, self._learner.iteration, {"weights": weights}, state, keep=1
         )

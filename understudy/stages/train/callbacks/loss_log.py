@@ -42,7 +42,7 @@ class Ledger:
     def share(self) -> None:
         """Make the losses that wait the means over all ranks, on every one of them."""
         if self._waiting:
-            self._waiting = list(ranks.mean_(torch.stack(self._waiting)))
+            self._waiting = list(ranks.all_reduce_mean_(torch.stack(self._waiting)))
 
     def fetch(self, iteration: int) -> list[float]:
         """The total loss of each iteration since the last time; `iteration` is the newest."""

@@ -21,7 +21,7 @@ from understudy.core.color.maps import Fit, Pixels, table
 from understudy.core.face import mask
 from understudy.core.training import augment, yaw_sampling
 from understudy.nets import augment as on_device
-from understudy.nets.device import sent, tensor
+from understudy.nets.device import to_device, to_tensor
 from understudy.parts.color_transfers import COLOR_FITS
 from understudy.parts.models.contract import Batch, Samples
 from understudy.stages.train.data.face_store import FaceStore, moved
@@ -155,8 +155,8 @@ class Batches:
         warped, target, matte = seen(store.pictures[drawn.rows], drawn.chains, maps)
         if drawn.light:
             gain, offset = (self._tensor(each) for each in drawn.light)
-            warped = on_device.recoloured(warped, 1 + gain, offset)
-            target = on_device.recoloured(target, 1 + gain, offset)
+            warped = on_device.adjust_contrast_brightness(warped, 1 + gain, offset)
+            target = on_device.adjust_contrast_brightness(target, 1 + gain, offset)
         mouths, eyes = self._features(store.landmarks[drawn.rows], drawn.chains)
         return Samples(warped, target, matte, mouths, (mouths + eyes).clamp_(max=1).mul_(matte))
 
@@ -175,8 +175,8 @@ class Batches:
             looked_up = self._tensor(np.stack(tables))
             src = replace(
                 src,
-                input=on_device.through(src.input, looked_up),
-                target=on_device.through(src.target, looked_up),
+                input=on_device.apply_lut(src.input, looked_up),
+                target=on_device.apply_lut(src.target, looked_up),
             )
         if power := self.feed.hsv:
             most = max(1, int(180 * power))
@@ -184,7 +184,7 @@ class Batches:
             shifts = (hue, *(rng.uniform(-power / 2, power / 2, self.pairs) for _ in range(2)))
             src = replace(
                 src,
-                input=on_device.hue_shifted(
+                input=on_device.shift_hsv(
                     src.input, *(self._tensor(each[self._own]) for each in shifts)
                 ),
             )
@@ -203,7 +203,7 @@ class Batches:
         mouths, eyes = (
             np.stack([draw(each, size) for each in moved]) for draw in (mask.mouth, mask.eyes)
         )
-        return tensor(mouths, self.device), tensor(eyes, self.device)
+        return to_tensor(mouths, self.device), to_tensor(eyes, self.device)
 
     def _on_cpu(
         self, stored: Bytes, chains: list[Doubles], maps: Floats
@@ -212,7 +212,7 @@ class Batches:
         straight = [
             moved(each, chain, self.resolution) for each, chain in zip(stored, chains, strict=True)
         ]
-        warped, both = (tensor(np.stack(each), self.device) for each in (bent, straight))
+        warped, both = (to_tensor(np.stack(each), self.device) for each in (bent, straight))
         return warped[:, :3].contiguous(), both[:, :3].contiguous(), both[:, 3:].contiguous()
 
     def _on_device(
@@ -222,16 +222,16 @@ class Batches:
         upright = np.stack(
             [augment.sampling_map(chain, still, self.resolution) for chain in chains]
         )
-        faces, bent, straight = (sent(each, self.device) for each in (stored, maps, upright))
-        both = on_device.sampled(faces, straight, "bicubic")
+        faces, bent, straight = (to_device(each, self.device) for each in (stored, maps, upright))
+        both = on_device.remap(faces, straight, "bicubic")
         return (
-            on_device.sampled(faces[..., :3], bent),
+            on_device.remap(faces[..., :3], bent),
             both[:, :3].contiguous(),
             both[:, 3:].contiguous(),
         )
 
     def _tensor(self, numbers: Array) -> torch.Tensor:
-        return sent(numbers.astype(np.float32), self.device)
+        return to_device(numbers.astype(np.float32), self.device)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def batches(
         own.plain_every,
     )
     pairs, resolution = learner.pairs, learner.model.resolution
-    light, device, (rank, size) = options.random_color, learner.device, ranks.place()
+    light, device, (rank, size) = options.random_color, learner.device, ranks.rank_and_world_size()
     return Batches(
         src,
         dst,

@@ -22,7 +22,7 @@ from torch.distributed.rendezvous import rendezvous
 from understudy.errors import BadOption
 from understudy.io import processes
 from understudy.nets import ranks
-from understudy.nets.device import device_of
+from understudy.nets.device import resolve_device
 
 # How long all wait for one: while it loads faces, draws or saves.
 PATIENCE = timedelta(minutes=10)
@@ -74,13 +74,13 @@ class Team:
         """Give every rank the first one's numbers, in place."""
         for each in tensors:
             dense = each.detach().contiguous()
-            with ranks.answered():
+            with ranks.explain_lost_ranks():
                 dist.broadcast(dense, 0)
             each.detach().copy_(dense)
 
     def _collected(self, values: Tensor) -> list[Tensor]:
         parts = [torch.empty_like(values) for _ in range(self.size)]
-        with ranks.answered():
+        with ranks.explain_lost_ranks():
             dist.all_gather(parts, values)
         return parts
 
@@ -95,10 +95,10 @@ def joined(device: str) -> Iterator[Team]:
     """
     rank, size, local = processes.ranks()
     if size == 1:
-        yield Team(device_of("auto" if device == "all" else device))
+        yield Team(resolve_device("auto" if device == "all" else device))
         return
     own = _device(device, local)
-    with ranks.answered():
+    with ranks.explain_lost_ranks():
         store, _, _ = next(rendezvous("env://", rank, size, timeout=PATIENCE))
         store.set(f"device/{rank}", own.type)
         kinds = [store.get(f"device/{each}").decode() for each in range(size)]
@@ -110,7 +110,7 @@ def joined(device: str) -> Iterator[Team]:
         )
     if own.type == "cuda":
         torch.cuda.set_device(own)
-    with ranks.answered():
+    with ranks.explain_lost_ranks():
         backend = "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
     try:
@@ -136,7 +136,7 @@ def _device(name: str, local: int) -> torch.device:
                 " cpu."
             )
         return torch.device("cuda", local)
-    device = device_of("auto" if name == "all" else name)
+    device = resolve_device("auto" if name == "all" else name)
     if device.type != "cpu":
         raise BadOption(
             f"device: several ranks cannot share {device}. Leave --device out, or start one process"

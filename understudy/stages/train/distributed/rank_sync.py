@@ -73,7 +73,7 @@ class Lead:
         if anew:
             # What fitted one process says nothing of shares.
             learner.fits = 0
-            memory = optimizers.state_arrays(learner.optimizers, learner.groups)
+            memory = optimizers.state_to_arrays(learner.optimizers, learner.groups)
         self._until = learner.iteration + self._pace
         if options.iterations:
             self._until = min(self._until, options.iterations)
@@ -208,7 +208,7 @@ class _Follower:
         """Blocks until one begins anew, which it returns, or None when there is no more."""
         following: Block | None = block
         while following is not None:
-            ranks.mean_(torch.stack(list(self._losses(coming, following))))
+            ranks.all_reduce_mean_(torch.stack(list(self._losses(coming, following))))
             order = yield Progress(stage="train", done=self.learner.iteration)
             self.team.asked(order.model_dump_json() if order else "")
             following = self.heard()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from understudy.core import affine
 from understudy.core.image import as_bytes
 from understudy.core.training import score
-from understudy.nets.device import pictures, tensor
+from understudy.nets.device import to_numpy, to_tensor
 from understudy.nets.losses import reconstruction
 from understudy.parts.models.contract import Model
 from understudy.stages.train.data.face_store import FaceStore
@@ -115,13 +115,13 @@ class Validation:
         )
         for at in range(0, self._count, CHUNK):
             part = slice(at, at + CHUNK)
-            made = model.passes(tensor(src[0][part], device), tensor(dst[0][part], device))
+            made = model.passes(to_tensor(src[0][part], device), to_tensor(dst[0][part], device))
             share = len(src[0][part]) / self._count
             for side, (faces, mattes) in held.items():
-                goal, matte = tensor(faces[part], device), tensor(mattes[part], device)
+                goal, matte = to_tensor(faces[part], device), to_tensor(mattes[part], device)
                 for what, value in _off(made[PAIRS[side]], goal, matte).items():
                     sums[f"{side} {what}"] += share * value
-            swapped.append(pictures(made["sd"][0]))
+            swapped.append(to_numpy(made["sd"][0]))
         found = sums | (self._judged(np.concatenate(swapped), size, dst) if self._swaps else {})
         found["score"] = score.score(found)
         self.latest = {name: round(value, 5) for name, value in found.items() if np.isfinite(value)}
@@ -162,7 +162,8 @@ def _off(
     face, mask = made
     ours, theirs = mask > 0.5, matte > 0.5
     return {
-        "l1": float(reconstruction.within((face - goal).abs(), matte)),
-        "dssim": (1 - float(reconstruction.within(reconstruction.ssim(face, goal), matte))) / 2,
+        "l1": float(reconstruction.masked_mean((face - goal).abs(), matte)),
+        "dssim": (1 - float(reconstruction.masked_mean(reconstruction.ssim(face, goal), matte)))
+        / 2,
         "mask": float((ours & theirs).sum()) / max(int((ours | theirs).sum()), 1),
     }

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from understudy.errors import BadMedia
-from understudy.nets.autoencoder.blocks import Res, Up
-from understudy.nets.autoencoder.decoders import TwoBranches
-from understudy.nets.pretrained.foreign import filled
+from understudy.nets.autoencoder.blocks import ResBlock, Up
+from understudy.nets.autoencoder.decoders import FaceMaskDecoder
+from understudy.nets.pretrained.dfl_weights import convert_weights
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -30,7 +30,7 @@ def test_pixels_that_become_channels_are_told_apart() -> None:
         "up/weight": np.arange(8.0).reshape(1, 1, 1, 8) * np.ones((3, 3, 4, 1)),
         "up/bias": np.arange(8.0),
     }
-    found = filled(Up(4, 2), held, "file").weights
+    found = convert_weights(Up(4, 2), held, "file").weights
     assert (
         found["0.bias"].tolist() == [0, 2, 4, 6, 1, 3, 5, 7] and found["0.bias"].dtype == np.float32
     )
@@ -39,7 +39,7 @@ def test_pixels_that_become_channels_are_told_apart() -> None:
 
 def test_colours_change_sides() -> None:
     kernel = np.arange(9.0).reshape(1, 1, 3, 3)
-    found = filled(
+    found = convert_weights(
         nn.Sequential(nn.Conv2d(3, 3, 1)), {"c/weight": kernel, "c/bias": np.arange(3.0)}, "file"
     ).weights
     assert found["0.weight"][..., 0, 0].tolist() == [[8, 5, 2], [7, 4, 1], [6, 3, 0]] and found[
@@ -50,8 +50,8 @@ def test_colours_change_sides() -> None:
 def test_layers_of_one_shape_follow_the_file_and_other_numbers_are_told() -> None:
     first, second = (layer(f"res/conv{number}", 3, 3, 4, 4, fill=number) for number in (2, 10))
     straight, crossed = (
-        filled(Res(4), first | second, "file"),
-        filled(Res(4), second | first, "file"),
+        convert_weights(ResBlock(4), first | second, "file"),
+        convert_weights(ResBlock(4), second | first, "file"),
     )
     assert straight.weights["inner.0.bias"][0] == 2 and not straight.doubts
     assert (
@@ -61,14 +61,14 @@ def test_layers_of_one_shape_follow_the_file_and_other_numbers_are_told() -> Non
 
 
 def test_face_and_mask_of_one_width_are_told() -> None:
-    part = TwoBranches(8, (4,), (4,))
+    part = FaceMaskDecoder(8, (4,), (4,))
     held = (
         layer("a", 3, 3, 8, 16)
         | layer("b", 3, 3, 8, 16)
         | layer("c", 5, 5, 4, 3)
         | layer("d", 5, 5, 4, 1)
     )
-    (doubt,) = filled(part, held, "file").doubts
+    (doubt,) = convert_weights(part, held, "file").doubts
     assert doubt.startswith("file: a, b are of one shape") and "before those of the mask" in doubt
 
 
@@ -84,12 +84,14 @@ def test_face_and_mask_of_one_width_are_told() -> None:
 )
 def test_what_finds_no_place_is_named(held: Arrays, told: str) -> None:
     with pytest.raises(BadMedia, match=f"^file: .*{told}"):
-        filled(nn.Sequential(nn.Linear(4, 5)), held, "file")
+        convert_weights(nn.Sequential(nn.Linear(4, 5)), held, "file")
 
 
 def test_a_dense_layer_is_turned() -> None:
     kernel = np.arange(20, dtype=np.float32).reshape(4, 5)
     ours = nn.Sequential(nn.Linear(4, 5))
-    found = filled(ours, {"weight": kernel, "bias": np.zeros(5, np.float32)}, "file").weights
+    found = convert_weights(
+        ours, {"weight": kernel, "bias": np.zeros(5, np.float32)}, "file"
+    ).weights
     ours.load_state_dict({name: torch.from_numpy(array) for name, array in found.items()})
     assert np.allclose(ours(torch.eye(4)).detach().numpy(), kernel)

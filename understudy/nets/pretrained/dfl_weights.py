@@ -1,10 +1,9 @@
-"""Weights that another library saved, put into our layers.
+"""Weights that DeepFaceLab 2 saved, converted for our layers.
 
-There kernels are (height, width, in, out), dense layers (in, out), and where channels become pixels
-all channels of a pixel lie together; here kernels are (out, in, height, width), dense layers (out,
-in), and all pixels of a channel lie together. Colours are BGR there and RGB here. Names are not
-relied on: a layer finds its place by its kind and shape, and among its like by its place in the
-file.
+There kernels are (height, width, in, out), dense layers (in, out), colours BGR, and where
+channels become pixels all channels of a pixel lie together. Here kernels are (out, in, height,
+width), dense layers (out, in), colours RGB, and all pixels of a channel lie together. Names are
+not relied on: a layer is found by its kind and shape, then by its place in the file.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from torch import nn
 
 from understudy.errors import BadMedia
 from understudy.nets.autoencoder.blocks import Up
-from understudy.nets.autoencoder.swappers import Morph, Swapper, TwoDecoders, TwoInters
+from understudy.nets.autoencoder.swappers import MorphSwapper, Swapper, TwoDecoders, TwoInters
 from understudy.types import Array
 
 # What a layer is: the shape of its kernel, (height, width, in, out) or (in, out).
@@ -30,18 +29,17 @@ COLORS = 3
 
 
 @dataclass(frozen=True)
-class Filled:
-    """weights: by the names of our parameters. doubts: what could not be told for certain, in
-    words.
-    """
+class ConvertedWeights:
+    """weights: by the names of our parameters. doubts: what could not be decided, in words."""
 
     weights: dict[str, Array]
     doubts: list[str]
 
 
-def parts_of(net: Swapper) -> dict[str, nn.Module]:
-    """The parts of a net under the names that DeepFaceLab 2 gives their files; parameters keep
-    their names within the net.
+def dfl_parts(net: Swapper) -> dict[str, nn.Module]:
+    """Return the parts of a net under the names that DeepFaceLab 2 gives their files.
+
+    Parameters keep their names within the net.
     """
     if isinstance(net, TwoDecoders):
         names = {
@@ -58,7 +56,7 @@ def parts_of(net: Swapper) -> dict[str, nn.Module]:
             "decoder": ["decoder"],
         }
     else:
-        assert isinstance(net, Morph), "of the models that DeepFaceLab 2 has"
+        assert isinstance(net, MorphSwapper), "of the models that DeepFaceLab 2 has"
         # There the code is the encoder's last layer.
         names = {
             "encoder": ["encoder", "squeeze"],
@@ -72,10 +70,11 @@ def parts_of(net: Swapper) -> dict[str, nn.Module]:
     }
 
 
-def filled(part: nn.Module, arrays: Mapping[str, Array], source: str) -> Filled:
-    """Every parameter of `part`, float32, from the arrays of a file; `source` is its name.
+def convert_weights(part: nn.Module, arrays: Mapping[str, Array], source: str) -> ConvertedWeights:
+    """Return every parameter of `part`, float32, from the arrays of a file named `source`.
 
-    Raises BadMedia, naming the tensor, when one finds no place or a parameter stays empty.
+    Raises:
+        BadMedia: A tensor finds no place, or a parameter stays empty; names the tensor.
     """
     own, theirs = _by_shape(_our_layers(part)), _by_shape(_their_layers(arrays, source))
     weights: dict[str, Array] = {}
@@ -96,7 +95,7 @@ def filled(part: nn.Module, arrays: Mapping[str, Array], source: str) -> Filled:
         for layer, their in zip(ours, found, strict=True):
             weights[f"{layer.name}.weight"] = _ours(their.kernel, layer)
             weights[f"{layer.name}.bias"] = _ours(their.bias, layer)
-    return Filled(weights, doubts)
+    return ConvertedWeights(weights, doubts)
 
 
 @dataclass(frozen=True)
@@ -131,11 +130,11 @@ def _our_layers(part: nn.Module) -> list[_Ours]:
 
 def _walk(module: nn.Module, name: str, shuffled: bool) -> Iterator[_Ours]:
     if isinstance(module, nn.Conv2d):
-        outward, inward, height, width = module.weight.shape
-        yield _Ours(name, (height, width, inward, outward), shuffled)
+        out_channels, in_channels, height, width = module.weight.shape
+        yield _Ours(name, (height, width, in_channels, out_channels), shuffled)
     elif isinstance(module, nn.Linear):
-        outward, inward = module.weight.shape
-        yield _Ours(name, (inward, outward), False)
+        out_channels, in_channels = module.weight.shape
+        yield _Ours(name, (in_channels, out_channels), False)
     for below, child in module.named_children():
         yield from _walk(child, f"{name}.{below}" if name else below, isinstance(module, Up))
 
