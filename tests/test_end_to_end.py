@@ -114,7 +114,7 @@ def test_measuring_leaves_numbers_and_a_sheet(again: Path, clips: dict[str, Path
     # The dst itself in the place of the result: it acts and trembles exactly as the dst does.
     show = again.with_suffix(".show")
     shutil.copyfile(clips["dst"], show / "result.mp4")
-    values = last(list(understudy.measure(show, identity="", columns=3, side=64)), "measure")
+    values = last(list(understudy.measure(show, identity="none", columns=3, side=64)), "measure")
     assert json.loads((show / "measures.json").read_text()) == values
     assert values["faces_found"] == values["faces_expected"] == 10
     assert values["movement"] == pytest.approx(1, abs=1e-3) and values[

@@ -9,9 +9,11 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterator
+from types import NoneType
 from typing import get_args
 
 import pytest
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import understudy.parts
@@ -73,6 +75,36 @@ def check_options(options: type[Options]) -> None:
     assert chosen.set_values() == {}
     with pytest.raises(BadOption, match="no_such_option"):
         options.layered({"no_such_option": 1})
+
+
+def check_unset(dotted: str, default: object, info: FieldInfo) -> None:
+    """What is not set is None and nothing else, and help says what then holds."""
+    help = info.description or ""
+    assert default not in ("", -1), f"{dotted}: None stands for what is not set"
+    assert not re.search(r"(?<![\d.])(-1|0|empty) =", help), f"{dotted}: no number means 'not set'"
+    if NoneType in get_args(info.annotation):
+        # A file of TOML cannot say null, so None has to be what holds where nothing is said.
+        assert default is None, f"{dotted}: None is the default"
+        assert "none" not in get_args(info.annotation), f"{dotted}: the word none means None"
+    else:
+        assert "not set =" not in help, f"{dotted} is always set"
+
+
+def every_options(root: type[Options] = Options) -> Iterator[type[Options]]:
+    """Every set of options that the package declares, of files too."""
+    for options in root.__subclasses__():
+        if options.__module__.startswith("understudy."):
+            yield options
+        yield from every_options(options)
+
+
+def test_nothing_but_none_means_not_set() -> None:
+    declared = set(every_options())
+    assert {"ProjectFile", "ModelRecipe", "EncodeOptions"} <= {each.__name__ for each in declared}
+    for options in declared:
+        for name, info in options.model_fields.items():
+            default = info.get_default(call_default_factory=True)
+            check_unset(f"{options.__name__}.{name}", default, info)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -144,7 +144,7 @@ def test_a_resolution_that_does_not_fit_is_refused(built) -> None:
         ("saehd", {"archi": "df-t", "resolution": 144}, "128 or 160"),
         ("saehd", {"resolution": 648}, "resolution"),
         ("saehd", {"e_dims": 17}, "e_dims: 17 must be even"),
-        ("saehd", {"d_mask_dims": 8}, "Take 16"),
+        ("saehd", {"d_mask_dims": 8}, "greater than or equal to 16"),
         ("saehd", {"archi": "liae", "true_face_power": 0.1}, "choose df"),
         ("saehd", {"true_face_power": 0.1}, "choose df"),
         (
@@ -167,7 +167,7 @@ def test_a_resolution_that_does_not_fit_is_refused(built) -> None:
         ("saehd1", {"archi": "liae", "true_face_training": True}, "choose df"),
         ("saehd1", {"face_type": "whole"}, "face_type"),
         ("saehd1", {"resolution": 120}, "112 or 128"),
-        ("sae", {"d_ch_dims": 5}, "Take 10 or more"),
+        ("sae", {"d_ch_dims": 5}, "greater than or equal to 10"),
         ("sae", {"archi": "liae-ud"}, "archi"),
         ("amp", {"morph_factor": 0.6}, "morph_factor"),
         ("amp", {"resolution": 240}, "224 or 256"),

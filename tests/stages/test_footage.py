@@ -101,7 +101,7 @@ def test_cut_keeps_the_part_and_its_sound(clip, tmp_path):
 
 
 def test_cut_without_sound_and_by_bit_rate(clip, tmp_path):
-    do("cut", clip, tmp_path / "part.mkv", audio_track=-1, bitrate=1)
+    do("cut", clip, tmp_path / "part.mkv", audio_track="none", bitrate=1)
     with open_footage(tmp_path / "part.mkv") as part:
         assert len(part) == 20 and not part.has_audio
 

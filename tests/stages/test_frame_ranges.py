@@ -30,7 +30,7 @@ def test_a_text_that_names_no_frames_is_refused(text):
 
 def test_frames_of_a_footage_come_once_and_in_order():
     assert within("8-, 2-4,4,5-6, 20", 10, "frames") == [range(2, 7), range(8, 10)]
-    assert within("", 10, "frames") == [range(10)]
+    assert within(None, 10, "frames") == [range(10)]
 
 
 def test_frames_beyond_the_end_are_refused():

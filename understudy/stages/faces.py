@@ -37,8 +37,10 @@ from understudy.types import Face, Faces, FaceType, Floats, Side
 class FacesOptions(Options):
     """What `faces` asks."""
 
-    person: int = option(-1, "Only this person's faces; -1 = all", low=-1)
-    track: int = option(-1, "Only the faces of this track; -1 = all", low=-1)
+    person: int | None = option(None, "Only this person's faces; not set = all", low=0, formerly=-1)
+    track: int | None = option(
+        None, "Only the faces of this track; not set = all", low=0, formerly=-1
+    )
 
 
 class FacesCheckOptions(Bounds):
@@ -63,7 +65,7 @@ def faces(show: Path, side: Side, *, options: FacesOptions) -> Stage:
     shown = 0
     pts, face_types, paths = faceset.pts, faceset.face_types, faceset.paths
     for row, face in enumerate(table):
-        if options.person in (-1, face.person) and options.track in (-1, face.track):
+        if options.person in (None, face.person) and options.track in (None, face.track):
             shown += 1
             if isinstance((yield _row(face, pts[row], face_types[row], paths[row].name)), Stop):
                 return

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from understudy.errors import BadOption, BadProject
 from understudy.io.footage import stills
@@ -28,8 +30,13 @@ from understudy.types import Frame
 class FramesOptions(Options):
     """What `frames` asks."""
 
-    fps: float = option(
-        0, "Pictures a second, picked by time; 0 = every frame", low=0, high=1000, unit="pictures/s"
+    fps: float | None = option(
+        None,
+        "Pictures a second, picked by time; not set = every frame",
+        low=0,
+        high=1000,
+        unit="pictures/s",
+        formerly=0,
     )
     format: Literal["png", "jpg"] = option(
         "png", "Kind of file; png keeps more than 8 bits, jpg does not"
@@ -41,10 +48,16 @@ class CutOptions(EncodeOptions):
     """What `cut` asks. Times are seconds or HH:MM:SS.mmm, counted from the first frame."""
 
     start: str = option("0", "Where the cut begins: the first frame shown at or after it")
-    end: str = option(
-        "", "Where the cut ends: frames shown at or after it are left out; empty = the end"
+    end: str | None = option(
+        None,
+        "Where the cut ends: frames shown at or after it are left out; not set = the end",
+        formerly="",
     )
-    audio_track: int = option(0, "Sound track to keep, 0 = the first, -1 = none", low=-1, high=99)
+    audio_track: Annotated[int, Field(ge=0, le=99)] | Literal["none"] = option(
+        0,
+        "Sound track to keep, counted from 0, where there is sound; none = no sound",
+        formerly={-1: "none"},
+    )
 
 
 class DenoiseOptions(EncodeOptions):
@@ -138,11 +151,11 @@ def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
         yield from _encoded("denoise", source, cleaned, len(source), out, options, sound)
 
 
-def picked(footage: Footage, fps: float) -> list[int]:
+def picked(footage: Footage, fps: float | None) -> list[int]:
     """Which frame is on screen at 0, 1/fps, 2/fps, … seconds after the first one, until the end;
-    fps 0: every frame once.
+    fps None: every frame once.
     """
-    if fps == 0:
+    if fps is None:
         return list(range(len(footage)))
     step = 1 / (rational(fps) * footage.time_base)
     count = -(-footage.duration / footage.time_base // step)
@@ -195,12 +208,13 @@ def _span(source: Footage, options: CutOptions) -> tuple[int, int]:
 
 
 def _sound(source: Footage, options: CutOptions, first: int, stop: int) -> Sound | None:
-    if options.audio_track < 0 or (options.audio_track == 0 and not source.has_audio):
+    track = options.audio_track
+    if track == "none" or (track == 0 and not source.has_audio):
         return None
     begin = source.pts[first] * source.time_base
     sound = Sound(
         source.path,
-        options.audio_track,
+        track,
         begin,
         begin + source.seconds(stop) - source.seconds(first),
     )

@@ -51,9 +51,9 @@ def read(text: str, where: str) -> tuple[range, ...]:
     return tuple(result)
 
 
-def within(text: str, count: int, where: str) -> list[range]:
+def within(text: str | None, count: int, where: str) -> list[range]:
     """The stretches that a text names of footage of `count` frames: ascending, each frame once; all
-    of it for "".
+    of it for None.
 
     Raises BadOption when the text names no frames, or none that are there.
     """

@@ -46,7 +46,9 @@ class MeasureOptions(Options):
     """What `measure` asks."""
 
     identity: str = option(
-        "dlib-resnet", "What tells whose face it is (extra 'dlib'); empty = leave that out"
+        "dlib-resnet",
+        "What tells whose face it is (extra 'dlib'); none = leave that out",
+        formerly={"": "none"},
     )
     every: int = option(1, "Look at every n-th frame of the result; jitter needs 1", low=1)
     samples: int = option(
@@ -197,7 +199,7 @@ def _acting(result: Track, dst: Track, options: MeasureOptions) -> dict[str, Any
 def _identity(
     src: Track, dst: Track, result: Track, options: MeasureOptions
 ) -> Generator[Event, Order | None, dict[str, Any]]:
-    if not options.identity:
+    if options.identity == "none":
         return {}
     try:
         embed = identities[options.identity]().build()

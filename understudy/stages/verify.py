@@ -21,10 +21,11 @@ _STATES = {
 class VerifyOptions(Options):
     """What `verify` asks."""
 
-    trust: str = option(
-        "",
+    trust: str | None = option(
+        None,
         "PEM file with the certificates of the authorities you trust; then any other signer is"
         " refused",
+        formerly="",
     )
 
 
@@ -80,8 +81,8 @@ def verify(file: Path, options: VerifyOptions) -> Stage:
     )
 
 
-def _anchors(path: str) -> str:
-    if not path:
+def _anchors(path: str | None) -> str:
+    if path is None:
         return ""
     try:
         return Path(path).read_text(encoding="ascii")

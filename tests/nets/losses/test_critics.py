@@ -114,9 +114,10 @@ def test_being_taken_for_true_is_cross_entropy() -> None:
 
 
 def test_left_alone_the_patch_fits_every_face() -> None:
-    assert [resolve_patch(side, 0) for side in (64, 128, 224, 256, 640)] == [7, 15, 31, 31, 63]
+    assert [resolve_patch(side, None) for side in (64, 128, 224, 256, 640)] == [7, 15, 31, 31, 63]
     assert all(
-        side % 2 ** strides_for(resolve_patch(side, 0)).count(2) == 0 for side in range(64, 641, 16)
+        side % 2 ** strides_for(resolve_patch(side, None)).count(2) == 0
+        for side in range(64, 641, 16)
     )
 
 

@@ -22,7 +22,7 @@ def test_debug_pictures_show_every_frame_and_deleted_ones_are_done_again(film, d
     (debug / "000002.jpg").unlink()
     (debug / "000004.jpg").unlink()
     film.faces().paths[0].unlink()  # curated by hand: must not come back
-    events = film.run(debug="jpg", redo_missing=True, max_faces=0)
+    events = film.run(debug="jpg", redo_missing=True, max_faces=None)
     assert any(
         "2 frames whose debug picture is gone" in event.text
         for event in events

@@ -160,7 +160,7 @@ def test_an_imported_xseg_sees_what_its_own_kernels_say(
     make_show: Callable[..., Path], file: File, tmp_path: Path
 ) -> None:
     project = Project.load(make_show(tmp_path / "show", 2))
-    *_, last = events = list(imported(project, saved(tmp_path / "model", file).parent, ""))
+    *_, last = events = list(imported(project, saved(tmp_path / "model", file).parent, None))
     kept = project.folder / "segmenters" / "xseg.safetensors"
     assert Saved(what="segmenter", path=kept) in events
     found = read(kept)
@@ -209,7 +209,7 @@ def test_a_file_with_a_tensor_too_few_is_refused_whole(
         BadMedia,
         match=r"XSeg_256.npy: no threshold \(tau 256\) is left for our rises.* 1 are missing",
     ):
-        list(imported(project, path, ""))
+        list(imported(project, path, None))
     assert not list(project.folder.rglob("*.safetensors"))
 
 
@@ -239,7 +239,9 @@ def test_where_the_face_type_is_not_known_it_says_what_it_takes(
         if data is None
         else path.with_name("XSeg_data.dat").write_bytes(data)
     )
-    first = next(event for event in imported(project, path, "") if isinstance(event, Note | Warned))
+    first = next(
+        event for event in imported(project, path, None) if isinstance(event, Note | Warned)
+    )
     assert (
         told in first.text and "whole faces" in first.text and isinstance(first, Warned) == warned
     )
@@ -260,8 +262,8 @@ def test_a_folder_without_a_weight_file_or_with_two_is_refused(
     project: Project, tmp_path: Path
 ) -> None:
     with pytest.raises(BadMedia, match=r"no XSeg_256.npy in it"):
-        list(imported(project, tmp_path, ""))
+        list(imported(project, tmp_path, None))
     for name in ("XSeg_256.npy", "XSeg_128.npy"):
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(BadMedia, match=r"several.*XSeg_128.npy, XSeg_256.npy"):
-        list(imported(project, tmp_path, ""))
+        list(imported(project, tmp_path, None))

@@ -21,12 +21,14 @@ LIMIT = 2**31 - 2**24
 _AXES = {"ReduceMean", "ReduceSum", "Squeeze", "Unsqueeze"}
 
 
-def finished(model: Any, resolution: int, batch: int, told: Mapping[str, str]) -> tuple[bytes, int]:
+def finished(
+    model: Any, resolution: int, batch: int | None, told: Mapping[str, str]
+) -> tuple[bytes, int]:
     """The file's bytes and its opset: 12 where the graph can be said in it, else the one that it
     came in.
 
-    model: ModelProto with the literal names. batch: 0 = any. told: its metadata. Raises BadOption
-    for more than 2 GiB.
+    model: ModelProto with the literal names. batch: None = any. told: its metadata. Raises
+    BadOption for more than 2 GiB.
     """
     _stripped(model)
     _declared(model, resolution, batch)
@@ -52,7 +54,7 @@ def _stripped(model: Any) -> None:
     model.graph.ClearField("value_info")
 
 
-def _declared(model: Any, resolution: int, batch: int) -> None:
+def _declared(model: Any, resolution: int, batch: int | None) -> None:
     """Full shapes of input and outputs: TensorRT builds on them."""
     channels = {FACE: 3, **CHANNELS}
     for value in (*model.graph.input, *model.graph.output):

@@ -45,8 +45,13 @@ class EncodeOptions(Options):
     crf: int = option(
         16, "Constant quality: lower is better and larger; h264 and h265", low=0, high=51
     )
-    bitrate: float = option(
-        0, "Mean bit rate instead of constant quality; 0 = by crf", low=0, high=1000, unit="Mbit/s"
+    bitrate: float | None = option(
+        None,
+        "Mean bit rate instead of constant quality; not set = by crf",
+        low=0,
+        high=1000,
+        unit="Mbit/s",
+        formerly=0,
     )
     preset: Preset = option("medium", "Slower presets make smaller files; h264 and h265")
     depth: Literal["auto", "8", "10"] = option(

@@ -88,15 +88,16 @@ class PatchCritic(nn.Module):
         return centre, self.whole(maps)
 
 
-def resolve_patch(resolution: int, patch: int) -> int:
-    """Return the patch size for faces of `resolution` pixels; 0 = about an eighth of the face.
+def resolve_patch(resolution: int, patch: int | None) -> int:
+    """Return the patch size for faces of `resolution` pixels; None = about an eighth.
 
     Raises:
         BadOption: The critic could not halve that resolution as often as the patch needs.
     """
     fitting = [each for each in STRIDED_PATCHES if resolution % _shrinks(each) == 0]
-    if patch == 0 and fitting:
+    if patch is None and fitting:
         return min(fitting, key=lambda each: abs(each - resolution / 8))
+    patch = patch or 0
     if patch < 3 or resolution % _shrinks(patch):
         raise BadOption(
             f"gan_patch_size: {patch} does not fit faces of {resolution} px: it must be 3 at least,"

@@ -75,14 +75,16 @@ class Search(Detector):
     )
     tiles: Annotated[Literal["auto", 0, 1, 2], BeforeValidator(_number)] = option(
         "auto",
-        "Look at overlapping parts of the frame too: 0 = never, 1 = halves, 2 = halves and quarters"
-        " of its longer side, for small faces and crowds; auto = halves when no face was found, or"
-        " a small one",
+        "Look at overlapping parts of the frame too, for small faces and crowds: 1 = halves, 2 ="
+        " halves and quarters of its longer side, 0 for none; auto = halves when no face was found,"
+        " or a small one",
     )
     smallest: float = option(
         0.02, "Drop faces narrower than this share of the frame's longer side", low=0, high=1
     )
-    most: int = option(0, "Keep only the largest so many faces of a frame; 0 = all", low=0)
+    most: int | None = option(
+        None, "Keep only the largest so many faces of a frame; not set = all", low=1, formerly=0
+    )
 
     def looker(self) -> Looker:
         """The network. Raises WeightsMissing, MissingExtra."""
@@ -108,7 +110,7 @@ class Search(Detector):
                 found += [face for face in near if _width(face) < _TILE_SHARE * side]
             large = [face for face in found if _width(face) >= self.smallest * max(size)]
             return sorted(_distinct(large, looker.sure), key=lambda face: -_area(face.box))[
-                : self.most or None
+                : self.most
             ]
 
         return detect

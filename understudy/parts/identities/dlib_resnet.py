@@ -27,7 +27,7 @@ class DlibResnet(Identity):
     """Needs the extra `dlib`. Its vectors are not of unit length: distances are as published."""
 
     jitter: int = option(
-        0, "Average over so many slightly moved crops; 0 = one crop as it is", low=0, high=100
+        0, "Average over so many slightly moved crops, 0 for the crop as it is", low=0, high=100
     )
 
     def build(self) -> Embed:

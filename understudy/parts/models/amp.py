@@ -39,11 +39,12 @@ class Amp(ModelOptions):
     )
     e_dims: int = option(64, "Channels of the encoder, even", low=16, high=256)
     d_dims: int = option(64, "Channels of the decoder, even", low=16, high=256)
-    d_mask_dims: int = option(
-        0,
-        "Channels of the mask's decoder, even, 16 at least; 0 = a third of d_dims",
-        low=0,
+    d_mask_dims: int | None = option(
+        None,
+        "Channels of the mask's decoder, even; not set = a third of d_dims",
+        low=16,
         high=256,
+        formerly=0,
     )
     morph_factor: float = option(
         0.5,
@@ -68,13 +69,14 @@ class Amp(ModelOptions):
         high=5,
         live=True,
     )
-    gan_patch_size: int = option(
-        0,
-        "How much of a face the critic sees at a time; 0 = about an eighth",
-        low=0,
+    gan_patch_size: int | None = option(
+        None,
+        "How much of a face the critic sees at a time; not set = about an eighth",
+        low=1,
         high=640,
         unit="px",
         live=True,
+        formerly=0,
     )
     gan_dims: int = option(16, "Channels of the critic", low=4, high=512, live=True)
     compat: bool = option(

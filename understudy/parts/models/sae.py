@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
 
-from understudy.errors import BadOption
 from understudy.options import option
 from understudy.parts.models import ModelOptions, models, multiple
 
@@ -34,17 +33,18 @@ class Sae(ModelOptions):
         "df keeps src's looks best, liae follows dst's light and shape more, vg looks longer:"
         " sharper, slower",
     )
-    ae_dims: int = option(
-        0, "Size of the code, 32 at least; 0 = 512, for liae 256", low=0, high=1024
+    ae_dims: int | None = option(
+        None, "Size of the code; not set = 512, for liae 256", low=32, high=1024, formerly=0
     )
     e_ch_dims: int = option(
         42, "Channels of the encoder for each of three colours", low=21, high=85
     )
-    d_ch_dims: int = option(
-        0,
-        "Channels of the decoder for each of three colours, 10 at least; 0 = half of e_ch_dims",
-        low=0,
+    d_ch_dims: int | None = option(
+        None,
+        "Channels of the decoder for each of three colours; not set = half of e_ch_dims",
+        low=10,
         high=85,
+        formerly=0,
     )
     lighter_encoder: bool = option(False, "An encoder for little memory")
     d_residual_blocks: bool = option(
@@ -82,15 +82,6 @@ class Sae(ModelOptions):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         multiple(self.resolution, 32 if self.archi == "vg" else 16)
-        for name, value, least in (
-            ("ae_dims", self.ae_dims, 32),
-            ("d_ch_dims", self.d_ch_dims, 10),
-        ):
-            if 0 < value < least:
-                raise BadOption(
-                    f"{name}: {value} is too small. Take {least} or more, or 0 for what goes with"
-                    " the rest."
-                )
         return self
 
     def build(self) -> Model:

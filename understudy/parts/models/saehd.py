@@ -49,11 +49,12 @@ class Saehd(ModelOptions):
     ae_dims: int = option(256, "Size of the code", low=32, high=1024)
     e_dims: int = option(64, "Channels of the encoder, even", low=16, high=256)
     d_dims: int = option(64, "Channels of the decoder, even", low=16, high=256)
-    d_mask_dims: int = option(
-        0,
-        "Channels of the mask's decoder, even, 16 at least; 0 = a third of d_dims",
-        low=0,
+    d_mask_dims: int | None = option(
+        None,
+        "Channels of the mask's decoder, even; not set = a third of d_dims",
+        low=16,
         high=256,
+        formerly=0,
     )
     train_inter_ab: bool = option(
         True,
@@ -82,13 +83,14 @@ class Saehd(ModelOptions):
         high=5,
         live=True,
     )
-    gan_patch_size: int = option(
-        0,
-        "How much of a face the critic sees at a time; 0 = about an eighth",
-        low=0,
+    gan_patch_size: int | None = option(
+        None,
+        "How much of a face the critic sees at a time; not set = about an eighth",
+        low=1,
         high=640,
         unit="px",
         live=True,
+        formerly=0,
     )
     gan_dims: int = option(16, "Channels of the critic", low=4, high=512, live=True)
     compat: bool = option(
@@ -179,16 +181,14 @@ def architecture(archi: str) -> tuple[str, str]:
     return kind, letters
 
 
-def even(**dims: int) -> None:
-    """Raises BadOption where a number of channels is odd, or of a mask too small to be one."""
+def even(**dims: int | None) -> None:
+    """Raises BadOption where a number of channels is odd."""
     for name, value in dims.items():
-        if value % 2 or 0 < value < 16:
-            raise BadOption(
-                f"{name}: {value} must be even, and 16 at least. Take {max(16, value + value % 2)}."
-            )
+        if value is not None and value % 2:
+            raise BadOption(f"{name}: {value} must be even. Take {value + 1}.")
 
 
-def mask_dims(asked: int, d_dims: int) -> int:
+def mask_dims(asked: int | None, d_dims: int) -> int:
     """Channels of the mask's decoder: as asked for, or the even number about a third of the
     face's.
     """

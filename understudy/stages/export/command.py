@@ -22,12 +22,18 @@ from understudy.stages.saved_models.select import model_folder
 class ExportOptions(Options):
     """What `export` asks."""
 
-    model: str = option("", "Name of the model; empty = the only one that there is")
+    model: str | None = option(
+        None, "Name of the model; not set = the only one that there is", formerly=""
+    )
     checkpoint: Literal["newest", "best"] = option(
         "newest", "Which weights of it: the newest, or the best on held-out faces"
     )
-    batch: int = option(
-        0, "Faces that the file takes at a time, for TensorRT; 0 = any number", low=0, high=256
+    batch: int | None = option(
+        None,
+        "Faces that the file takes at a time, for TensorRT; not set = any number",
+        low=1,
+        high=256,
+        formerly=0,
     )
     overwrite: bool = option(False, "Replace the file when it is there already")
 

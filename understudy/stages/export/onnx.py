@@ -47,9 +47,10 @@ _NOTE = (
 )
 
 
-def exported(model: Model, name: str, iteration: int, batch: int) -> tuple[bytes, int]:
-    """The file of a model on the CPU, and its opset. batch: 0 = any. Raises BadOption for a model
-    that gives no such file.
+def exported(model: Model, name: str, iteration: int, batch: int | None) -> tuple[bytes, int]:
+    """The file of a model on the CPU, and its opset.
+
+    batch: None = any. Raises BadOption for a model that gives no such file.
     """
     graph, net = _graph(model, name, batch), model.net
     told = {
@@ -114,7 +115,7 @@ def nearness(path: Path, model: Model, faces: Floats) -> dict[str, float]:
     return {name: round(value, 1) for name, value in found.items()}
 
 
-def _graph(model: Model, name: str, batch: int) -> Any:
+def _graph(model: Model, name: str, batch: int | None) -> Any:
     """The model as ModelProto, with the literal names."""
     net = getattr(model, "net", None)
     if not isinstance(net, Swapper):

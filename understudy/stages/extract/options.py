@@ -92,9 +92,21 @@ class ExtractOptions(Options):
         "jpg", "Kind of picture; png loses nothing and is 4 to 5 times as large"
     )
     jpg_quality: int = option(95, "Quality of jpg", low=1, high=100)
-    max_faces: int = option(0, "Keep only so many faces of a frame, the largest; 0 = all", low=0)
-    person: int = option(-1, "Keep only this person, as the report numbers them; -1 = all", low=-1)
-    like: str = option("", "Keep only the person on this picture")
+    max_faces: int | None = option(
+        None,
+        "Keep only so many faces of a frame, the largest; not set = all",
+        low=1,
+        formerly=0,
+    )
+    person: int | None = option(
+        None,
+        "Keep only this person, as the report numbers them; not set = all",
+        low=0,
+        formerly=-1,
+    )
+    like: str | None = option(
+        None, "Keep only the person on this picture; not set = all", formerly=""
+    )
     debug: Literal["off", "jpg", "video"] = option(
         "off", "Also draw what was found onto the frames, as pictures or as one video"
     )
@@ -111,7 +123,13 @@ class ExtractOptions(Options):
     redo: bool = option(
         False, "Start anew; the old faces are moved to faces_old_N beside, not deleted"
     )
-    workers: int = option(0, "Processes that share the work; 0 = one a CPU core", low=0, high=1024)
+    workers: int | None = option(
+        None,
+        "Processes that share the work; not set = one a CPU core",
+        low=1,
+        high=1024,
+        formerly=0,
+    )
     engine: Engine = option("local", "Where they run: local = this machine, ray = a Ray cluster")
 
     def preset(self) -> ExtractOptions:

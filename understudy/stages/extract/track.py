@@ -94,7 +94,7 @@ class Solved:
 
     def _wanted(self, options: ExtractOptions) -> int | None:
         """The number of the person to keep; None = everyone."""
-        if options.person < 0 and not options.like:
+        if options.person is None and options.like is None:
             return None
         known = np.unique(self.person[self.person >= 0])
         if not len(known):
@@ -102,8 +102,8 @@ class Solved:
                 "extract: nobody can be told apart here, so --person and --like choose nothing. "
                 "Install the extra: pip install 'understudy[dlib]', and leave --identity at auto."
             )
-        if options.like:
-            return self._like(options)
+        if options.like is not None:
+            return self._like(Path(options.like), options)
         if options.person not in known:
             raise BadOption(
                 f"extract: there is no person {options.person}, only 0 to {known[-1]}; the report"
@@ -111,9 +111,8 @@ class Solved:
             )
         return options.person
 
-    def _like(self, options: ExtractOptions) -> int:
+    def _like(self, path: Path, options: ExtractOptions) -> int:
         """Who looks most like the one face on a picture. Raises NoFaces."""
-        path = Path(options.like)
         image = as_bytes(read_image(path))
         shown = looker(options)(0, image)
         embed = embedder(options.identity)

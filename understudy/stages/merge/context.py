@@ -82,7 +82,7 @@ class Workshop:
             recipe = replace(recipe, painted=painted)
         if max(looks.uses("super_resolution")):
             recipe = replace(recipe, upscale=upscalers[options.upscaler](options.device))
-        if options.morph >= 0:
+        if options.morph is not None:
             recipe.model.set_morph(options.morph)
         places = scene.placed(recipe.model.face_type, recipe.model.resolution)
         prints = (

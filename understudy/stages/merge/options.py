@@ -15,17 +15,20 @@ class MergeOptions(CompositeOptions):
     what.
     """
 
-    preset: str = option(
-        "",
+    preset: str | None = option(
+        None,
         "Start from a set of options: dfl, hidden-edge, matched-plate, or a file presets/NAME.toml"
         " of the show",
+        formerly="",
     )
     at: tuple[str, ...] = option(
         (),
         "Other options for some frames or one person: '100-120: erode=4 blur=10 ease=12',"
         " 'person=1: masks=learned,dst'; later ones win",
     )
-    frames: str = option("", "Only these frames, as in 100-120,200; empty = all")
+    frames: str | None = option(
+        None, "Only these frames, as in 100-120,200; not set = all", formerly=""
+    )
     preview: bool = option(
         False, "Show these frames, or six spread over the footage, on sheets; no video"
     )
@@ -35,22 +38,29 @@ class MergeOptions(CompositeOptions):
     )
     matte: bool = option(False, "Also write the mask, as a grey video beside the result")
 
-    model: str = option(
-        "",
-        "Name of the model, or the path of a .dfm or .onnx file; empty = the only one that"
+    model: str | None = option(
+        None,
+        "Name of the model, or the path of a .dfm or .onnx file; not set = the only one that"
         " there is",
+        formerly="",
     )
     checkpoint: Literal["newest", "best"] = option(
         "newest", "Which weights of the model: the newest, or the best on held-out faces"
     )
-    segmenter: str = option(
-        "",
-        "Name of the segmenter for xseg-prd and xseg-dst; empty = the only one of the show,"
-        " multiclass needs no training",
+    segmenter: str | None = option(
+        None,
+        "Name of the segmenter for xseg-prd and xseg-dst, multiclass needs no training; not set ="
+        " the only one of the show",
+        formerly="",
     )
     upscaler: str = option("realesrgan", "What super-resolution draws the new face larger with")
-    morph: float = option(
-        -1, "How much of the face becomes src's, 0 to 1 (amp); -1 = the model's own", low=-1, high=1
+    morph: float | None = option(
+        None,
+        "How much of the face becomes src's (amp); not set = the model's own",
+        low=0,
+        high=1,
+        affects="render",
+        formerly=-1,
     )
     face_type: Literal["auto", "half", "mid-full", "full", "whole", "head"] = option(
         "auto",

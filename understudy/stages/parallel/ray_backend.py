@@ -16,7 +16,7 @@ _RETRIES = 3
 
 
 def on_ray(
-    task: Callable[[Item], Result], items: Sequence[Item], workers: int
+    task: Callable[[Item], Result], items: Sequence[Item], workers: int | None
 ) -> Generator[tuple[Item, Result], None, None]:
     """As `spread`, on the cluster that RAY_ADDRESS names, else on one of this machine's own. Raises
     MissingExtra.

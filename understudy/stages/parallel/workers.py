@@ -34,13 +34,13 @@ _LOOK = 1
 def spread(
     task: Callable[[Item], Result],
     items: Sequence[Item],
-    workers: int = 0,
+    workers: int | None = None,
     engine: Engine = "local",
 ) -> Generator[tuple[Item, Result], None, None]:
     """Each item with what `task` makes of it, in whatever order they are ready; at most two a
     worker are under way.
 
-    task, items, results: what can travel to another process. workers: processes, 0 = one a core;
+    task, items, results: what can travel to another process. workers: processes, None = one a core;
     with one, or for one item, the caller's own process does the work. engine: "local" = this
     machine, "ray" = the Ray cluster at hand. What a task raises is raised here. A worker that dies
     loses nothing: its items are done again. Closing it drops what waits.

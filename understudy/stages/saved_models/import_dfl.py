@@ -32,11 +32,14 @@ MOST_LINES = 4000
 class TrainedImportOptions(Options):
     """What `trained import` asks."""
 
-    name: str = option("", "Name under which the model is kept; empty = its own")
-    pick: str = option(
-        "",
+    name: str | None = option(
+        None, "Name under which the model is kept; not set = its own", formerly=""
+    )
+    pick: str | None = option(
+        None,
         "Which model, where the folder holds several: its name, or the beginning of its files'"
         " names",
+        formerly="",
     )
 
 
@@ -82,7 +85,7 @@ def _segmenter(path: Path) -> Path | None:
     return found[0] if found and only else None
 
 
-def _picked(path: Path, pick: str) -> Place:
+def _picked(path: Path, pick: str | None) -> Place:
     """The model that is meant. Raises BadOption, with the names there are, when that is not
     clear.
     """

@@ -23,7 +23,9 @@ from understudy.stages.saved_models.recipe import (
 
 
 @verb
-def trained_restore(show: Path, name: str, backup: str = "", *, options: TrainedOptions) -> Stage:
+def trained_restore(
+    show: Path, name: str, backup: str | None = None, *, options: TrainedOptions
+) -> Stage:
     """Bring a model back to one of its backups, or list them; its present state becomes a backup
     first.
 

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 _LOOKED_AT, _FOLLOWS = 32, 0.5
 
 
-def imported(project: Project, path: Path, name: str) -> Stage:
+def imported(project: Project, path: Path, name: str | None) -> Stage:
     """Bring a trained XSeg into the show, and tell how well it follows dst's faces where there are
     any.
 
     path: XSeg_256.npy, or the folder that it lies in. name: what the segmenter shall be called;
-    empty = xseg. Raises BadMedia naming what does not fit, BadOption for a name that is taken.
+    None = xseg. Raises BadMedia naming what does not fit, BadOption for a name that is taken.
     """
     weights = _weights(path)
     goal = _path(project, checked_name(name or "xseg"))
@@ -72,7 +72,7 @@ def imported(project: Project, path: Path, name: str) -> Stage:
     yield Finished(stage="trained_import", summary=summary)
 
 
-def asked_for(project: Project, name: str, masks: Sequence[str]) -> SegmenterFile | None:
+def asked_for(project: Project, name: str | None, masks: Sequence[str]) -> SegmenterFile | None:
     """The segmenter of that name, or the only one that the show has; None when no mask asks for
     one.
 
@@ -83,7 +83,7 @@ def asked_for(project: Project, name: str, masks: Sequence[str]) -> SegmenterFil
         return None
     folder = project.folder / "segmenters"
     names = sorted(path.stem for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith("."))
-    if name not in names and name in ready:
+    if name and name not in names and name in ready:
         return ready[name]()
     if name and name not in names:
         raise WeightsMissing(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from understudy.parts.models.contract import Predictor
 
 
-def model_folder(project: Project, name: str) -> Path:
+def model_folder(project: Project, name: str | None) -> Path:
     """The folder of the model to use. Raises BadProject when there is none, or several and none was
     named.
     """
@@ -38,11 +38,11 @@ def model_folder(project: Project, name: str) -> Path:
     return project.model(name or trained[0])
 
 
-def model_place(project: Project, name: str) -> Path:
+def model_place(project: Project, name: str | None) -> Path:
     """As `model_folder`; a name that ends as a file of a model does is the path of one. Raises
     BadMedia when it is not there.
     """
-    if Path(name).suffix not in SUFFIXES or name in trained_names(project):
+    if name is None or Path(name).suffix not in SUFFIXES or name in trained_names(project):
         return model_folder(project, name)
     if not Path(name).is_file():
         raise BadMedia(f"{name}: no such file. Check the name.")
