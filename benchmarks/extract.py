@@ -75,7 +75,7 @@ def found(folder: Path) -> None:
         ).faces
         with open_footage(path) as footage:
             seen, frames = len(np.unique(faces.frame)), len(footage)
-            samples = [as_bytes(frame.image) for frame in footage.pick(range(0, frames, 40))]
+            samples = [as_bytes(frame.image) for frame in footage.iter_frames(range(0, frames, 40))]
         print(
             f"{clip:12} a face in {seen} of {frames} frames, {len(faces)} faces; every 40th"
             f" {turned(samples, len(samples))}",

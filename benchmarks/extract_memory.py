@@ -143,7 +143,7 @@ def pretend(folder: Path, task: CutTask) -> None:
             picture = AlignedFace(
                 face, NO_PICTURE, np.eye(3)[:2], "full", source="film.mp4", pts=face.frame / 24
             )
-            metadata = face_image.describe(picture)
+            metadata = face_image.metadata_json(picture)
             mtime_ns = path.stat().st_mtime_ns
             lines.write(
                 f'{{"name":"{path.name}","bytes":0,"mtime_ns":{mtime_ns},"side":512,"metadata":{metadata}}}\n'

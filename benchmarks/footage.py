@@ -19,7 +19,7 @@ from pathlib import Path
 import av
 
 from understudy.io.open_footage import open_footage
-from understudy.io.video.color import UPRIGHT, depth, from_rgb, resolved, to_rgb
+from understudy.io.video.color import UPRIGHT, bit_depth, from_rgb, resolve_color, to_rgb
 from understudy.io.video.writer import EncodeOptions, write_video
 
 
@@ -96,8 +96,8 @@ def plain(path: Path, count: int) -> Iterable[object]:
         stream.codec_context.thread_type = "AUTO"
         color = None
         for frame in itertools.islice(container.decode(stream), count):
-            color = color or resolved(frame)
-            yield to_rgb(frame, color, depth(frame), UPRIGHT, (frame.width, frame.height))
+            color = color or resolve_color(frame)
+            yield to_rgb(frame, color, bit_depth(frame), UPRIGHT, (frame.width, frame.height))
 
 
 def encode(path: Path, frames: list, color: object) -> None:

@@ -27,7 +27,7 @@ from understudy.errors import (
     UnderstudyError,
 )
 from understudy.io import processes
-from understudy.io.atomic import explained
+from understudy.io.atomic import explain_os_errors
 from understudy.options import readable
 from understudy.stages import jobs
 from understudy.stages.events import Event, FailedFrame
@@ -105,7 +105,7 @@ def _carried_out(ordered: Ordered, view: View) -> int:
     with (
         Orders(from_stdin=ordered.manner.orders, say=view.say) as orders,
         contextlib.closing(stage),
-        explained(Path.cwd()),
+        explain_os_errors(Path.cwd()),
     ):
         with contextlib.suppress(StopIteration):
             event = next(stage)
@@ -115,14 +115,14 @@ def _carried_out(ordered: Ordered, view: View) -> int:
                 event = stage.send(orders.after(event))
         if orders.stopped:
             # torchrun would take any code for a rank that fell out.
-            return EXIT_INTERRUPTED if processes.ranks()[1] == 1 else 0
+            return EXIT_INTERRUPTED if processes.torchrun_ranks()[1] == 1 else 0
     return EXIT_FAILED_FRAMES if failed else 0
 
 
 @contextlib.contextmanager
 def _view(manner: Manner) -> Iterator[View]:
     view: View = JsonView() if manner.json else ScreenView(quiet=manner.quiet)
-    if processes.ranks()[0]:
+    if processes.torchrun_ranks()[0]:
         # The first process of a team tells what all of them do.
         view = _ErrorView(view)
     try:

@@ -71,7 +71,7 @@ class Orders:
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
         if self.stopped:
-            if processes.ranks()[1] > 1 and time.monotonic() - self._stopped_at < ECHO:
+            if processes.torchrun_ranks()[1] > 1 and time.monotonic() - self._stopped_at < ECHO:
                 return
             raise KeyboardInterrupt
         self.stopped, self._stopped_at = True, time.monotonic()

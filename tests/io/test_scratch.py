@@ -8,14 +8,14 @@ import pytest
 
 from understudy.errors import CannotWrite
 from understudy.io import system
-from understudy.io.scratch import Column, blank
+from understudy.io.scratch import DiskColumn, zeros
 
 VALUES = np.random.default_rng(0).normal(size=(500, 3, 2)).astype(np.float32)
 
 
 @pytest.fixture
-def column(tmp_path) -> Column:
-    column = Column(tmp_path / "found", (3, 2))
+def column(tmp_path) -> DiskColumn:
+    column = DiskColumn(tmp_path / "found", (3, 2))
     for first in range(0, 500, 96):
         column.extend(VALUES[first : first + 96])
     return column
@@ -69,7 +69,7 @@ def test_an_array_too_large_for_the_memory_lies_on_disk_and_leaves_nothing_there
     tmp_path, monkeypatch, free
 ):
     monkeypatch.setattr(system, "free_memory", lambda: free)
-    array = blank(tmp_path, (50, 4, 4))
+    array = zeros(tmp_path, (50, 4, 4))
     array[7] = 9
     assert (
         array.dtype == np.uint8
@@ -86,7 +86,7 @@ def test_no_room_on_disk_is_told_before_anything_is_written(tmp_path, monkeypatc
     monkeypatch.setattr(system, "free_memory", lambda: 100)
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(CannotWrite):
-        blank(tmp_path, (1 << 10, 1 << 10))
+        zeros(tmp_path, (1 << 10, 1 << 10))
 
 
 def test_the_machine_tells_its_free_memory():

@@ -43,7 +43,7 @@ def built(name: str, **options: Any) -> Detect:
     """The detector, where what it needs is on this machine."""
     if name == "dlib" and importlib.util.find_spec("dlib") is None:
         pytest.skip("the extra 'dlib' is not installed")
-    if NEEDS[name] and all(fetch.status(each) == "missing" for each in NEEDS[name]):
+    if NEEDS[name] and all(fetch.weight_status(each) == "missing" for each in NEEDS[name]):
         pytest.skip(f"weights not on this machine: {NEEDS[name]}")
     return detectors[name](**options).build()
 

@@ -24,7 +24,9 @@ FOOTAGE = Path(
 @pytest.fixture(scope="module")
 def find():
     """Every face of a picture as (detection, landmarks)."""
-    missing = [name for name in ("blazeface-full", "facemesh") if fetch.status(name) == "missing"]
+    missing = [
+        name for name in ("blazeface-full", "facemesh") if fetch.weight_status(name) == "missing"
+    ]
     if missing:
         pytest.skip(f"weights not on this machine: {missing}")
     detect, locate = detectors["blazeface"]().build(), landmarkers["facemesh"]().build()

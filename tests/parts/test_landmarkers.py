@@ -56,7 +56,7 @@ def acted() -> dict[str, Clip]:
 @functools.cache
 def ready(name: str) -> Locate:
     """The landmarker; the test is skipped where its weights are not at hand."""
-    if fetch.status(NEEDED[name]) == "missing" or (
+    if fetch.weight_status(NEEDED[name]) == "missing" or (
         name == "dlib" and importlib.util.find_spec("dlib") is None
     ):
         pytest.skip(f"no weights for {name} on this machine")

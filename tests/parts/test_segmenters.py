@@ -11,7 +11,7 @@ import pytest
 
 from understudy.errors import WeightsMissing
 from understudy.io import tflite
-from understudy.io.weights.fetch import status
+from understudy.io.weights.fetch import weight_status
 from understudy.parts.segmenters import multiclass, ready, segmenters
 from understudy.types import Floats
 
@@ -68,7 +68,9 @@ def test_another_network_is_refused(seen: list[Floats], monkeypatch: pytest.Monk
         segment(np.zeros((1, 256, 256, 3), np.float32))
 
 
-@pytest.mark.skipif(status("multiclass") == "missing", reason="the weights are not on this machine")
+@pytest.mark.skipif(
+    weight_status("multiclass") == "missing", reason="the weights are not on this machine"
+)
 def test_the_real_network_sees_no_face_in_grey() -> None:
     file = ready["multiclass"]()
     assert (

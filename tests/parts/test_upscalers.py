@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from understudy.errors import WeightsMissing
-from understudy.io.weights.fetch import status
+from understudy.io.weights.fetch import weight_status
 from understudy.nets.pretrained.rrdb import RRDB
 from understudy.parts.upscalers import realesrgan, upscaled, upscalers
 from understudy.types import Floats
@@ -102,7 +102,9 @@ def test_a_cut_file_is_refused(tiny: RRDB, tmp_path: Path) -> None:
         upscalers["realesrgan"]("cpu")
 
 
-@pytest.mark.skipif(status("realesrgan") == "missing", reason="the weights are not on this machine")
+@pytest.mark.skipif(
+    weight_status("realesrgan") == "missing", reason="the weights are not on this machine"
+)
 def test_real_weights_draw_an_edge_sharper_than_linear() -> None:
     ramp = np.clip((np.hypot(*np.mgrid[-16:16, -16:16]) - 8) / 2, 0.2, 0.8).astype(np.float32)
     face = np.repeat(ramp[..., None], 3, -1)

@@ -148,7 +148,9 @@ def test_models_lists_every_licence() -> None:
 
 def test_fetch_gets_what_can_be_fetched_and_only_that(monkeypatch: pytest.MonkeyPatch) -> None:
     there: set[str] = set()
-    monkeypatch.setattr(listing, "status", lambda name: "cache" if name in there else "missing")
+    monkeypatch.setattr(
+        listing, "weight_status", lambda name: "cache" if name in there else "missing"
+    )
     monkeypatch.setattr(listing, "weight_path", there.add)
     list(models(ModelsOptions(fetch=True)))
     assert there == {
@@ -169,7 +171,7 @@ def test_every_weight_says_who_may_use_it() -> None:
 
 
 def test_the_machine_is_read_right(tmp_path: Path) -> None:
-    assert system.requirements()[""]["pydantic"] and system.cores() >= 1
+    assert system.requirements()[""]["pydantic"] and system.cpu_count() >= 1
     assert system.missing_encoders(("libx264", "no-such-encoder")) == ["no-such-encoder"]
     assert system.can_write(tmp_path / "not" / "yet" / "there") and not (tmp_path / "not").exists()
-    assert "libavcodec" in system.ffmpeg_libraries()
+    assert "libavcodec" in system.ffmpeg_versions()

@@ -12,19 +12,19 @@ from pathlib import Path
 
 from understudy.errors import CannotWrite
 
-# What an interrupted run leaves behind ends like this; `sweep` removes it.
+# What an interrupted run leaves behind ends like this; `remove_partials` removes it.
 PARTIAL = ".partial"
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[Path]:
+def partial_file(path: Path) -> Iterator[Path]:
     """A path to write to beside `path`; it takes `path`'s place when the block ends well, and goes
     when it does not.
 
     The temporary file keeps the suffix of `path` at its end, so that encoders can tell the format.
     Raises CannotWrite when the disk is full or the place is read-only.
     """
-    with explained(path):
+    with explain_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
             prefix=f".{path.stem}-", suffix=f"{PARTIAL}{path.suffix}", dir=path.parent
@@ -44,7 +44,7 @@ def writing(path: Path) -> Iterator[Path]:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path`, all or nothing."""
-    with writing(path) as partial:
+    with partial_file(path) as partial:
         partial.write_bytes(data)
 
 
@@ -54,7 +54,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explain_os_errors(path: Path) -> Iterator[None]:
     """Turn a full disk, a read-only place, a missing right or a folder that went, at or under
     `path`, into CannotWrite.
     """
@@ -90,7 +90,7 @@ def remove_folder(folder: Path) -> None:
     shutil.rmtree(going, ignore_errors=True)
 
 
-def sweep(folder: Path) -> None:
+def remove_partials(folder: Path) -> None:
     """Remove what a killed run left half-written in `folder`. Call it only while holding the
     folder's lock.
     """

@@ -7,7 +7,7 @@ MAX_SIDE = 16384
 MAX_PIXELS = 2**27
 
 
-def refused_size(width: int, height: int) -> str:
+def size_problem(width: int, height: int) -> str:
     """Why a picture of this size is not read: a phrase, or "" when it is fine."""
     if width < 1 or height < 1:
         return f"its header claims {width}x{height} pixels"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from understudy.errors import BadMedia
 from understudy.io.footage.base import Footage, FootageIndex
-from understudy.io.footage.image_sequence import PictureFootage, PictureIndex
+from understudy.io.footage.image_sequence import ImageSequence, ImageSequenceIndex
 from understudy.io.video.index import VideoIndex
 from understudy.io.video.reader import VideoFootage
 
@@ -33,8 +33,8 @@ def open_footage(
     it is cut off, too large, or not what the index tells of.
     """
     if path.is_dir():
-        return PictureFootage(
-            path, any_size=any_size, index=index if isinstance(index, PictureIndex) else None
+        return ImageSequence(
+            path, any_size=any_size, index=index if isinstance(index, ImageSequenceIndex) else None
         )
     if not path.exists():
         raise BadMedia(f"{path}: no such file or folder. Check the name.")

@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Self
 
 # Seconds in which a process that was asked to end may save.
-FAREWELL = 60
+TERMINATE_SECONDS = 60
 
 
-def ranks() -> tuple[int, int, int]:
+def torchrun_ranks() -> tuple[int, int, int]:
     """Rank of this process, how many there are, and its rank on this machine, as torchrun tells;
     (0, 1, 0) without.
     """
@@ -53,7 +53,7 @@ class Child:
         if self._process.poll() is None:
             self._process.terminate()
         try:
-            self._process.communicate(timeout=FAREWELL)
+            self._process.communicate(timeout=TERMINATE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -63,7 +63,7 @@ class Child:
         assert self._process.stdout is not None
         yield from self._process.stdout
 
-    def tell(self, line: str) -> None:
+    def send(self, line: str) -> None:
         """Write a line to it; nothing where it has ended already."""
         assert self._process.stdin is not None
         try:
@@ -72,6 +72,6 @@ class Child:
         except BrokenPipeError:
             return
 
-    def code(self) -> int:
+    def wait_for_exit(self) -> int:
         """Its exit code, when it has ended."""
         return self._process.wait()

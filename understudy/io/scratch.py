@@ -21,7 +21,7 @@ from understudy.types import Array, Bytes, Floats
 _APART = 64
 
 
-def blank(folder: Path, shape: tuple[int, ...]) -> Bytes:
+def zeros(folder: Path, shape: tuple[int, ...]) -> Bytes:
     """An array of zeros: in memory, or where it would take more than half of what is free, in a
     file without a name in `folder`.
 
@@ -30,7 +30,7 @@ def blank(folder: Path, shape: tuple[int, ...]) -> Bytes:
     size, free = int(np.prod(shape)), system.free_memory()
     if free is None or 2 * size <= free:
         return np.zeros(shape, np.uint8)
-    with atomic.explained(folder), tempfile.TemporaryFile(dir=folder) as file:
+    with atomic.explain_os_errors(folder), tempfile.TemporaryFile(dir=folder) as file:
         # Taken at once: a disk that fills up later would end the process without a word.
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)
@@ -39,7 +39,7 @@ def blank(folder: Path, shape: tuple[int, ...]) -> Bytes:
         return np.asarray(np.memmap(file, np.uint8, "r+", shape=shape))
 
 
-class Column:
+class DiskColumn:
     """Rows of float32 in a file without a name in `folder`: it goes with the last that holds it,
     however the process ends.
 
@@ -51,7 +51,7 @@ class Column:
         self._folder, self._shape = folder, shape
         self._bytes = 4 * int(np.prod(shape))
         self._count = 0
-        with atomic.explained(folder):
+        with atomic.explain_os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._file = tempfile.TemporaryFile(dir=folder, buffering=0)
         # A table has no moment at which it is done with.
@@ -60,7 +60,7 @@ class Column:
     def blank(self) -> Self:
         """Another such column, of as many rows of zeros."""
         column = type(self)(self._folder, self._shape)
-        with atomic.explained(self._folder):
+        with atomic.explain_os_errors(self._folder):
             column._file.truncate(self._count * self._bytes)
         column._count = self._count
         return column
@@ -95,7 +95,7 @@ class Column:
     def _write(self, first: int, values: Array) -> None:
         # Bytes, since an array without rows has no memory to look at.
         data = np.ascontiguousarray(values, np.float32).tobytes()
-        with atomic.explained(self._folder):
+        with atomic.explain_os_errors(self._folder):
             self._file.seek(first * self._bytes)
             if self._file.write(data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -42,7 +42,7 @@ def opencv_packages() -> list[str]:
     )
 
 
-def ffmpeg_libraries() -> dict[str, str]:
+def ffmpeg_versions() -> dict[str, str]:
     """The FFmpeg libraries inside PyAV and their versions."""
     return {name: ".".join(map(str, numbers)) for name, numbers in av.library_versions.items()}
 
@@ -72,7 +72,7 @@ def can_write(folder: Path) -> bool:
         return False
 
 
-def cores() -> int:
+def cpu_count() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -102,7 +102,7 @@ def keep_freed_memory() -> None:
     _set_malloc({_TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 2**26, _MMAP_MAX: 0})
 
 
-def share_freed_memory() -> None:
+def limit_malloc_arenas() -> None:
     """Let all threads of this process take their memory from two pools, where the C library is
     glibc.
 
@@ -119,7 +119,7 @@ def _set_malloc(values: dict[int, int]) -> None:
             libc.mallopt(what, value)
 
 
-def gpus() -> list[str]:
+def list_gpus() -> list[str]:
     """Graphics cards that one computes with, by their makers, as the machine itself sees them: with
     or without a driver.
     """

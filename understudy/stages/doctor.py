@@ -100,7 +100,7 @@ def _devices() -> Iterator[Finding]:
     from understudy.nets.device import uses_bf16
 
     bf16 = "bf16" if uses_bf16("auto", torch.device("cpu")) else "no bf16"
-    yield Finding("devices", f"cpu: {system.cores()} cores, {bf16}")
+    yield Finding("devices", f"cpu: {system.cpu_count()} cores, {bf16}")
     for number in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(number)
         bf16 = "bf16" if uses_bf16("auto", torch.device("cuda", number)) else "no bf16"
@@ -147,7 +147,7 @@ def _opencv() -> Iterator[Finding]:
 
 
 def _codecs() -> Iterator[Finding]:
-    libraries = system.ffmpeg_libraries()
+    libraries = system.ffmpeg_versions()
     yield Finding(
         "codecs",
         ", ".join(
@@ -209,7 +209,7 @@ def _disk(folder: Path) -> Iterator[Finding]:
 
 
 def _signing() -> Finding:
-    place = signing_key.folder()
+    place = signing_key.credentials_folder()
     given = {
         name for name in ("UNDERSTUDY_SIGN_CERT", "UNDERSTUDY_SIGN_KEY") if os.environ.get(name)
     }
@@ -225,7 +225,7 @@ def _signing() -> Finding:
             CannotWrite,
         )
     try:
-        signing_key.credentials()
+        signing_key.load_credentials()
     except BadOption as problem:
         return Finding("signing", str(problem), "", BadOption)
     return Finding(

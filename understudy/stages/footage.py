@@ -14,12 +14,12 @@ from pydantic import Field
 from understudy.errors import BadOption, BadProject
 from understudy.io.footage import stills
 from understudy.io.footage.base import Footage
-from understudy.io.footage.denoise import denoiser
-from understudy.io.footage.image_sequence import PictureFootage
-from understudy.io.footage.image_sequence_writer import filling
+from understudy.io.footage.denoise import make_denoiser
+from understudy.io.footage.image_sequence import ImageSequence
+from understudy.io.footage.image_sequence_writer import locked_folder
 from understudy.io.open_footage import open_footage
-from understudy.io.video.audio import Sound, chosen, open_source
-from understudy.io.video.writer import EncodeOptions, check_target, rational, write_video
+from understudy.io.video.audio import AudioClip, open_source, select_tracks
+from understudy.io.video.writer import EncodeOptions, check_target, frame_rate_fraction, write_video
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Progress, Saved, Stage, Started, Stop, Warned
 from understudy.stages.jobs import verb
@@ -86,7 +86,7 @@ def frames(footage: Path, out: Path, options: FramesOptions) -> Stage:
             "pictures": len(picks),
             **options.model_dump(),
         }
-        with filling(out, plan):
+        with locked_folder(out, plan):
             yield Started(stage="frames", total=len(picks))
             digits = max(5, len(str(len(picks))))
             paths = [
@@ -96,7 +96,9 @@ def frames(footage: Path, out: Path, options: FramesOptions) -> Stage:
             done = len(picks) - len(todo)
             if done:
                 yield Note(text=f"{out}: {done} of {len(picks)} pictures are there already.")
-            for place, frame in zip(todo, source.pick(picks[place] for place in todo), strict=True):
+            for place, frame in zip(
+                todo, source.iter_frames(picks[place] for place in todo), strict=True
+            ):
                 stills.write_image(paths[place], frame.image, options.quality)
                 done += 1
                 if isinstance((yield Progress(stage="frames", done=done, total=len(picks))), Stop):
@@ -141,13 +143,13 @@ def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
     """
     options = settled("denoise", options)
     with open_footage(footage) as source:
-        if isinstance(source, PictureFootage):
+        if isinstance(source, ImageSequence):
             yield from _denoised_pictures(source, out, options.factor)
             return
         _check_new(out, options)
-        clean = denoiser(source.size, options.factor)
+        clean = make_denoiser(source.size, options.factor)
         cleaned = (replace(frame, image=clean(frame.image)) for frame in source)
-        sound = Sound(footage) if source.has_audio else None
+        sound = AudioClip(footage) if source.has_audio else None
         yield from _encoded("denoise", source, cleaned, len(source), out, options, sound)
 
 
@@ -157,7 +159,7 @@ def picked(footage: Footage, fps: float | None) -> list[int]:
     """
     if fps is None:
         return list(range(len(footage)))
-    step = 1 / (rational(fps) * footage.time_base)
+    step = 1 / (frame_rate_fraction(fps) * footage.time_base)
     count = -(-footage.duration / footage.time_base // step)
     return [
         bisect.bisect_right(footage.pts, footage.pts[0] + number * step) - 1
@@ -207,12 +209,12 @@ def _span(source: Footage, options: CutOptions) -> tuple[int, int]:
     return first, stop
 
 
-def _sound(source: Footage, options: CutOptions, first: int, stop: int) -> Sound | None:
+def _sound(source: Footage, options: CutOptions, first: int, stop: int) -> AudioClip | None:
     track = options.audio_track
     if track == "none" or (track == 0 and not source.has_audio):
         return None
     begin = source.pts[first] * source.time_base
-    sound = Sound(
+    sound = AudioClip(
         source.path,
         track,
         begin,
@@ -224,7 +226,7 @@ def _sound(source: Footage, options: CutOptions, first: int, stop: int) -> Sound
             " audio-track out."
         )
     with open_source(sound) as file:
-        chosen(file, sound)
+        select_tracks(file, sound)
     return sound
 
 
@@ -240,7 +242,7 @@ def _encoded(
     total: int,
     out: Path,
     options: EncodeOptions,
-    sound: Sound | None,
+    sound: AudioClip | None,
 ) -> Stage:
     """Encode the frames into `out`; a Stop leaves nothing."""
     yield Started(stage=stage, total=total)
@@ -255,20 +257,20 @@ def _encoded(
     yield Finished(stage=stage, summary={"frames": total, "stopped": False})
 
 
-def _denoised_pictures(source: PictureFootage, out: Path, factor: int) -> Stage:
+def _denoised_pictures(source: ImageSequence, out: Path, factor: int) -> Stage:
     """Each picture under its own name in `out`; those that are there already stay."""
-    clean = denoiser(source.size, factor)
+    clean = make_denoiser(source.size, factor)
     plan: dict[str, object] = {
         "made_by": "denoise",
         "footage": source.path.name,
         "pictures": len(source),
         "factor": factor,
     }
-    with filling(out, plan):
+    with locked_folder(out, plan):
         yield Started(stage="denoise", total=len(source))
         todo = [index for index, path in enumerate(source.files) if not (out / path.name).exists()]
         done = len(source) - len(todo)
-        for index, frame in zip(todo, source.pick(todo), strict=True):
+        for index, frame in zip(todo, source.iter_frames(todo), strict=True):
             stills.write_image(out / source.files[index].name, clean(frame.image))
             done += 1
             if isinstance((yield Progress(stage="denoise", done=done, total=len(source))), Stop):

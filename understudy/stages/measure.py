@@ -152,7 +152,7 @@ def _found_again(
     indices = [index for index in range(0, len(footage), every) if index in dst.points]
     found: dict[int, Floats] = {}
     yield Started(stage="measure", total=len(indices))
-    for done, frame in enumerate(footage.pick(indices), start=1):
+    for done, frame in enumerate(footage.iter_frames(indices), start=1):
         there = dst.points[frame.index]
         seen = [each.landmarks for each in look(frame.index, as_bytes(frame.image))]
         near = [(float(np.abs(points.mean(0) - there.mean(0)).max()), points) for points in seen]
@@ -212,7 +212,7 @@ def _identity(
 
 
 def _embedded(track: Track, embed: Embed, count: int) -> Floats:
-    frames = track.footage.pick(track.spread(count))
+    frames = track.footage.iter_frames(track.spread(count))
     return np.stack([embed(as_bytes(frame.image), track.points[frame.index]) for frame in frames])
 
 
@@ -222,7 +222,7 @@ def _sheet(src: Track, dst: Track, result: Track, options: MeasureOptions) -> By
     rows = {
         name: [
             portrait(as_bytes(frame.image), track.points[frame.index], options.side)
-            for frame in track.footage.pick(frames[name])
+            for frame in track.footage.iter_frames(frames[name])
         ]
         for name, track in (("src", src), ("dst", dst), ("result", result))
     }

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from understudy.errors import WeightsMissing
-from understudy.io.weights.catalog import WEIGHTS
-from understudy.io.weights.entry import Weight
-from understudy.io.weights.fetch import status, weight_path
+from understudy.io.weights.catalog import WEIGHTS, Weight
+from understudy.io.weights.fetch import weight_path, weight_status
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Progress, Stage, Started, Stop, Warned
 from understudy.stages.jobs import verb
@@ -47,7 +46,7 @@ def fetched(all_parts: bool = False) -> Stage:
     ]
     yield Started(stage="fetch", total=len(wanted), unit="file")
     for number, weight in enumerate(wanted, start=1):
-        if status(weight.name) == "missing":
+        if weight_status(weight.name) == "missing":
             yield Note(text=f"fetching {weight.file} from {weight.source}")
             weight_path(weight.name)
         order = yield Progress(stage="fetch", done=number, total=len(wanted))
@@ -66,7 +65,7 @@ def is_fetched(weight: Weight) -> bool:
 def whereabouts(weight: Weight) -> tuple[str, str]:
     """Where the weights are, and what is wrong with them ("" = nothing)."""
     try:
-        return status(weight.name), ""
+        return weight_status(weight.name), ""
     except WeightsMissing as problem:
         return "damaged", str(problem)
 

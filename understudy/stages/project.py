@@ -128,10 +128,10 @@ class Project:
         Raises Busy when another run holds it.
         """
         lock = self.folder / ".locks" / f"{part.replace('/', '-')}.lock"
-        with atomic.explained(lock):
+        with atomic.explain_os_errors(lock):
             lock.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with atomic.explained(lock), FileLock(lock, timeout=0):
+            with atomic.explain_os_errors(lock), FileLock(lock, timeout=0):
                 yield
         except Timeout:
             raise Busy(

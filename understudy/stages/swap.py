@@ -81,7 +81,7 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
         return
     if not (yield from through(merge(show, _composite(project, options)))):
         return
-    with atomic.writing(out) as partial:
+    with atomic.partial_file(out) as partial:
         shutil.copyfile(project.result.with_suffix(out.suffix), partial)
     yield Saved(what="result", path=out)
     yield Finished(stage="swap", summary={"result": str(out), "show": str(show)})
@@ -158,7 +158,7 @@ def _lesson(project: Project, options: SwapOptions) -> TrainOptions | None:
     from understudy.stages.train.resolve import model_name
 
     chosen, _ = chosen_for(project, options.train)
-    whole, _ = checkpoint.intact(project.model(model_name(chosen)) / CHECKPOINTS)
+    whole, _ = checkpoint.load_intact(project.model(model_name(chosen)) / CHECKPOINTS)
     iterations, minutes = (
         (whole[0].iteration, whole[0].state["seconds"] / 60) if whole else (0, 0.0)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from understudy.errors import BadMedia, BadOption
-from understudy.io.provenance.manifest import read
+from understudy.io.provenance.manifest import read_manifest
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Stage
 from understudy.stages.jobs import verb
@@ -36,7 +36,7 @@ def verify(file: Path, options: VerifyOptions) -> Stage:
 
     Ends with an error when the file has none, or when they do not hold.
     """
-    manifest = read(file, _anchors(options.trust))
+    manifest = read_manifest(file, _anchors(options.trust))
     yield Note(text=f"{file.name}: {_STATES[manifest.state]}")
     yield Note(
         text=(

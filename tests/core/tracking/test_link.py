@@ -206,7 +206,7 @@ def test_two_people_who_cross_keep_their_tracks_as_found_and_recognised(
     if missing := [
         name
         for name in ("blazeface-full", "facemesh", "dlib-resnet")
-        if fetch.status(name) == "missing"
+        if fetch.weight_status(name) == "missing"
     ]:
         pytest.skip(f"weights not on this machine: {missing}")
     detect, locate, embed = (

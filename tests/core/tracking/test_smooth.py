@@ -209,7 +209,7 @@ def test_real_faces_move_as_the_picture_does(footage_folder: Path) -> None:
 
     detect, locate = BlazeFace(rotations="none").build(), FaceMesh(passes=2, crops=1).build()
     with open_footage(footage_folder / "talker-c.mp4") as footage:
-        images = [as_bytes(frame.image) for frame in footage.pick(range(40))]
+        images = [as_bytes(frame.image) for frame in footage.iter_frames(range(40))]
     found = [locate(image, detect(image)[0]) for image in images]
     points = np.stack([each.landmarks for each in found if each is not None])
     ends = zip(images, images[1:], points, points[1:], strict=False)

@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from understudy.errors import BadMedia
-from understudy.io.dfl.safe_pickle import arrays, plain
+from understudy.io.dfl.safe_pickle import load_arrays, loads
 
 PLAIN = {
     "values": [
@@ -68,7 +68,7 @@ def same(one: object, other: object) -> bool:
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_plain_values_come_out_as_they_went_in(protocol: int) -> None:
-    found = plain(SEEDS[protocol], "here")
+    found = loads(SEEDS[protocol], "here")
     assert isinstance(found, dict) and list(found) == list(PLAIN)
     assert all(same(PLAIN[name], value) for name, value in found.items())
 
@@ -80,7 +80,7 @@ def test_both_spellings_of_numpys_core_are_known(core: bytes) -> None:
         .replace(b"numpy._core", b"numpy." + core)
         .replace(b"numpy.core", b"numpy." + core)
     )
-    assert same(PLAIN["kernel"], plain(written, "here"))
+    assert same(PLAIN["kernel"], loads(written, "here"))
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -102,7 +102,7 @@ def test_nothing_foreign_is_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadMedia, match=f"^here: .*{told}"):
-        plain(pickle.dumps({"a": [held]}, protocol), "here")
+        loads(pickle.dumps({"a": [held]}, protocol), "here")
     assert not (tmp_path / "PROOF").exists()
 
 
@@ -145,7 +145,7 @@ def laughs(depth: int) -> bytes:
 )
 def test_malice_ends_at_once_in_our_error(written: bytes) -> None:
     try:
-        plain(written, "here")
+        loads(written, "here")
     except BadMedia as error:
         assert str(error).startswith("here: ")
     else:
@@ -179,7 +179,7 @@ def test_damaged_pickles_never_raise_anything_but_our_error(
 
 def only_ours(written: bytes) -> None:
     try:
-        found = plain(written, "here")
+        found = loads(written, "here")
     except BadMedia:
         return
     known = (
@@ -211,7 +211,7 @@ def test_weights_come_in_the_order_of_the_file(tmp_path: Path) -> None:
         name: np.full(3, k, kind)
         for k, (name, kind) in enumerate({"b": "f4", "a": "f2", "c": "f8"}.items())
     }
-    found = arrays(weights(tmp_path / "w.npy", held))
+    found = load_arrays(weights(tmp_path / "w.npy", held))
     assert list(found) == ["b", "a", "c"] and all(
         same(held[name], array) for name, array in found.items()
     )
@@ -234,12 +234,12 @@ def test_weights_come_in_the_order_of_the_file(tmp_path: Path) -> None:
 )
 def test_what_is_no_weight_is_named(held: object, told: str, tmp_path: Path) -> None:
     with pytest.raises(BadMedia, match=rf"w\.npy: .*{told}"):
-        arrays(weights(tmp_path / "w.npy", held))
+        load_arrays(weights(tmp_path / "w.npy", held))
 
 
 def test_a_true_npy_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "true.npy", np.zeros(3))
     with pytest.raises(BadMedia, match=r"true\.npy: not a pickle"):
-        arrays(tmp_path / "true.npy")
+        load_arrays(tmp_path / "true.npy")
     with pytest.raises(BadMedia, match="not readable"):
-        arrays(tmp_path / "none.npy")
+        load_arrays(tmp_path / "none.npy")

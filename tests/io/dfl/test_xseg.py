@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from understudy.errors import BadMedia
-from understudy.io.dfl.xseg import Layer, Slot, fitted, layers, rises_from_the_shallow_end
+from understudy.io.dfl.xseg import Layer, Slot, assign_layers, group_layers, is_up_path_reversed
 from understudy.types import Array
 
 PATH = Path("XSeg_256.npy")
@@ -26,7 +26,7 @@ def test_kernels_are_turned_into_the_order_of_pytorch() -> None:
         "b/bias": array(3, 2),
     }
     held |= {"c.kernel": array(4, 6, 3), "c.bias": array(5, 3)}
-    plain, transposed, dense = layers(held, PATH)
+    plain, transposed, dense = group_layers(held, PATH)
     assert (plain.kind, transposed.kind, dense.kind) == (
         "convolution",
         "transposed convolution",
@@ -51,7 +51,7 @@ def test_norms_and_thresholds_are_known_whatever_they_are_called(
         "x/n/" + names[0]: gain,
         "x/t/bound": array(3, 4),
     }
-    norm, threshold = layers(held, PATH)
+    norm, threshold = group_layers(held, PATH)
     assert (
         norm.kind == "norm"
         and np.array_equal(norm.tensors["gamma"], gain)
@@ -72,7 +72,7 @@ def test_a_kernel_its_norm_and_threshold_may_share_a_name() -> None:
         "eps": (1,),
         "tau": (4,),
     }
-    found = layers({f"a/{role}": array(0, *shape) for role, shape in shapes.items()}, PATH)
+    found = group_layers({f"a/{role}": array(0, *shape) for role, shape in shapes.items()}, PATH)
     assert [layer.kind for layer in found] == ["convolution", "norm", "threshold"]
 
 
@@ -85,7 +85,7 @@ def test_layers_that_are_alike_are_taken_in_the_order_of_the_file() -> None:
         Slot("threshold", name, {"tau": (size,)})
         for name, size in (("first", 4), ("second", 4), ("wide", 8))
     ]
-    tensors = fitted(layers(held, PATH), own, PATH)
+    tensors = assign_layers(group_layers(held, PATH), own, PATH)
     for name, theirs in (("first", "z"), ("second", "a"), ("wide", "y")):
         assert np.array_equal(tensors[f"{name}.tau"], held[f"{theirs}/tau"])
 
@@ -98,13 +98,13 @@ def test_the_direction_of_the_way_up_is_read_from_its_widths() -> None:
         "b/weight": held["b/weight"],
         "b/bias": array(2, 4),
     }
-    found = layers(held, PATH)
-    assert not rises_from_the_shallow_end(found) and rises_from_the_shallow_end(found[::-1])
+    found = group_layers(held, PATH)
+    assert not is_up_path_reversed(found) and is_up_path_reversed(found[::-1])
 
 
 def test_half_precision_comes_in_too() -> None:
     held = {"a/kernel": array(0, 6, 3).astype(np.float16), "a/bias": array(1, 3).astype(np.float16)}
-    assert {each.dtype.name for each in layers(held, PATH)[0].tensors.values()} == {"float32"}
+    assert {each.dtype.name for each in group_layers(held, PATH)[0].tensors.values()} == {"float32"}
 
 
 @pytest.mark.parametrize(
@@ -130,18 +130,18 @@ def test_half_precision_comes_in_too() -> None:
 )
 def test_an_array_that_is_of_no_layer_is_named(held: dict[str, Array], told: str) -> None:
     with pytest.raises(BadMedia, match=f"XSeg_256.npy: {told}"):
-        layers(held, PATH)
+        group_layers(held, PATH)
 
 
 def test_a_layer_too_many_too_few_or_of_another_shape_is_named() -> None:
     held = {"one/tau": array(0, 4), "two/tau": array(1, 4)}
-    found = layers(held, PATH)
-    assert len(fitted(found, slots(found), PATH)) == 2
+    found = group_layers(held, PATH)
+    assert len(assign_layers(found, slots(found), PATH)) == 2
     with pytest.raises(BadMedia, match=r"'two', a threshold \(tau 4\), is not of XSeg"):
-        fitted(found, slots(found)[:1], PATH)
+        assign_layers(found, slots(found)[:1], PATH)
     with pytest.raises(
         BadMedia, match=r"no threshold \(tau 4\) is left for our own1; 1 are missing"
     ):
-        fitted(found[:1], slots(found), PATH)
+        assign_layers(found[:1], slots(found), PATH)
     with pytest.raises(BadMedia, match=r"'two', a threshold \(tau 5\)"):
-        fitted(layers({**held, "two/tau": array(0, 5)}, PATH), slots(found), PATH)
+        assign_layers(group_layers({**held, "two/tau": array(0, 5)}, PATH), slots(found), PATH)

@@ -115,7 +115,7 @@ def test_a_face_that_cannot_be_described_leaves_the_old_picture(face, tmp_path):
 
 def forged(face, tmp_path, name="a.png", **changes) -> Path:
     """A face picture whose metadata says `changes` instead of the truth."""
-    fields = json.loads(face_image.describe(face)) | changes
+    fields = json.loads(face_image.metadata_json(face)) | changes
     return with_block(face, tmp_path / name, json.dumps(fields).encode())
 
 
@@ -190,7 +190,7 @@ def test_metadata_that_is_no_json_of_ours_is_refused(face, tmp_path, name, block
 
 
 def test_a_picture_from_before_there_were_people_still_loads(face, tmp_path):
-    fields = json.loads(face_image.describe(face))
+    fields = json.loads(face_image.metadata_json(face))
     old = {
         name: value
         for name, value in fields.items()
@@ -225,7 +225,7 @@ def test_what_was_drawn_comes_back_and_scales_with_the_picture(face, tmp_path):
 
 
 def test_a_picture_from_before_anybody_drew_still_loads(face, tmp_path):
-    fields = json.loads(face_image.describe(face))
+    fields = json.loads(face_image.metadata_json(face))
     del fields["polygons"]
     back = read(with_block(face, tmp_path / "a.png", json.dumps(fields | {"version": 2}).encode()))
     assert back.polygons == () and back.face.person == 2
@@ -272,7 +272,7 @@ def test_any_bytes_as_metadata_are_a_clear_error(block):
 
 
 def test_a_picture_that_is_not_square_is_refused(face, tmp_path):
-    block = face_image.describe(face).encode()
+    block = face_image.metadata_json(face).encode()
     path = tmp_path / "a.png"
     path.write_bytes(
         image_metadata.insert(cv2.imencode(".png", face.image[:40])[1].tobytes(), block)
@@ -288,7 +288,7 @@ def chunk(kind, body):
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_png_whose_text_another_tool_moved_and_packed_still_loads(face, tmp_path, packed):
     plain = cv2.imencode(".png", face.image)[1].tobytes()
-    text = face_image.describe(face).encode()
+    text = face_image.metadata_json(face).encode()
     moved = (
         chunk(b"zTXt", b"understudy\0\0" + zlib.compress(text))
         if packed

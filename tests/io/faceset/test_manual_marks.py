@@ -32,13 +32,17 @@ def test_marks_survive_the_file(tmp_path: Path) -> None:
 
 
 def test_no_face_here_is_not_the_same_as_nothing_said() -> None:
-    assert MARKS.at(130) == [] and MARKS.at(131) is None and MARKS.at(0) is None
+    assert MARKS.faces_at(130) == [] and MARKS.faces_at(131) is None and MARKS.faces_at(0) is None
 
 
 def test_asking_again_keeps_what_is_marked_and_drops_old_blanks() -> None:
-    asked = MARKS.asking_for([140, 118, 7])
+    asked = MARKS.with_blanks([140, 118, 7])
     assert list(asked.frames) == [7, 9, 118, 130, 140]
-    assert asked.at(118) == MARKS.at(118) and asked.at(130) == [] and asked.frames[140] is None
+    assert (
+        asked.faces_at(118) == MARKS.faces_at(118)
+        and asked.faces_at(130) == []
+        and asked.frames[140] is None
+    )
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_frames_of_another_shape_are_listed_and_the_rest_is_there(clip):
     with open_footage(glued(clip("a.ts"), clip("b.ts", size=(64, 64)), clip("c.ts"))) as footage:
         bad = {
             each.index: each.reason
-            for each in footage.attempts(range(36))
+            for each in footage.iter_frames_or_bad(range(36))
             if isinstance(each, BadFrame)
         }
         assert (
@@ -172,7 +172,7 @@ def test_pictures_of_any_size_on_demand_and_bad_ones_listed(tmp_path, shown):
     (tmp_path / "3.jpg").touch()
     with open_footage(tmp_path, any_size=True) as footage:
         assert footage.keyframes == [0, 1, 2, 3]
-        found = list(footage.attempts(range(4)))
+        found = list(footage.iter_frames_or_bad(range(4)))
         assert [isinstance(each, BadFrame) for each in found] == [False, False, True, False]
         assert found[1].image.shape == (80, 32, 3) and "3.jpg" in found[2].reason
         index = footage.index

@@ -237,5 +237,5 @@ def test_real_clips_are_frame_exact():
             30,
             True,
         )
-        wanted = {frame.index: frame.image for frame in footage.pick([17, 100, 215])}
+        wanted = {frame.index: frame.image for frame in footage.iter_frames([17, 100, 215])}
         assert all(np.array_equal(footage[index].image, wanted[index]) for index in (215, 17, 100))

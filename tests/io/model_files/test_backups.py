@@ -20,7 +20,7 @@ def saved(model: Path, iteration: int) -> Path:
 
 
 def made(model: Path, iteration: int, why: str = backups.ROLLING, keep: int = 12) -> backups.Backup:
-    return backups.make(
+    return backups.create(
         model / "backups", saved(model, iteration), [model / "options.toml"], why, keep
     )
 
@@ -33,15 +33,15 @@ def test_a_backup_takes_no_space_of_its_own_and_outlives_the_checkpoint(tmp_path
     ).is_file()
     for iteration in range(2, 6):
         saved(tmp_path, iteration)
-    (found,) = backups.listed(tmp_path / "backups")
+    (found,) = backups.list_backups(tmp_path / "backups")
     assert (found.iteration, found.seconds, found.why) == (
         1,
         60.0,
         "time",
     ) and found.folder.name.startswith("000000001-")
-    adopted = checkpoint.adopt(tmp_path / "checkpoints", found.folder)
+    adopted = checkpoint.copy_as_current(tmp_path / "checkpoints", found.folder)
     assert float(adopted.arrays("weights")["a"][0, 0]) == 1
-    assert [each.iteration for each in checkpoint.intact(tmp_path / "checkpoints")[0]] == [1]
+    assert [each.iteration for each in checkpoint.load_intact(tmp_path / "checkpoints")[0]] == [1]
 
 
 def test_where_the_disk_knows_no_links_files_are_copied(
@@ -53,7 +53,7 @@ def test_where_the_disk_knows_no_links_files_are_copied(
     monkeypatch.setattr("os.link", refuse)
     one = made(tmp_path, 1)
     assert (one.folder / "weights.safetensors").stat().st_nlink == 1
-    assert checkpoint.adopt(tmp_path / "checkpoints", one.folder).iteration == 1
+    assert checkpoint.copy_as_current(tmp_path / "checkpoints", one.folder).iteration == 1
 
 
 def test_rolling_ones_make_place_and_those_asked_for_stay(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_rolling_ones_make_place_and_those_asked_for_stay(tmp_path: Path) -> Non
     for iteration in range(2, 7):
         made(tmp_path, iteration, keep=2)
     made(tmp_path, 7, "restore")
-    assert [each.iteration for each in backups.listed(tmp_path / "backups")] == [1, 5, 6, 7]
+    assert [each.iteration for each in backups.list_backups(tmp_path / "backups")] == [1, 5, 6, 7]
 
 
 def test_a_clock_that_jumps_changes_names_only(
@@ -72,8 +72,10 @@ def test_a_clock_that_jumps_changes_names_only(
     for iteration, now in ((5, 90_000), (5, 90_000), (3, 180_000), (4, 0)):
         monkeypatch.setattr(time, "strftime", lambda form, now=now: spoken(form, time.gmtime(now)))
         made(tmp_path, iteration, keep=3)
-    assert backups.listed(tmp_path / "backups")[0].folder.name == "000000005-19700102-010000-2"
-    assert [each.iteration for each in backups.listed(tmp_path / "backups")] == [5, 3, 4]
+    assert (
+        backups.list_backups(tmp_path / "backups")[0].folder.name == "000000005-19700102-010000-2"
+    )
+    assert [each.iteration for each in backups.list_backups(tmp_path / "backups")] == [5, 3, 4]
 
 
 def test_what_is_not_whole_does_not_count_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
@@ -81,8 +83,8 @@ def test_what_is_not_whole_does_not_count_and_a_damaged_one_is_refused(tmp_path:
     (tmp_path / "backups" / "000000009-x").mkdir()
     (tmp_path / "backups" / ".left.partial").mkdir()
     (one.folder / "weights.safetensors").write_bytes(b"torn")
-    assert len(backups.listed(tmp_path / "backups")) == 1
+    assert len(backups.list_backups(tmp_path / "backups")) == 1
     with pytest.raises(BadProject, match="Take another"):
-        checkpoint.adopt(tmp_path / "checkpoints", one.folder)
+        checkpoint.copy_as_current(tmp_path / "checkpoints", one.folder)
     made(tmp_path, 2)
     assert not (tmp_path / "backups" / ".left.partial").exists()

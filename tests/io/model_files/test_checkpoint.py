@@ -20,7 +20,7 @@ def saved(folder: Path, iteration: int, value: float = 1.0, keep: int = 3) -> Pa
 
 def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     saved(tmp_path, 7, 0.25)
-    (found,), torn = checkpoint.intact(tmp_path)
+    (found,), torn = checkpoint.load_intact(tmp_path)
     assert (found.iteration, found.state, torn) == (7, {"slowed": 0.5}, [])
     assert np.array_equal(found.arrays("weights")["a"], np.full((2, 3), 0.25, np.float32))
     assert found.arrays("optimizer")["a/step"] == 7
@@ -29,13 +29,13 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
 def test_only_the_newest_are_kept_and_the_current_one_comes_first(tmp_path: Path) -> None:
     for iteration in range(1, 6):
         saved(tmp_path, iteration, keep=2)
-    assert [each.iteration for each in checkpoint.intact(tmp_path)[0]] == [5, 4]
+    assert [each.iteration for each in checkpoint.load_intact(tmp_path)[0]] == [5, 4]
 
 
 def test_the_same_iteration_can_be_saved_again(tmp_path: Path) -> None:
     saved(tmp_path, 3, 1.0)
     saved(tmp_path, 3, 2.0)
-    found, _ = checkpoint.intact(tmp_path)
+    found, _ = checkpoint.load_intact(tmp_path)
     assert [float(each.arrays("weights")["a"][0, 0]) for each in found] == [2.0, 1.0]
 
 
@@ -45,7 +45,7 @@ def test_a_torn_checkpoint_is_found_out_and_an_older_one_serves(tmp_path: Path) 
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    found, torn = checkpoint.intact(tmp_path)
+    found, torn = checkpoint.load_intact(tmp_path)
     assert [each.iteration for each in found] == [1] and len(torn) == 1 and "000000002" in torn[0]
     assert "tensor a is not what was written" in torn[0]
 
@@ -53,15 +53,15 @@ def test_a_torn_checkpoint_is_found_out_and_an_older_one_serves(tmp_path: Path) 
 def test_a_tensor_that_is_gone_is_named(tmp_path: Path) -> None:
     step = saved(tmp_path, 1)
     save_file({"b": np.zeros(3, np.float32)}, step / "weights.safetensors")
-    assert "weights.safetensors: the tensor a is missing" in checkpoint.intact(tmp_path)[1][0]
+    assert "weights.safetensors: the tensor a is missing" in checkpoint.load_intact(tmp_path)[1][0]
     (step / "weights.safetensors").write_bytes(b"cut")
-    assert "not readable" in checkpoint.intact(tmp_path)[1][0]
+    assert "not readable" in checkpoint.load_intact(tmp_path)[1][0]
 
 
 @pytest.mark.parametrize("lost", ["state.json", "optimizer.safetensors"])
 def test_a_checkpoint_with_a_missing_file_does_not_count(tmp_path: Path, lost: str) -> None:
     (saved(tmp_path, 1) / lost).unlink()
-    found, torn = checkpoint.intact(tmp_path)
+    found, torn = checkpoint.load_intact(tmp_path)
     assert not found and len(torn) == 1
 
 
@@ -76,7 +76,7 @@ def test_a_write_that_fails_leaves_the_former_checkpoint_alone(
     monkeypatch.setattr(checkpoint, "save_file", full_disk)
     with pytest.raises(CannotWrite, match="Free some space"):
         saved(tmp_path, 2)
-    assert [each.iteration for each in checkpoint.intact(tmp_path)[0]] == [1]
+    assert [each.iteration for each in checkpoint.load_intact(tmp_path)[0]] == [1]
     assert {path.name for path in tmp_path.iterdir()} == {"000000001", "current"}
 
 
@@ -90,18 +90,18 @@ def test_a_newer_layout_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, 1) / "state.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
     with pytest.raises(BadProject, match="newer"):
-        checkpoint.intact(tmp_path)
+        checkpoint.load_intact(tmp_path)
 
 
 def test_bad_ones_can_be_dropped(tmp_path: Path) -> None:
     for iteration in (1, 2, 3):
         saved(tmp_path, iteration)
-    checkpoint.drop_after(tmp_path, 1)
-    assert [each.iteration for each in checkpoint.intact(tmp_path)[0]] == [1]
+    checkpoint.remove_after(tmp_path, 1)
+    assert [each.iteration for each in checkpoint.load_intact(tmp_path)[0]] == [1]
 
 
 def test_nothing_saved_yet(tmp_path: Path) -> None:
-    assert checkpoint.intact(tmp_path / "none") == ([], [])
+    assert checkpoint.load_intact(tmp_path / "none") == ([], [])
 
 
 def test_history_forgets_what_came_after_a_checkpoint(tmp_path: Path) -> None:

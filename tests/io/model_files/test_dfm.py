@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from understudy.errors import BadMedia, BadOption, MissingExtra
-from understudy.io.model_files import dfm, onnx_extra
+from understudy.io.model_files import dfm
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -180,6 +180,6 @@ def test_without_the_extra_it_says_how_to_get_it(
     dfm_file: DfmFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = dfm_file()
-    monkeypatch.setattr(onnx_extra.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(dfm.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"onnx is not installed.*understudy\[onnx\]"):
         dfm.Dfm(path, "cpu")

@@ -10,7 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from understudy.errors import BadMedia, BadOption
 from understudy.io.provenance import signing_key
-from understudy.io.provenance.manifest import Ingredient, fingerprint, proven, read, sign
+from understudy.io.provenance.manifest import (
+    Ingredient,
+    fingerprint,
+    read_manifest,
+    sign,
+    validate_credentials,
+)
 from understudy.stages.verify import VerifyOptions, verify
 
 
@@ -68,7 +74,7 @@ def packets(path):
 
 
 def test_a_signed_file_says_what_it_is(signed, clip, footage_src):
-    manifest = read(signed)
+    manifest = read_manifest(signed)
     assert (manifest.state, manifest.problems) == ("valid", ("signingCredential.untrusted",))
     assert manifest.tool == "Understudy"
     assert manifest.version
@@ -88,7 +94,7 @@ def test_one_changed_byte_is_found(signed):
     data = bytearray(signed.read_bytes())
     data[data.index(b"mdat") + 500] ^= 1
     signed.write_bytes(data)
-    manifest = read(signed)
+    manifest = read_manifest(signed)
     assert manifest.state == "invalid"
     assert "assertion.bmffHash.mismatch" in manifest.problems
     events = verify(signed, VerifyOptions())
@@ -109,7 +115,7 @@ def test_verify_tells_tool_and_footage(signed):
 def test_a_signer_on_the_list_of_trust_is_trusted_and_others_are_refused(
     signed, clip, tmp_path, monkeypatch
 ):
-    ours = signing_key.folder() / signing_key.CERTIFICATE
+    ours = signing_key.credentials_folder() / signing_key.CERTIFICATE
     assert [event for event in verify(signed, VerifyOptions(trust=str(ours)))][-1].summary[
         "state"
     ] == "trusted"
@@ -122,7 +128,7 @@ def test_a_signer_on_the_list_of_trust_is_trusted_and_others_are_refused(
 def test_a_result_keeps_the_history_of_its_footage(signed, footage_src, tmp_path):
     again = tmp_path / "again.mp4"
     sign(signed, again, [signed, footage_src])
-    manifest = read(again)
+    manifest = read_manifest(again)
     assert manifest.state == "valid"
     assert "result.mp4" in {each.title for each in manifest.ingredients}
     # The former manifest, which names the first footage, lies inside the new one.
@@ -135,7 +141,7 @@ def test_footage_whose_own_credentials_are_broken_can_still_be_used(signed, tmp_
     data[data.index(b"mdat") + 500] ^= 1
     broken.write_bytes(data)
     sign(broken, tmp_path / "again.mp4", [broken])
-    manifest = read(tmp_path / "again.mp4")
+    manifest = read_manifest(tmp_path / "again.mp4")
     assert manifest.state == "valid"
     assert [each.sha256 for each in manifest.ingredients] == [fingerprint(broken)]
 
@@ -151,11 +157,11 @@ def test_files_without_credentials_are_refused(clip, tmp_path):
 
 
 def test_the_key_is_made_once_and_nobody_else_may_read_it(signed, clip, tmp_path):
-    key = signing_key.folder() / signing_key.KEY
+    key = signing_key.credentials_folder() / signing_key.KEY
     before = key.read_bytes()
     sign(clip, tmp_path / "second.mp4", [clip])
     assert key.read_bytes() == before
-    assert "key" not in repr(signing_key.credentials())
+    assert "key" not in repr(signing_key.load_credentials())
     if os.name == "posix":
         assert stat.S_IMODE(key.stat().st_mode) == 0o600
         assert stat.S_IMODE(key.parent.stat().st_mode) == 0o700
@@ -165,15 +171,15 @@ def test_the_key_is_made_once_and_nobody_else_may_read_it(signed, clip, tmp_path
 
 
 def test_a_certificate_of_ones_own_is_used(clip, tmp_path, monkeypatch):
-    signing_key.credentials()
-    own = signing_key.folder().rename(tmp_path / "own")
+    signing_key.load_credentials()
+    own = signing_key.credentials_folder().rename(tmp_path / "own")
     monkeypatch.setenv("UNDERSTUDY_SIGN_CERT", str(own / signing_key.CERTIFICATE))
     with pytest.raises(BadOption, match="belong together"):
-        signing_key.credentials()
+        signing_key.load_credentials()
     monkeypatch.setenv("UNDERSTUDY_SIGN_KEY", str(own / signing_key.KEY))
     sign(clip, tmp_path / "result.mp4", [clip])
-    assert read(tmp_path / "result.mp4").state == "valid"
-    assert not signing_key.folder().exists()
+    assert read_manifest(tmp_path / "result.mp4").state == "valid"
+    assert not signing_key.credentials_folder().exists()
 
 
 def test_a_broken_certificate_is_told_before_anything_is_written(clip, tmp_path, monkeypatch):
@@ -198,7 +204,7 @@ def test_a_certificate_that_does_not_serve_is_found_before_the_work(tmp_path, mo
     for part in ("cert", "key"):
         monkeypatch.setenv(f"UNDERSTUDY_SIGN_{part.upper()}", str(tmp_path / f"{part}.pem"))
     with pytest.raises(BadOption, match="certificate"):
-        proven()
+        validate_credentials()
 
 
 def test_a_failed_signing_leaves_nothing(tmp_path, clip):

@@ -15,8 +15,8 @@ import pytest
 from understudy.errors import BadMedia, BadOption
 from understudy.io.footage.base import Footage
 from understudy.io.open_footage import open_footage
-from understudy.io.video.audio import Sound
-from understudy.io.video.concat import Part, join
+from understudy.io.video.audio import AudioClip
+from understudy.io.video.concat import EncodedPart, concat
 from understudy.io.video.writer import EncodeOptions, write_part, write_video
 
 GOOD = EncodeOptions(crf=4)
@@ -25,10 +25,10 @@ UNEVEN = [0, 512, 600, 2048, 2560, 5000, 5120, 9000, 9001, 9600, 9700, 12000]
 
 def coded(
     source: Footage, bounds: Sequence[int], folder: Path, options: EncodeOptions = GOOD
-) -> list[Part]:
+) -> list[EncodedPart]:
     """The footage in parts that begin and end at these frames."""
     parts = [
-        Part(folder / f"{first}.mov", range(first, end))
+        EncodedPart(folder / f"{first}.mov", range(first, end))
         for first, end in itertools.pairwise(bounds)
     ]
     for number, part in enumerate(parts):
@@ -83,7 +83,9 @@ def test_the_joined_video_is_the_one_coded_in_one_go(clip, tmp_path, kind, optio
         (tmp_path / "whole").mkdir()
         list(write_video(tmp_path / "whole" / name, source, source, options))
         assert list(
-            join(tmp_path / name, coded(source, (0, 5, 6, 12), tmp_path, options), source, options)
+            concat(
+                tmp_path / name, coded(source, (0, 5, 6, 12), tmp_path, options), source, options
+            )
         ) == [5, 6, 12]
     with open_footage(tmp_path / "whole" / name) as one, open_footage(tmp_path / name) as other:
         assert other.pts == one.pts and other.time_base == one.time_base
@@ -117,7 +119,7 @@ def test_a_part_may_be_a_single_frame(clip, tmp_path):
 def test_the_parts_packets_are_copied_and_their_times_run_on(clip, tmp_path):
     with open_footage(clip(frames=40)) as source:
         parts = coded(source, (0, 13, 14, 30, 40), tmp_path)
-        list(join(tmp_path / "out.mp4", parts, source, GOOD))
+        list(concat(tmp_path / "out.mp4", parts, source, GOOD))
     assert pictures(tmp_path / "out.mp4") == [
         each for part in parts for each in pictures(part.path)
     ]
@@ -128,7 +130,7 @@ def test_the_parts_packets_are_copied_and_their_times_run_on(clip, tmp_path):
 
 def test_decoding_may_begin_at_every_part(clip, tmp_path):
     with open_footage(clip(frames=30)) as source:
-        list(join(tmp_path / "out.mp4", coded(source, (0, 11, 20, 30), tmp_path), source, GOOD))
+        list(concat(tmp_path / "out.mp4", coded(source, (0, 11, 20, 30), tmp_path), source, GOOD))
     with open_footage(tmp_path / "out.mp4") as result:
         assert {0, 11, 20} <= set(result.keyframes)
         assert [result[index].index for index in (20, 11)] == [20, 11]
@@ -139,12 +141,12 @@ def test_sound_pixels_and_comment_come_along(clip, packets, tmp_path):
     with open_footage(path) as source:
         source.pixel_aspect = Fraction(16, 11)
         list(
-            join(
+            concat(
                 tmp_path / "out.mp4",
                 coded(source, (0, 12, 30), tmp_path),
                 source,
                 GOOD,
-                Sound(path),
+                AudioClip(path),
                 "made by a test",
             )
         )
@@ -159,10 +161,10 @@ def test_sound_pixels_and_comment_come_along(clip, packets, tmp_path):
 
 def test_a_few_frames_with_the_sound_of_their_time(clip, packets, tmp_path):
     path = clip(frames=30, tracks=1)
-    sound = Sound(path, start=Fraction(1, 3), stop=Fraction(2, 3))
+    sound = AudioClip(path, start=Fraction(1, 3), stop=Fraction(2, 3))
     with open_footage(path) as source:
         list(
-            join(
+            concat(
                 tmp_path / "out.mp4",
                 [coded(source, (10, 14, 20), tmp_path)[each] for each in (0, 1)],
                 source,
@@ -183,12 +185,14 @@ def test_pictures_become_a_video_of_the_rate_asked_for(clip, tmp_path, shown):
         source.is_video = False
         frames = [replace(frame, pts=None, time_base=None) for frame in source]
         options = replace_rate(GOOD, 12.5)
-        parts = [Part(tmp_path / f"{first}.mov", range(first, first + 6)) for first in (0, 6)]
+        parts = [
+            EncodedPart(tmp_path / f"{first}.mov", range(first, first + 6)) for first in (0, 6)
+        ]
         for part in parts:
             list(
                 write_part(part.path, frames[part.frames.start : part.frames.stop], source, options)
             )
-        list(join(tmp_path / "out.mp4", parts, source, options))
+        list(concat(tmp_path / "out.mp4", parts, source, options))
     with open_footage(tmp_path / "out.mp4") as result:
         assert (len(result), result.fps) == (12, Fraction(25, 2))
 
@@ -202,20 +206,20 @@ def test_a_part_that_is_damaged_or_not_like_the_others_is_named(clip, tmp_path):
         parts = coded(source, (0, 6, 12), tmp_path)
         with pytest.raises(BadMedia, match=r"6\.mov: holds 6 frames, not 5\. Delete it"):
             list(
-                join(
+                concat(
                     tmp_path / "out.mp4",
-                    [parts[0], Part(parts[1].path, range(6, 11))],
+                    [parts[0], EncodedPart(parts[1].path, range(6, 11))],
                     source,
                     GOOD,
                 )
             )
         parts[1].path.write_bytes(parts[1].path.read_bytes()[:99])
         with pytest.raises(BadMedia, match=r"6\.mov: cannot be read.*Delete it"):
-            list(join(tmp_path / "out.mp4", parts, source, GOOD))
+            list(concat(tmp_path / "out.mp4", parts, source, GOOD))
         other = coded(source, (6, 12), tmp_path, EncodeOptions(chroma="444"))
         with pytest.raises(BadMedia, match=r"6\.mov: coded by another version.*Delete it"):
-            list(join(tmp_path / "out.mp4", [parts[0], *other], source, GOOD))
+            list(concat(tmp_path / "out.mp4", [parts[0], *other], source, GOOD))
         with pytest.raises(BadOption, match="prores"):
-            list(join(tmp_path / "out.mp4", parts, source, EncodeOptions(codec="prores")))
+            list(concat(tmp_path / "out.mp4", parts, source, EncodeOptions(codec="prores")))
     assert not (tmp_path / "out.mp4").exists()
     assert not list(tmp_path.glob(".*partial*"))

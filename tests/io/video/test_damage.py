@@ -59,7 +59,9 @@ def spoil(path: Path, number: int, seed: int = 0) -> None:
 def tried(footage: Footage, *ranges: range) -> dict[int, np.ndarray | str]:
     """Each frame's picture, or why there is none."""
     attempts = (
-        each for part in ranges or (range(len(footage)),) for each in footage.attempts(part)
+        each
+        for part in ranges or (range(len(footage)),)
+        for each in footage.iter_frames_or_bad(part)
     )
     return {
         each.index: each.reason if isinstance(each, BadFrame) else each.image for each in attempts
@@ -176,7 +178,7 @@ def test_with_an_index_nothing_is_read_again(clip, monkeypatch):
     path = clip(frames=30, rotation=90, tracks=1)
     with open_footage(path) as footage:
         index, whole = footage.index, tried(footage)
-    monkeypatch.setattr(video_index, "read", None)
+    monkeypatch.setattr(video_index, "read_index", None)
     with open_footage(path, index=index, threads=1) as again:
         assert (again.size, again.fps, again.pts, again.color) == (
             footage.size,

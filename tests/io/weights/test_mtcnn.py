@@ -15,9 +15,9 @@ def test_every_array_is_there_in_order_without_overlap() -> None:
 
 
 def test_the_real_files_hold_plausible_numbers() -> None:
-    if any(fetch.status(f"mtcnn-{net}") == "missing" for net in ("pnet", "rnet", "onet")):
+    if any(fetch.weight_status(f"mtcnn-{net}") == "missing" for net in ("pnet", "rnet", "onet")):
         pytest.skip("the weights are not on this machine")
-    found = mtcnn.tensors()
+    found = mtcnn.load_tensors()
     assert sum(values.size for values in found.values()) == 6632 + 100178 + 389040
     for name, values in found.items():
         assert (
@@ -44,6 +44,6 @@ def test_arrays_come_outputs_first(monkeypatch: pytest.MonkeyPatch, tmp_path) ->
     monkeypatch.setattr(mtcnn, "weight_path", lambda name: tmp_path / "net")
     places = {"conv1.weight": (13, (2, 2, 2, 3)), "prelu1.weight": (13 + 96, (1, 1, 3))}
     monkeypatch.setattr(mtcnn, "_ARRAYS", {"pnet": places})
-    found = mtcnn.tensors()
+    found = mtcnn.load_tensors()
     assert np.array_equal(found["pnet.conv1.weight"], kernel.transpose(3, 2, 0, 1))
     assert found["pnet.prelu1.weight"].tolist() == [0, 1, 2]

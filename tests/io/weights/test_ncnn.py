@@ -28,7 +28,7 @@ def packed(mark: int = HALF, weights: np.ndarray | None = None) -> bytes:
 
 def read(folder: Path, data: bytes) -> dict[str, np.ndarray]:
     (folder / "some.bin").write_bytes(data)
-    return ncnn.tensors(folder / "some.bin", SHAPES)
+    return ncnn.read_tensors(folder / "some.bin", SHAPES)
 
 
 def test_every_number_stands_in_its_place(tmp_path: Path) -> None:

@@ -73,9 +73,9 @@ def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_weights_of_the_package_fit_mtcnn() -> None:
-    if any(fetch.status(f"mtcnn-{net}") == "missing" for net in ("pnet", "rnet", "onet")):
+    if any(fetch.weight_status(f"mtcnn-{net}") == "missing" for net in ("pnet", "rnet", "onet")):
         pytest.skip("the weights are not on this machine")
-    nets = load_pretrained(MTCNN(), mtcnn.tensors(), "mtcnn")
+    nets = load_pretrained(MTCNN(), mtcnn.load_tensors(), "mtcnn")
     score, box = nets.pnet(torch.zeros(1, 3, 31, 41))
     assert score.shape == (1, 11, 16) and box.shape == (1, 4, 11, 16)
     score, box, points = nets.onet(torch.zeros(2, 3, 48, 48))

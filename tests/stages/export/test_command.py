@@ -123,7 +123,7 @@ def test_the_weights_that_did_best_can_be_exported(show: Path, tmp_path: Path) -
     save_model(folder, "tiny", resolution=64)
     with pytest.raises(BadProject, match="no best weights"):
         list(export(show, tmp_path / "best.dfm", ExportOptions(checkpoint="best")))
-    newest = checkpoint.intact(folder / CHECKPOINTS)[0][0]
+    newest = checkpoint.load_intact(folder / CHECKPOINTS)[0][0]
     darker = {name: array * np.float32(0.5) for name, array in newest.arrays("weights").items()}
     checkpoint.save(folder / BEST, 17, {"weights": darker}, newest.state)
     assert (
@@ -207,7 +207,10 @@ def test_merging_with_the_file_is_merging_with_the_model(filmed: Path, tmp_path:
         made["sha256"],
         42,
     )
-    known = {each.title: each.sha256 for each in manifest.read(filmed / "result.mp4").ingredients}
+    known = {
+        each.title: each.sha256
+        for each in manifest.read_manifest(filmed / "result.mp4").ingredients
+    }
     assert known["face.dfm"] == made["sha256"] and "src.mp4" not in known
 
 

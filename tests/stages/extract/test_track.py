@@ -35,7 +35,7 @@ class Film:
     def __len__(self):
         return self.frames
 
-    def attempts(self, frames):
+    def iter_frames_or_bad(self, frames):
         return [SimpleNamespace(index=frame, image=NOISE) for frame in frames]
 
 

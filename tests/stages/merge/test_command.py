@@ -11,7 +11,7 @@ from understudy.core.face import align
 from understudy.errors import BadOption, BadProject, NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.open_footage import open_footage
-from understudy.io.provenance.manifest import read
+from understudy.io.provenance.manifest import read_manifest
 from understudy.io.video.writer import EncodeOptions
 from understudy.parts.models.contract import Model
 from understudy.stages.events import FailedFrame, Finished, Note, Progress, Saved, Stop, Warned
@@ -159,7 +159,7 @@ def test_a_merge_keeps_frames_times_and_sound_and_marks_the_result(show):
         event.done for event in events if isinstance(event, Progress) and event.stage == "merge"
     ] == list(range(1, FRAMES + 1))
     assert {event.what for event in events if isinstance(event, Saved)} == {"version", "result"}
-    manifest = read(show / "result.mp4")
+    manifest = read_manifest(show / "result.mp4")
     assert (manifest.state, manifest.is_synthetic) == ("valid", True)
     assert {each.title for each in manifest.ingredients} == {"dst.mp4", "src"}
     with av.open(str(show / "result.mp4")) as container:
@@ -275,7 +275,9 @@ def test_a_merge_that_is_dropped_or_breaks_leaves_nothing(show, monkeypatch):
 def test_src_footage_that_has_moved_away_does_not_spoil_a_merge(show):
     (show.parent / "src").rename(show.parent / "elsewhere")
     list(merge(show, PLAIN))
-    src = next(each for each in read(show / "result.mp4").ingredients if each.role == "inputTo")
+    src = next(
+        each for each in read_manifest(show / "result.mp4").ingredients if each.role == "inputTo"
+    )
     assert (src.title, src.sha256) == ("src", "")
 
 

@@ -29,7 +29,7 @@ from understudy.types import Array, Frame
 def stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stamp:
     monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(tmp_path / "credentials"))
     (tmp_path / "clip.mp4").write_bytes(b"footage")
-    return Stamp.of([tmp_path / "clip.mp4"], manifest.proven())
+    return Stamp.of([tmp_path / "clip.mp4"], manifest.validate_credentials())
 
 
 def steps() -> list[tuple[str, Array]]:
@@ -63,7 +63,7 @@ def test_every_step_becomes_a_picture_with_its_numbers(tmp_path: Path, stamp: St
 def test_everything_that_shows_a_face_is_marked(tmp_path: Path, stamp: Stamp) -> None:
     sheet = written(tmp_path / "debug", 3, steps(), {}, stamp)
     for path in sheet.parent.glob("*.[jp][pn]g"):
-        assert manifest.read(path).is_synthetic, path.name
+        assert manifest.read_manifest(path).is_synthetic, path.name
 
 
 def test_earlier_pictures_of_the_frame_stay_to_be_compared(tmp_path: Path, stamp: Stamp) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from understudy.core import affine
 from understudy.errors import BadOption
-from understudy.io.faceset.draw_polygons import draw
+from understudy.io.faceset.face_image import write_polygons
 from understudy.io.faceset.faceset import Faceset
 from understudy.parts.maskers import Masked, maskers
 from understudy.stages.merge.drawn_masks import Painted
@@ -70,7 +70,7 @@ def test_a_drawing_can_be_added_to_a_picture_that_is_there(tmp_path: Path) -> No
     faceset = Faceset(tmp_path / "faces")
     path = faceset.add(face(0))
     assert faceset.polygons == [()]
-    draw(path, [triangle()])
+    write_polygons(path, [triangle()])
     faceset.rescan()
     assert len(faceset.polygons[0]) == 1 and np.allclose(
         faceset.polygons[0][0].points, triangle().points * 2 + [40, 20]

@@ -12,7 +12,7 @@ import pytest
 
 from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
-from understudy.io.provenance.manifest import fingerprint, proven, read
+from understudy.io.provenance.manifest import fingerprint, read_manifest, validate_credentials
 from understudy.stages.events import Event, Order, Progress, Saved, Stop
 from understudy.stages.merge.preview import previewed, sheet
 from understudy.stages.merge.signed_stills import Stamp
@@ -33,7 +33,7 @@ class Done:
 @pytest.fixture
 def stamped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stamped:
     monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(tmp_path / "credentials"))
-    return lambda footage: Stamp.of([footage], proven())
+    return lambda footage: Stamp.of([footage], validate_credentials())
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_sheets_are_marked_as_synthetic_and_numbered_on(
         "004.jpg",
     ]
     assert [event.path.name for event in told if isinstance(event, Saved)] == ["003.jpg", "004.jpg"]
-    manifest = read(folder / "001.jpg")
+    manifest = read_manifest(folder / "001.jpg")
     assert manifest.is_synthetic and manifest.state == "valid"
     assert [each.sha256 for each in manifest.ingredients] == [fingerprint(clip)]
 

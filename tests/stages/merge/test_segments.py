@@ -222,7 +222,7 @@ def test_the_mask_as_a_video(asked: dict[str, Any], show: Path, plain: MergeOpti
     assert {
         event.path for event in events if isinstance(event, Saved) and event.what == "matte"
     } == {matte}
-    assert manifest.read(matte).is_synthetic
+    assert manifest.read_manifest(matte).is_synthetic
     with open_footage(matte) as masks, open_footage(show / "result.mp4") as result:
         assert masks.pts == result.pts and not masks.has_audio
         for frame in masks:

@@ -68,7 +68,7 @@ def run(
         workshop = Workshop(
             footage, chosen, Looks.of(chosen), project.model("m"), {frame: [] for frame in faces}
         )
-        going = stills.pictured(project, workshop, manifest.proven())  # type: ignore[arg-type]
+        going = stills.pictured(project, workshop, manifest.validate_credentials())  # type: ignore[arg-type]
         try:
             told.append(next(going))
             while True:

@@ -27,7 +27,7 @@ def done(show: Path, **options: object) -> list[Event]:
 
 
 def newest(folder: Path) -> checkpoint.Checkpoint:
-    return checkpoint.intact(folder / "checkpoints")[0][0]
+    return checkpoint.load_intact(folder / "checkpoints")[0][0]
 
 
 def said(events: list[Event], kind: type[Note] | type[Warned] = Note) -> str:

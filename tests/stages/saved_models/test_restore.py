@@ -38,7 +38,7 @@ def restored(show: Path, *backup: str) -> Finished:
 
 
 def weights(show: Path) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
-    return checkpoint.intact(show / "models/tiny/checkpoints")[0][0].arrays("weights")
+    return checkpoint.load_intact(show / "models/tiny/checkpoints")[0][0].arrays("weights")
 
 
 def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:  # type: ignore[type-arg]

@@ -232,8 +232,8 @@ def test_where_the_face_type_is_not_known_it_says_what_it_takes(
     warned: bool,
 ) -> None:
     path = saved(tmp_path / "model", {"a": np.zeros(1, np.float32)})
-    monkeypatch.setattr(legacy, "fitted", lambda *_: {})
-    monkeypatch.setattr(legacy, "layers", lambda *_: [])
+    monkeypatch.setattr(legacy, "assign_layers", lambda *_: {})
+    monkeypatch.setattr(legacy, "group_layers", lambda *_: [])
     (
         path.with_name("XSeg_data.dat").unlink()
         if data is None

@@ -46,7 +46,7 @@ def done(show: Path, **options: object) -> list[Event]:
 
 
 def newest(show: Path, name: str = "tiny") -> checkpoint.Checkpoint:
-    return checkpoint.intact(show / "models" / name / "checkpoints")[0][0]
+    return checkpoint.load_intact(show / "models" / name / "checkpoints")[0][0]
 
 
 def test_a_run_leaves_a_model_that_predicts_pictures_and_a_history(show: Path) -> None:

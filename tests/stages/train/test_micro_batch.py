@@ -93,7 +93,7 @@ def test_where_memory_does_not_suffice_the_batch_halves_and_stays_so(
     said = [event.text for event in events if isinstance(event, Warned)]
     assert len(said) == 2 and "8 pairs" in said[0] and "goes on with 2" in said[1]
     assert isinstance(events[-1], Finished) and events[-1].summary["iteration"] == 2
-    (saved, *_), _ = checkpoint.intact(show / "models/tiny/checkpoints")
+    (saved, *_), _ = checkpoint.load_intact(show / "models/tiny/checkpoints")
     assert saved.state["batch"] == {"asked": 8, "fits": 2}
     # The next run knows; and what is asked for anew is tried anew.
     assert not [
@@ -152,7 +152,7 @@ def test_the_mean_of_the_weights_is_kept_resumed_bit_for_bit_and_used(
                 )
             )
     whole, parts = (
-        checkpoint.intact(show / "models" / name / "checkpoints")[0][0]
+        checkpoint.load_intact(show / "models" / name / "checkpoints")[0][0]
         for name in ("whole", "parts")
     )
     for part in ("weights", "ema"):
@@ -169,7 +169,7 @@ def test_the_mean_of_the_weights_is_kept_resumed_bit_for_bit_and_used(
 def test_a_gpu_that_cannot_be_used_is_never_passed_over_in_silence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(system, "gpus", lambda: ["NVIDIA"])
+    monkeypatch.setattr(system, "list_gpus", lambda: ["NVIDIA"])
     (event,) = device_errors.unused("auto", CPU)
     assert isinstance(event, Warned) and "NVIDIA" in event.text
     assert not list(device_errors.unused("cpu", CPU))

@@ -35,7 +35,7 @@ def done(show: Path, **options: object) -> list[Event]:
 
 
 def saved(show: Path) -> int:
-    return checkpoint.intact(show / "models/tiny/checkpoints")[0][0].iteration
+    return checkpoint.load_intact(show / "models/tiny/checkpoints")[0][0].iteration
 
 
 def stopped_after(show: Path, act: Callable[[], None], iterations: int = 3) -> list[Event]:

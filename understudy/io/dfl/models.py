@@ -16,18 +16,18 @@ import numpy as np
 from understudy.errors import BadMedia
 from understudy.io.dfl import safe_pickle
 
-Kind = Literal["SAEHD", "Quick96", "AMP"]
+ModelKind = Literal["SAEHD", "Quick96", "AMP"]
 
 _DATA = re.compile(r"(?:(?P<name>.+)_)?(?P<kind>[A-Za-z0-9]+)_data\.dat")
 _KINDS = ("SAEHD", "Quick96", "AMP")
 # What only its own trainer has a use for.
 _ASIDE = re.compile(r"opt|.*_opt|GAN|D|code_discriminator")
 # Beyond this a checkpoint's name has no room, and nobody has trained so long.
-MOST_ITERATIONS = 999_999_999
+MAX_ITERATIONS = 999_999_999
 
 
 @dataclass(frozen=True)
-class Place:
+class DflModel:
     """A model in a folder. label: how it is told from the others there, the beginning of the names
     of its files.
     """
@@ -35,7 +35,7 @@ class Place:
     folder: Path
     label: str
     name: str
-    kind: Kind
+    kind: ModelKind
 
     @property
     def data(self) -> Path:
@@ -44,7 +44,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Trained:
+class DflModelInfo:
     """What a model says of itself. options: plain values. losses: of src and dst, (N, 2), the
     newest last.
 
@@ -52,7 +52,7 @@ class Trained:
     are not weights of it.
     """
 
-    place: Place
+    place: DflModel
     iteration: int
     options: Mapping[str, Any]
     losses: tuple[tuple[float, ...], ...] = ()
@@ -60,7 +60,7 @@ class Trained:
     aside: tuple[str, ...] = ()
 
 
-def listed(folder: Path) -> list[Place]:
+def list_models(folder: Path) -> list[DflModel]:
     """The models in a folder that can be read, by label. Raises BadMedia when there are only
     others, or none.
     """
@@ -75,11 +75,11 @@ def listed(folder: Path) -> list[Place]:
         found for name in names if (found := _DATA.fullmatch(name)) and found["kind"] != "XSeg"
     ]
     places = [
-        Place(
+        DflModel(
             folder,
             found[0].removesuffix("_data.dat"),
             found["name"] or found["kind"],
-            cast(Kind, found["kind"]),
+            cast(ModelKind, found["kind"]),
         )
         for found in matched
         if found["kind"] in _KINDS
@@ -98,18 +98,18 @@ def listed(folder: Path) -> list[Place]:
     return places
 
 
-def opened(place: Place) -> Trained:
+def read_model(place: DflModel) -> DflModelInfo:
     """What a model says of itself. Raises BadMedia for a file that is damaged, or of something
     else.
     """
-    held = safe_pickle.plain(safe_pickle.read(place.data), str(place.data))
+    held = safe_pickle.loads(safe_pickle.read_file(place.data), str(place.data))
     if not isinstance(held, dict) or not {"iter", "options"} <= set(held):
         raise BadMedia(
             f"{place.data}: not the file of a model (no iter and options in it). Take it from a"
             " backup of the model."
         )
     iteration, options = _plainer(held["iter"]), held["options"]
-    if type(iteration) is not int or not 0 <= iteration <= MOST_ITERATIONS:
+    if type(iteration) is not int or not 0 <= iteration <= MAX_ITERATIONS:
         raise BadMedia(
             f"{place.data}: iter is {iteration!r:.40}, no number of iterations. Take it from a"
             " backup of the model."
@@ -122,7 +122,7 @@ def opened(place: Place) -> Trained:
         path.stem.removeprefix(f"{place.label}_"): path
         for path in sorted(place.folder.glob(f"{_exact(place.label)}_*.npy"))
     }
-    return Trained(
+    return DflModelInfo(
         place,
         iteration,
         {name: _plainer(value) for name, value in options.items()},

@@ -34,7 +34,7 @@ _KNOWN = {
 ATOMS = (str, bytes, int, float, bool, type(None))
 
 
-class Foreign(Exception):
+class UnsafePickle(Exception):
     """A pickle asks for something that is not plain; the text says what."""
 
 
@@ -46,7 +46,7 @@ class _Name:
 
 
 @dataclass(slots=True)
-class Dtype:
+class PendingDtype:
     """A kind of numbers. order: of bytes, < or >."""
 
     code: str
@@ -57,7 +57,7 @@ class Dtype:
 
 
 @dataclass(slots=True)
-class Numbers:
+class PendingArray:
     """An array that is being read; None until its state is known."""
 
     array: Array | None = None
@@ -74,7 +74,7 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
 @dataclass
-class Machine:
+class PickleMachine:
     """The stack machine of the format. allowance: bytes that it may still make beyond those that it
     reads.
     """
@@ -163,7 +163,7 @@ class Machine:
                 self._finish(made, state)
                 self.stack.append(made)
             case _:
-                raise Foreign(f"an object of another program (order {order})")
+                raise UnsafePickle(f"an object of another program (order {order})")
 
     def _pop(self, count: int) -> list[Any]:
         if len(self.stack) < count + (self.marks[-1] if self.marks else 0):
@@ -203,31 +203,36 @@ class Machine:
             case "dtype", (str(code), *_):
                 return _dtype(code)
             case "_reconstruct", (_Name("ndarray"), (0,), _):
-                return Numbers()
-            case "_frombuffer", (bytes(data), Dtype() as kind, tuple(shape), "C" | "F" as order):
-                return Numbers(self._array(data, kind, shape, order))
-            case "scalar", (Dtype() as kind, bytes(data)):
+                return PendingArray()
+            case "_frombuffer", (
+                bytes(data),
+                PendingDtype() as kind,
+                tuple(shape),
+                "C" | "F" as order,
+            ):
+                return PendingArray(self._array(data, kind, shape, order))
+            case "scalar", (PendingDtype() as kind, bytes(data)):
                 return self._array(data, kind, (), "C")[()]
         raise ValueError(f"{maker.word} with other arguments than numpy's")
 
     def _finish(self, made: object, state: object) -> None:
         match made, state:
-            case Dtype(), (int(), "<" | ">" | "|" | "=" as order, None, None, None, *_):
+            case PendingDtype(), (int(), "<" | ">" | "|" | "=" as order, None, None, None, *_):
                 made.order = order
-            case Numbers(array=None), (
+            case PendingArray(array=None), (
                 int(),
                 tuple(shape),
-                Dtype() as kind,
+                PendingDtype() as kind,
                 bool() | 0 | 1 as fortran,
                 bytes(data),
             ):
                 made.array = self._array(data, kind, shape, "F" if fortran else "C")
-            case Numbers(array=None), (int(), tuple(), Dtype(), _, list()):
-                raise Foreign("an array of objects")
+            case PendingArray(array=None), (int(), tuple(), PendingDtype(), _, list()):
+                raise UnsafePickle("an array of objects")
             case _:
                 raise ValueError("a state that is not numpy's")
 
-    def _array(self, data: bytes, kind: Dtype, shape: tuple[Any, ...], order: Any) -> Array:
+    def _array(self, data: bytes, kind: PendingDtype, shape: tuple[Any, ...], order: Any) -> Array:
         dtype = kind.dtype()
         if len(shape) > 16 or any(type(side) is not int or side < 0 for side in shape):
             raise ValueError("an array of no such shape")
@@ -243,24 +248,24 @@ class Machine:
         # Through the memo a few bytes could ask for the same large thing again and again.
         self.allowance -= count
         if self.allowance < 0:
-            raise Foreign("orders to fill the memory")
+            raise UnsafePickle("orders to fill the memory")
 
 
 def _known(module: object, name: object) -> _Name:
     if not isinstance(module, str) or not isinstance(name, str):
         raise ValueError("a name that is no text")
     if (module, name) not in _KNOWN:
-        raise Foreign(f"{module[:60]}.{name[:60]}")
+        raise UnsafePickle(f"{module[:60]}.{name[:60]}")
     return _Name(_KNOWN[module, name])
 
 
-def _dtype(code: str) -> Dtype:
+def _dtype(code: str) -> PendingDtype:
     if code[:1] == "O":
-        raise Foreign("an array of objects")
+        raise UnsafePickle("an array of objects")
     found = _NUMBERS.fullmatch(code)
     if not found:
-        raise Foreign(f"an array of the kind {code[:40]!r}")
-    return Dtype(found[2], found[1] or "=")
+        raise UnsafePickle(f"an array of the kind {code[:40]!r}")
+    return PendingDtype(found[2], found[1] or "=")
 
 
 def _keys(keys: list[Any]) -> list[Any]:
@@ -271,5 +276,5 @@ def _keys(keys: list[Any]) -> list[Any]:
         if type(key) not in ATOMS and not (
             type(key) is tuple and all(type(each) in ATOMS for each in key)
         ):
-            raise Foreign("a key that is no plain value")
+            raise UnsafePickle("a key that is no plain value")
     return keys

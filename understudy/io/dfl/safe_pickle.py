@@ -13,27 +13,33 @@ from typing import Final
 import numpy as np
 
 from understudy.errors import BadMedia
-from understudy.io.dfl.pickle_vm import ATOMS, Dtype, Foreign, Machine, Numbers
+from understudy.io.dfl.pickle_vm import (
+    ATOMS,
+    PendingArray,
+    PendingDtype,
+    PickleMachine,
+    UnsafePickle,
+)
 from understudy.types import Array
 
 # Values lie at most so deep, and are at most so many times as many as the orders that build them:
 # beyond lies only malice.
-DEEPEST, LARGER = 64, 10
-LARGEST: Final = 16 << 30
+MAX_DEPTH, MAX_EXPANSION = 64, 10
+MAX_BYTES: Final = 16 << 30
 
 
-def plain(data: bytes, source: str) -> object:
+def loads(data: bytes, source: str) -> object:
     """What the pickle `data` holds: None, bool, numbers, str, bytes, list, tuple, dict, set, arrays
     and scalars of numpy.
 
     source: where it is from, for the message. Raises BadMedia for everything else; nothing in it is
     ever run. Arrays share the memory of `data` or of each other: they are read-only.
     """
-    machine = Machine(allowance=4 * len(data) + 1024)
+    machine = PickleMachine(allowance=4 * len(data) + 1024)
     try:
         held = machine.run(data)
-        return _Tree(LARGER * machine.orders + 1000).of(held)
-    except Foreign as error:
+        return _Tree(MAX_EXPANSION * machine.orders + 1000).of(held)
+    except UnsafePickle as error:
         raise BadMedia(
             f"{source}: holds {error}, and only plain values and arrays of numbers are read."
             " Nothing in it was run. Take the file from a source that you trust."
@@ -52,13 +58,13 @@ def plain(data: bytes, source: str) -> object:
         ) from None
 
 
-def arrays(path: Path) -> dict[str, Array]:
+def load_arrays(path: Path) -> dict[str, Array]:
     """The named arrays of a weight file of DeepFaceLab 2, in the file's order; float16, float32 or
     float64, all finite.
 
     Such a file is called .npy, but is a pickled dict. Raises BadMedia.
     """
-    held = plain(read(path), str(path))
+    held = loads(read_file(path), str(path))
     if not isinstance(held, dict) or not held:
         raise BadMedia(
             f"{path}: no named arrays in it, so no weights of DeepFaceLab 2. Give the file that its"
@@ -84,13 +90,13 @@ def arrays(path: Path) -> dict[str, Array]:
     return found
 
 
-def read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
     """The bytes of a file. Raises BadMedia when it is not there, not readable, or larger than any
     model.
     """
     try:
         size = path.stat().st_size
-        if size > LARGEST:
+        if size > MAX_BYTES:
             raise BadMedia(
                 f"{path}: {size >> 30} GB, larger than any model. Give the file that DeepFaceLab's"
                 " trainer saved."
@@ -108,16 +114,16 @@ class _Tree:
 
     def of(self, held: object, depth: int = 0) -> object:
         self.left -= 1
-        if self.left < 0 or depth > DEEPEST:
-            raise Foreign("values nested beyond measure")
+        if self.left < 0 or depth > MAX_DEPTH:
+            raise UnsafePickle("values nested beyond measure")
         if type(held) in ATOMS or isinstance(held, np.generic):
             return held
         if isinstance(held, list | tuple | set | frozenset):
             return type(held)([self.of(each, depth + 1) for each in held])
         if isinstance(held, dict):
             return {key: self.of(value, depth + 1) for key, value in held.items()}
-        if isinstance(held, Numbers) and held.array is not None:
+        if isinstance(held, PendingArray) and held.array is not None:
             return held.array
-        if isinstance(held, Dtype):
+        if isinstance(held, PendingDtype):
             return held.dtype()
         raise ValueError("an array or a name that is left unfinished")

@@ -49,7 +49,7 @@ class Slot:
     shapes: dict[str, tuple[int, ...]]
 
 
-def layers(arrays: Mapping[str, Array], path: Path) -> list[Layer]:
+def group_layers(arrays: Mapping[str, Array], path: Path) -> list[Layer]:
     """The layers that the arrays of a file are of, in the file's order. Raises BadMedia, naming an
     array that is of none.
     """
@@ -65,7 +65,7 @@ def layers(arrays: Mapping[str, Array], path: Path) -> list[Layer]:
     ]
 
 
-def rises_from_the_shallow_end(found: Sequence[Layer]) -> bool:
+def is_up_path_reversed(found: Sequence[Layer]) -> bool:
     """Whether a file lists the way up from the full size on, not from the smallest maps as a
     picture passes it.
     """
@@ -77,7 +77,7 @@ def rises_from_the_shallow_end(found: Sequence[Layer]) -> bool:
     return bool(widths) and widths[0] < widths[-1]
 
 
-def fitted(found: Sequence[Layer], slots: Sequence[Slot], path: Path) -> dict[str, Array]:
+def assign_layers(found: Sequence[Layer], slots: Sequence[Slot], path: Path) -> dict[str, Array]:
     """Our tensors by name, `slot.role`: each slot takes the first layer of its kind and shapes that
     is still there.
 
@@ -94,7 +94,7 @@ def fitted(found: Sequence[Layer], slots: Sequence[Slot], path: Path) -> dict[st
             continue
         taken = waiting[_likeness(slot)].pop(0)
         tensors |= {f"{slot.name}.{role}": array for role, array in taken.tensors.items()}
-    left = [layer for layers in waiting.values() for layer in layers]
+    left = [layer for group_layers in waiting.values() for layer in group_layers]
     if left:
         raise BadMedia(
             f"{path}: '{left[0].name}', a {_likeness(left[0])}, is not of XSeg at 256 px. {_OTHER}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -37,7 +38,7 @@ Row = tuple[Coefficient, Coefficient, Coefficient]
 Point = tuple[Pixel, Pixel]
 
 
-class Outline(BaseModel):
+class PolygonRecord(BaseModel):
     """A polygon as it is written. points: in pixels of the picture at the side that the numbers
     mean.
     """
@@ -48,7 +49,7 @@ class Outline(BaseModel):
     points: Annotated[tuple[Point, ...], Field(min_length=3, max_length=1024)]
 
 
-class Metadata(BaseModel):
+class FaceMetadata(BaseModel):
     """What a face picture says of itself. Units and axes are those of `types.py`; size: the side
     that the numbers mean.
     """
@@ -74,7 +75,7 @@ class Metadata(BaseModel):
     filled: bool = False
     raw: Annotated[tuple[Point, ...], Field(min_length=68, max_length=68)] | None = None
     # Since version 3.
-    polygons: Annotated[tuple[Outline, ...], Field(max_length=64)] = ()
+    polygons: Annotated[tuple[PolygonRecord, ...], Field(max_length=64)] = ()
 
     @model_validator(mode="after")
     def _can_be_inverted(self) -> Self:
@@ -104,7 +105,7 @@ class Metadata(BaseModel):
             raw,
         )
 
-    def drawn(self, to_picture: ArrayLike) -> tuple[Polygon, ...]:
+    def polygons_in_picture(self, to_picture: ArrayLike) -> tuple[Polygon, ...]:
         """The polygons, carried by (2, 3) from pixels of the picture at its `size`."""
         moved = (
             (affine.apply(to_picture, outline.points), outline.includes)
@@ -132,8 +133,8 @@ def encode(face: AlignedFace, suffix: str, quality: int = 95) -> bytes:
         )
     if suffix.lower() not in SUFFIXES:
         raise ValueError(f"a face picture ends in {', '.join(SUFFIXES)}, not '{suffix}'")
-    block = describe(face)
-    Metadata.model_validate_json(block)
+    block = metadata_json(face)
+    FaceMetadata.model_validate_json(block)
     picture = stills.encode_image(face.image, suffix, quality)
     return image_metadata.insert(picture, block.encode("ascii"))
 
@@ -161,11 +162,11 @@ def read(path: Path) -> AlignedFace:
         mask=_mask(metadata, container.width, path),
         source=metadata.source,
         pts=metadata.pts,
-        polygons=metadata.drawn(affine.scaling(container.width / metadata.size)),
+        polygons=metadata.polygons_in_picture(affine.scaling(container.width / metadata.size)),
     )
 
 
-def read_metadata(path: Path) -> tuple[Metadata, int]:
+def read_metadata(path: Path) -> tuple[FaceMetadata, int]:
     """What the picture at `path` says of itself, and its side in pixels as it is now; pixels stay
     undecoded. Raises as `read`.
     """
@@ -173,7 +174,34 @@ def read_metadata(path: Path) -> tuple[Metadata, int]:
     return metadata, container.width
 
 
-def describe(face: AlignedFace) -> str:
+def write_polygons(path: Path, polygons: Sequence[Polygon]) -> None:
+    """Let the face picture at `path` have these polygons and no others; nothing in it is encoded
+    anew.
+
+    polygons: in pixels of the picture as it is now. Raises BadMedia as `read`,
+    CannotWrite; ValueError for a polygon that does not fit the format.
+    """
+    metadata, side = read_metadata(path)
+    to_written = affine.scaling(metadata.size / side)
+    outlines = [
+        {
+            "includes": bool(each.includes),
+            "points": np.round(affine.apply(to_written, each.points), 4).tolist(),
+        }
+        for each in polygons
+    ]
+    fields = metadata.model_dump(mode="json") | {
+        "version": VERSION,
+        "polygons": outlines,
+    }
+    block = json.dumps(fields, allow_nan=False, separators=(",", ":"))
+    FaceMetadata.model_validate_json(block)
+    atomic.write_bytes(
+        path, image_metadata.replace(path.read_bytes(), block.encode("ascii"), str(path))
+    )
+
+
+def metadata_json(face: AlignedFace) -> str:
     """The metadata of a face as it is written, ASCII JSON: pixels rounded to 1e-4, the matrix in
     full, all else to 1e-6.
     """
@@ -205,7 +233,7 @@ def describe(face: AlignedFace) -> str:
     return json.dumps(fields, allow_nan=False, separators=(",", ":"))
 
 
-def _parsed(data: bytes, path: Path) -> tuple[image_metadata.Container, Metadata]:
+def _parsed(data: bytes, path: Path) -> tuple[image_metadata.ImageContainer, FaceMetadata]:
     container = image_metadata.inspect(data, str(path))
     if container.block is None:
         raise BadMedia(
@@ -220,7 +248,7 @@ def _parsed(data: bytes, path: Path) -> tuple[image_metadata.Container, Metadata
     return container, _metadata(container.block, path)
 
 
-def _metadata(block: bytes, path: Path) -> Metadata:
+def _metadata(block: bytes, path: Path) -> FaceMetadata:
     try:
         version = _Versioned.model_validate_json(block).version
         if version > VERSION:
@@ -228,7 +256,7 @@ def _metadata(block: bytes, path: Path) -> Metadata:
                 f"{path}: made by a newer Understudy (layout {version}, this one reads {VERSION})."
                 " Update Understudy."
             )
-        return Metadata.model_validate_json(block)
+        return FaceMetadata.model_validate_json(block)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in problem["loc"]) or "whole"
@@ -244,11 +272,11 @@ class _Versioned(BaseModel):
     version: int
 
 
-def _rescaled(metadata: Metadata, size: int) -> Doubles:
+def _rescaled(metadata: FaceMetadata, size: int) -> Doubles:
     return affine.compose(affine.scaling(size / metadata.size), metadata.face_from_frame)
 
 
-def _mask(metadata: Metadata, size: int, path: Path) -> Floats | None:
+def _mask(metadata: FaceMetadata, size: int, path: Path) -> Floats | None:
     if metadata.mask is None:
         return None
     where = f"{path}, mask"

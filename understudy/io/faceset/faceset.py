@@ -118,7 +118,7 @@ class Faceset:
             raise ValueError(f"a mask of {mask.shape} {mask.dtype} for {len(self)} faces")
         bin = self.folder.with_name(f"{self.folder.name}_trash")
         moved = []
-        with atomic.explained(bin):
+        with atomic.explain_os_errors(bin):
             bin.mkdir(exist_ok=True)
             for path, unwanted in zip(self.paths, mask, strict=True):
                 if unwanted:
@@ -132,7 +132,7 @@ class Faceset:
 
     def _table(self) -> FaceTable:
         if self._known is None:
-            self._known = FaceTable.scanned(self.folder)
+            self._known = FaceTable.scan(self.folder)
         return self._known
 
 

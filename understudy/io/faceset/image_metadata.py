@@ -29,7 +29,7 @@ _FRAME_HEADERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
 @dataclass(frozen=True, slots=True)
-class Container:
+class ImageContainer:
     """What a picture file says before its pixels are decoded. block: our bytes, or None when there
     are none.
     """
@@ -40,7 +40,7 @@ class Container:
     block: bytes | None
 
 
-def inspect(data: bytes, where: str) -> Container:
+def inspect(data: bytes, where: str) -> ImageContainer:
     """The picture's size and our block in it; `where` names the file in errors.
 
     Raises BadMedia: not a JPG or PNG, cut short, damaged, sides over 8192, or a block that is
@@ -70,7 +70,7 @@ def insert(data: bytes, block: bytes) -> bytes:
     return data[:end] + b"".join(_segments(block)) + data[end:]
 
 
-def replaced(data: bytes, block: bytes, where: str) -> bytes:
+def replace(data: bytes, block: bytes, where: str) -> bytes:
     """The picture file `data` with this block of ours in place of the one it has; pixels and all
     else stay, byte for byte.
 
@@ -90,7 +90,7 @@ def replaced(data: bytes, block: bytes, where: str) -> bytes:
             bare += struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
 
 
-def _inspect_png(data: bytes, where: str) -> Container:
+def _inspect_png(data: bytes, where: str) -> ImageContainer:
     blocks: list[bytes] = []
     width = height = 0
     kind = b""
@@ -106,7 +106,7 @@ def _inspect_png(data: bytes, where: str) -> Container:
     if len(blocks) > 1:
         raise _damaged(where, "it holds our data twice")
     _check_sides(width, height, where)
-    return Container("png", width, height, blocks[0] if blocks else None)
+    return ImageContainer("png", width, height, blocks[0] if blocks else None)
 
 
 def _is_our_text(kind: bytes, body: bytes) -> bool:
@@ -155,7 +155,7 @@ def _inflated(data: bytes, where: str) -> bytes:
     return _bounded(text, where)
 
 
-def _inspect_jpg(data: bytes, where: str) -> Container:
+def _inspect_jpg(data: bytes, where: str) -> ImageContainer:
     parts: list[bytes] = []
     width = height = 0
     for marker, body in _jpg_segments(data, where):
@@ -166,7 +166,7 @@ def _inspect_jpg(data: bytes, where: str) -> Container:
         elif marker == _APP4 and body.startswith(_MAGIC):
             parts.append(body[len(_MAGIC) :])
     _check_sides(width, height, where)
-    return Container("jpg", width, height, _joined(parts, where))
+    return ImageContainer("jpg", width, height, _joined(parts, where))
 
 
 def _jpg_segments(data: bytes, where: str) -> Generator[tuple[int, bytes], None, int]:

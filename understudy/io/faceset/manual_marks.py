@@ -62,13 +62,13 @@ class Marks(BaseModel):
     version: Literal[1] = 1
     frames: dict[Frame, Annotated[list[Mark], Field(max_length=MAX_FACES)] | None] = {}
 
-    def at(self, frame: int) -> list[Mark] | None:
+    def faces_at(self, frame: int) -> list[Mark] | None:
         """The faces of a frame as marked, [] when it was marked as having none; None when nothing
         was said of it.
         """
         return self.frames.get(frame)
 
-    def asking_for(self, frames: Iterable[int]) -> Marks:
+    def with_blanks(self, frames: Iterable[int]) -> Marks:
         """These marks, and a blank for each of `frames` that nobody has marked; blanks of other
         frames go.
 

@@ -60,7 +60,7 @@ class FaceTable:
         self._identities: list[Floats | None] = [None] * count
 
     @classmethod
-    def scanned(cls, folder: Path) -> Self:
+    def scan(cls, folder: Path) -> Self:
         """The table of all pictures in `folder`, by source, frame and name; from the cache where it
         still fits.
 
@@ -69,7 +69,7 @@ class FaceTable:
         """
         names, facts = _pictures(folder)
         table = cls(names)
-        reading = _Reading(folder, table, facts)
+        reading = _TableReader(folder, table, facts)
         if not reading.take_cached():
             # A folder that cannot be written to, or whose names are no text, can still be read: the
             # cache only saves time.
@@ -83,7 +83,7 @@ class FaceTable:
         """When each picture is shown, in seconds; None for stills."""
         return [None if np.isnan(each) else each for each in self._seconds.tolist()]
 
-    def put(self, row: int, side: int, metadata: face_image.Metadata) -> None:
+    def set_row(self, row: int, side: int, metadata: face_image.FaceMetadata) -> None:
         """Fill a row."""
         face, faces = metadata.face, self.faces
         faces.frame[row], faces.box[row], faces.landmarks[row], faces.score[row] = (
@@ -106,7 +106,7 @@ class FaceTable:
             self.sources[0] if metadata.source == self.sources[0] else metadata.source
         )
         self._identities[row] = face.identity
-        self.polygons[row] = metadata.drawn(affine.invert(metadata.face_from_frame))
+        self.polygons[row] = metadata.polygons_in_picture(affine.invert(metadata.face_from_frame))
 
     def _in_order(self) -> Self:
         """By source, frame and name. Identities are kept only when every face has one."""
@@ -141,10 +141,10 @@ class _Entry(BaseModel):
     bytes: int
     mtime_ns: int
     side: int
-    metadata: face_image.Metadata
+    metadata: face_image.FaceMetadata
 
 
-class _Reading:
+class _TableReader:
     """The filling of a table. facts: (N, 2) bytes and mtime_ns of each picture as it is now.
 
     Where a row's line stands in the old cache: -1 = nowhere, and the picture itself is read.
@@ -170,7 +170,7 @@ class _Reading:
                     entry.bytes,
                     entry.mtime_ns,
                 ]:
-                    self._table.put(row, entry.side, entry.metadata)
+                    self._table.set_row(row, entry.side, entry.metadata)
                     self._line_at[row], self._is_read[row] = place, True
         except (OSError, ValueError, ValidationError):
             # One line of it is not as we write it: it is rebuilt, never mended.
@@ -185,7 +185,9 @@ class _Reading:
             old = (
                 files.enter_context(self._cache.open("rb")) if (self._line_at >= 0).any() else None
             )
-            new = files.enter_context(files.enter_context(atomic.writing(self._cache)).open("wb"))
+            new = files.enter_context(
+                files.enter_context(atomic.partial_file(self._cache)).open("wb")
+            )
             new.write(_HEADER)
             for row, place in enumerate(self._line_at.tolist()):
                 if place >= 0 and old is not None:
@@ -212,14 +214,14 @@ class _Reading:
             self._read(row)
         self._complain()
 
-    def _read(self, row: int) -> tuple[face_image.Metadata, int] | None:
+    def _read(self, row: int) -> tuple[face_image.FaceMetadata, int] | None:
         self._is_read[row] = True
         try:
             metadata, side = face_image.read_metadata(self._folder / self._table.names[row])
         except BadMedia as error:
             self._problems.append(str(error))
             return None
-        self._table.put(row, side, metadata)
+        self._table.set_row(row, side, metadata)
         return metadata, side
 
     def _complain(self) -> None:

@@ -85,19 +85,19 @@ class Footage(ABC):
         """The frames from `start` up to but not including `stop` (the end when None). Raises
         BadMedia at a broken frame.
         """
-        return self.pick(range(start, len(self) if stop is None else min(stop, len(self))))
+        return self.iter_frames(range(start, len(self) if stop is None else min(stop, len(self))))
 
-    def pick(self, indices: Iterable[int]) -> Generator[Frame]:
+    def iter_frames(self, indices: Iterable[int]) -> Generator[Frame]:
         """The frames at these indices, which must not descend. Raises BadMedia at a broken one, and
         then ends.
         """
-        for each in self.attempts(indices):
+        for each in self.iter_frames_or_bad(indices):
             if isinstance(each, BadFrame):
                 raise BadMedia(each.reason)
             yield each
 
     @abstractmethod
-    def attempts(self, indices: Iterable[int]) -> Generator[Frame | BadFrame]:
+    def iter_frames_or_bad(self, indices: Iterable[int]) -> Generator[Frame | BadFrame]:
         """The frames at these indices, which must not descend; a broken one comes as a `BadFrame`
         and the rest goes on.
 

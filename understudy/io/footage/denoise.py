@@ -19,7 +19,7 @@ from understudy.types import Array, Bytes
 _STRENGTH_PER_LEVEL = 0.7
 
 
-def denoiser(size: tuple[int, int], factor: float) -> Callable[[Array], Array]:
+def make_denoiser(size: tuple[int, int], factor: float) -> Callable[[Array], Array]:
     """A function that returns its picture with less noise, same shape and dtype.
 
     size: (width, height) of the pictures. factor: standard deviation of the noise to remove, in

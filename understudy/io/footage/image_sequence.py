@@ -21,7 +21,7 @@ _SRGB = Color(primaries=1, transfer=13, matrix=0, range=2)
 
 
 @dataclass(frozen=True)
-class PictureIndex(FootageIndex):
+class ImageSequenceIndex(FootageIndex):
     """What opening a folder finds out: the pictures' names in order, and (width, height) and bits
     of the first.
     """
@@ -31,7 +31,7 @@ class PictureIndex(FootageIndex):
     bits: int
 
 
-class PictureFootage(Footage):
+class ImageSequence(Footage):
     """The pictures of a folder in natural order, as frames at 25 a second. files: their paths, in
     that order.
 
@@ -42,11 +42,11 @@ class PictureFootage(Footage):
     is_video: ClassVar[bool] = False
 
     def __init__(
-        self, path: Path, *, any_size: bool = False, index: PictureIndex | None = None
+        self, path: Path, *, any_size: bool = False, index: ImageSequenceIndex | None = None
     ) -> None:
         self.path = path
         self._any_size = any_size
-        self._index = index or _looked_at(path)
+        self._index = index or _scan(path)
         self.files = [path / name for name in self._index.names]
         self.size, self.bits = self._index.size, self._index.bits
         self.fps, self.time_base = Fraction(25), Fraction(1, 25)
@@ -54,14 +54,14 @@ class PictureFootage(Footage):
         self.color = _SRGB
 
     @property
-    def index(self) -> PictureIndex:
+    def index(self) -> ImageSequenceIndex:
         return self._index
 
     @property
     def keyframes(self) -> list[int]:
         return list(range(len(self)))
 
-    def attempts(self, indices: Iterable[int]) -> Generator[Frame | BadFrame]:
+    def iter_frames_or_bad(self, indices: Iterable[int]) -> Generator[Frame | BadFrame]:
         for index in indices:
             try:
                 yield self._frame(index)
@@ -82,32 +82,32 @@ class PictureFootage(Footage):
         return Frame(index, image, color=self.color)
 
 
-def picture_files(folder: Path) -> list[Path]:
+def list_images(folder: Path) -> list[Path]:
     """The pictures in a folder, in natural order, hidden files left out."""
     found = (
         path
         for path in folder.iterdir()
         if path.suffix.lower() in stills.SUFFIXES and not path.name.startswith(".")
     )
-    return sorted((path for path in found if path.is_file()), key=natural)
+    return sorted((path for path in found if path.is_file()), key=natural_key)
 
 
-def _looked_at(folder: Path) -> PictureIndex:
-    files = picture_files(folder)
+def _scan(folder: Path) -> ImageSequenceIndex:
+    files = list_images(folder)
     if not files:
         raise BadMedia(
             f"{folder}: no pictures in this folder. Give one with"
             f" {', '.join(sorted(stills.SUFFIXES))} files."
         )
     first = stills.read_image(files[0])
-    return PictureIndex(
+    return ImageSequenceIndex(
         tuple(file.name for file in files),
         (first.shape[1], first.shape[0]),
         8 * first.dtype.itemsize,
     )
 
 
-def natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+def natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
     """A sort key by which numbers in a file's name count as numbers: 2.png before 10.png."""
     parts = re.split(r"(\d+)", path.name.lower())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], path.name

@@ -16,7 +16,7 @@ _LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def filling(folder: Path, plan: dict[str, object]) -> Iterator[None]:
+def locked_folder(folder: Path, plan: dict[str, object]) -> Iterator[None]:
     """Hold `folder` while pictures are written into it; `<plan["made_by"]>.json` inside says what
     they are.
 
@@ -26,12 +26,12 @@ def filling(folder: Path, plan: dict[str, object]) -> Iterator[None]:
     note = folder / f"{plan['made_by']}.json"
     if folder.exists() and not folder.is_dir():
         raise BadProject(f"{folder}: there is a file of that name. Choose another folder.")
-    with atomic.explained(folder):
+    with atomic.explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:
-        with atomic.explained(folder), FileLock(folder / _LOCK, timeout=0):
+        with atomic.explain_os_errors(folder), FileLock(folder / _LOCK, timeout=0):
             _claim(folder, note, plan)
-            atomic.sweep(folder)
+            atomic.remove_partials(folder)
             yield
     except Timeout:
         raise Busy(
@@ -41,7 +41,7 @@ def filling(folder: Path, plan: dict[str, object]) -> Iterator[None]:
 
 def _claim(folder: Path, note: Path, plan: dict[str, object]) -> None:
     if note.exists():
-        if _said(note) != json.loads(json.dumps(plan)):
+        if _read_plan(note) != json.loads(json.dumps(plan)):
             raise BadProject(
                 f"{folder}: pictures from other footage or other options are there ({note.name})."
                 " Choose another folder, or delete that one."
@@ -54,7 +54,7 @@ def _claim(folder: Path, note: Path, plan: dict[str, object]) -> None:
     atomic.write_text(note, json.dumps(plan, indent=1) + "\n")
 
 
-def _said(note: Path) -> object:
+def _read_plan(note: Path) -> object:
     try:
         return json.loads(note.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from understudy.errors import BadMedia, CannotWrite
 from understudy.io import atomic
 from understudy.io.footage import image_headers
-from understudy.io.limits import refused_size
+from understudy.io.limits import size_problem
 from understudy.types import Array, Bytes
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 
-Whole = NDArray[np.uint8] | NDArray[np.uint16]
+IntImage = NDArray[np.uint8] | NDArray[np.uint16]
 
 # Grey becomes RGB, alpha goes, 16 bits stay, a camera's orientation mark is obeyed.
 _READ = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
@@ -42,7 +42,7 @@ def read_image(path: Path) -> Array:
 def decode_image(data: bytes, path: Path) -> Array:
     """The picture in a file's bytes; `path` is only for messages. See `read_image`."""
     header = image_headers.read(data)
-    problem = header.problem or (refused_size(header.width, header.height) if header.width else "")
+    problem = header.problem or (size_problem(header.width, header.height) if header.width else "")
     if problem:
         raise BadMedia(
             f"{path}: this picture cannot be used: {problem}. Replace it, or take it out."
@@ -79,7 +79,7 @@ def encode_image(image: Array, suffix: str, quality: int = 95) -> bytes:
     """A picture as the bytes of a file of that suffix (".png", ".jpg", …). See `write_image`."""
     assert image.dtype in (np.uint8, np.uint16), image.dtype
     is_jpeg = suffix.lower() in (".jpg", ".jpeg")
-    pixels = to_8_bits(image) if is_jpeg else cast(Whole, image)
+    pixels = to_8_bits(image) if is_jpeg else cast(IntImage, image)
     ordered = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
     settings: list[int] = []
     if is_jpeg:

@@ -37,20 +37,20 @@ class Backup:
     made: str
 
 
-def make(folder: Path, saved: Path, beside: Iterable[Path], why: str, keep: int = 1) -> Backup:
+def create(folder: Path, saved: Path, beside: Iterable[Path], why: str, keep: int = 1) -> Backup:
     """A backup of the checkpoint `saved` in `folder`, with copies of the files `beside` it that are
     there.
 
     Where it is a rolling one, the newest `keep` of these stay. Raises CannotWrite.
     """
-    with atomic.explained(folder):
+    with atomic.explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(f".*{atomic.PARTIAL}"):
             shutil.rmtree(left, ignore_errors=True)
-        before = listed(folder)
+        before = list_backups(folder)
         partial = Path(tempfile.mkdtemp(suffix=atomic.PARTIAL, prefix=".", dir=folder))
         try:
-            checkpoint.link(saved, partial)
+            checkpoint.link_files(saved, partial)
             for path in beside:
                 if path.is_file():
                     shutil.copy2(path, partial / path.name)
@@ -68,7 +68,7 @@ def make(folder: Path, saved: Path, beside: Iterable[Path], why: str, keep: int 
     return _read(final)
 
 
-def listed(folder: Path) -> list[Backup]:
+def list_backups(folder: Path) -> list[Backup]:
     """The backups in `folder` in the order in which they were made; what is not whole does not
     count.
     """

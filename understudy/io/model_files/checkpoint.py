@@ -40,7 +40,7 @@ class Checkpoint:
         found: dict[str, Array] = load_file(self.folder / f"{part}.safetensors")
         return found
 
-    def holds(self, part: str) -> bool:
+    def has(self, part: str) -> bool:
         """Whether it has such a part."""
         return (self.folder / f"{part}.safetensors").is_file()
 
@@ -55,7 +55,7 @@ def save(
     """Write a checkpoint into `folder`, make it the current one and keep the newest `keep`. Raises
     CannotWrite.
     """
-    with atomic.explained(folder):
+    with atomic.explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
         partial = Path(
@@ -76,7 +76,7 @@ def save(
     return final
 
 
-def intact(folder: Path) -> tuple[list[Checkpoint], list[str]]:
+def load_intact(folder: Path) -> tuple[list[Checkpoint], list[str]]:
     """The checkpoints that are whole, the current one first and then the newest; and what is wrong
     with the others.
 
@@ -91,7 +91,7 @@ def intact(folder: Path) -> tuple[list[Checkpoint], list[str]]:
         _steps(folder), key=lambda path: (path.name == current, path.name), reverse=True
     ):
         try:
-            whole.append(_checked(step))
+            whole.append(_verify(step))
         except (OSError, ValueError, KeyError, TypeError) as error:
             torn.append(
                 f"{step}: damaged checkpoint ({error}). An older one is used where there is one."
@@ -99,7 +99,7 @@ def intact(folder: Path) -> tuple[list[Checkpoint], list[str]]:
     return whole, torn
 
 
-def glance(folder: Path) -> Checkpoint | None:
+def peek(folder: Path) -> Checkpoint | None:
     """The current checkpoint by what it says of itself, its arrays unread, so at once; None where
     it says nothing.
     """
@@ -111,14 +111,14 @@ def glance(folder: Path) -> Checkpoint | None:
         return None
 
 
-def drop_after(folder: Path, iteration: int) -> None:
+def remove_after(folder: Path, iteration: int) -> None:
     """Remove the checkpoints of later iterations than `iteration`: they have gone bad."""
     for step in _steps(folder):
         if int(step.name[:9]) > iteration:
             atomic.remove_folder(step)
 
 
-def link(step: Path, goal: Path) -> None:
+def link_files(step: Path, goal: Path) -> None:
     """Put a checkpoint's files into the folder `goal` too: as hard links, or as copies where the
     disk knows no links.
     """
@@ -132,26 +132,26 @@ def link(step: Path, goal: Path) -> None:
             shutil.copy2(path, goal / path.name)
 
 
-def adopt(folder: Path, source: Path) -> Checkpoint:
+def copy_as_current(folder: Path, source: Path) -> Checkpoint:
     """Make a copy of a checkpoint that lies elsewhere the current one of `folder`; later ones go.
 
     Raises BadProject when it is damaged, CannotWrite.
     """
     try:
-        found = _checked(source)
+        found = _verify(source)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadProject(f"{source}: damaged ({error}). Take another one.") from None
-    with atomic.explained(folder):
+    with atomic.explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
         partial = Path(
             tempfile.mkdtemp(prefix=f".{found.iteration:09d}-", suffix=atomic.PARTIAL, dir=folder)
         )
-        link(source, partial)
+        link_files(source, partial)
         partial.chmod(0o755)
         final = partial.rename(_free_name(folder, found.iteration))
         atomic.write_text(folder / CURRENT, f"{final.name}\n")
-    drop_after(folder, found.iteration)
+    remove_after(folder, found.iteration)
     return Checkpoint(final, found.iteration, found.state)
 
 
@@ -189,7 +189,7 @@ def _fill(
             os.fsync(file.fileno())
 
 
-def _checked(step: Path) -> Checkpoint:
+def _verify(step: Path) -> Checkpoint:
     found = json.loads((step / STATE).read_text(encoding="utf-8"))
     if found["schema_version"] > SCHEMA:
         raise BadProject(

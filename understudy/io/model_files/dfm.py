@@ -4,6 +4,8 @@ running it.
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +14,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from understudy.errors import BadMedia, BadOption
-from understudy.io.model_files.onnx_extra import onnx_package
+from understudy.errors import BadMedia, BadOption, MissingExtra
 from understudy.types import FaceType, Floats
 
 SUFFIXES = (".dfm", ".onnx")
@@ -33,7 +34,7 @@ _SHAPE_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class DfmInfo:
     """What a file says. batch: faces it takes at a time, 0 = any number. names: as they stand in
     the file, by ours.
 
@@ -57,7 +58,7 @@ class Dfm:
         not there, MissingExtra.
         """
         data = _read(path)
-        self.path, self.facts = path, _facts(path, data)
+        self.path, self.facts = path, _read_info(path, data)
         self.session, self.device = _session(path, data, device)
         self.run(
             np.full((1, self.facts.resolution, self.facts.resolution, 3), 0.5, np.float32), 1.0
@@ -95,13 +96,26 @@ class Dfm:
         return dst_mask, image, mask
 
 
-def messages(message: Any) -> Iterator[Any]:
+def onnx_package(name: str) -> Any:
+    """A module of the extra: onnx, onnxruntime, onnxscript or one within them. Raises
+    MissingExtra.
+    """
+    package = name.partition(".")[0]
+    if importlib.util.find_spec(package) is None:
+        raise MissingExtra(
+            f"models as .dfm or .onnx: {package} is not installed. Run: pip install"
+            " 'understudy[onnx]'."
+        )
+    return importlib.import_module(name)
+
+
+def walk_messages(message: Any) -> Iterator[Any]:
     """A protocol buffer's message and all within it, however deep."""
     yield message
     for field, value in message.ListFields():
         if field.message_type is not None:
             for each in [value] if hasattr(value, "ListFields") else value:
-                yield from messages(each)
+                yield from walk_messages(each)
 
 
 def _read(path: Path) -> bytes:
@@ -116,7 +130,7 @@ def _read(path: Path) -> bytes:
         raise BadMedia(f"{path}: not readable: {error.strerror}. Check the name.") from None
 
 
-def _facts(path: Path, data: bytes) -> Facts:
+def _read_info(path: Path, data: bytes) -> DfmInfo:
     """Checked without running anything of the file, and without opening any other."""
     onnx = onnx_package("onnx")
     try:
@@ -125,7 +139,7 @@ def _facts(path: Path, data: bytes) -> Facts:
         raise BadMedia(
             f"{path}: not a model in the format ONNX, or only part of one. Copy or export it again."
         ) from None
-    for tensor in messages(model):
+    for tensor in walk_messages(model):
         if not isinstance(tensor, onnx.TensorProto):
             continue
         if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
@@ -149,7 +163,7 @@ def _facts(path: Path, data: bytes) -> Facts:
     face_type: Any = told.get(FACE_TYPE)
     known = face_type if face_type in get_args(FaceType) else None
     morph = min(1.0, _number(path, told.get(OWN_MORPH, "1"))) if MORPH in names else None
-    return Facts(side, batch, names, known, int(_number(path, told.get(ITERATION, "0"))), morph)
+    return DfmInfo(side, batch, names, known, int(_number(path, told.get(ITERATION, "0"))), morph)
 
 
 def _number(path: Path, text: str) -> float:

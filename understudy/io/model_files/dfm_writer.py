@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from understudy.errors import BadOption
-from understudy.io.model_files.dfm import CHANNELS, FACE, messages
-from understudy.io.model_files.onnx_extra import onnx_package
+from understudy.io.model_files.dfm import CHANNELS, FACE, onnx_package, walk_messages
 
 # The set of operators that other programs of this field expect, and the age of the format that goes
 # with it.
@@ -21,7 +20,7 @@ LIMIT = 2**31 - 2**24
 _AXES = {"ReduceMean", "ReduceSum", "Squeeze", "Unsqueeze"}
 
 
-def finished(
+def finalize(
     model: Any, resolution: int, batch: int | None, told: Mapping[str, str]
 ) -> tuple[bytes, int]:
     """The file's bytes and its opset: 12 where the graph can be said in it, else the one that it
@@ -30,8 +29,8 @@ def finished(
     model: ModelProto with the literal names. batch: None = any. told: its metadata. Raises
     BadOption for more than 2 GiB.
     """
-    _stripped(model)
-    _declared(model, resolution, batch)
+    _strip(model)
+    _declare_shapes(model, resolution, batch)
     onnx_package("onnx.helper").set_model_props(model, dict(told))
     model.producer_name, model.producer_version = "Understudy", told.get("understudy.version", "")
     if model.ByteSize() > LIMIT:
@@ -39,22 +38,22 @@ def finished(
             f"export: {model.ByteSize() / 2**30:.1f} GiB do not fit into one file of ONNX (2)."
             " Export a smaller model."
         )
-    model = _lowered(model) or model
+    model = _to_opset_12(model) or model
     return model.SerializeToString(deterministic=True), _opset(model)
 
 
-def _stripped(model: Any) -> None:
+def _strip(model: Any) -> None:
     """Without what the exporter noted for people who debug it: places in the code of this machine
     among them.
     """
-    for each in messages(model):
+    for each in walk_messages(model):
         for name in ("metadata_props", "doc_string"):
             if name in each.DESCRIPTOR.fields_by_name:
                 each.ClearField(name)
     model.graph.ClearField("value_info")
 
 
-def _declared(model: Any, resolution: int, batch: int | None) -> None:
+def _declare_shapes(model: Any, resolution: int, batch: int | None) -> None:
     """Full shapes of input and outputs: TensorRT builds on them."""
     channels = {FACE: 3, **CHANNELS}
     for value in (*model.graph.input, *model.graph.output):
@@ -67,14 +66,14 @@ def _declared(model: Any, resolution: int, batch: int | None) -> None:
                 )
 
 
-def _lowered(model: Any) -> Any | None:
+def _to_opset_12(model: Any) -> Any | None:
     """The same graph in opset 12; None when it cannot be said there. ONNX's own converter knows no
     way down for these operators.
     """
     onnx = onnx_package("onnx")
     lower = onnx.ModelProto()
     lower.CopyFrom(model)
-    _reworded(lower.graph)
+    _rewrite_nodes(lower.graph)
     used = {name for node in lower.graph.node for name in node.input} | {
         each.name for each in lower.graph.output
     }
@@ -91,7 +90,7 @@ def _lowered(model: Any) -> Any | None:
     return lower
 
 
-def _reworded(graph: Any) -> None:
+def _rewrite_nodes(graph: Any) -> None:
     """The nodes of the graph as older sets of operators put it, where that is the same; all others
     stay.
     """

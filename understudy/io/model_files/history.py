@@ -27,7 +27,7 @@ def read(path: Path) -> list[Row]:
 
 def append(path: Path, rows: Iterable[Row]) -> None:
     """Add rows at the end."""
-    with atomic.explained(path), path.open("a", encoding="utf-8") as file:
+    with atomic.explain_os_errors(path), path.open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 

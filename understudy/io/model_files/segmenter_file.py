@@ -54,7 +54,7 @@ def write(segmenter: SegmenterFile) -> None:
         "origin": segmenter.origin,
         "crc32": json.dumps({name: zlib.crc32(array.data) for name, array in tensors.items()}),
     }
-    with atomic.writing(path) as partial:
+    with atomic.partial_file(path) as partial:
         try:
             save_file(tensors, partial, about)
         except SafetensorError as error:

@@ -21,7 +21,7 @@ import numpy as np
 
 from understudy.errors import BadMedia, BadOption, CannotWrite
 from understudy.io import atomic
-from understudy.io.provenance.signing_key import Credentials, credentials
+from understudy.io.provenance.signing_key import Credentials, load_credentials
 
 SYNTHETIC = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _SOURCES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -81,11 +81,11 @@ def sign(
     they are known. All or nothing. Raises BadMedia when the format cannot carry a manifest,
     BadOption when the certificate does not serve, CannotWrite.
     """
-    chosen = signer or credentials()
+    chosen = signer or load_credentials()
     roles = ["parentOf", *["inputTo"] * (len(ingredients) - 1)]
     known = [fingerprint(path) for path in ingredients] if prints is None else prints
     context = c2pa.Context.from_dict({"builder": {"thumbnail": {"enabled": False}}})
-    with atomic.writing(signed) as partial:
+    with atomic.partial_file(signed) as partial:
         partial.unlink()
         try:
             with c2pa.Builder(
@@ -104,13 +104,13 @@ def sign(
             raise _explained(error, unsigned, signed) from error
 
 
-def proven() -> Credentials:
+def validate_credentials() -> Credentials:
     """This computer's credentials, tried on one pixel: hours of work must not end at a certificate
     that does not serve.
 
     Raises BadOption, CannotWrite.
     """
-    chosen = credentials()
+    chosen = load_credentials()
     pixel = io.BytesIO(cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes())
     created = {"action": "c2pa.created", "digitalSourceType": f"{_SOURCES}digitalCreation"}
     claim = {"assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [created]}}]}
@@ -124,7 +124,7 @@ def proven() -> Credentials:
     return chosen
 
 
-def read(path: Path, trusted: str = "") -> Manifest:
+def read_manifest(path: Path, trusted: str = "") -> Manifest:
     """What the manifest inside the file at `path` says. trusted: PEM certificates of the
     authorities to trust.
 

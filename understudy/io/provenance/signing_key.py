@@ -35,11 +35,12 @@ class Credentials:
     algorithm: str = "es256"
 
 
-def credentials() -> Credentials:
+def load_credentials() -> Credentials:
     """What this computer signs with.
 
     UNDERSTUDY_SIGN_CERT and UNDERSTUDY_SIGN_KEY name PEM files (certificate chain; private key
-    without a password). Without them a certificate of our own making is used: `folder()` keeps it.
+    without a password). Without them a certificate of our own making is used, kept in
+    `credentials_folder()`.
     Raises BadOption, CannotWrite.
     """
     names = [os.environ.get(f"UNDERSTUDY_SIGN_{part}", "") for part in ("CERT", "KEY")]
@@ -50,12 +51,12 @@ def credentials() -> Credentials:
             "signing: UNDERSTUDY_SIGN_CERT and UNDERSTUDY_SIGN_KEY belong together. Set both, or"
             " neither."
         )
-    if not (folder() / KEY).exists() or _expired(folder() / CERTIFICATE):
-        _make(folder())
-    return _read(folder() / CERTIFICATE, folder() / KEY)
+    if not (credentials_folder() / KEY).exists() or _expired(credentials_folder() / CERTIFICATE):
+        _make(credentials_folder())
+    return _read(credentials_folder() / CERTIFICATE, credentials_folder() / KEY)
 
 
-def folder() -> Path:
+def credentials_folder() -> Path:
     """Where the home-made certificate lies: $UNDERSTUDY_CREDENTIALS, else in the user's data
     folder.
     """
@@ -134,7 +135,7 @@ def _make(place: Path) -> None:
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    with atomic.explained(place):
+    with atomic.explain_os_errors(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         # Certificate and key must change together, and the key must never be readable by others: a
         # private folder, renamed.

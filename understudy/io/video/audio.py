@@ -18,7 +18,7 @@ from understudy.io.video import packets
 
 
 @dataclass(frozen=True)
-class Sound:
+class AudioClip:
     """Which sound to carry over.
 
     path: the file that holds it. track: its number among the sound tracks, from 0; None = all.
@@ -32,25 +32,26 @@ class Sound:
     stop: Fraction | None = None
 
 
-class SoundCopy:
-    """Copies the packets of a `Sound` into an open output, a stretch at a time.
+class AudioCopier:
+    """Copies the packets of a `AudioClip` into an open output, a stretch at a time.
 
     Raises BadMedia when the output's kind of file cannot hold the codec, BadOption when there is no
     such track.
     """
 
     def __init__(
-        self, sound: Sound, source: InputContainer, output: OutputContainer, target: Path
+        self, sound: AudioClip, source: InputContainer, output: OutputContainer, target: Path
     ) -> None:
         self._sound, self._output = sound, output
         self._streams = {
-            stream.index: _added(stream, output, sound, target) for stream in chosen(source, sound)
+            stream.index: _add_stream(stream, output, sound, target)
+            for stream in select_tracks(source, sound)
         }
         self._packets = self._within(source)
         self._next: Packet[Stream] | None = None
         self._advance()
 
-    def until(self, seconds: Fraction | None) -> None:
+    def copy_until(self, seconds: Fraction | None) -> None:
         """Write the packets that begin before this time of the output (None = all the rest)."""
         while self._next is not None and (seconds is None or _begins(self._next) <= seconds):
             self._output.mux(self._next)
@@ -83,7 +84,7 @@ class SoundCopy:
             yield packet
 
 
-def chosen(source: InputContainer, sound: Sound) -> list[AudioStream]:
+def select_tracks(source: InputContainer, sound: AudioClip) -> list[AudioStream]:
     """The sound tracks that `sound` asks for. Raises BadOption when there is no track of that
     number.
     """
@@ -99,7 +100,7 @@ def chosen(source: InputContainer, sound: Sound) -> list[AudioStream]:
     return [tracks[sound.track]]
 
 
-def open_source(sound: Sound) -> InputContainer:
+def open_source(sound: AudioClip) -> InputContainer:
     """The file that holds the sound. Raises BadMedia."""
     try:
         return packets.open_container(sound.path)
@@ -109,7 +110,9 @@ def open_source(sound: Sound) -> InputContainer:
         ) from None
 
 
-def _added(stream: AudioStream, output: OutputContainer, sound: Sound, target: Path) -> AudioStream:
+def _add_stream(
+    stream: AudioStream, output: OutputContainer, sound: AudioClip, target: Path
+) -> AudioStream:
     codec = stream.codec_context.codec.canonical_name
     if codec not in output.supported_codecs:
         raise BadMedia(

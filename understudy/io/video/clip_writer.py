@@ -37,7 +37,7 @@ def write_clip(
     in -1..1 at `rate`.
     """
     with (
-        atomic.writing(path) as partial,
+        atomic.partial_file(path) as partial,
         av.open(str(partial), "w", options={"movflags": "+faststart"}) as output,
     ):
         color = _HIGH if size[1] >= 720 else _STANDARD

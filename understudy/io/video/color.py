@@ -32,7 +32,7 @@ Orientation = tuple[int, int, int, int]
 UPRIGHT: Orientation = (1, 0, 0, 1)
 
 
-def resolved(frame: av.VideoFrame) -> Color:
+def resolve_color(frame: av.VideoFrame) -> Color:
     """The frame's colour tags; absent ones as players take them.
 
     No matrix: RGB for RGB formats, else BT.709 from 720 lines or 1280 columns on, else BT.601
@@ -57,7 +57,7 @@ def is_readable(color: Color) -> bool:
     return color.matrix in _MATRICES
 
 
-def coded(color: Color) -> Color:
+def output_color(color: Color) -> Color:
     """The tags under which footage of this colour is written as YCbCr: the same, but RGB becomes
     limited BT.709.
     """
@@ -68,7 +68,7 @@ def coded(color: Color) -> Color:
     )
 
 
-def depth(frame: av.VideoFrame) -> int:
+def bit_depth(frame: av.VideoFrame) -> int:
     """Bits per channel."""
     return max(component.bits for component in frame.format.components)
 
@@ -104,12 +104,12 @@ def to_rgb(
             dst_color_range=ColorRange.JPEG,
             interpolation=interpolation,
         )
-    return upright(cast(Array, rgb.to_ndarray()), orientation)
+    return apply_orientation(cast(Array, rgb.to_ndarray()), orientation)
 
 
 def from_rgb(image: Bytes | NDArray[np.uint16], layout: str, color: Color) -> av.VideoFrame:
     """RGB (H, W, 3), uint8 or uint16, as a frame of a YCbCr pixel format such as "yuv420p"; color:
-    see `coded`.
+    see `output_color`.
     """
     whole = cast(Bytes, np.ascontiguousarray(image))
     rgb = av.VideoFrame.from_ndarray(
@@ -124,7 +124,7 @@ def from_rgb(image: Bytes | NDArray[np.uint16], layout: str, color: Color) -> av
     )
 
 
-def orientation_of(frame: av.VideoFrame) -> Orientation:
+def read_orientation(frame: av.VideoFrame) -> Orientation:
     """How the picture is to be turned: a, b, c, d of its display matrix, each -1, 0 or 1, to the
     nearest quarter turn.
 
@@ -142,7 +142,7 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     return (0, _sign(b), _sign(c), 0)
 
 
-def upright(image: Array, orientation: Orientation) -> Array:
+def apply_orientation(image: Array, orientation: Orientation) -> Array:
     """The picture turned and mirrored as `orientation` says, contiguous."""
     a, b, c, d = orientation
     if orientation == UPRIGHT:
@@ -152,7 +152,7 @@ def upright(image: Array, orientation: Orientation) -> Array:
     return np.ascontiguousarray(turned[:: -1 if flip_y else 1, :: -1 if flip_x else 1])
 
 
-def is_turned(orientation: Orientation) -> bool:
+def swaps_sides(orientation: Orientation) -> bool:
     """Whether width and height change places."""
     return orientation[1] != 0
 

@@ -17,24 +17,30 @@ from av.video.stream import VideoStream
 from understudy.errors import BadMedia
 from understudy.io.footage.base import Footage
 from understudy.io.video import packets
-from understudy.io.video.audio import Sound, SoundCopy, open_source
-from understudy.io.video.writer import Coding, EncodeOptions, check_target, stay, whole
+from understudy.io.video.audio import AudioClip, AudioCopier, open_source
+from understudy.io.video.writer import (
+    EncodeOptions,
+    Encoding,
+    atomic_video,
+    check_target,
+    frame_duration,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class EncodedPart:
     """A file that `write_part` made, and which frames of the footage are in it."""
 
     path: Path
     frames: range
 
 
-def join(
+def concat(
     path: Path,
-    parts: Sequence[Part],
+    parts: Sequence[EncodedPart],
     like: Footage,
     options: EncodeOptions,
-    sound: Sound | None = None,
+    sound: AudioClip | None = None,
     comment: str = "",
 ) -> Generator[int]:
     """Write the parts in their order as one .mp4 or .mov and yield how many frames are in so far.
@@ -46,20 +52,20 @@ def join(
     and sound that does not fit.
     """
     check_target(path, options)
-    coding = Coding(like, options)
+    coding = Encoding(like, options)
     orders = [_order(part, _header(parts[0].path)) for part in parts]
     frames = [index for part in parts for index in part.frames]
     shown, lasting = _shown(frames, coding, from_zero=sound is not None and sound.start is not None)
     decoded = _decoded(
         shown, max(place - rank for order in orders for place, rank in enumerate(order))
     )
-    with whole(path) as partial, ExitStack() as stack:
+    with atomic_video(path) as partial, ExitStack() as stack:
         output = stack.enter_context(av.open(str(partial), "w", options=coding.muxing(path)))
         if comment:
             output.metadata["comment"] = comment
         stream = _stream(output, parts[0].path, coding)
         source = stack.enter_context(open_source(sound)) if sound else None
-        copy = SoundCopy(sound, source, output, path) if sound and source else None
+        copy = AudioCopier(sound, source, output, path) if sound and source else None
         done = 0
         for part, order in zip(parts, orders, strict=True):
             for place, packet in enumerate(_packets(part.path)):
@@ -71,15 +77,15 @@ def join(
                 )
                 packet.stream, packet.time_base = stream, coding.time_base
                 if copy:
-                    copy.until(packet.dts * packet.time_base)
+                    copy.copy_until(packet.dts * packet.time_base)
                 output.mux(packet)
             done += len(order)
             yield done
         if copy:
-            copy.until(None)
+            copy.copy_until(None)
 
 
-def _order(part: Part, header: bytes) -> list[int]:
+def _order(part: EncodedPart, header: bytes) -> list[int]:
     """Which frame of the part each of its packets is, in the order in which they are decoded.
     header: what it must begin with.
     """
@@ -119,13 +125,13 @@ def _packets(path: Path) -> Iterator[Packet[VideoStream]]:
                 yield packet
 
 
-def _shown(frames: Sequence[int], coding: Coding, from_zero: bool) -> tuple[list[int], list[int]]:
+def _shown(frames: Sequence[int], coding: Encoding, from_zero: bool) -> tuple[list[int], list[int]]:
     """When each frame appears and how long it stays, in ticks."""
     if not coding.like.is_video:
         return list(range(len(frames))), [1] * len(frames)
     first = coding.like.pts[frames[0]] if from_zero else 0
     return [coding.like.pts[index] - first for index in frames], [
-        stay(index, coding.like) for index in frames
+        frame_duration(index, coding.like) for index in frames
     ]
 
 
@@ -139,7 +145,7 @@ def _decoded(shown: Sequence[int], delay: int) -> list[int]:
     return [*head, *shown[: len(shown) - delay]]
 
 
-def _stream(output: OutputContainer, first: Path, coding: Coding) -> VideoStream:
+def _stream(output: OutputContainer, first: Path, coding: Encoding) -> VideoStream:
     """A stream that says of itself what the one in the first part does."""
     with packets.open_container(first) as container:
         template = container.streams.video[0]

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from understudy.errors import BadMedia
 from understudy.io.footage.base import FootageIndex
-from understudy.io.limits import refused_size
+from understudy.io.limits import size_problem
 from understudy.io.video import color as video_color
 from understudy.io.video import packets
 from understudy.types import Color
@@ -58,17 +58,17 @@ class VideoIndex(FootageIndex):
     notes: tuple[str, ...] = ()
 
 
-def read(path: Path, partial: bool) -> VideoIndex:
+def read_index(path: Path, partial: bool) -> VideoIndex:
     """The index of the video at `path`: its packets are all read, a few of them decoded. Raises
     BadMedia, av.FFmpegError.
 
     partial: take a file that was cut off as far as it goes.
     """
     with packets.open_container(path) as container:
-        stream = _checked(container, path)
+        stream = _usable_stream(container, path)
         time_base = stream.time_base or Fraction(1, 1000)
         has_audio, aspect = bool(container.streams.audio), stream.sample_aspect_ratio or Fraction(1)
-        table = packets.table(container, stream, path)
+        table = packets.read_packet_table(container, stream, path)
         stated = stream.average_rate or stream.guessed_rate
     if table.is_cut_off and not partial:
         raise BadMedia(
@@ -77,8 +77,8 @@ def read(path: Path, partial: bool) -> VideoIndex:
         )
     head, undecoded = _head(path)
     first = head[0]
-    orientation, color = video_color.orientation_of(first), _readable_color(first, path)
-    is_turned = video_color.is_turned(orientation)
+    orientation, color = video_color.read_orientation(first), _readable_color(first, path)
+    is_turned = video_color.swaps_sides(orientation)
     index = VideoIndex(
         bytes=path.stat().st_size,
         pts=_decodable(table, head, undecoded),
@@ -87,7 +87,7 @@ def read(path: Path, partial: bool) -> VideoIndex:
         time_base=time_base,
         size=(first.height, first.width) if is_turned else (first.width, first.height),
         color=color,
-        bits=video_color.depth(first),
+        bits=video_color.bit_depth(first),
         has_audio=has_audio,
         is_cut_off=table.is_cut_off,
         pixel_aspect=1 / aspect if is_turned else aspect,
@@ -97,7 +97,7 @@ def read(path: Path, partial: bool) -> VideoIndex:
         is_exact=not table.is_cut_off,
     )
     if not index.pts or table.is_cut_off:
-        index = _trusted(table, _counted(index, path))
+        index = _reconcile(table, _count_frames(index, path))
     fps = _rate(stated, index.pts, time_base)
     notes = tuple(_notes(path, table.pts, index, any(frame.interlaced_frame for frame in head)))
     return replace(
@@ -108,7 +108,7 @@ def read(path: Path, partial: bool) -> VideoIndex:
     )
 
 
-def _checked(container: InputContainer, path: Path) -> VideoStream:
+def _usable_stream(container: InputContainer, path: Path) -> VideoStream:
     """The picture stream, after a look at what would make it useless or harmful to decode."""
     kind = container.format.name
     if kind.endswith("_pipe") or kind in _NO_VIDEO:
@@ -121,12 +121,12 @@ def _checked(container: InputContainer, path: Path) -> VideoStream:
             f"{path}: this is {what}, not a video. Give a video, or the folder that holds the"
             " pictures."
         )
-    stream = packets.picture_stream(container)
+    stream = packets.video_stream(container)
     if stream is None:
         found = "sound alone" if container.streams.audio else "neither pictures nor sound"
         raise BadMedia(f"{path}: no video in this file, {found}. Give one with pictures.")
     if stream.codec_context.width and stream.codec_context.height:
-        problem = refused_size(stream.codec_context.width, stream.codec_context.height)
+        problem = size_problem(stream.codec_context.width, stream.codec_context.height)
         if problem:
             raise BadMedia(f"{path}: not decoded: {problem}. Give an intact file.")
     return stream
@@ -136,7 +136,7 @@ def _head(path: Path) -> tuple[list[VideoFrame], set[int | None]]:
     """The first few frames, and the pts of packets that could not be decoded by then."""
     head: list[VideoFrame] = []
     undecoded: set[int | None] = set()
-    for packet, frames in packets.decoded(path, threads=1):
+    for packet, frames in packets.decode_packets(path, threads=1):
         head += frames or []
         if frames is None:
             undecoded.add(packet.pts)
@@ -150,7 +150,7 @@ def _head(path: Path) -> tuple[list[VideoFrame], set[int | None]]:
 
 
 def _readable_color(frame: VideoFrame, path: Path) -> Color:
-    color = video_color.resolved(frame)
+    color = video_color.resolve_color(frame)
     if not video_color.is_readable(color):
         raise BadMedia(
             f"{path}: colour matrix {color.matrix} (H.273) is not read. Convert it to BT.709 first."
@@ -159,7 +159,7 @@ def _readable_color(frame: VideoFrame, path: Path) -> Color:
 
 
 def _decodable(
-    table: packets.Table, head: list[VideoFrame], undecoded: set[int | None]
+    table: packets.PacketTable, head: list[VideoFrame], undecoded: set[int | None]
 ) -> list[int]:
     """The times from the first frame that decodes, or the keyframe it should build on; none when
     the first few do not come as the packets promise.
@@ -172,7 +172,7 @@ def _decodable(
     return table.pts[min(start, bisect.bisect_left(table.pts, table.keys[0])) :]
 
 
-def _counted(index: VideoIndex, path: Path) -> VideoIndex:
+def _count_frames(index: VideoIndex, path: Path) -> VideoIndex:
     """The index with the frames that decoding finds; times that are absent or run backwards are
     mended.
     """
@@ -180,7 +180,7 @@ def _counted(index: VideoIndex, path: Path) -> VideoIndex:
     times: list[int] = []
     keys: list[bool] = []
     undecoded: set[int] = set()
-    for packet, frames in packets.decoded(path, threads=1):
+    for packet, frames in packets.decode_packets(path, threads=1):
         if frames is None and packet.pts is not None:
             undecoded.add(packet.pts)
         for frame in frames or []:
@@ -215,7 +215,7 @@ def _ascending(times: list[int]) -> list[int]:
     )
 
 
-def _trusted(table: packets.Table, counted: VideoIndex) -> VideoIndex:
+def _reconcile(table: packets.PacketTable, counted: VideoIndex) -> VideoIndex:
     """The counted index, or what the packets promise where most of that came, and nothing else: the
     rest is damaged.
     """

@@ -20,7 +20,7 @@ _UNEVEN = frozenset({"vp8", "mpeg4", "msmpeg4v3", "vc1", "wmv3", "rv40"})
 
 
 @dataclass(frozen=True)
-class Table:
+class PacketTable:
     """What the packets say. pts: of every frame shown, ascending; empty when only decoding can
     tell. keys: pts of those from which decoding may start, ascending. last_duration: in units of
     the time base, 0 = unknown. seconds: from the first packet's time to the last one's. is_cut_off:
@@ -39,7 +39,7 @@ def open_container(path: Path) -> InputContainer:
     return av.open(str(path.absolute()), options=dict(_OPEN))
 
 
-def picture_stream(container: InputContainer) -> VideoStream | None:
+def video_stream(container: InputContainer) -> VideoStream | None:
     """The first video stream that is no cover picture."""
     for stream in container.streams.video:
         if not stream.disposition & stream.disposition.attached_pic:
@@ -47,7 +47,7 @@ def picture_stream(container: InputContainer) -> VideoStream | None:
     return None
 
 
-def table(container: InputContainer, stream: VideoStream, path: Path) -> Table:
+def read_packet_table(container: InputContainer, stream: VideoStream, path: Path) -> PacketTable:
     """The packets of `stream`; reads the whole file once, decodes nothing. Raises
     av.FFmpegError.
     """
@@ -72,7 +72,7 @@ def table(container: InputContainer, stream: VideoStream, path: Path) -> Table:
             shown.append((packet.pts, packet.duration or 0))
     shown.sort()
     pts = [time for time, _ in shown]
-    return Table(
+    return PacketTable(
         pts=pts if is_even and len(set(pts)) == len(pts) else [],
         keys=sorted(keys | _marked(stream, places)),
         last_duration=shown[-1][1] if shown else 0,
@@ -81,7 +81,7 @@ def table(container: InputContainer, stream: VideoStream, path: Path) -> Table:
     )
 
 
-def decoded(
+def decode_packets(
     path: Path, seek_to: int | None = None, threads: int = 0
 ) -> Iterator[tuple[Packet[VideoStream], list[VideoFrame] | None]]:
     """Each packet, and the frames that leave the decoder at it, in display order; None where it
@@ -94,7 +94,7 @@ def decoded(
     """
     has_begun = False
     with open_container(path) as container:
-        stream = picture_stream(container)
+        stream = video_stream(container)
         assert stream is not None
         stream.codec_context.thread_type = "NONE" if threads == 1 else "AUTO"
         stream.codec_context.thread_count = threads

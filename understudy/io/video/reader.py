@@ -12,7 +12,7 @@ import av
 from understudy.errors import BadMedia
 from understudy.io.footage.base import BadFrame, Footage
 from understudy.io.video import color, packets
-from understudy.io.video.index import VideoIndex, read
+from understudy.io.video.index import VideoIndex, read_index
 from understudy.types import Frame
 
 
@@ -39,10 +39,10 @@ class VideoFootage(Footage):
                 " as it is now."
             )
         try:
-            known = index or read(path, partial)
+            known = index or read_index(path, partial)
         except av.FFmpegError as error:
             raise BadMedia(
-                f"{path}: cannot be read as a video: {_said(error)}. It may be cut off or of"
+                f"{path}: cannot be read as a video: {_error_text(error)}. It may be cut off or of"
                 " another kind; fetch it again."
             ) from None
         self._index = known
@@ -62,7 +62,7 @@ class VideoFootage(Footage):
     def keyframes(self) -> list[int]:
         return self._keys if self._index.is_exact else [0]
 
-    def attempts(self, indices: Iterable[int]) -> Generator[Frame | BadFrame]:
+    def iter_frames_or_bad(self, indices: Iterable[int]) -> Generator[Frame | BadFrame]:
         wanted = iter(indices)
         index = next(wanted, None)
         if index is None:
@@ -83,7 +83,7 @@ class VideoFootage(Footage):
     def _frame(self, index: int) -> Frame:
         if self._random is None or self._random[0] != index:
             self.close()
-            self._random = (index, self.pick(range(index, len(self))))
+            self._random = (index, self.iter_frames(range(index, len(self))))
         frames = self._random[1]
         self._random = None
         frame = next(frames)
@@ -166,12 +166,12 @@ class VideoFootage(Footage):
     def _raw(self, seek_to: int | None = None) -> Generator[av.VideoFrame]:
         threads = self._threads if self._index.is_exact else 1
         try:
-            for _, frames in packets.decoded(self.path, seek_to, threads):
+            for _, frames in packets.decode_packets(self.path, seek_to, threads):
                 yield from frames or ()
         except av.FFmpegError as error:
             raise BadMedia(
-                f"{self.path}: cannot be read any more: {_said(error)}. Check the disk and that it"
-                " is there."
+                f"{self.path}: cannot be read any more: {_error_text(error)}. Check the disk and"
+                " that it is there."
             ) from None
 
     def _converted(self, index: int, found: av.VideoFrame | str) -> Frame | BadFrame:
@@ -184,7 +184,7 @@ class VideoFootage(Footage):
                 )
                 return Frame(index, image, self.pts[index], self.time_base, self.color)
             except av.FFmpegError as error:
-                why = _said(error)
+                why = _error_text(error)
         what_now = "Fetch the file again, or keep the part before it with understudy cut."
         return BadFrame(index, f"{self.path}, frame {index}: {why}. {what_now}")
 
@@ -203,5 +203,5 @@ class VideoFootage(Footage):
         return self._keys[after] if after < len(self._keys) else len(self)
 
 
-def _said(error: av.FFmpegError) -> str:
+def _error_text(error: av.FFmpegError) -> str:
     return (error.strerror or str(error)).lower().rstrip(".")

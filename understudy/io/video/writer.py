@@ -22,7 +22,7 @@ from understudy.errors import BadMedia, BadOption, CannotWrite
 from understudy.io import atomic
 from understudy.io.footage.base import Footage
 from understudy.io.video import color as video_color
-from understudy.io.video.audio import Sound, SoundCopy, open_source
+from understudy.io.video.audio import AudioClip, AudioCopier, open_source
 from understudy.options import Options, option
 from understudy.types import Array, Bytes, Frame
 
@@ -70,7 +70,7 @@ def write_video(
     frames: Iterable[Frame],
     like: Footage,
     options: EncodeOptions,
-    audio_from: Path | Sound | None = None,
+    audio_from: Path | AudioClip | None = None,
     comment: str = "",
 ) -> Generator[int]:
     """Write frames as a video and yield how many are coded so far; the file takes its name after
@@ -78,13 +78,13 @@ def write_video(
 
     frames: images of like's size; pts and time_base are kept, frames without come at options.fps.
     like: gives size, rate, colour tags, depth and pixel shape. audio_from: the file whose sound
-    packets are copied, or a `Sound` for a part of it. comment: what the container says of itself.
+    packets are copied, or an `AudioClip`. comment: what the container says of itself.
     path: .mp4, .mov or .mkv (whose clock is milliseconds); replaced when it exists. Nothing is left
     when the writing fails or the generator is closed early. Raises CannotWrite, BadOption (suffix,
     codec) and BadMedia (no frames, sound that does not fit).
     """
-    sound = Sound(audio_from) if isinstance(audio_from, Path) else audio_from
-    yield from _whole(path, frames, Coding(like, options), sound, comment)
+    sound = AudioClip(audio_from) if isinstance(audio_from, Path) else audio_from
+    yield from _write(path, frames, Encoding(like, options), sound, comment)
 
 
 def write_part(
@@ -95,15 +95,15 @@ def write_part(
 
     threads: of the encoder, 0 = as it likes.
     """
-    yield from _whole(path, _from_zero(frames), Coding(like, options, threads))
+    yield from _write(path, _from_zero(frames), Encoding(like, options, threads))
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """As `atomic.writing`, for videos: what FFmpeg cannot do is a CannotWrite, too."""
-    with atomic.writing(path) as partial:
+def atomic_video(path: Path) -> Iterator[Path]:
+    """As `atomic.partial_file`, for videos: what FFmpeg cannot do is a CannotWrite, too."""
+    with atomic.partial_file(path) as partial:
         try:
-            with atomic.explained(path):
+            with atomic.explain_os_errors(path):
                 yield partial
         except av.FFmpegError as error:
             why = (error.strerror or str(error)).lower()
@@ -152,7 +152,7 @@ def pixel_format(size: tuple[int, int], bits: int, options: EncodeOptions) -> st
     return f"yuv{chroma}p{'10le' if ten else ''}"
 
 
-def rational(fps: float) -> Fraction:
+def frame_rate_fraction(fps: float) -> Fraction:
     """A frame rate as the fraction that is meant: 23.976 is 24000/1001."""
     ntsc = Fraction(round(fps * 1.001) * 1000, 1001)
     return (
@@ -160,7 +160,7 @@ def rational(fps: float) -> Fraction:
     )
 
 
-def stay(index: int, like: Footage) -> int:
+def frame_duration(index: int, like: Footage) -> int:
     """How long a frame stays, in ticks of like's clock. Without it, a file's last frame would stay
     as long as the one before.
     """
@@ -168,7 +168,7 @@ def stay(index: int, like: Footage) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Coding:
+class Encoding:
     """How a video is coded. threads: of the encoder, 0 = as it likes."""
 
     like: Footage
@@ -178,7 +178,7 @@ class Coding:
     @property
     def fps(self) -> Fraction:
         """Frames a second."""
-        return self.like.fps if self.like.is_video else rational(self.options.fps)
+        return self.like.fps if self.like.is_video else frame_rate_fraction(self.options.fps)
 
     @property
     def time_base(self) -> Fraction:
@@ -200,16 +200,16 @@ class Coding:
         return flags | {"video_track_timescale": ticks, "movie_timescale": ticks}
 
 
-def _whole(
+def _write(
     path: Path,
     frames: Iterable[Frame],
-    coding: Coding,
-    sound: Sound | None = None,
+    coding: Encoding,
+    sound: AudioClip | None = None,
     comment: str | None = None,
 ) -> Generator[int]:
     """comment: None = a part, which has none and need not play while it loads."""
     check_target(path, coding.options)
-    with whole(path) as partial, ExitStack() as stack:
+    with atomic_video(path) as partial, ExitStack() as stack:
         output = stack.enter_context(
             av.open(str(partial), "w", options=coding.muxing(path, comment is None))
         )
@@ -217,7 +217,7 @@ def _whole(
             output.metadata["comment"] = comment
         stream = _stream(output, coding)
         source = stack.enter_context(open_source(sound)) if sound else None
-        copy = SoundCopy(sound, source, output, path) if sound and source else None
+        copy = AudioCopier(sound, source, output, path) if sound and source else None
         durations: dict[int, int] = {}
         done = coded = 0
         for frame in frames:
@@ -227,7 +227,7 @@ def _whole(
                 and frame.time_base == coding.like.time_base
                 and 0 <= frame.index < len(coding.like)
             ):
-                durations[frame.pts] = stay(frame.index, coding.like)
+                durations[frame.pts] = frame_duration(frame.index, coding.like)
             coded += _mux(output, stream.encode(picture), durations, copy)
             done += 1
             yield done
@@ -242,7 +242,7 @@ def _whole(
             packet.dts = packet.pts
         coded += _mux(output, rest, durations, copy)
         if copy:
-            copy.until(None)
+            copy.copy_until(None)
         if coded != done:
             raise CannotWrite(
                 f"{path}: the encoder gave {coded} pictures back for {done}. Try another codec or"
@@ -260,14 +260,14 @@ def _from_zero(frames: Iterable[Frame]) -> Iterator[Frame]:
         yield replace(frame, pts=frame.pts - first)
 
 
-def _picture(frame: Frame, place: int, layout: str, coding: Coding) -> av.VideoFrame:
+def _picture(frame: Frame, place: int, layout: str, coding: Encoding) -> av.VideoFrame:
     """The frame as it goes to the encoder; place: its number, its time where it has none."""
     if frame.image.shape[:2] != coding.like.size[::-1]:
         raise ValueError(
             f"frame {frame.index} has shape {frame.image.shape}, expected {coding.like.size[::-1]}."
         )
     picture = video_color.from_rgb(
-        _as_whole(frame.image), layout, video_color.coded(coding.like.color)
+        _as_whole(frame.image), layout, video_color.output_color(coding.like.color)
     )
     ticks = coding.time_base
     picture.pts, picture.time_base = (
@@ -276,8 +276,8 @@ def _picture(frame: Frame, place: int, layout: str, coding: Coding) -> av.VideoF
     return picture
 
 
-def _stream(output: OutputContainer, coding: Coding) -> VideoStream:
-    like, options, color = coding.like, coding.options, video_color.coded(coding.like.color)
+def _stream(output: OutputContainer, coding: Encoding) -> VideoStream:
+    like, options, color = coding.like, coding.options, video_color.output_color(coding.like.color)
     stream = output.add_stream(_ENCODERS[options.codec], rate=coding.fps)
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
@@ -318,7 +318,7 @@ def _mux(
     output: OutputContainer,
     packets: list[Packet[VideoStream]],
     durations: dict[int, int],
-    copy: SoundCopy | None,
+    copy: AudioCopier | None,
 ) -> int:
     """Write coded pictures and the sound up to them; returns how many pictures there were."""
     for packet in packets:
@@ -326,6 +326,6 @@ def _mux(
             durations.pop(packet.pts, 0) if packet.pts is not None else 0
         ) or packet.duration
         if copy and packet.dts is not None:
-            copy.until(packet.dts * packet.time_base)
+            copy.copy_until(packet.dts * packet.time_base)
         output.mux(packet)
     return len(packets)

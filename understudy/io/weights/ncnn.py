@@ -16,7 +16,7 @@ from understudy.types import Floats
 Shape = tuple[int, ...]
 
 
-def tensors(path: Path, shapes: Mapping[str, Shape]) -> dict[str, Floats]:
+def read_tensors(path: Path, shapes: Mapping[str, Shape]) -> dict[str, Floats]:
     """The tensors of these names and shapes, float32, in whose order they lie in the file; nothing
     may be left over.
 

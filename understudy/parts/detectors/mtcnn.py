@@ -45,7 +45,7 @@ class Mtcnn(Search):
         from understudy.nets.pretrained.load import load_pretrained
         from understudy.nets.pretrained.mtcnn import MTCNN
 
-        nets = load_pretrained(MTCNN(), mtcnn.tensors(), "the package mtcnn")
+        nets = load_pretrained(MTCNN(), mtcnn.load_tensors(), "the package mtcnn")
 
         @torch.inference_mode()
         def look(view: Bytes) -> Seen:

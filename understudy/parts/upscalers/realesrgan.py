@@ -37,7 +37,7 @@ def realesrgan(device: str) -> Upscale:
     with torch.device("meta"):
         empty = RRDB()
     shapes = {name: tuple(value.shape) for name, value in empty.state_dict().items()}
-    net = load_pretrained(empty.to_empty(device=place), ncnn.tensors(path, shapes), str(path))
+    net = load_pretrained(empty.to_empty(device=place), ncnn.read_tensors(path, shapes), str(path))
     # Its weights are published in fp16. Next to fp32 its pictures differ by 0.6 of 255 levels;
     # those of bf16 by 2.6.
     kind = torch.float16 if place.type == "cuda" else torch.float32

@@ -9,8 +9,7 @@ from typing import Literal
 
 from understudy.errors import BadOption
 from understudy.io import atomic
-from understudy.io.model_files.dfm import SUFFIXES
-from understudy.io.model_files.onnx_extra import onnx_package
+from understudy.io.model_files.dfm import SUFFIXES, onnx_package
 from understudy.io.provenance import manifest
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Saved, Stage, Started
@@ -72,7 +71,7 @@ def export(show: Path, out: Path, options: ExportOptions) -> Stage:
     )
     data, opset = exported(model, read(folder).model, iteration, options.batch)
     faces, kind = pictures(project.faces("dst"), model.resolution)
-    with atomic.writing(out) as partial:
+    with atomic.partial_file(out) as partial:
         partial.write_bytes(data)
         yield Note(
             text=(

@@ -27,9 +27,9 @@ from understudy.io.model_files.dfm import (
     MORPH,
     OUTPUTS,
     OWN_MORPH,
+    onnx_package,
 )
-from understudy.io.model_files.dfm_writer import LIMIT, finished
-from understudy.io.model_files.onnx_extra import onnx_package
+from understudy.io.model_files.dfm_writer import LIMIT, finalize
 from understudy.nets.autoencoder.swappers import MorphSwapper, Swapper
 from understudy.nets.graph import MorphGraph, export_graph
 from understudy.parts.dfm_model import DfmModel
@@ -62,7 +62,7 @@ def exported(model: Model, name: str, iteration: int, batch: int | None) -> tupl
         "synthetic": _NOTE,
         **({OWN_MORPH: f"{net.morph:.6f}"} if isinstance(net, MorphSwapper) else {}),
     }
-    return finished(graph, model.resolution, batch, told)
+    return finalize(graph, model.resolution, batch, told)
 
 
 def pictures(folder: Path, side: int) -> tuple[Floats, str]:

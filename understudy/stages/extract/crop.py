@@ -99,7 +99,7 @@ class Cuttings:
 def cut(task: CutTask) -> Cuttings:
     """The task's pictures, encoded; a frame that fails is listed."""
     reader, result = opened(task.film, rough=False), Cuttings([], [], [])
-    with contextlib.closing(ahead(reader.attempts(task.frames), _DEPTH)) as attempts:
+    with contextlib.closing(ahead(reader.iter_frames_or_bad(task.frames), _DEPTH)) as attempts:
         for attempt in attempts:
             rows = np.flatnonzero(task.faces.frame == attempt.index).tolist()
             try:

@@ -59,7 +59,10 @@ def find(task: FindTask) -> Finds:
     failed: list[tuple[int, str]] = []
     before = _Looked(-2, None, [])
     wanted = [*task.frames, *([task.following] if task.following >= 0 else [])]
-    with _one_thread(), contextlib.closing(ahead(reader.attempts(wanted), _DEPTH)) as attempts:
+    with (
+        _one_thread(),
+        contextlib.closing(ahead(reader.iter_frames_or_bad(wanted), _DEPTH)) as attempts,
+    ):
         for attempt in attempts:
             try:
                 if isinstance(attempt, BadFrame):

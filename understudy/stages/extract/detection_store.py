@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core.tracking.link import Seen
-from understudy.io.scratch import Column
+from understudy.io.scratch import DiskColumn
 from understudy.stages.extract.detections import Finds, Sighting
 from understudy.types import Floats
 
@@ -39,21 +39,23 @@ class Sightings:
     box: Floats
     score: Floats
     frame_size: NDArray[np.int64]
-    landmarks: Column
-    ahead: Column
-    ahead_error: Column
-    back: Column
-    back_error: Column
+    landmarks: DiskColumn
+    ahead: DiskColumn
+    ahead_error: DiskColumn
+    back: DiskColumn
+    back_error: DiskColumn
     seen: Seen
     frames: NDArray[np.int64]
-    signature: Column | None
+    signature: DiskColumn | None
 
     @classmethod
     def gathered(cls, parts: Iterable[Finds], folder: Path) -> Self:
         """The table of `parts`, which come in the order of frames; none is kept. folder: where the
         stored columns lie.
         """
-        stored: dict[str, Any] = {name: Column(folder, shape) for name, shape in _STORED.items()}
+        stored: dict[str, Any] = {
+            name: DiskColumn(folder, shape) for name, shape in _STORED.items()
+        }
         held: dict[str, list[Any]] = {name: [] for name in (*_HELD, "frames")}
         rows, vectors, count, signature = list[NDArray[np.int64]](), list[Floats](), 0, None
         for part in parts:
@@ -62,7 +64,7 @@ class Sightings:
             for name, column in stored.items():
                 column.extend(getattr(part, name))
             if len(part.signature):
-                signature = signature or Column(folder, part.signature.shape[1:])
+                signature = signature or DiskColumn(folder, part.signature.shape[1:])
                 signature.extend(part.signature)
             if len(part.identity):
                 rows.append(part.known + count)

@@ -35,7 +35,7 @@ def looker(options: ExtractOptions, marks: Marks | None = None) -> Look:
     detect, locate = _parts(options.model_dump_json())
 
     def look(index: int, image: Bytes) -> list[Sighting]:
-        marked = None if marks is None else marks.at(index)
+        marked = None if marks is None else marks.faces_at(index)
         if marked is not None:
             return [_marked(index, image, mark, locate) for mark in marked]
         found = []

@@ -316,7 +316,7 @@ class Extraction:
             for first, last in self.record.bare
             for frame in range(first, last + 1, self.options.every)
         ]
-        write_marks(self.marks_path, self.marks.asking_for(bare))
+        write_marks(self.marks_path, self.marks.with_blanks(bare))
         yield Saved(what="marks", path=self.marks_path)
         yield Note(
             text=(

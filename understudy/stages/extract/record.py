@@ -80,7 +80,7 @@ def prepared(
     """
     for each in (folder, found_folder(folder), debug_folder(folder)):
         if each.is_dir():
-            atomic.sweep(each)
+            atomic.remove_partials(each)
     known = Extracted.load(folder)
     if known is not None and not folder.is_dir():
         # The pictures were taken away as a whole: what was found is still there, and they are cut
@@ -247,7 +247,7 @@ def found(folder: Path, chunks: Sequence[Sequence[int]]) -> Iterator[Finds]:
 def _move_aside(folder: Path) -> Path:
     places = (folder.with_name(f"{folder.name}_old_{number}") for number in itertools.count(1))
     place = next(place for place in places if not place.exists())
-    with atomic.explained(folder):
+    with atomic.explain_os_errors(folder):
         folder.rename(place)
         for beside in (debug_folder(folder), record_path(folder)):
             if beside.exists():

@@ -206,7 +206,7 @@ def _filled(
     for gap in link.gaps(found, track, round(options.fill * float(footage.fps))):
         rows = np.array([gap.first_row, gap.last_row])
         frames = range(*(found.frame[rows] + (0, 1)).tolist())
-        attempts = list(footage.attempts(frames))
+        attempts = list(footage.iter_frames_or_bad(frames))
         images = [
             as_bytes(attempt.image) for attempt in attempts if not isinstance(attempt, BadFrame)
         ]
@@ -222,7 +222,7 @@ def _filled(
             assert points is not None
             share = (step + 1) / len(frames[1:])
             box = (1 - share) * found.box[gap.first_row] + share * found.box[gap.last_row]
-            if marks.at(frame) is None:
+            if marks.faces_at(frame) is None:
                 result.append(
                     (
                         gap.track,

@@ -14,8 +14,8 @@ from understudy.io.footage.base import Footage
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance import manifest
 from understudy.io.provenance.signing_key import Credentials
-from understudy.io.video.audio import Sound
-from understudy.io.video.concat import join
+from understudy.io.video.audio import AudioClip
+from understudy.io.video.concat import concat
 from understudy.io.video.writer import pixel_format
 from understudy.stages import frame_ranges
 from understudy.stages.events import (
@@ -60,7 +60,7 @@ def merge(show: Path, options: MergeOptions) -> Stage:
     """
     project = Project.load(show)
     options = applied(project, project.options("merge", options))
-    signer = manifest.proven()
+    signer = manifest.validate_credentials()
     with project.held("merged"), open_footage(project.footage("dst")) as footage:
         chosen = frame_ranges.within(options.frames, len(footage), "frames")
         # What cannot be coded is told before any work.
@@ -136,7 +136,7 @@ def _joined(
     unsigned, total = path.with_stem("unsigned"), sum(map(len, chosen))
     sound = None if is_matte else _sound(footage, chosen)
     yield Started(stage=f"join {path.stem}", total=total)
-    joining = join(
+    joining = concat(
         unsigned,
         parts(work.segments, work.store, matte=is_matte),
         footage,
@@ -159,15 +159,15 @@ def _joined(
     return True
 
 
-def _sound(footage: Footage, chosen: Sequence[range]) -> Sound | None:
+def _sound(footage: Footage, chosen: Sequence[range]) -> AudioClip | None:
     """All of the footage's sound, or that from the first chosen frame to the last."""
     if not footage.has_audio:
         return None
     first, end = chosen[0].start, chosen[-1].stop
     if end - first == len(footage):
-        return Sound(footage.path)
+        return AudioClip(footage.path)
     begin = footage.pts[first] * footage.time_base
-    return Sound(
+    return AudioClip(
         footage.path, start=begin, stop=begin + footage.seconds(end) - footage.seconds(first)
     )
 

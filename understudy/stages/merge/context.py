@@ -65,7 +65,7 @@ class Workshop:
         """For a merge of the footage with these options, writing nothing. Raises NoFaces,
         BadProject, BadOption, WeightsMissing.
         """
-        system.share_freed_memory()
+        system.limit_malloc_arenas()
         model = model_place(project, options.model)
         looks = Looks.of(options)
         # An unknown name is told before any work.
@@ -194,7 +194,7 @@ def _weights(model: Path, best: bool) -> str:
     """A hash of a model's weights and of its options."""
     if model.is_file():
         return manifest.fingerprint(model)
-    saved = checkpoint.glance(model / (BEST if best else CHECKPOINTS))
+    saved = checkpoint.peek(model / (BEST if best else CHECKPOINTS))
     # What a checkpoint says of itself holds the hashes of its weights.
     said = manifest.fingerprint(saved.folder / checkpoint.STATE) if saved else ""
     return f"{said} {manifest.fingerprint(model / OPTIONS_FILE)}"

@@ -32,7 +32,7 @@ def debugged(
     footage: the plates.
     """
     for done, work in enumerate(merged, start=1):
-        (plate,) = footage.attempts([work.frame.index])
+        (plate,) = footage.iter_frames_or_bad([work.frame.index])
         # What cannot be read was merged as the frame before it, which is not kept.
         image = plate.image if isinstance(plate, Frame) else np.zeros_like(work.frame.image)
         numbers = {"problem": work.problem, "faces": _numbers(work, looks)}
@@ -61,7 +61,7 @@ def written(
     numbers and the size, range and mean of each picture.
     """
     place = _free(folder, f"{frame:06d}")
-    with atomic.explained(place):
+    with atomic.explain_os_errors(place):
         place.mkdir(parents=True)
     facts = {}
     for number, (name, picture) in enumerate(pictures, start=1):

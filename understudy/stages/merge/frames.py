@@ -23,7 +23,7 @@ from understudy.core.compose.composite import (
 )
 from understudy.core.compose.options import CompositeOptions
 from understudy.errors import DegeneratePoints
-from understudy.io.system import cores
+from understudy.io.system import cpu_count
 from understudy.stages.frame_ranges import ranges
 from understudy.stages.merge.predict import NewFace, Predicted, Recipe, Take, predicted_frames
 from understudy.stages.parallel.prefetch import ahead, pooled, windowed
@@ -98,7 +98,7 @@ def merged_frames(take: Take, report: Report, frames: range) -> Generator[Merged
 
 def _finished(take: Take, frames: range) -> Generator[Merged, None, None]:
     """The frames of the range, and those around it that have a say in them."""
-    reach, threads = take.recipe.reach, take.threads or cores()
+    reach, threads = take.recipe.reach, take.threads or cpu_count()
     wider = range(max(frames.start - reach.frames, 0), frames.stop + reach.frames)
     works = _begun(ahead(predicted_frames(take, wider), _DEPTH), take.recipe)
     works = _each(_steadied(works, reach.mask, _mask, _swap), _match, threads)

@@ -82,7 +82,7 @@ class Recipe:
         from understudy.stages.saved_models.recipe import BEST, CHECKPOINTS
 
         model = load_model(folder, device, best)
-        whole, _ = checkpoint.intact(folder / (BEST if best else CHECKPOINTS))
+        whole, _ = checkpoint.load_intact(folder / (BEST if best else CHECKPOINTS))
         return cls(model, looks, whole[0].iteration if whole else 0)
 
     @property
@@ -200,7 +200,7 @@ def _plates(footage: Footage, frames: range) -> Iterator[tuple[Frame, int, str]]
     not flash up. At the start that is black, number -1.
     """
     before: Frame | None = None
-    for each in footage.attempts(frames):
+    for each in footage.iter_frames_or_bad(frames):
         if isinstance(each, Frame):
             before = each
             yield each, each.index, ""
@@ -217,7 +217,7 @@ def _plates(footage: Footage, frames: range) -> Iterator[tuple[Frame, int, str]]
 def _backwards(footage: Footage, frame: int) -> Iterator[Frame]:
     """The frames before that one that can be read, the nearest first."""
     for earlier in range(frame - 1, -1, -1):
-        for each in footage.attempts(range(earlier, earlier + 1)):
+        for each in footage.iter_frames_or_bad(range(earlier, earlier + 1)):
             if isinstance(each, Frame):
                 yield each
 

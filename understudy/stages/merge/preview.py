@@ -45,11 +45,11 @@ def previewed(
     result, mask.
     """
     rows, done = iter(merged), 0
-    with atomic.explained(folder):
+    with atomic.explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     while some := list(itertools.islice(rows, ROWS)):
         path = folder / f"{_last(folder) + 1:03d}.jpg"
-        plates = footage.attempts([each.frame.index for each in some])
+        plates = footage.iter_frames_or_bad([each.frame.index for each in some])
         stamp.write(
             path,
             sheet([plate.image if isinstance(plate, Frame) else None for plate in plates], some),

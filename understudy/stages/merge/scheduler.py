@@ -37,7 +37,7 @@ class SegmentWork:
 
     def run(self) -> Step:
         """Render what is not there yet; False when told to stop. Raises CannotWrite, WorkerLost."""
-        atomic.sweep(self.store.folder)
+        atomic.remove_partials(self.store.folder)
         kept = [segment for segment in self.segments if self.store.outcome(segment)]
         left = [segment for segment in self.segments if segment not in kept]
         self._done = self._known = self._frames(kept)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from understudy.errors import CannotWrite
 from understudy.io import atomic, system
 from understudy.io.footage.base import Footage
-from understudy.io.video.concat import Part
+from understudy.io.video.concat import EncodedPart
 from understudy.io.video.writer import EncodeOptions
 from understudy.stages.parallel.chunks import chunks
 
@@ -137,9 +137,9 @@ def runs(segments: Sequence[Segment]) -> list[list[Segment]]:
     return result
 
 
-def parts(segments: Sequence[Segment], store: Store, *, matte: bool) -> list[Part]:
+def parts(segments: Sequence[Segment], store: Store, *, matte: bool) -> list[EncodedPart]:
     """The segments as what `join` takes: their frames, or their masks."""
     return [
-        Part((store.matte if matte else store.video)(segment), segment.frames)
+        EncodedPart((store.matte if matte else store.video)(segment), segment.frames)
         for segment in segments
     ]

@@ -23,7 +23,7 @@ def making(merged: Path) -> Iterator[Path]:
     """A folder to make a version in; what is still in it afterwards goes, and so does what killed
     runs left.
     """
-    with atomic.explained(merged):
+    with atomic.explain_os_errors(merged):
         merged.mkdir(parents=True, exist_ok=True)
         for left in merged.glob(f"{_MAKING}*"):
             shutil.rmtree(left, ignore_errors=True)
@@ -56,7 +56,7 @@ def segments_of_newest(merged: Path) -> set[str]:
 
 def link(video: Path, result: Path) -> None:
     """`result` becomes the same file as `video`, or a copy where the disk knows no links."""
-    with atomic.writing(result) as partial:
+    with atomic.partial_file(result) as partial:
         partial.unlink()
         try:
             os.link(video, partial)

@@ -76,14 +76,14 @@ class Reader:
         self._frames: Generator[Frame | BadFrame] | None = None
         self._at = 0
 
-    def attempts(self, frames: Sequence[int]) -> Generator[Frame | BadFrame]:
-        """As `Footage.attempts`. One stretch at a time."""
+    def iter_frames_or_bad(self, frames: Sequence[int]) -> Generator[Frame | BadFrame]:
+        """As `Footage.iter_frames_or_bad`. One stretch at a time."""
         going_on, self._frames = self._frames, None
         if going_on is None or not self._is_ahead(frames[0]):
             self._wanted.clear()
             # It asks for the next number only when it has given out the last frame, so more can be
             # put in until then.
-            going_on = self.footage.attempts(iter(self._next, None))
+            going_on = self.footage.iter_frames_or_bad(iter(self._next, None))
         self._wanted.extend(frames)
         for index in frames:
             yield next(going_on)

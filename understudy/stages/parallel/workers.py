@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 import cv2
 
 from understudy.errors import WorkerLost
-from understudy.io.system import cores
+from understudy.io.system import cpu_count
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -45,7 +45,7 @@ def spread(
     machine, "ray" = the Ray cluster at hand. What a task raises is raised here. A worker that dies
     loses nothing: its items are done again. Closing it drops what waits.
     """
-    count = min(workers or cores(), len(items))
+    count = min(workers or cpu_count(), len(items))
     if engine == "ray":
         # Late, as below: most commands never need them.
         from understudy.stages.parallel.ray_backend import on_ray

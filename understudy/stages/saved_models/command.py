@@ -56,7 +56,11 @@ def trained_rename(show: Path, name: str, new: str, options: TrainedOptions) -> 
     """
     project = Project.load(show)
     source, goal = model_folder(project, name), free(project, new)
-    with project.held(f"models/{name}"), project.held(f"models/{new}"), atomic.explained(goal):
+    with (
+        project.held(f"models/{name}"),
+        project.held(f"models/{new}"),
+        atomic.explain_os_errors(goal),
+    ):
         source.rename(goal)
     yield Saved(what="model", path=goal)
     yield from _mentions(project, name)
@@ -74,7 +78,11 @@ def trained_copy(show: Path, name: str, new: str, options: TrainedOptions) -> St
     source, goal = model_folder(project, name), free(project, new)
     # Beside the models, not among them: a copy that breaks off is never taken for one.
     partial = project.folder / f".{new}{atomic.PARTIAL}"
-    with project.held(f"models/{name}"), project.held(f"models/{new}"), atomic.explained(goal):
+    with (
+        project.held(f"models/{name}"),
+        project.held(f"models/{new}"),
+        atomic.explain_os_errors(goal),
+    ):
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(source, partial, ignore=shutil.ignore_patterns(BACKUPS))
         partial.rename(goal)
@@ -90,7 +98,7 @@ def trained_trash(show: Path, name: str, options: TrainedOptions) -> Stage:
     """
     project = Project.load(show)
     source, trash = model_folder(project, name), project.folder / "models_trash"
-    with project.held(f"models/{name}"), atomic.explained(trash):
+    with project.held(f"models/{name}"), atomic.explain_os_errors(trash):
         trash.mkdir(exist_ok=True)
         goal = next(
             place
@@ -145,7 +153,7 @@ def free(project: Project, name: str) -> Path:
 
 def _described(folder: Path) -> dict[str, Any]:
     recipe = read(folder)
-    saved = checkpoint.glance(folder / CHECKPOINTS)
+    saved = checkpoint.peek(folder / CHECKPOINTS)
     told: dict[str, Any] = {
         "model": recipe.model,
         **recipe.model_options.model_dump(mode="json"),
@@ -154,7 +162,7 @@ def _described(folder: Path) -> dict[str, Any]:
     if saved:
         told |= {"iteration": saved.iteration, "minutes": round(saved.state["seconds"] / 60, 1)}
         told["saved"] = time.strftime("%Y-%m-%d %H:%M", time.localtime(_saved_at(folder)))
-    if made := len(backups.listed(folder / BACKUPS)):
+    if made := len(backups.list_backups(folder / BACKUPS)):
         told["backups"] = made
     measured = [row["held_out"] for row in history.read(folder / HISTORY) if "held_out" in row]
     origin = {"started from": recipe.origin} if recipe.origin else {}

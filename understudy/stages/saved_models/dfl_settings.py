@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from understudy.errors import BadMedia, BadOption
-from understudy.io.dfl.models import Kind, Trained
+from understudy.io.dfl.models import DflModelInfo, ModelKind
 from understudy.parts.models import models
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.types import FaceType
 
-CLASSES: dict[Kind, str] = {"SAEHD": "saehd", "Quick96": "quick96", "AMP": "amp"}
+CLASSES: dict[ModelKind, str] = {"SAEHD": "saehd", "Quick96": "quick96", "AMP": "amp"}
 FACE_TYPES: dict[str, FaceType] = {
     "h": "half",
     "mf": "mid-full",
@@ -24,20 +24,20 @@ FACE_TYPES: dict[str, FaceType] = {
 
 _DIMS = ("resolution", "ae_dims", "e_dims", "d_dims", "d_mask_dims")
 # Without these nobody knows how a model is built.
-_NEEDED: dict[Kind, tuple[str, ...]] = {
+_NEEDED: dict[ModelKind, tuple[str, ...]] = {
     "SAEHD": (*_DIMS, "face_type", "archi"),
     "Quick96": (),
     "AMP": (*_DIMS, "face_type", "inter_dims", "morph_factor"),
 }
 _GAN = ("gan_power", "gan_patch_size", "gan_dims")
-_KEPT: dict[Kind, tuple[str, ...]] = {
+_KEPT: dict[ModelKind, tuple[str, ...]] = {
     "SAEHD": ("eyes_mouth_prio", "blur_out_mask", "face_style_power", "bg_style_power", *_GAN),
     "Quick96": (),
     "AMP": ("blur_out_mask", *_GAN),
 }
 
 
-def recipe_of(theirs: Trained) -> ModelRecipe:
+def recipe_of(theirs: DflModelInfo) -> ModelRecipe:
     """How the model is built here. Raises BadMedia where an option is missing, or of a model that
     is not to be had.
     """
@@ -86,7 +86,7 @@ def flags_of(options: Mapping[str, Any]) -> list[str]:
     return [*(flag for flag, is_on in flags.items() if is_on), *numbers, *colors]
 
 
-def _of_saehd(theirs: Trained, archi: str, face_type: str) -> dict[str, Any]:
+def _of_saehd(theirs: DflModelInfo, archi: str, face_type: str) -> dict[str, Any]:
     kind = archi.partition("-")[0]
     if "hd" in archi:
         raise BadMedia(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from understudy.errors import BadMedia, BadOption
 from understudy.io import atomic
 from understudy.io.dfl import models, safe_pickle
-from understudy.io.dfl.models import Place, Trained
+from understudy.io.dfl.models import DflModel, DflModelInfo
 from understudy.io.model_files import checkpoint, history
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Saved, Stage, Warned
@@ -56,13 +56,13 @@ def trained_import(show: Path, path: Path, options: TrainedImportOptions) -> Sta
 
         yield from imported(project, segmenter, options.name)
         return
-    theirs = models.opened(_picked(path, options.pick))
+    theirs = models.read_model(_picked(path, options.pick))
     goal = free(project, options.name or theirs.place.name)
     recipe = recipe_of(theirs)
     weights, doubts = _weights(theirs, recipe)
     for doubt in doubts:
         yield Warned(text=doubt)
-    with project.held(f"models/{goal.name}"), atomic.explained(goal):
+    with project.held(f"models/{goal.name}"), atomic.explain_os_errors(goal):
         _settle(goal, recipe, weights, theirs)
     yield Saved(what="model", path=goal)
     for text in _told(theirs, recipe, goal.name):
@@ -85,11 +85,11 @@ def _segmenter(path: Path) -> Path | None:
     return found[0] if found and only else None
 
 
-def _picked(path: Path, pick: str | None) -> Place:
+def _picked(path: Path, pick: str | None) -> DflModel:
     """The model that is meant. Raises BadOption, with the names there are, when that is not
     clear.
     """
-    places = models.listed(path.parent if path.is_file() else path)
+    places = models.list_models(path.parent if path.is_file() else path)
     if path.is_file():
         places = [each for each in places if path.name.startswith(f"{each.label}_")]
         # One name may begin with another one.
@@ -97,13 +97,13 @@ def _picked(path: Path, pick: str | None) -> Place:
     if pick:
         places = [each for each in places if pick in (each.label, each.name)]
     if len(places) != 1:
-        every = models.listed(path.parent if path.is_file() else path)
+        every = models.list_models(path.parent if path.is_file() else path)
         names = ", ".join(each.label for each in every)
         raise BadOption(f"pick: {path} holds {names}. Say which one: --pick {every[0].label}.")
     return places[0]
 
 
-def _weights(theirs: Trained, recipe: ModelRecipe) -> tuple[dict[str, Array], list[str]]:
+def _weights(theirs: DflModelInfo, recipe: ModelRecipe) -> tuple[dict[str, Array], list[str]]:
     """Every tensor of the model, and what could not be told for certain. Raises BadMedia."""
     import torch
 
@@ -125,7 +125,7 @@ def _weights(theirs: Trained, recipe: ModelRecipe) -> tuple[dict[str, Array], li
                 " backup."
             )
         filled = dfl_weights.convert_weights(
-            module, safe_pickle.arrays(theirs.parts[part]), str(theirs.parts[part])
+            module, safe_pickle.load_arrays(theirs.parts[part]), str(theirs.parts[part])
         )
         found |= {f"net.{name}": torch.from_numpy(array) for name, array in filled.weights.items()}
         doubts += filled.doubts
@@ -136,7 +136,9 @@ def _weights(theirs: Trained, recipe: ModelRecipe) -> tuple[dict[str, Array], li
     return tensors_to_numpy(model.state_dict()), doubts
 
 
-def _settle(goal: Path, recipe: ModelRecipe, weights: dict[str, Array], theirs: Trained) -> None:
+def _settle(
+    goal: Path, recipe: ModelRecipe, weights: dict[str, Array], theirs: DflModelInfo
+) -> None:
     """Make the model's folder, whole or not at all."""
     # Beside the models, not among them: one that breaks off is never taken for a model.
     partial = goal.parent.parent / f".{goal.name}{atomic.PARTIAL}"
@@ -158,7 +160,7 @@ def _settle(goal: Path, recipe: ModelRecipe, weights: dict[str, Array], theirs: 
     partial.rename(goal)
 
 
-def _lines(theirs: Trained) -> Iterator[history.Row]:
+def _lines(theirs: DflModelInfo) -> Iterator[history.Row]:
     """Losses as lines of a history, each the mean of ten iterations or more; the last is that of
     the model's iteration.
     """
@@ -171,7 +173,7 @@ def _lines(theirs: Trained) -> Iterator[history.Row]:
         yield {"iteration": iteration, "losses": dict(zip(("src", "dst"), means, strict=True))}
 
 
-def _told(theirs: Trained, recipe: ModelRecipe, name: str) -> Iterator[str]:
+def _told(theirs: DflModelInfo, recipe: ModelRecipe, name: str) -> Iterator[str]:
     """What the user should know of a model that came in."""
     settings: dict[str, Any] = recipe.settings
     yield (

@@ -28,7 +28,7 @@ def load_model(folder: Path, device: str, best: bool = False) -> Model:
     )
     model = recipe_of(saved, recipe).build(place)
     put_weights(model, saved)
-    if saved.holds("ema"):
+    if saved.has("ema"):
         # The running mean of the weights: what the model was shown and measured with.
         put_fitting(model, saved.arrays("ema"))
     return model.eval()
@@ -38,7 +38,7 @@ def newest(folder: Path, checkpoints: str = CHECKPOINTS) -> checkpoint.Checkpoin
     """The newest whole checkpoint of the model in `folder`. Raises BadProject without one, naming
     what is torn.
     """
-    whole, torn = checkpoint.intact(folder / checkpoints)
+    whole, torn = checkpoint.load_intact(folder / checkpoints)
     if not whole:
         raise BadProject(
             "\n".join(
@@ -58,7 +58,7 @@ def best_of(folder: Path) -> checkpoint.Checkpoint:
     """The weights that did best on held-out faces. Raises BadProject where none were kept, naming
     what is torn.
     """
-    whole, torn = checkpoint.intact(folder / BEST)
+    whole, torn = checkpoint.load_intact(folder / BEST)
     if not whole:
         needs = (
             f"{folder}: no best weights: they are kept where a faceset has {FEWEST} faces or more."

@@ -37,13 +37,13 @@ def trained_restore(
     if not backup:
         yield from _listed(folder)
         return
-    with project.held(f"models/{name}"), atomic.explained(folder):
+    with project.held(f"models/{name}"), atomic.explain_os_errors(folder):
         chosen = _chosen(folder, backup)
         yield from _put_by(folder)
-        found = checkpoint.adopt(folder / CHECKPOINTS, chosen.folder)
+        found = checkpoint.copy_as_current(folder / CHECKPOINTS, chosen.folder)
         for file in (OPTIONS_FILE, HISTORY):
             if (chosen.folder / file).is_file():
-                with atomic.writing(folder / file) as partial:
+                with atomic.partial_file(folder / file) as partial:
                     shutil.copyfile(chosen.folder / file, partial)
         # A copy of the history may be a moment younger than the checkpoint.
         history.truncate(folder / HISTORY, found.iteration)
@@ -61,7 +61,7 @@ def trained_restore(
 
 def _listed(folder: Path) -> Stage:
     summary: dict[str, Any] = {}
-    for each in reversed(backups.listed(folder / BACKUPS)):
+    for each in reversed(backups.list_backups(folder / BACKUPS)):
         told = {
             "iteration": each.iteration,
             "minutes": round(each.seconds / 60, 1),
@@ -82,7 +82,7 @@ def _listed(folder: Path) -> Stage:
 
 def _chosen(folder: Path, wanted: str) -> backups.Backup:
     """Raises BadOption, with the names there are, when none or several are meant."""
-    known = backups.listed(folder / BACKUPS)
+    known = backups.list_backups(folder / BACKUPS)
     found = [each for each in known if wanted in (each.folder.name, str(each.iteration))]
     if len(found) != 1:
         what = "names several backups" if found else "is no backup"
@@ -94,11 +94,11 @@ def _chosen(folder: Path, wanted: str) -> backups.Backup:
 def _put_by(folder: Path) -> Stage:
     """Make the present state a backup."""
     try:
-        whole, torn = checkpoint.intact(folder / CHECKPOINTS)
+        whole, torn = checkpoint.load_intact(folder / CHECKPOINTS)
     except BadProject as error:
         whole, torn = [], [str(error)]
     for text in torn:
         yield Warned(text=text)
     if whole:
-        made = backups.make(folder / BACKUPS, whole[0].folder, backup_files(folder), "restore")
+        made = backups.create(folder / BACKUPS, whole[0].folder, backup_files(folder), "restore")
         yield Saved(what="backup", path=made.folder)

@@ -48,9 +48,9 @@ def imported(project: Project, path: Path, name: str | None) -> Stage:
                 f"{goal}: is there already. Choose another name, or move that file away."
             )
         face_type, told = _face_type(weights.with_name("XSeg_data.dat"))
-        layers = legacy.layers(safe_pickle.arrays(weights), weights)
-        upwards = legacy.rises_from_the_shallow_end(layers)
-        tensors = legacy.fitted(layers, _slots(upwards), weights)
+        layers = legacy.group_layers(safe_pickle.load_arrays(weights), weights)
+        upwards = legacy.is_up_path_reversed(layers)
+        tensors = legacy.assign_layers(layers, _slots(upwards), weights)
         segmenter_file.write(
             SegmenterFile(goal, "xseg", face_type, 256, f"DeepFaceLab 2, {weights.name}", tensors)
         )
@@ -175,7 +175,7 @@ def _face_type(data: Path) -> tuple[FaceType, Note | Warned]:
     if not data.is_file():
         return "whole", Note(text=f"{data}: not there. {assumed}")
     try:
-        held = safe_pickle.plain(safe_pickle.read(data), str(data))
+        held = safe_pickle.loads(safe_pickle.read_file(data), str(data))
     except BadMedia as error:
         return "whole", Warned(text=f"{error} {assumed}")
     options = held.get("options") if isinstance(held, dict) else None

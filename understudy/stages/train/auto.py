@@ -92,7 +92,7 @@ def newest_model(project: Project) -> str:
     """
     folder = project.folder / "models"
     found = (
-        [each for each in folder.iterdir() if checkpoint.glance(each / CHECKPOINTS)]
+        [each for each in folder.iterdir() if checkpoint.peek(each / CHECKPOINTS)]
         if folder.is_dir()
         else []
     )

@@ -26,7 +26,7 @@ def explained(device: torch.device, checkpoints: Path) -> Iterator[None]:
         if is_device_alive(device):
             raise
         first = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        saved = checkpoint.glance(checkpoints)
+        saved = checkpoint.peek(checkpoints)
         kept = (
             f"What was learnt until iteration {saved.iteration} is saved"
             if saved
@@ -42,7 +42,7 @@ def unused(asked: str, device: torch.device) -> Stage:
     """Say so where the CPU was taken because PyTorch cannot use the GPU that is there. asked: what
     --device says.
     """
-    found = system.gpus() if device.type == "cpu" and asked != "cpu" else []
+    found = system.list_gpus() if device.type == "cpu" and asked != "cpu" else []
     if found:
         built = (
             "is built without CUDA or ROCm"

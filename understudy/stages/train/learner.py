@@ -166,7 +166,7 @@ class Learner:
             put_weights(self.model, saved)
             self._remember(saved, memory)
             self.watch = Watch(deque(saved.state["recent"], Watch.SPAN))
-        mean = saved.arrays("ema") if saved.holds("ema") else {}
+        mean = saved.arrays("ema") if saved.has("ema") else {}
         self._average(
             {name: torch.from_numpy(array) for name, array in mean.items() if name not in anew}
         )

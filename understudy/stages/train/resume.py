@@ -68,7 +68,7 @@ def begin(folder: Path, learner: Learner, options: TrainOptions) -> Stage:
     BadOption, BadProject.
     """
     name, recipe = folder.name, learner.recipe
-    whole, torn = checkpoint.intact(folder / CHECKPOINTS)
+    whole, torn = checkpoint.load_intact(folder / CHECKPOINTS)
     for text in torn:
         yield Warned(text=text)
     if torn and not whole:

@@ -61,7 +61,7 @@ def test_learning_goes_on_while_a_checkpoint_is_written(
         (event,) = saver.told(wait=True)
         assert event.path.is_dir() and list(saver.told(wait=True)) == []
         list(saver.put(snapshot(2, weights), "", 1))
-    first, second = reversed(checkpoint.intact(tmp_path / "checkpoints")[0])
+    first, second = reversed(checkpoint.load_intact(tmp_path / "checkpoints")[0])
     assert not first.arrays("weights")["a"].any() and second.arrays("weights")["a"].all()
 
 
@@ -71,8 +71,8 @@ def test_one_at_a_time_and_the_end_waits(tmp_path: Path, gate: threading.Event) 
         list(saver.put(snapshot(1, weights), "", 1))
         threading.Timer(0.2, gate.set).start()
         assert len(list(saver.put(snapshot(2, weights), "order", 1))) == 1
-    assert checkpoint.intact(tmp_path / "checkpoints")[0][0].iteration == 2
-    assert len(backups.listed(tmp_path / "backups")) == 1
+    assert checkpoint.load_intact(tmp_path / "checkpoints")[0][0].iteration == 2
+    assert len(backups.list_backups(tmp_path / "backups")) == 1
 
 
 def test_a_full_disk_is_told_at_the_next_look_and_leaves_the_former_checkpoint(
@@ -88,7 +88,7 @@ def test_a_full_disk_is_told_at_the_next_look_and_leaves_the_former_checkpoint(
         list(saver.put(snapshot(2, np.zeros(3, np.float32)), "", 1))
         with pytest.raises(CannotWrite, match="disk is full"):
             list(saver.told(wait=True))
-    assert [each.iteration for each in checkpoint.intact(tmp_path / "checkpoints")[0]] == [1]
+    assert [each.iteration for each in checkpoint.load_intact(tmp_path / "checkpoints")[0]] == [1]
     assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"000000001", "current"}
 
 
@@ -122,11 +122,11 @@ def test_killed_at_any_moment_it_leaves_whole_checkpoints_only(tmp_path: Path, s
             process.stdout.readline()
         time.sleep(0.003 * saves)
         process.kill()
-    whole, torn = checkpoint.intact(tmp_path / "checkpoints")
+    whole, torn = checkpoint.load_intact(tmp_path / "checkpoints")
     assert whole[0].iteration >= saves * 3 // 4 and not torn
     assert set(whole[0].arrays("weights")["a"]) == {whole[0].iteration}
-    for each in backups.listed(tmp_path / "backups"):
-        assert checkpoint._checked(each.folder).iteration % 3 == 0
+    for each in backups.list_backups(tmp_path / "backups"):
+        assert checkpoint._verify(each.folder).iteration % 3 == 0
     with Saver(tmp_path) as saver:
         list(saver.put(snapshot(99, np.zeros(1)), "time", 2))
     assert not list(tmp_path.glob("*/.*partial"))

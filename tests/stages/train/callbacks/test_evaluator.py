@@ -53,7 +53,7 @@ def done(show: Path, **options: object) -> list[Event]:
 
 
 def best(show: Path) -> checkpoint.Checkpoint:
-    return checkpoint.intact(show / "models/tiny/best")[0][0]
+    return checkpoint.load_intact(show / "models/tiny/best")[0][0]
 
 
 def test_the_best_weights_stay_whatever_comes_after(known: Path, scores: list[float]) -> None:

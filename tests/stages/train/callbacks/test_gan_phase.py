@@ -79,11 +79,13 @@ def told(show: Path) -> list[dict[str, object]]:
 
 
 def newest(show: Path) -> checkpoint.Checkpoint:
-    return checkpoint.intact(show / "models/saehd/checkpoints")[0][0]
+    return checkpoint.load_intact(show / "models/saehd/checkpoints")[0][0]
 
 
 def before(show: Path) -> backups.Backup:
-    (found,) = [each for each in backups.listed(show / "models/saehd/backups") if each.why == "gan"]
+    (found,) = [
+        each for each in backups.list_backups(show / "models/saehd/backups") if each.why == "gan"
+    ]
     return found
 
 

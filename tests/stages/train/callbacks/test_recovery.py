@@ -64,7 +64,7 @@ def warned(events: list[Event]) -> list[str]:
 
 
 def saved(show: Path, name: str = "tiny") -> int:
-    return checkpoint.intact(show / "models" / name / "checkpoints")[0][0].iteration
+    return checkpoint.load_intact(show / "models" / name / "checkpoints")[0][0].iteration
 
 
 def test_saehd_that_dies_at_once_starts_over_with_smaller_steps(show: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_collapse_later_on_leads_back_to_the_last_good_checkpoint(
     events = done(show, iterations=6)
     (told,) = warned(events)
     assert "black" in told and "Back to 3" in told and saved(show) == 6
-    assert checkpoint.intact(show / "models/tiny/checkpoints")[0][0].state["slowed"] == 0.5
+    assert checkpoint.load_intact(show / "models/tiny/checkpoints")[0][0].state["slowed"] == 0.5
 
 
 def test_a_model_that_collapses_again_and_again_ends_and_keeps_what_was_good(
@@ -143,7 +143,7 @@ def test_setbacks_count_until_a_run_gets_past_where_it_broke(show: Path) -> None
         list(keeper.save(options))
         list(keeper.step_back("bad", options))
         assert (learner.iteration, keeper.setbacks, learner.slowed) == (300, 2, 0.125)
-        assert [each.iteration for each in checkpoint.intact(folder / "checkpoints")[0]] == [
+        assert [each.iteration for each in checkpoint.load_intact(folder / "checkpoints")[0]] == [
             300,
             200,
         ]

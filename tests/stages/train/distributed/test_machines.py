@@ -114,7 +114,7 @@ def test_two_machines_run_one_job_and_only_the_first_keeps_the_model(
     assert last["event"] == "finished" and last["summary"]["iteration"] == 4
     assert not any(line.startswith('{"event"') for line in silence.splitlines())
     assert (
-        checkpoint.intact(shows[0] / "models/tiny/checkpoints")[0][0].iteration == 4
+        checkpoint.load_intact(shows[0] / "models/tiny/checkpoints")[0][0].iteration == 4
         and not (shows[1] / "models").exists()
     )
 

@@ -77,7 +77,7 @@ def free_port() -> int:
 
 
 def newest(show: Path, name: str = "tiny") -> checkpoint.Checkpoint:
-    return checkpoint.intact(show / "models" / name / "checkpoints")[0][0]
+    return checkpoint.load_intact(show / "models" / name / "checkpoints")[0][0]
 
 
 def apart(one: Path, other: Path, name: str = "tiny") -> float:

@@ -47,7 +47,9 @@ class Saver:
         self._under_way: Future[list[Saved]] | None = None
         self._copies: dict[str, dict[str, Array]] = {}
         # Iteration and seconds of the backups, in the order in which they were made.
-        self._marks = [(each.iteration, each.seconds) for each in backups.listed(folder / BACKUPS)]
+        self._marks = [
+            (each.iteration, each.seconds) for each in backups.list_backups(folder / BACKUPS)
+        ]
 
     def __enter__(self) -> Self:
         return self
@@ -113,7 +115,7 @@ class Saver:
         path = checkpoint.save(self.folder / CHECKPOINTS, iteration, parts, state)
         saved = [Saved(what="checkpoint", path=path)]
         if backup:
-            made = backups.make(
+            made = backups.create(
                 self.folder / BACKUPS, path, backup_files(self.folder), backup, keep
             )
             saved.append(Saved(what="backup", path=made.folder))

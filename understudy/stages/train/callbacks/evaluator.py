@@ -103,7 +103,7 @@ class Standing:
         found: dict[str, Any] = {"held_out": self.latest}
         if self.outlook is not None:
             found["outlook"] = spoken(self.outlook)
-        if self.latest and (best := checkpoint.glance(self._folder / BEST)):
+        if self.latest and (best := checkpoint.peek(self._folder / BEST)):
             newer = not is_better(best.state["score"], self.latest["score"])
             found["best"] = {
                 "iteration": best.iteration,
@@ -116,7 +116,7 @@ class Standing:
         """Write the weights down as the best, where nothing else is, or is as good; those of other
         held-out faces do not count.
         """
-        best = checkpoint.glance(self._folder / BEST)
+        best = checkpoint.peek(self._folder / BEST)
         score = self.latest["score"]
         if (
             best is not None

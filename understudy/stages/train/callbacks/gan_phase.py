@@ -86,13 +86,13 @@ def undo(folder: Path, learner: Learner) -> None:
     """Make the model what it was before the critic came, on disk too. Raises BadProject where that
     is damaged or gone.
     """
-    kept = [each for each in backups.listed(folder / BACKUPS) if each.why == BEFORE]
+    kept = [each for each in backups.list_backups(folder / BACKUPS) if each.why == BEFORE]
     if not kept:
         raise BadProject(
             f"{folder / BACKUPS}: the backup from before the critic is gone. Set gan_power to 0 and"
             " train on."
         )
-    saved = checkpoint.adopt(folder / CHECKPOINTS, kept[-1].folder)
+    saved = checkpoint.copy_as_current(folder / CHECKPOINTS, kept[-1].folder)
     recipe, _ = adjusted(learner.recipe, {"gan_power": 0}, folder.name)
     learner.change(recipe)
     learner.restore(saved)

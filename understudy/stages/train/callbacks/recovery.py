@@ -45,7 +45,7 @@ class Safety:
 
     def begin(self) -> bool:
         """Go by what is on disk; whether that is anything."""
-        whole, _ = checkpoint.intact(self.folder / CHECKPOINTS)
+        whole, _ = checkpoint.load_intact(self.folder / CHECKPOINTS)
         self.saved_at = whole[0].iteration if whole else -1
         self.last_save = time.monotonic()
         self.vigil.begin(self.learner.iteration)
@@ -89,19 +89,19 @@ class Safety:
         learner, at, folder = self.learner, self.learner.iteration, self.folder / CHECKPOINTS
         self._broke_at = max(self._broke_at, at)
         if self.setbacks > SETBACKS:
-            kept = " The last good checkpoint is kept." if checkpoint.glance(folder) else ""
+            kept = " The last good checkpoint is kept." if checkpoint.peek(folder) else ""
             raise Diverged(
                 f"{self.folder.name}, iteration {at}: {trouble}, for the {self.setbacks}th"
                 f" time.{kept} Lower --lr or set --precision fp32, look for broken pictures in the"
                 " facesets, or go further back with `understudy trained restore`."
             )
         slowed = learner.slowed / 2**self.setbacks
-        whole, _ = checkpoint.intact(folder)
+        whole, _ = checkpoint.load_intact(folder)
         if whole and not self._is_better_off_without(whole):
             saved = whole[min(self.setbacks, len(whole)) - 1]
             learner.restore(saved)
             self.saved_at = saved.iteration
-            checkpoint.drop_after(folder, saved.iteration)
+            checkpoint.remove_after(folder, saved.iteration)
         else:
             learner.start_over()
             self.saved_at = -1

@@ -63,7 +63,7 @@ class FaceStore:
 
 def load_faces(faceset: Faceset, face_type: FaceType, resolution: int, margin: float) -> FaceStore:
     """Every face of a set for a model, with `margin` widths of surroundings, in memory or on disk
-    as `scratch.blank` finds room.
+    as `scratch.zeros` finds room.
 
     Raises BadProject when they show too little, CannotWrite.
     """
@@ -79,7 +79,7 @@ def load_faces(faceset: Faceset, face_type: FaceType, resolution: int, margin: f
 
     size = inner + 2 * rim
     pictures, points = (
-        scratch.blank(faceset.folder, (len(faceset), size, size, 4)),
+        scratch.zeros(faceset.folder, (len(faceset), size, size, 4)),
         np.zeros((len(faceset), 68, 2), np.float32),
     )
 

@@ -25,7 +25,7 @@ def launched(project: Project, flags: TrainOptions, count: int) -> Stage:
     Raises what ended them, as one process would.
     """
     # Each may use its share of the cores; torchrun would give them one.
-    environment = {"OMP_NUM_THREADS": str(max(1, system.cores() // count))}
+    environment = {"OMP_NUM_THREADS": str(max(1, system.cpu_count() // count))}
     troubles: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="understudy-") as folder:
         job = Path(folder) / "job.json"
@@ -52,8 +52,8 @@ def launched(project: Project, flags: TrainOptions, count: int) -> Stage:
                 elif told["event"] != "none" and (
                     answer := (yield read_event.validate_python(told))
                 ):
-                    child.tell(answer.model_dump_json())
-            code = child.code()
+                    child.send(answer.model_dump_json())
+            code = child.wait_for_exit()
     # Who was left alone by another says so too; what that one says is the reason.
     for trouble in sorted(troubles, key=lambda each: each["kind"] == errors.WorkerLost.__name__):
         kind = getattr(errors, trouble["kind"], errors.UnderstudyError)

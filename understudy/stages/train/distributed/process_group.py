@@ -93,7 +93,7 @@ def joined(device: str) -> Iterator[Team]:
     Raises BadOption where the ranks cannot compute on what `device` means, WorkerLost where one of
     them is not to be found.
     """
-    rank, size, local = processes.ranks()
+    rank, size, local = processes.torchrun_ranks()
     if size == 1:
         yield Team(resolve_device("auto" if device == "all" else device))
         return
@@ -123,7 +123,11 @@ def gpus(device: str) -> int:
     """How many processes to start for `device`: with all, one for each GPU of this machine; 1 where
     torchrun has done so.
     """
-    return max(1, torch.cuda.device_count()) if device == "all" and processes.ranks()[1] == 1 else 1
+    return (
+        max(1, torch.cuda.device_count())
+        if device == "all" and processes.torchrun_ranks()[1] == 1
+        else 1
+    )
 
 
 def _device(name: str, local: int) -> torch.device:

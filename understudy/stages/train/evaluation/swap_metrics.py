@@ -47,7 +47,7 @@ def judges() -> Judges:
     missing: list[str] = []
     locate: Locate | None = None
     embed: Embed | None = None
-    if fetch.status(LANDMARKER) == "missing":
+    if fetch.weight_status(LANDMARKER) == "missing":
         missing.append(
             f"what it keeps of dst's expression: no weights of {LANDMARKER} here, `understudy"
             " models` says where to put them"

@@ -12,7 +12,7 @@ import pytest
 from understudy.core import affine
 from understudy.errors import BadMedia
 from understudy.io.faceset import face_image, image_metadata
-from understudy.io.faceset.draw_polygons import draw
+from understudy.io.faceset.face_image import write_polygons
 from understudy.types import AlignedFace, Face, Polygon
 
 TRIANGLE = Polygon(np.array([[3, 4], [30.25, 4], [17, 40]], np.float32))
@@ -43,8 +43,8 @@ def test_only_the_polygons_change(face: AlignedFace, tmp_path: Path, name: str) 
     path = tmp_path / name
     face_image.write(path, face)
     before, bare = face_image.read(path), pixels_alone(path)
-    draw(path, (TRIANGLE, CUT))
-    draw(path, (CUT, TRIANGLE))
+    write_polygons(path, (TRIANGLE, CUT))
+    write_polygons(path, (CUT, TRIANGLE))
     after = face_image.read(path)
     assert [each.includes for each in after.polygons] == [False, True]
     assert np.allclose(after.polygons[1].points, TRIANGLE.points, atol=1e-4)
@@ -57,13 +57,13 @@ def test_only_the_polygons_change(face: AlignedFace, tmp_path: Path, name: str) 
     assert after.source == "Zoë's clip.mp4" and np.array_equal(
         after.face.landmarks, before.face.landmarks
     )
-    draw(path, ())
+    write_polygons(path, ())
     assert face_image.read(path).polygons == ()
 
 
 def pixels_alone(path: Path) -> bytes:
     """The file with a block of nothing: what of it is not ours."""
-    return image_metadata.replaced(path.read_bytes(), b"", str(path))
+    return image_metadata.replace(path.read_bytes(), b"", str(path))
 
 
 def test_a_picture_that_was_resized_is_drawn_on_as_it_is_now(
@@ -78,7 +78,7 @@ def test_a_picture_that_was_resized_is_drawn_on_as_it_is_now(
             cv2.imencode(".png", cv2.resize(face.image, (128, 128)))[1].tobytes(), block
         )
     )
-    draw(path, (TRIANGLE,))
+    write_polygons(path, (TRIANGLE,))
     assert np.allclose(face_image.read(path).polygons[0].points, TRIANGLE.points, atol=1e-3)
 
 
@@ -89,10 +89,10 @@ def test_what_is_no_polygon_or_no_face_leaves_the_file_as_it_was(
     face_image.write(path, face)
     before = path.read_bytes()
     with pytest.raises(ValueError, match="polygons"):
-        draw(path, (dataclasses.replace(TRIANGLE, points=TRIANGLE.points[:2]),))
+        write_polygons(path, (dataclasses.replace(TRIANGLE, points=TRIANGLE.points[:2]),))
     with pytest.raises(ValueError):
-        draw(path, (dataclasses.replace(TRIANGLE, points=TRIANGLE.points * np.nan),))
+        write_polygons(path, (dataclasses.replace(TRIANGLE, points=TRIANGLE.points * np.nan),))
     assert path.read_bytes() == before
     cv2.imwrite(str(path), face.image)
     with pytest.raises(BadMedia, match="not a face picture of ours"):
-        draw(path, (TRIANGLE,))
+        write_polygons(path, (TRIANGLE,))
