@@ -15,8 +15,8 @@ from understudy.io.provenance.manifest import read_manifest
 from understudy.io.video.writer import EncodeOptions
 from understudy.parts.models.contract import Model
 from understudy.stages.events import FailedFrame, Finished, Note, Progress, Saved, Stop, Warned
+from understudy.stages.merge import context
 from understudy.stages.merge.command import MergeOptions, merge
-from understudy.stages.merge.predict import Recipe
 from understudy.stages.new import NewOptions, new
 from understudy.stages.project import Project
 from understudy.types import AlignedFace, Face, Prediction
@@ -114,8 +114,7 @@ def add_face(faceset, number, x, y, side=50):
 
 
 def use(monkeypatch, model, iteration=42):
-    load = classmethod(lambda cls, folder, device, looks, best: cls(model, looks, iteration))
-    monkeypatch.setattr(Recipe, "load", load)
+    monkeypatch.setattr(context, "load_predictor", lambda path, device, *, best: (model, iteration))
 
 
 def frames(path):

@@ -15,21 +15,20 @@ from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance import manifest
 from understudy.stages.events import Progress, Saved
-from understudy.stages.merge.debug import debugged, written
-from understudy.stages.merge.frames import Face, Merged
-from understudy.stages.merge.keyframes import Looks
+from understudy.stages.merge.debug import write_debug, write_steps
+from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.options import MergeOptions
-from understudy.stages.merge.placement import Placed
-from understudy.stages.merge.predict import NewFace
-from understudy.stages.merge.signed_stills import Stamp
+from understudy.stages.merge.placement import FacePlacement
+from understudy.stages.merge.predict import MergeFace, MergeFrame
+from understudy.stages.merge.signed_stills import SignedImageWriter
 from understudy.types import Array, Frame
 
 
 @pytest.fixture
-def stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stamp:
+def writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SignedImageWriter:
     monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(tmp_path / "credentials"))
     (tmp_path / "clip.mp4").write_bytes(b"footage")
-    return Stamp.of([tmp_path / "clip.mp4"], manifest.validate_credentials())
+    return SignedImageWriter.of([tmp_path / "clip.mp4"], manifest.validate_credentials())
 
 
 def steps() -> list[tuple[str, Array]]:
@@ -40,8 +39,10 @@ def steps() -> list[tuple[str, Array]]:
     ]
 
 
-def test_every_step_becomes_a_picture_with_its_numbers(tmp_path: Path, stamp: Stamp) -> None:
-    sheet = written(tmp_path / "debug", 118, steps(), {"transfer": [1.0, 2.0]}, stamp)
+def test_every_step_becomes_a_picture_with_its_numbers(
+    tmp_path: Path, writer: SignedImageWriter
+) -> None:
+    sheet = write_steps(tmp_path / "debug", 118, steps(), {"transfer": [1.0, 2.0]}, writer)
     names = sorted(path.name for path in sheet.parent.iterdir())
     assert sheet.parent.name == "000118" and names == [
         "01-predicted-face.png",
@@ -60,53 +61,56 @@ def test_every_step_becomes_a_picture_with_its_numbers(tmp_path: Path, stamp: St
     assert told["pictures"]["02-mask.png"]["mean"] == [0.25]
 
 
-def test_everything_that_shows_a_face_is_marked(tmp_path: Path, stamp: Stamp) -> None:
-    sheet = written(tmp_path / "debug", 3, steps(), {}, stamp)
+def test_everything_that_shows_a_face_is_marked(tmp_path: Path, writer: SignedImageWriter) -> None:
+    sheet = write_steps(tmp_path / "debug", 3, steps(), {}, writer)
     for path in sheet.parent.glob("*.[jp][pn]g"):
         assert manifest.read_manifest(path).is_synthetic, path.name
 
 
-def test_earlier_pictures_of_the_frame_stay_to_be_compared(tmp_path: Path, stamp: Stamp) -> None:
-    places = [written(tmp_path / "debug", 3, steps()[1:], {}, stamp).parent.name for _ in range(3)]
+def test_earlier_pictures_of_the_frame_stay_to_be_compared(
+    tmp_path: Path, writer: SignedImageWriter
+) -> None:
+    places = [
+        write_steps(tmp_path / "debug", 3, steps()[1:], {}, writer).parent.name for _ in range(3)
+    ]
     assert places == ["000003", "000003-2", "000003-3"]
 
 
-def green_face(plate: Array, person: int) -> Face:
+def green_face(plate: Array, person: int) -> MergeFace:
     options = CompositeOptions(color_transfer="none", mode="seamless")
     matrix = np.array([[1.0, 0, -30 * person - 10], [0, 1, -10]])
     green = np.broadcast_to(np.float32((0.2, 0.8, 0.3)), (32, 32, 3)).copy()
-    placed = Placed(person, person, person, np.zeros((68, 2), np.float32), matrix)
-    new = NewFace(
-        placed,
+    placement = FacePlacement(person, person, np.zeros((68, 2), np.float32), matrix)
+    swap = Swap(
+        matrix,
+        green,
+        np.full((32, 32, 3), 0.4, np.float32),
+        np.ones((32, 32), np.float32),
         options,
         UNCHANGED,
-        np.full((32, 32, 3), 0.4, np.float32),
-        green,
-        np.ones((32, 32), np.float32),
     )
-    swap = Swap(matrix, new.made, new.dst, new.mask, options, UNCHANGED)
     params = fit_match(swap)
-    face = warp_face(plate, swap, params)
-    assert face is not None
-    return Face(new, swap, params, params, face, face.light_grid, face.grain)
+    warped = warp_face(plate, swap, params)
+    assert warped is not None
+    return MergeFace(placement, swap, params, params, warped, warped.light_grid, warped.grain)
 
 
 def test_each_face_of_a_merged_frame_has_its_steps_and_its_options(
-    tmp_path: Path, stamp: Stamp
+    tmp_path: Path, writer: SignedImageWriter
 ) -> None:
     plate = np.full((60, 90, 3), 120, np.uint8)
     (tmp_path / "clip").mkdir()
     for number in range(2):
         stills.write_image(tmp_path / "clip" / f"{number}.png", plate)
     works = [
-        Merged(Frame(0, plate), {}, CompositeOptions()),
-        Merged(
+        MergeFrame(Frame(0, plate), {}, CompositeOptions()),
+        MergeFrame(
             Frame(1, plate), {run: green_face(plate, run) for run in (0, 1)}, CompositeOptions()
         ),
     ]
-    looks = Looks.of(MergeOptions(at=("1 person=1: erode=7",)))
+    keyframes = Keyframes.parse(MergeOptions(at=("1 person=1: erode=7",)))
     with open_footage(tmp_path / "clip") as footage:
-        told = list(debugged(tmp_path / "debug", footage, works, 2, looks, stamp))
+        told = list(write_debug(tmp_path / "debug", footage, works, 2, keyframes, writer))
     assert [event.path.parent.name for event in told if isinstance(event, Saved)] == [
         "000000",
         "000001",

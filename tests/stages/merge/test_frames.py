@@ -1,6 +1,7 @@
 """Frames through the pipe of a merge: steady in time, the same whatever the range."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -8,11 +9,12 @@ import numpy as np
 import pytest
 
 from understudy.core.face import align
-from understudy.stages.merge.frames import Report, merged_frames
-from understudy.stages.merge.keyframes import Looks
+from understudy.io.open_footage import open_footage
+from understudy.stages.merge.context import MergeContext
+from understudy.stages.merge.frames import FrameReport, merge_frames
+from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.options import MergeOptions
-from understudy.stages.merge.placement import Scene
-from understudy.stages.merge.predict import Recipe, Take
+from understudy.stages.merge.placement import DstFaces
 from understudy.types import Face, Faces, Prediction
 
 FRAMES, SIZE, BARE = 24, (128, 96), 12
@@ -85,12 +87,17 @@ def clip(tmp_path_factory):
 
 def merged(clip, model, frames=range(FRAMES), faces=None, **options):
     table = Faces.of(faces or [face(frame) for frame in range(FRAMES) if frame != BARE])
-    recipe = Recipe(model, Looks.of(MergeOptions(**{**PLAIN, **options})))
-    places = Scene(table, smooth=True).placed(model.face_type, model.resolution)
-    report = Report()
-    return [
-        each.frame.image for each in merged_frames(Take(clip, places, recipe), report, frames)
-    ], report
+    chosen = MergeOptions(**{**PLAIN, **options})
+    places = DstFaces(table, ((),) * len(table)).place(
+        model.face_type, model.resolution, smooth=True
+    )
+    report = FrameReport()
+    with open_footage(clip) as footage:
+        context = MergeContext(
+            footage, chosen, Keyframes.parse(chosen), Path("model"), model, places
+        )
+        merged = merge_frames(context, report, frames)
+        return [each.frame.image for each in merged], report
 
 
 def flicker(pictures):
@@ -130,7 +137,7 @@ def test_a_still_plate_under_a_still_face_stays_as_it_is(clip):
 def test_a_part_is_as_it_is_in_the_whole(clip, options):
     whole, _ = merged(clip, Flickers(tremble=4), **options)
     part, report = merged(clip, Flickers(tremble=4), range(9, 15), **options)
-    assert len(part) == 6 and report.bare == [BARE]
+    assert len(part) == 6 and report.without_face == [BARE]
     assert all(np.array_equal(one, other) for one, other in zip(part, whole[9:15], strict=True))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from understudy.errors import BadOption, BadProject
 from understudy.stages.merge.options import MergeOptions
-from understudy.stages.merge.presets import PRESETS, applied
+from understudy.stages.merge.presets import PRESETS, apply_preset
 from understudy.stages.project import Project
 
 
@@ -27,19 +27,19 @@ def written(project: Project, name: str, text: str) -> Path:
 
 
 def test_without_a_preset_the_options_stay_as_they_are(project: Project) -> None:
-    assert applied(project, MergeOptions(erode=3)) == MergeOptions(erode=3)
+    assert apply_preset(project, MergeOptions(erode=3)) == MergeOptions(erode=3)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_ours_fit_the_options_and_change_something(name: str, project: Project) -> None:
-    made = applied(project, MergeOptions(preset=name))
+    made = apply_preset(project, MergeOptions(preset=name))
     assert made.changed_in(MergeOptions(preset=name))
     for option, value in PRESETS[name].items():
         assert getattr(made, option) == value
 
 
 def test_dfl_leaves_out_all_that_deepfacelab_does_not_have(project: Project) -> None:
-    made = applied(project, MergeOptions(preset="dfl"))
+    made = apply_preset(project, MergeOptions(preset="dfl"))
     assert made.formulas == "dfl" and not made.smooth
     assert (
         made.steady,
@@ -58,7 +58,7 @@ def test_whatever_is_set_by_itself_wins_over_the_preset(project: Project) -> Non
     chosen = Project.load(project.folder).options(
         "merge", MergeOptions(sharpen=1, at=("7: erode=0",))
     )
-    made = applied(project, chosen)
+    made = apply_preset(project, chosen)
     assert (made.erode, made.blur, made.sharpen, made.feather) == (9, 5, 1, 0)
     assert made.at == ("7: erode=0",)
 
@@ -67,7 +67,7 @@ def test_a_preset_of_the_show_may_key_its_options_to_frames(project: Project) ->
     written(
         project, "night", 'schema_version = 1\nat = ["5-: mode=seamless"]\nencode = {crf = 4}\n'
     )
-    made = applied(project, MergeOptions(preset="night"))
+    made = apply_preset(project, MergeOptions(preset="night"))
     assert made.at == ("5-: mode=seamless",) and made.encode.crf == 4
 
 
@@ -75,13 +75,13 @@ def test_a_name_that_is_not_there_is_refused_with_the_choices(project: Project) 
     written(project, "night", "erode = 1\n")
     for name in ("day", "../night", "night.toml"):
         with pytest.raises(BadOption, match=r"there is no '.*dfl, .*night.*NAME\.toml"):
-            applied(project, MergeOptions(preset=name))
+            apply_preset(project, MergeOptions(preset=name))
 
 
 def test_one_of_ours_cannot_be_replaced_in_silence(project: Project) -> None:
     written(project, "dfl", "erode = 1\n")
     with pytest.raises(BadOption, match=r"dfl\.toml.*another name"):
-        applied(project, MergeOptions(preset="dfl"))
+        apply_preset(project, MergeOptions(preset="dfl"))
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ def test_one_of_ours_cannot_be_replaced_in_silence(project: Project) -> None:
 def test_a_file_that_cannot_be_used_is_named(text: str, piece: str, project: Project) -> None:
     written(project, "night", text)
     with pytest.raises(BadProject, match=rf"night\.toml.*{piece}"):
-        applied(project, MergeOptions(preset="night"))
+        apply_preset(project, MergeOptions(preset="night"))

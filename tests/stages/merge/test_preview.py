@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -14,26 +13,19 @@ from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import fingerprint, read_manifest, validate_credentials
 from understudy.stages.events import Event, Order, Progress, Saved, Stop
-from understudy.stages.merge.preview import previewed, sheet
-from understudy.stages.merge.signed_stills import Stamp
-from understudy.types import Array, Floats, Frame
+from understudy.stages.merge.predict import MergeFrame
+from understudy.stages.merge.preview import sheet, write_previews
+from understudy.stages.merge.signed_stills import SignedImageWriter
+from understudy.types import Array, Frame
 
-Stamped = Callable[[Path], Stamp]
+Signed = Callable[[Path], SignedImageWriter]
 GREEN = (20, 230, 40)
 
 
-@dataclass(frozen=True)
-class Done:
-    """A merged frame."""
-
-    frame: Frame
-    matte: Floats | None
-
-
 @pytest.fixture
-def stamped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stamped:
+def signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Signed:
     monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(tmp_path / "credentials"))
-    return lambda footage: Stamp.of([footage], validate_credentials())
+    return lambda footage: SignedImageWriter.of([footage], validate_credentials())
 
 
 @pytest.fixture
@@ -46,25 +38,29 @@ def clip(tmp_path: Path) -> Path:
     return folder
 
 
-def done(index: int, plate: Array) -> Done:
+def done(index: int, plate: Array) -> MergeFrame:
     """The frame with a green face that walks to the right."""
     matte = np.zeros(plate.shape[:2], np.float32)
     matte[20:40, 30 + index : 50 + index] = 1
     image = plate.copy()
     image[matte > 0] = GREEN
-    return Done(Frame(index, image), matte)
+    return MergeFrame(Frame(index, image), matte=matte)
 
 
 def run(
-    clip: Path, folder: Path, indices: list[int], stamp: Stamp, order: Order | None = None
+    clip: Path,
+    folder: Path,
+    indices: list[int],
+    writer: SignedImageWriter,
+    order: Order | None = None,
 ) -> tuple[list[Event], bool]:
     with open_footage(clip) as footage:
-        going = previewed(
+        going = write_previews(
             folder,
             footage,
             (done(index, footage[index].image) for index in indices),
             len(indices),
-            stamp,
+            writer,
         )
         told: list[Event] = []
         try:
@@ -76,11 +72,11 @@ def run(
 
 
 def test_sheets_are_marked_as_synthetic_and_numbered_on(
-    clip: Path, tmp_path: Path, stamped: Stamped
+    clip: Path, tmp_path: Path, signed: Signed
 ) -> None:
     folder = tmp_path / "merged" / "preview"
     for _ in range(2):
-        told, whole = run(clip, folder, list(range(8)), stamped(clip))
+        told, whole = run(clip, folder, list(range(8)), signed(clip))
         assert whole and [event.done for event in told if isinstance(event, Progress)] == [6, 8]
     assert sorted(path.name for path in folder.iterdir()) == [
         "001.jpg",
@@ -94,8 +90,8 @@ def test_sheets_are_marked_as_synthetic_and_numbered_on(
     assert [each.sha256 for each in manifest.ingredients] == [fingerprint(clip)]
 
 
-def test_a_row_shows_plate_result_and_mask(clip: Path, tmp_path: Path, stamped: Stamped) -> None:
-    run(clip, tmp_path / "preview", [3], stamped(clip))
+def test_a_row_shows_plate_result_and_mask(clip: Path, tmp_path: Path, signed: Signed) -> None:
+    run(clip, tmp_path / "preview", [3], signed(clip))
     seen = stills.read_image(tmp_path / "preview" / "001.jpg").astype(int)
     green = np.argwhere(np.abs(seen - GREEN).max(2) < 30)
     white = np.argwhere(seen.min(2) > 240)
@@ -110,9 +106,9 @@ def test_a_row_shows_plate_result_and_mask(clip: Path, tmp_path: Path, stamped: 
 
 
 def test_told_to_stop_it_keeps_the_sheets_that_are_there(
-    clip: Path, tmp_path: Path, stamped: Stamped
+    clip: Path, tmp_path: Path, signed: Signed
 ) -> None:
-    _, whole = run(clip, tmp_path / "preview", list(range(8)), stamped(clip), Stop())
+    _, whole = run(clip, tmp_path / "preview", list(range(8)), signed(clip), Stop())
     assert not whole and sorted(path.name for path in (tmp_path / "preview").iterdir()) == [
         "001.jpg"
     ]
@@ -120,7 +116,7 @@ def test_told_to_stop_it_keeps_the_sheets_that_are_there(
 
 def test_frames_without_a_face_and_unreadable_ones_have_their_rows_too() -> None:
     image = np.full((60, 90, 3), 65535, np.uint16)
-    paper = sheet([image, None], [Done(Frame(4, image), None), Done(Frame(5, image), None)])
+    paper = sheet([image, None], [MergeFrame(Frame(4, image)), MergeFrame(Frame(5, image))])
     white = (paper == 255).all(2)
     assert white.sum() == 3 * 60 * 90, "two results and one plate; the other plate is black"
     assert paper.shape[0] > 120

@@ -22,9 +22,9 @@ from understudy.io.video.writer import EncodeOptions
 from understudy.nets.pretrained.xseg import XSeg
 from understudy.parts.segmenters import Segment, ready, segmenters
 from understudy.stages.events import Note, Warned
+from understudy.stages.merge import context
 from understudy.stages.merge.command import MergeOptions, merge
-from understudy.stages.merge.predict import Recipe
-from understudy.stages.merge.segmentation import Segmenting
+from understudy.stages.merge.segmentation import FaceSegmenter
 from understudy.stages.project import Project, ProjectFile
 from understudy.stages.saved_models.segmenters import asked_for
 from understudy.types import AlignedFace, Array, Bytes, Face, FaceType, Floats, Prediction
@@ -120,8 +120,7 @@ def show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 face, image.warp(plate(), matrix, (64, 64)), matrix, "full", source="stills"
             )
         )
-    load = classmethod(lambda cls, folder, device, looks, best: cls(Painter(), looks, 1))
-    monkeypatch.setattr(Recipe, "load", load)
+    monkeypatch.setattr(context, "load_predictor", lambda path, device, *, best: (Painter(), 1))
     return folder
 
 
@@ -224,15 +223,15 @@ def test_masks_are_carried_between_face_types(
     tmp_path: Path, model: FaceType, seen: FaceType
 ) -> None:
     file = SegmenterFile(tmp_path, "bright", seen, 256, "", {})
-    segmenting = Segmenting.load(file, "cpu", ("xseg-prd", "xseg-dst"))
+    segmenter = FaceSegmenter.load(file, "cpu", ("xseg-prd", "xseg-dst"))
     points = landmarks(130, 90, 60, turn=0.2)
     # Steadied: the face's square does not stand where its own points would put it.
     face_from_frame = affine.compose(
         [[1, 0, 4], [0, 1, -3]], align.face_from_frame(points, model, 128)
     )
     crop = image.as_float(image.warp(plate(), face_from_frame, (128, 128), "replicate"))
-    view = segmenting.view(plate(), points, face_from_frame, (model, 128))
-    ((on_prd, on_dst),) = segmenting.masks([view], [crop])
+    view = segmenter.crop(plate(), points, face_from_frame, (model, 128))
+    ((on_prd, on_dst),) = segmenter.masks([view], [crop])
     whole = np.ones((256, 256), np.float32)
     within = (
         image.warp(whole, affine.invert(view.seen_from_face), (128, 128), filter="linear") > 0.5
@@ -247,7 +246,7 @@ def test_masks_are_carried_between_face_types(
 @pytest.mark.usefixtures("bright")
 def test_a_segmenter_of_other_faces_says_what_that_means(tmp_path: Path) -> None:
     def told(seen: FaceType, *masks: str) -> list[str]:
-        return Segmenting.load(
+        return FaceSegmenter.load(
             SegmenterFile(tmp_path, "bright", seen, 256, "", {}), "cpu", masks
         ).limits("full")
 

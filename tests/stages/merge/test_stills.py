@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
-from understudy.core.compose.options import CompositeOptions
 from understudy.errors import BadOption
 from understudy.io.footage.base import Footage
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance import manifest
 from understudy.stages.events import Event, FailedFrame, Finished, Progress, Started, Stop
 from understudy.stages.merge import stills
-from understudy.stages.merge.frames import Merged, Report
-from understudy.stages.merge.keyframes import Looks
+from understudy.stages.merge.frames import FrameReport
+from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.options import MergeOptions
+from understudy.stages.merge.predict import MergeFrame
 from understudy.stages.project import Project
 from understudy.types import Frame
 
@@ -27,14 +27,14 @@ FRAMES = 30
 
 
 @dataclass
-class Workshop:
+class Context:
     """As much of one as pictures need."""
 
     footage: Footage
     options: MergeOptions
-    looks: Looks
-    model: Path
-    places: dict[int, list[object]]
+    keyframes: Keyframes
+    model_path: Path
+    placements: dict[int, list[object]]
 
 
 @pytest.fixture
@@ -47,15 +47,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
             str(tmp_path / "clip" / f"{number}.png"), np.full((24, 32, 3), 8 * number, np.uint8)
         )
 
-    def stream(workshop: Workshop, report: Report, frames: range) -> Iterator[Merged]:
+    def merge_frames(context: Context, report: FrameReport, frames: range) -> Iterator[MergeFrame]:
         for number in frames:
             if number == 5:
                 report.failed.append((5, "frame 5: torn."))
-            yield Merged(
-                Frame(number, np.full((24, 32, 3), 8 * number, np.uint8)), {}, CompositeOptions()
-            )
+            yield MergeFrame(Frame(number, np.full((24, 32, 3), 8 * number, np.uint8)))
 
-    monkeypatch.setattr(stills, "stream", stream)
+    monkeypatch.setattr(stills, "merge_frames", merge_frames)
     return Project.create(tmp_path / "show", tmp_path / "clip", tmp_path / "clip")
 
 
@@ -65,10 +63,14 @@ def run(
     chosen = MergeOptions.layered(options)
     told: list[Event] = []
     with open_footage(project.footage("dst")) as footage:
-        workshop = Workshop(
-            footage, chosen, Looks.of(chosen), project.model("m"), {frame: [] for frame in faces}
+        context = Context(
+            footage,
+            chosen,
+            Keyframes.parse(chosen),
+            project.model("m"),
+            {frame: [] for frame in faces},
         )
-        going = stills.pictured(project, workshop, manifest.validate_credentials())  # type: ignore[arg-type]
+        going = stills.render_stills(project, context, manifest.validate_credentials())  # type: ignore[arg-type]
         try:
             told.append(next(going))
             while True:

@@ -31,12 +31,13 @@ from understudy.stages.events import (
 )
 from understudy.stages.jobs import verb
 from understudy.stages.merge import versions
-from understudy.stages.merge.context import Workshop
+from understudy.stages.merge.context import MergeContext
+from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.options import MergeOptions as MergeOptions
-from understudy.stages.merge.presets import applied
-from understudy.stages.merge.scheduler import SegmentWork
-from understudy.stages.merge.segments import Store, parts
-from understudy.stages.merge.stills import pictured
+from understudy.stages.merge.presets import apply_preset
+from understudy.stages.merge.render import SegmentRenderer
+from understudy.stages.merge.segments import SegmentStore, parts
+from understudy.stages.merge.stills import render_stills
 from understudy.stages.project import Project
 
 COMMENT: Final = (
@@ -59,43 +60,49 @@ def merge(show: Path, options: MergeOptions) -> Stage:
     CannotWrite.
     """
     project = Project.load(show)
-    options = applied(project, project.options("merge", options))
+    options = apply_preset(project, project.options("merge", options))
+    keyframes = Keyframes.parse(options)
     signer = manifest.validate_credentials()
     with project.held("merged"), open_footage(project.footage("dst")) as footage:
         chosen = frame_ranges.within(options.frames, len(footage), "frames")
         # What cannot be coded is told before any work.
         pixel_format(footage.size, footage.bits, options.encode)
-        workshop = Workshop.open(project, footage, options)
-        yield from workshop.remarks()
+        context = MergeContext.open(project, footage, options, keyframes)
+        yield from context.remarks()
         if options.preview or options.debug:
-            yield from pictured(project, workshop, signer)
+            yield from render_stills(project, context, signer)
         else:
-            yield from _version(project, workshop, chosen, signer)
+            yield from _render_version(project, context, chosen, signer)
 
 
-def _version(
-    project: Project, workshop: Workshop, chosen: Sequence[range], signer: Credentials
+def _render_version(
+    project: Project, context: MergeContext, chosen: Sequence[range], signer: Credentials
 ) -> Stage:
     """Render the chosen frames, put them together, and number the result."""
-    options = workshop.options
-    work = SegmentWork(
+    options = context.options
+    renderer = SegmentRenderer(
         project.folder,
-        workshop,
-        Store(project.merged / "segments", workshop.has_matte),
-        workshop.segments(chosen),
+        context,
+        SegmentStore(project.merged / "segments", context.has_matte),
+        context.segments(chosen),
     )
-    if not (yield from work.run()):
+    if not (yield from renderer.run()):
         total = sum(map(len, chosen))
         done = (
-            f"{work.finished()} of {total} frames are finished, and the same command goes on from"
-            " there."
+            f"{renderer.finished()} of {total} frames are finished, and the same command goes on"
+            " from there."
         )
         yield Note(text=f"merge: stopped. {done} {_UNTOUCHED}")
         return
-    facts, suffix = _facts(workshop, work), ".mov" if options.encode.codec == "prores" else ".mp4"
+    facts, suffix = (
+        _summary(context, renderer),
+        ".mov" if options.encode.codec == "prores" else ".mp4",
+    )
     with versions.making(project.merged) as folder:
-        for name in ("result", "matte") if workshop.has_matte else ("result",):
-            if not (yield from _joined(folder / f"{name}{suffix}", project, work, chosen, signer)):
+        for name in ("result", "matte") if context.has_matte else ("result",):
+            if not (
+                yield from _concat(folder / f"{name}{suffix}", project, renderer, chosen, signer)
+            ):
                 yield Note(
                     text=(
                         "merge: stopped. All frames are finished, and the same command puts them"
@@ -108,15 +115,15 @@ def _version(
             **facts,
             "options": options.model_dump(mode="json"),
         }
-        keys = [segment.key for segment in work.segments]
+        keys = [segment.key for segment in renderer.segments]
         atomic.write_text(
             folder / versions.RECORD, json.dumps({**record, "segments": keys}, indent=2) + "\n"
         )
         final = versions.numbered(folder, project.merged)
-    work.store.drop_all_but(versions.segments_of_newest(project.merged))
+    renderer.store.drop_all_but(versions.segments_of_newest(project.merged))
     video = result = final / f"result{suffix}"
     yield Saved(what="version", path=video)
-    if workshop.has_matte:
+    if context.has_matte:
         yield Saved(what="matte", path=final / f"matte{suffix}")
     # A few frames are no result: they are to be looked at.
     if not options.frames:
@@ -126,19 +133,27 @@ def _version(
     yield Finished(stage="merge", summary={**facts, "result": str(result), "version": str(video)})
 
 
-def _joined(
-    path: Path, project: Project, work: SegmentWork, chosen: Sequence[range], signer: Credentials
+def _concat(
+    path: Path,
+    project: Project,
+    renderer: SegmentRenderer,
+    chosen: Sequence[range],
+    signer: Credentials,
 ) -> Step:
     """Put the segments together and sign the video; False when told to stop. Of a name that begins
     with matte: their masks.
     """
-    footage, options, is_matte = work.workshop.footage, work.workshop.options, path.stem == "matte"
+    footage, options, is_matte = (
+        renderer.context.footage,
+        renderer.context.options,
+        path.stem == "matte",
+    )
     unsigned, total = path.with_stem("unsigned"), sum(map(len, chosen))
     sound = None if is_matte else _sound(footage, chosen)
     yield Started(stage=f"join {path.stem}", total=total)
     joining = concat(
         unsigned,
-        parts(work.segments, work.store, matte=is_matte),
+        parts(renderer.segments, renderer.store, matte=is_matte),
         footage,
         options.encode,
         sound,
@@ -151,7 +166,7 @@ def _joined(
             ):
                 return False
     # A model that came as a file learnt from footage that nobody knows here.
-    model = work.workshop.model
+    model = renderer.context.model_path
     manifest.sign(
         unsigned, path, [footage.path, model if model.is_file() else project.footage("src")], signer
     )
@@ -172,15 +187,15 @@ def _sound(footage: Footage, chosen: Sequence[range]) -> AudioClip | None:
     )
 
 
-def _facts(workshop: Workshop, work: SegmentWork) -> dict[str, Any]:
+def _summary(context: MergeContext, renderer: SegmentRenderer) -> dict[str, Any]:
     """What is worth telling of a merge, as plain values."""
-    model = workshop.model
+    model = context.model_path
     known = {"model_sha256": manifest.fingerprint(model)} if model.is_file() else {}
-    frames = sum(len(segment.frames) for segment in work.segments)
+    frames = sum(len(segment.frames) for segment in renderer.segments)
     return {
         "model": model.name,
         **known,
-        "iteration": workshop.recipe.iteration,
+        "iteration": context.iteration,
         "frames": frames,
-        **work.report().facts(),
+        **renderer.report().summary(),
     }

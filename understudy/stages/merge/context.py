@@ -1,34 +1,33 @@
-"""All that goes into the frames of a merge, loaded once a process, and the hash by which finished
-frames are known again.
-"""
+"""What a merge works with, loaded once a process, and the hash that marks finished frames."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
 
+from understudy.errors import BadOption
 from understudy.io import system
 from understudy.io.footage.base import Footage
 from understudy.io.model_files import checkpoint
 from understudy.io.provenance import manifest
+from understudy.parts.dfm_model import DfmModel
 from understudy.parts.maskers import asked
 from understudy.parts.maskers.polygons import DRAWN
 from understudy.parts.maskers.segmented import ON_DST, ON_PRD
-from understudy.parts.upscalers import upscalers
+from understudy.parts.models.contract import Predictor
+from understudy.parts.upscalers import Upscale, upscalers
 from understudy.stages.events import Event, Note, Warned
-from understudy.stages.merge.drawn_masks import Painted
-from understudy.stages.merge.keyframes import Looks
+from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.options import MergeOptions
-from understudy.stages.merge.placement import Placed, Scene
-from understudy.stages.merge.predict import Recipe
-from understudy.stages.merge.segmentation import Segmenting
+from understudy.stages.merge.placement import DstFaces, FacePlacement
+from understudy.stages.merge.segmentation import FaceSegmenter
 from understudy.stages.merge.segments import Segment, split
 from understudy.stages.parallel.footage_reader import Source
 from understudy.stages.project import Project
@@ -42,100 +41,95 @@ _RENDERER: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class MergeContext:
     """What a merge works with.
 
-    model: the folder or the file that it lies in. segmenter: its name, "" without one. places: the
-    faces of every frame.
+    model_path: the folder or the file that the model lies in. iteration: that its weights are of.
+    placements: the faces of every frame. fingerprints: of the weights of model and segmenter.
     """
 
     footage: Footage
     options: MergeOptions
-    model: Path
-    scene: Scene
-    looks: Looks
-    recipe: Recipe
-    segmenter: str
-    painted: Painted | None
-    places: dict[int, list[Placed]]
-    _prints: tuple[str, ...]
+    keyframes: Keyframes
+    model_path: Path
+    model: Predictor
+    placements: dict[int, list[FacePlacement]]
+    iteration: int = 0
+    segmenter: FaceSegmenter | None = None
+    upscale: Upscale | None = None
+    fingerprints: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, project: Project, footage: Footage, options: MergeOptions) -> Self:
-        """For a merge of the footage with these options, writing nothing. Raises NoFaces,
-        BadProject, BadOption, WeightsMissing.
+    def open(
+        cls, project: Project, footage: Footage, options: MergeOptions, keyframes: Keyframes
+    ) -> Self:
+        """Load all that these options need, and write nothing.
+
+        Raises:
+            NoFaces, BadProject, BadOption, WeightsMissing
         """
         system.limit_malloc_arenas()
-        model = model_place(project, options.model)
-        looks = Looks.of(options)
+        path, is_best = model_place(project, options.model), options.checkpoint == "best"
         # An unknown name is told before any work.
-        masks = tuple(sorted(asked([name for names in looks.uses("masks") for name in names])))
+        named = [name for names in keyframes.values_of("masks") for name in names]
+        masks = tuple(sorted(asked(named)))
         file = asked_for(project, options.segmenter, masks)
-        scene = Scene.of(project.faces("dst"), smooth=options.smooth)
-        painted = Painted.of(project.faces("dst")) if DRAWN in masks else None
-        recipe = Recipe.load(model, options.device, looks, options.checkpoint == "best")
+        faces = DstFaces.load(project.faces("dst"), with_polygons=DRAWN in masks)
+        model, iteration = load_predictor(path, options.device, best=is_best)
         if options.face_type != "auto":
-            show_type(recipe.model, options.face_type)
-        if file is not None:
-            recipe = replace(recipe, segmenting=Segmenting.load(file, options.device, masks))
-        if painted is not None:
-            recipe = replace(recipe, painted=painted)
-        if max(looks.uses("super_resolution")):
-            recipe = replace(recipe, upscale=upscalers[options.upscaler](options.device))
+            show_type(model, options.face_type)
+        segmenter = None if file is None else FaceSegmenter.load(file, options.device, masks)
+        upscales = max(keyframes.values_of("super_resolution")) > 0
         if options.morph is not None:
-            recipe.model.set_morph(options.morph)
-        places = scene.placed(recipe.model.face_type, recipe.model.resolution)
-        prints = (
-            _weights(model, options.checkpoint == "best"),
-            manifest.fingerprint(file.path) if file else "",
-        )
+            model.set_morph(options.morph)
         return cls(
             footage,
             options,
+            keyframes,
+            path,
             model,
-            scene,
-            looks,
-            recipe,
-            file.path.stem if file else "",
-            painted,
-            places,
-            prints,
+            faces.place(model.face_type, model.resolution, smooth=options.smooth),
+            iteration,
+            segmenter,
+            upscalers[options.upscaler](options.device) if upscales else None,
+            (_weights(path, is_best), manifest.fingerprint(file.path) if file else ""),
         )
 
     @property
     def has_matte(self) -> bool:
         """Whether the masks become a video of their own."""
-        return self.options.matte or "raw-rgb-mask" in self.looks.uses("mode")
+        return self.options.matte or "raw-rgb-mask" in self.keyframes.values_of("mode")
 
     def remarks(self) -> Iterator[Event]:
-        """What the user may want to know, or should look into, before the work begins."""
-        if self.scene.last_frame >= len(self.footage):
+        """Yield what the user may want to know, or should look into, before the work begins."""
+        if max(self.placements) >= len(self.footage):
             yield Warned(
                 text=(
                     f"{self.footage.path.name} ends before the last of its faces. Those beyond its"
                     " end are left out."
                 )
             )
-        persons = np.unique(self.scene.faces.person).tolist()
-        for entry in self.looks.unused(len(self.footage), persons):
+        persons = {face.person for faces in self.placements.values() for face in faces}
+        for entry in self.keyframes.unused(len(self.footage), persons):
             yield Warned(
                 text=f"at '{entry}': changes nothing, since no such frame or person is there."
             )
-        if "dfl" in self.looks.uses("formulas") and max(self.looks.uses("feather")):
+        values_of = self.keyframes.values_of
+        if "dfl" in values_of("formulas") and max(values_of("feather")):
             yield Warned(
                 text=(
                     "feather: does nothing where the formulas are dfl's, which have none. Take"
                     " --blur, or our formulas."
                 )
             )
-        if self.recipe.segmenting is not None:
-            yield Note(
-                text=f"segmenter {self.segmenter}, of {self.recipe.segmenting.face_type} faces"
-            )
-            yield from (
-                Warned(text=each)
-                for each in self.recipe.segmenting.limits(self.recipe.model.face_type)
-            )
+        yield from self._remarks_on_segmenter()
+        yield Note(text=f"model {self.model_path.name}, {described(self.model, self.iteration)}")
+
+    def _remarks_on_segmenter(self) -> Iterator[Event]:
+        if self.segmenter is not None:
+            yield Note(text=f"segmenter {self.segmenter.name}, of {self.segmenter.face_type} faces")
+            for text in self.segmenter.limits(self.model.face_type):
+                yield Warned(text=text)
         elif self.options.segmenter:
             yield Note(
                 text=(
@@ -143,28 +137,25 @@ class Workshop:
                     f" {ON_PRD} or {ON_DST}."
                 )
             )
-        yield Note(
-            text=f"model {self.model.name}, {described(self.recipe.model, self.recipe.iteration)}"
-        )
 
-    def segments(self, stretches: Sequence[range]) -> list[Segment]:
-        """The segments that make up these stretches of the footage, in their order."""
-        return [Segment(frames, self.key(frames)) for frames in split(self.footage, stretches)]
+    def segments(self, chosen: Sequence[range]) -> list[Segment]:
+        """Cut these ranges of the footage into segments, in their order."""
+        return [Segment(frames, self.key(frames)) for frames in split(self.footage, chosen)]
 
     def key(self, frames: range) -> str:
         """A hash of all that the pictures of these frames depend on.
 
         Not of the device: what it changes is far below what can be seen.
         """
-        reach = self.recipe.reach.frames
-        around = range(max(0, frames.start - reach), min(len(self.footage), frames.stop + reach))
+        radius = self.keyframes.averaging.total
+        around = range(max(0, frames.start - radius), min(len(self.footage), frames.stop + radius))
         settings = ("upscaler", "morph", "face_type", "encode")
         said = {
             "renderer": [_RENDERER, version("understudy"), version("av")],
             "footage": Source.of(self.footage.path, len(self.footage)).model_dump(mode="json"),
             "frames": [frames.start, self.footage.pts[frames.start : frames.stop]],
-            "weights": [self.recipe.iteration, *self._prints],
-            "looks": self.looks.said(around),
+            "weights": [self.iteration, *self.fingerprints],
+            "looks": self.keyframes.to_json(around),
             "options": self.options.model_dump(mode="json", include=set(settings)),
         }
         digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
@@ -173,21 +164,42 @@ class Workshop:
         return digest.hexdigest()[:32]
 
     def _faces(self, frames: range) -> Iterator[bytes]:
-        """What is known of the faces in these frames, as bytes; how many there are elsewhere
-        changes nothing.
+        """What is known of the faces in these frames, as bytes.
+
+        How many there are elsewhere changes nothing.
         """
         runs: dict[int, int] = {}
-        has_motion = max(self.looks.uses("motion_blur")) > 0
+        has_motion = max(self.keyframes.values_of("motion_blur")) > 0
         for frame in frames:
-            for face in self.places.get(frame, []):
-                outlines = self.painted.polygons[face.row] if self.painted else ()
-                drawn = [(each.includes, each.points.tolist()) for each in outlines]
+            for face in self.placements.get(frame, []):
+                drawn = [(each.includes, each.points.tolist()) for each in face.polygons]
                 yield repr(
                     (frame, face.person, runs.setdefault(face.run, len(runs)), drawn)
                 ).encode()
                 neighbours = (face.before, face.after) if has_motion else ()
                 for value in (face.landmarks, face.face_from_frame, *neighbours):
                     yield value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
+
+
+def load_predictor(path: Path, device: str, *, best: bool = False) -> tuple[Predictor, int]:
+    """Load a model for prediction, and say of which iteration its weights are.
+
+    path: the folder of a trained model, or a .dfm or .onnx file. best: its best weights on held-out
+    faces, not the newest.
+    """
+    if path.is_file():
+        if best:
+            raise BadOption(
+                f"checkpoint: {path.name} holds one set of weights. Leave --checkpoint out."
+            )
+        file = DfmModel(path, device)
+        return file, file.iteration
+    # Late: --help need not wait for torch.
+    from understudy.stages.saved_models.load import load_model
+
+    model = load_model(path, device, best)
+    saved, _ = checkpoint.load_intact(path / (BEST if best else CHECKPOINTS))
+    return model, saved[0].iteration if saved else 0
 
 
 def _weights(model: Path, best: bool) -> str:

@@ -14,17 +14,22 @@ from understudy.core.drawing.contact_sheet import tiles
 from understudy.io import atomic
 from understudy.io.footage.base import Footage
 from understudy.stages.events import Event, Order, Progress, Saved, Stop
-from understudy.stages.merge.frames import Merged
-from understudy.stages.merge.keyframes import Looks
-from understudy.stages.merge.signed_stills import Stamp
+from understudy.stages.merge.keyframes import Keyframes
+from understudy.stages.merge.predict import MergeFrame
+from understudy.stages.merge.signed_stills import SignedImageWriter
 from understudy.types import Array, Frame
 
 _COLUMNS, _SIDE = 4, 360
 _SIXTEEN: Final = np.float32(65535)
 
 
-def debugged(
-    folder: Path, footage: Footage, merged: Iterable[Merged], count: int, looks: Looks, stamp: Stamp
+def write_debug(
+    folder: Path,
+    footage: Footage,
+    merged: Iterable[MergeFrame],
+    count: int,
+    keyframes: Keyframes,
+    writer: SignedImageWriter,
 ) -> Generator[Event, Order | None, bool]:
     """Write the steps of the frames of a merge, `count` of them, each into a folder of its own;
     False when told to stop.
@@ -35,22 +40,22 @@ def debugged(
         (plate,) = footage.iter_frames_or_bad([work.frame.index])
         # What cannot be read was merged as the frame before it, which is not kept.
         image = plate.image if isinstance(plate, Frame) else np.zeros_like(work.frame.image)
-        numbers = {"problem": work.problem, "faces": _numbers(work, looks)}
+        numbers = {"problem": work.problem, "faces": _numbers(work, keyframes)}
         yield Saved(
             what="debug",
-            path=written(folder, work.frame.index, _pictures(work, image), numbers, stamp),
+            path=write_steps(folder, work.frame.index, _pictures(work, image), numbers, writer),
         )
         if isinstance((yield Progress(stage="debug", done=done, total=count)), Stop):
             return False
     return True
 
 
-def written(
+def write_steps(
     folder: Path,
     frame: int,
     pictures: Sequence[tuple[str, Array]],
     numbers: Mapping[str, Any],
-    stamp: Stamp,
+    writer: SignedImageWriter,
 ) -> Path:
     """Write the steps of a frame into a new folder in `folder`, named after the frame; the path of
     the sheet that shows them all.
@@ -66,15 +71,15 @@ def written(
     facts = {}
     for number, (name, picture) in enumerate(pictures, start=1):
         file = f"{number:02d}-{name.replace(' ', '-')}.png"
-        stamp.write(place / file, _stored(picture))
+        writer.write(place / file, _stored(picture))
         facts[file] = _measured(picture)
-    stamp.write(place / "sheet.jpg", tiles(pictures, _COLUMNS, _SIDE))
+    writer.write(place / "sheet.jpg", tiles(pictures, _COLUMNS, _SIDE))
     told = {"frame": frame, **numbers, "pictures": facts}
     atomic.write_text(place / "numbers.json", json.dumps(told, indent=1) + "\n")
     return place / "sheet.jpg"
 
 
-def _pictures(work: Merged, plate: Array) -> list[tuple[str, Array]]:
+def _pictures(work: MergeFrame, plate: Array) -> list[tuple[str, Array]]:
     """The steps of every face, then the whole frame before and after."""
     several = len(work.faces) > 1
     found: list[tuple[str, Array]] = []
@@ -88,14 +93,14 @@ def _pictures(work: Merged, plate: Array) -> list[tuple[str, Array]]:
     return [*found, ("whole plate", plate), ("whole result", work.frame.image)]
 
 
-def _numbers(work: Merged, looks: Looks) -> list[dict[str, Any]]:
+def _numbers(work: MergeFrame, keyframes: Keyframes) -> list[dict[str, Any]]:
     """What was measured for every face, and the options that hold for it. A face outside of the
     frame has no numbers.
     """
     found = []
     for face in work.faces.values():
-        person = face.new.placed.person
-        options = looks.options(work.frame.index, person).model_dump(mode="json")
+        person = face.placement.person
+        options = keyframes.options_at(work.frame.index, person).model_dump(mode="json")
         measured = (
             {}
             if face.warped is None

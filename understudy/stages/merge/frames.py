@@ -1,5 +1,7 @@
-"""The pipe of a merge after the model: masks, colours and light are steadied over the frames
-around, then faces are laid in.
+"""Frames of a merge after the model: what was measured is averaged in time, then composited.
+
+Each average is made of what was measured with the one before it: first the masks, then colours and
+sharpness, then light and grain.
 """
 
 from __future__ import annotations
@@ -13,10 +15,7 @@ import cv2
 
 from understudy.core.color.transfer import Transfer, averaged
 from understudy.core.compose.composite import (
-    NO_MATCH,
     MatchParams,
-    Swap,
-    WarpedFace,
     composite_faces,
     fit_match,
     warp_face,
@@ -25,90 +24,69 @@ from understudy.core.compose.options import CompositeOptions
 from understudy.errors import DegeneratePoints
 from understudy.io.system import cpu_count
 from understudy.stages.frame_ranges import ranges
-from understudy.stages.merge.predict import NewFace, Predicted, Recipe, Take, predicted_frames
+from understudy.stages.merge.context import MergeContext
+from understudy.stages.merge.predict import MergeFace, MergeFrame, predict_frames
 from understudy.stages.parallel.prefetch import ahead, pooled, windowed
-from understudy.types import Floats, Frame
+from understudy.types import Floats
 
 _DEPTH = 4
-Note = TypeVar("Note")
+Measured = TypeVar("Measured")
 
 # What a single bad frame may raise; anything else is about the whole run, and ends it.
 _FRAME_ERRORS = (DegeneratePoints, ArithmeticError, ValueError, cv2.error)
-# A frame at the end of an average's reach is so many standard deviations away.
+# The farthest frame of an average is so many standard deviations away.
 _SIGMAS = 2.0
 
 
 @dataclass(slots=True)
-class Report:
-    """What happened to the frames, filled while they pass. bare: frames without a face. failed:
-    frame and reason.
-    """
+class FrameReport:
+    """What happened to the frames, filled while they pass. failed: frame and reason."""
 
-    bare: list[int] = field(default_factory=list)
+    without_face: list[int] = field(default_factory=list)
     failed: list[tuple[int, str]] = field(default_factory=list)
 
-    def facts(self) -> dict[str, list[list[int]] | list[int]]:
-        """As plain values: first and last frame of every stretch without a face, and the frames
-        that failed.
-        """
+    def summary(self) -> dict[str, list[list[int]] | list[int]]:
+        """As plain values: ranges of frames without a face, and the frames that failed."""
         return {
-            "frames_without_a_face": ranges(self.bare),
+            "frames_without_a_face": ranges(self.without_face),
             "failed_frames": [frame for frame, _ in self.failed],
         }
 
 
-@dataclass(slots=True)
-class Face:
-    """A new face and what is known of it so far. own_match: measured on this frame alone; match,
-    light_grid, grain: means in time.
-    """
-
-    new: NewFace
-    swap: Swap | None = None
-    own_match: MatchParams = NO_MATCH
-    match: MatchParams = NO_MATCH
-    warped: WarpedFace | None = None
-    light_grid: Floats | None = None
-    grain: Floats | None = None
-
-
-@dataclass(slots=True)
-class Merged:
-    """A frame under way, and in the end finished, its faces by their run.
-
-    problem: why it is listed as failed, or "". options: what holds where there is no face.
-    matte: (H, W), where the new faces are; None where there is none.
-    """
-
-    frame: Frame
-    faces: dict[int, Face]
-    options: CompositeOptions
-    problem: str = ""
-    matte: Floats | None = None
-
-
-def merged_frames(take: Take, report: Report, frames: range) -> Generator[Merged, None, None]:
-    """The frames of that range of the footage, finished, in order: the same whatever the range.
+def merge_frames(
+    context: MergeContext, report: FrameReport, frames: range, threads: int = 0
+) -> Generator[MergeFrame, None, None]:
+    """Yield the finished frames of a range in order; they are the same whatever the range.
 
     A frame that fails comes as it was, one that cannot be read as the one before it; both are in
     the report.
+
+    Args:
+        context: what the merge works with.
+        report: filled while the frames pass.
+        frames: of the footage.
+        threads: that work at a time, 0 = one a core.
     """
-    return ahead(_reported(_finished(take, frames), report, frames), _DEPTH)
+    return ahead(_count(_merge(context, frames, threads), report, frames), _DEPTH)
 
 
-def _finished(take: Take, frames: range) -> Generator[Merged, None, None]:
-    """The frames of the range, and those around it that have a say in them."""
-    reach, threads = take.recipe.reach, take.threads or cpu_count()
-    wider = range(max(frames.start - reach.frames, 0), frames.stop + reach.frames)
-    works = _begun(ahead(predicted_frames(take, wider), _DEPTH), take.recipe)
-    works = _each(_steadied(works, reach.mask, _mask, _swap), _match, threads)
-    works = _each(_steadied(works, reach.color, _own_match, _mean_match), _warp, threads)
-    return _each(_steadied(works, reach.light, _own_light, _mean_light), _lay, threads)
+def _merge(context: MergeContext, frames: range, threads: int) -> Generator[MergeFrame, None, None]:
+    """The frames of the range, and those around it that count in their averages."""
+    radius = context.keyframes.averaging
+    wider = range(max(frames.start - radius.total, 0), frames.stop + radius.total)
+    works = ahead(predict_frames(context, wider, threads), _DEPTH)
+    threads = threads or cpu_count()
+    works = _each(_average_over_time(works, radius.mask, _mask_of, _average_mask), _fit, threads)
+    works = _each(
+        _average_over_time(works, radius.color, _match_of, _average_match), _warp, threads
+    )
+    works = _average_over_time(works, radius.light, _light_of, _average_light)
+    return _each(works, _composite, threads)
 
 
-def _reported(
-    works: Generator[Merged, None, None], report: Report, frames: range
-) -> Generator[Merged, None, None]:
+def _count(
+    works: Generator[MergeFrame, None, None], report: FrameReport, frames: range
+) -> Generator[MergeFrame, None, None]:
     for work in works:
         frame = work.frame.index
         if frame not in frames:
@@ -116,25 +94,16 @@ def _reported(
         if work.problem:
             report.failed.append((frame, work.problem))
         elif not work.faces:
-            report.bare.append(frame)
+            report.without_face.append(frame)
         yield work
 
 
-def _begun(
-    predicted: Generator[Predicted, None, None], recipe: Recipe
-) -> Generator[Merged, None, None]:
-    for each in predicted:
-        faces = {face.placed.run: Face(face) for face in each.faces}
-        options = recipe.looks.options(each.frame.index)
-        yield Merged(each.frame, faces, options, each.problem)
-
-
 def _each(
-    works: Generator[Merged, None, None], step: Callable[[Merged], None], threads: int
-) -> Generator[Merged, None, None]:
+    works: Generator[MergeFrame, None, None], step: Callable[[MergeFrame], None], threads: int
+) -> Generator[MergeFrame, None, None]:
     """The frames after that step, several at a time."""
 
-    def stepped(work: Merged) -> Merged:
+    def run(work: MergeFrame) -> MergeFrame:
         try:
             step(work)
         except _FRAME_ERRORS as error:
@@ -144,107 +113,99 @@ def _each(
             work.faces = {}
         return work
 
-    return pooled(works, stepped, threads, threads + 1)
+    return pooled(works, run, threads, threads + 1)
 
 
-def _steadied(
-    works: Generator[Merged, None, None],
-    reach: int,
-    note: Callable[[Face], Note],
-    steady: Callable[[Face, Sequence[tuple[Note, int]]], None],
-) -> Generator[Merged, None, None]:
-    """The frames; `steady` is given each face with what is noted of the same one in the frames
-    around, and how far they are.
+def _average_over_time(
+    works: Generator[MergeFrame, None, None],
+    radius: int,
+    measure: Callable[[MergeFace], Measured],
+    average: Callable[[MergeFace, Sequence[tuple[Measured, int]]], None],
+) -> Generator[MergeFrame, None, None]:
+    """The frames, each face averaged with the same one in the frames around.
+
+    `average` is given the face, and what was measured on the same one with its distance in frames.
     """
 
-    def noted(work: Merged) -> tuple[int, dict[int, Note]]:
-        return work.frame.index, {run: note(face) for run, face in work.faces.items()}
+    def measured(work: MergeFrame) -> tuple[int, dict[int, Measured]]:
+        return work.frame.index, {run: measure(face) for run, face in work.faces.items()}
 
-    for work, around in windowed(works, reach, noted):
+    for work, around in windowed(works, radius, measured):
         for run, face in work.faces.items():
-            steady(
+            average(
                 face,
-                [(notes[run], frame - work.frame.index) for frame, notes in around if run in notes],
+                [(faces[run], frame - work.frame.index) for frame, faces in around if run in faces],
             )
         yield work
 
 
-def _mask(face: Face) -> Floats:
-    return face.new.mask
+def _mask_of(face: MergeFace) -> Floats:
+    return face.swap.mask
 
 
-def _swap(face: Face, same: Sequence[tuple[Floats, int]]) -> None:
-    """Take the mask, averaged in time."""
-    new, placed = face.new, face.new.placed
-    assert not isinstance(placed.face_from_frame, str)
-    mask = _average(new.mask, same, new.options.steady_mask)
-    face.swap = Swap(
-        placed.face_from_frame,
-        new.made,
-        new.dst,
-        mask,
-        new.options,
-        new.transfer,
-        placed.before,
-        placed.after,
-    )
+def _average_mask(face: MergeFace, same: Sequence[tuple[Floats, int]]) -> None:
+    mask = _mean(face.swap.mask, same, face.swap.options.steady_mask)
+    face.swap = replace(face.swap, mask=mask)
 
 
-def _match(work: Merged) -> None:
+def _fit(work: MergeFrame) -> None:
     for face in work.faces.values():
-        assert face.swap is not None
         face.own_match = fit_match(face.swap)
 
 
-def _own_match(face: Face) -> tuple[CompositeOptions, Transfer, MatchParams]:
-    return face.new.options, face.new.transfer, face.own_match
+def _match_of(face: MergeFace) -> tuple[CompositeOptions, Transfer, MatchParams]:
+    return face.swap.options, face.swap.transfer, face.own_match
 
 
-def _mean_match(
-    face: Face, same: Sequence[tuple[tuple[CompositeOptions, Transfer, MatchParams], int]]
+def _average_match(
+    face: MergeFace, same: Sequence[tuple[tuple[CompositeOptions, Transfer, MatchParams], int]]
 ) -> None:
-    """Take colours and sharpness, averaged in time with those of the same kind."""
-    options, transfer, own = _own_match(face)
+    """Average colours and sharpness with those that were measured in the same way."""
+    options, transfer, own = _match_of(face)
     alike = [
         (params, away)
         for (other, other_transfer, params), away in same
-        if transfer is other_transfer and _is_alike(options, other)
+        if transfer.averages and transfer is other_transfer and _is_alike(options, other)
     ]
-    if not transfer.averages:
-        alike = []
     means = (
-        _average(each, [(params[at], away) for params, away in alike], options.steady)
+        _mean(each, [(params[at], away) for params, away in alike], options.steady)
         for at, each in enumerate(own)
     )
     face.match = MatchParams(*means)
 
 
-def _warp(work: Merged) -> None:
+def _is_alike(one: CompositeOptions, other: CompositeOptions) -> bool:
+    """Whether the mean of both histogram matches means anything."""
+    if one.is_grey != other.is_grey or one.histogram is not other.histogram:
+        return False
+    return one.histogram is None or one.histogram.averages
+
+
+def _warp(work: MergeFrame) -> None:
     for face in work.faces.values():
-        assert face.swap is not None
         face.warped = warp_face(work.frame.image, face.swap, face.match)
 
 
-def _own_light(face: Face) -> tuple[Floats | None, Floats | None]:
+def _light_of(face: MergeFace) -> tuple[Floats | None, Floats | None]:
     return (None, None) if face.warped is None else (face.warped.light_grid, face.warped.grain)
 
 
-def _mean_light(
-    face: Face, same: Sequence[tuple[tuple[Floats | None, Floats | None], int]]
+def _average_light(
+    face: MergeFace, same: Sequence[tuple[tuple[Floats | None, Floats | None], int]]
 ) -> None:
-    """Take the light and the grain, averaged in time."""
-    steady, (light, grain) = face.new.options.steady, _own_light(face)
+    """Average light and grain."""
+    steady, (light, grain) = face.swap.options.steady, _light_of(face)
     if light is not None:
-        face.light_grid = _average(
+        face.light_grid = _mean(
             light, [(other, away) for (other, _), away in same if other is not None], steady
         )
     if grain is not None:
-        face.grain = _average(
+        face.grain = _mean(
             grain, [(other, away) for (_, other), away in same if other is not None], steady
         )
 
 
-def _lay(work: Merged) -> None:
+def _composite(work: MergeFrame) -> None:
     faces = [
         (face.warped, face.light_grid, face.grain)
         for face in work.faces.values()
@@ -255,21 +216,14 @@ def _lay(work: Merged) -> None:
         work.frame, work.matte = replace(work.frame, image=layers.image), layers.matte
 
 
-def _is_alike(one: CompositeOptions, other: CompositeOptions) -> bool:
-    """Whether the mean of both histogram matches means anything."""
-    if one.is_grey != other.is_grey or one.histogram is not other.histogram:
-        return False
-    return one.histogram is None or one.histogram.averages
-
-
-def _average(own: Floats, others: Sequence[tuple[Floats, int]], reach: int) -> Floats:
-    """The mean of what holds in the frames around, the nearer the more."""
+def _mean(own: Floats, others: Sequence[tuple[Floats, int]], radius: int) -> Floats:
+    """The mean with what holds in the frames around, the nearer the more."""
     near = [
         (each, away)
         for each, away in others
-        if away and abs(away) <= reach and each.shape == own.shape
+        if away and abs(away) <= radius and each.shape == own.shape
     ]
     if not near:
         return own
-    weights = [math.exp(-0.5 * (_SIGMAS * away / reach) ** 2) for _, away in near]
+    weights = [math.exp(-0.5 * (_SIGMAS * away / radius) ** 2) for _, away in near]
     return averaged([own, *(each for each, _ in near)], [1.0, *weights])

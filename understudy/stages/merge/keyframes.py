@@ -1,6 +1,4 @@
-"""How faces look from shot to shot and from person to person: the options of a merge, and what is
-said for some frames only.
-"""
+"""The options of a merge frame by frame and person by person, as `--at` sets them."""
 
 from __future__ import annotations
 
@@ -12,7 +10,8 @@ from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
-from understudy.core.compose.options import CompositeOptions
+from understudy.core.compose import blend
+from understudy.core.compose.options import MODES, CompositeOptions
 from understudy.errors import BadOption
 from understudy.options import readable
 from understudy.stages import frame_ranges
@@ -31,9 +30,10 @@ _FORM: Final = "Write it as '100-120: erode=4 blur=10 ease=12' or 'person=1: mas
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One thing said for some frames or one person. person: None = whoever it is. ease: frames, see
-    `Looks`.
+class Keyframe:
+    """Options for some frames or one person.
+
+    person: None = whoever it is. ease: frames, see `Keyframes`.
     """
 
     text: str
@@ -43,9 +43,10 @@ class Entry:
     ease: int
 
     @classmethod
-    def read(cls, text: str) -> Self:
-        """The entry that a text such as "100-120 person=1: erode=4 ease=12" says. Raises BadOption
-        naming it and the choices.
+    def parse(cls, text: str) -> Self:
+        """Parse a text such as "100-120 person=1: erode=4 ease=12".
+
+        Raises BadOption naming it and the choices.
         """
         where = f"at '{text}'"
         head, colon, body = text.partition(":")
@@ -71,7 +72,24 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
+class AveragingRadius:
+    """How many frames before and after one are averaged: masks, then colours, then light.
+
+    Each is measured with the average of the one before.
+    """
+
+    mask: int
+    color: int
+    light: int
+
+    @property
+    def total(self) -> int:
+        """So many frames before and after one count in it."""
+        return self.mask + self.color + self.light
+
+
+@dataclass(frozen=True, slots=True)
+class Keyframes:
     """What holds for each face of each frame: `base`, over that what the entries say; later ones
     win.
 
@@ -81,27 +99,27 @@ class Looks:
     """
 
     base: CompositeOptions
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[Keyframe, ...] = ()
     _made: dict[tuple[float, ...], CompositeOptions] = field(
         default_factory=dict, compare=False, repr=False
     )
 
     @classmethod
-    def of(cls, options: MergeOptions) -> Self:
-        """The looks that the options of a merge ask for. Raises BadOption."""
+    def parse(cls, options: MergeOptions) -> Self:
+        """The options of a merge and what their `at` says. Raises BadOption."""
         base = CompositeOptions(
             **{name: getattr(options, name) for name in CompositeOptions.model_fields}
         )
-        return cls(base, tuple(Entry.read(text) for text in options.at))
+        return cls(base, tuple(Keyframe.parse(text) for text in options.at))
 
-    def options(self, frame: int, person: int = -1) -> CompositeOptions:
+    def options_at(self, frame: int, person: int = -1) -> CompositeOptions:
         """What holds for a person (-1 = nobody knows who) in a frame, counted from 0."""
         weights = tuple(entry.weight(frame, person) for entry in self.entries)
         if weights not in self._made:
             self._made[weights] = self._mixed(weights)
         return self._made[weights]
 
-    def uses(self, name: str) -> set[Any]:
+    def values_of(self, name: str) -> set[Any]:
         """Every value that an option may take somewhere; of numbers that run, the ends."""
         values = {getattr(self.base, name)}
         for entry in self.entries:
@@ -109,10 +127,8 @@ class Looks:
                 values = (set() if entry.is_everywhere else values) | {entry.values[name]}
         return values
 
-    def said(self, frames: range) -> str:
-        """All that holds in these frames, as JSON: the same text only for the same looks, in frame
-        after frame.
-        """
+    def to_json(self, frames: range) -> str:
+        """All that holds in these frames; the same text only for the same options in each."""
         everybody = self._runs(frames, -1)
         persons = {entry.person for entry in self.entries if entry.person is not None}
         own = {
@@ -122,6 +138,17 @@ class Looks:
         }
         return json.dumps(
             {"everybody": everybody, "persons": own}, sort_keys=True, separators=(",", ":")
+        )
+
+    @property
+    def averaging(self) -> AveragingRadius:
+        """How far the averages in time reach that the options ask for anywhere."""
+        steady = max(self.values_of("steady"))
+        has_light = any(MODES[mode].blender is blend.seamless for mode in self.values_of("mode"))
+        return AveragingRadius(
+            max(self.values_of("steady_mask")),
+            steady,
+            steady if has_light or max(self.values_of("grain")) else 0,
         )
 
     def unused(self, count: int, persons: Iterable[int]) -> list[str]:
@@ -153,7 +180,7 @@ class Looks:
         """What holds for a person, as (frames one after the other, options)."""
         runs: list[tuple[int, CompositeOptions]] = []
         for frame in frames:
-            now = self.options(frame, person)
+            now = self.options_at(frame, person)
             if runs and (runs[-1][1] is now or runs[-1][1] == now):
                 runs[-1] = (runs[-1][0] + 1, now)
             else:

@@ -1,88 +1,127 @@
-"""Where the dst faces of a merge are, frame by frame, ready to be cut out."""
+"""Where the dst faces of a merge are, frame by frame, and what was drawn on them by hand."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
+from understudy.core import affine
 from understudy.core.face import align
+from understudy.core.face.mask import baked
 from understudy.core.tracking.smooth import runs, smoothed
-from understudy.errors import DegeneratePoints, NoFaces
+from understudy.errors import BadOption, DegeneratePoints, NoFaces
 from understudy.io.faceset.faceset import Faceset
-from understudy.types import Doubles, Faces, FaceType, Floats
+from understudy.parts.maskers.polygons import DRAWN
+from understudy.types import Doubles, Faces, FaceType, Floats, Polygon
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class FacePlacement:
     """One dst face of a frame.
 
-    row: of the scene's table. run: number of the unbroken run of frames that it belongs to.
-    landmarks: (68, 2) in the frame. face_from_frame: (2, 3), or why there is none. before, after:
-    that of the same face in the frames around, None where it is not there.
+    run: number of the unbroken run of frames that it belongs to. landmarks: (68, 2) in the frame.
+    face_from_frame: (2, 3), or why there is none. before, after: that of the same face in the
+    frames around, None where it is not there. polygons: drawn by hand, in pixels of the frame.
     """
 
-    row: int
     run: int
     person: int
     landmarks: Floats
     face_from_frame: Doubles | str
     before: Doubles | None = None
     after: Doubles | None = None
+    polygons: tuple[Polygon, ...] = ()
+
+    def drawn_mask(self, size: int) -> Floats | None:
+        """Return the mask drawn by hand, in the face square.
+
+        Args:
+            size: side of the square in pixels.
+
+        Returns:
+            (size, size) float32 in 0..1; None where nobody drew.
+        """
+        if not self.polygons or isinstance(self.face_from_frame, str):
+            return None
+        moved = [
+            replace(each, points=affine.apply(self.face_from_frame, each.points).astype(np.float32))
+            for each in self.polygons
+        ]
+        return baked(moved, (size, size))
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """Where the dst faces are. faces: (N,), smooth: whether their places are steadied."""
+class DstFaces:
+    """The faces of a faceset, (N,), and the polygons drawn on each; () where they are not asked."""
 
     faces: Faces
-    smooth: bool
+    polygons: tuple[tuple[Polygon, ...], ...]
 
     @classmethod
-    def of(cls, folder: Path, *, smooth: bool) -> Scene:
-        """The faces of a faceset. Raises NoFaces."""
-        faces = Faceset(folder).faces if folder.is_dir() else Faces.empty()
-        if not len(faces):
+    def load(cls, folder: Path, *, with_polygons: bool) -> Self:
+        """Load the faces of a faceset.
+
+        Raises:
+            NoFaces: there are none.
+            BadOption: polygons are asked for, and nothing is drawn on any face.
+        """
+        faceset = Faceset(folder) if folder.is_dir() else None
+        if faceset is None or not len(faceset.faces):
             raise NoFaces(
                 f"{folder}: no dst faces, so there is nothing to replace. Run: understudy extract"
                 f" {folder.parent.parent} dst."
             )
-        return cls(faces, smooth)
+        if not with_polygons:
+            return cls(faceset.faces, ((),) * len(faceset.faces))
+        polygons = tuple(faceset.polygons)
+        if not any(polygons):
+            raise BadOption(
+                f"{folder}: --masks {DRAWN} was asked for, and no face has polygons. Draw some"
+                " (docs/face-pictures.md), or take other --masks."
+            )
+        return cls(faceset.faces, polygons)
 
-    @property
-    def last_frame(self) -> int:
-        """The last frame with a face."""
-        return int(self.faces.frame.max())
+    def place(
+        self, face_type: FaceType, size: int, *, smooth: bool
+    ) -> dict[int, list[FacePlacement]]:
+        """Align the faces for a model.
 
-    def placed(self, face_type: FaceType, size: int) -> dict[int, list[Placed]]:
-        """The faces of every frame, aligned for a model; those whose points give no alignment carry
-        the reason.
+        Args:
+            face_type: of the model's faces.
+            size: their side in pixels.
+            smooth: whether the matrices are smoothed along time.
+
+        Returns:
+            The faces of every frame that has some. Those whose points give no alignment carry the
+            reason.
         """
-        matrices = self._matrices(face_type, size)
+        matrices = self._align(face_type, size, smooth)
         number, around = np.full(len(self.faces), -1), np.full((len(self.faces), 2), -1)
         for run, rows in enumerate(runs(self.faces)):
             number[rows] = run
             around[rows[1:], 0], around[rows[:-1], 1] = rows[:-1], rows[1:]
-        places: dict[int, list[Placed]] = {}
+        placements: dict[int, list[FacePlacement]] = {}
         for row, (frame, landmarks) in enumerate(
             zip(self.faces.frame, self.faces.landmarks, strict=True)
         ):
             before, after = (matrices[at] if at >= 0 else None for at in around[row])
-            placed = Placed(
-                row,
+            placement = FacePlacement(
                 int(number[row]),
                 int(self.faces.person[row]),
                 landmarks,
                 matrices[row],
                 None if isinstance(before, str) else before,
                 None if isinstance(after, str) else after,
+                self.polygons[row],
             )
-            places.setdefault(int(frame), []).append(placed)
-        return places
+            placements.setdefault(int(frame), []).append(placement)
+        return placements
 
-    def _matrices(self, face_type: FaceType, size: int) -> list[Doubles | str]:
-        """face_from_frame of every row, steadied when that is asked for, or why there is none."""
+    def _align(self, face_type: FaceType, size: int, smooth: bool) -> list[Doubles | str]:
+        """face_from_frame of every row, or why there is none."""
         matrices: list[Doubles | str] = []
         for landmarks in self.faces.landmarks:
             try:
@@ -90,7 +129,7 @@ class Scene:
             except DegeneratePoints as error:
                 matrices.append(str(error))
         good = [row for row, matrix in enumerate(matrices) if not isinstance(matrix, str)]
-        if self.smooth and good:
+        if smooth and good:
             steady = smoothed(
                 np.stack([np.asarray(matrices[row], np.float64) for row in good]),
                 self.faces[good],

@@ -1,34 +1,26 @@
-"""The pipe of a merge up to the model: frames are read ahead on one thread, their faces predicted
-on a second.
-"""
+"""Frames of a merge up to the model: one thread reads ahead, a second predicts their faces."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from understudy.core import affine, image
-from understudy.core.color.transfer import Transfer
-from understudy.core.compose import blend
-from understudy.core.compose.options import MODES, CompositeOptions
-from understudy.errors import BadOption
-from understudy.io.footage.base import Footage, FootageIndex
-from understudy.io.model_files import checkpoint
+from understudy.core.compose.composite import NO_MATCH, MatchParams, Swap, WarpedFace
+from understudy.core.compose.options import CompositeOptions
+from understudy.io.footage.base import Footage
 from understudy.io.open_footage import open_footage
 from understudy.parts.color_transfers import COLOR_TRANSFERS, DFL_TRANSFERS
-from understudy.parts.dfm_model import DfmModel
 from understudy.parts.maskers import Masked, combined
 from understudy.parts.models.contract import Predictor
-from understudy.parts.upscalers import Upscale, upscaled
-from understudy.stages.merge.drawn_masks import Painted
-from understudy.stages.merge.keyframes import Looks
-from understudy.stages.merge.placement import Placed
-from understudy.stages.merge.segmentation import Segmenting, View
+from understudy.parts.upscalers import upscaled
+from understudy.stages.merge.context import MergeContext
+from understudy.stages.merge.placement import FacePlacement
+from understudy.stages.merge.segmentation import FaceSegmenter, SegmenterCrop
 from understudy.stages.parallel.prefetch import ahead
 from understudy.types import Array, Floats, Frame, Prediction
 
@@ -38,131 +30,77 @@ _DEPTH = 8
 _Segmented = tuple[Floats | None, Floats | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How far averages in time look, in frames: of masks, of colours, of light and grain, each made
-    from the one before.
+@dataclass(slots=True)
+class MergeFace:
+    """A new face on its way into the frame, and what is known of it so far.
+
+    swap: all that the model and the options say. own_match: measured on this frame alone. match,
+    light_grid, grain: averaged over frames.
     """
 
-    mask: int
-    color: int
-    light: int
-
-    @property
-    def frames(self) -> int:
-        """So many frames before and after one have a say in it."""
-        return self.mask + self.color + self.light
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How faces are made and laid in."""
-
-    model: Predictor
-    looks: Looks
-    iteration: int = 0
-    segmenting: Segmenting | None = None
-    upscale: Upscale | None = None
-    painted: Painted | None = None
-
-    @classmethod
-    def load(cls, folder: Path, device: str, looks: Looks, best: bool = False) -> Recipe:
-        """With the model that is saved in `folder`, its newest weights or the best ones, or that is
-        a file of that path.
-        """
-        if folder.is_file():
-            if best:
-                raise BadOption(
-                    f"checkpoint: {folder.name} holds one set of weights. Leave --checkpoint out."
-                )
-            file = DfmModel(folder, device)
-            return cls(file, looks, file.iteration)
-        # Late: --help need not wait for torch.
-        from understudy.stages.saved_models.load import load_model
-        from understudy.stages.saved_models.recipe import BEST, CHECKPOINTS
-
-        model = load_model(folder, device, best)
-        whole, _ = checkpoint.load_intact(folder / (BEST if best else CHECKPOINTS))
-        return cls(model, looks, whole[0].iteration if whole else 0)
-
-    @property
-    def reach(self) -> Reach:
-        """How many frames before and after one have a say in it."""
-        steady = max(self.looks.uses("steady"))
-        has_light = any(MODES[mode].blender is blend.seamless for mode in self.looks.uses("mode"))
-        return Reach(
-            max(self.looks.uses("steady_mask")),
-            steady,
-            steady if has_light or max(self.looks.uses("grain")) else 0,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Take:
-    """What frames are merged from. places: the faces of every frame. threads: that may work on it
-    at a time, 0 = one a core.
-    """
-
-    path: Path
-    places: dict[int, list[Placed]]
-    recipe: Recipe
-    index: FootageIndex | None = None
-    threads: int = 0
+    placement: FacePlacement
+    swap: Swap
+    own_match: MatchParams = NO_MATCH
+    match: MatchParams = NO_MATCH
+    warped: WarpedFace | None = None
+    light_grid: Floats | None = None
+    grain: Floats | None = None
 
 
 @dataclass(slots=True)
-class NewFace:
-    """A face as the model makes it. dst: (S, S, 3), made: (K, K, 3), mask: (S, S), the chosen masks
-    together. transfer: what the options' colour transfer names.
+class MergeFrame:
+    """A frame on its way through the merge, in the end the finished one; its faces by their run.
+
+    options: what holds where there is no face. problem: why it is listed as failed, or "". matte:
+    (H, W), where the new faces are; None where there is none.
     """
-
-    placed: Placed
-    options: CompositeOptions
-    transfer: Transfer
-    dst: Floats
-    made: Floats
-    mask: Floats
-
-
-@dataclass(slots=True)
-class Predicted:
-    """A frame and its new faces. problem: why it is listed as failed, or ""."""
 
     frame: Frame
-    faces: list[NewFace]
+    faces: dict[int, MergeFace] = field(default_factory=dict)
+    options: CompositeOptions = field(default_factory=CompositeOptions)
     problem: str = ""
+    matte: Floats | None = None
 
 
-def predicted_frames(take: Take, frames: range) -> Generator[Predicted, None, None]:
-    """The frames of that range, each with its new faces, in order. One that cannot be read comes as
-    the one before it.
+def predict_frames(
+    context: MergeContext, frames: range, threads: int = 0
+) -> Generator[MergeFrame, None, None]:
+    """Yield the frames of the range in order, each with its new faces.
+
+    A frame that cannot be read comes as the one before it. threads: that decode, 0 = one a core.
     """
-    return _predicted(ahead(_read(take, frames), _DEPTH), take.recipe)
+    return _predict(ahead(_read(context, frames, threads), _DEPTH), context)
 
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A frame and its faces, ready for the model. crops: (K, S, S, 3). views: for the segmenter,
-    where there is one.
+    """A frame and its faces, ready for the model.
+
+    crops: (S, S, 3) each. segmenter_crops: one a face where there is a segmenter.
     """
 
     frame: Frame
-    placed: list[Placed]
+    placements: list[FacePlacement]
     crops: list[Floats]
     problem: str = ""
-    views: Sequence[View] = ()
+    segmenter_crops: Sequence[SegmenterCrop] = ()
 
 
-def _read(take: Take, frames: range) -> Generator[_Pending, None, None]:
+def _read(context: MergeContext, frames: range, threads: int) -> Generator[_Pending, None, None]:
     """The frames with the crops that the model will see, straight from the plate."""
-    recipe, size = take.recipe, take.recipe.model.resolution
-    with open_footage(take.path, index=take.index, threads=take.threads) as opened:
+    footage, size = context.footage, context.model.resolution
+    # From another thread than its own, footage cannot be read.
+    with open_footage(footage.path, index=footage.index, threads=threads) as opened:
         for frame, pictured, problem in _plates(
             opened, range(frames.start, min(frames.stop, len(opened)))
         ):
-            placed = take.places.get(pictured, [])
+            placements = context.placements.get(pictured, [])
             misplaced = next(
-                (each.face_from_frame for each in placed if isinstance(each.face_from_frame, str)),
+                (
+                    each.face_from_frame
+                    for each in placements
+                    if isinstance(each.face_from_frame, str)
+                ),
                 "",
             )
             if misplaced:
@@ -172,24 +110,26 @@ def _read(take: Take, frames: range) -> Generator[_Pending, None, None]:
             # to it.
             crops = [
                 image.warp(frame.image, np.asarray(each.face_from_frame), (size, size), "replicate")
-                for each in placed
+                for each in placements
             ]
             yield _Pending(
                 frame,
-                placed,
+                placements,
                 [image.as_float(crop) for crop in crops],
                 problem,
-                _views(frame, placed, recipe),
+                _crop_for_segmenter(frame, placements, context),
             )
 
 
-def _views(frame: Frame, placed: list[Placed], recipe: Recipe) -> list[View]:
-    if recipe.segmenting is None:
+def _crop_for_segmenter(
+    frame: Frame, placements: list[FacePlacement], context: MergeContext
+) -> list[SegmenterCrop]:
+    if context.segmenter is None:
         return []
-    model = (recipe.model.face_type, recipe.model.resolution)
+    model = (context.model.face_type, context.model.resolution)
     return [
-        recipe.segmenting.view(frame.image, each.landmarks, np.asarray(each.face_from_frame), model)
-        for each in placed
+        context.segmenter.crop(frame.image, each.landmarks, np.asarray(each.face_from_frame), model)
+        for each in placements
     ]
 
 
@@ -227,24 +167,30 @@ def _black(footage: Footage) -> Array:
     return np.zeros((height, width, 3), np.uint16 if footage.bits > 8 else np.uint8)
 
 
-def _predicted(
-    pending: Generator[_Pending, None, None], recipe: Recipe
-) -> Generator[Predicted, None, None]:
+def _predict(
+    pending: Generator[_Pending, None, None], context: MergeContext
+) -> Generator[MergeFrame, None, None]:
     """The frames with their new faces; the model sees faces of several frames at a time."""
     with contextlib.closing(pending):
         while batch := list(itertools.islice(pending, _BATCH)):
             predictions = list(
-                _predictions([crop for each in batch for crop in each.crops], recipe.model)
+                _predict_crops([crop for each in batch for crop in each.crops], context.model)
             )
-            made = zip(predictions, _segmented(batch, predictions, recipe.segmenting), strict=True)
+            made = zip(predictions, _segment(batch, predictions, context.segmenter), strict=True)
             for each in batch:
                 faces = [
-                    _face(each, number, *next(made), recipe) for number in range(len(each.crops))
+                    _new_face(each, number, *next(made), context)
+                    for number in range(len(each.crops))
                 ]
-                yield Predicted(each.frame, faces, each.problem)
+                yield MergeFrame(
+                    each.frame,
+                    {face.placement.run: face for face in faces},
+                    context.keyframes.options_at(each.frame.index),
+                    each.problem,
+                )
 
 
-def _predictions(crops: list[Floats], model: Predictor) -> Iterator[Prediction]:
+def _predict_crops(crops: list[Floats], model: Predictor) -> Iterator[Prediction]:
     """One prediction of one face after the other."""
     for start in range(0, len(crops), _BATCH):
         made = model.predict(np.stack(crops[start : start + _BATCH]))
@@ -252,37 +198,49 @@ def _predictions(crops: list[Floats], model: Predictor) -> Iterator[Prediction]:
             yield Prediction(made.image[row], made.mask[row], made.dst_mask[row])
 
 
-def _segmented(
-    batch: list[_Pending], predictions: list[Prediction], segmenting: Segmenting | None
+def _segment(
+    batch: list[_Pending], predictions: list[Prediction], segmenter: FaceSegmenter | None
 ) -> Iterator[_Segmented]:
-    """What the segmenter sees in each face of the batch, in the new one and in dst's; nothing
-    without one.
-    """
-    if segmenting is None:
+    """The segmenter's masks of each face of the batch: of the new one and of dst's, or None."""
+    if segmenter is None:
         return itertools.repeat((None, None), len(predictions))
-    return segmenting.masks(
-        [view for each in batch for view in each.views], [each.image for each in predictions]
+    return segmenter.masks(
+        [crop for each in batch for crop in each.segmenter_crops],
+        [each.image for each in predictions],
     )
 
 
-def _face(
-    pending: _Pending, number: int, face: Prediction, segmented: _Segmented, recipe: Recipe
-) -> NewFace:
-    placed = pending.placed[number]
-    landmarks = affine.apply(np.asarray(placed.face_from_frame), placed.landmarks).astype(
-        np.float32
+def _new_face(
+    pending: _Pending,
+    number: int,
+    prediction: Prediction,
+    segmented: _Segmented,
+    context: MergeContext,
+) -> MergeFace:
+    """A predicted face with its mask and the options that hold for it."""
+    placement = pending.placements[number]
+    matrix = np.asarray(placement.face_from_frame)
+    options = context.keyframes.options_at(pending.frame.index, placement.person)
+    seen = Masked(
+        affine.apply(matrix, placement.landmarks).astype(np.float32),
+        prediction.mask,
+        prediction.dst_mask,
+        *segmented,
+        placement.drawn_mask(context.model.resolution),
     )
-    options = recipe.looks.options(pending.frame.index, placed.person)
-    size, painted = recipe.model.resolution, None
-    if recipe.painted is not None:
-        painted = recipe.painted.mask(placed.row, np.asarray(placed.face_from_frame), size)
-    mask = combined(
-        options.masks,
-        Masked(landmarks, face.mask, face.dst_mask, *segmented, painted),
-        dfl=options.is_dfl,
-    )
-    made = face.image
-    if options.super_resolution and recipe.upscale is not None:
-        made = upscaled(made[None], options.super_resolution, recipe.upscale)[0]
+    mask = combined(options.masks, seen, dfl=options.is_dfl)
+    face = prediction.image
+    if options.super_resolution and context.upscale is not None:
+        face = upscaled(face[None], options.super_resolution, context.upscale)[0]
     transfer = (DFL_TRANSFERS if options.is_dfl else COLOR_TRANSFERS)[options.color_transfer]
-    return NewFace(placed, options, transfer, pending.crops[number], made, mask)
+    swap = Swap(
+        matrix,
+        face,
+        pending.crops[number],
+        mask,
+        options,
+        transfer,
+        placement.before,
+        placement.after,
+    )
+    return MergeFace(placement, swap)

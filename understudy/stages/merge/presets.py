@@ -46,7 +46,7 @@ class Preset(MergeOptions):
     schema_version: int = option(SCHEMA, "Version of this file's layout", low=1)
 
 
-def applied(project: Project, options: MergeOptions) -> MergeOptions:
+def apply_preset(project: Project, options: MergeOptions) -> MergeOptions:
     """The options over those of the preset that they name: whatever was set by itself, in any file
     or by a flag, wins.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from understudy.core.drawing.contact_sheet import contact_sheet, fitted
 from understudy.io import atomic
 from understudy.io.footage.base import Footage
 from understudy.stages.events import Event, Order, Progress, Saved, Stop
-from understudy.stages.merge.signed_stills import Stamp
-from understudy.types import Array, Bytes, Floats, Frame
+from understudy.stages.merge.predict import MergeFrame
+from understudy.stages.merge.signed_stills import SignedImageWriter
+from understudy.types import Array, Bytes, Frame
 
 Box = tuple[int, int, int, int]
 
@@ -25,18 +26,12 @@ _WIDTH, _HEIGHT = 800, 800
 _ROOM: Final = 0.35
 
 
-class Merged(Protocol):
-    """A finished frame and its mask (H, W), None where there is none."""
-
-    @property
-    def frame(self) -> Frame: ...
-
-    @property
-    def matte(self) -> Floats | None: ...
-
-
-def previewed(
-    folder: Path, footage: Footage, merged: Iterable[Merged], count: int, stamp: Stamp
+def write_previews(
+    folder: Path,
+    footage: Footage,
+    merged: Iterable[MergeFrame],
+    count: int,
+    writer: SignedImageWriter,
 ) -> Generator[Event, Order | None, bool]:
     """Write the frames of a merge, `count` of them, to the next free sheets NNN.jpg in `folder`;
     False when told to stop.
@@ -50,7 +45,7 @@ def previewed(
     while some := list(itertools.islice(rows, ROWS)):
         path = folder / f"{_last(folder) + 1:03d}.jpg"
         plates = footage.iter_frames_or_bad([each.frame.index for each in some])
-        stamp.write(
+        writer.write(
             path,
             sheet([plate.image if isinstance(plate, Frame) else None for plate in plates], some),
         )
@@ -61,7 +56,7 @@ def previewed(
     return True
 
 
-def sheet(plates: Sequence[Array | None], merged: Sequence[Merged]) -> Bytes:
+def sheet(plates: Sequence[Array | None], merged: Sequence[MergeFrame]) -> Bytes:
     """A row for each frame: its plate (black where it could not be read), the result, its mask; the
     frame's number in front.
     """
@@ -78,7 +73,7 @@ def sheet(plates: Sequence[Array | None], merged: Sequence[Merged]) -> Bytes:
     return contact_sheet(rows, ["plate", "result", "mask"])
 
 
-def _box(merged: Sequence[Merged]) -> Box:
+def _box(merged: Sequence[MergeFrame]) -> Box:
     """Where any of the masks is, x0 y0 x1 y1, with room around; the whole frame where there is
     none.
     """

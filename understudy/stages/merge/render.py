@@ -1,9 +1,10 @@
-"""The frames of a merge, rendered and coded segment by segment, here or in another process."""
+"""The segments of a merge, rendered and encoded in this process or others, and kept."""
 
 from __future__ import annotations
 
 import functools
 import itertools
+import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,71 +16,176 @@ from typing import Final
 import numpy as np
 
 from understudy.errors import BadProject
+from understudy.io import atomic
 from understudy.io.open_footage import open_footage
 from understudy.io.video.writer import write_part
-from understudy.stages.merge.context import Workshop
-from understudy.stages.merge.frames import Merged, Report, merged_frames
+from understudy.stages.events import Event, FailedFrame, Note, Order, Progress, Started, Stop
+from understudy.stages.merge.context import MergeContext
+from understudy.stages.merge.frames import FrameReport, merge_frames
+from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.options import MergeOptions
-from understudy.stages.merge.predict import Take
-from understudy.stages.merge.segments import Outcome, Segment, Store
+from understudy.stages.merge.predict import MergeFrame
+from understudy.stages.merge.segments import Segment, SegmentRecord, SegmentStore, runs
 from understudy.stages.parallel.footage_reader import Film
 from understudy.stages.parallel.prefetch import ahead
+from understudy.stages.parallel.workers import spread
 from understudy.stages.project import Project
 from understudy.types import Array, Frame
 
-# Frames that may be coded before anybody has heard of it.
+Step = Generator[Event, Order | None, bool]
+
+# Frames that may be encoded before anybody has heard of it.
 _DEPTH: Final = 4
 # Masks are so simple that a slower encoder, which holds many more frames, gains little.
 _MATTE: Final = {"preset": "ultrafast"}
 
 
+class SegmentRenderer:
+    """Renders the segments of a merge that are not there yet.
+
+    What is done is on disk at once, so a run that was killed goes on from there.
+    """
+
+    def __init__(
+        self, show: Path, context: MergeContext, store: SegmentStore, segments: Sequence[Segment]
+    ) -> None:
+        self.context, self.store, self.segments = context, store, segments
+        self._show = show
+        self._total = _count(segments)
+        self._done = 0
+        self._known = 0
+        self._began = time.monotonic()
+
+    def run(self) -> Step:
+        """Render what is not there yet; False when told to stop. Raises CannotWrite, WorkerLost."""
+        atomic.remove_partials(self.store.folder)
+        kept = [segment for segment in self.segments if self.store.record_of(segment)]
+        left = [segment for segment in self.segments if segment not in kept]
+        self._done = self._known = _count(kept)
+        options = self.context.options
+        self.store.check_room(self.context.footage, options.encode, kept, self._total - self._done)
+        yield Started(stage="merge", total=self._total)
+        if kept:
+            yield Note(
+                text=(
+                    f"{self._done} of {self._total} frames are there from earlier runs, with the"
+                    " same faces and choices."
+                )
+            )
+        yield from self._report_failures(self.report().failed)
+        if not left:
+            return True
+        if options.engine == "local" and min(options.workers, len(left)) == 1:
+            return (yield from self._render_here(left))
+        return (yield from self._render_elsewhere(left))
+
+    def finished(self) -> int:
+        """How many frames are in segments that are finished."""
+        return _count([segment for segment in self.segments if self.store.record_of(segment)])
+
+    def report(self) -> FrameReport:
+        """What happened to the frames of the segments that are finished."""
+        records = [record for segment in self.segments if (record := self.store.record_of(segment))]
+        bare, failed = ([each.bare for each in records], [each.failed for each in records])
+        return FrameReport(list(itertools.chain(*bare)), list(itertools.chain(*failed)))
+
+    def _render_here(self, left: Sequence[Segment]) -> Step:
+        """In this process, on all cores."""
+        for run in runs(left):
+            report, told = FrameReport(), 0
+            with closing(render_segments(self.context, run, self.store, report)) as frames:
+                for _ in frames:
+                    new = report.failed[told:]
+                    told += len(new)
+                    if (yield from self._report_progress(1, new)):
+                        return False
+        return True
+
+    def _render_elsewhere(self, left: Sequence[Segment]) -> Step:
+        """In other processes, a segment each."""
+        options, film = self.context.options, Film.of(self.context.footage, any_size=False)
+        tasks = [SegmentTask(self._show, film, options, segment, self.store) for segment in left]
+        with closing(spread(render_task, tasks, options.workers, options.engine)) as results:
+            for task, record in results:
+                if (yield from self._report_progress(len(task.segment.frames), record.failed)):
+                    return False
+        return True
+
+    def _report_progress(self, frames: int, failed: Sequence[tuple[int, str]]) -> Step:
+        """Report that so many frames more are done, and which failed; True when told to stop."""
+        is_stopped = yield from self._report_failures(failed)
+        self._done += frames
+        rate = (self._done - self._known) / max(time.monotonic() - self._began, 1e-9)
+        order = yield Progress(
+            stage="merge", done=self._done, total=self._total, values={"frames_per_second": rate}
+        )
+        return is_stopped or isinstance(order, Stop)
+
+    def _report_failures(self, failed: Sequence[tuple[int, str]]) -> Step:
+        """Report the frames that failed; True when told to stop meanwhile."""
+        orders = []
+        for frame, reason in failed:
+            orders.append((yield FailedFrame(frame=frame, text=reason)))
+        return any(isinstance(order, Stop) for order in orders)
+
+
 @dataclass(frozen=True, slots=True)
-class RenderTask:
-    """A segment for another process. It reads and writes the same files, so every machine must
-    reach the show by its path.
+class SegmentTask:
+    """A segment for another process.
+
+    It reads and writes the same files, so every machine must reach the show by its path.
     """
 
     show: Path
     film: Film
     options: MergeOptions
     segment: Segment
-    store: Store
+    store: SegmentStore
 
 
-def render(task: RenderTask) -> Outcome:
-    """Render and keep the task's segment. Raises BadProject when faces or model have changed since
-    the task was made.
+def render_task(task: SegmentTask) -> SegmentRecord:
+    """Render and keep the task's segment.
+
+    Raises BadProject when faces or model have changed since the task was made.
     """
-    workshop = _opened(task.show, task.film, task.options)
-    if workshop.key(task.segment.frames) != task.segment.key:
+    context = _open_context(task.show, task.film, task.options)
+    if context.key(task.segment.frames) != task.segment.key:
         raise BadProject(
             f"{task.show}: faces, model or footage changed while they were merged. Run the same"
             " command again."
         )
-    for _ in rendered(workshop, [task.segment], task.store, Report(), threads=1):
+    for _ in render_segments(context, [task.segment], task.store, FrameReport(), threads=1):
         continue
-    outcome = task.store.outcome(task.segment)
-    assert outcome is not None
-    return outcome
+    record = task.store.record_of(task.segment)
+    assert record is not None
+    return record
 
 
-def rendered(
-    workshop: Workshop, segments: Sequence[Segment], store: Store, report: Report, threads: int = 0
+def render_segments(
+    context: MergeContext,
+    segments: Sequence[Segment],
+    store: SegmentStore,
+    report: FrameReport,
+    threads: int = 0,
 ) -> Generator[None, None, None]:
-    """Render and keep segments that follow one another; comes back after each frame that is on its
-    way to the encoder.
+    """Render and keep segments that follow one another; yields after each frame.
 
-    report: what happens to the frames, filled while they pass. threads: that work at a time, 0 =
-    one a core. One stream of frames runs through all segments, and the last pictures of one are
-    coded while the next begins. Closing it keeps the segments whose frames are all there.
+    One stream of frames runs through all segments, and the last frames of one are encoded while the
+    next begins. Closing it keeps the segments whose frames are all there.
+
+    Args:
+        context: what the merge works with.
+        segments: one after the other, without a gap.
+        store: where they are kept.
+        report: what happens to the frames, filled while they pass.
+        threads: that work at a time, 0 = one a core.
     """
-    merged = stream(
-        workshop, report, range(segments[0].frames.start, segments[-1].frames.stop), threads
-    )
+    span = range(segments[0].frames.start, segments[-1].frames.stop)
+    merged = merge_frames(context, report, span, threads)
     finishing: Future[None] | None = None
     with closing(merged), ThreadPoolExecutor(1, "understudy-finish") as finisher:
         for segment in segments:
-            coding = ahead(_coded(workshop, segment, store, merged, threads), _DEPTH)
+            coding = ahead(_encode(context, segment, store, merged, threads), _DEPTH)
             try:
                 for done in coding:
                     if done == len(segment.frames):
@@ -97,36 +203,26 @@ def rendered(
             finishing.result()
 
 
-def stream(
-    workshop: Workshop, report: Report, frames: range, threads: int = 0
-) -> Generator[Merged, None, None]:
-    """The finished frames of a stretch, in order. report: filled while they pass. threads: that
-    work on them, 0 = one a core.
-    """
-    footage = workshop.footage
-    return merged_frames(
-        Take(footage.path, workshop.places, workshop.recipe, footage.index, threads), report, frames
-    )
-
-
 def _finish(
-    segment: Segment, store: Store, report: Report, coding: Generator[int, None, None]
+    segment: Segment, store: SegmentStore, report: FrameReport, coding: Generator[int, None, None]
 ) -> None:
-    """Wait for the last pictures of a segment, and declare it finished."""
+    """Wait for the last frames of a segment, and declare it finished."""
     for _ in coding:
         continue
-    bare = tuple(frame for frame in report.bare if frame in segment.frames)
+    bare = tuple(frame for frame in report.without_face if frame in segment.frames)
     failed = tuple((frame, reason) for frame, reason in report.failed if frame in segment.frames)
-    store.finish(segment, Outcome(bare=bare, failed=failed))
+    store.finish(segment, SegmentRecord(bare=bare, failed=failed))
 
 
-def _coded(
-    workshop: Workshop, segment: Segment, store: Store, merged: Iterator[Merged], threads: int
+def _encode(
+    context: MergeContext,
+    segment: Segment,
+    store: SegmentStore,
+    merged: Iterator[MergeFrame],
+    threads: int,
 ) -> Generator[int, None, None]:
-    """Code the next frames of the stream as the segment, and their masks where they are asked
-    for.
-    """
-    footage, encode = workshop.footage, workshop.options.encode
+    """Encode the next frames of the stream as the segment, and their masks where asked for."""
+    footage, encode = context.footage, context.options.encode
     masks: deque[Frame] = deque()
 
     def pictures() -> Iterator[Frame]:
@@ -139,7 +235,7 @@ def _coded(
     if not store.has_matte:
         yield from coding
         return
-    # A mask comes to be with its picture, and is coded right after it.
+    # A mask comes to be with its picture, and is encoded right after it.
     left = iter(lambda: masks.popleft() if masks else None, None)
     mattes = write_part(
         store.matte(segment), left, footage, encode.model_copy(update=_MATTE), threads
@@ -149,7 +245,7 @@ def _coded(
             yield done
 
 
-def _grey(merged: Merged) -> Frame:
+def _grey(merged: MergeFrame) -> Frame:
     """The mask as a frame, of the depth of the frame that it belongs to."""
     image = merged.frame.image
     matte = np.zeros(image.shape[:2], np.float32) if merged.matte is None else merged.matte
@@ -161,7 +257,11 @@ def _grey(merged: Merged) -> Frame:
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(show: Path, film: Film, options: MergeOptions) -> Workshop:
-    """The workshop of a process that renders one task after the other."""
+def _open_context(show: Path, film: Film, options: MergeOptions) -> MergeContext:
+    """The context of a process that renders one task after the other."""
     footage = open_footage(film.path, index=film.index, threads=1)
-    return Workshop.open(Project.load(show), footage, options)
+    return MergeContext.open(Project.load(show), footage, options, Keyframes.parse(options))
+
+
+def _count(segments: Sequence[Segment]) -> int:
+    return sum(len(segment.frames) for segment in segments)

@@ -1,6 +1,4 @@
-"""The segmenter at work in a merge: each face is carried into the square that the segmenter learnt
-from, its mask back.
-"""
+"""The segmenter in a merge: each face is warped into its square, and its mask back."""
 
 from __future__ import annotations
 
@@ -19,9 +17,10 @@ from understudy.types import Array, Doubles, FaceType, Floats
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A dst face for the segmenter. seen_from_face: (2, 3). plate: (256, 256, 3) float32, or None
-    when no mask asks for it.
+class SegmenterCrop:
+    """A dst face for the segmenter.
+
+    seen_from_face: (2, 3). plate: (size, size, 3) float32, or None when no mask asks for it.
     """
 
     seen_from_face: Doubles
@@ -29,11 +28,13 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Segmenting:
-    """A segmenter, ready. face_type, size: of the pictures that it sees. on_prd, on_dst: what the
-    masks ask of it.
+class FaceSegmenter:
+    """A segmenter, ready.
+
+    face_type, size: of the pictures that it sees. on_prd, on_dst: what the masks ask of it.
     """
 
+    name: str
     segment: Segment
     face_type: FaceType
     size: int
@@ -41,11 +42,18 @@ class Segmenting:
     on_dst: bool
 
     @classmethod
-    def load(cls, file: SegmenterFile, device: str, masks: Sequence[str]) -> Segmenting:
+    def load(cls, file: SegmenterFile, device: str, masks: Sequence[str]) -> FaceSegmenter:
         """The segmenter of a file for these masks. Raises WeightsMissing, BadOption."""
         segment = segmenters[file.kind](file, device)
         wanted = asked(masks)
-        return cls(segment, file.face_type, file.resolution, ON_PRD in wanted, ON_DST in wanted)
+        return cls(
+            file.path.stem,
+            segment,
+            file.face_type,
+            file.resolution,
+            ON_PRD in wanted,
+            ON_DST in wanted,
+        )
 
     def limits(self, model: FaceType) -> list[str]:
         """What a user should know where the segmenter learnt from other squares than those of the
@@ -64,9 +72,9 @@ class Segmenting:
             ]
         return []
 
-    def view(
+    def crop(
         self, plate: Array, landmarks: Floats, face_from_frame: Doubles, model: tuple[FaceType, int]
-    ) -> View:
+    ) -> SegmenterCrop:
         """What the segmenter sees of a face: the plate straight in its own square, resampled once.
 
         plate: (H, W, 3). landmarks: (68, 2) in it. face_from_frame: as steadied. model: face type
@@ -77,16 +85,16 @@ class Segmenting:
             seen_from_frame, affine.invert(align.face_from_frame(landmarks, *model))
         )
         if not self.on_dst:
-            return View(seen_from_face, None)
+            return SegmenterCrop(seen_from_face, None)
         # By way of the steadied square, so that the mask is as steady as the face.
         matrix = affine.compose(seen_from_face, face_from_frame)
-        return View(
+        return SegmenterCrop(
             seen_from_face,
             image.as_float(image.warp(plate, matrix, (self.size, self.size), "replicate")),
         )
 
     def masks(
-        self, views: Sequence[View], faces: Sequence[Floats]
+        self, views: Sequence[SegmenterCrop], faces: Sequence[Floats]
     ) -> Iterator[tuple[Floats | None, Floats | None]]:
         """For each face the masks of the prediction and of dst, (S, S) float32 in 0..1, or None for
         what no mask asks.
@@ -108,7 +116,7 @@ class Segmenting:
         return zip(on_prd, on_dst, strict=True)
 
     def _carried(
-        self, seen: Sequence[Floats], views: Sequence[View], sides: Sequence[int]
+        self, seen: Sequence[Floats], views: Sequence[SegmenterCrop], sides: Sequence[int]
     ) -> list[Floats]:
         """The masks of what the segmenter sees, in the pixels of the model's faces."""
         found = self.segment(np.stack(seen)) if seen else ()

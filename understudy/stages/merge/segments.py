@@ -28,7 +28,7 @@ _SECONDS = 4
 _LEAST_CRF, _LEAST_PRORES = 0.006, 0.2
 
 
-class Outcome(BaseModel):
+class SegmentRecord(BaseModel):
     """What there is to tell of a finished segment. bare: frames without a face. failed: frame and
     reason.
     """
@@ -48,7 +48,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class SegmentStore:
     """Where finished segments lie. has_matte: whether each comes with its masks as a second
     video.
     """
@@ -64,18 +64,18 @@ class Store:
         """The file of its masks."""
         return self.folder / f"{segment.key}.matte.mov"
 
-    def outcome(self, segment: Segment) -> Outcome | None:
+    def record_of(self, segment: Segment) -> SegmentRecord | None:
         """What there is to tell of a segment; None while it is not finished."""
         files = [self.video(segment), *([self.matte(segment)] if self.has_matte else [])]
         try:
-            told = Outcome.model_validate_json(self._record(segment).read_bytes())
+            told = SegmentRecord.model_validate_json(self._record(segment).read_bytes())
         except (OSError, ValidationError):
             return None
         return told if all(file.is_file() for file in files) else None
 
-    def finish(self, segment: Segment, outcome: Outcome) -> None:
+    def finish(self, segment: Segment, record: SegmentRecord) -> None:
         """Declare a segment finished, now that its files are there."""
-        atomic.write_text(self._record(segment), outcome.model_dump_json() + "\n")
+        atomic.write_text(self._record(segment), record.model_dump_json() + "\n")
 
     def drop_all_but(self, keys: Collection[str]) -> None:
         """Remove the files of other segments."""
@@ -137,7 +137,7 @@ def runs(segments: Sequence[Segment]) -> list[list[Segment]]:
     return result
 
 
-def parts(segments: Sequence[Segment], store: Store, *, matte: bool) -> list[EncodedPart]:
+def parts(segments: Sequence[Segment], store: SegmentStore, *, matte: bool) -> list[EncodedPart]:
     """The segments as what `join` takes: their frames, or their masks."""
     return [
         EncodedPart((store.matte if matte else store.video)(segment), segment.frames)

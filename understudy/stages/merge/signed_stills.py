@@ -14,7 +14,7 @@ from understudy.types import Array
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class SignedImageWriter:
     """Writes pictures with content credentials. ingredients, prints: what they were made from, and
     its fingerprints.
     """

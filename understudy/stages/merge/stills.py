@@ -11,66 +11,66 @@ from understudy.io.open_footage import open_footage
 from understudy.io.provenance.signing_key import Credentials
 from understudy.stages import frame_ranges
 from understudy.stages.events import Event, FailedFrame, Finished, Order, Stage, Started
-from understudy.stages.merge.context import Workshop
-from understudy.stages.merge.debug import debugged
-from understudy.stages.merge.frames import Merged, Report
-from understudy.stages.merge.preview import ROWS, previewed
-from understudy.stages.merge.render import stream
-from understudy.stages.merge.signed_stills import Stamp
+from understudy.stages.merge.context import MergeContext
+from understudy.stages.merge.debug import write_debug
+from understudy.stages.merge.frames import FrameReport, merge_frames
+from understudy.stages.merge.predict import MergeFrame
+from understudy.stages.merge.preview import ROWS, write_previews
+from understudy.stages.merge.signed_stills import SignedImageWriter
 from understudy.stages.project import Project
 
-Frames = Generator[Merged, None, None]
+Frames = Generator[MergeFrame, None, None]
 Way = Callable[[Frames], Generator[Event, Order | None, bool]]
 
 
-def pictured(project: Project, workshop: Workshop, signer: Credentials) -> Stage:
+def render_stills(project: Project, context: MergeContext, signer: Credentials) -> Stage:
     """The frames that the options name on sheets, with `preview`, and step by step, with `debug`.
 
     Where none are named: as many as a sheet holds, spread over the frames with a face. Raises
     BadOption.
     """
-    options, footage = workshop.options, workshop.footage
+    options, footage = context.options, context.footage
     named = (
         frame_ranges.within(options.frames, len(footage), "frames")
         if options.frames
-        else _spread(workshop)
+        else _spread(context)
     )
     total = sum(map(len, named))
-    went_in = workshop.model if workshop.model.is_file() else project.footage("src")
-    stamp, report = Stamp.of([footage.path, went_in], signer), Report()
+    went_in = context.model_path if context.model_path.is_file() else project.footage("src")
+    writer, report = SignedImageWriter.of([footage.path, went_in], signer), FrameReport()
     # From another thread than its own, footage cannot be read.
     with open_footage(footage.path, index=footage.index) as plates:
         ways: dict[str, Way] = {}
         if options.preview:
-            ways["preview"] = lambda merged: previewed(
-                project.merged / "preview", plates, merged, total, stamp
+            ways["preview"] = lambda merged: write_previews(
+                project.merged / "preview", plates, merged, total, writer
             )
         if options.debug:
-            ways["debug"] = lambda merged: debugged(
-                project.merged / "debug", plates, merged, total, workshop.looks, stamp
+            ways["debug"] = lambda merged: write_debug(
+                project.merged / "debug", plates, merged, total, context.keyframes, writer
             )
         for name, way in ways.items():
             yield Started(stage=name, total=total)
-            report = Report()
-            with closing(_merged(workshop, report, named)) as merged:
+            report = FrameReport()
+            with closing(_merged(context, report, named)) as merged:
                 if not (yield from way(merged)):
                     return
     for frame, reason in report.failed:
         yield FailedFrame(frame=frame, text=reason)
-    yield Finished(stage="merge", summary={"frames": total, **report.facts()})
+    yield Finished(stage="merge", summary={"frames": total, **report.summary()})
 
 
-def _merged(workshop: Workshop, report: Report, named: Sequence[range]) -> Frames:
+def _merged(context: MergeContext, report: FrameReport, named: Sequence[range]) -> Frames:
     for frames in named:
-        yield from stream(workshop, report, frames)
+        yield from merge_frames(context, report, frames)
 
 
-def _spread(workshop: Workshop) -> list[range]:
+def _spread(context: MergeContext) -> list[range]:
     """As many frames with a face as a sheet holds, evenly over the footage; its first ones where no
     frame has any.
     """
-    there = sorted(frame for frame in workshop.places if frame < len(workshop.footage)) or range(
-        min(ROWS, len(workshop.footage))
+    there = sorted(frame for frame in context.placements if frame < len(context.footage)) or range(
+        min(ROWS, len(context.footage))
     )
     rows = np.unique(np.linspace(0, len(there) - 1, ROWS).round().astype(int))
     return [range(there[row], there[row] + 1) for row in rows]

@@ -13,8 +13,8 @@ from understudy.errors import BadOption
 from understudy.io.faceset.face_image import write_polygons
 from understudy.io.faceset.faceset import Faceset
 from understudy.parts.maskers import Masked, maskers
-from understudy.stages.merge.drawn_masks import Painted
-from understudy.types import AlignedFace, Face, Polygon
+from understudy.stages.merge.placement import DstFaces, FacePlacement
+from understudy.types import AlignedFace, Doubles, Face, Polygon
 
 MATRIX = np.array([[0.5, 0.0, -20.0], [0.0, 0.5, -10.0]])
 
@@ -31,18 +31,24 @@ def triangle() -> Polygon:
     return Polygon(np.array([[10, 10], [40, 10], [10, 40]], np.float32))
 
 
+def placed(polygons: tuple[Polygon, ...], matrix: Doubles) -> FacePlacement:
+    points = np.zeros((68, 2), np.float32)
+    return FacePlacement(0, 0, points, matrix, polygons=polygons)
+
+
 def test_a_mask_lies_on_the_frame_whatever_the_square(tmp_path: Path) -> None:
     faceset = Faceset(tmp_path / "faces")
     # By frame, not by the time of writing.
     faceset.add(face(7))
     faceset.add(face(3, triangle()))
-    painted = Painted.of(tmp_path / "faces")
-    assert painted.mask(1, MATRIX, 64) is None
-    own = painted.mask(0, MATRIX, 64)
+    drawn = DstFaces.load(tmp_path / "faces", with_polygons=True).polygons
+    assert placed(drawn[1], MATRIX).drawn_mask(64) is None
+    own = placed(drawn[0], MATRIX).drawn_mask(64)
     assert own is not None and own[15, 15] == 1 and own[35, 35] == own[5, 15] == 0
     assert own.sum() == pytest.approx(450, rel=0.02)
     # Twice as large, and moved by 8 pixels.
-    other = painted.mask(0, affine.compose([[2, 0, 8.5], [0, 2, 0.5]], MATRIX), 128)
+    larger = affine.compose([[2, 0, 8.5], [0, 2, 0.5]], MATRIX)
+    other = placed(drawn[0], larger).drawn_mask(128)
     assert (
         other is not None
         and other.sum() == pytest.approx(4 * own.sum(), rel=0.02)
@@ -56,7 +62,7 @@ def test_nothing_drawn_on_any_face_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         BadOption, match=r"faces: --masks polygons .* no face has polygons.*take other --masks"
     ):
-        Painted.of(tmp_path / "faces")
+        DstFaces.load(tmp_path / "faces", with_polygons=True)
 
 
 def test_the_masker_takes_all_of_a_face_that_nobody_drew_on() -> None:
