@@ -105,7 +105,7 @@ def points(folder: Path) -> None:
     dlib.
     """
     for person in ("a", "b"):
-        acted = list(synthetic_clip.clip(portrait(), person, ACTED))
+        acted = list(synthetic_clip.render_clip(portrait(), person, ACTED))
         true = np.stack([landmarks for _, landmarks in acted])
         path = folder / f"{person}.mp4"
         for _ in write_clip(path, (image for image, _ in acted), (640, 480)):
@@ -117,8 +117,9 @@ def points(folder: Path) -> None:
             f"{name} {lag(each, true):+.2f}"
             for name, each in (("raw", faces.raw), ("steady", faces.landmarks))
         )
-        kept, _ = swap_metrics.movement(
-            swap_metrics.expression(faces.landmarks), swap_metrics.expression(true)
+        kept, _ = swap_metrics.expression_movement(
+            swap_metrics.expression_features(faces.landmarks),
+            swap_metrics.expression_features(true),
         )
         print(
             f"synthetic {person}: inner points {error[:, INNER].mean():.2f} %, jaw"

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from understudy.core.face.pose import HEAD
-from understudy.core.metrics.outliers import suspects
-from understudy.core.metrics.summary import Facts, report
+from understudy.core.face.pose import HEAD_MODEL
+from understudy.core.metrics.outliers import find_outliers
+from understudy.core.metrics.summary import FootageInfo, summarize
 from understudy.io.faceset import face_image
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.faceset.manual_marks import Marks
@@ -80,12 +80,12 @@ def run(frames: range, count: int, folder: Path) -> None:
     faces = faceset.faces
     told("read")
     facts, detail = (
-        Facts("film", np.array(frames), (), (1280, 720)),
+        FootageInfo("film", np.array(frames), (), (1280, 720)),
         np.full(len(faces), np.nan, np.float32),
     )
-    odd = suspects(faces, frame_size=facts.frame_size, detail=detail)
+    odd = find_outliers(faces, frame_size=facts.frame_size, detail=detail)
     told("looked through")
-    report(faces, facts, detail, odd)
+    summarize(faces, facts, detail, odd)
     told(f"reported: {len(faces)} faces")
 
 
@@ -109,7 +109,7 @@ def made_up(frames: np.ndarray, count: int, chance: np.random.Generator) -> Find
         [150 + 350 * who + 100 * np.sin(frame / 50), 360 + 50 * np.cos(frame / 70)], 1
     )
     points = (
-        HEAD[None, :, :2] * 1.5 + middle[:, None] + chance.normal(0, 0.3, (rows, 68, 2))
+        HEAD_MODEL[None, :, :2] * 1.5 + middle[:, None] + chance.normal(0, 0.3, (rows, 68, 2))
     ).astype(np.float32)
     known = np.flatnonzero(frame % 12 == 0)
     identity = chance.normal(0, 0.02, (len(known), 128)) + 0.6 * np.eye(128)[who[known]]

@@ -106,7 +106,7 @@ def _show(folder: Path, frames: int) -> Path:
         continue
     project = Project.create(folder / "show", folder / "plate.mp4", folder / "plate.mp4")
     faceset = Faceset(project.faces("dst"))
-    inner = align.template("whole", FACE) - FACE / 2
+    inner = align.template_points("whole", FACE) - FACE / 2
     jaw = np.stack(
         [
             0.36 * FACE * np.cos(np.linspace(np.pi, 0, 17)),

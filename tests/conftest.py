@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from understudy.core.synthetic import clip
-from understudy.core.synthetic.voice import voice
+from understudy.core.synthetic.voice import synthesize_voice
 from understudy.io.video.clip_writer import write_clip
 from understudy.stages.demo import portrait
 from understudy.types import Bytes, Floats
@@ -27,7 +27,7 @@ _OUTPUTS = ("out_face_mask", "out_celeb_face", "out_celeb_face_mask")
 @pytest.fixture(scope="session")
 def people() -> dict[str, Clip]:
     """Person "a" and "b": ten frames of (picture 240 x 320, true landmarks) each."""
-    return {name: list(clip.clip(portrait(), name, FRAMES, SIZE)) for name in ("a", "b")}
+    return {name: list(clip.render_clip(portrait(), name, FRAMES, SIZE)) for name in ("a", "b")}
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def clips(people: dict[str, Clip], tmp_path_factory: pytest.TempPathFactory) -> 
     them.
     """
     folder = tmp_path_factory.mktemp("clips")
-    sound = voice(np.sin(np.arange(FRAMES, dtype=np.float32)) ** 2)
+    sound = synthesize_voice(np.sin(np.arange(FRAMES, dtype=np.float32)) ** 2)
     paths = {}
     for side, name in (("src", "a"), ("dst", "b")):
         paths[side] = folder / f"{side}.mp4"

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from understudy.core import affine
-from understudy.core.synthetic.clip import Acting, make_puppet
-from understudy.core.synthetic.face_warp import Puppet
+from understudy.core.synthetic.clip import Performance, make_rig
+from understudy.core.synthetic.face_warp import FaceRig
 from understudy.types import Bytes, Doubles, Floats
 
 # Half axes of the oval that is cut out around a head, in widths and heights of the face; of a
@@ -44,12 +44,14 @@ def crossing(
     """Person a crosses from left to right before person b, who goes from right to left. portrait,
     size: as in `synthetic.clip`.
     """
-    a, b = make_puppet(portrait, "a"), make_puppet(portrait, "b")
+    a, b = make_rig(portrait, "a"), make_rig(portrait, "b")
     wall = _wall(size, seed)
     for number in range(frames):
         way = number / max(frames - 1, 1)
-        behind = _Actor.at(b, Acting.of("b", seed), (0.85 - 0.7 * way, 0.52), size, number / fps)
-        front = _Actor.at(a, Acting.of("a", seed), (0.15 + 0.7 * way, 0.5), size, number / fps)
+        behind = _Actor.at(
+            b, Performance.of("b", seed), (0.85 - 0.7 * way, 0.52), size, number / fps
+        )
+        front = _Actor.at(a, Performance.of("a", seed), (0.15 + 0.7 * way, 0.5), size, number / fps)
         image = wall.copy()
         for actor in (behind, front):
             actor.paint(image)
@@ -65,15 +67,15 @@ def crossing(
 class _Actor:
     """A person in one frame. moved: (72, 2) points in person pixels."""
 
-    puppet: Puppet
+    puppet: FaceRig
     moved: Doubles
     frame_from_person: Doubles
 
     @classmethod
     def at(
         cls,
-        puppet: Puppet,
-        acting: Acting,
+        puppet: FaceRig,
+        acting: Performance,
         place: tuple[float, float],
         size: tuple[int, int],
         second: float,

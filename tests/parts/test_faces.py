@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from understudy.core.face.landmarks import mirrored
+from understudy.core.face.landmarks import mirror_landmarks
 from understudy.core.image import resized
 from understudy.io.weights import fetch
 from understudy.parts.detectors import detectors
@@ -87,7 +87,9 @@ def test_a_turned_frame_gives_the_turned_landmarks(find, quarters):
 def test_a_mirrored_frame_gives_the_mirrored_landmarks(find):
     frame = picture("talker-a.mp4")
     (_, plain), (_, flipped) = find(frame)[0], find(frame[:, ::-1].copy())[0]
-    apart = np.linalg.norm(mirrored(flipped.landmarks, frame.shape[1]) - plain.landmarks, axis=1)
+    apart = np.linalg.norm(
+        mirror_landmarks(flipped.landmarks, frame.shape[1]) - plain.landmarks, axis=1
+    )
     assert apart.mean() < 0.006 * np.linalg.norm(plain.landmarks[45] - plain.landmarks[36])
 
 

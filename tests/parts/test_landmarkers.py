@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from understudy.core import affine
-from understudy.core.face.landmarks import COUNT, INNER, JAW, MIRROR, eye_distance, mirrored
+from understudy.core.face.landmarks import COUNT, INNER, JAW, MIRROR, eye_distance, mirror_landmarks
 from understudy.core.image import warp
 from understudy.core.metrics import swap_metrics
 from understudy.core.synthetic import clip
@@ -50,7 +50,10 @@ def models_folder() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def acted() -> dict[str, Clip]:
     """Two people in eight moments far apart: turned, talking, blinking."""
-    return {name: list(clip.clip(portrait(), name, 8, (320, 240), fps=2.5)) for name in ("a", "b")}
+    return {
+        name: list(clip.render_clip(portrait(), name, 8, (320, 240), fps=2.5))
+        for name in ("a", "b")
+    }
 
 
 @functools.cache
@@ -150,8 +153,8 @@ def test_a_mirrored_picture_has_mirrored_points(name: str, people: dict[str, Cli
     image, true = people["b"][4]
     locate, width = ready(name), image.shape[1]
     plain = points(locate, image, detected(true))
-    flipped = points(locate, image[:, ::-1].copy(), detected(mirrored(true, width)))
-    assert share_of_eyes(mirrored(flipped, width), plain, slice(None)) < 0.5
+    flipped = points(locate, image[:, ::-1].copy(), detected(mirror_landmarks(true, width)))
+    assert share_of_eyes(mirror_landmarks(flipped, width), plain, slice(None)) < 0.5
 
 
 @pytest.mark.parametrize("name", MESHES)
@@ -206,7 +209,9 @@ def test_expressions_follow_mouth_and_eyes(acted: dict[str, Clip]) -> None:
         and rows.min() >= 0
         and rows.max() <= 1
     )
-    mouth, _, eyes, _ = swap_metrics.expression(np.stack([true for _, true in acted["a"]])).T
+    mouth, _, eyes, _ = swap_metrics.expression_features(
+        np.stack([true for _, true in acted["a"]])
+    ).T
     assert np.corrcoef(rows[:, EXPRESSIONS.index("jawOpen")], mouth)[0, 1] > 0.8
     assert np.corrcoef(rows[:, EXPRESSIONS.index("eyeBlinkLeft")], eyes)[0, 1] < -0.7
 
@@ -217,7 +222,7 @@ def test_expressions_of_the_mirror_image_change_sides(people: dict[str, Clip]) -
     express = MediaPipe().build_expression()
     plain, flipped = (
         express(image, detected(true)),
-        express(image[:, ::-1].copy(), detected(mirrored(true, image.shape[1]))),
+        express(image[:, ::-1].copy(), detected(mirror_landmarks(true, image.shape[1]))),
     )
     assert plain is not None and flipped is not None
     left, right = (EXPRESSIONS.index(f"mouthSmile{side}") for side in ("Left", "Right"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from understudy.core.training.augment import Motion
+from understudy.core.training.augment import AugmentConfig
 from understudy.nets.losses import reconstruction
 from understudy.parts.models import models
 
@@ -77,7 +77,7 @@ def test_quick96_is_fed_as_it_asks() -> None:
     asked = models["quick96"]
     assert (asked.plain_every, asked.motion, asked.lr_dropout) == (
         3,
-        Motion(scale=0.05, flip=False),
+        AugmentConfig(scale=0.05, flip=False),
         True,
     )
     assert not any(models[name].plain_every for name in models if name != "quick96")

@@ -126,7 +126,7 @@ class Fitted(Landmarker):
     def build(self) -> Locate:
         def locate(image: Bytes, detection: Detection) -> Found:
             inner = (
-                align.template("half", 100) / 100 * (detection.box[2] - detection.box[0])
+                align.template_points("half", 100) / 100 * (detection.box[2] - detection.box[0])
                 + detection.box[:2]
             )
             return Found(
@@ -224,7 +224,10 @@ def _drawn_face(
     """A cartoon of a face that tilts, moves and speaks."""
     turn = np.linspace(np.pi, 0, 17)
     points = np.concatenate(
-        [np.stack([49 + 55 * np.cos(turn), 30 + 85 * np.sin(turn)], 1), align.template("half", 100)]
+        [
+            np.stack([49 + 55 * np.cos(turn), 30 + 85 * np.sin(turn)], 1),
+            align.template_points("half", 100),
+        ]
     )
     points[55:60, 1] += rng.uniform(0, 12)
     angle = rng.uniform(-0.2, 0.2)

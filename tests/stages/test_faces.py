@@ -14,14 +14,14 @@ import pytest
 import understudy
 from understudy import cli
 from understudy.core.face import align
-from understudy.core.synthetic.clip import PORTRAIT_POINTS
+from understudy.core.synthetic.clip import PORTRAIT_LANDMARKS
 from understudy.errors import NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.stages.events import Event, FaceRow, Finished, Note, Stop, Suspicious, read_event
 from understudy.stages.project import Project
 from understudy.types import AlignedFace, Face
 
-FACE = PORTRAIT_POINTS[:68].astype(np.float32)
+FACE = PORTRAIT_LANDMARKS[:68].astype(np.float32)
 FACE = (FACE - FACE.mean(axis=0)) / np.ptp(FACE[:, 0]) * 60 + 80
 TEXTURE = cv2.GaussianBlur(
     np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8), (0, 0), 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from understudy.core.synthetic import clip
-from understudy.core.synthetic.voice import voice
+from understudy.core.synthetic.voice import synthesize_voice
 from understudy.errors import MissingExtra
 from understudy.io import atomic
 from understudy.io.video.clip_writer import write_clip
@@ -106,12 +106,14 @@ def _filmed(
     )
     stage = f"film {side}"
     yield Started(stage=stage, total=frames)
-    acting = clip.Acting.of(person, options.seed)
-    puppet = clip.make_puppet(portrait(), person)
+    acting = clip.Performance.of(person, options.seed)
+    puppet = clip.make_rig(portrait(), person)
     opening = np.array(
         [_mouth(acting.points(puppet.rest, number / FPS)) for number in range(frames)], np.float32
     )
-    sound = voice(opening, FPS, pitch=205.0 if person == "a" else 115.0, seed=options.seed)
+    sound = synthesize_voice(
+        opening, FPS, pitch=205.0 if person == "a" else 115.0, seed=options.seed
+    )
     for done in write_clip(path, _pictures(person, frames, size, options.seed), size, FPS, sound):
         if isinstance((yield Progress(stage=stage, done=done, total=frames)), Stop):
             return False
@@ -122,7 +124,7 @@ def _filmed(
 def _pictures(
     person: clip.Person, frames: int, size: tuple[int, int], seed: int
 ) -> Iterator[Bytes]:
-    for image, _ in clip.clip(portrait(), person, frames, size, seed, FPS):
+    for image, _ in clip.render_clip(portrait(), person, frames, size, seed, FPS):
         yield image
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from understudy.core.face.detail import detail_of
-from understudy.core.metrics.outliers import Bounds, suspects
+from understudy.core.face.detail import measure_face_detail
+from understudy.core.metrics.outliers import OutlierBounds, find_outliers
 from understudy.errors import BadMedia, NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.open_footage import open_footage
@@ -43,7 +43,7 @@ class FacesOptions(Options):
     )
 
 
-class FacesCheckOptions(Bounds):
+class FacesCheckOptions(OutlierBounds):
     """What `faces check` asks."""
 
     pixels: bool = option(
@@ -101,7 +101,7 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
     detail = (yield from _details(faceset)) if options.pixels else None
     if options.pixels and detail is None:
         return
-    found = suspects(table, options, frame_size=frame_size, detail=detail)
+    found = find_outliers(table, options, frame_size=frame_size, detail=detail)
     paths = faceset.paths
     for each in found:
         face = table.face(each.row)
@@ -166,7 +166,7 @@ def _details(faceset: Faceset) -> Generator[Event, Order | None, Floats | None]:
     result = np.zeros(len(faceset), np.float32)
     yield Started(stage="look", total=len(faceset), unit="face")
     for row in range(len(faceset)):
-        result[row] = detail_of(faceset.load(row))
+        result[row] = measure_face_detail(faceset.load(row))
         if isinstance((yield Progress(stage="look", done=row + 1, total=len(faceset))), Stop):
             return None
     yield Finished(stage="look")

@@ -8,8 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from understudy.core.drawing import plot, svg
-from understudy.core.training.curves import Line, Story, main_lines, story, together, told
-from understudy.core.training.plateau import spoken
+from understudy.core.training.curves import (
+    Line,
+    TrainingCurves,
+    collect_curves,
+    describe_event,
+    merge_curves,
+    select_lines,
+)
+from understudy.core.training.plateau import describe_forecast
 from understudy.errors import BadProject
 from understudy.io import atomic
 from understudy.io.model_files import history as files
@@ -62,14 +69,16 @@ def history(show: Path, options: HistoryOptions) -> Stage:
     project = Project.load(show)
     options = project.options("history", options)
     names = list(dict.fromkeys(options.model)) or trained_names(project)
-    stories: dict[str, Story] = {}
+    stories: dict[str, TrainingCurves] = {}
     for name in names:
         rows = files.read(model_folder(project, name) / HISTORY)
         for row in rows:
             values = {**row.get("losses", {}), **row.get("held_out", {})}
-            yield Measured(model=name, iteration=row["iteration"], values=values, text=told(row))
+            yield Measured(
+                model=name, iteration=row["iteration"], values=values, text=describe_event(row)
+            )
         if rows:
-            stories[name] = story(rows)
+            stories[name] = collect_curves(rows)
     if not stories:
         raise BadProject(
             f"{project.folder}: no model has learnt anything yet. Train one: understudy train"
@@ -79,7 +88,9 @@ def history(show: Path, options: HistoryOptions) -> Stage:
     atomic.write_bytes(picture, plot.png(_drawn(stories)))
     atomic.write_text(page, _page(project.folder.resolve().name, stories))
     outlooks = {
-        name: spoken(each.outlook) for name, each in stories.items() if each.outlook is not None
+        name: describe_forecast(each.forecast)
+        for name, each in stories.items()
+        if each.forecast is not None
     }
     for name, text in outlooks.items():
         yield Note(text=f"{name}: {text}")
@@ -88,17 +99,19 @@ def history(show: Path, options: HistoryOptions) -> Stage:
     yield Finished(stage="history", summary={"models": ", ".join(stories), **outlooks})
 
 
-def _plots(stories: dict[str, Story]) -> dict[str, tuple[dict[str, Line], list[tuple[float, str]]]]:
+def _plots(
+    stories: dict[str, TrainingCurves],
+) -> dict[str, tuple[dict[str, Line], list[tuple[float, str]]]]:
     """Lines and marks of each plot."""
-    one = next(iter(stories.values())) if len(stories) == 1 else together(stories)
+    one = next(iter(stories.values())) if len(stories) == 1 else merge_curves(stories)
     plots = {}
     for which, few in _FEW.items():
         lines: dict[str, Line] = getattr(one, which)
-        plots[which] = (lines if len(stories) == 1 else main_lines(lines, few), one.marks)
+        plots[which] = (lines if len(stories) == 1 else select_lines(lines, few), one.marks)
     return {which: plots[which] for which in _TITLES}
 
 
-def _drawn(stories: dict[str, Story]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _drawn(stories: dict[str, TrainingCurves]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """The plots below one another."""
     parts = []
     for which, (lines, marks) in _plots(stories).items():
@@ -114,7 +127,7 @@ def _drawn(stories: dict[str, Story]) -> np.ndarray[tuple[int, ...], np.dtype[np
     return np.vstack(parts)
 
 
-def _page(show: str, stories: dict[str, Story]) -> str:
+def _page(show: str, stories: dict[str, TrainingCurves]) -> str:
     sections = []
     for which, (lines, marks) in _plots(stories).items():
         title, note = _TITLES[which]
@@ -137,9 +150,9 @@ def _page(show: str, stories: dict[str, Story]) -> str:
         else ""
     )
     outlooks = [
-        f"<p>{escape(name)}: {escape(spoken(each.outlook))}</p>"
+        f"<p>{escape(name)}: {escape(describe_forecast(each.forecast))}</p>"
         for name, each in stories.items()
-        if each.outlook
+        if each.forecast
     ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -150,5 +163,5 @@ def _page(show: str, stories: dict[str, Story]) -> str:
     )
 
 
-def _events(stories: dict[str, Story]) -> list[tuple[str, float, str]]:
+def _events(stories: dict[str, TrainingCurves]) -> list[tuple[str, float, str]]:
     return [(name, at, text) for name, each in stories.items() for at, text in sorted(each.marks)]

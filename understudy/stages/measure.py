@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core.drawing.contact_sheet import contact_sheet, portrait
+from understudy.core.drawing.contact_sheet import crop_head, draw_contact_sheet
 from understudy.core.image import as_bytes
 from understudy.core.metrics import swap_metrics as measures
 from understudy.errors import BadProject, MissingExtra, NoFaces
@@ -176,10 +176,10 @@ def _found_again(
 def _acting(result: Track, dst: Track, options: MeasureOptions) -> dict[str, Any]:
     shared = sorted(set(result.points) & set(dst.points))
     ours, theirs = (
-        measures.expression(np.stack([side.points[index] for index in shared]))
+        measures.expression_features(np.stack([side.points[index] for index in shared]))
         for side in (result, dst)
     )
-    ratio, correlation = measures.movement(ours, theirs)
+    ratio, correlation = measures.expression_movement(ours, theirs)
     values: dict[str, Any] = {
         "faces_found": len(result.points),
         "faces_expected": len([index for index in dst.points if index % options.every == 0]),
@@ -221,12 +221,12 @@ def _sheet(src: Track, dst: Track, result: Track, options: MeasureOptions) -> By
     frames = {"src": src.spread(options.columns), "dst": chosen, "result": chosen}
     rows = {
         name: [
-            portrait(as_bytes(frame.image), track.points[frame.index], options.side)
+            crop_head(as_bytes(frame.image), track.points[frame.index], options.side)
             for frame in track.footage.iter_frames(frames[name])
         ]
         for name, track in (("src", src), ("dst", dst), ("result", result))
     }
-    return contact_sheet(rows, [f"frame {index}" for index in chosen])
+    return draw_contact_sheet(rows, [f"frame {index}" for index in chosen])
 
 
 def _rows(points: dict[int, Floats], count: int) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from understudy.core.drawing.contact_sheet import contact_sheet, portrait, tiles
+from understudy.core.drawing.contact_sheet import crop_head, draw_contact_sheet, draw_tiles
 from understudy.types import Bytes, Floats
 
 Clip = list[tuple[Bytes, Floats]]
@@ -16,7 +16,7 @@ def test_the_sheet_shows_every_picture_once_in_rows() -> None:
         name: [np.full((32, 32, 3), (c, 0, 0), np.uint8) for c in colours[row]]
         for row, name in enumerate(("src", "dst"))
     }
-    sheet = contact_sheet(rows, ["one", "two", "three"])
+    sheet = draw_contact_sheet(rows, ["one", "two", "three"])
     places = {
         int(colour): np.argwhere((sheet == (colour, 0, 0)).all(axis=2)).mean(axis=0)
         for colour in colours.ravel()
@@ -30,7 +30,7 @@ def test_a_portrait_holds_the_face_in_the_middle(people: dict[str, Clip]) -> Non
     marked = image.copy()
     x, y = np.rint(landmarks[30]).astype(int)
     marked[y - 2 : y + 3, x - 2 : x + 3] = (0, 255, 0)
-    seen = portrait(marked, landmarks, side=100)
+    seen = crop_head(marked, landmarks, side=100)
     assert seen.shape == (100, 100, 3)
     rows, columns = np.nonzero((seen[..., 1] > 200) & (seen[..., 0] < 90))
     assert abs(rows.mean() - 55) < 15 and abs(columns.mean() - 50) < 10
@@ -39,7 +39,7 @@ def test_a_portrait_holds_the_face_in_the_middle(people: dict[str, Clip]) -> Non
 def test_tiles_hold_pictures_of_any_kind_as_large_as_they_can_be() -> None:
     wide = np.full((10, 40, 3), (65535, 0, 0), np.uint16)
     mask = np.full((8, 4), 12 / 255, np.float32)  # darker than the paper: no letter is
-    paper = tiles(
+    paper = draw_tiles(
         [("wide", wide), ("mask", mask), ("last", np.full((90, 90, 3), 7, np.uint8))], 2, 60
     )
     places = {

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from understudy.core import affine
-from understudy.core.drawing.overlay import overlay, track_color
+from understudy.core.drawing.overlay import draw_overlay, track_color
 from understudy.core.face import align
-from understudy.core.synthetic.clip import PORTRAIT_POINTS
+from understudy.core.synthetic.clip import PORTRAIT_LANDMARKS
 from understudy.types import Face, Faces
 
-FACE = PORTRAIT_POINTS[:68].astype(np.float32)
+FACE = PORTRAIT_LANDMARKS[:68].astype(np.float32)
 FACE = (FACE - FACE.mean(axis=0)) / np.ptp(FACE[:, 0]) * 100 + 200
 
 
@@ -30,12 +30,12 @@ def drawn(faces: list[Face], picture: np.ndarray, size: int = 0) -> np.ndarray:
         if size
         else None
     )
-    return overlay(picture, Faces.of(faces), maps, size)
+    return draw_overlay(picture, Faces.of(faces), maps, size)
 
 
 def test_without_faces_the_frame_stays_and_is_a_copy():
     plate = grey()
-    result = overlay(plate, Faces.empty())
+    result = draw_overlay(plate, Faces.empty())
     assert np.array_equal(result, plate) and result is not plate
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from understudy.core import affine
 from understudy.core.face import align
-from understudy.core.face.landmarks import MIRROR, mirrored
-from understudy.core.face.pose import HEAD
+from understudy.core.face.landmarks import MIRROR, mirror_landmarks
+from understudy.core.face.pose import HEAD_MODEL
 from understudy.errors import DegeneratePoints
 from understudy.types import AlignedFace, Face, FaceType
 
@@ -27,7 +27,7 @@ def turned_head(pitch, yaw, roll, scale=1.0, x=300.0, y=170.0, noise=0.0, seed=0
     shake = np.array(
         [[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]]
     )
-    flat = (HEAD @ shake.T @ nod.T)[:, :2] + np.random.default_rng(seed).normal(
+    flat = (HEAD_MODEL @ shake.T @ nod.T)[:, :2] + np.random.default_rng(seed).normal(
         0, noise + 1e-9, (68, 2)
     )
     return affine.apply(affine.invert(affine.square((0, 0), 1 / scale, roll, 1)), flat) + np.array(
@@ -85,7 +85,7 @@ def test_the_average_face_lands_on_the_template():
     landed = affine.apply(align.face_from_frame(face((7.3, 9.1)), "full", 128), face((7.3, 9.1)))[
         17:
     ]
-    assert np.allclose(landed, align.template("full", 128), atol=1e-3)
+    assert np.allclose(landed, align.template_points("full", 128), atol=1e-3)
 
 
 def test_a_tenth_of_a_pixel_in_the_frame_is_a_tenth_in_the_crop():
@@ -192,11 +192,11 @@ def test_mark_only_is_the_whole_frame_between_bars():
 
 def test_how_much_lies_outside_the_frame():
     crop = affine.square((-0.5, 100), 50, 0, 64)
-    assert align.outside(crop, 64, FRAME) == pytest.approx(0.5, abs=0.01)
-    assert align.outside(affine.square((300, 100), 50, 0.4, 64), 64, FRAME) == 0
-    assert align.outside(affine.square((-300, 100), 50, 0.4, 64), 64, FRAME) == 1
+    assert align.share_outside(crop, 64, FRAME) == pytest.approx(0.5, abs=0.01)
+    assert align.share_outside(affine.square((300, 100), 50, 0.4, 64), 64, FRAME) == 0
+    assert align.share_outside(affine.square((-300, 100), 50, 0.4, 64), 64, FRAME) == 1
     mark = align.face_from_frame(np.zeros((68, 2), np.float32), "mark-only", 64, FRAME)
-    assert align.outside(mark, 64, FRAME) == pytest.approx(1 - 360 / 640, abs=0.01)
+    assert align.share_outside(mark, 64, FRAME) == pytest.approx(1 - 360 / 640, abs=0.01)
 
 
 @pytest.mark.parametrize("bad", [np.zeros((68, 2)), np.full((68, 2), np.inf), np.zeros((5, 2))])
@@ -208,4 +208,4 @@ def test_landmarks_without_an_alignment_are_refused(bad):
 def test_mirroring_twice_changes_nothing():
     points = np.random.default_rng(3).uniform(0, 100, (68, 2)).astype(np.float32)
     assert np.array_equal(MIRROR[MIRROR], np.arange(68))
-    assert np.allclose(mirrored(mirrored(points, 640), 640), points, atol=1e-4)
+    assert np.allclose(mirror_landmarks(mirror_landmarks(points, 640), 640), points, atol=1e-4)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from understudy.core.face.detail import detail
+from understudy.core.face.detail import measure_detail
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +23,13 @@ def blurred(picture, sigma):
 
 
 def test_a_sharp_picture_shows_its_own_width(face):
-    assert 150 < detail(*face) <= 200
+    assert 150 < measure_detail(*face) <= 200
 
 
 @pytest.mark.parametrize("sigma", [2, 3, 5])
 def test_blur_takes_away_what_it_should(face, sigma):
     picture, points = face
-    assert detail(blurred(picture, sigma), points) == pytest.approx(
+    assert measure_detail(blurred(picture, sigma), points) == pytest.approx(
         100 / np.hypot(sigma, 0.5), rel=0.3
     )
 
@@ -37,14 +37,14 @@ def test_blur_takes_away_what_it_should(face, sigma):
 def test_motion_in_one_direction_counts(face):
     picture, points = face
     moved = cv2.blur(picture, (15, 1))
-    assert detail(moved, points) < 0.3 * detail(picture, points)
+    assert measure_detail(moved, points) < 0.3 * measure_detail(picture, points)
 
 
 def test_enlarging_adds_nothing(face):
     picture, points = face
     large = cv2.resize(picture, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
-    assert detail(large, points * 3 + 1, scale=3) == pytest.approx(
-        detail(picture, points), rel=0.15
+    assert measure_detail(large, points * 3 + 1, scale=3) == pytest.approx(
+        measure_detail(picture, points), rel=0.15
     )
 
 
@@ -54,10 +54,10 @@ def test_noise_hardly_passes_for_detail(face):
     noisy = np.clip(soft + np.random.default_rng(1).normal(0, 4, soft.shape), 0, 255).astype(
         np.uint8
     )
-    assert detail(noisy, points) < 1.3 * detail(soft, points)
+    assert measure_detail(noisy, points) < 1.3 * measure_detail(soft, points)
 
 
 def test_a_flat_picture_and_a_face_outside_show_nothing(face):
     picture, points = face
-    assert detail(np.full_like(picture, 90), points) < 20
-    assert detail(picture, points + 1000) == 0
+    assert measure_detail(np.full_like(picture, 90), points) < 20
+    assert measure_detail(picture, points + 1000) == 0

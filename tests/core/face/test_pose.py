@@ -10,7 +10,7 @@ from understudy.errors import DegeneratePoints
 def seen(pitch, yaw, roll, where=(30.0, -20.0, 900.0), focal=1280.0):
     """The model head, turned and looked at by a 1280 x 720 camera: (68, 2) frame pixels."""
     turn = rotation(2, roll) @ rotation(1, yaw) @ rotation(0, -pitch)
-    points = pose.HEAD @ turn.T + where
+    points = pose.HEAD_MODEL @ turn.T + where
     return (points[:, :2] / points[:, 2:] * focal + (639.5, 359.5)).astype(np.float32)
 
 
@@ -24,7 +24,7 @@ def rotation(axis, angle):
 
 @pytest.mark.parametrize("true", [(0, 0, 0), (0.3, -0.6, 1.2), (-0.4, 0.9, 3.0), (0.1, 1.2, -2.0)])
 def test_a_pose_is_read_back_from_its_picture(true):
-    assert np.allclose(pose.pose(seen(*true), (1280, 720)), true, atol=1e-3)
+    assert np.allclose(pose.estimate_pose(seen(*true), (1280, 720)), true, atol=1e-3)
 
 
 def test_signs_are_as_told():
@@ -37,9 +37,9 @@ def test_signs_are_as_told():
 def test_an_expression_hardly_changes_the_pose():
     laughing = seen(0.1, 0.2, 0)
     laughing[48:] += np.random.default_rng(0).normal(0, 20, (20, 2)).astype(np.float32)
-    assert np.allclose(pose.pose(laughing, (1280, 720)), (0.1, 0.2, 0), atol=1e-3)
+    assert np.allclose(pose.estimate_pose(laughing, (1280, 720)), (0.1, 0.2, 0), atol=1e-3)
 
 
 def test_a_point_for_a_face_is_refused():
     with pytest.raises(DegeneratePoints):
-        pose.pose(np.zeros((68, 2), np.float32), (1280, 720))
+        pose.estimate_pose(np.zeros((68, 2), np.float32), (1280, 720))

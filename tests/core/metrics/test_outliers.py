@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from understudy.core.metrics import outliers as module
-from understudy.core.metrics.outliers import Bounds, suspects
-from understudy.core.synthetic.clip import PORTRAIT_POINTS
+from understudy.core.metrics.outliers import OutlierBounds, find_outliers
+from understudy.core.synthetic.clip import PORTRAIT_LANDMARKS
 from understudy.types import Faces
 
-FACE = PORTRAIT_POINTS[:68].astype(np.float32)
+FACE = PORTRAIT_LANDMARKS[:68].astype(np.float32)
 FACE = (FACE - FACE.mean(axis=0)) / np.ptp(FACE[:, 0]) * 100
 SIZE = (1280, 720)
 
@@ -45,7 +45,7 @@ def changed(faces: Faces, row: int, **columns: object) -> Faces:
 
 
 def told(faces: Faces, **others: object) -> list[tuple[int, str]]:
-    return [(each.row, each.reason) for each in suspects(faces, frame_size=SIZE, **others)]
+    return [(each.row, each.reason) for each in find_outliers(faces, frame_size=SIZE, **others)]
 
 
 def test_a_steady_walk_is_not_suspicious():
@@ -97,7 +97,7 @@ def test_points_that_are_no_face_are_an_odd_shape():
 def test_a_turned_head_is_no_odd_shape():
     for yaw in (-1.0, -0.5, 0.5, 1.0):
         turn = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0]])
-        assert module.shape_errors((module.HEAD @ turn.T)[None].astype(np.float32))[0] < 1e-3
+        assert module.shape_errors((module.HEAD_MODEL @ turn.T)[None].astype(np.float32))[0] < 1e-3
 
 
 def test_low_score_filled_and_blurred_each_have_their_reason():
@@ -127,12 +127,12 @@ def test_a_face_cut_by_the_edge():
     faces = walk(5)
     moved = replace(faces, landmarks=faces.landmarks - np.float32([300, 0]))
     assert (0, "cut by the edge") in told(moved)
-    assert [each for each in suspects(moved) if each.reason == "cut by the edge"] == []
+    assert [each for each in find_outliers(moved) if each.reason == "cut by the edge"] == []
 
 
 def test_bounds_move_what_is_told():
     faces = walk()
     jumped = changed(faces, 20, landmarks=faces.landmarks[20] + (25, 0))
-    found = suspects(jumped, Bounds(jump=0.01))
+    found = find_outliers(jumped, OutlierBounds(jump=0.01))
     assert found[0].bound == 0.01 and found[0].value > 0.1
-    assert suspects(jumped, Bounds(jump=5)) == []
+    assert find_outliers(jumped, OutlierBounds(jump=5)) == []

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from understudy.core.metrics.summary import Facts, Report, report
-from understudy.core.synthetic.clip import PORTRAIT_POINTS
+from understudy.core.metrics.summary import FootageInfo, Report, summarize
+from understudy.core.synthetic.clip import PORTRAIT_LANDMARKS
 from understudy.types import Face, Faces
 
-FACE = PORTRAIT_POINTS[:68].astype(np.float32)
+FACE = PORTRAIT_LANDMARKS[:68].astype(np.float32)
 FACE = (FACE - FACE.mean(axis=0)) / np.ptp(FACE[:, 0]) * 100 + 200
 RNG = np.random.default_rng(0)
 
@@ -40,11 +40,11 @@ FACES = Faces.of(
         *(face(n, 2) for n in range(14, 20)),
     ]
 )
-FACTS = Facts("clip.mp4", np.arange(23), failed=[(21, "damaged")])
+FACTS = FootageInfo("clip.mp4", np.arange(23), failed=[(21, "damaged")])
 
 
-def made(faces: Faces = FACES, facts: Facts = FACTS) -> Report:
-    return report(faces, facts, np.full(len(faces), np.nan, np.float32))
+def made(faces: Faces = FACES, facts: FootageInfo = FACTS) -> Report:
+    return summarize(faces, facts, np.full(len(faces), np.nan, np.float32))
 
 
 def test_frames_faces_people_and_tracks_are_counted():
@@ -68,7 +68,7 @@ def test_frames_faces_people_and_tracks_are_counted():
 
 def test_a_gap_is_where_nothing_was_found_and_nothing_failed():
     assert made().gaps == [(13, 13), (20, 20), (22, 22)]
-    every_other = Facts("clip.mp4", np.arange(0, 30, 2))
+    every_other = FootageInfo("clip.mp4", np.arange(0, 30, 2))
     assert made(FACES[FACES.frame % 2 == 0], every_other).gaps == [(20, 28)]
 
 
@@ -91,7 +91,7 @@ def test_histograms_hold_every_face_and_spreads_only_what_is_known():
     assert made().detail is None and made().size is not None
     detail = np.full(len(FACES), np.nan, np.float32)
     detail[:3] = 10, 20, 30
-    spread = report(FACES, FACTS, detail).detail
+    spread = summarize(FACES, FACTS, detail).detail
     assert spread is not None and (spread.lowest, spread.median, spread.highest) == (10, 20, 30)
 
 

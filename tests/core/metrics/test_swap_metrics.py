@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from understudy.core.metrics import swap_metrics
-from understudy.core.synthetic.clip import PORTRAIT_POINTS, Acting
+from understudy.core.synthetic.clip import PORTRAIT_LANDMARKS, Performance
 
-REST = PORTRAIT_POINTS[:68].astype(np.float64)
+REST = PORTRAIT_LANDMARKS[:68].astype(np.float64)
 
 
 def people(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -53,21 +53,27 @@ def test_fast_frames_and_frames_without_a_face_do_not_count() -> None:
 
 
 def test_movement_counts_how_much_and_whether_in_step() -> None:
-    acting = Acting(1)
-    points = np.stack([acting.points(PORTRAIT_POINTS, number / 25)[:68] for number in range(100)])
-    full = swap_metrics.expression(points)
+    acting = Performance(1)
+    points = np.stack(
+        [acting.points(PORTRAIT_LANDMARKS, number / 25)[:68] for number in range(100)]
+    )
+    full = swap_metrics.expression_features(points)
     mean = full.mean(axis=0)
-    assert swap_metrics.movement(full, full) == pytest.approx((1, 1))
-    assert swap_metrics.movement(mean + 0.4 * (full - mean), full) == pytest.approx((0.4, 1))
-    assert swap_metrics.movement(mean - (full - mean), full) == pytest.approx((1, -1))
-    assert swap_metrics.movement(np.repeat(mean[None], 100, axis=0), full) == pytest.approx((0, 0))
+    assert swap_metrics.expression_movement(full, full) == pytest.approx((1, 1))
+    assert swap_metrics.expression_movement(mean + 0.4 * (full - mean), full) == pytest.approx(
+        (0.4, 1)
+    )
+    assert swap_metrics.expression_movement(mean - (full - mean), full) == pytest.approx((1, -1))
+    assert swap_metrics.expression_movement(
+        np.repeat(mean[None], 100, axis=0), full
+    ) == pytest.approx((0, 0))
 
 
 def test_expression_does_not_see_where_the_head_is() -> None:
     turn = np.array([[0.8, -0.6], [0.6, 0.8]]) * 3
     moved = REST @ turn.T + (50, -20)
-    assert swap_metrics.expression(moved[None]) == pytest.approx(
-        swap_metrics.expression(REST[None])
+    assert swap_metrics.expression_features(moved[None]) == pytest.approx(
+        swap_metrics.expression_features(REST[None])
     )
 
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from understudy.core.metrics.swap_metrics import expression
+from understudy.core.metrics.swap_metrics import expression_features
 from understudy.core.synthetic import clip as synthetic_clip
-from understudy.core.synthetic.voice import voice
+from understudy.core.synthetic.voice import synthesize_voice
 from understudy.stages.demo import portrait
 from understudy.types import Bytes, Floats
 
@@ -19,7 +19,7 @@ Clip = list[tuple[Bytes, Floats]]
 
 def test_the_same_seed_gives_the_same_clip_and_another_seed_another() -> None:
     once, again, other = (
-        next(synthetic_clip.clip(portrait(), "b", 1, (160, 120), seed)) for seed in (3, 3, 4)
+        next(synthetic_clip.render_clip(portrait(), "b", 1, (160, 120), seed)) for seed in (3, 3, 4)
     )
     assert np.array_equal(once[0], again[0]) and np.array_equal(once[1], again[1])
     assert not np.array_equal(once[0], other[0])
@@ -41,7 +41,7 @@ def test_a_dot_painted_on_the_portrait_is_found_where_the_landmark_is_said_to_be
     # The tip of the nose and the chin are carried by skin alone; the dot must land on the true
     # point, whatever the warp.
     picture = portrait().copy()
-    for point in synthetic_clip.PORTRAIT_POINTS[[30, 8]]:
+    for point in synthetic_clip.PORTRAIT_LANDMARKS[[30, 8]]:
         cv2.circle(
             picture,
             tuple(np.rint(point * 16).astype(int).tolist()),
@@ -51,7 +51,7 @@ def test_a_dot_painted_on_the_portrait_is_found_where_the_landmark_is_said_to_be
             cv2.LINE_AA,
             4,
         )
-    for image, landmarks in synthetic_clip.clip(picture, "a", 3, (640, 480), seed=5, fps=1):
+    for image, landmarks in synthetic_clip.render_clip(picture, "a", 3, (640, 480), seed=5, fps=1):
         green = np.clip(image[..., 1].astype(float) - image[..., [0, 2]].max(axis=2) - 60, 0, None)
         for point in landmarks[[30, 8]]:
             x, y = np.rint(point).astype(int)
@@ -67,9 +67,9 @@ def test_a_dot_painted_on_the_portrait_is_found_where_the_landmark_is_said_to_be
 def test_both_people_blink_speak_and_smile_but_not_together() -> None:
     acts = {}
     for person in ("a", "b"):
-        rest = synthetic_clip.make_puppet(portrait(), person).rest
-        acting = synthetic_clip.Acting.of(person, 0)
-        acts[person] = expression(
+        rest = synthetic_clip.make_rig(portrait(), person).rest
+        acting = synthetic_clip.Performance.of(person, 0)
+        acts[person] = expression_features(
             np.stack([acting.points(rest, number / 25)[:68] for number in range(150)])
         )
         mouth, width, eyes, brows = acts[person].T
@@ -80,7 +80,7 @@ def test_both_people_blink_speak_and_smile_but_not_together() -> None:
 
 
 def test_a_closed_eye_shows_skin_and_no_eyeball() -> None:
-    puppet = synthetic_clip.make_puppet(portrait(), "a")
+    puppet = synthetic_clip.make_rig(portrait(), "a")
     camera = np.array([[2.0, 0, -300], [0, 2.0, -100]])
     shut = puppet.rest.copy()
     shut[[37, 38, 43, 44]] = shut[[41, 40, 47, 46]]
@@ -98,12 +98,12 @@ def test_a_closed_eye_shows_skin_and_no_eyeball() -> None:
 
 def test_another_picture_than_the_portrait_is_refused() -> None:
     with pytest.raises(ValueError, match="512"):
-        synthetic_clip.make_puppet(np.zeros((100, 100, 3), np.uint8), "a")
+        synthetic_clip.make_rig(np.zeros((100, 100, 3), np.uint8), "a")
 
 
 def test_the_voice_is_as_long_as_the_clip_and_loud_when_the_mouth_is_open() -> None:
     opening = np.repeat(np.array([0, 10, 0], np.float32), 10)
-    sound = voice(opening, fps=25, rate=8000)
+    sound = synthesize_voice(opening, fps=25, rate=8000)
     assert len(sound) == 30 / 25 * 8000 and np.abs(sound).max() <= 1
     quiet, loud = (np.sqrt((sound[at : at + 1600] ** 2).mean()) for at in (400, 4000))
     assert loud > 5 * quiet

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from synthetic_crossing import Crossing, crossing
 
-from understudy.core.face.pose import HEAD
+from understudy.core.face.pose import HEAD_MODEL
 from understudy.core.tracking import identity_clusters, link
-from understudy.core.tracking.link import Gap, Seen
+from understudy.core.tracking.link import Gap, IdentitySamples
 from understudy.io.weights import fetch
 from understudy.stages.demo import portrait
 from understudy.types import Face, Faces, Floats
@@ -42,20 +42,20 @@ def table(
 
 
 def placed(*faces: Placed, scores: Sequence[float] | None = None) -> Faces:
-    shape = (HEAD[:, :2] * 0.68).astype(np.float32)
+    shape = (HEAD_MODEL[:, :2] * 0.68).astype(np.float32)
     return table(
         [shape + np.float32([x, y]) for _, x, y in faces], [frame for frame, _, _ in faces], scores
     )
 
 
-def tracked(faces: Faces, seen: Seen | None = None, cut: int | None = None) -> Rows:
+def tracked(faces: Faces, seen: IdentitySamples | None = None, cut: int | None = None) -> Rows:
     shot = np.arange(1 + max(faces.frame)) >= (len(faces.frame) + 99 if cut is None else cut)
-    return link.tracks(faces, shot.astype(np.int64), FPS, seen or Seen.nothing())
+    return link.link_tracks(faces, shot.astype(np.int64), FPS, seen or IdentitySamples.nothing())
 
 
-def told_apart(who: Rows, rows: Rows) -> Seen:
+def told_apart(who: Rows, rows: Rows) -> IdentitySamples:
     """Identities as far apart as those of real people."""
-    return Seen(rows, (0.6 * np.eye(max(who) + 1)[who[rows]]).astype(np.float32))
+    return IdentitySamples(rows, (0.6 * np.eye(max(who) + 1)[who[rows]]).astype(np.float32))
 
 
 def visible(scene: list[Crossing], most: float) -> tuple[Faces, Rows]:
@@ -73,7 +73,10 @@ def visible(scene: list[Crossing], most: float) -> tuple[Faces, Rows]:
 
 def test_two_people_who_cross_keep_their_tracks_by_movement_alone(scene: list[Crossing]) -> None:
     faces, who = visible(scene, most=0.3)
-    assert link.tracks(faces, np.zeros(30, np.int64), 15.0, Seen.nothing()).tolist() == who.tolist()
+    assert (
+        link.link_tracks(faces, np.zeros(30, np.int64), 15.0, IdentitySamples.nothing()).tolist()
+        == who.tolist()
+    )
 
 
 def test_two_people_who_swap_places_unseen_keep_their_tracks_by_identity() -> None:
@@ -94,7 +97,7 @@ def test_a_crossing_in_doubt_is_not_guessed_when_identities_exist() -> None:
     ]
     faces = placed(*[face for face in both if not 8 <= face[0] < 22])
     who = (np.arange(len(faces)) >= len(faces) // 2).astype(np.int64)
-    track = tracked(faces, Seen(np.array([0]), np.ones((1, 4), np.float32)))
+    track = tracked(faces, IdentitySamples(np.array([0]), np.ones((1, 4), np.float32)))
     assert len(np.unique(track)) == 4
     for each in np.unique(track):
         assert len(np.unique(who[track == each])) == 1
@@ -119,7 +122,7 @@ def test_who_is_hidden_for_longer_is_the_same_person_on_another_track() -> None:
     seen = told_apart(np.zeros(len(faces), np.int64), np.array([0, 40]))
     track = tracked(faces, seen)
     assert len(np.unique(track)) == 2 and set(
-        identity_clusters.people(track, faces.frame, seen)
+        identity_clusters.cluster_identities(track, faces.frame, seen)
     ) == {0}
 
 
@@ -158,13 +161,16 @@ def test_the_order_of_rows_does_not_matter(scene: list[Crossing]) -> None:
     mixed = np.random.default_rng(1).permutation(len(faces))
     shot = np.zeros(30, np.int64)
     straight, shuffled = (
-        link.tracks(each, shot, 15.0, Seen.nothing()) for each in (faces, faces[mixed])
+        link.link_tracks(each, shot, 15.0, IdentitySamples.nothing())
+        for each in (faces, faces[mixed])
     )
     assert shuffled.tolist() == straight[mixed].tolist()
 
 
 def test_no_faces_no_tracks() -> None:
-    assert link.tracks(Faces.empty(), np.zeros(5, np.int64), FPS, Seen.nothing()).shape == (0,)
+    assert link.link_tracks(
+        Faces.empty(), np.zeros(5, np.int64), FPS, IdentitySamples.nothing()
+    ).shape == (0,)
 
 
 def test_gaps_are_listed_up_to_a_length() -> None:
@@ -172,19 +178,21 @@ def test_gaps_are_listed_up_to_a_length() -> None:
         *[(at, 100.0, 100.0) for at in (0, 1, 3, 4, 9, 10)], *[(at, 500.0, 100.0) for at in (0, 5)]
     )
     track = np.array([0] * 6 + [-1] * 2)
-    assert link.gaps(faces, track, most=4) == [Gap(0, 1, 2), Gap(0, 3, 4)]
-    assert link.gaps(faces, track, most=3) == [Gap(0, 1, 2)]
+    assert link.find_gaps(faces, track, most=4) == [Gap(0, 1, 2), Gap(0, 3, 4)]
+    assert link.find_gaps(faces, track, most=3) == [Gap(0, 1, 2)]
 
 
 def test_a_long_film_takes_seconds() -> None:
     frames = np.repeat(np.arange(10_000), 2)
     side = np.tile([0, 300], 10_000)
-    points = (HEAD[None, :, :2] * 0.68 + np.stack([side, side], 1)[:, None]).astype(np.float32)
+    points = (HEAD_MODEL[None, :, :2] * 0.68 + np.stack([side, side], 1)[:, None]).astype(
+        np.float32
+    )
     faces = table(points, frames.tolist())[np.random.default_rng(0).random(20_000) < 0.95]
     began = time.process_time()
     track = tracked(
         faces,
-        Seen(
+        IdentitySamples(
             np.arange(0, len(faces), 25), np.zeros((len(range(0, len(faces), 25)), 4), np.float32)
         ),
     )
@@ -228,9 +236,9 @@ def test_two_people_who_cross_keep_their_tracks_as_found_and_recognised(
             rows.append(
                 Face(at, detection.box, found.landmarks, found.score, -1, np.zeros(3, np.float32))
             )
-    faces, seen = Faces.of(rows), Seen(np.array(sampled), np.stack(vectors))
-    track = link.tracks(faces, np.zeros(30, np.int64), 15.0, seen)
-    person = identity_clusters.people(track, faces.frame, seen)
+    faces, seen = Faces.of(rows), IdentitySamples(np.array(sampled), np.stack(vectors))
+    track = link.link_tracks(faces, np.zeros(30, np.int64), 15.0, seen)
+    person = identity_clusters.cluster_identities(track, faces.frame, seen)
     for each in (0, 1):
         mine = np.array(who) == each
         assert mine.sum() > 20

@@ -40,7 +40,7 @@ def mixed(one: Clip, other: Clip) -> Clip:
 
 def cuts(clip: Clip) -> list[int]:
     """The first frame of every shot but the first."""
-    number = shots.shots(np.stack([shots.signature(frame) for frame in clip]))
+    number = shots.detect_shots(np.stack([shots.frame_signature(frame) for frame in clip]))
     assert number[0] == 0 and set(np.diff(number)) <= {0, 1}
     return (np.flatnonzero(np.diff(number)) + 1).tolist()
 
@@ -102,12 +102,12 @@ def test_a_dissolve_is_one_shot() -> None:
 
 @pytest.mark.parametrize("frames", [0, 1, 2])
 def test_short_clips_are_fine(frames: int) -> None:
-    assert shots.shots(np.zeros((frames, 144), np.float32)).tolist() == [0] * frames
+    assert shots.detect_shots(np.zeros((frames, 144), np.float32)).tolist() == [0] * frames
 
 
 def test_a_signature_costs_next_to_nothing() -> None:
     frame = np.zeros((720, 1280, 3), np.uint8)
     began = time.process_time()
     for _ in range(40):
-        shots.signature(frame)
+        shots.frame_signature(frame)
     assert (time.process_time() - began) / 40 < 0.002, "0.12 ms alone on the machine"

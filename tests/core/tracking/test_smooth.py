@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from understudy.core import affine
 from understudy.core.face.landmarks import eye_distance
-from understudy.core.face.pose import HEAD
+from understudy.core.face.pose import HEAD_MODEL
 from understudy.core.metrics import swap_metrics
 from understudy.core.tracking import optical_flow, smooth
-from understudy.core.tracking.optical_flow import Carried
+from understudy.core.tracking.optical_flow import TrackedPoints
 from understudy.types import Doubles, Faces, Floats
 
 
@@ -32,7 +32,7 @@ def table(frames, boxes, tracks=None):
 
 def test_a_move_is_followed_without_lag():
     frame = np.arange(30.0)[:, None]
-    assert smooth.savgol(3 + 2 * frame - 0.1 * frame**2) == pytest.approx(
+    assert smooth.savgol_filter(3 + 2 * frame - 0.1 * frame**2) == pytest.approx(
         3 + 2 * frame - 0.1 * frame**2, abs=1e-9
     )
 
@@ -51,7 +51,7 @@ def test_noise_is_reduced_and_the_track_stays_true():
         for at, (x, y) in zip(frames, rng.normal(0, 0.5, (60, 2)), strict=True)
     ]
     boxes = [[70 + 2 * at, 50, 130 + 2 * at, 110] for at in frames]
-    steady = smooth.smoothed(np.stack(noisy), table(frames, boxes), 64)
+    steady = smooth.smooth_alignment(np.stack(noisy), table(frames, boxes), 64)
     assert np.abs(steady - true).mean() < 0.7 * np.abs(np.array(noisy) - true).mean()
     assert steady.shape == (60, 2, 3)
 
@@ -59,22 +59,22 @@ def test_noise_is_reduced_and_the_track_stays_true():
 def test_runs_follow_each_face_and_end_at_gaps():
     left, right = [0, 0, 10, 10], [50, 0, 60, 10]
     faces = table([0, 0, 1, 1, 3], [left, right, right, left, left])
-    assert sorted(smooth.runs(faces)) == [[0, 3], [1, 2], [4]]
+    assert sorted(smooth.find_runs(faces)) == [[0, 3], [1, 2], [4]]
 
 
 def test_runs_trust_tracks():
     same = [0, 0, 10, 10]
-    assert sorted(smooth.runs(table([0, 1, 2], [same] * 3, [5, 6, 6]))) == [[0], [1, 2]]
+    assert sorted(smooth.find_runs(table([0, 1, 2], [same] * 3, [5, 6, 6]))) == [[0], [1, 2]]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8])
 def test_short_runs_are_fine(count):
     matrices = np.stack([affine.square((50 + at, 50), 40, 0.0, 64) for at in range(count)])
-    steady = smooth.smoothed(matrices, table(range(count), [[30, 30, 70, 70]] * count), 64)
+    steady = smooth.smooth_alignment(matrices, table(range(count), [[30, 30, 70, 70]] * count), 64)
     assert steady == pytest.approx(matrices, abs=1e-9)
 
 
-HEAD_POINTS = HEAD[:, :2] * 1.1 + 200  # 100 pixels between the eyes
+HEAD_POINTS = HEAD_MODEL[:, :2] * 1.1 + 200  # 100 pixels between the eyes
 
 
 def moving(frames: int, seed: int = 0, noise: float = 0.7) -> tuple[Doubles, Doubles]:
@@ -88,7 +88,7 @@ def moving(frames: int, seed: int = 0, noise: float = 0.7) -> tuple[Doubles, Dou
 
 def followed(
     points: Doubles, true: Doubles, seed: int = 0, noise: float = 0.1
-) -> tuple[Carried, Carried]:
+) -> tuple[TrackedPoints, TrackedPoints]:
     """What flow makes of points when the face moves as `true`: forward and backward."""
     rng, moved = np.random.default_rng([seed, 1]), np.diff(true, axis=0)
     error = np.full(moved.shape[:2], noise, np.float32)
@@ -96,21 +96,23 @@ def followed(
         where + rng.normal(0, noise, moved.shape)
         for where in (points[:-1] + moved, points[1:] - moved)
     )
-    return Carried(there.astype(np.float32), error), Carried(back.astype(np.float32), error)
+    return TrackedPoints(there.astype(np.float32), error), TrackedPoints(
+        back.astype(np.float32), error
+    )
 
 
 def off(points: Floats | Doubles, true: Doubles) -> float:
     return float(np.linalg.norm(points - true, axis=-1).mean())
 
 
-def turned(matrix: Doubles, carried: Carried) -> Carried:
+def turned(matrix: Doubles, carried: TrackedPoints) -> TrackedPoints:
     points = affine.apply(matrix, carried.points).astype(np.float32)
-    return Carried(points, (carried.error * affine.scale_of(matrix)).astype(np.float32))
+    return TrackedPoints(points, (carried.error * affine.scale_of(matrix)).astype(np.float32))
 
 
 def test_flow_takes_the_trembling_out_and_leaves_the_movement_in() -> None:
     true, found = moving(60)
-    steady = smooth.steady(found.astype(np.float32), *followed(found, true))
+    steady = smooth.smooth_with_flow(found.astype(np.float32), *followed(found, true))
     assert steady.dtype == np.float32
     assert off(steady, true) < 0.45 * off(found, true)
     assert swap_metrics.jitter(steady, np.ones(58, bool)) < 0.25 * swap_metrics.jitter(
@@ -120,7 +122,7 @@ def test_flow_takes_the_trembling_out_and_leaves_the_movement_in() -> None:
 
 def test_the_filter_takes_half_of_it_without_flow() -> None:
     true, found = moving(60)
-    assert off(smooth.filtered(found.astype(np.float32)), true) < 0.75 * off(found, true)
+    assert off(smooth.smooth_savgol(found.astype(np.float32)), true) < 0.75 * off(found, true)
 
 
 @pytest.mark.parametrize("how", ["steady", "filtered"])
@@ -129,7 +131,9 @@ def test_a_blink_that_flow_does_not_see_stays_a_blink(how: str) -> None:
     blink = np.zeros_like(true)
     blink[20:22, 37:39, 1] = 9
     points, known = (found + blink).astype(np.float32), followed(found + blink, true)
-    steady = smooth.steady(points, *known) if how == "steady" else smooth.filtered(points)
+    steady = (
+        smooth.smooth_with_flow(points, *known) if how == "steady" else smooth.smooth_savgol(points)
+    )
     assert (steady - true)[20:22, 37:39, 1].min() > 7
 
 
@@ -141,11 +145,11 @@ def test_what_flow_does_not_know_is_never_smoothed_over() -> None:
     for carried in (forward, backward):
         carried.points[9] = np.nan
         carried.error[9] = np.inf
-    whole = smooth.steady(points, forward, backward)
+    whole = smooth.smooth_with_flow(points, forward, backward)
     parts = [
-        smooth.steady(
+        smooth.smooth_with_flow(
             points[part],
-            *(Carried(each.points[flows], each.error[flows]) for each in (forward, backward)),
+            *(TrackedPoints(each.points[flows], each.error[flows]) for each in (forward, backward)),
         )
         for part, flows in ((slice(0, 10), slice(0, 9)), (slice(10, 20), slice(10, 19)))
     ]
@@ -160,14 +164,14 @@ def test_a_scene_seen_turned_and_larger_is_steadied_the_same(
     matrix = affine.square((40, 70), 100 / scale, angle, 100)
     true, found = moving(frames, seed)
     known = followed(found, true, seed)
-    steady = smooth.steady(found.astype(np.float32), *known)
-    seen = smooth.steady(
+    steady = smooth.smooth_with_flow(found.astype(np.float32), *known)
+    seen = smooth.smooth_with_flow(
         affine.apply(matrix, found).astype(np.float32), *(turned(matrix, each) for each in known)
     )
     assert seen == pytest.approx(affine.apply(matrix, steady), abs=2e-3 * (1 + scale))
-    filtered = smooth.filtered(affine.apply(matrix, found).astype(np.float32))
+    filtered = smooth.smooth_savgol(affine.apply(matrix, found).astype(np.float32))
     assert filtered == pytest.approx(
-        affine.apply(matrix, smooth.filtered(found.astype(np.float32))), abs=5e-3 * (1 + scale)
+        affine.apply(matrix, smooth.smooth_savgol(found.astype(np.float32))), abs=5e-3 * (1 + scale)
     )
 
 
@@ -176,18 +180,22 @@ def test_a_scene_seen_turned_and_larger_is_steadied_the_same(
 def test_a_clip_played_backwards_is_steadied_the_same(frames: int, seed: int) -> None:
     true, found = moving(frames, seed)
     points, (forward, backward) = found.astype(np.float32), followed(found, true, seed)
-    back, there = (Carried(each.points[::-1], each.error[::-1]) for each in (backward, forward))
-    assert smooth.steady(points[::-1], back, there)[::-1] == pytest.approx(
-        smooth.steady(points, forward, backward), abs=1e-3
+    back, there = (
+        TrackedPoints(each.points[::-1], each.error[::-1]) for each in (backward, forward)
     )
-    assert smooth.filtered(points[::-1])[::-1] == pytest.approx(smooth.filtered(points), abs=1e-3)
+    assert smooth.smooth_with_flow(points[::-1], back, there)[::-1] == pytest.approx(
+        smooth.smooth_with_flow(points, forward, backward), abs=1e-3
+    )
+    assert smooth.smooth_savgol(points[::-1])[::-1] == pytest.approx(
+        smooth.smooth_savgol(points), abs=1e-3
+    )
 
 
 def test_a_gap_is_bridged_from_both_sides() -> None:
     true, _ = moving(7)
     drift = np.arange(1, 6)[:, None, None] * 0.5
     forward, backward = true[1:6] + drift, true[1:6] - drift[::-1]
-    points = smooth.bridged(forward.astype(np.float32), backward.astype(np.float32))
+    points = smooth.fill_gap(forward.astype(np.float32), backward.astype(np.float32))
     assert points is not None
     assert np.linalg.norm(points - true[1:6], axis=-1).max() < 1.3
     assert off(points[[2]], true[[3]]) < 1e-3, "in the middle both count the same"
@@ -197,7 +205,7 @@ def test_a_gap_whose_sides_disagree_is_left_open() -> None:
     true, _ = moving(7)
     gone = true[1:6].copy()
     gone[3] += (15, 0)
-    assert smooth.bridged(true[1:6].astype(np.float32), gone.astype(np.float32)) is None
+    assert smooth.fill_gap(true[1:6].astype(np.float32), gone.astype(np.float32)) is None
 
 
 @pytest.mark.footage
@@ -213,9 +221,9 @@ def test_real_faces_move_as_the_picture_does(footage_folder: Path) -> None:
     found = [locate(image, detect(image)[0]) for image in images]
     points = np.stack([each.landmarks for each in found if each is not None])
     ends = zip(images, images[1:], points, points[1:], strict=False)
-    pairs = [optical_flow.between(*each) for each in ends]
+    pairs = [optical_flow.track_both_ways(*each) for each in ends]
     forward, backward = (
-        Carried(
+        TrackedPoints(
             *(
                 np.stack([getattr(pair[way], name) for pair in pairs])
                 for name in ("points", "error")
@@ -228,5 +236,5 @@ def test_real_faces_move_as_the_picture_does(footage_folder: Path) -> None:
         :, swap_metrics.INNER
     ].mean()
     floor, everywhere = 100 * bend / eye_distance(points[0]), np.ones(38, bool)
-    steady = swap_metrics.jitter(smooth.steady(points, forward, backward), everywhere)
+    steady = swap_metrics.jitter(smooth.smooth_with_flow(points, forward, backward), everywhere)
     assert steady < 1.2 * floor and steady < 0.7 * swap_metrics.jitter(points, everywhere)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from understudy.core.face.pose import HEAD
+from understudy.core.face.pose import HEAD_MODEL
 from understudy.core.tracking import smooth, smooth_long
-from understudy.core.tracking.optical_flow import Carried
+from understudy.core.tracking.optical_flow import TrackedPoints
 from understudy.types import Floats
 
 
@@ -26,7 +26,7 @@ def table(count: int) -> Table:
     """
     chance = np.random.default_rng(count)
     where = 400 + 80 * np.stack([np.sin(np.arange(count) / 9), np.cos(np.arange(count) / 7)], 1)
-    points = (HEAD[:, :2] + where[:, None] + chance.normal(0, 0.5, (count, 68, 2))).astype(
+    points = (HEAD_MODEL[:, :2] + where[:, None] + chance.normal(0, 0.5, (count, 68, 2))).astype(
         np.float32
     )
     flow = chance.normal(0, 0.3, (2, count, 68, 2)).astype(np.float32)
@@ -53,16 +53,16 @@ def test_flow_gives_the_very_same_points(count, monkeypatch):
     monkeypatch.setattr(smooth_long, "_STRETCH", 16)
     found, run = table(2 * count), np.arange(0, 2 * count, 2)
     ahead, back = (
-        Carried(found.ahead[run[:-1]], found.ahead_error[run[:-1]]),
-        Carried(found.back[run[1:]], found.back_error[run[1:]]),
+        TrackedPoints(found.ahead[run[:-1]], found.ahead_error[run[:-1]]),
+        TrackedPoints(found.back[run[1:]], found.back_error[run[1:]]),
     )
-    whole = smooth.steady(found.landmarks[run], ahead, back)
-    assert np.array_equal(gathered(smooth_long.steady(found, run), 2 * count)[run], whole)
+    whole = smooth.smooth_with_flow(found.landmarks[run], ahead, back)
+    assert np.array_equal(gathered(smooth_long.smooth_with_flow(found, run), 2 * count)[run], whole)
 
 
 @pytest.mark.parametrize("count", [1, 3, 16, 17, 19, 22, 33, 100])
 def test_the_filter_gives_the_same_points(count, monkeypatch):
     monkeypatch.setattr(smooth_long, "_STRETCH", 16)
     found, run = table(2 * count), np.arange(0, 2 * count, 2)
-    steady = gathered(smooth_long.filtered(found.landmarks, run), 2 * count)[run]
-    assert steady == pytest.approx(smooth.filtered(found.landmarks[run]), abs=1e-4)
+    steady = gathered(smooth_long.smooth_savgol(found.landmarks, run), 2 * count)[run]
+    assert steady == pytest.approx(smooth.smooth_savgol(found.landmarks[run]), abs=1e-4)

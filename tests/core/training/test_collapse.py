@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from understudy.core.training.collapse import Best, Painted, measured
+from understudy.core.training.collapse import CollapseDetector, OutputStats, measure_outputs
 from understudy.types import Floats
 
 SIDE = 16
@@ -30,9 +30,9 @@ def checker(true: Floats) -> Floats:
     return np.broadcast_to(board[None, :, :, None] * np.array([1, 0, 0], np.float32), true.shape)
 
 
-def seen(painted: Floats, masks: Floats | None = None) -> Painted:
+def seen(painted: Floats, masks: Floats | None = None) -> OutputStats:
     true, mattes = faces()
-    return measured(painted, mattes if masks is None else masks, true, mattes)
+    return measure_outputs(painted, mattes if masks is None else masks, true, mattes)
 
 
 def test_faces_painted_as_they_are_measure_as_they_should() -> None:
@@ -44,13 +44,13 @@ def test_faces_painted_as_they_are_measure_as_they_should() -> None:
 
 @pytest.mark.parametrize("painted", [np.zeros_like, np.ones_like, checker])
 def test_black_white_and_chequered_faces_are_a_collapse_at_once(painted) -> None:  # type: ignore[no-untyped-def]
-    assert "black or full" in Best().fallen(seen(painted(faces()[0])), 12)
+    assert "black or full" in CollapseDetector().fallen(seen(painted(faces()[0])), 12)
 
 
 def test_what_comes_later_is_a_collapse_only_where_it_was_better_before() -> None:
     true, _ = faces()
     grey, mean = np.full_like(true, 0.9), np.repeat(true.mean(0, keepdims=True), len(true), 0)
-    best = Best()
+    best = CollapseDetector()
     for young in (grey, mean, true):
         assert best.fallen(seen(young), 40) == ""
     assert "flat colour" in best.fallen(seen(grey), 5000)
@@ -60,7 +60,7 @@ def test_what_comes_later_is_a_collapse_only_where_it_was_better_before() -> Non
 
 def test_noise_before_the_first_iteration_is_no_better_time() -> None:
     true, _ = faces()
-    best = Best()
+    best = CollapseDetector()
     noise = np.random.default_rng(1).random(true.shape).astype(np.float32)
     assert best.fallen(seen(noise), 0) == "" and best.between == 0
     assert best.fallen(seen(np.repeat(true.mean(0, keepdims=True), len(true), 0)), 50) == ""
@@ -75,12 +75,17 @@ def test_one_flat_colour_and_a_lost_mask_count_once_a_model_is_grown() -> None:
         (true, 0 * masks + 1, "everywhere"),
     ):
         found = seen(painted, mask)
-        assert Best().fallen(found, 100) == "" and told in Best().fallen(found, 1000)
+        assert CollapseDetector().fallen(found, 100) == "" and told in CollapseDetector().fallen(
+            found, 1000
+        )
 
 
 def test_one_face_and_masks_without_a_rim_tell_nothing_of_what_cannot_be_told() -> None:
     true, masks = faces(1)
-    found = measured(true, masks + 1, true, np.ones_like(masks))
+    found = measure_outputs(true, masks + 1, true, np.ones_like(masks))
     assert math.isnan(found.between) and math.isnan(found.outside)
-    empty = measured(true, 0 * masks, true, 0 * masks)
-    assert Best().fallen(found, 1000) == "" and Best().fallen(empty, 1000) == ""
+    empty = measure_outputs(true, 0 * masks, true, 0 * masks)
+    assert (
+        CollapseDetector().fallen(found, 1000) == ""
+        and CollapseDetector().fallen(empty, 1000) == ""
+    )

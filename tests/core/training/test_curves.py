@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from understudy.core.training.curves import MOST, story, together
+from understudy.core.training.curves import MAX_POINTS, collect_curves, merge_curves
 
 
 def test_a_story_has_lines_by_what_they_tell_and_marks_where_something_happened() -> None:
-    found = story(
+    found = collect_curves(
         [
             {"iteration": 10, "losses": {"src": 1.0, "mask": 0.5}},
             {
@@ -29,8 +29,10 @@ def test_a_story_has_lines_by_what_they_tell_and_marks_where_something_happened(
         "src mask",
         "identity",
     }
-    assert found.marks == [(12, "gan_power is 0.1"), (12, "back from 14")] and found.outlook is None
-    both = together({"a": found, "b": found})
+    assert (
+        found.marks == [(12, "gan_power is 0.1"), (12, "back from 14")] and found.forecast is None
+    )
+    both = merge_curves({"a": found, "b": found})
     assert (
         set(both.losses) == {"a: src", "a: mask", "b: src", "b: mask"}
         and (12, "b: back from 14") in both.marks
@@ -39,5 +41,5 @@ def test_a_story_has_lines_by_what_they_tell_and_marks_where_something_happened(
 
 def test_a_long_line_is_thinned_and_keeps_its_course() -> None:
     rows = [{"iteration": at, "losses": {"src": float(at)}} for at in range(1, 5001)]
-    x, y = story(rows).losses["src"]
-    assert len(x) == MOST and np.allclose(x, y) and x[0] < 10 and x[-1] > 4990
+    x, y = collect_curves(rows).losses["src"]
+    assert len(x) == MAX_POINTS and np.allclose(x, y) and x[0] < 10 and x[-1] > 4990

@@ -10,7 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from understudy.core.training.plateau import FEWEST, WORTH, Outlook, outlook, smoothed
+from understudy.core.training.plateau import (
+    MIN_GAIN,
+    MIN_POINTS,
+    Forecast,
+    forecast,
+    running_median,
+)
 from understudy.core.training.score import is_better
 
 RUNS = Path(__file__).parent / "runs"
@@ -32,7 +38,7 @@ def drawn(
 def test_a_curve_that_falls_is_not_at_rest_and_its_way_on_is_foretold(
     noise: float, seed: int
 ) -> None:
-    found = outlook(*drawn(0.0, 0.5, noise, seed))
+    found = forecast(*drawn(0.0, 0.5, noise, seed))
     assert found is not None and found.since is None
     # As many iterations again divide it by the root of 2.
     assert abs(found.gain - (1 - 2**-0.5)) < 4 * found.doubt / found.now + 0.02
@@ -41,36 +47,36 @@ def test_a_curve_that_falls_is_not_at_rest_and_its_way_on_is_foretold(
 @pytest.mark.parametrize("noise", [0, 0.01, 0.03])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_curve_that_has_reached_its_floor_is_at_rest(noise: float, seed: int) -> None:
-    found = outlook(*drawn(1.0, 1.5, noise, seed, end=12000))
+    found = forecast(*drawn(1.0, 1.5, noise, seed, end=12000))
     assert found is not None and found.since is not None and 400 <= found.since < 9000
-    assert found.gain < WORTH and abs(found.then - 1) < 0.03
+    assert found.gain < MIN_GAIN and abs(found.then - 1) < 0.03
 
 
 def test_a_curve_that_rises_again_is_at_rest_since_its_lowest_point() -> None:
     x = np.linspace(100, 4000, 80)
     y = 0.1 + 0.3 * (np.log(x / 1500)) ** 2
-    found = outlook(x.tolist(), y.tolist())
+    found = forecast(x.tolist(), y.tolist())
     assert found is not None and found.since == pytest.approx(1500, abs=100)
 
 
 def test_noise_is_told_from_the_curve() -> None:
-    found = outlook(*drawn(1.0, 1.0, 0.02, end=20000))
+    found = forecast(*drawn(1.0, 1.0, 0.02, end=20000))
     assert found is not None and found.noise / found.now == pytest.approx(0.02, rel=0.4)
 
 
 def test_with_few_measurements_nothing_is_said_and_a_flat_line_is_no_mishap() -> None:
-    x = list(range(100, 100 + 10 * (FEWEST - 1), 10))
-    assert outlook(x, [1.0] * len(x)) is None and outlook([], []) is None
-    flat = outlook([*x, 400.0], [1.0] * FEWEST)
+    x = list(range(100, 100 + 10 * (MIN_POINTS - 1), 10))
+    assert forecast(x, [1.0] * len(x)) is None and forecast([], []) is None
+    flat = forecast([*x, 400.0], [1.0] * MIN_POINTS)
     assert (
-        isinstance(flat, Outlook)
+        isinstance(flat, Forecast)
         and flat.since is not None
         and flat.gain == pytest.approx(0, abs=1e-6)
     )
 
 
 def test_an_outlier_does_not_move_the_smoothed_curve() -> None:
-    assert smoothed([1, 1, 9, 1, 1, 1]).max() == 1
+    assert running_median([1, 1, 9, 1, 1, 1]).max() == 1
 
 
 def call(path: Path) -> tuple[int | None, float, float]:
@@ -82,7 +88,7 @@ def call(path: Path) -> tuple[int | None, float, float]:
     kept = float("inf")
     for place, score in enumerate(y, start=1):
         kept = score if is_better(score, kept) else kept
-        found = outlook(x[:place], y[:place])
+        found = forecast(x[:place], y[:place])
         if found is not None and found.since is not None:
             return x[place - 1], kept, min(y)
     return None, kept, min(y)

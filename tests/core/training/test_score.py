@@ -2,19 +2,19 @@
 
 import math
 
-from understudy.core.training.score import course, is_better, score
+from understudy.core.training.score import compute_score, is_better, score_curve
 
 REBUILT = {"src l1": 0.02, "src dssim": 0.04, "dst l1": 0.04, "dst dssim": 0.06}
 
 
 def test_both_sides_count_alike_and_the_swap_a_little() -> None:
-    assert math.isclose(score(REBUILT), 0.08)
-    assert math.isclose(score(REBUILT | {"identity": 1.2, "expression": 1}), 0.08)
-    assert math.isclose(score(REBUILT | {"identity": 0.5, "expression": 0.5}), 0.08 * 1.05)
-    assert math.isclose(score(REBUILT | {"identity": -0.3, "expression": -1}), 0.08 * 1.1)
+    assert math.isclose(compute_score(REBUILT), 0.08)
+    assert math.isclose(compute_score(REBUILT | {"identity": 1.2, "expression": 1}), 0.08)
+    assert math.isclose(compute_score(REBUILT | {"identity": 0.5, "expression": 0.5}), 0.08 * 1.05)
+    assert math.isclose(compute_score(REBUILT | {"identity": -0.3, "expression": -1}), 0.08 * 1.1)
     assert math.isclose(
-        score({"dst l1": 0.04, "dst dssim": 0.06, "src mask": 1}), 0.1
-    ) and math.isnan(score({}))
+        compute_score({"dst l1": 0.04, "dst dssim": 0.06, "src mask": 1}), 0.1
+    ) and math.isnan(compute_score({}))
 
 
 def test_what_is_only_a_little_better_is_not_better() -> None:
@@ -30,4 +30,4 @@ def test_a_course_begins_where_what_is_learnt_changed() -> None:
         {"iteration": 30, "held_out": {"src mask": 0.9}},
         {"iteration": 40, "held_out": {"score": 1.0}},
     ]
-    assert course(rows) == ([20, 40], [2.0, 1.0])
+    assert score_curve(rows) == ([20, 40], [2.0, 1.0])

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from understudy.core.training.split import GAP, held_out
+from understudy.core.training.split import GAP, split_held_out
 
 
 def test_of_one_track_two_runs_of_neighbours_with_a_gap_around_them() -> None:
-    kept, spared = held_out(np.zeros(200, np.int64))
+    kept, spared = split_held_out(np.zeros(200, np.int64))
     assert kept.sum() == 8 and kept[-4:].all() and np.diff(np.flatnonzero(kept)).max() > 50
     assert spared.sum() == 3 * GAP and not (kept & spared).any()
     learnt = np.flatnonzero(~(kept | spared))
@@ -16,7 +16,7 @@ def test_of_one_track_two_runs_of_neighbours_with_a_gap_around_them() -> None:
 
 def test_of_several_tracks_whole_ones() -> None:
     tracks = np.repeat([0, 1, 2, 3, 4], [300, 19, 400, 17, 264])
-    kept, spared = held_out(tracks)
+    kept, spared = split_held_out(tracks)
     assert (
         kept.sum() == 36
         and set(tracks[kept]) == {1, 3}
@@ -31,12 +31,12 @@ def test_of_several_tracks_whole_ones() -> None:
     ids=["long", "tiny", "none"],
 )
 def test_tracks_that_are_too_long_or_too_short_are_not_held_out_whole(tracks: list[int]) -> None:
-    kept, _ = held_out(np.array(tracks))
+    kept, _ = split_held_out(np.array(tracks))
     assert kept.sum() == 40 and kept[-20:].all()
 
 
 def test_of_few_faces_none_and_of_hardly_more_the_gap_is_small() -> None:
-    assert not np.concatenate(held_out(np.zeros(39, np.int64))).any()
-    kept, spared = held_out(np.zeros(40, np.int64))
+    assert not np.concatenate(split_held_out(np.zeros(39, np.int64))).any()
+    kept, spared = split_held_out(np.zeros(40, np.int64))
     assert kept.sum() == 4 and spared.sum() == 3
-    assert not np.concatenate(held_out(np.zeros(0, np.int64))).any()
+    assert not np.concatenate(split_held_out(np.zeros(0, np.int64))).any()

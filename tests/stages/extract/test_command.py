@@ -25,7 +25,7 @@ def test_every_face_becomes_an_upright_picture_that_knows_its_frame(film):
         None,
     )
     assert face.face.box.tolist() == [10, 20, 50, 60]
-    assert np.allclose(face.landmarks[17:], align.template("full", 256), atol=0.01)
+    assert np.allclose(face.landmarks[17:], align.template_points("full", 256), atol=0.01)
     assert face.image[128, 128].min() > 200 and face.image[4, 4].max() < 110
     assert isinstance(events[0], Started)
     summary = events[-1].summary
@@ -57,7 +57,7 @@ def test_a_face_keeps_its_track_and_its_raw_points(film):
         faces.track
     ) == {0, 1}
     assert not faces.filled.any() and np.abs(faces.raw - faces.landmarks).max() < 3
-    inner = align.template("half", 100) / 100 * 40 + (10, 20)
+    inner = align.template_points("half", 100) / 100 * 40 + (10, 20)
     assert np.allclose(faces.raw[0, 17:], inner, atol=0.01)
 
 
@@ -181,6 +181,6 @@ def test_a_real_talker_is_found_upright_centred_and_steady(tmp_path):
     faceset = Faceset(tmp_path / "show" / "dst" / "faces")
     points = np.stack([faceset.load(row).landmarks for row in range(len(faceset))])
     assert faceset.faces.frame.tolist() == list(range(0, 216, 24))
-    assert np.abs(points[:, 17:] - align.template("full", 512)).mean() < 512 * 0.03
+    assert np.abs(points[:, 17:] - align.template_points("full", 512)).mean() < 512 * 0.03
     assert faceset.load(3).pts == pytest.approx(72 / 30)
     assert ExtractOptions().size == faceset.size

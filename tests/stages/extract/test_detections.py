@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from understudy.core.tracking.optical_flow import Carried
+from understudy.core.tracking.optical_flow import TrackedPoints
 from understudy.stages.extract.detections import Finds, Sighting, joined
 
 SIGNATURE = np.ones(4, np.float32)
@@ -13,7 +13,7 @@ SIGNATURE = np.ones(4, np.float32)
 
 def sighting(frame, with_back=True):
     points = np.full((68, 2), frame, np.float32)
-    back = Carried(points - 1, np.full(68, 0.1, np.float32)) if with_back else None
+    back = TrackedPoints(points - 1, np.full(68, 0.1, np.float32)) if with_back else None
     identity = np.full(3, frame, np.float32) if frame % 3 == 0 else None
     return Sighting(
         frame, np.arange(4) + np.float32(frame), points, 0.5, (64, 48), None, back, identity

@@ -58,7 +58,7 @@ def test_frames_without_a_face_are_marked_by_hand_and_come_back(film):
     path = film.folder / "dst" / "marks.json"
     assert json.loads(path.read_text())["frames"] == {"4": None}
     before = film.contents("dst")
-    inner = align.template("half", 40) + np.array([60, 30])
+    inner = align.template_points("half", 40) + np.array([60, 30])
     points = np.concatenate([np.repeat(inner[:1], 17, 0), inner]).round(3).tolist()
     marks = {"4": [{"points": points}], "7": [{"box": [20, 20, 60, 60]}], "8": []}
     path.write_text(json.dumps({"version": 1, "frames": marks}))

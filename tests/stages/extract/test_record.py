@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from understudy.core.tracking.optical_flow import Carried
+from understudy.core.tracking.optical_flow import TrackedPoints
 from understudy.errors import BadProject
 from understudy.stages.extract import record
 from understudy.stages.extract.detections import Finds, Sighting, joined
@@ -22,8 +22,8 @@ def table(frames, shift=0.0, failed=()):
             each,
             0.5,
             (64, 48),
-            Carried(each + 1, unknown),
-            Carried(each - 1, unknown),
+            TrackedPoints(each + 1, unknown),
+            TrackedPoints(each - 1, unknown),
             each[:3, 0],
         )
         for frame, each in zip(frames, points, strict=True)

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 
 from understudy.core.face import align
-from understudy.core.metrics.summary import Facts, Report
-from understudy.core.synthetic.clip import PORTRAIT_POINTS
+from understudy.core.metrics.summary import FootageInfo, Report
+from understudy.core.synthetic.clip import PORTRAIT_LANDMARKS
 from understudy.errors import CannotWrite
 from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
 from understudy.stages.extract.report import told, write_report
 from understudy.types import AlignedFace, Face
 
-FACE = PORTRAIT_POINTS[:68].astype(np.float32)
+FACE = PORTRAIT_LANDMARKS[:68].astype(np.float32)
 FACE = (FACE - FACE.mean(axis=0)) / np.ptp(FACE[:, 0]) * 60 + 80
-FACTS = Facts(
+FACTS = FootageInfo(
     "<b>clip</b> & 'co'.mp4", np.arange(20), failed=[(19, "<i>damaged</i>")], frame_size=(320, 240)
 )
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from understudy.core import row_blocks
-from understudy.core.face.pose import HEAD, pose
+from understudy.core.face.pose import HEAD_MODEL, estimate_pose
 from understudy.core.tracking import identity_clusters, link, shots, smooth, smooth_long
-from understudy.core.tracking.optical_flow import Carried
+from understudy.core.tracking.optical_flow import TrackedPoints
 from understudy.io.faceset.manual_marks import Marks
 from understudy.stages.extract import track as extract_track
 from understudy.stages.extract.crop import CutTasks
@@ -55,7 +55,7 @@ def seen(frames, following=-1) -> Finds:
         [150 + 300 * who + 8 * np.sin(frame / 9), 240 + 20 * ((frame // SHOT) % 2)], 1
     )
     points, ahead, back = (
-        (0.9 * HEAD[:, :2] + middle[:, None] + each).astype(np.float32)
+        (0.9 * HEAD_MODEL[:, :2] + middle[:, None] + each).astype(np.float32)
         for each in TREMBLE[:, frame % FRAMES]
     )
     known = np.flatnonzero((frame % 12 == 0) & (frame != following))
@@ -88,8 +88,11 @@ def all_at_once(finds, filled, steady):
     """The columns of the result, from tables that are held as a whole. filled: (track,
     sighting).
     """
-    shot, known = shots.shots(finds.signature), link.Seen(finds.known, finds.identity)
-    track = link.tracks(finds, shot, 24.0, known)
+    shot, known = (
+        shots.detect_shots(finds.signature),
+        link.IdentitySamples(finds.known, finds.identity),
+    )
+    track = link.link_tracks(finds, shot, 24.0, known)
     more = Finds.of([face for _, face in filled], [], [], [])
     column = {
         name: np.concatenate([getattr(finds, name), getattr(more, name)])
@@ -103,13 +106,13 @@ def all_at_once(finds, filled, steady):
     points = raw.copy()
     for run in extract_track._runs(column["frame"], track):
         there, return_ = (
-            Carried(ahead[run[:-1]], ahead_error[run[:-1]]),
-            Carried(back[run[1:]], back_error[run[1:]]),
+            TrackedPoints(ahead[run[:-1]], ahead_error[run[:-1]]),
+            TrackedPoints(back[run[1:]], back_error[run[1:]]),
         )
         points[run] = (
-            smooth.filtered(raw[run])
+            smooth.smooth_savgol(raw[run])
             if steady == "filter"
-            else smooth.steady(raw[run], there, return_)
+            else smooth.smooth_with_flow(raw[run], there, return_)
         )
     kept = np.flatnonzero(track >= 0)
     area = (column["box"][:, 2:] - column["box"][:, :2]).prod(axis=1)
@@ -119,10 +122,10 @@ def all_at_once(finds, filled, steady):
         "box": column["box"][order],
         "score": column["score"][order],
         "track": track[order],
-        "person": identity_clusters.people(track, column["frame"], known)[order],
+        "person": identity_clusters.cluster_identities(track, column["frame"], known)[order],
         "landmarks": points[order],
         "raw": raw[order],
-        "pose": np.stack([pose(each, SIZE) for each in points[order]]),
+        "pose": np.stack([estimate_pose(each, SIZE) for each in points[order]]),
         "filled": column["score"][order] == 0,
     }
 
@@ -177,7 +180,9 @@ def test_memory_hardly_grows_with_the_film(tmp_path, monkeypatch):
     monkeypatch.setattr(row_blocks.stretches, "__defaults__", (64,))
     # One shot, and so one run that is as long as the film.
     monkeypatch.setitem(globals(), "SHOT", 10_000)
-    monkeypatch.setattr(extract_track, "pose", lambda points, size: np.zeros(3, np.float32))
+    monkeypatch.setattr(
+        extract_track, "estimate_pose", lambda points, size: np.zeros(3, np.float32)
+    )
     peaks = []
     # The first finds out what a run takes whatever the length: networks, for one.
     for frames in (96, 288, 1152):

@@ -23,7 +23,7 @@ PLAIN = {"color_transfer": "none", "texture": 0, "sharpen": 0}
 
 def landmarks(x, y, side):
     """68 points of an upright face whose `full` square of `side` px has its middle at x, y."""
-    inner = align.template("full", 256) * side / 256
+    inner = align.template_points("full", 256) * side / 256
     angle = np.linspace(np.pi, 0, 17)
     jaw = np.stack([side * (0.5 + 0.3 * np.cos(angle)), side * (0.45 + 0.4 * np.sin(angle))], -1)
     return (np.concatenate([jaw, inner]) + np.array([x - side / 2, y - side / 2])).astype(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from understudy.core.training.augment import Motion
-from understudy.core.training.split import held_out
+from understudy.core.training.augment import AugmentConfig
+from understudy.core.training.split import split_held_out
 from understudy.errors import BadMedia, BadOption, BadProject, Busy, Diverged, NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.model_files import checkpoint, history
@@ -268,7 +268,7 @@ def test_two_runs_on_one_model_are_refused(show: Path) -> None:
 
 
 def test_held_out_and_spared_faces_are_never_learnt() -> None:
-    kept, spared = held_out(np.zeros(200, np.int64))
+    kept, spared = split_held_out(np.zeros(200, np.int64))
     pictures = np.zeros((200, 90, 90, 4), np.uint8)
     pictures[kept | spared] = 255
     place = np.array([[1.0, 0, 13], [0, 1, 13]])
@@ -298,7 +298,7 @@ def test_faces_in_memory_show_what_the_model_will_see(show: Path) -> None:
 def batches(
     faces: FaceStore, warp: bool = False, device: str = "cpu", seed: int = 0, color: float = 0
 ) -> Batches:
-    motion = Motion(0, 0, 0, False, warp)
+    motion = AugmentConfig(0, 0, 0, False, warp)
     return Batches(faces, faces, motion, motion, color, 64, 4, torch.device(device), seed)
 
 

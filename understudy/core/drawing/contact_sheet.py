@@ -15,7 +15,7 @@ _GAP, _HEADER = 6, 26
 _PAPER, _INK = 24, (225, 225, 225)
 
 
-def contact_sheet(rows: dict[str, list[Bytes]], captions: list[str] | None = None) -> Bytes:
+def draw_contact_sheet(rows: dict[str, list[Bytes]], captions: list[str] | None = None) -> Bytes:
     """One picture with a labelled row for each entry; all pictures (H, W, 3) uint8 RGB of one size.
 
     captions: one for each column, drawn above the first row.
@@ -38,7 +38,7 @@ def contact_sheet(rows: dict[str, list[Bytes]], captions: list[str] | None = Non
     return paper
 
 
-def tiles(pictures: Sequence[tuple[str, Array]], columns: int, side: int) -> Bytes:
+def draw_tiles(pictures: Sequence[tuple[str, Array]], columns: int, side: int) -> Bytes:
     """One picture of named ones of any size, each as large as it can be in its tile of side x side,
     its name above.
 
@@ -56,13 +56,13 @@ def tiles(pictures: Sequence[tuple[str, Array]], columns: int, side: int) -> Byt
     )
     for place, (name, picture) in enumerate(pictures):
         x, y = _GAP + place % columns * across, _HEADER + place // columns * down
-        shown = fitted(picture, (side, side))
+        shown = fit_within(picture, (side, side))
         paper[y : y + shown.shape[0], x : x + shown.shape[1]] = shown
         _write(paper, name, x + 2, y - 9)
     return paper
 
 
-def fitted(picture: Array, size: tuple[int, int]) -> Bytes:
+def fit_within(picture: Array, size: tuple[int, int]) -> Bytes:
     """The whole picture (H, W) or (H, W, 3), as large as it can be within (width, height), as (h,
     w, 3) uint8 RGB.
     """
@@ -72,7 +72,7 @@ def fitted(picture: Array, size: tuple[int, int]) -> Bytes:
     return shown if shown.ndim == 3 else np.repeat(shown[..., None], 3, 2)
 
 
-def portrait(image: Bytes, landmarks: Floats, side: int = 240, room: float = 1.75) -> Bytes:
+def crop_head(image: Bytes, landmarks: Floats, side: int = 240, room: float = 1.75) -> Bytes:
     """The head around a face, upright as it stands in the frame: (side, side, 3); `room` times the
     face's height.
     """

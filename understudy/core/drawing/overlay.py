@@ -40,7 +40,7 @@ _LINES: Final = (
 )
 
 
-def overlay(
+def draw_overlay(
     image: Bytes, faces: Faces, face_from_frame: Doubles | None = None, size: int = 0
 ) -> Bytes:
     """A copy of the frame with every face drawn in its track's colour.

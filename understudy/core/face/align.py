@@ -1,11 +1,11 @@
 """From landmarks to a square face picture; how much of the head it shows is the face type.
 
-The unit square of `TEMPLATE` is the half face. A wider type shows a square `SIDE` times as long:
-around the same centre, a little higher (whole), or higher and towards the back of the head (head).
-The types half to head stand upright with the face and lie within one another. no-align is as large
-as full but upright in the frame; mark-only is the whole frame. The crop's *area* (from -0.5 to size
-- 0.5) is what maps to the square in the frame, and nothing is rounded, so a face that moves by a
-tenth of a pixel moves its crop by a tenth of a pixel.
+The unit square of `TEMPLATE` is the half face. A wider type shows a square `FACE_TYPE_SCALE` times
+as long: around the same centre, a little higher (whole), or higher and towards the back of the head
+(head). The types half to head stand upright with the face and lie within one another. no-align is
+as large as full but upright in the frame; mark-only is the whole frame. The crop's *area* (from
+-0.5 to size - 0.5) is what maps to the square in the frame, and nothing is rounded, so a face that
+moves by a tenth of a pixel moves its crop by a tenth of a pixel.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _PADDING: Final[dict[FaceType, float]] = {
     "whole": 0.4,
     "head": 0.7,
 }
-SIDE: Final[dict[FaceType, float]] = {
+FACE_TYPE_SCALE: Final[dict[FaceType, float]] = {
     name: 1 + 2 * math.sqrt(2) * padding for name, padding in _PADDING.items()
 }
-_NESTED: Final = tuple(SIDE)
+_NESTED: Final = tuple(FACE_TYPE_SCALE)
 
 # How far the centre lies above the half face's, in its sides. The field's head has 0.5: that would
 # cut 0.3 % off whole's chin.
 _LIFT: Final[dict[FaceType, float]] = {"whole": 0.07, "head": 0.494}
 # A head's centre moves towards its back by at most this: whole stays within, and a skull in profile
 # has room to spare.
-_MOST_BACK: Final = (SIDE["head"] - SIDE["whole"]) / 2
+_MOST_BACK: Final = (FACE_TYPE_SCALE["head"] - FACE_TYPE_SCALE["whole"]) / 2
 
 
 def face_from_frame(
@@ -57,10 +57,14 @@ def face_from_frame(
         raise DegeneratePoints(
             f"A face has 68 points, got {np.shape(landmarks)}. Detect this face again or drop it."
         )
-    unit_from_frame = affine.similarity(np.asarray(landmarks)[FITTED], TEMPLATE[FITTED - 17])
+    unit_from_frame = affine.similarity(
+        np.asarray(landmarks)[FITTED_POINTS], TEMPLATE[FITTED_POINTS - 17]
+    )
     if face_type == "no-align":
         middle = affine.apply(affine.invert(unit_from_frame), (0.5, 0.5))
-        return affine.square(middle, SIDE["full"] / affine.scale_of(unit_from_frame), 0, size)
+        return affine.square(
+            middle, FACE_TYPE_SCALE["full"] / affine.scale_of(unit_from_frame), 0, size
+        )
     back = _back(affine.apply(unit_from_frame, landmarks)) if face_type == "head" else 0.0
     return affine.compose(_face_from_unit(face_type, size, back), unit_from_frame)
 
@@ -94,7 +98,7 @@ def contains(stored: FaceType, wanted: FaceType) -> bool:
     return stored in _NESTED and wanted in _NESTED and _NESTED.index(stored) > _NESTED.index(wanted)
 
 
-def outside(face_from_frame: Doubles, size: int, frame_size: tuple[int, int]) -> float:
+def share_outside(face_from_frame: Doubles, size: int, frame_size: tuple[int, int]) -> float:
     """The share, 0..1, of a (size, size) face picture that lies outside the (width, height) frame;
     exact to about 1 %.
     """
@@ -106,7 +110,7 @@ def outside(face_from_frame: Doubles, size: int, frame_size: tuple[int, int]) ->
     )
 
 
-def template(face_type: FaceType, size: int) -> Floats:
+def template_points(face_type: FaceType, size: int) -> Floats:
     """Where points 17..67 of the average face, upright and looking ahead, lie in a (size, size)
     face picture, (51, 2) pixels.
 
@@ -118,7 +122,9 @@ def template(face_type: FaceType, size: int) -> Floats:
 
 def _face_from_unit(face_type: FaceType, size: int, back: float) -> Doubles:
     """From template units; back: how far the centre lies to the right of the half face's."""
-    return affine.square((0.5 + back, 0.5 - _LIFT.get(face_type, 0)), SIDE[face_type], 0, size)
+    return affine.square(
+        (0.5 + back, 0.5 - _LIFT.get(face_type, 0)), FACE_TYPE_SCALE[face_type], 0, size
+    )
 
 
 def _back(points: Doubles) -> float:
@@ -132,7 +138,7 @@ def _back(points: Doubles) -> float:
 
 
 # The points of the 68 that are fitted.
-FITTED: Final = np.array([*range(17, 49), 54])
+FITTED_POINTS: Final = np.array([*range(17, 49), 54])
 
 # The average face, points 17..67, x to the right and y down in the unit square.
 TEMPLATE: Final = np.array(

@@ -21,7 +21,7 @@ _LEAST_PROBE: Final = 1.5
 _PIXEL: Final = 0.5
 
 
-def detail(image: Bytes, landmarks: Floats, scale: float = 1.0) -> float:
+def measure_detail(image: Bytes, landmarks: Floats, scale: float = 1.0) -> float:
     """How many pixels wide a perfectly sharp picture of this face would be that shows as much,
     brows to chin.
 
@@ -37,9 +37,9 @@ def detail(image: Bytes, landmarks: Floats, scale: float = 1.0) -> float:
     return width / (2 * math.hypot(_blur(face, max(_LEAST_PROBE, width * _PROBE)), _PIXEL))
 
 
-def detail_of(face: AlignedFace) -> float:
-    """`detail` of a face picture, judged at the size that the face has in its frame."""
-    return detail(face.image, face.landmarks, affine.scale_of(face.face_from_frame))
+def measure_face_detail(face: AlignedFace) -> float:
+    """`measure_detail` of a face picture, judged at the size that the face has in its frame."""
+    return measure_detail(face.image, face.landmarks, affine.scale_of(face.face_from_frame))
 
 
 def _blur(face: Floats, probe: float) -> float:

@@ -32,7 +32,7 @@ MIRROR = np.array(
 )
 
 
-def mirrored(landmarks: Floats, width: int) -> Floats:
+def mirror_landmarks(landmarks: Floats, width: int) -> Floats:
     """The landmarks (..., 68, 2) of the same picture flipped left to right; width: the picture's,
     in pixels.
     """

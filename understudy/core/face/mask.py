@@ -14,7 +14,7 @@ from understudy.core.face.landmarks import LEFT_EYE, RIGHT_EYE
 from understudy.types import Doubles, Floats, Polygon
 
 
-def hull(landmarks: Floats, size: tuple[int, int], brow: float = 1.0) -> Floats:
+def hull_mask(landmarks: Floats, size: tuple[int, int], brow: float = 1.0) -> Floats:
     """The face within its landmarks, (height, width) float32 in 0..1, anti-aliased.
 
     landmarks: (68, 2) pixels of the picture, may lie outside it. size: (width, height). brow: how
@@ -22,23 +22,23 @@ def hull(landmarks: Floats, size: tuple[int, int], brow: float = 1.0) -> Floats:
     0 = not at all. The union of eight convex hulls, so that cheeks and temples stay inside without
     closing over the hollows beside the nose.
     """
-    lifted = raised_brows(landmarks, brow).astype(np.float32)
-    return polygons(
+    lifted = raise_brows(landmarks, brow).astype(np.float32)
+    return fill_polygons(
         [np.asarray(cv2.convexHull(lifted[part])[:, 0], np.float32) for part in _PARTS], size
     )
 
 
-def mouth(landmarks: Floats, size: tuple[int, int]) -> Floats:
+def mouth_mask(landmarks: Floats, size: tuple[int, int]) -> Floats:
     """The lips and what they enclose with a little skin around, (height, width) float32 in 0..1;
     landmarks: (68, 2) pixels.
     """
     lips = np.asarray(landmarks, np.float64)[48:60]
     middle = lips.mean(0)
     grown = (middle + _AROUND_LIPS * (lips - middle)).astype(np.float32)
-    return polygons([np.asarray(cv2.convexHull(grown)[:, 0], np.float32)], size)
+    return fill_polygons([np.asarray(cv2.convexHull(grown)[:, 0], np.float32)], size)
 
 
-def eyes(landmarks: Floats, size: tuple[int, int]) -> Floats:
+def eyes_mask(landmarks: Floats, size: tuple[int, int]) -> Floats:
     """Both eyes with their lids, open or shut, (height, width) float32 in 0..1; landmarks: (68, 2)
     pixels.
     """
@@ -47,10 +47,10 @@ def eyes(landmarks: Floats, size: tuple[int, int]) -> Floats:
         radius = _AROUND_EYES * np.linalg.norm(eye[3] - eye[0])
         swollen = (eye[:, None] + radius * _ROUND).reshape(-1, 2).astype(np.float32)
         shapes.append(np.asarray(cv2.convexHull(swollen)[:, 0], np.float32))
-    return polygons(shapes, size)
+    return fill_polygons(shapes, size)
 
 
-def raised_brows(landmarks: Floats, brow: float = 1.0) -> Doubles:
+def raise_brows(landmarks: Floats, brow: float = 1.0) -> Doubles:
     """The landmarks with every brow point moved away from the eye by `brow` x half its distance to
     it, (68, 2) float64.
     """
@@ -63,7 +63,7 @@ def raised_brows(landmarks: Floats, brow: float = 1.0) -> Doubles:
     return points
 
 
-def polygons(shapes: list[Floats], size: tuple[int, int]) -> Floats:
+def fill_polygons(shapes: list[Floats], size: tuple[int, int]) -> Floats:
     """The union of filled polygons, (height, width) float32 in 0..1, anti-aliased; shapes: (N, 2)
     pixels each.
     """
@@ -105,7 +105,7 @@ _PARTS: Final = [
 ]
 
 
-def baked(drawn: Sequence[Polygon], size: tuple[int, int]) -> Floats:
+def polygon_mask(drawn: Sequence[Polygon], size: tuple[int, int]) -> Floats:
     """What the polygons leave of a picture, (height, width) float32 in 0..1, anti-aliased.
 
     drawn: in its pixels. size: (width, height). First all that include count, the whole picture
@@ -113,5 +113,5 @@ def baked(drawn: Sequence[Polygon], size: tuple[int, int]) -> Floats:
     """
     inside = [each.points for each in drawn if each.includes]
     outside = [each.points for each in drawn if not each.includes]
-    matte = polygons(inside, size) if inside else np.ones(size[::-1], np.float32)
-    return matte * (1 - polygons(outside, size)) if outside else matte
+    matte = fill_polygons(inside, size) if inside else np.ones(size[::-1], np.float32)
+    return matte * (1 - fill_polygons(outside, size)) if outside else matte

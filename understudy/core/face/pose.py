@@ -12,7 +12,7 @@ from understudy.errors import DegeneratePoints
 from understudy.types import Doubles, Floats
 
 
-def pose(landmarks: Floats, frame_size: tuple[int, int]) -> Floats:
+def estimate_pose(landmarks: Floats, frame_size: tuple[int, int]) -> Floats:
     """Pitch, yaw, roll of the head against the camera's axis, (3,) float32 radians.
 
     landmarks: (68, 2) frame pixels. frame_size: (width, height). Pitch above 0 looks up, yaw above
@@ -20,8 +20,8 @@ def pose(landmarks: Floats, frame_size: tuple[int, int]) -> Floats:
     screen. The lens is guessed: focal length = the longer side of the frame, no distortion; so the
     values rank and match faces, they are no survey. Raises DegeneratePoints.
     """
-    points = np.asarray(landmarks, np.float64)[RIGID]
-    model = HEAD[RIGID]
+    points = np.asarray(landmarks, np.float64)[RIGID_POINTS]
+    model = HEAD_MODEL[RIGID_POINTS]
     focal = float(max(frame_size))
     camera = np.array(
         [[focal, 0, frame_size[0] / 2 - 0.5], [0, focal, frame_size[1] / 2 - 0.5], [0, 0, 1]]
@@ -55,10 +55,10 @@ def _first_guess(
 
 
 # What expression moves least: jaw line, brows, lower edge of the nose.
-RIGID: Final = np.array([*range(27), *range(30, 36)])
+RIGID_POINTS: Final = np.array([*range(27), *range(30, 36)])
 
 # A head's 68 points in millimetre-like units, x to the right, y down, z away from the camera.
-HEAD: Final = np.array(
+HEAD_MODEL: Final = np.array(
     [
         [-73.393523, -29.801432, 47.667532],
         [-72.775014, -10.949766, 45.909403],
@@ -130,4 +130,4 @@ HEAD: Final = np.array(
         [-7.198266, 30.844876, -20.328022],
     ]
 )
-HEAD.setflags(write=False)
+HEAD_MODEL.setflags(write=False)

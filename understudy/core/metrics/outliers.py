@@ -9,7 +9,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core.face.pose import HEAD
+from understudy.core.face.pose import HEAD_MODEL
 from understudy.core.row_blocks import stretches
 from understudy.options import Options, option
 from understudy.types import Array, Doubles, Faces, Floats
@@ -31,7 +31,7 @@ _APART: Final = 5
 _NEAR, _AROUND = 7, 51
 
 
-class Bounds(Options):
+class OutlierBounds(Options):
     """From where on a face is suspicious."""
 
     score: float = option(
@@ -64,7 +64,7 @@ class Bounds(Options):
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class Outlier:
     """A face worth a look. row: in the table. value: what was measured; bound: what it went over,
     or under.
     """
@@ -75,20 +75,20 @@ class Suspect:
     bound: float
 
 
-def suspects(
+def find_outliers(
     faces: Faces,
-    bounds: Bounds | None = None,
+    bounds: OutlierBounds | None = None,
     *,
     frame_size: tuple[int, int] | None = None,
     detail: Floats | None = None,
-) -> list[Suspect]:
+) -> list[Outlier]:
     """Every reason to look at a face, by row; a face may have several.
 
     frame_size: (width, height); without it nothing is told of the frame's edge. detail: (N,) of
     `sharpness.detail`, NaN where nobody looked; without it nothing is told of blur. Jumps and sizes
     need tracks, the same person twice needs people.
     """
-    bounds = bounds or Bounds()
+    bounds = bounds or OutlierBounds()
     # A face that nobody saw has no certainty of its own.
     found = _told(
         "low score", (faces.score < bounds.score) & ~faces.filled, faces.score, bounds.score
@@ -96,8 +96,8 @@ def suspects(
     found += _told("filled", faces.filled, faces.filled, 0)
     shape, jump, size, count = (
         shape_errors(faces.landmarks),
-        jumps(faces),
-        sizes(faces),
+        jump_distances(faces),
+        size_ratios(faces),
         _per_frame(faces),
     )
     found += _told("odd shape", shape > bounds.shape, shape, bounds.shape)
@@ -105,7 +105,7 @@ def suspects(
     found += _told("wrong size", size > bounds.size, size, bounds.size)
     found += _told("same person twice", count > 1, count, 1)
     if frame_size is not None:
-        share = outside(faces.landmarks, frame_size)
+        share = outside_shares(faces.landmarks, frame_size)
         found += _told("cut by the edge", share > bounds.cut, share, bounds.cut)
     if detail is not None:
         sharp = _relative(detail, faces.person)
@@ -125,7 +125,7 @@ def shape_errors(landmarks: Floats) -> Doubles:
     )
 
 
-def jumps(faces: Faces) -> Doubles:
+def jump_distances(faces: Faces) -> Doubles:
     """(N,): root mean square distance of the points from where the track's nearest faces let them
     be expected.
 
@@ -150,7 +150,7 @@ def jumps(faces: Faces) -> Doubles:
     return result
 
 
-def sizes(faces: Faces) -> Doubles:
+def size_ratios(faces: Faces) -> Doubles:
     """(N,): how many times larger or smaller (always at least 1) than the median of the track's 51
     faces around.
     """
@@ -163,7 +163,7 @@ def sizes(faces: Faces) -> Doubles:
     return result
 
 
-def outside(landmarks: Floats, frame_size: tuple[int, int]) -> Doubles:
+def outside_shares(landmarks: Floats, frame_size: tuple[int, int]) -> Doubles:
     """(N,): the share of the box around the points that lies outside the frame."""
     low, high = landmarks.min(axis=1).astype(np.float64), landmarks.max(axis=1).astype(np.float64)
     inside = np.maximum(np.minimum(high, np.asarray(frame_size) - 0.5) - np.maximum(low, -0.5), 0)
@@ -171,20 +171,20 @@ def outside(landmarks: Floats, frame_size: tuple[int, int]) -> Doubles:
 
 
 def _shape_errors(landmarks: Floats) -> Doubles:
-    model = np.column_stack([HEAD, np.ones(len(HEAD))])
+    model = np.column_stack([HEAD_MODEL, np.ones(len(HEAD_MODEL))])
     cameras = np.linalg.pinv(model) @ np.asarray(landmarks, np.float64)
     left, stretch, right = np.linalg.svd(cameras[:, :3].transpose(0, 2, 1), full_matrices=False)
     scale = np.maximum(stretch.mean(axis=1), 1e-9)
-    ideal = scale[:, None, None] * (HEAD @ (left @ right).transpose(0, 2, 1))
+    ideal = scale[:, None, None] * (HEAD_MODEL @ (left @ right).transpose(0, 2, 1))
     apart = landmarks - ideal
     apart -= apart.mean(axis=1, keepdims=True)
-    eyes = np.linalg.norm(HEAD[45] - HEAD[36]) * scale
+    eyes = np.linalg.norm(HEAD_MODEL[45] - HEAD_MODEL[36]) * scale
     return np.asarray(np.sqrt((apart**2).sum(axis=-1).mean(axis=-1)) / eyes)
 
 
-def _told(reason: Reason, mask: NDArray[np.bool_], values: Array, bound: float) -> list[Suspect]:
+def _told(reason: Reason, mask: NDArray[np.bool_], values: Array, bound: float) -> list[Outlier]:
     return [
-        Suspect(int(row), reason, float(values[row]), float(bound)) for row in np.flatnonzero(mask)
+        Outlier(int(row), reason, float(values[row]), float(bound)) for row in np.flatnonzero(mask)
     ]
 
 

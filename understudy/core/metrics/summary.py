@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict
 
 from understudy.core.metrics import swap_metrics
-from understudy.core.metrics.outliers import Suspect
+from understudy.core.metrics.outliers import Outlier
 from understudy.types import Faces, Floats
 
 # A long track is measured in pieces of so many frames, so that memory does not grow with it.
@@ -22,7 +22,7 @@ _STEP_DEGREES = 10
 
 
 @dataclass(frozen=True)
-class Facts:
+class FootageInfo:
     """What the faces do not say of themselves.
 
     source: name of the footage. frames: indices of those that were looked at. failed: frame and
@@ -39,7 +39,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Spread(_Part):
+class Quantiles(_Part):
     """Where values lie: the lowest, the tenth, half and nine tenths of the way up, the highest."""
 
     lowest: float
@@ -100,9 +100,9 @@ class Report(_Part):
     tracks: list[TrackRow]
     gaps: list[tuple[int, int]]
     failed: list[tuple[int, str]]
-    score: Spread | None
-    size: Spread | None
-    detail: Spread | None
+    score: Quantiles | None
+    size: Quantiles | None
+    detail: Quantiles | None
     yaw: Histogram
     pitch: Histogram
     jitter_raw: float | None
@@ -110,7 +110,9 @@ class Report(_Part):
     suspicious: dict[str, int]
 
 
-def report(faces: Faces, facts: Facts, detail: Floats, odd: Sequence[Suspect] = ()) -> Report:
+def summarize(
+    faces: Faces, facts: FootageInfo, detail: Floats, odd: Sequence[Outlier] = ()
+) -> Report:
     """The numbers. detail: (N,) of `sharpness.detail`, NaN where nobody looked; odd: what
     `suspects` told of these faces.
     """
@@ -132,7 +134,7 @@ def report(faces: Faces, facts: Facts, detail: Floats, odd: Sequence[Suspect] = 
         gaps=_ranges(without, looked),
         failed=list(facts.failed),
         score=_spread(faces.score[~faces.filled]),
-        size=_spread(widths(faces)),
+        size=_spread(face_widths(faces)),
         detail=_spread(detail),
         yaw=_histogram(faces.pose[:, 1], 90),
         pitch=_histogram(faces.pose[:, 0], 60),
@@ -142,7 +144,7 @@ def report(faces: Faces, facts: Facts, detail: Floats, odd: Sequence[Suspect] = 
     )
 
 
-def widths(faces: Faces) -> Floats:
+def face_widths(faces: Faces) -> Floats:
     """(N,): width or height, whichever is longer, of each face from brows to chin, in frame pixels:
     what `detail` is at most.
     """
@@ -210,13 +212,13 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _spread(values: ArrayLike) -> Spread | None:
+def _spread(values: ArrayLike) -> Quantiles | None:
     each = np.asarray(values, np.float64)
     each = each[np.isfinite(each)]
     if not len(each):
         return None
     places = [round(float(value), 4) for value in np.percentile(each, [0, 10, 50, 90, 100])]
-    return Spread(**dict(zip(Spread.model_fields, places, strict=True)))
+    return Quantiles(**dict(zip(Quantiles.model_fields, places, strict=True)))
 
 
 def _histogram(angles: Floats, reach: int) -> Histogram:

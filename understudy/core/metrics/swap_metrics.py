@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from understudy.core import affine
 from understudy.types import Doubles, Floats
 
-Rows = NDArray[np.float32] | NDArray[np.float64]
+RealArray = NDArray[np.float32] | NDArray[np.float64]
 
 # Brows, nose, eyes and mouth: the jaw line is where landmarkers disagree most.
 INNER = slice(17, 68)
 # Of the outer-eye distance in a frame: below this, what moves is noise more than the head.
-SLOW = 0.006
+SLOW_MOTION = 0.006
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class IdentityShift:
     spread: float
 
 
-def identity_shift(result: Rows, src: Rows, dst: Rows) -> IdentityShift:
+def identity_shift(result: RealArray, src: RealArray, dst: RealArray) -> IdentityShift:
     """Where the result stands on the way from dst to src, by identity embeddings (N, D), (M, D),
     (K, D).
 
     The shift is the median projection on the line between the two centroids. A relative score on
-    the same footage, not a judgement between people: read it together with `movement`, since a blur
-    without expression scores about 0.3.
+    the same footage, not a judgement between people: read it together with `expression_movement`,
+    since a blur without expression scores about 0.3.
     """
     start, goal = _centre(dst), _centre(src)
     way = goal - start
@@ -58,7 +58,7 @@ def identity_shift(result: Rows, src: Rows, dst: Rows) -> IdentityShift:
     )
 
 
-def jitter(landmarks: Rows, slow: NDArray[np.bool_] | None = None) -> float:
+def jitter(landmarks: RealArray, slow: NDArray[np.bool_] | None = None) -> float:
     """How much points tremble: mean |x(t-1) - 2 x(t) + x(t+1)| of the 51 inner ones, in % of the
     outer-eye distance.
 
@@ -80,18 +80,18 @@ def jitter(landmarks: Rows, slow: NDArray[np.bool_] | None = None) -> float:
     )
 
 
-def slow_frames(landmarks: Rows) -> NDArray[np.bool_]:
-    """(T - 2,): whether the median inner point moves by less than `SLOW` eye distances before and
-    after the middle frame.
+def slow_frames(landmarks: RealArray) -> NDArray[np.bool_]:
+    """(T - 2,): whether the median inner point moves by less than `SLOW_MOTION` eye distances
+    before and after the middle frame.
     """
     points = np.asarray(landmarks, np.float64)
     steps = np.linalg.norm(np.diff(points[:, INNER], axis=0), axis=-1)
     moved = np.median(steps, axis=1) / _eye_distances(points)[:-1]
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.maximum(moved[:-1], moved[1:]) < SLOW)
+        return np.asarray(np.maximum(moved[:-1], moved[1:]) < SLOW_MOTION)
 
 
-def expression(landmarks: Rows) -> Doubles:
+def expression_features(landmarks: RealArray) -> Doubles:
     """What a face does: (T, 4) opening of the mouth, its width, opening of the eyes, height of the
     brows; in eye distances.
 
@@ -112,12 +112,12 @@ def expression(landmarks: Rows) -> Doubles:
     return np.stack(columns, axis=1) / _eye_distances(points)[:, None]
 
 
-def movement(result: Rows, dst: Rows) -> tuple[float, float]:
+def expression_movement(result: RealArray, dst: RealArray) -> tuple[float, float]:
     """How much of dst's acting the result has, and how well in step: ratio of deviations (1 = all),
     correlation (-1..1).
 
-    result, dst: `expression` of the same frames, (T, 4). Each feature counts by how much dst moves
-    it. NaN without movement.
+    result, dst: `expression_features` of the same frames, (T, 4). Each feature counts by how much
+    dst moves it. NaN without movement.
     """
     ours, theirs = (np.asarray(side, np.float64) - np.mean(side, axis=0) for side in (result, dst))
     total = float((theirs**2).sum())
@@ -147,7 +147,7 @@ def ssim(one: Floats, other: Floats, mask: Floats | None = None) -> float:
     return float(np.average((above / below).mean(axis=-1), weights=mask))
 
 
-def landmark_error(found: Rows, true: Rows) -> float:
+def landmark_error(found: RealArray, true: RealArray) -> float:
     """The mean distance of the 51 inner points from the truth, in % of the outer-eye distance, (T,
     68, 2) each.
 
@@ -170,11 +170,11 @@ def _eye_distances(points: Doubles) -> Doubles:
     return np.asarray(np.linalg.norm(points[:, 45] - points[:, 36], axis=-1))
 
 
-def _centre(rows: Rows) -> Doubles:
+def _centre(rows: RealArray) -> Doubles:
     return np.asarray(np.mean(np.asarray(rows, np.float64), axis=0))
 
 
-def _median_distance(one: Rows, other: Rows) -> float:
+def _median_distance(one: RealArray, other: RealArray) -> float:
     between = np.linalg.norm(
         np.asarray(one, np.float64)[:, None] - np.asarray(other, np.float64)[None], axis=-1
     )

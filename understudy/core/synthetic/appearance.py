@@ -10,7 +10,7 @@ import numpy as np
 from understudy.types import Bytes, Doubles, Floats
 
 
-def other_look(picture: Bytes, points: Doubles) -> Bytes:
+def restyle_portrait(picture: Bytes, points: Doubles) -> Bytes:
     """The portrait recoloured. points: (68 or more, 2) on `picture`, iBUG order."""
     image: Floats = np.asarray(picture / np.float32(255), np.float32)
     face = _blurred(_filled(image, np.concatenate([points[:17], points[26:16:-1] - (0, 7)])), 2.0)

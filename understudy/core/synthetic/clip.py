@@ -16,15 +16,15 @@ from typing import Literal
 import numpy as np
 
 from understudy.core.face.landmarks import MIRROR
-from understudy.core.synthetic.appearance import other_look
-from understudy.core.synthetic.face_warp import Puppet
+from understudy.core.synthetic.appearance import restyle_portrait
+from understudy.core.synthetic.face_warp import FaceRig
 from understudy.types import Bytes, Doubles, Floats
 
 Person = Literal["a", "b"]
 
 # The 68 points on the 512 px portrait, checked by eye at 18 times its size, then the four extra
 # points of `puppet`. fmt: off
-PORTRAIT_POINTS = np.array(
+PORTRAIT_LANDMARKS = np.array(
     [
         (179.3, 102.7),
         (179.7, 114.7),
@@ -121,7 +121,7 @@ _UPPER_LIP, _LOWER_LIP = (
 )
 
 
-def clip(
+def render_clip(
     portrait: Bytes,
     person: Person,
     frames: int = 150,
@@ -135,8 +135,8 @@ def clip(
     portrait: (512, 512, 3) uint8 RGB, `skimage.data.astronaut()`. size: width, height. The same
     arguments give the same clip.
     """
-    puppet = make_puppet(portrait, person)
-    acting = Acting.of(person, seed)
+    puppet = make_rig(portrait, person)
+    acting = Performance.of(person, seed)
     for number in range(frames):
         second = number / fps
         moved = acting.points(puppet.rest, second)
@@ -146,21 +146,21 @@ def clip(
         yield image, seen.astype(np.float32)
 
 
-def make_puppet(portrait: Bytes, person: Person) -> Puppet:
-    """The person, ready to act. portrait: see `clip`."""
+def make_rig(portrait: Bytes, person: Person) -> FaceRig:
+    """The person, ready to act. portrait: see `render_clip`."""
     if portrait.shape != (512, 512, 3) or portrait.dtype != np.uint8:
         raise ValueError(
             f"portrait is {portrait.shape} {portrait.dtype}, expected (512, 512, 3) uint8."
         )
     if person == "a":
-        return Puppet(portrait, PORTRAIT_POINTS, PORTRAIT_POINTS)
-    drawn = (PORTRAIT_POINTS * (-1, 1) + (511, 0))[_MIRRORED]
-    picture = other_look(np.ascontiguousarray(portrait[:, ::-1]), drawn)
-    return Puppet(picture, drawn, _other_skull(drawn))
+        return FaceRig(portrait, PORTRAIT_LANDMARKS, PORTRAIT_LANDMARKS)
+    drawn = (PORTRAIT_LANDMARKS * (-1, 1) + (511, 0))[_MIRRORED]
+    picture = restyle_portrait(np.ascontiguousarray(portrait[:, ::-1]), drawn)
+    return FaceRig(picture, drawn, _other_skull(drawn))
 
 
 @dataclass(frozen=True)
-class Acting:
+class Performance:
     """What a person does over time, as smooth random movement. Every seed is another
     performance.
     """
@@ -168,7 +168,7 @@ class Acting:
     seed: int
 
     @classmethod
-    def of(cls, person: Person, seed: int) -> Acting:
+    def of(cls, person: Person, seed: int) -> Performance:
         """The performance of a person in the clip with this seed."""
         return cls(seed * 2 + (person == "b"))
 
@@ -299,7 +299,7 @@ def _other_skull(points: Doubles) -> Doubles:
     return shaped
 
 
-def _lit(image: Bytes, acting: Acting, second: float) -> Bytes:
+def _lit(image: Bytes, acting: Performance, second: float) -> Bytes:
     gain, warmth, slope = acting.light(second)
     across = (
         1 + gain + slope * np.linspace(-0.5, 0.5, image.shape[1], dtype=np.float32)[None, :, None]

@@ -31,7 +31,7 @@ _LIP_LINE = np.array([96.0, 44.0, 42.0], np.float32)
 
 
 @dataclass(frozen=True)
-class Puppet:
+class FaceRig:
     """A portrait with its landmarks, and the rest shape it takes.
 
     picture: (H, W, 3) uint8. drawn: (72, 2) where the points lie in `picture`. rest: (72, 2) where

@@ -9,7 +9,7 @@ import numpy as np
 from understudy.types import Floats
 
 
-def voice(
+def synthesize_voice(
     opening: Floats, fps: float = 25.0, rate: int = 48000, pitch: float = 120.0, seed: int = 0
 ) -> Floats:
     """Sound in -1..1, (samples,) float32, as long as the clip. opening: (frames,) of the mouth, any

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core.row_blocks import Rows, pairs, stretches
-from understudy.core.tracking.link import Seen
+from understudy.core.tracking.link import IdentitySamples
 from understudy.types import Doubles, Floats
 
 # Groups of tracks whose mean identities lie further apart on average are different people: within a
@@ -19,7 +19,7 @@ _SAME: Final = 0.5
 _LIKE: Final = 0.6
 
 
-def people(track: Rows, frame: Rows, seen: Seen) -> Rows:
+def cluster_identities(track: Rows, frame: Rows, seen: IdentitySamples) -> Rows:
     """The person of each face, (N,): 0 has the most faces, and so on; -1 where nothing is known of
     the track.
 
@@ -40,7 +40,7 @@ def people(track: Rows, frame: Rows, seen: Seen) -> Rows:
     return _by_size(person, frame)
 
 
-def like(person: Rows, vectors: Floats, wanted: Floats) -> int | None:
+def match_identity(person: Rows, vectors: Floats, wanted: Floats) -> int | None:
     """The number of the person whose identity lies nearest to `wanted` (D,); None when nobody's
     lies near.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from understudy.core import affine
 from understudy.core.row_blocks import Rows, pairs, stretches
-from understudy.core.tracking.stitch import OTHER, Sorted, joined
+from understudy.core.tracking.stitch import OTHER_PERSON, SortedFaces, stitch_tracks
 from understudy.types import Doubles, FloatRows, Floats
 
 # Faces of one frame whose points share this much of the place they cover are one face, found twice.
@@ -26,7 +26,7 @@ _REACH: Final = 1.5
 _PLAIN: Final = 0.5
 
 
-class Found(Protocol):
+class FaceTable(Protocol):
     """What is asked of a table of faces, `Faces` or another: see there."""
 
     @property
@@ -38,7 +38,7 @@ class Found(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class IdentitySamples:
     """Identities that were sampled. rows: (M,) int64 rows of a table of faces. vectors: (M, D)
     float32. M may be 0.
     """
@@ -47,7 +47,7 @@ class Seen:
     vectors: Floats
 
     @classmethod
-    def nothing(cls) -> Seen:
+    def nothing(cls) -> IdentitySamples:
         """No identity at all."""
         return cls(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
 
@@ -63,7 +63,7 @@ class Gap:
     last_row: int
 
 
-def tracks(faces: Found, shot: Rows, fps: float, seen: Seen) -> Rows:
+def link_tracks(faces: FaceTable, shot: Rows, fps: float, seen: IdentitySamples) -> Rows:
     """The track of each face, (N,), numbered from 0 in the order they begin; -1 for the lesser of
     two finds of one face.
 
@@ -77,7 +77,7 @@ def tracks(faces: Found, shot: Rows, fps: float, seen: Seen) -> Rows:
     order = order[~_found_twice(faces.frame[order], faces.landmarks, order)]
     if not len(order):
         return track
-    table = Sorted.of(
+    table = SortedFaces.of(
         faces.frame[order], faces.landmarks, order, np.asarray(shot, np.int64)[faces.frame[order]]
     )
     place = np.full(len(faces.frame), -1, np.int64)
@@ -86,11 +86,11 @@ def tracks(faces: Found, shot: Rows, fps: float, seen: Seen) -> Rows:
     rows, vectors = place[seen.rows[kept]], seen.vectors[kept].astype(np.float64)
     before, cost = _linked(table)
     before[_changes(_numbered(before), cost, rows, vectors)] = -1
-    track[order] = joined(table, _numbered(before), fps, rows, vectors)
+    track[order] = stitch_tracks(table, _numbered(before), fps, rows, vectors)
     return track
 
 
-def gaps(faces: Found, track: Rows, most: int) -> list[Gap]:
+def find_gaps(faces: FaceTable, track: Rows, most: int) -> list[Gap]:
     """Where faces of a track have at most `most` frames missing between them, in the order of
     tracks and frames.
     """
@@ -117,7 +117,7 @@ def _found_twice(frame: Rows, landmarks: FloatRows, order: Rows) -> NDArray[np.b
     return again
 
 
-def _linked(table: Sorted) -> tuple[Rows, Doubles]:
+def _linked(table: SortedFaces) -> tuple[Rows, Doubles]:
     """The face before each face, (N,) or -1, one frame earlier, and how far it has moved since, in
     face sizes, (N,).
 
@@ -137,7 +137,7 @@ def _linked(table: Sorted) -> tuple[Rows, Doubles]:
     return before, moved
 
 
-def _moves(table: Sorted, one: Rows, other: Rows) -> tuple[Rows, Rows, Doubles]:
+def _moves(table: SortedFaces, one: Rows, other: Rows) -> tuple[Rows, Rows, Doubles]:
     """Those of the pairs that may be one face, and how far their points lie apart, in face
     sizes.
     """
@@ -192,7 +192,7 @@ def _changes(piece: Rows, moved: Doubles, rows: Rows, vectors: Doubles) -> Rows:
             for at in range(len(group) - 1)
         ]
         for at, distance in enumerate(far):
-            if distance > OTHER and distance == max(far[max(at - 2, 0) : at + 3]):
+            if distance > OTHER_PERSON and distance == max(far[max(at - 2, 0) : at + 3]):
                 last, first = rows[group[at]], rows[group[at + 1]]
                 inside = np.flatnonzero(piece[last + 1 : first + 1] == piece[first]) + last + 1
                 cuts.append(int(inside[np.argmax(moved[inside])]))

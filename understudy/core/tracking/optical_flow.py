@@ -28,7 +28,7 @@ _MARGIN: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class TrackedPoints:
     """Points carried from one frame to another.
 
     points: (68, 2) float32 pixels of the other frame. error: (68,) float32, how many pixels from
@@ -40,7 +40,7 @@ class Carried:
     error: Floats
 
 
-def carried(before: Bytes, after: Bytes, points: Floats) -> Carried:
+def track_points(before: Bytes, after: Bytes, points: Floats) -> TrackedPoints:
     """Where `points` (68, 2) of the frame `before` lie in the frame `after`; both (H, W, 3) uint8.
     Raises DegeneratePoints.
     """
@@ -48,9 +48,9 @@ def carried(before: Bytes, after: Bytes, points: Floats) -> Carried:
     return _read(views, points, 0)
 
 
-def between(
+def track_both_ways(
     before: Bytes, after: Bytes, points_before: Floats, points_after: Floats
-) -> tuple[Carried, Carried]:
+) -> tuple[TrackedPoints, TrackedPoints]:
     """The points of one face in two frames, each carried into the other frame: forward, backward.
 
     Both ways share their two flow fields. The squares follow the face, so a fast move is no large
@@ -60,7 +60,7 @@ def between(
     return _read(views, points_before, 0), _read(views, points_after, 1)
 
 
-def chained(frames: Iterable[Bytes], points: Floats) -> Floats:
+def track_through(frames: Iterable[Bytes], points: Floats) -> Floats:
     """`points` (68, 2) of the first frame, carried from frame to frame: (T - 1, 68, 2) in the
     frames after it.
     """
@@ -68,7 +68,7 @@ def chained(frames: Iterable[Bytes], points: Floats) -> Floats:
     before: Bytes | None = None
     for frame in frames:
         if before is not None:
-            points = carried(before, frame, points).points
+            points = track_points(before, frame, points).points
             result.append(points)
         before = frame
     return np.stack(result) if result else np.zeros((0, 68, 2), np.float32)
@@ -132,7 +132,7 @@ def _square(frame: Bytes, corner: tuple[int, int], side: int) -> MatLike:
     )
 
 
-def _read(views: _Views, points: Floats, way: int) -> Carried:
+def _read(views: _Views, points: Floats, way: int) -> TrackedPoints:
     view_from_start, view_from_goal = views.view_from_frame[way], views.view_from_frame[1 - way]
     start = affine.apply(view_from_start, points)
     goal = start + _at(views.flows[way], start)
@@ -140,7 +140,7 @@ def _read(views: _Views, points: Floats, way: int) -> Carried:
         goal + _at(views.flows[1 - way], goal) - start, axis=-1
     ) / affine.scale_of(view_from_start)
     there = affine.apply(affine.invert(view_from_goal), goal)
-    return Carried(there.astype(np.float32), error.astype(np.float32))
+    return TrackedPoints(there.astype(np.float32), error.astype(np.float32))
 
 
 def _at(flow: Floats, points: Doubles) -> Doubles:

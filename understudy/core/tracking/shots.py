@@ -30,7 +30,7 @@ _AROUND: Final = 4
 _FLASH: Final = 4
 
 
-def signature(image: Bytes) -> Floats:
+def frame_signature(image: Bytes) -> Floats:
     """A frame as a few numbers, (144,): how bright its 16 x 9 blocks are, 0..255. image: (H, W, 3)
     uint8.
     """
@@ -41,7 +41,7 @@ def signature(image: Bytes) -> Floats:
     return np.asarray(cv2.resize(grey, _BLOCKS, interpolation=cv2.INTER_AREA), np.float32).ravel()
 
 
-def shots(signatures: FloatRows) -> NDArray[np.int64]:
+def detect_shots(signatures: FloatRows) -> NDArray[np.int64]:
     """The number of the shot that each frame belongs to, (T,), from 0. signatures: (T, 144), of
     frames in order.
 

@@ -8,13 +8,13 @@ import numpy as np
 
 from understudy.core import affine
 from understudy.core.face.landmarks import INNER, face_size
-from understudy.core.tracking.optical_flow import Carried
+from understudy.core.tracking.optical_flow import TrackedPoints
 from understudy.types import Doubles, Faces, Floats
 
 _WINDOW: Final = 7
 _ORDER: Final = 2
 # So many rows before and after one the filter looks at.
-REACH: Final = _WINDOW // 2
+HALF_WINDOW: Final = _WINDOW // 2
 # Two boxes of neighbouring frames that overlap by this share of their union show the same face.
 _SAME_FACE: Final = 0.4
 # How far a point is pulled from where flow puts it to where it was found: this much when all
@@ -27,7 +27,7 @@ _DISAGREEMENT: Final = 0.03
 _APART: Final = 0.1
 
 
-def steady(landmarks: Floats, forward: Carried, backward: Carried) -> Floats:
+def smooth_with_flow(landmarks: Floats, forward: TrackedPoints, backward: TrackedPoints) -> Floats:
     """The points of one face without what trembles, (T, 68, 2): flow tells how they moved, the
     landmarker where they are.
 
@@ -36,12 +36,16 @@ def steady(landmarks: Floats, forward: Carried, backward: Carried) -> Floats:
     first carried into the frame before. NaN: flow knows nothing there, and the next frame begins
     anew. The mean of a pass forward and a pass backward, so nothing lags behind.
     """
-    return np.asarray((onward(landmarks, forward) + homeward(landmarks, backward)) / 2, np.float32)
+    return np.asarray(
+        (forward_pass(landmarks, forward) + backward_pass(landmarks, backward)) / 2, np.float32
+    )
 
 
-def onward(landmarks: Floats, forward: Carried, start: Doubles | None = None) -> Doubles:
-    """The pass forward of `steady`, (T, 68, 2). start: where it stands in the first frame, (68, 2);
-    None = it begins there.
+def forward_pass(
+    landmarks: Floats, forward: TrackedPoints, start: Doubles | None = None
+) -> Doubles:
+    """The pass forward of `smooth_with_flow`, (T, 68, 2). start: where it stands in the first
+    frame, (68, 2); None = it begins there.
     """
     points = np.asarray(landmarks, np.float64)
     size = face_size(points)
@@ -50,9 +54,11 @@ def onward(landmarks: Floats, forward: Carried, start: Doubles | None = None) ->
     )
 
 
-def homeward(landmarks: Floats, backward: Carried, end: Doubles | None = None) -> Doubles:
-    """The pass backward of `steady`, (T, 68, 2). end: where it stands in the last frame, (68, 2);
-    None = it begins there.
+def backward_pass(
+    landmarks: Floats, backward: TrackedPoints, end: Doubles | None = None
+) -> Doubles:
+    """The pass backward of `smooth_with_flow`, (T, 68, 2). end: where it stands in the last frame,
+    (68, 2); None = it begins there.
     """
     points = np.asarray(landmarks, np.float64)
     size = face_size(points)
@@ -60,36 +66,36 @@ def homeward(landmarks: Floats, backward: Carried, end: Doubles | None = None) -
     return _followed(points[::-1], moved[::-1], error[::-1], size[::-1], end)[::-1]
 
 
-def filtered(landmarks: Floats) -> Floats:
+def smooth_savgol(landmarks: Floats) -> Floats:
     """The same without flow, (T, 68, 2): Savitzky-Golay, 7 frames wide, order 2, weaker where a
     point moves fast.
 
-    landmarks: as for `steady`. What the filter takes away is usually noise; where it takes far more
-    than usual from a point of this face, it is movement, and the point stays.
+    landmarks: as for `smooth_with_flow`. What the filter takes away is usually noise; where it
+    takes far more than usual from a point of this face, it is movement, and the point stays.
     """
     points = np.asarray(landmarks, np.float64)
     if len(points) <= _ORDER + 1:
         return np.asarray(landmarks, np.float32)
-    smooth = savgol(points.reshape(len(points), -1)).reshape(points.shape)
-    return unfiltered_moves(points, smooth, float(np.median(taken(points, smooth))))
+    smooth = savgol_filter(points.reshape(len(points), -1)).reshape(points.shape)
+    return restore_fast_moves(points, smooth, float(np.median(filter_residual(points, smooth))))
 
 
-def taken(points: Doubles, smooth: Doubles) -> Doubles:
+def filter_residual(points: Doubles, smooth: Doubles) -> Doubles:
     """What the filter takes away from each point, (T, 68), in face sizes."""
     return np.asarray(
         np.linalg.norm(points - smooth, axis=-1) / face_size(points)[:, None], np.float64
     )
 
 
-def unfiltered_moves(points: Doubles, smooth: Doubles, usual: float) -> Floats:
+def restore_fast_moves(points: Doubles, smooth: Doubles, usual: float) -> Floats:
     """The smooth points, (T, 68, 2), but those that the filter takes far more from than `usual`:
     they stay as they were.
     """
-    kept = np.clip(taken(points, smooth) / (3 * max(usual, 1e-9)) - 0.5, 0, 1)[..., None]
+    kept = np.clip(filter_residual(points, smooth) / (3 * max(usual, 1e-9)) - 0.5, 0, 1)[..., None]
     return np.asarray(smooth + kept * (points - smooth), np.float32)
 
 
-def bridged(forward: Floats, backward: Floats) -> Floats | None:
+def fill_gap(forward: Floats, backward: Floats) -> Floats | None:
     """The points in the G frames of a gap, (G, 68, 2), or None when the two sides disagree: the
     face was hidden or gone.
 
@@ -105,7 +111,7 @@ def bridged(forward: Floats, backward: Floats) -> Floats | None:
     return np.asarray(ahead + share * (behind - ahead), np.float32)
 
 
-def smoothed(face_from_frame: Doubles, faces: Faces, size: int) -> Doubles:
+def smooth_alignment(face_from_frame: Doubles, faces: Faces, size: int) -> Doubles:
     """The (N, 2, 3) similarities, each face's smoothed along its unbroken run of frames; rows as in
     `faces`.
 
@@ -114,13 +120,13 @@ def smoothed(face_from_frame: Doubles, faces: Faces, size: int) -> Doubles:
     so that fast moves are followed and only noise goes.
     """
     result = np.array(face_from_frame, np.float64)
-    for run in runs(faces):
+    for run in find_runs(faces):
         if len(run) > _ORDER + 1:
-            result[run] = _matrices(savgol(_parameters(result[run], size)), size)
+            result[run] = _matrices(savgol_filter(_parameters(result[run], size)), size)
     return result
 
 
-def runs(faces: Faces) -> list[list[int]]:
+def find_runs(faces: Faces) -> list[list[int]]:
     """Rows of `faces` that show one face in frames next to each other, each run in the order of the
     frames.
 
@@ -152,7 +158,7 @@ def runs(faces: Faces) -> list[list[int]]:
     return ended + open_runs
 
 
-def savgol(values: Doubles) -> Doubles:
+def savgol_filter(values: Doubles) -> Doubles:
     """(N, K) values, each column fitted by a parabola over 7 neighbours; at the ends the first and
     last fit serve.
     """

@@ -9,14 +9,14 @@ import numpy as np
 
 from understudy.core.row_blocks import Rows, stretches
 from understudy.core.tracking import smooth as tracking_smooth
-from understudy.core.tracking.optical_flow import Carried
+from understudy.core.tracking.optical_flow import TrackedPoints
 from understudy.types import Doubles, FloatRows, Floats
 
 # Rows that are held at once: with all that is derived from them, some 40 MB.
 _STRETCH: Final = 4096
 
 
-class Followed(Protocol):
+class FlowTable(Protocol):
     """Points, and where flow puts them in the next and the previous frame: columns of
     `stages.extract.detections.Finds`.
     """
@@ -33,7 +33,7 @@ class Followed(Protocol):
     def back_error(self) -> FloatRows: ...
 
 
-def steady(found: Followed, run: Rows) -> Iterator[tuple[Rows, Floats]]:
+def smooth_with_flow(found: FlowTable, run: Rows) -> Iterator[tuple[Rows, Floats]]:
     """The steady points of a run by `temporal.steady`, as rows and their points (K, 68, 2); some
     rows come twice, alike.
 
@@ -47,7 +47,7 @@ def steady(found: Followed, run: Rows) -> Iterator[tuple[Rows, Floats]]:
     for part in parts[:-1]:
         # A copy: a view would hold the whole stretch.
         starts.append(
-            tracking_smooth.onward(found.landmarks[part], _ahead(found, part), starts[-1])[
+            tracking_smooth.forward_pass(found.landmarks[part], _ahead(found, part), starts[-1])[
                 -1
             ].copy()
         )
@@ -55,43 +55,49 @@ def steady(found: Followed, run: Rows) -> Iterator[tuple[Rows, Floats]]:
     for part, start in zip(reversed(parts), reversed(starts), strict=True):
         points = found.landmarks[part]
         there, back = (
-            tracking_smooth.onward(points, _ahead(found, part), start),
-            tracking_smooth.homeward(points, _back(found, part), end),
+            tracking_smooth.forward_pass(points, _ahead(found, part), start),
+            tracking_smooth.backward_pass(points, _back(found, part), end),
         )
         end = back[0]
         yield part, np.asarray((there + back) / 2, np.float32)
 
 
-def filtered(landmarks: FloatRows, run: Rows) -> Iterator[tuple[Rows, Floats]]:
+def smooth_savgol(landmarks: FloatRows, run: Rows) -> Iterator[tuple[Rows, Floats]]:
     """The same by `temporal.filtered`, without flow. How much is usual in the run takes 544 bytes a
     face to know.
     """
     if len(run) <= _STRETCH:
-        yield run, tracking_smooth.filtered(landmarks[run])
+        yield run, tracking_smooth.smooth_savgol(landmarks[run])
         return
     taken = np.empty((len(run), 68))
     for rows in stretches(len(run), _STRETCH):
         points, smooth = _smoothed(landmarks, run, rows)
-        taken[rows] = tracking_smooth.taken(points, smooth)
+        taken[rows] = tracking_smooth.filter_residual(points, smooth)
     usual = float(np.median(taken, overwrite_input=True))
     for rows in stretches(len(run), _STRETCH):
-        yield run[rows], tracking_smooth.unfiltered_moves(*_smoothed(landmarks, run, rows), usual)
+        yield run[rows], tracking_smooth.restore_fast_moves(*_smoothed(landmarks, run, rows), usual)
 
 
 def _smoothed(landmarks: FloatRows, run: Rows, rows: Rows) -> tuple[Doubles, Doubles]:
     """The points of those rows of a run, and their smooth points, (K, 68, 2) each."""
     # At the ends of the run the first and the last fit of the filter serve, so these are whole.
     first = max(
-        min(int(rows[0]) - tracking_smooth.REACH, len(run) - 2 * tracking_smooth.REACH - 1), 0
+        min(
+            int(rows[0]) - tracking_smooth.HALF_WINDOW,
+            len(run) - 2 * tracking_smooth.HALF_WINDOW - 1,
+        ),
+        0,
     )
-    around = np.asarray(landmarks[run[first : rows[-1] + 1 + tracking_smooth.REACH]], np.float64)
-    smooth = tracking_smooth.savgol(around.reshape(len(around), -1)).reshape(around.shape)
+    around = np.asarray(
+        landmarks[run[first : rows[-1] + 1 + tracking_smooth.HALF_WINDOW]], np.float64
+    )
+    smooth = tracking_smooth.savgol_filter(around.reshape(len(around), -1)).reshape(around.shape)
     return around[rows - first], smooth[rows - first]
 
 
-def _ahead(found: Followed, part: Rows) -> Carried:
-    return Carried(found.ahead[part[:-1]], found.ahead_error[part[:-1]])
+def _ahead(found: FlowTable, part: Rows) -> TrackedPoints:
+    return TrackedPoints(found.ahead[part[:-1]], found.ahead_error[part[:-1]])
 
 
-def _back(found: Followed, part: Rows) -> Carried:
-    return Carried(found.back[part[1:]], found.back_error[part[1:]])
+def _back(found: FlowTable, part: Rows) -> TrackedPoints:
+    return TrackedPoints(found.back[part[1:]], found.back_error[part[1:]])

@@ -18,9 +18,9 @@ from understudy.core.row_blocks import Rows, pairs, stretches
 from understudy.types import Doubles, FloatRows, Floats
 
 # Identities of one person lie about 0.27 apart, those of two 0.84 (dlib's network, on our clips):
-# at most `SAME`, they are one person; beyond `OTHER`, two.
-SAME: Final = 0.45
-OTHER: Final = 0.6
+# at most `SAME_PERSON`, they are one person; beyond `OTHER_PERSON`, two.
+SAME_PERSON: Final = 0.45
+OTHER_PERSON: Final = 0.6
 # For so long may a face be hidden; over so much of its track is its movement taken; in seconds.
 _HIDDEN: Final = 1.0
 _TREND: Final = 0.4
@@ -35,7 +35,7 @@ _STOPPED: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Sorted:
+class SortedFaces:
     """Faces in the order of frames, as columns.
 
     frame, shot: (N,). middle: (N, 2) of the points. size: (N,) of the face. step: frames from one
@@ -72,7 +72,9 @@ class Sorted:
         return self.landmarks[self.order[rows]]
 
 
-def joined(table: Sorted, piece: Rows, fps: float, rows: Rows, vectors: Doubles) -> Rows:
+def stitch_tracks(
+    table: SortedFaces, piece: Rows, fps: float, rows: Rows, vectors: Doubles
+) -> Rows:
     """The track of each face, (N,), numbered in the order they begin.
 
     piece: (N,) what is surely one face frame by frame, numbered in the order they begin. rows,
@@ -126,7 +128,7 @@ class _Ends:
     weight: Doubles
 
     @classmethod
-    def of(cls, table: Sorted, piece: Rows, trend: int) -> Self:
+    def of(cls, table: SortedFaces, piece: Rows, trend: int) -> Self:
         order = np.argsort(piece, kind="stable")
         begins = np.flatnonzero(np.diff(piece[order], prepend=-1))
         stops = np.append(begins[1:], len(order)) - 1
@@ -188,7 +190,7 @@ class _Chains:
             return False
         return (
             not self.are_known(join)
-            or float(np.linalg.norm(self._mean(one) - self._mean(other))) <= OTHER
+            or float(np.linalg.norm(self._mean(one) - self._mean(other))) <= OTHER_PERSON
         )
 
     def fit(self, one: int, other: int) -> bool:
@@ -235,7 +237,7 @@ def _in_doubt(join: _Join, beside: dict[int, list[_Join]], chains: _Chains) -> b
     return False
 
 
-def _joins(table: Sorted, ends: _Ends, chains: _Chains, hidden: int) -> list[_Join]:
+def _joins(table: SortedFaces, ends: _Ends, chains: _Chains, hidden: int) -> list[_Join]:
     """All pairs of pieces that may be one face, the likeliest first. hidden: frames that may be
     missing between them.
     """
@@ -246,7 +248,9 @@ def _joins(table: Sorted, ends: _Ends, chains: _Chains, hidden: int) -> list[_Jo
         one, other = one[same_shot], other[same_shot]
         hidden_for = (ends.start[other] - ends.end[one] - table.step) / hidden
         apart = _identity_distances(chains, one, other)
-        reach = (_REACH[0] + hidden_for * (_REACH[1] - _REACH[0])) * np.where(apart <= SAME, 2, 1)
+        reach = (_REACH[0] + hidden_for * (_REACH[1] - _REACH[0])) * np.where(
+            apart <= SAME_PERSON, 2, 1
+        )
         miss = _misses(table, ends, one, other) / reach
         near = miss < 1
         one, other, miss = one[near], other[near], miss[near]
@@ -273,7 +277,7 @@ def _joins(table: Sorted, ends: _Ends, chains: _Chains, hidden: int) -> list[_Jo
     return sorted(result)
 
 
-def _misses(table: Sorted, ends: _Ends, one: Rows, other: Rows) -> Doubles:
+def _misses(table: SortedFaces, ends: _Ends, one: Rows, other: Rows) -> Doubles:
     """How far the later piece begins from where the earlier one was going, in face sizes.
 
     A face that was hidden may have stopped on its way, at little extra cost.
@@ -292,7 +296,7 @@ def _misses(table: Sorted, ends: _Ends, one: Rows, other: Rows) -> Doubles:
     return np.asarray(off / _sizes(table, ends, one, other), np.float64)
 
 
-def _sizes(table: Sorted, ends: _Ends, one: Rows, other: Rows) -> Doubles:
+def _sizes(table: SortedFaces, ends: _Ends, one: Rows, other: Rows) -> Doubles:
     return np.asarray((table.size[ends.last[one]] + table.size[ends.first[other]]) / 2, np.float64)
 
 

@@ -13,14 +13,14 @@ from understudy.core import affine
 from understudy.types import Doubles, Floats
 
 # The warp's grids: so many cells along a side.
-CELLS = (2, 4, 8)
+WARP_CELLS = (2, 4, 8)
 # How far a node of the grid moves at most, in cells, and where the normal distribution behind it is
 # cut, in deviations.
-REACH, CUT = 0.24, 2.5
+WARP_REACH, NORMAL_CUT = 0.24, 2.5
 
 
 @dataclass(frozen=True, slots=True)
-class Motion:
+class AugmentConfig:
     """How far pictures are moved at random, evenly both ways. rotation: radians. shift: in widths
     of the face.
 
@@ -42,7 +42,9 @@ class Motion:
         return max(0.0, (0.5 * (1 + self.scale) * turned + self.shift) / (1 + self.zoom) - 0.5)
 
 
-def draw(rng: np.random.Generator, motion: Motion, size: int) -> tuple[Doubles, Floats]:
+def sample_augmentation(
+    rng: np.random.Generator, motion: AugmentConfig, size: int
+) -> tuple[Doubles, Floats]:
     """One picture's motion: moved_from_picture, (2, 3) between pictures of `size` pixels, and the
     nodes of its warp.
 
@@ -59,11 +61,16 @@ def draw(rng: np.random.Generator, motion: Motion, size: int) -> tuple[Doubles, 
         @ np.diag([mirror, 1.0])
     )
     moved_from_picture = np.hstack([turn, (middle + shift - turn @ middle)[:, None]])
-    cells = int(rng.choice(CELLS))
+    cells = int(rng.choice(WARP_CELLS))
     nodes = np.zeros((cells + 1, cells + 1, 2), np.float32)
     if motion.warp:
         nodes[1:-1, 1:-1] = (
-            _cut_normal(rng, (cells - 1, cells - 1, 2)) / CUT * motion.warp * REACH * size / cells
+            _cut_normal(rng, (cells - 1, cells - 1, 2))
+            / NORMAL_CUT
+            * motion.warp
+            * WARP_REACH
+            * size
+            / cells
         )
     return moved_from_picture, nodes
 
@@ -92,6 +99,6 @@ def _spread(nodes: int, size: int) -> Floats:
 def _cut_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     """Normal numbers, drawn again until all lie within the cut."""
     drawn = rng.standard_normal(shape, np.float32)
-    while (outside := np.abs(drawn) > CUT).any():
+    while (outside := np.abs(drawn) > NORMAL_CUT).any():
         drawn[outside] = rng.standard_normal(int(outside.sum()), np.float32)
     return drawn

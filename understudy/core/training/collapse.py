@@ -22,17 +22,17 @@ STUCK = 0.5
 LEARNT, LOST = 0.5, 1.0
 # Differences between faces, as a share of the true ones: once more than TOLD_APART, and now less
 # than ALIKE.
-TOLD_APART, ALIKE = 0.3, 0.03
+DISTINCT, ALIKE = 0.3, 0.03
 # After so many iterations a model paints more than one flat colour (so much of a face's own spread
 # at least), and its mask is neither nowhere nor everywhere.
-GROWN, FLAT, EMPTY, FULL = 500, 0.03, 0.02, 0.98
+MIN_ITERATION, FLAT, EMPTY, FULL = 500, 0.03, 0.02, 0.98
 # What differs less than this between true faces tells nothing about the painted ones; as much must
 # lie outside a mask.
-TELLING = 0.01
+MIN_SPREAD = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Painted:
+class OutputStats:
     """How faces came out, within their masks; nan where the true faces cannot tell.
 
     fit: squared error, 1 = as that of the best flat colour for each face. stuck: share of values
@@ -49,7 +49,7 @@ class Painted:
     outside: float
 
 
-def measured(faces: Floats, masks: Floats, true: Floats, true_masks: Floats) -> Painted:
+def measure_outputs(faces: Floats, masks: Floats, true: Floats, true_masks: Floats) -> OutputStats:
     """What was painted, faces (N, S, S, 3) and masks (N, S, S), in 0..1, against what it should
     have been.
     """
@@ -60,7 +60,7 @@ def measured(faces: Floats, masks: Floats, true: Floats, true_masks: Floats) -> 
     shared = true_masks.min(0)[..., None]
     around = 1 - true_masks
     apart = _ratio((true.std(0) * shared).sum(), 3 * shared.sum())
-    return Painted(
+    return OutputStats(
         fit=_ratio((weight * (faces - true) ** 2).sum(), (weight * (true - flat) ** 2).sum()),
         stuck=_ratio((stuck * weight).sum(), 3 * weight.sum()),
         within=math.sqrt(
@@ -68,24 +68,24 @@ def measured(faces: Floats, masks: Floats, true: Floats, true_masks: Floats) -> 
         ),
         between=(
             _ratio((faces.std(0) * shared).sum(), (true.std(0) * shared).sum())
-            if apart > TELLING
+            if apart > MIN_SPREAD
             else math.nan
         ),
         inside=_ratio((masks * true_masks).sum(), true_masks.sum()),
         outside=(
-            _ratio((masks * around).sum(), around.sum()) if around.mean() > TELLING else math.nan
+            _ratio((masks * around).sum(), around.sum()) if around.mean() > MIN_SPREAD else math.nan
         ),
     )
 
 
 @dataclass(slots=True)
-class Best:
+class CollapseDetector:
     """The best that one side's faces have been in a run: a collapse is a fall from there."""
 
     fit: float = math.inf
     between: float = 0.0
 
-    def fallen(self, seen: Painted, iteration: int) -> str:
+    def fallen(self, seen: OutputStats, iteration: int) -> str:
         """What is wrong with what was painted after so many iterations; empty, and the best brought
         up to date, when all is well.
 
@@ -104,7 +104,7 @@ class Best:
         )
         return ""
 
-    def _trouble(self, seen: Painted, iteration: int) -> str:
+    def _trouble(self, seen: OutputStats, iteration: int) -> str:
         if seen.stuck > STUCK:
             return f"{seen.stuck:.0%} of what it paints is black or full colour and no face"
         if self.fit < LEARNT and seen.fit > LOST:
@@ -112,11 +112,11 @@ class Best:
                 "what it paints is further from the faces than a flat colour, and was near them"
                 " before"
             )
-        if self.between > TOLD_APART and seen.between < ALIKE:
+        if self.between > DISTINCT and seen.between < ALIKE:
             return "all faces come out alike, and did not before"
         # Some models begin with a mask that is all but everywhere, or with hardly more than one
         # colour.
-        if iteration < GROWN:
+        if iteration < MIN_ITERATION:
             return ""
         if seen.within < FLAT:
             return "it paints one flat colour"

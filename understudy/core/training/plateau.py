@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike
 from understudy.types import Doubles
 
 # What as many iterations again would have to take off the value; less is not worth them.
-WORTH: Final = 0.02
+MIN_GAIN: Final = 0.02
 # With fewer measurements nothing is said.
-FEWEST: Final = 10
+MIN_POINTS: Final = 10
 # Looked at is the last part of the curve, from this share of its iterations on: before it other
 # laws hold.
 _PART: Final = 0.1
@@ -33,7 +33,7 @@ _NEAR: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Forecast:
     """Where a curve stands and goes.
 
     since: the first iteration from which neither what came nor what is to come is worth it; None =
@@ -55,7 +55,7 @@ class Outlook:
         return 1 - self.then / self.now
 
 
-def outlook(iterations: Sequence[float], values: Sequence[float]) -> Outlook | None:
+def forecast(iterations: Sequence[float], values: Sequence[float]) -> Forecast | None:
     """What a curve of measurements above 0 says, its iterations above 0 and rising; None while it
     is too short to say.
 
@@ -65,7 +65,7 @@ def outlook(iterations: Sequence[float], values: Sequence[float]) -> Outlook | N
     """
     every_x, every_y = np.asarray(iterations, np.float64), np.asarray(values, np.float64)
     x, y = (each[every_x >= _PART * every_x[-1:]] for each in (every_x, every_y))
-    if len(x) < FEWEST:
+    if len(x) < MIN_POINTS:
         return None
     noise = _noise(x, y)
     fits = [_Fit.of(power, x / x[-1], y) for power in _POWERS]
@@ -81,42 +81,42 @@ def outlook(iterations: Sequence[float], values: Sequence[float]) -> Outlook | N
         noise**2 * fit.doubt + (each - then) ** 2 for fit, each in zip(fits, ahead, strict=True)
     ]
     doubt = float(np.sqrt(chance @ spread))
-    found = Outlook(None, float(course[-1]), then, doubt, noise)
-    return Outlook(_since(found, x, y, course), found.now, then, doubt, noise)
+    found = Forecast(None, float(course[-1]), then, doubt, noise)
+    return Forecast(_since(found, x, y, course), found.now, then, doubt, noise)
 
 
-def smoothed(values: ArrayLike) -> Doubles:
+def running_median(values: ArrayLike) -> Doubles:
     """The running median of a curve: what one outlier does not move."""
     half = _NEAR // 2
     padded = np.pad(np.asarray(values, np.float64), half, mode="edge")
     return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, _NEAR), axis=1))
 
 
-def spoken(outlook: Outlook | None) -> str:
+def describe_forecast(forecast: Forecast | None) -> str:
     """The outlook of a model's score in one line for people; empty where nobody can say yet."""
-    if outlook is None:
+    if forecast is None:
         return ""
-    share, doubt = 100 * outlook.gain, 100 * outlook.doubt / outlook.now
+    share, doubt = 100 * forecast.gain, 100 * forecast.doubt / forecast.now
     brings = (
         f"as many iterations again would take {max(share, 0):.1f} % off its score, give or take"
         f" {doubt:.1f}"
     )
     return (
-        f"plateaued since iteration {outlook.since}: {brings}."
-        if outlook.since is not None
+        f"plateaued since iteration {forecast.since}: {brings}."
+        if forecast.since is not None
         else f"not at rest: {brings}."
     )
 
 
-def _since(found: Outlook, x: Doubles, y: Doubles, course: Doubles) -> int | None:
+def _since(found: Forecast, x: Doubles, y: Doubles, course: Doubles) -> int | None:
     """Since when the curve rests; the doubt has to be overcome before it does."""
-    lowest = int(smoothed(y).argmin())
+    lowest = int(running_median(y).argmin())
     waited = x[-1] / x[lowest]
     if waited >= _RISING and _rise(y[lowest:]) > 2 * found.noise:
         return round(float(x[lowest]))
-    if found.gain + (_LEFT if waited >= _PATIENCE else 1) * found.doubt / found.now >= WORTH:
+    if found.gain + (_LEFT if waited >= _PATIENCE else 1) * found.doubt / found.now >= MIN_GAIN:
         return None
-    return round(float(x[np.argmax(course <= max(found.then, 0) * (1 + WORTH) + 1e-12)]))
+    return round(float(x[np.argmax(course <= max(found.then, 0) * (1 + MIN_GAIN) + 1e-12)]))
 
 
 def _rise(y: Doubles) -> float:

@@ -11,12 +11,12 @@ from typing import Any, Final
 import numpy as np
 
 # So much lower a score must be to count as another: within it chance decides.
-CLEAR: Final = 0.01
+MIN_IMPROVEMENT: Final = 0.01
 # What the swap counts beside the reconstruction, which it rests on.
 _SWAP: Final = 0.1
 
 
-def score(measured: Mapping[str, float]) -> float:
+def compute_score(measured: Mapping[str, float]) -> float:
     """One number for a model, lower is better; NaN where nothing was held out.
 
     The mean over both sides of L1 + DSSIM, times 1.1 for a swap that is all dst or does not act at
@@ -40,10 +40,10 @@ def score(measured: Mapping[str, float]) -> float:
 
 def is_better(score: float, other: float) -> bool:
     """Whether a score is clearly better than another."""
-    return score < (1 - CLEAR) * other
+    return score < (1 - MIN_IMPROVEMENT) * other
 
 
-def course(rows: Iterable[Mapping[str, Any]]) -> tuple[list[int], list[float]]:
+def score_curve(rows: Iterable[Mapping[str, Any]]) -> tuple[list[int], list[float]]:
     """(iterations, scores) of a model's history since what it learns from last changed: a curve
     before that says nothing now.
     """

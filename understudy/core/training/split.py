@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 # This share is held out, in so many runs of neighbours where it cannot be whole tracks; of fewer
 # faces none is.
-SHARE, RUNS, FEWEST = 0.04, 2, 40
+SHARE, RUNS, MIN_FACES = 0.04, 2, 40
 # So many faces at most, before and after those held out, are neither learnt nor measured:
 # neighbours look too much alike.
 GAP: Final = 5
@@ -19,10 +19,10 @@ GAP: Final = 5
 # may go.
 _SHORTEST, _MOST = 4, 1.5
 
-Chosen = NDArray[np.bool_]
+RowMask = NDArray[np.bool_]
 
 
-def held_out(tracks: NDArray[np.int64]) -> tuple[Chosen, Chosen]:
+def split_held_out(tracks: NDArray[np.int64]) -> tuple[RowMask, RowMask]:
     """Of faces in order of time, (N,) each: which are held out, and which beside those are spared,
     so that nobody learns them.
 
@@ -31,12 +31,12 @@ def held_out(tracks: NDArray[np.int64]) -> tuple[Chosen, Chosen]:
     """
     count = len(tracks)
     chosen = np.zeros(count, bool)
-    if count >= FEWEST:
+    if count >= MIN_FACES:
         goal = max(4, round(count * SHARE))
         chosen = np.isin(tracks, _whole(tracks, goal))
         if not chosen.any():
             chosen = _runs(count, goal // RUNS)
-    gap = min(GAP, count // FEWEST)
+    gap = min(GAP, count // MIN_FACES)
     near = np.convolve(chosen, np.ones(2 * gap + 1, int), "same") > 0 if count else chosen
     return chosen, near & ~chosen
 
@@ -55,7 +55,7 @@ def _whole(tracks: NDArray[np.int64], goal: int) -> list[int]:
     return taken if 2 * total >= goal else []
 
 
-def _runs(count: int, length: int) -> Chosen:
+def _runs(count: int, length: int) -> RowMask:
     chosen = np.zeros(count, bool)
     for last in np.linspace(0, count, RUNS + 1).round().astype(int)[1:]:
         chosen[last - length : last] = True

@@ -19,7 +19,7 @@ _EVENLY: Final = (128, 1.2)
 _FOLLOWING: Final = (64, 1.0)
 
 
-def evenly(rng: np.random.Generator, yaw: Floats, count: int) -> Rows:
+def sample_uniform(rng: np.random.Generator, yaw: Floats, count: int) -> Rows:
     """Rows of `yaw` (N,) such that every angle that is there comes as often as any other: a bin
     with faces, then one of them.
     """
@@ -27,7 +27,7 @@ def evenly(rng: np.random.Generator, yaw: Floats, count: int) -> Rows:
     return _one_of_each(rng, bins, rng.choice(np.unique(bins), count))
 
 
-def following(
+def sample_matching(
     rng: np.random.Generator, yaw: Floats, wanted: Floats, flips: bool
 ) -> tuple[Rows, NDArray[np.bool_]]:
     """For each wanted angle (M,) a row of `yaw` (N,) near it, by chance one of the nearest bin, and

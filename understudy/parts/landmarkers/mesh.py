@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from understudy.core import affine
-from understudy.core.face.pose import HEAD
+from understudy.core.face.pose import HEAD_MODEL
 from understudy.core.image import warp
 from understudy.options import option
 from understudy.parts.detectors import Detection
@@ -123,7 +123,7 @@ def _mean_face(detection: Detection) -> Found | None:
     """
     if detection.score < _SURE or len(detection.keypoints) < 3:
         return None
-    head = HEAD[:, :2]
+    head = HEAD_MODEL[:, :2]
     frame_from_head = affine.similarity(
         [head[36:42].mean(0), head[42:48].mean(0), head[30]], detection.keypoints[:3]
     )

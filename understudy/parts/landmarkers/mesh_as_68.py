@@ -27,9 +27,9 @@ def _weights(sides: dict[int, int]) -> Doubles:
 
 
 # The points of one side and the middle as mixes of mesh vertices. Jaw: along the mesh's outline
-# from the level of the eyes to the chin, spaced as on a mean head (`core.face.pose.HEAD`); from 5
-# to the chin a little outwards from under the nose (vertex 2), since the mesh ends before the face
-# does. Eyes and lips: along lids and lips at the shares where iBUG's mean face has them
+# from the level of the eyes to the chin, spaced as on a mean head (`core.face.pose.HEAD_MODEL`);
+# from 5 to the chin a little outwards from under the nose (vertex 2), since the mesh ends before
+# the face does. Eyes and lips: along lids and lips at the shares where iBUG's mean face has them
 # (`core.face.align.TEMPLATE`), the outer corner a little inside the mesh's. Brows: upper edge, ends
 # in the middle of the brow. Nose: nasion, even steps to the tip, then along the lower edge. Derived
 # from the mesh's own mean shape, not fitted to another landmarker; outer corners, nasion, tip and

@@ -15,7 +15,7 @@ def hull(face: Masked) -> Floats:
     before the face.
     """
     height, width = face.prd.shape
-    return mask.hull(face.landmarks, (width, height))
+    return mask.hull_mask(face.landmarks, (width, height))
 
 
 @maskers.register("full")

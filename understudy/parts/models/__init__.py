@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from understudy.core.training.augment import Motion
+from understudy.core.training.augment import AugmentConfig
 from understudy.errors import BadOption
 from understudy.options import Options
 from understudy.registry import Registry
@@ -32,7 +32,7 @@ class ModelOptions(Options):
     clip: ClassVar[float | None] = None
     ema: ClassVar[float | None] = None
     batch: ClassVar[int] = 4
-    motion: ClassVar[Motion] = Motion()
+    motion: ClassVar[AugmentConfig] = AugmentConfig()
     plain_every: ClassVar[int | None] = None
 
     def build(self) -> Model:

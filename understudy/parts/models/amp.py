@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
 
-from understudy.core.training.augment import Motion
+from understudy.core.training.augment import AugmentConfig
 from understudy.options import option
 from understudy.parts.models import ModelOptions, models, multiple
 from understudy.parts.models.saehd import even, mask_dims
@@ -25,7 +25,7 @@ class Amp(ModelOptions):
 
     optimizer = "adabelief"
     batch = 8
-    motion = Motion(scale=0.15)
+    motion = AugmentConfig(scale=0.15)
 
     resolution: int = option(
         224, "Side of the faces, a multiple of 32", low=64, high=640, unit="px"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
 
-from understudy.core.training.augment import Motion
+from understudy.core.training.augment import AugmentConfig
 from understudy.errors import BadOption
 from understudy.options import option
 from understudy.parts.models import ModelOptions, models, multiple
@@ -29,7 +29,7 @@ class Saehd(ModelOptions):
 
     optimizer = "adabelief"
     batch = 8
-    motion = Motion(scale=0.15)
+    motion = AugmentConfig(scale=0.15)
 
     resolution: int = option(
         128,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from understudy.core.training.augment import Motion
+from understudy.core.training.augment import AugmentConfig
 from understudy.options import option
 from understudy.parts.models import ModelOptions, models, multiple
 
@@ -28,7 +28,7 @@ class Tiny(ModelOptions):
     batch = 8
     # Less than half of the usual: in minutes there is no time to learn what a clip's steady faces
     # never show.
-    motion = Motion(math.radians(4), 0.02, 0.03)
+    motion = AugmentConfig(math.radians(4), 0.02, 0.03)
 
     resolution: int = option(96, "Side of the faces, a multiple of 16", low=64, high=160, unit="px")
 

@@ -12,7 +12,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core.drawing.overlay import overlay
+from understudy.core.drawing.overlay import draw_overlay
 from understudy.core.face import align
 from understudy.core.image import as_bytes, warp
 from understudy.errors import BadMedia
@@ -126,7 +126,7 @@ def cut(task: CutTask) -> Cuttings:
                         )
                     )
                 if task.options.debug != "off":
-                    drawn = overlay(
+                    drawn = draw_overlay(
                         image, task.faces[rows], np.stack(maps) if maps else None, task.options.size
                     )
                     result.overlays.append(

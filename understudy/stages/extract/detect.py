@@ -79,7 +79,7 @@ def find(task: FindTask) -> Finds:
                 _ask(embed, now, before, options.sample)
             seen += now.faces
             looked.append(now.index)
-            signatures.append(shots.signature(image))
+            signatures.append(shots.frame_signature(image))
             before = now
     return Finds.of(seen, looked, signatures, failed)
 
@@ -115,7 +115,7 @@ def _follow(before: _Looked, now: _Looked) -> None:
         )
         if same is None or same.back is not None or affine.overlap(face.box, same.box) < _STAYED:
             continue
-        face.ahead, same.back = optical_flow.between(
+        face.ahead, same.back = optical_flow.track_both_ways(
             before.image, now.image, face.landmarks, same.landmarks
         )
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core.tracking.link import Seen
+from understudy.core.tracking.link import IdentitySamples
 from understudy.io.scratch import DiskColumn
 from understudy.stages.extract.detections import Finds, Sighting
 from understudy.types import Floats
@@ -44,7 +44,7 @@ class Sightings:
     ahead_error: DiskColumn
     back: DiskColumn
     back_error: DiskColumn
-    seen: Seen
+    seen: IdentitySamples
     frames: NDArray[np.int64]
     signature: DiskColumn | None
 
@@ -74,7 +74,11 @@ class Sightings:
         columns: dict[str, Any] = {
             name: np.concatenate([getattr(nothing, name), *values]) for name, values in held.items()
         }
-        seen = Seen(np.concatenate(rows), np.concatenate(vectors)) if rows else Seen.nothing()
+        seen = (
+            IdentitySamples(np.concatenate(rows), np.concatenate(vectors))
+            if rows
+            else IdentitySamples.nothing()
+        )
         return cls(**columns, **stored, seen=seen, signature=signature)
 
     def __len__(self) -> int:

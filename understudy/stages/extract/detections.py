@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core.tracking.optical_flow import Carried
+from understudy.core.tracking.optical_flow import TrackedPoints
 from understudy.types import Array, Floats
 
 _POINTS = (68, 2)
@@ -27,8 +27,8 @@ class Sighting:
     landmarks: Floats
     score: float
     frame_size: tuple[int, int]
-    ahead: Carried | None = None
-    back: Carried | None = None
+    ahead: TrackedPoints | None = None
+    back: TrackedPoints | None = None
     identity: Floats | None = None
 
 
@@ -227,8 +227,8 @@ def _concatenated(parts: Sequence[Finds]) -> Finds:
     )
 
 
-def _unknown(face: Sighting) -> Carried:
-    return Carried(face.landmarks, np.full(68, np.inf, np.float32))
+def _unknown(face: Sighting) -> TrackedPoints:
+    return TrackedPoints(face.landmarks, np.full(68, np.inf, np.float32))
 
 
 def _stacked(values: Sequence[Floats], shape: tuple[int, ...]) -> Floats:

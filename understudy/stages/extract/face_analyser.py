@@ -115,7 +115,7 @@ def _around(mark: Mark) -> Detection:
     none = np.zeros((0, 2), np.float32)
     if mark.points5 is None:
         return Detection(np.array(mark.box, np.float32), 1.0, 0.0, none)
-    template = align.template("half", 1)
+    template = align.template_points("half", 1)
     five = [
         template[19:25].mean(0),
         template[25:31].mean(0),

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from understudy.core.image import as_bytes
-from understudy.core.metrics.summary import Facts
+from understudy.core.metrics.summary import FootageInfo
 from understudy.errors import BadMedia, NoFaces
 from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
@@ -279,7 +279,7 @@ class Extraction:
         )
         gaps = ranges(np.setdiff1d(looked, solved.frame).tolist(), self.options.every)
         bare = [(first, last) for first, last in gaps]
-        facts = Facts(
+        facts = FootageInfo(
             self.footage.path.name, looked, sorted(self.failed.items()), self.footage.size
         )
         report = write_report(self.folder.parent, Faceset(self.folder), facts)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from understudy.core.face.detail import detail_of
-from understudy.core.metrics.outliers import suspects
-from understudy.core.metrics.summary import Facts, Report, report
+from understudy.core.face.detail import measure_face_detail
+from understudy.core.metrics.outliers import find_outliers
+from understudy.core.metrics.summary import FootageInfo, Report, summarize
 from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
 from understudy.stages.extract.report_html import Page, many, spaced
@@ -19,16 +19,16 @@ from understudy.stages.extract.report_html import Page, many, spaced
 SAMPLES = 200
 
 
-def write_report(folder: Path, faceset: Faceset, facts: Facts) -> Report:
+def write_report(folder: Path, faceset: Faceset, facts: FootageInfo) -> Report:
     """Look at the faces, and leave report.json and report.html in `folder`, each all or nothing.
     Raises CannotWrite.
     """
     faces = faceset.faces
     detail = np.full(len(faces), np.nan, np.float32)
     for row in spaced(np.arange(len(faces)), SAMPLES):
-        detail[row] = detail_of(faceset.load(int(row)))
-    odd = suspects(faces, frame_size=facts.frame_size, detail=detail)
-    result = report(faces, facts, detail, odd)
+        detail[row] = measure_face_detail(faceset.load(int(row)))
+    odd = find_outliers(faces, frame_size=facts.frame_size, detail=detail)
+    result = summarize(faces, facts, detail, odd)
     atomic.write_text(folder / "report.json", result.model_dump_json(indent=1) + "\n")
     atomic.write_text(folder / "report.html", Page(result, faceset, facts, detail, odd).html())
     return result

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from understudy.core.drawing import svg
 from understudy.core.image import resized
 from understudy.core.metrics import summary as numbers
-from understudy.core.metrics.outliers import Suspect
-from understudy.core.metrics.summary import Facts, Report
+from understudy.core.metrics.outliers import Outlier
+from understudy.core.metrics.summary import FootageInfo, Report
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.footage import stills
 from understudy.stages.html_style import STYLE
@@ -32,7 +32,12 @@ class Page:
     """The page of a report. detail: (N,) as in `report`; odd: the faces worth a look."""
 
     def __init__(
-        self, report: Report, faceset: Faceset, facts: Facts, detail: Floats, odd: Sequence[Suspect]
+        self,
+        report: Report,
+        faceset: Faceset,
+        facts: FootageInfo,
+        detail: Floats,
+        odd: Sequence[Outlier],
     ) -> None:
         self._report, self._faceset, self._facts, self._detail, self._odd = (
             report,
@@ -213,7 +218,7 @@ class Page:
             (
                 "Size",
                 "pixels",
-                numbers.widths(faces),
+                numbers.face_widths(faces),
                 None,
                 "So wide the face is in its frame, brows to chin.",
             ),
@@ -316,7 +321,7 @@ def many(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
-def _measured(odd: Suspect) -> str:
+def _measured(odd: Outlier) -> str:
     return (
         ""
         if odd.reason in ("filled", "same person twice")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core.face.landmarks import face_size
-from understudy.core.face.pose import pose
+from understudy.core.face.pose import estimate_pose
 from understudy.core.image import as_bytes
 from understudy.core.row_blocks import stretches
 from understudy.core.tracking import (
@@ -56,7 +56,7 @@ class Solved:
     rows: NDArray[np.int64]
     landmarks: FloatRows
     raw: FloatRows
-    seen: link.Seen
+    seen: link.IdentitySamples
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -120,7 +120,7 @@ class Solved:
             raise NoFaces(
                 f"{path}: no face found on it. Give a picture that shows the person's face clearly."
             )
-        person: int | None = identity_clusters.like(
+        person: int | None = identity_clusters.match_identity(
             self.person[self.seen.rows], self.seen.vectors, embed(image, shown[0].landmarks)
         )
         if person is None:
@@ -156,11 +156,11 @@ def solve(found: Sightings, footage: Footage, options: ExtractOptions, marks: Ma
         score=found.score[rows],
         track=track[rows],
         pose=_poses(steady, rows, found.frame_size),
-        person=identity_clusters.people(track, found.frame, found.seen)[rows],
+        person=identity_clusters.cluster_identities(track, found.frame, found.seen)[rows],
         rows=rows,
         landmarks=steady,
         raw=found.landmarks,
-        seen=link.Seen(place[found.seen.rows[known]], found.seen.vectors[known]),
+        seen=link.IdentitySamples(place[found.seen.rows[known]], found.seen.vectors[known]),
     )
 
 
@@ -173,11 +173,11 @@ def _tracks(found: Sightings, footage: Footage) -> NDArray[np.int64]:
     """The track of each face, (N,), -1 = none."""
     if found.signature is None:
         return np.zeros(0, np.int64)
-    shot = shots.shots(found.signature)
+    shot = shots.detect_shots(found.signature)
     by_frame = shot[
         np.maximum(np.searchsorted(found.frames, np.arange(len(footage)), "right") - 1, 0)
     ]
-    return link.tracks(found, by_frame, float(footage.fps), found.seen)
+    return link.link_tracks(found, by_frame, float(footage.fps), found.seen)
 
 
 def _poses(landmarks: FloatRows, rows: NDArray[np.int64], frame_size: NDArray[np.int64]) -> Floats:
@@ -187,7 +187,7 @@ def _poses(landmarks: FloatRows, rows: NDArray[np.int64], frame_size: NDArray[np
         for at, points, (width, height) in zip(
             some, landmarks[rows[some]], frame_size[rows[some]].tolist(), strict=True
         ):
-            result[at] = pose(points, (width, height))
+            result[at] = estimate_pose(points, (width, height))
     return result
 
 
@@ -203,7 +203,7 @@ def _filled(
     """
     locate = locator(options)
     result: list[tuple[int, Sighting]] = []
-    for gap in link.gaps(found, track, round(options.fill * float(footage.fps))):
+    for gap in link.find_gaps(found, track, round(options.fill * float(footage.fps))):
         rows = np.array([gap.first_row, gap.last_row])
         frames = range(*(found.frame[rows] + (0, 1)).tolist())
         attempts = list(footage.iter_frames_or_bad(frames))
@@ -214,10 +214,10 @@ def _filled(
             continue
         first, last = found.landmarks[rows]
         forward, backward = (
-            optical_flow.chained(images, first)[:-1],
-            optical_flow.chained(images[::-1], last)[-2::-1],
+            optical_flow.track_through(images, first)[:-1],
+            optical_flow.track_through(images[::-1], last)[-2::-1],
         )
-        points = smooth.bridged(forward, backward)
+        points = smooth.fill_gap(forward, backward)
         for step, frame in enumerate(frames[1:-1] if points is not None else ()):
             assert points is not None
             share = (step + 1) / len(frames[1:])
@@ -255,9 +255,9 @@ def _steady(found: Sightings, track: NDArray[np.int64], options: ExtractOptions)
     result = found.landmarks.blank()
     for run in _runs(found.frame, track):
         done = (
-            smooth_long.filtered(found.landmarks, run)
+            smooth_long.smooth_savgol(found.landmarks, run)
             if options.steady == "filter"
-            else smooth_long.steady(found, run)
+            else smooth_long.smooth_with_flow(found, run)
         )
         for rows, points in done:
             result[rows] = points

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from understudy.core.compose import debug_steps
-from understudy.core.drawing.contact_sheet import tiles
+from understudy.core.drawing.contact_sheet import draw_tiles
 from understudy.io import atomic
 from understudy.io.footage.base import Footage
 from understudy.stages.events import Event, Order, Progress, Saved, Stop
@@ -73,7 +73,7 @@ def write_steps(
         file = f"{number:02d}-{name.replace(' ', '-')}.png"
         writer.write(place / file, _stored(picture))
         facts[file] = _measured(picture)
-    writer.write(place / "sheet.jpg", tiles(pictures, _COLUMNS, _SIDE))
+    writer.write(place / "sheet.jpg", draw_tiles(pictures, _COLUMNS, _SIDE))
     told = {"frame": frame, **numbers, "pictures": facts}
     atomic.write_text(place / "numbers.json", json.dumps(told, indent=1) + "\n")
     return place / "sheet.jpg"

@@ -10,8 +10,8 @@ import numpy as np
 
 from understudy.core import affine
 from understudy.core.face import align
-from understudy.core.face.mask import baked
-from understudy.core.tracking.smooth import runs, smoothed
+from understudy.core.face.mask import polygon_mask
+from understudy.core.tracking.smooth import find_runs, smooth_alignment
 from understudy.errors import BadOption, DegeneratePoints, NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.parts.maskers.polygons import DRAWN
@@ -50,7 +50,7 @@ class FacePlacement:
             replace(each, points=affine.apply(self.face_from_frame, each.points).astype(np.float32))
             for each in self.polygons
         ]
-        return baked(moved, (size, size))
+        return polygon_mask(moved, (size, size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class DstFaces:
         """
         matrices = self._align(face_type, size, smooth)
         number, around = np.full(len(self.faces), -1), np.full((len(self.faces), 2), -1)
-        for run, rows in enumerate(runs(self.faces)):
+        for run, rows in enumerate(find_runs(self.faces)):
             number[rows] = run
             around[rows[1:], 0], around[rows[:-1], 1] = rows[:-1], rows[1:]
         placements: dict[int, list[FacePlacement]] = {}
@@ -130,7 +130,7 @@ class DstFaces:
                 matrices.append(str(error))
         good = [row for row, matrix in enumerate(matrices) if not isinstance(matrix, str)]
         if smooth and good:
-            steady = smoothed(
+            steady = smooth_alignment(
                 np.stack([np.asarray(matrices[row], np.float64) for row in good]),
                 self.faces[good],
                 size,

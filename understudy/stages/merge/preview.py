@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from understudy.core.drawing.contact_sheet import contact_sheet, fitted
+from understudy.core.drawing.contact_sheet import draw_contact_sheet, fit_within
 from understudy.io import atomic
 from understudy.io.footage.base import Footage
 from understudy.stages.events import Event, Order, Progress, Saved, Stop
@@ -68,9 +68,9 @@ def sheet(plates: Sequence[Array | None], merged: Sequence[MergeFrame]) -> Bytes
         pictures = (np.zeros_like(image) if plate is None else plate, image, matte)
         size = (min(_WIDTH, x1 - x0), min(_HEIGHT, y1 - y0))
         rows[f"frame {each.frame.index}"] = [
-            fitted(picture[y0:y1, x0:x1], size) for picture in pictures
+            fit_within(picture[y0:y1, x0:x1], size) for picture in pictures
         ]
-    return contact_sheet(rows, ["plate", "result", "mask"])
+    return draw_contact_sheet(rows, ["plate", "result", "mask"])
 
 
 def _box(merged: Sequence[MergeFrame]) -> Box:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from understudy.core.training.split import FEWEST
+from understudy.core.training.split import MIN_FACES
 from understudy.errors import BadProject
 from understudy.io.model_files import checkpoint
 from understudy.nets.autoencoder.encoders import CodeToMaps, Inter
@@ -61,8 +61,8 @@ def best_of(folder: Path) -> checkpoint.Checkpoint:
     whole, torn = checkpoint.load_intact(folder / BEST)
     if not whole:
         needs = (
-            f"{folder}: no best weights: they are kept where a faceset has {FEWEST} faces or more."
-            " Use --checkpoint newest."
+            f"{folder}: no best weights: they are kept where a faceset has {MIN_FACES} faces or"
+            " more. Use --checkpoint newest."
         )
         raise BadProject("\n".join([needs, *torn]))
     return whole[0]

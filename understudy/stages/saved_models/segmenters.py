@@ -122,7 +122,9 @@ def overlap_with_landmarks(project: Project, file: SegmenterFile) -> float | Non
         size = (file.resolution, file.resolution)
         seen.append(image.as_float(image.warp(face.image, matrix, size, "replicate")))
         hulls.append(
-            mask.hull(affine.apply(seen_from_frame, face.face.landmarks).astype(np.float32), size)
+            mask.hull_mask(
+                affine.apply(seen_from_frame, face.face.landmarks).astype(np.float32), size
+            )
         )
     return _overlap(segmenters[file.kind](file, "auto")(np.stack(seen)), np.stack(hulls))
 

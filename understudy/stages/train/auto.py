@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from understudy.core.face import align
-from understudy.core.training.split import FEWEST
+from understudy.core.training.split import MIN_FACES
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.model_files import checkpoint
 from understudy.nets.device import resolve_device
@@ -200,7 +200,7 @@ def _ending(project: Project, options: TrainOptions, model: str) -> TrainOptions
     if (
         has_end
         or options.pretrain
-        or any(not side.is_dir() or len(Faceset(side)) < FEWEST for side in sides)
+        or any(not side.is_dir() or len(Faceset(side)) < MIN_FACES for side in sides)
     ):
         return options
     return options.model_copy(update={"until": "gan" if has_critic(model) else "finish"})

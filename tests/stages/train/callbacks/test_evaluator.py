@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from understudy.core.training.plateau import Outlook
+from understudy.core.training.plateau import Forecast
 from understudy.errors import BadOption, BadProject
 from understudy.io.model_files import checkpoint, history
 from understudy.stages.events import Event, Finished, Measured, Note, Saved
@@ -97,11 +97,11 @@ def test_a_plateau_ends_a_run_that_waits_for_one(
 ) -> None:
     seen: list[list[int]] = []
 
-    def outlook(iterations: list[int], values: list[float]) -> Outlook:
+    def outlook(iterations: list[int], values: list[float]) -> Forecast:
         seen.append(list(iterations))
-        return Outlook(3 if len(iterations) >= 5 else None, 1.0, 0.995, 0.001, 0.01)
+        return Forecast(3 if len(iterations) >= 5 else None, 1.0, 0.995, 0.001, 0.01)
 
-    monkeypatch.setattr(evaluator, "outlook", outlook)
+    monkeypatch.setattr(evaluator, "forecast", outlook)
     events = done(known, until="plateau")
     finished = events[-1]
     assert (

@@ -7,20 +7,20 @@ import torch
 from numpy.typing import NDArray
 
 from understudy.core.face import align, landmarks
-from understudy.core.training.augment import Motion
+from understudy.core.training.augment import AugmentConfig
 from understudy.parts.models.contract import Batch, Samples
 from understudy.stages.train.data.batches import Batches, Feed
 from understudy.stages.train.data.face_store import FaceStore
 
-STILL = Motion(0, 0, 0, warp=0)
+STILL = AugmentConfig(0, 0, 0, warp=0)
 SIDE = 64
 STORE_FROM_FACE = np.array([[1.25, 0, 12.125], [0, 1.25, 12.125]])
 
 
 def points() -> NDArray[np.float32]:
-    return np.concatenate([np.zeros((17, 2), np.float32), align.template("full", 80) + 12]).astype(
-        np.float32
-    )
+    return np.concatenate(
+        [np.zeros((17, 2), np.float32), align.template_points("full", 80) + 12]
+    ).astype(np.float32)
 
 
 def noise(count: int, seed: int = 0) -> FaceStore:
@@ -56,7 +56,7 @@ def batch(
     feed: Feed,
     *,
     number: int = 0,
-    motions: tuple[Motion, Motion] = (STILL, STILL),
+    motions: tuple[AugmentConfig, AugmentConfig] = (STILL, STILL),
     pairs: int = 4,
 ) -> Batch:
     return Batches(src, dst, *motions, 0, SIDE, pairs, torch.device("cpu"), 7, feed=feed).make(
@@ -74,7 +74,9 @@ def mirrored(samples: Samples) -> list[bool]:
 
 def test_a_plain_batch_is_what_it_has_always_been() -> None:
     found = hashlib.sha256()
-    made = batch(noise(6), noise(5, 1), Feed(), number=3, motions=(Motion(flip=True), Motion()))
+    made = batch(
+        noise(6), noise(5, 1), Feed(), number=3, motions=(AugmentConfig(flip=True), AugmentConfig())
+    )
     for side in (made.src, made.dst):
         for part in (side.input, side.target, side.mask, side.mouth):
             found.update((part.numpy() * 255).round().astype(np.uint8).tobytes())
@@ -103,7 +105,7 @@ def test_every_feed_follows_from_the_number_alone(feed: Feed) -> None:
 
 
 def test_every_third_batch_is_the_one_before_again_unbent() -> None:
-    src, dst, moved = noise(6), noise(5, 1), (Motion(flip=True), Motion())
+    src, dst, moved = noise(6), noise(5, 1), (AugmentConfig(flip=True), AugmentConfig())
     fed, plain = (
         [batch(src, dst, Feed(plain_every=every), number=n, motions=moved) for n in range(5)]
         for every in (3, 0)
@@ -127,7 +129,7 @@ def test_eyes_and_mouth_are_shown_within_the_face_where_the_motion_takes_them() 
     x, y = ((points()[landmarks.LEFT_EYE].mean(0) - 12.125) / 1.25).round().astype(int)
     assert still[y, x] == 1 and 0.005 < float(still.mean()) < 0.06 and not still[48:].any()
     smaller = batch(
-        faces, faces, Feed(), pairs=1, motions=(Motion(0, 0, 0, warp=0, zoom=-0.2), STILL)
+        faces, faces, Feed(), pairs=1, motions=(AugmentConfig(0, 0, 0, warp=0, zoom=-0.2), STILL)
     ).src.eyes_mouth[0, 0]
     x, y = (round(31.5 + 0.8 * (place - 31.5)) for place in (x, y))
     assert smaller[y, x] == 1 and 0.5 < float(smaller.sum() / still.sum()) < 0.8
@@ -199,7 +201,7 @@ def test_yaw_matched_src_turns_as_dst_does() -> None:
 
 def test_yaw_matched_src_is_mirrored_where_it_may_be() -> None:
     src, dst = turned([-0.6, -0.2, 0.2]), turned([-0.6, -0.2, 0.2, 0.6])
-    flips = Motion(0, 0, 0, flip=True, warp=0)
+    flips = AugmentConfig(0, 0, 0, flip=True, warp=0)
     made = batch(src, dst, Feed(yaw_matched=True), pairs=40, motions=(flips, flips))
     looks = [
         angle * (-1 if flip else 1)

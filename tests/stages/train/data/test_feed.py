@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from understudy.core.training.augment import Motion
+from understudy.core.training.augment import AugmentConfig
 from understudy.io.faceset.faceset import Faceset
 from understudy.parts.models.classic import H64
 from understudy.parts.models.contract import Batch
@@ -77,7 +77,7 @@ def test_a_model_may_ask_for_every_second_batch_unbent(
 
 
 def test_where_options_say_nothing_the_model_decides() -> None:
-    own = Motion(0.1, 0.2, 0.3, warp=0.5)
+    own = AugmentConfig(0.1, 0.2, 0.3, warp=0.5)
     assert feed.motions(TrainOptions(), own) == (own, own)
     src, dst = feed.motions(TrainOptions(rotation=5, src_flip=True, src_scale=-0.1), own)
     assert src == replace(own, rotation=math.radians(5), flip=True, zoom=-0.1) and dst == replace(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from understudy.core.training.collapse import Best, measured
+from understudy.core.training.collapse import CollapseDetector, measure_outputs
 from understudy.nets.device import to_numpy, to_tensor
 from understudy.parts.models.contract import Model
 from understudy.stages.train.data.face_store import FaceStore
@@ -33,7 +33,7 @@ class Vigil:
         """Go by what the model paints from here on, not by what it did before: it, or the faces,
         may be others.
         """
-        self._best = (Best(), Best())
+        self._best = (CollapseDetector(), CollapseDetector())
         self._next = max(FIRST, iteration)
 
     def is_due(self, iteration: int) -> bool:
@@ -56,7 +56,7 @@ class Vigil:
             ("src", "dst"), ("ss", "dd"), self._best, sides, strict=True
         ):
             faces, masks = (to_numpy(each) for each in made[pair])
-            if fallen := best.fallen(measured(faces, masks, true, mattes), iteration):
+            if fallen := best.fallen(measure_outputs(faces, masks, true, mattes), iteration):
                 return f"the model has collapsed ({side}: {fallen})"
         return ""
 

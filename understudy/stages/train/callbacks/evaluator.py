@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from understudy.core.training.plateau import Outlook, outlook, spoken
-from understudy.core.training.score import course, is_better
-from understudy.core.training.split import FEWEST
+from understudy.core.training.plateau import Forecast, describe_forecast, forecast
+from understudy.core.training.score import is_better, score_curve
+from understudy.core.training.split import MIN_FACES
 from understudy.errors import BadOption
 from understudy.io.model_files import checkpoint, history
 from understudy.nets.device import tensors_to_numpy
@@ -40,11 +40,11 @@ class Standing:
         """Raises BadOption when somebody waits for a plateau that cannot be measured."""
         if until and not validation.is_possible:
             raise BadOption(
-                f"until: with fewer than {FEWEST} faces none are held out, so no plateau is seen."
-                " Set --iterations or --minutes."
+                f"until: with fewer than {MIN_FACES} faces none are held out, so no plateau is"
+                " seen. Set --iterations or --minutes."
             )
         self.latest: dict[str, float] = {}
-        self.outlook: Outlook | None = None
+        self.outlook: Forecast | None = None
         self._folder, self._learner, self._ledger, self._validation = (
             folder,
             learner,
@@ -90,10 +90,10 @@ class Standing:
         yield Measured(model=self._folder.name, iteration=iteration, values=self.latest)
         if "score" in self.latest:
             yield from self._kept()
-            self.outlook = outlook(*course(history.read(self._ledger.path)))
+            self.outlook = forecast(*score_curve(history.read(self._ledger.path)))
         self._validation.spent(time.monotonic() - start, self._learner.seconds)
         if self.is_at_rest and not self._was_at_rest:
-            yield Note(text=f"{self._folder.name}: {spoken(self.outlook)}")
+            yield Note(text=f"{self._folder.name}: {describe_forecast(self.outlook)}")
         self._was_at_rest = self.is_at_rest
 
     def summary(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Standing:
         """
         found: dict[str, Any] = {"held_out": self.latest}
         if self.outlook is not None:
-            found["outlook"] = spoken(self.outlook)
+            found["outlook"] = describe_forecast(self.outlook)
         if self.latest and (best := checkpoint.peek(self._folder / BEST)):
             newer = not is_better(best.state["score"], self.latest["score"])
             found["best"] = {

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from understudy.core.training.score import course as scored
+from understudy.core.training.score import score_curve as scored
 from understudy.errors import BadOption, BadProject
 from understudy.io.model_files import backups, checkpoint
 from understudy.stages.saved_models.recipe import BACKUPS, CHECKPOINTS, ModelRecipe, adjusted, write

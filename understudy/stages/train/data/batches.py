@@ -65,8 +65,8 @@ class Batches:
 
     src: FaceStore
     dst: FaceStore
-    src_motion: augment.Motion
-    dst_motion: augment.Motion
+    src_motion: augment.AugmentConfig
+    dst_motion: augment.AugmentConfig
     color: float
     resolution: int
     pairs: int
@@ -105,17 +105,17 @@ class Batches:
 
     def _rows(self, rng: np.random.Generator, store: FaceStore) -> yaw_sampling.Rows:
         if self.feed.uniform_yaw:
-            return store.learnt[yaw_sampling.evenly(rng, store.turns, self.pairs)]
+            return store.learnt[yaw_sampling.sample_uniform(rng, store.turns, self.pairs)]
         return rng.choice(store.learnt, self.pairs)
 
     def _drawn(
         self,
         rng: np.random.Generator,
         store: FaceStore,
-        motion: augment.Motion,
+        motion: augment.AugmentConfig,
         rows: yaw_sampling.Rows,
     ) -> _Drawn:
-        moves = [augment.draw(rng, motion, self.resolution) for _ in rows]
+        moves = [augment.sample_augmentation(rng, motion, self.resolution) for _ in rows]
         light = (
             [
                 rng.uniform(-self.color * reach, self.color * reach, self.pairs)
@@ -131,7 +131,7 @@ class Batches:
         """src's faces that look where these dst faces look."""
         # A face that chance has flipped looks the other way.
         sides = np.sign([np.linalg.det(chain[:, :2]) for chain in dst.chains]).astype(np.float32)
-        rows, mirrored = yaw_sampling.following(
+        rows, mirrored = yaw_sampling.sample_matching(
             rng, self.src.turns, self.dst.yaw[dst.rows] * sides, self.src_motion.flip
         )
         drawn = self._drawn(
@@ -201,7 +201,8 @@ class Batches:
             for each, face in zip(inverse, points, strict=True)
         ]
         mouths, eyes = (
-            np.stack([draw(each, size) for each in moved]) for draw in (mask.mouth, mask.eyes)
+            np.stack([draw(each, size) for each in moved])
+            for draw in (mask.mouth_mask, mask.eyes_mask)
         )
         return to_tensor(mouths, self.device), to_tensor(eyes, self.device)
 

@@ -95,7 +95,7 @@ def load_faces(faceset: Faceset, face_type: FaceType, resolution: int, margin: f
         for _ in pool.map(fill, range(len(faceset))):
             pass
     store_from_model = affine.compose(store_from_inner, affine.scaling(inner / resolution))
-    held_out, spared = split.held_out(faceset.faces.track)
+    held_out, spared = split.split_held_out(faceset.faces.track)
     return FaceStore(pictures, points, store_from_model, held_out, faceset.faces.pose[:, 1], spared)
 
 
@@ -114,7 +114,7 @@ def _stored(face: AlignedFace, points: Floats, store_from_face: Doubles, size: i
     """
     picture = image.warp(face.image, store_from_face, (size, size), "replicate")
     if face.mask is None:
-        matte = mask.hull(points, (size, size))
+        matte = mask.hull_mask(points, (size, size))
     else:
         matte = image.warp(face.mask, store_from_face, (size, size))
     return np.dstack([picture, image.as_bytes(matte)])

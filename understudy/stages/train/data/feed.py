@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from understudy.core.training.augment import Motion
+from understudy.core.training.augment import AugmentConfig
 from understudy.io.faceset.faceset import Faceset
 from understudy.nets import ranks
 from understudy.stages.project import Project
@@ -76,11 +76,11 @@ def batches(
     )
 
 
-def motions(options: TrainOptions, own: Motion) -> tuple[Motion, Motion]:
+def motions(options: TrainOptions, own: AugmentConfig) -> tuple[AugmentConfig, AugmentConfig]:
     """How src's and dst's faces move: what the options say, and where they say nothing (-1) what is
     the model's own.
     """
-    both = Motion(
+    both = AugmentConfig(
         own.rotation if options.rotation is None else math.radians(options.rotation),
         own.shift if options.shift is None else options.shift,
         own.scale if options.scale is None else options.scale,

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from understudy.core.affine import box
-from understudy.core.face.detail import detail
-from understudy.core.face.pose import pose
+from understudy.core.face.detail import measure_detail
+from understudy.core.face.pose import estimate_pose
 from understudy.core.metrics import swap_metrics
 from understudy.errors import DegeneratePoints
 from understudy.io.weights import fetch
@@ -106,13 +106,15 @@ class Judge:
         found = {"found": float(both.sum()) / max(int(there.sum()), 1)}
         if both.sum() < FEWEST:
             return found
-        ours, theirs = (swap_metrics.expression(each[both]) for each in (points, self._points))
+        ours, theirs = (
+            swap_metrics.expression_features(each[both]) for each in (points, self._points)
+        )
         for name, columns in (("expression", slice(None)), ("mouth", [_MOUTH]), ("eyes", [_EYES])):
-            scale, step = swap_metrics.movement(ours[:, columns], theirs[:, columns])
+            scale, step = swap_metrics.expression_movement(ours[:, columns], theirs[:, columns])
             found |= {name: step, f"{name} scale": scale}
         size = self._dst.faces.shape[1:3]
         turned = [
-            np.subtract(pose(one, size), pose(other, size))
+            np.subtract(estimate_pose(one, size), estimate_pose(other, size))
             for one, other in zip(points[both], self._points[both], strict=True)
         ]
         found["pose"] = float(np.degrees(np.abs(turned)).mean())
@@ -152,7 +154,7 @@ def _sharp(shown: Shown) -> float:
     return float(
         np.median(
             [
-                detail(face, points)
+                measure_detail(face, points)
                 for face, points in zip(shown.faces, shown.landmarks, strict=True)
             ]
         )

@@ -95,7 +95,7 @@ class Validation:
 
         "src l1", "src dssim": how far the rebuilt face is off within its mask; "src mask": how much
         of the learnt mask and its own is common to both (intersection over union); for dst alike.
-        score: `core.training.score.score`. The swap: `Judge.of`.
+        score: `core.training.score.compute_score`. The swap: `Judge.of`.
         """
         if not self.is_possible:
             return {}
@@ -123,7 +123,7 @@ class Validation:
                     sums[f"{side} {what}"] += share * value
             swapped.append(to_numpy(made["sd"][0]))
         found = sums | (self._judged(np.concatenate(swapped), size, dst) if self._swaps else {})
-        found["score"] = score.score(found)
+        found["score"] = score.compute_score(found)
         self.latest = {name: round(value, 5) for name, value in found.items() if np.isfinite(value)}
         return self.latest
 
