@@ -105,13 +105,14 @@ def calls(tree: ast.Module) -> Iterator[tuple[str, str, int]]:
 
 
 def loads_of_tensors(tree: ast.Module) -> Iterator[tuple[str, str, int]]:
-    """The calls of torch.load that read tensors and refuse everything else, as in `calls`."""
+    """The calls of torch.load that take bytes, not files, and nothing but tensors in them."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
-            if any(
+            tensors_only = any(
                 word.arg == "weights_only" and getattr(word.value, "value", None) is True
                 for word in node.keywords
-            ):
+            )
+            if tensors_only and ast.unparse(node.args[0]).startswith("io.BytesIO("):
                 yield "torch", "load", node.lineno
 
 
@@ -216,8 +217,9 @@ def circle_of(arrows: set[tuple[str, str]]) -> list[str]:
         (("types",), "from understudy.core import mask"),
         (("io", "checkpoint"), "import pickle"),
         (("stages", "train"), "torch.save(net, 'x')"),
-        (("nets", "published"), "torch.load('x')"),
-        (("nets", "published"), "torch.load('x', weights_only=False)"),
+        (("nets", "load"), "torch.load('x')"),
+        (("nets", "load"), "torch.load(io.BytesIO(x), weights_only=False)"),
+        (("nets", "load"), "torch.load('x', weights_only=True)"),
         (("stages", "train"), "print('x')"),
         (("stages", "train"), "try:\n    pass\nexcept:\n    pass"),
     ],

@@ -278,10 +278,14 @@ def test_fan_sees_no_face_where_the_maps_stay_cold() -> None:
     )  # type: ignore[arg-type]
 
 
-def test_weights_of_another_network_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_of_another_network_are_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     tensors = dict(FAN().state_dict())
-    monkeypatch.setattr(fan, "weight_path", lambda name: Path(f"/models/{name}"))
-    monkeypatch.setattr(pretrained_load, "torch_tensors", lambda path: tensors)
+    for dims in ("2d", "3d"):
+        (tmp_path / f"fan-{dims}").touch()
+    monkeypatch.setattr(fan, "weight_path", lambda name: tmp_path / name)
+    monkeypatch.setattr(pretrained_load, "parse_torch_file", lambda data, source: tensors)
     assert callable(fan.Fan(device="cpu").build())
     tensors["bn1.num_batches_tracked"] = torch.tensor(7)
     assert callable(fan.Fan(device="cpu").build()), (

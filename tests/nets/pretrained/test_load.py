@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from understudy.errors import WeightsMissing
-from understudy.io.weights import fetch, mtcnn
-from understudy.nets.pretrained.load import load_pretrained, torch_tensors
+from understudy.io.weights import fetch
+from understudy.nets.pretrained.load import load_pretrained, parse_torch_file
 from understudy.nets.pretrained.mtcnn import MTCNN
 from understudy.nets.pretrained.s3fd import S3FD, STRIDES
 
@@ -27,7 +27,7 @@ def small() -> nn.Module:
 @pytest.mark.parametrize("is_zip", [True, False])
 def test_a_net_takes_the_tensors_of_a_file(is_zip: bool, tmp_path: Path) -> None:
     torch.save(small().state_dict(), tmp_path / "net.pth", _use_new_zipfile_serialization=is_zip)
-    tensors = torch_tensors(tmp_path / "net.pth")
+    tensors = parse_torch_file((tmp_path / "net.pth").read_bytes(), "net.pth")
     net = load_pretrained(small(), tensors, "net.pth")
     assert torch.equal(net.state_dict()["0.weight"], tensors["0.weight"])
     assert not net.training and not any(each.requires_grad for each in net.parameters())
@@ -68,14 +68,17 @@ def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
     torch.save([torch.zeros(3)], tmp_path / "list.pth")
     for name in ("net.pth", "plain.pth", "torn.pth", "list.pth"):
         with pytest.raises(WeightsMissing, match=name):
-            torch_tensors(tmp_path / name)
+            parse_torch_file((tmp_path / name).read_bytes(), name)
     assert not (tmp_path / "harm").exists()
 
 
 def test_the_weights_of_the_package_fit_mtcnn() -> None:
     if any(fetch.weight_status(f"mtcnn-{net}") == "missing" for net in ("pnet", "rnet", "onet")):
         pytest.skip("the weights are not on this machine")
-    nets = load_pretrained(MTCNN(), mtcnn.load_tensors(), "mtcnn")
+    nets = MTCNN()
+    for name, net in nets.named_children():
+        path = fetch.weight_path(f"mtcnn-{name}")
+        load_pretrained(net, parse_torch_file(path.read_bytes(), str(path)), str(path))
     score, box = nets.pnet(torch.zeros(1, 3, 31, 41))
     assert score.shape == (1, 11, 16) and box.shape == (1, 4, 11, 16)
     score, box, points = nets.onet(torch.zeros(2, 3, 48, 48))

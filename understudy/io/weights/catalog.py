@@ -127,8 +127,8 @@ def _fan(dims: str, sha256: str, file: str) -> Weight:
 _S3FD: Final = "https://www.adrianbulat.com/downloads/python-fan/s3fd-619a316812.pth"
 
 MTCNN: Final = Wheel(
-    requirement="mtcnn==1.0.0",
-    sha256="0a96b4868e56db9ae984449519642be6dba03240e608a67e928ebb47833e9144",
+    requirement="facenet-pytorch==2.6.0",
+    sha256="ecb82b27beb226d106f2219efe8f829b01b87a8595badd01545679bdb9f19cca",
     platform="any",
     python="3.11",
 )
@@ -138,18 +138,17 @@ def _mtcnn(net: str, sha256: str, size: int) -> Weight:
     return Weight(
         name=f"mtcnn-{net}",
         serves="detector mtcnn",
-        file=f"mtcnn-{net}.lz4",
+        file=f"mtcnn-{net}.pt",
         sha256=sha256,
         size=size,
         source=(
-            f"mtcnn/assets/weights/{net}.lz4 in the PyPI wheel {MTCNN.requirement} by Iván de Paz"
-            " Centeno"
+            f"facenet_pytorch/data/{net}.pt in the PyPI wheel {MTCNN.requirement} by Timothy Esler"
         ),
         licence="MIT",
         trained_on="WIDER FACE and CelebA, pictures from the web",
         commercial=True,
         wheel=MTCNN,
-        member=f"mtcnn/assets/weights/{net}.lz4",
+        member=f"facenet_pytorch/data/{net}.pt",
     )
 
 
@@ -195,13 +194,13 @@ WEIGHTS: Final[Mapping[str, Weight]] = MappingProxyType(
                 "https://raw.githubusercontent.com/ShiqiYu/libfacedetection.train/master/onnx/yunet_n_640_640.onnx",
             ),
             _mtcnn(
-                "pnet", "ea6b0c3e685ebee3165326ad6484acc95f2ef78f1c94fbf40a55704fa989f7b5", 27119
+                "pnet", "a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f", 28570
             ),
             _mtcnn(
-                "rnet", "cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee", 401659
+                "rnet", "bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86", 403147
             ),
             _mtcnn(
-                "onet", "94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3", 1557637
+                "onet", "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d", 1559269
             ),
             Weight(
                 name="s3fd",

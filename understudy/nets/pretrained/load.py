@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -36,25 +36,27 @@ def load_pretrained(net: Net, tensors: Mapping[str, Tensor | Array], source: str
     return net.requires_grad_(False).eval()
 
 
-def torch_tensors(path: Path) -> dict[str, Tensor]:
-    """The named tensors in a file that `torch.save` wrote; nothing in it is run. Raises
-    WeightsMissing when it holds else.
+def parse_torch_file(data: bytes, source: str) -> dict[str, Tensor]:
+    """Return the named tensors in the bytes of a file that `torch.save` wrote; nothing is run.
+
+    source: the file, for the message.
+
+    Raises:
+        WeightsMissing: It holds anything else.
     """
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
+        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:
         # Torch tells of a file that is damaged, or holds more than tensors, in a dozen ways.
         raise WeightsMissing(
-            f"{path}: not a file of tensors ({type(error).__name__}). Remove it; it is fetched"
+            f"{source}: not a file of tensors ({type(error).__name__}). Remove it; it is fetched"
             " again."
         ) from error
     if not isinstance(found, dict) or not all(
         isinstance(value, Tensor) for value in found.values()
     ):
         raise WeightsMissing(
-            f"{path}: holds something other than named tensors. Remove it; it is fetched again."
+            f"{source}: holds something other than named tensors. Remove it; it is fetched again."
         )
     return found
 

@@ -18,12 +18,12 @@ class PNet(nn.Module):
         self.conv1, self.prelu1 = nn.Conv2d(3, 10, 3), nn.PReLU(10)
         self.conv2, self.prelu2 = nn.Conv2d(10, 16, 3), nn.PReLU(16)
         self.conv3, self.prelu3 = nn.Conv2d(16, 32, 3), nn.PReLU(32)
-        self.box, self.score = nn.Conv2d(32, 4, 1), nn.Conv2d(32, 2, 1)
+        self.conv4_1, self.conv4_2 = nn.Conv2d(32, 2, 1), nn.Conv2d(32, 4, 1)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         planes = _pooled(self.prelu1(self.conv1(pictures)), 2)
         planes = self.prelu3(self.conv3(self.prelu2(self.conv2(planes))))
-        return torch.softmax(self.score(planes), 1)[:, 1], self.box(planes)
+        return torch.softmax(self.conv4_1(planes), 1)[:, 1], self.conv4_2(planes)
 
 
 class RNet(nn.Module):
@@ -34,14 +34,14 @@ class RNet(nn.Module):
         self.conv1, self.prelu1 = nn.Conv2d(3, 28, 3), nn.PReLU(28)
         self.conv2, self.prelu2 = nn.Conv2d(28, 48, 3), nn.PReLU(48)
         self.conv3, self.prelu3 = nn.Conv2d(48, 64, 2), nn.PReLU(64)
-        self.fc4, self.prelu4 = nn.Linear(576, 128), nn.PReLU(128)
-        self.box, self.score = nn.Linear(128, 4), nn.Linear(128, 2)
+        self.dense4, self.prelu4 = nn.Linear(576, 128), nn.PReLU(128)
+        self.dense5_1, self.dense5_2 = nn.Linear(128, 2), nn.Linear(128, 4)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         planes = _pooled(self.prelu1(self.conv1(crops)), 3)
         planes = nn.functional.max_pool2d(self.prelu2(self.conv2(planes)), 3, 2)
-        code = self.prelu4(self.fc4(self.prelu3(self.conv3(planes)).flatten(1)))
-        return torch.softmax(self.score(code), 1)[:, 1], self.box(code)
+        code = self.prelu4(self.dense4(_flattened(self.prelu3(self.conv3(planes)))))
+        return torch.softmax(self.dense5_1(code), 1)[:, 1], self.dense5_2(code)
 
 
 class ONet(nn.Module):
@@ -56,24 +56,30 @@ class ONet(nn.Module):
         self.conv2, self.prelu2 = nn.Conv2d(32, 64, 3), nn.PReLU(64)
         self.conv3, self.prelu3 = nn.Conv2d(64, 64, 3), nn.PReLU(64)
         self.conv4, self.prelu4 = nn.Conv2d(64, 128, 2), nn.PReLU(128)
-        self.fc5, self.prelu5 = nn.Linear(1152, 256), nn.PReLU(256)
-        self.box, self.points, self.score = nn.Linear(256, 4), nn.Linear(256, 10), nn.Linear(256, 2)
+        self.dense5, self.prelu5 = nn.Linear(1152, 256), nn.PReLU(256)
+        self.dense6_1, self.dense6_2 = nn.Linear(256, 2), nn.Linear(256, 4)
+        self.dense6_3 = nn.Linear(256, 10)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         planes = _pooled(self.prelu1(self.conv1(crops)), 3)
         planes = nn.functional.max_pool2d(self.prelu2(self.conv2(planes)), 3, 2)
         planes = _pooled(self.prelu3(self.conv3(planes)), 2)
-        code = self.prelu5(self.fc5(self.prelu4(self.conv4(planes)).flatten(1)))
-        points = self.points(code).reshape(-1, 2, 5).transpose(1, 2)
-        return torch.softmax(self.score(code), 1)[:, 1], self.box(code), points
+        code = self.prelu5(self.dense5(_flattened(self.prelu4(self.conv4(planes)))))
+        points = self.dense6_3(code).reshape(-1, 2, 5).transpose(1, 2)
+        return torch.softmax(self.dense6_1(code), 1)[:, 1], self.dense6_2(code), points
 
 
 class MTCNN(nn.Module):
-    """The three networks under the names that their weights have."""
+    """The three networks, their layers named as in the published weights."""
 
     def __init__(self) -> None:
         super().__init__()
         self.pnet, self.rnet, self.onet = PNet(), RNet(), ONet()
+
+
+def _flattened(planes: Tensor) -> Tensor:
+    """(N, C, H, W) as (N, W * H * C): the order that the published weights mean."""
+    return planes.permute(0, 3, 2, 1).flatten(1)
 
 
 def _pooled(planes: Tensor, size: int) -> Tensor:

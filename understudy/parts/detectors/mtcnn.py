@@ -1,4 +1,4 @@
-"""MTCNN (Zhang et al. 2016) with the weights of the package mtcnn: three small networks, each
+"""MTCNN (Zhang et al. 2016) with the weights of facenet-pytorch: three small networks, each
 stricter than the one before.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from understudy.core import affine
 from understudy.core.image import resized, warp
-from understudy.io.weights import mtcnn
+from understudy.io.weights.fetch import weight_path
 from understudy.options import option
 from understudy.parts.detectors import detectors
 from understudy.parts.detectors.search import Looker, Search, Seen
@@ -42,10 +42,15 @@ class Mtcnn(Search):
         # Late, here and below: --help need not wait for torch.
         import torch
 
-        from understudy.nets.pretrained.load import load_pretrained
+        from understudy.nets.pretrained.load import load_pretrained, parse_torch_file
         from understudy.nets.pretrained.mtcnn import MTCNN
 
-        nets = load_pretrained(MTCNN(), mtcnn.load_tensors(), "the package mtcnn")
+        tensors = {}
+        for net in ("pnet", "rnet", "onet"):
+            path = weight_path(f"mtcnn-{net}")
+            for name, tensor in parse_torch_file(path.read_bytes(), str(path)).items():
+                tensors[f"{net}.{name}"] = tensor
+        nets = load_pretrained(MTCNN(), tensors, "the package facenet-pytorch")
 
         @torch.inference_mode()
         def look(view: Bytes) -> Seen:

@@ -39,11 +39,13 @@ class S3fd(Search):
         WeightsMissing, BadOption.
         """
         # Late, here and below: --help need not wait for torch.
-        from understudy.nets.pretrained.load import load_pretrained, torch_tensors
+        from understudy.nets.pretrained.load import load_pretrained, parse_torch_file
         from understudy.nets.pretrained.s3fd import S3FD
 
         path = weight_path("s3fd")
-        return self.looking(load_pretrained(S3FD(), torch_tensors(path), str(path)))
+        return self.looking(
+            load_pretrained(S3FD(), parse_torch_file(path.read_bytes(), str(path)), str(path))
+        )
 
     def looking(self, network: S3FD) -> Looker:
         """What a network sees. Raises BadOption for a device that is not there."""

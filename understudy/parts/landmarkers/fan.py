@@ -43,13 +43,13 @@ class Fan(Landmarker):
         """
         # Late, here and below: --help need not wait for torch.
         from understudy.nets.pretrained.fan import FAN
-        from understudy.nets.pretrained.load import load_pretrained, torch_tensors
+        from understudy.nets.pretrained.load import load_pretrained, parse_torch_file
 
         path = weight_path(f"fan-{self.dims}")
         # Counters of training steps, which some versions of PyTorch wrote and others not.
         tensors = {
             name: each
-            for name, each in torch_tensors(path).items()
+            for name, each in parse_torch_file(path.read_bytes(), str(path)).items()
             if not name.endswith("num_batches_tracked")
         }
         return self.locating(load_pretrained(FAN(), tensors, str(path)))
