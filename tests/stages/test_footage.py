@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,22 @@ def test_a_stopped_run_goes_on_and_keeps_what_is_there(clip, tmp_path):
     first = (out / "00001.png").stat().st_mtime_ns
     do("frames", clip, out)
     assert numbers(out) == list(range(20)) and (out / "00001.png").stat().st_mtime_ns == first
+
+
+def test_a_run_of_version_0_1_goes_on_too(clip, tmp_path):
+    out = tmp_path / "out"
+    do("frames", clip, out)
+    note = out / "frames.json"
+    told = json.loads(note.read_text(encoding="utf-8"))
+    # There 0 stood for every frame; an option that came later is missing, as quality is here.
+    del told["quality"]
+    note.write_text(json.dumps({**told, "fps": 0.0}), encoding="utf-8")
+    (out / "00003.png").unlink()
+    do("frames", clip, out)
+    assert numbers(out) == list(range(20))
+    note.write_text(json.dumps({**told, "halo": 1}), encoding="utf-8")
+    with pytest.raises(BadProject, match="other options"):
+        do("frames", clip, out)
 
 
 def test_other_pictures_are_never_mixed_in_or_overwritten(clip, tmp_path):

@@ -36,12 +36,13 @@ class FramesOptions(Options):
         low=0,
         high=1000,
         unit="pictures/s",
+        affects="render",
         formerly=0,
     )
     format: Literal["png", "jpg"] = option(
-        "png", "Kind of file; png keeps more than 8 bits, jpg does not"
+        "png", "Kind of file; png keeps more than 8 bits, jpg does not", affects="render"
     )
-    quality: int = option(95, "Quality of jpg", low=1, high=100)
+    quality: int = option(95, "Quality of jpg", low=1, high=100, affects="render")
 
 
 class CutOptions(EncodeOptions):
@@ -84,9 +85,8 @@ def frames(footage: Path, out: Path, options: FramesOptions) -> Stage:
             "footage": footage.name,
             "frames": len(source),
             "pictures": len(picks),
-            **options.model_dump(),
         }
-        with locked_folder(out, plan):
+        with locked_folder(out, plan, options):
             yield Started(stage="frames", total=len(picks))
             digits = max(5, len(str(len(picks))))
             paths = [

@@ -16,6 +16,7 @@ import av
 import numpy as np
 import pytest
 from loky import get_reusable_executor
+from pydantic import create_model
 
 from understudy.core import affine, image
 from understudy.core.face import align
@@ -26,9 +27,13 @@ from understudy.io.open_footage import open_footage
 from understudy.io.provenance import manifest
 from understudy.io.video.clip_writer import write_clip
 from understudy.io.video.writer import EncodeOptions
+from understudy.options import Options, option
 from understudy.stages.events import Event, Finished, Note, Progress, Saved, Stop
 from understudy.stages.merge import render
 from understudy.stages.merge.command import MergeOptions, merge
+from understudy.stages.merge.context import MergeContext
+from understudy.stages.merge.keyframes import Keyframes
+from understudy.stages.merge.segments import Segment, SegmentRecord, SegmentStore
 from understudy.stages.parallel import chunks
 from understudy.stages.project import Project
 from understudy.types import AlignedFace, Bytes, Face
@@ -160,6 +165,59 @@ def test_a_face_that_goes_touches_only_the_frames_that_it_reaches(
     faceset.trash(faceset.faces.frame == 7)
     list(merge(show, options))
     assert len(segments(show).keys() - before.keys()) == touched
+
+
+def keys_of(show: Path, options: MergeOptions) -> list[str]:
+    """The keys of the segments that a merge would need."""
+    project = Project.load(show)
+    with open_footage(project.footage("dst")) as footage:
+        context = MergeContext.open(project, footage, options, Keyframes.parse(options))
+        return [each.key for each in context.segments([range(len(footage))])]
+
+
+def variant(options: MergeOptions, **fields: Any) -> MergeOptions:
+    """These options in a class with other fields."""
+    made = create_model("Variant", __base__=MergeOptions, **fields)
+    return made.model_validate(options.set_values())
+
+
+def test_frames_are_known_again_when_an_option_comes_or_moves(
+    show: Path, plain: MergeOptions
+) -> None:
+    known = keys_of(show, plain)
+    halo: Any = (float, option(0, "Glow", affects="render"))
+    assert keys_of(show, variant(plain, halo=halo)) == known
+    assert keys_of(show, variant(with_(plain, device="auto", workers=2))) == known
+    moved = dict(reversed(MergeOptions.model_fields.items()))
+    fields: Any = {name: (info.annotation, info) for name, info in moved.items()}
+    turned = create_model("Turned", __base__=Options, **fields)
+    assert list(turned.model_fields) == list(moved)
+    assert turned.model_validate(plain.set_values()).deviating("render") == plain.deviating(
+        "render"
+    )
+
+
+def test_frames_are_not_taken_for_those_of_another_choice(show: Path, plain: MergeOptions) -> None:
+    known = keys_of(show, plain)
+    halo: Any = (float, option(3, "Glow", affects="render"))
+    later = variant(plain, halo=halo)
+    for other in (
+        with_(plain, encode={"depth": "10"}),
+        with_(plain, face_type="half"),
+        with_(plain, upscaler="other"),
+        later.model_copy(update={"halo": 4}),
+    ):
+        assert not set(keys_of(show, other)) & set(known)
+
+
+def test_frames_of_another_default_are_rendered_anew(tmp_path: Path) -> None:
+    segment = Segment(range(6), "0123")
+    SegmentStore(tmp_path, False, {"blur": 8}).finish(segment, SegmentRecord(bare=(1,)))
+    (tmp_path / "0123.mov").touch()
+    for now in ({"blur": 8}, {"grain": 0, "blur": 8}, {}):
+        known = SegmentStore(tmp_path, False, now).record_of(segment)
+        assert known is not None and known.bare == (1,)
+    assert SegmentStore(tmp_path, False, {"grain": 0, "blur": 9}).record_of(segment) is None
 
 
 def test_other_weights_or_another_coding_render_all_anew(show: Path, plain: MergeOptions) -> None:

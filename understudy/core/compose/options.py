@@ -46,12 +46,14 @@ class CompositeOptions(Options):
         " borders; original leaves the plate; raw-rgb, raw-rgb-mask, raw-mask and raw-predict show"
         " what the model made",
         live=True,
+        affects="render",
     )
     masks: tuple[str, ...] = option(
         ("learned",),
         "Masks, multiplied; 'a+b' unites two: learned, learned-prd, learned-dst, dst (hull), full,"
         " polygons, xseg-prd, xseg-dst",
         live=True,
+        affects="render",
     )
     erode: float = option(
         2,
@@ -60,6 +62,7 @@ class CompositeOptions(Options):
         high=400,
         unit="%",
         live=True,
+        affects="render",
     )
     blur: float = option(
         8,
@@ -68,12 +71,25 @@ class CompositeOptions(Options):
         high=400,
         unit="%",
         live=True,
+        affects="render",
     )
     feather: float = option(
-        0, "Fade from the outline inwards, nothing outside it", low=0, high=40, unit="%", live=True
+        0,
+        "Fade from the outline inwards, nothing outside it",
+        low=0,
+        high=40,
+        unit="%",
+        live=True,
+        affects="render",
     )
     edge_fade: float = option(
-        1.5, "Fade to nothing at the face square's edge", low=0, high=20, unit="%", live=True
+        1.5,
+        "Fade to nothing at the face square's edge",
+        low=0,
+        high=20,
+        unit="%",
+        live=True,
+        affects="render",
     )
     steady_mask: int = option(
         0,
@@ -82,15 +98,17 @@ class CompositeOptions(Options):
         high=15,
         unit="frames",
         live=True,
+        affects="render",
     )
     color_transfer: ColorTransfer = option(
         "mkl-m",
         "How the new face takes the colours of the one it replaces; -m and rct look within the"
         " mask, the others at the square",
         live=True,
+        affects="render",
     )
     hist_match_masked: bool = option(
-        True, "The hist-match modes look within the mask only", live=True
+        True, "The hist-match modes look within the mask only", live=True, affects="render"
     )
     hist_match_threshold: int = option(
         255,
@@ -98,6 +116,7 @@ class CompositeOptions(Options):
         low=0,
         high=255,
         live=True,
+        affects="render",
     )
     steady: int = option(
         5,
@@ -106,10 +125,19 @@ class CompositeOptions(Options):
         high=15,
         unit="frames",
         live=True,
+        affects="render",
     )
-    face_scale: float = option(0, "Enlarge the new face", low=-50, high=50, unit="%", live=True)
+    face_scale: float = option(
+        0, "Enlarge the new face", low=-50, high=50, unit="%", live=True, affects="render"
+    )
     super_resolution: float = option(
-        0, "So much of the new face comes from the upscaler", low=0, high=100, unit="%", live=True
+        0,
+        "So much of the new face comes from the upscaler",
+        low=0,
+        high=100,
+        unit="%",
+        live=True,
+        affects="render",
     )
     texture: float = option(
         50,
@@ -118,15 +146,23 @@ class CompositeOptions(Options):
         high=100,
         unit="%",
         live=True,
+        affects="render",
     )
     sharpen: float = option(
-        100, "Sharpen the new face; negative = soften", low=-100, high=200, unit="%", live=True
+        100,
+        "Sharpen the new face; negative = soften",
+        low=-100,
+        high=200,
+        unit="%",
+        live=True,
+        affects="render",
     )
     sharpen_mode: SharpenMode = option(
         "match",
         "How: match goes so far of the way to dst's own sharpness, unsharp by the face's size, box,"
         " gaussian by pixels",
         live=True,
+        affects="render",
     )
     motion_blur: float = option(
         0,
@@ -135,6 +171,7 @@ class CompositeOptions(Options):
         high=720,
         unit="degrees",
         live=True,
+        affects="render",
     )
     grain: float = option(
         0,
@@ -143,6 +180,7 @@ class CompositeOptions(Options):
         high=200,
         unit="%",
         live=True,
+        affects="render",
     )
     denoise: float = option(
         0,
@@ -150,26 +188,41 @@ class CompositeOptions(Options):
         low=0,
         high=500,
         live=True,
+        affects="render",
     )
     bicubic_degrade: float = option(
-        0, "Lose detail by scaling down and up", low=0, high=100, unit="%", live=True
+        0,
+        "Lose detail by scaling down and up",
+        low=0,
+        high=100,
+        unit="%",
+        live=True,
+        affects="render",
     )
     compression_degrade: float = option(
-        0, "Lose detail as JPEG does", low=0, high=100, unit="%", live=True
+        0, "Lose detail as JPEG does", low=0, high=100, unit="%", live=True, affects="render"
     )
     color_degrade: float = option(
-        0, "Lose colours: 100 = a palette of 256", low=0, high=100, unit="%", live=True
+        0,
+        "Lose colours: 100 = a palette of 256",
+        low=0,
+        high=100,
+        unit="%",
+        live=True,
+        affects="render",
     )
     degrade: Literal["face", "frame"] = option(
         "face",
         "What denoise and the degrades work on: the new face, or the frame around it",
         live=True,
+        affects="render",
     )
     formulas: Literal["ours", "dfl"] = option(
         "ours",
         "dfl takes colours, masks and units (erode and blur in quarter pixels of the model) as"
         " DeepFaceLab has them",
         live=True,
+        affects="render",
     )
 
     @property

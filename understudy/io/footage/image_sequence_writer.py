@@ -11,17 +11,21 @@ from filelock import FileLock, Timeout
 
 from understudy.errors import BadProject, Busy
 from understudy.io import atomic
+from understudy.options import Options
 
 _LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def locked_folder(folder: Path, plan: dict[str, object]) -> Iterator[None]:
+def locked_folder(
+    folder: Path, plan: dict[str, object], options: Options | None = None
+) -> Iterator[None]:
     """Hold `folder` while pictures are written into it; `<plan["made_by"]>.json` inside says what
     they are.
 
-    A folder that is new, empty, or begun under the same plan is taken; its pictures stay. Raises
-    BadProject when something else lies there, Busy when another run is at it, CannotWrite.
+    A folder that is new, empty, or begun under the same plan is taken; its pictures stay. options:
+    those that affect what is rendered belong to the plan. Raises BadProject when something else
+    lies there, Busy when another run is at it, CannotWrite.
     """
     note = folder / f"{plan['made_by']}.json"
     if folder.exists() and not folder.is_dir():
@@ -30,7 +34,7 @@ def locked_folder(folder: Path, plan: dict[str, object]) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     try:
         with atomic.explain_os_errors(folder), FileLock(folder / _LOCK, timeout=0):
-            _claim(folder, note, plan)
+            _claim(folder, note, plan, options or Options())
             atomic.remove_partials(folder)
             yield
     except Timeout:
@@ -39,9 +43,9 @@ def locked_folder(folder: Path, plan: dict[str, object]) -> Iterator[None]:
         ) from None
 
 
-def _claim(folder: Path, note: Path, plan: dict[str, object]) -> None:
+def _claim(folder: Path, note: Path, plan: dict[str, object], options: Options) -> None:
     if note.exists():
-        if _read_plan(note) != json.loads(json.dumps(plan)):
+        if not _is_planned(note, plan, options):
             raise BadProject(
                 f"{folder}: pictures from other footage or other options are there ({note.name})."
                 " Choose another folder, or delete that one."
@@ -51,11 +55,18 @@ def _claim(folder: Path, note: Path, plan: dict[str, object]) -> None:
         raise BadProject(
             f"{folder}: not empty, and nothing is ever overwritten. Choose another folder."
         )
-    atomic.write_text(note, json.dumps(plan, indent=1) + "\n")
+    whole = {**plan, **options.affecting("render")}
+    atomic.write_text(note, json.dumps(whole, indent=1) + "\n")
 
 
-def _read_plan(note: Path) -> object:
+def _is_planned(note: Path, plan: dict[str, object], options: Options) -> bool:
+    """Whether a note says the same; an option that it does not name had today's default."""
     try:
-        return json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+        said = json.loads(note.read_text(encoding="utf-8"))
+        others = {name: said[name] for name in said.keys() - plan.keys()}
+        known = type(options).model_validate(others)
+        return known.affecting("render") == options.affecting("render") and all(
+            said[name] == value for name, value in plan.items()
+        )
+    except (OSError, ValueError, KeyError, AttributeError):
+        return False

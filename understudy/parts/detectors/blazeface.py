@@ -21,7 +21,7 @@ class BlazeFace(Search):
     """
 
     score: float = option(0.4, "How sure a detection must be", low=0.05, high=1)
-    threads: int = option(1, "CPU threads", low=1, high=64)
+    threads: int = option(1, "CPU threads", low=1, high=64, affects="nothing")
 
     def looker(self) -> Looker:
         """The network. Raises WeightsMissing."""

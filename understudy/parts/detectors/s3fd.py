@@ -32,7 +32,9 @@ class S3fd(Search):
         low=128,
         high=4096,
     )
-    device: str = option("auto", "Where to compute: auto, cpu, cuda, cuda:1, mps, …")
+    device: str = option(
+        "auto", "Where to compute: auto, cpu, cuda, cuda:1, mps, …", affects="nothing"
+    )
 
     def looker(self) -> Looker:
         """The network with its weights, fetched from their publisher (90 MB). Raises

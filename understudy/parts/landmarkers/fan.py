@@ -35,7 +35,7 @@ class Fan(Landmarker):
     passes: int = option(
         2, "How often to look; every pass crops by the points of the one before", low=1, high=5
     )
-    device: str = option("auto", "Where to compute: auto, cpu, cuda, mps")
+    device: str = option("auto", "Where to compute: auto, cpu, cuda, mps", affects="nothing")
 
     def build(self) -> Locate:
         """The landmarker, its weights fetched from their publisher (96 MB). Raises WeightsMissing,

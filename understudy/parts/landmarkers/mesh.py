@@ -49,7 +49,7 @@ class MeshLandmarker(Landmarker):
         low=1,
         high=8,
     )
-    threads: int = option(1, "CPU threads", low=1, high=64)
+    threads: int = option(1, "CPU threads", low=1, high=64, affects="nothing")
 
     def network(self) -> Network:
         """The network, ready to run. Raises WeightsMissing."""

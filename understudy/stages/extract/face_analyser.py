@@ -12,7 +12,6 @@ from understudy.core.face import align
 from understudy.errors import BadMedia
 from understudy.io.faceset.manual_marks import Mark, Marks
 from understudy.parts.detectors import Detect, Detection
-from understudy.parts.dlib_extra import is_installed
 from understudy.parts.identities import Embed, identities
 from understudy.parts.landmarkers import Found, Locate
 from understudy.stages.extract.detections import Sighting
@@ -56,11 +55,7 @@ def locator(options: ExtractOptions) -> Locate:
 
 @functools.lru_cache(maxsize=2)
 def embedder(name: str) -> Embed | None:
-    """What tells people apart, by name; "auto" = dlib-resnet where it is installed; None when
-    nothing does.
-    """
-    if name == "auto":
-        name = "dlib-resnet" if is_installed() else "none"
+    """What tells people apart, by name; None for none."""
     return None if name == "none" else identities[name]().build()
 
 

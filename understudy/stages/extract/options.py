@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
-from understudy.options import Options, option
+from pydantic import ValidationError
+
+from understudy.options import Affects, Options, option
 from understudy.parts.detectors import Detector, detectors
 from understudy.parts.detectors.blazeface import BlazeFace
 from understudy.parts.detectors.dlib_boxes import DlibBoxes
 from understudy.parts.detectors.mtcnn import Mtcnn
 from understudy.parts.detectors.s3fd import S3fd
 from understudy.parts.detectors.yunet import YuNet
+from understudy.parts.dlib_extra import is_installed
 from understudy.parts.landmarkers import Landmarker, landmarkers
 from understudy.parts.landmarkers.dlib_68 import Dlib68
 from understudy.parts.landmarkers.facemesh import FaceMesh
@@ -43,37 +47,50 @@ class ExtractOptions(Options):
         "How thorough: what fast and best set is in the manual; any option set by itself wins",
     )
     detector: str = option(
-        "blazeface", "What finds faces: blazeface, yunet, mtcnn, s3fd, dlib or manual"
+        "blazeface",
+        "What finds faces: blazeface, yunet, mtcnn, s3fd, dlib or manual",
+        affects="detect",
     )
     landmarker: str = option(
-        "facemesh", "What finds the 68 points of a face: facemesh, mediapipe, dlib, fan or manual"
+        "facemesh",
+        "What finds the 68 points of a face: facemesh, mediapipe, dlib, fan or manual",
+        affects="detect",
     )
-    blazeface: BlazeFace = option(BlazeFace(), "Settings of the detector blazeface")
-    yunet: YuNet = option(YuNet(), "Settings of the detector yunet")
-    mtcnn: Mtcnn = option(Mtcnn(), "Settings of the detector mtcnn")
-    s3fd: S3fd = option(S3fd(), "Settings of the detector s3fd")
-    dlib: DlibBoxes = option(DlibBoxes(), "Settings of the detector dlib")
-    facemesh: FaceMesh = option(FaceMesh(), "Settings of the landmarker facemesh")
-    mediapipe: MediaPipe = option(MediaPipe(), "Settings of the landmarker mediapipe")
-    dlib_68: Dlib68 = option(Dlib68(), "Settings of the landmarker dlib")
-    fan: Fan = option(Fan(), "Settings of the landmarker fan")
+    blazeface: BlazeFace = option(
+        BlazeFace(), "Settings of the detector blazeface", affects="detect"
+    )
+    yunet: YuNet = option(YuNet(), "Settings of the detector yunet", affects="detect")
+    mtcnn: Mtcnn = option(Mtcnn(), "Settings of the detector mtcnn", affects="detect")
+    s3fd: S3fd = option(S3fd(), "Settings of the detector s3fd", affects="detect")
+    dlib: DlibBoxes = option(DlibBoxes(), "Settings of the detector dlib", affects="detect")
+    facemesh: FaceMesh = option(FaceMesh(), "Settings of the landmarker facemesh", affects="detect")
+    mediapipe: MediaPipe = option(
+        MediaPipe(), "Settings of the landmarker mediapipe", affects="detect"
+    )
+    dlib_68: Dlib68 = option(Dlib68(), "Settings of the landmarker dlib", affects="detect")
+    fan: Fan = option(Fan(), "Settings of the landmarker fan", affects="detect")
     region: tuple[float, float, float, float] = option(
         (0, 0, 1, 1),
         "Look for faces only here: left, top, right, bottom",
         unit="shares of the frame",
+        affects="detect",
     )
     identity: str = option(
-        "auto", "What tells people apart; auto = dlib-resnet where it is installed, none = nothing"
+        "auto",
+        "What tells people apart; auto = dlib-resnet where it is installed, none = nothing",
+        affects="detect",
     )
     sample: int = option(
         12,
         "Ask who a face is in every n-th frame, and wherever a face comes up or meets another",
         low=1,
+        affects="detect",
     )
     steady: Literal["flow", "filter", "off"] = option(
         "flow",
         "What takes the tremble out of the points: flow = optical flow, filter = a zero-phase"
         " filter, off = nothing",
+        affects="detect",
     )
     fill: float = option(
         0.25,
@@ -81,34 +98,43 @@ class ExtractOptions(Options):
         low=0,
         high=1,
         unit="seconds",
+        affects="detect",
     )
-    every: int = option(1, "Take every n-th frame only", low=1)
+    every: int = option(1, "Take every n-th frame only", low=1, affects="detect")
 
     face_type: FaceType = option(
-        "full", "How much of the head the pictures show; a model needs its own type or a wider one"
+        "full",
+        "How much of the head the pictures show; a model needs its own type or a wider one",
+        affects="crop",
     )
-    size: int = option(512, "Side of the pictures", low=256, high=2048, unit="pixels")
+    size: int = option(
+        512, "Side of the pictures", low=256, high=2048, unit="pixels", affects="crop"
+    )
     format: Literal["jpg", "png"] = option(
-        "jpg", "Kind of picture; png loses nothing and is 4 to 5 times as large"
+        "jpg", "Kind of picture; png loses nothing and is 4 to 5 times as large", affects="crop"
     )
-    jpg_quality: int = option(95, "Quality of jpg", low=1, high=100)
+    jpg_quality: int = option(95, "Quality of jpg", low=1, high=100, affects="crop")
     max_faces: int | None = option(
         None,
         "Keep only so many faces of a frame, the largest; not set = all",
         low=1,
         formerly=0,
+        affects="crop",
     )
     person: int | None = option(
         None,
         "Keep only this person, as the report numbers them; not set = all",
         low=0,
         formerly=-1,
+        affects="crop",
     )
     like: str | None = option(
-        None, "Keep only the person on this picture; not set = all", formerly=""
+        None, "Keep only the person on this picture; not set = all", formerly="", affects="crop"
     )
     debug: Literal["off", "jpg", "video"] = option(
-        "off", "Also draw what was found onto the frames, as pictures or as one video"
+        "off",
+        "Also draw what was found onto the frames, as pictures or as one video",
+        affects="crop",
     )
 
     fix: bool = option(
@@ -136,6 +162,13 @@ class ExtractOptions(Options):
         """The same with what `quality` says wherever nothing was set."""
         return ExtractOptions.layered(PRESETS[self.quality], self.set_values(), where="extract")
 
+    def with_identity(self) -> ExtractOptions:
+        """The same with what tells people apart in place of auto."""
+        if self.identity != "auto":
+            return self
+        identity = "dlib-resnet" if is_installed() else "none"
+        return self.model_copy(update={"identity": identity})
+
     @property
     def follows_flow(self) -> bool:
         """Whether points are followed from frame to frame."""
@@ -150,31 +183,44 @@ class ExtractOptions(Options):
         return self._with_settings(landmarkers[self.landmarker])
 
     def finding(self) -> dict[str, Any]:
-        """What decides which faces are found and where their points lie, as plain values: parts not
-        in use are left out.
+        """What decides which faces are found and where their points lie, as plain values.
+
+        Parts that are not in use are left out.
         """
         in_use = (self.detector_part(), self.landmarker_part())
-        settings = {name for name in _FINDING if isinstance(getattr(self, name), Options)}
-        return self._plain(
-            {name for name in _FINDING if name not in settings or getattr(self, name) in in_use}
-        )
+        unused = {
+            name for name, value in self if isinstance(value, Options) and value not in in_use
+        }
+        return self._plain("detect", unused)
 
     def cutting(self) -> dict[str, Any]:
         """What decides which of them become pictures, and how."""
-        return self._plain(_CUTTING)
+        return self._plain("crop", set())
+
+    @classmethod
+    def changes(
+        cls, before: Mapping[str, Any], after: Mapping[str, Any], affects: Affects
+    ) -> list[str]:
+        """Dotted names of the options that differ between two results of `finding` or `cutting`.
+
+        Both are read as options of today. What one does not name has its default there: the option
+        came later, or belongs to a part that is not in use.
+        """
+        try:
+            old, new = (
+                cls.model_validate(dict(each)).affecting(affects) for each in (before, after)
+            )
+        except ValidationError as error:
+            # An option or a value that is no more: nobody knows what it would be today.
+            return sorted({".".join(map(str, each["loc"])) for each in error.errors()})
+        return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
 
     def _with_settings(self, part: type[Part]) -> Part:
         """The part with the settings that stand here for it; one from outside comes with its own
         defaults.
         """
-        return next(
-            (value for name in _FINDING if isinstance(value := getattr(self, name), part)), part()
-        )
+        return next((value for _, value in self if isinstance(value, part)), part())
 
-    def _plain(self, names: set[str]) -> dict[str, Any]:
-        return self.model_dump(mode="json", include=names)
-
-
-_NAMES = list(ExtractOptions.model_fields)
-_FINDING = set(_NAMES[_NAMES.index("detector") : _NAMES.index("face_type")])
-_CUTTING = set(_NAMES[_NAMES.index("face_type") : _NAMES.index("fix")])
+    def _plain(self, affects: Affects, unused: set[str]) -> dict[str, Any]:
+        names = {name.partition(".")[0] for name in self.affecting(affects)}
+        return self.model_dump(mode="json", include=names - unused)

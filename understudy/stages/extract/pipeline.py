@@ -40,7 +40,6 @@ from understudy.stages.extract.crop import CutTask, CutTasks, Cuttings, cut
 from understudy.stages.extract.detect import FindTask, find
 from understudy.stages.extract.detection_store import Sightings
 from understudy.stages.extract.detections import Finds, joined
-from understudy.stages.extract.face_analyser import embedder
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.extract.record import Extracted
 from understudy.stages.extract.report import told, write_report
@@ -64,7 +63,9 @@ class Extraction:
     def __init__(self, footage: Footage, folder: Path, side: Side, options: ExtractOptions) -> None:
         if not len(footage):
             raise BadMedia(f"{footage.path}: no frames. Give footage with at least one.")
-        self.footage, self.folder, self.side, self.options = footage, folder, side, options
+        self.footage, self.folder, self.side = footage, folder, side
+        # What auto means is decided here, not by each process or machine for itself.
+        self.asked, self.options = options, options.with_identity()
         self.film = Film.of(footage, any_size=side == "src")
         self.chunks = chunks(footage, options.every)
         self.marks_path = folder.with_name("marks.json")
@@ -102,7 +103,7 @@ class Extraction:
         return True
 
     def _advice(self) -> list[str]:
-        if self.options.identity == "auto" and embedder("auto") is None:
+        if self.asked.identity == "auto" and self.options.identity == "none":
             return [
                 "nobody is told apart without the extra dlib (pip install 'understudy[dlib]');"
                 " --identity none leaves it at that."
@@ -117,8 +118,8 @@ class Extraction:
         }
         return Extracted(
             source=self.film.source,
-            finding=self.options.finding(),
-            cutting=self.options.cutting(),
+            finding=self.asked.finding(),
+            cutting=self.asked.cutting(),
             marks=marked,
         )
 

@@ -63,8 +63,12 @@ class Extracted(BaseModel):
 
     def differences(self, other: Extracted) -> list[str]:
         """In what the two orders differ, in words for people."""
-        mine, theirs = {**self.finding, **self.cutting}, {**other.finding, **other.cutting}
-        changed = sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name))
+        changed = ExtractOptions.changes(self.cutting, other.cutting, "crop")
+        return [*changed, *self.differences_in_finding(other)]
+
+    def differences_in_finding(self, other: Extracted) -> list[str]:
+        """As `differences`, of what decides which faces are found."""
+        changed = ExtractOptions.changes(self.finding, other.finding, "detect")
         return [*changed, *(["the footage"] if self.source != other.source else [])]
 
 
@@ -122,12 +126,7 @@ def _started_anew(
             f"the faces that were there are in {aside.name} now:"
             f" {'a new start was asked for' if redo else why}."
         ]
-    is_found = (
-        known is not None
-        and not redo
-        and (known.source, known.finding) == (order.source, order.finding)
-    )
-    if known is None or not is_found:
+    if known is None or redo or known.differences_in_finding(order):
         shutil.rmtree(found_folder(folder), ignore_errors=True)
         record = order
     else:

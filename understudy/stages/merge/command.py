@@ -83,7 +83,11 @@ def _render_version(
     renderer = SegmentRenderer(
         project.folder,
         context,
-        SegmentStore(project.merged / "segments", context.has_matte),
+        SegmentStore(
+            project.merged / "segments",
+            context.has_matte,
+            MergeOptions().affecting("render"),
+        ),
         context.segments(chosen),
     )
     if not (yield from renderer.run()):

@@ -12,6 +12,7 @@ from typing import Final, Self
 
 import numpy as np
 
+from understudy.core.compose.options import CompositeOptions
 from understudy.errors import BadOption
 from understudy.io import system
 from understudy.io.footage.base import Footage
@@ -31,7 +32,7 @@ from understudy.stages.merge.segmentation import FaceSegmenter
 from understudy.stages.merge.segments import Segment, split
 from understudy.stages.parallel.footage_reader import Source
 from understudy.stages.project import Project
-from understudy.stages.saved_models.recipe import BEST, CHECKPOINTS, OPTIONS_FILE
+from understudy.stages.saved_models.recipe import BEST, CHECKPOINTS, read
 from understudy.stages.saved_models.segmenters import asked_for
 from understudy.stages.saved_models.select import described, model_place, show_type
 
@@ -145,18 +146,26 @@ class MergeContext:
     def key(self, frames: range) -> str:
         """A hash of all that the pictures of these frames depend on.
 
-        Not of the device: what it changes is far below what can be seen.
+        Options go in where they affect the picture and differ from their defaults. So an option
+        that comes later changes no key; for defaults that change see `SegmentRecord`. Places of
+        faces, model, masks and weights go in as they are found, not by the options that led to
+        them. The device does not go in: what it changes is far below what can be seen.
         """
         radius = self.keyframes.averaging.total
         around = range(max(0, frames.start - radius), min(len(self.footage), frames.stop + radius))
-        settings = ("upscaler", "morph", "face_type", "encode")
+        # What holds for each frame, and not what it was before, counts of the composite.
+        options = {
+            name: value
+            for name, value in self.options.deviating("render").items()
+            if name not in CompositeOptions.model_fields
+        }
         said = {
             "renderer": [_RENDERER, version("understudy"), version("av")],
             "footage": Source.of(self.footage.path, len(self.footage)).model_dump(mode="json"),
             "frames": [frames.start, self.footage.pts[frames.start : frames.stop]],
             "weights": [self.iteration, *self.fingerprints],
             "looks": self.keyframes.to_json(around),
-            "options": self.options.model_dump(mode="json", include=set(settings)),
+            "options": options,
         }
         digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
         for part in self._faces(around):
@@ -203,10 +212,12 @@ def load_predictor(path: Path, device: str, *, best: bool = False) -> tuple[Pred
 
 
 def _weights(model: Path, best: bool) -> str:
-    """A hash of a model's weights and of its options."""
+    """What a model's weights and settings are known by."""
     if model.is_file():
         return manifest.fingerprint(model)
     saved = checkpoint.peek(model / (BEST if best else CHECKPOINTS))
     # What a checkpoint says of itself holds the hashes of its weights.
     said = manifest.fingerprint(saved.folder / checkpoint.STATE) if saved else ""
-    return f"{said} {manifest.fingerprint(model / OPTIONS_FILE)}"
+    recipe = read(model)
+    settings = recipe.model_options.model_dump(mode="json", exclude_defaults=True)
+    return f"{said} {recipe.model} {json.dumps(settings, sort_keys=True)}"

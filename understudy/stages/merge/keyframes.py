@@ -185,7 +185,7 @@ class Keyframes:
                 runs[-1] = (runs[-1][0] + 1, now)
             else:
                 runs.append((1, now))
-        return [(count, options.model_dump(mode="json")) for count, options in runs]
+        return [(count, options.deviating("render")) for count, options in runs]
 
 
 def _said(words: list[str], where: str) -> dict[str, str]:

@@ -53,7 +53,9 @@ class MergeOptions(CompositeOptions):
         " the only one of the show",
         formerly="",
     )
-    upscaler: str = option("realesrgan", "What super-resolution draws the new face larger with")
+    upscaler: str = option(
+        "realesrgan", "What super-resolution draws the new face larger with", affects="render"
+    )
     morph: float | None = option(
         None,
         "How much of the face becomes src's (amp); not set = the model's own",
@@ -65,6 +67,7 @@ class MergeOptions(CompositeOptions):
     face_type: Literal["auto", "half", "mid-full", "full", "whole", "head"] = option(
         "auto",
         "What the faces of a .dfm show that does not tell it; auto = what it tells, else whole",
+        affects="render",
     )
     smooth: bool = option(True, "Steady the place of the face from frame to frame")
     device: str = option("auto", "Where to compute: auto, cpu, cuda, cuda:1, mps, …")
@@ -72,4 +75,4 @@ class MergeOptions(CompositeOptions):
         1, "Processes that share the work; 1 = this one, on all cores", low=1, high=1024
     )
     engine: Engine = option("local", "Where they run: local = this machine, ray = a Ray cluster")
-    encode: EncodeOptions = option(EncodeOptions(), "How the video is coded")
+    encode: EncodeOptions = option(EncodeOptions(), "How the video is coded", affects="render")

@@ -8,9 +8,10 @@ finished, whoever made it, and whatever was asked for in between.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -29,14 +30,21 @@ _LEAST_CRF, _LEAST_PRORES = 0.006, 0.2
 
 
 class SegmentRecord(BaseModel):
-    """What there is to tell of a finished segment. bare: frames without a face. failed: frame and
-    reason.
+    """What there is to tell of a finished segment.
+
+    bare: frames without a face. failed: frame and reason. defaults: of the options that affect the
+    picture, when it was rendered. A key names only what differs from them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bare: tuple[int, ...] = ()
     failed: tuple[tuple[int, str], ...] = ()
+    defaults: dict[str, Any] = {}
+
+    def is_of(self, defaults: Mapping[str, Any]) -> bool:
+        """Whether no default has changed since; options that came later did nothing before."""
+        return all(self.defaults.get(name, value) == value for name, value in defaults.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +57,15 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class SegmentStore:
-    """Where finished segments lie. has_matte: whether each comes with its masks as a second
-    video.
+    """Where finished segments lie.
+
+    has_matte: whether each comes with its masks as a second video. defaults: of the options that
+    affect the picture.
     """
 
     folder: Path
     has_matte: bool
+    defaults: Mapping[str, Any]
 
     def video(self, segment: Segment) -> Path:
         """The file of its frames."""
@@ -71,10 +82,12 @@ class SegmentStore:
             told = SegmentRecord.model_validate_json(self._record(segment).read_bytes())
         except (OSError, ValidationError):
             return None
-        return told if all(file.is_file() for file in files) else None
+        is_whole = all(file.is_file() for file in files)
+        return told if is_whole and told.is_of(self.defaults) else None
 
     def finish(self, segment: Segment, record: SegmentRecord) -> None:
         """Declare a segment finished, now that its files are there."""
+        record = record.model_copy(update={"defaults": dict(self.defaults)})
         atomic.write_text(self._record(segment), record.model_dump_json() + "\n")
 
     def drop_all_but(self, keys: Collection[str]) -> None:
