@@ -31,6 +31,8 @@ ONLY_IN = {
     "subprocess": {"io"},
     "zipfile": {"io"},
     "urllib": {"io"},
+    "platformdirs": {"io"},
+    "pooch": {"io"},
     "socket": {"io"},
     "tomllib": {"io", "stages"},
     "rich": {"shell"},

@@ -7,12 +7,12 @@ from __future__ import annotations
 import hashlib
 import io
 import subprocess
-import urllib.error
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import requests
 
 from understudy.errors import WeightsMissing
 from understudy.io.weights import fetch
@@ -52,9 +52,9 @@ def wheel(tmp_path: Path) -> tuple[Path, Weight]:
 
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object, **__: object) -> None:
-        raise urllib.error.URLError("no network")
+        raise requests.ConnectionError("no network")
 
-    monkeypatch.setattr(fetch.urllib.request, "urlopen", fails)
+    monkeypatch.setattr(requests, "get", fails)
     monkeypatch.setattr(
         fetch.subprocess,
         "run",
@@ -67,7 +67,12 @@ def known(monkeypatch: pytest.MonkeyPatch, *listed: Weight) -> None:
 
 
 def sending(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
-    monkeypatch.setattr(fetch.urllib.request, "urlopen", lambda *_, **__: io.BytesIO(data))
+    def answers(*_: object, **__: object) -> requests.Response:
+        answer = requests.Response()
+        answer.status_code, answer.raw = 200, io.BytesIO(data)
+        return answer
+
+    monkeypatch.setattr(requests, "get", answers)
 
 
 @pytest.mark.parametrize("name", ["facemesh", "s3fd"])
@@ -127,6 +132,40 @@ def test_what_is_not_the_file_is_refused_and_not_kept(
     ):
         fetch.weight_path("toy")
     assert not list(fetch.cache_folder().glob("*toy*"))
+
+
+def test_a_publisher_who_says_no_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object, **__: object) -> requests.Response:
+        answer = requests.Response()
+        answer.status_code, answer.url, answer.raw = 404, FROM_URL.url, io.BytesIO(b"weights")
+        return answer
+
+    known(monkeypatch, FROM_URL)
+    monkeypatch.setattr(requests, "get", refuses)
+    with pytest.raises(WeightsMissing, match=r"toy\.bin cannot be read \(404"):
+        fetch.weight_path("toy")
+    assert fetch.weight_status("toy") == "missing"
+
+
+def test_an_endless_answer_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(io.BytesIO):
+        given = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            assert size is not None and size > 0
+            self.given += size
+            assert self.given < 5 << 20, "nobody stops it"
+            return b"x" * size
+
+    def answers(*_: object, **__: object) -> requests.Response:
+        answer = requests.Response()
+        answer.status_code, answer.raw = 200, Endless()
+        return answer
+
+    known(monkeypatch, FROM_URL)
+    monkeypatch.setattr(requests, "get", answers)
+    with pytest.raises(WeightsMissing, match="larger than the file"):
+        fetch.weight_path("toy")
 
 
 def test_a_hash_known_in_part_and_an_unknown_size_are_enough(

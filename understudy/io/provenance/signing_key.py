@@ -7,7 +7,6 @@ from __future__ import annotations
 import datetime
 import os
 import shutil
-import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from understudy.errors import BadOption
-from understudy.io import atomic
+from understudy.io import atomic, user_folders
 
 CERTIFICATE, KEY = "certificates.pem", "key.pem"
 _YEARS = 10
@@ -63,12 +62,7 @@ def credentials_folder() -> Path:
     named = os.environ.get("UNDERSTUDY_CREDENTIALS", "")
     if named:
         return Path(named)
-    if sys.platform == "darwin":
-        data = Path.home() / "Library" / "Application Support"
-    else:
-        name = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_DATA_HOME"
-        data = Path(os.environ.get(name) or Path.home() / ".local" / "share")
-    return data / "understudy" / "credentials"
+    return user_folders.data_folder("credentials")
 
 
 def _read(certificate: Path, key: Path) -> Credentials:

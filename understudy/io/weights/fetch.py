@@ -8,21 +8,19 @@ cache; then it is fetched. Its sha256 must be the one in `weight_list`, wherever
 from __future__ import annotations
 
 import hashlib
-import http.client
 import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
-import urllib.request
 import zipfile
 from pathlib import Path
-from typing import IO, Final, Literal
+from typing import IO, Any, Final, Literal
 
 from filelock import FileLock
 
 from understudy.errors import WeightsMissing
-from understudy.io import atomic
+from understudy.io import atomic, user_folders
 from understudy.io.weights.catalog import WEIGHTS, Weight, Wheel
 
 WeightPlace = Literal["models folder", "package", "cache", "missing"]
@@ -65,13 +63,7 @@ def cache_folder() -> Path:
     """
     if chosen := os.environ.get("UNDERSTUDY_CACHE"):
         return Path(chosen).expanduser() / "weights"
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "understudy" / "weights"
+    return user_folders.cache_folder("weights")
 
 
 def _known(name: str) -> Weight:
@@ -146,35 +138,60 @@ def _fetch_wheel(weight: Weight, wheel: Wheel) -> None:
 
 def _download(weight: Weight) -> None:
     """Put the file at the weight's address into the cache, if it is what it should be."""
-    # Some publishers turn away what does not say what it is.
-    request = urllib.request.Request(weight.url, headers={"User-Agent": "understudy"})
-    try:
-        with (
-            urllib.request.urlopen(request, timeout=_TIMEOUT) as answer,
-            atomic.partial_file(cache_folder() / weight.file) as partial,
-        ):
-            size = _copied(answer, partial, weight.size or _LARGEST)
-            digest = _sha256(partial)
-            if not digest.startswith(weight.sha256) or size != (weight.size or size):
-                raise WeightsMissing(
-                    _advice(
-                        weight,
-                        f"{weight.url} sends something else ({size:,} bytes, sha256 {digest})",
-                    )
-                )
-    except (OSError, http.client.HTTPException) as error:
-        raise WeightsMissing(_advice(weight, f"{weight.url} cannot be read ({error})")) from error
+    # Late: it brings an HTTP client, which only a download needs.
+    import pooch
+
+    # It would write to the terminal what is no event of ours.
+    pooch.get_logger().setLevel("WARNING")
+    is_whole = len(weight.sha256) == _WHOLE
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = pooch.retrieve(
+                weight.url,
+                f"sha256:{weight.sha256}" if is_whole else None,
+                weight.file,
+                folder,
+                downloader=_Download(weight.size or _LARGEST),
+            )
+            if not is_whole and not _sha256(Path(path)).startswith(weight.sha256):
+                raise ValueError("of the sha256 only the beginning is known, and it differs")
+        except OSError as error:
+            raise WeightsMissing(
+                _advice(weight, f"{weight.url} cannot be read ({error})")
+            ) from error
+        except ValueError as error:
+            raise WeightsMissing(
+                _advice(weight, f"{weight.url} sends something else ({error})")
+            ) from error
+        atomic.write_bytes(cache_folder() / weight.file, Path(path).read_bytes())
 
 
-def _copied(source: IO[bytes], path: Path, most: int) -> int:
-    """Copy to `path`, and say how many bytes: at most one more than `most`, since what is larger is
-    not the file we want.
-    """
-    size = 0
-    with path.open("wb") as file:
-        while piece := source.read(min(_PIECE, most + 1 - size)):
-            size += file.write(piece)
-    return size
+class _Download:
+    """A downloader for pooch that gives up after `most` bytes: the file has no more."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+        self._file: IO[bytes] | None = None
+
+    def __call__(self, url: str, output_file: Any, pooch: Any) -> None:
+        from pooch import HTTPDownloader
+
+        # Some publishers turn away what does not say what it is.
+        get = HTTPDownloader(
+            chunk_size=_PIECE, timeout=_TIMEOUT, headers={"User-Agent": "understudy"}
+        )
+        with open(output_file, "wb") as self._file:
+            get(url, self, pooch)
+
+    def write(self, piece: bytes) -> None:
+        self._left -= len(piece)
+        if self._left < 0:
+            raise ValueError("it is larger than the file")
+        assert self._file is not None
+        self._file.write(piece)
+
+    def flush(self) -> None:
+        """Nothing: the file is flushed when it is closed."""
 
 
 def unpack_wheel(archive: Path, wheel: Wheel) -> None:
