@@ -37,9 +37,9 @@ from understudy.parts.detectors import detectors
 from understudy.parts.detectors.s3fd import S3fd
 from understudy.parts.landmarkers import landmarkers
 from understudy.parts.landmarkers.fan import Fan
-from understudy.stages.demo import portrait
+from understudy.stages.demo import load_portrait
 from understudy.stages.extract.command import ExtractOptions, extract
-from understudy.stages.extract.face_analyser import looker
+from understudy.stages.extract.face_analyser import make_analyser
 from understudy.stages.project import Project
 from understudy.types import Bytes, Faces, Floats
 
@@ -87,7 +87,7 @@ def found(folder: Path) -> None:
 
 def turned(images: list[Bytes], true: int) -> str:
     """How many faces are found as they are, turned by quarters, and at a quarter of the size."""
-    look = looker(ExtractOptions())
+    look = make_analyser(ExtractOptions())
 
     def count(views: Iterable[Bytes]) -> int:
         return sum(len(look(0, np.ascontiguousarray(view))) for view in views)
@@ -105,7 +105,7 @@ def points(folder: Path) -> None:
     dlib.
     """
     for person in ("a", "b"):
-        acted = list(synthetic_clip.render_clip(portrait(), person, ACTED))
+        acted = list(synthetic_clip.render_clip(load_portrait(), person, ACTED))
         true = np.stack([landmarks for _, landmarks in acted])
         path = folder / f"{person}.mp4"
         for _ in write_clip(path, (image for image, _ in acted), (640, 480)):
@@ -240,7 +240,7 @@ def speed(folder: Path) -> None:
         detectors["blazeface"]().build()(images[0])[0],
     )
     theirs = cpu_ms(lambda: (detect(small), locate(images[0], detection)), 2)
-    look = looker(ExtractOptions())
+    look = make_analyser(ExtractOptions())
     ours = cpu_ms(lambda: look(0, images[0]), 10)
     print(
         f"detector and points of one 720p frame: ours {ours:.1f}, S3FD and FAN {theirs:.0f} CPU-ms:"

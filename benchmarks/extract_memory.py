@@ -27,11 +27,11 @@ from understudy.io.faceset import face_image
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.faceset.manual_marks import Marks
 from understudy.stages.extract import pipeline, record
-from understudy.stages.extract.crop import CutTask, CutTasks
-from understudy.stages.extract.detection_store import Sightings
-from understudy.stages.extract.detections import Finds
+from understudy.stages.extract.crop import CropTask, CropTasks
+from understudy.stages.extract.detection_store import DetectionStore
+from understudy.stages.extract.detections import Detections
 from understudy.stages.extract.options import ExtractOptions
-from understudy.stages.extract.track import solve
+from understudy.stages.extract.track import track_faces
 from understudy.types import AlignedFace
 
 CHUNK = 96
@@ -52,18 +52,20 @@ def run(frames: range, count: int, folder: Path) -> None:
     chance = np.random.default_rng(0)
     chunks = [frames[first : first + CHUNK] for first in range(0, len(frames), CHUNK)]
     for chunk in chunks:
-        record.save_finds(
+        record.save_detections(
             folder, record.chunk_name(chunk[0]), made_up(np.array(chunk), count, chance)
         )
     told("tables written")
     # Nothing is to be filled, so no frame is asked for.
     footage: Any = Film(len(frames))
-    found = Sightings.gathered(record.found(folder, chunks), record.found_folder(folder))
+    found = DetectionStore.gathered(
+        record.iter_detections(folder, chunks), record.detections_folder(folder)
+    )
     told("gathered")
-    solved = solve(found, footage, ExtractOptions(fill=0), Marks())
+    solved = track_faces(found, footage, ExtractOptions(fill=0), Marks())
     told("solved")
     film: Any = None
-    tasks = CutTasks(
+    tasks = CropTasks(
         film,
         solved,
         np.arange(len(solved)),
@@ -101,7 +103,7 @@ class Film:
         return self._frames
 
 
-def made_up(frames: np.ndarray, count: int, chance: np.random.Generator) -> Finds:
+def made_up(frames: np.ndarray, count: int, chance: np.random.Generator) -> Detections:
     """So many faces in each frame, that move a little."""
     frame, who = np.repeat(frames, count), np.tile(np.arange(count), len(frames))
     rows = len(frame)
@@ -113,7 +115,7 @@ def made_up(frames: np.ndarray, count: int, chance: np.random.Generator) -> Find
     ).astype(np.float32)
     known = np.flatnonzero(frame % 12 == 0)
     identity = chance.normal(0, 0.02, (len(known), 128)) + 0.6 * np.eye(128)[who[known]]
-    return Finds(
+    return Detections(
         frame=frame.astype(np.int64),
         box=np.concatenate([points.min(1), points.max(1)], 1),
         landmarks=points,
@@ -130,7 +132,7 @@ def made_up(frames: np.ndarray, count: int, chance: np.random.Generator) -> Find
     )
 
 
-def pretend(folder: Path, task: CutTask) -> None:
+def pretend(folder: Path, task: CropTask) -> None:
     """Empty files in place of the pictures of a task, and what the cache says of them."""
     cache = folder.with_name(f"{folder.name}.jsonl")
     with cache.open("a") as lines:

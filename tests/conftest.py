@@ -15,7 +15,7 @@ import pytest
 from understudy.core.synthetic import clip
 from understudy.core.synthetic.voice import synthesize_voice
 from understudy.io.video.clip_writer import write_clip
-from understudy.stages.demo import portrait
+from understudy.stages.demo import load_portrait
 from understudy.types import Bytes, Floats
 
 Clip = list[tuple[Bytes, Floats]]
@@ -27,7 +27,9 @@ _OUTPUTS = ("out_face_mask", "out_celeb_face", "out_celeb_face_mask")
 @pytest.fixture(scope="session")
 def people() -> dict[str, Clip]:
     """Person "a" and "b": ten frames of (picture 240 x 320, true landmarks) each."""
-    return {name: list(clip.render_clip(portrait(), name, FRAMES, SIZE)) for name in ("a", "b")}
+    return {
+        name: list(clip.render_clip(load_portrait(), name, FRAMES, SIZE)) for name in ("a", "b")
+    }
 
 
 @pytest.fixture(scope="session")

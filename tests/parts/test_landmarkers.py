@@ -28,7 +28,7 @@ from understudy.nets.pretrained.fan import FAN, heatmap_peaks
 from understudy.parts.detectors import Detection
 from understudy.parts.landmarkers import Locate, fan, landmarkers, mesh_as_68
 from understudy.parts.landmarkers.mediapipe import EXPRESSIONS, MediaPipe
-from understudy.stages.demo import portrait
+from understudy.stages.demo import load_portrait
 from understudy.types import Bytes, Doubles, Floats
 
 Clip = list[tuple[Bytes, Floats]]
@@ -51,7 +51,7 @@ def models_folder() -> Iterator[None]:
 def acted() -> dict[str, Clip]:
     """Two people in eight moments far apart: turned, talking, blinking."""
     return {
-        name: list(clip.render_clip(portrait(), name, 8, (320, 240), fps=2.5))
+        name: list(clip.render_clip(load_portrait(), name, 8, (320, 240), fps=2.5))
         for name in ("a", "b")
     }
 

@@ -51,10 +51,10 @@ def test_without_scikit_image_the_message_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None)
-    from understudy.stages.demo import portrait
+    from understudy.stages.demo import load_portrait
 
     with pytest.raises(MissingExtra, match=r"pip install 'understudy\[demo\]'"):
-        portrait()
+        load_portrait()
 
 
 def test_a_show_without_a_result_cannot_be_measured(clips: dict[str, Path], tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def well(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(tmp_path / "credentials"))
     for module in (subject, listing):
-        monkeypatch.setattr(module, "whereabouts", lambda weight: ("cache", ""))
+        monkeypatch.setattr(module, "locate_weight", lambda weight: ("cache", ""))
     monkeypatch.setattr(system, "opencv_packages", lambda: ["opencv-python-headless"])
     monkeypatch.setattr(system, "free_bytes", lambda folder: 50e9)
 
@@ -61,7 +61,7 @@ def test_missing_weights_are_named_with_the_command_that_fetches_them(
 ) -> None:
     monkeypatch.setattr(
         subject,
-        "whereabouts",
+        "locate_weight",
         lambda weight: ("missing" if weight.name == "facemesh" else "cache", ""),
     )
     events, error = told(WeightsMissing)
@@ -75,7 +75,7 @@ def test_missing_weights_are_named_with_the_command_that_fetches_them(
 
 def test_weights_of_an_optional_package_are_only_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        subject, "whereabouts", lambda weight: ("missing" if weight.package else "cache", "")
+        subject, "locate_weight", lambda weight: ("missing" if weight.package else "cache", "")
     )
     events, _ = told()
     assert any(
@@ -87,7 +87,7 @@ def test_weights_of_an_optional_package_are_only_noted(monkeypatch: pytest.Monke
 def test_damaged_weights_are_told_in_their_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         subject,
-        "whereabouts",
+        "locate_weight",
         lambda weight: ("damaged", f"{weight.file}: not the file it should be."),
     )
     events, _ = told(WeightsMissing)
@@ -166,7 +166,8 @@ def test_every_weight_says_who_may_use_it() -> None:
     for weight in WEIGHTS.values():
         assert weight.licence and weight.trained_on
         assert (
-            "no" == listing.described(replace(weight, commercial=False), "cache")["commercial use"]
+            "no"
+            == listing.describe_weight(replace(weight, commercial=False), "cache")["commercial use"]
         )
 
 

@@ -16,7 +16,7 @@ from understudy.io.open_footage import open_footage
 from understudy.io.video.clip_writer import write_clip
 from understudy.stages import jobs
 from understudy.stages.events import Finished, Progress, Saved, Started, Stop
-from understudy.stages.footage import seconds
+from understudy.stages.footage import parse_time
 
 SIZE = (64, 48)
 
@@ -160,9 +160,9 @@ def test_a_stopped_cut_leaves_nothing(clip, tmp_path):
 
 def test_clock_times():
     assert (
-        seconds("90.5", "start")
-        == seconds("1:30.5", "start")
-        == seconds("00:01:30.500", "start")
+        parse_time("90.5", "start")
+        == parse_time("1:30.5", "start")
+        == parse_time("00:01:30.500", "start")
         == Fraction(181, 2)
     )
 

@@ -29,7 +29,7 @@ from understudy.stages.events import (
 from understudy.stages.jobs import verb
 from understudy.stages.measure import MeasureOptions, measure
 from understudy.stages.project import Project, settled
-from understudy.stages.swap import SwapOptions, swap, through
+from understudy.stages.swap import SwapOptions, run_to_end, swap
 from understudy.stages.train.options import TrainOptions
 from understudy.types import Bytes, Doubles
 
@@ -69,9 +69,9 @@ def demo(out: Path = Path("demo"), *, options: DemoOptions) -> Stage:
             consent="Two synthetic people; nobody to ask.",
             train=options.train,
         )
-        if not (yield from through(swap(out / "src.mp4", out / "dst.mp4", result, orders))):
+        if not (yield from run_to_end(swap(out / "src.mp4", out / "dst.mp4", result, orders))):
             return
-    if not sheet.exists() and not (yield from through(measure(show, MeasureOptions()))):
+    if not sheet.exists() and not (yield from run_to_end(measure(show, MeasureOptions()))):
         return
     atomic.write_bytes(sheet, (Project.load(show).folder / "sheet.png").read_bytes())
     yield Saved(what="result", path=result)
@@ -79,7 +79,7 @@ def demo(out: Path = Path("demo"), *, options: DemoOptions) -> Stage:
     yield Finished(stage="demo", summary={"result": str(result), "sheet": str(sheet)})
 
 
-def portrait() -> Bytes:
+def load_portrait() -> Bytes:
     """The picture that both people are made from. Raises MissingExtra without scikit-image, which
     brings it.
     """
@@ -107,7 +107,7 @@ def _filmed(
     stage = f"film {side}"
     yield Started(stage=stage, total=frames)
     acting = clip.Performance.of(person, options.seed)
-    puppet = clip.make_rig(portrait(), person)
+    puppet = clip.make_rig(load_portrait(), person)
     opening = np.array(
         [_mouth(acting.points(puppet.rest, number / FPS)) for number in range(frames)], np.float32
     )
@@ -124,7 +124,7 @@ def _filmed(
 def _pictures(
     person: clip.Person, frames: int, size: tuple[int, int], seed: int
 ) -> Iterator[Bytes]:
-    for image, _ in clip.render_clip(portrait(), person, frames, size, seed, FPS):
+    for image, _ in clip.render_clip(load_portrait(), person, frames, size, seed, FPS):
         yield image
 
 

@@ -16,12 +16,12 @@ from understudy.io.weights.fetch import cache_folder
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Stage, Warned
 from understudy.stages.jobs import verb
-from understudy.stages.models import fetched, is_fetched, whereabouts
+from understudy.stages.models import fetch_weights, is_prefetched, locate_weight
 from understudy.stages.project import settled
 
-NEEDED_ENCODERS = ("libx264", "png", "mjpeg", "aac")
+REQUIRED_ENCODERS = ("libx264", "png", "mjpeg", "aac")
 # Frames are streamed, not stored, but models, their backups and a result want some room.
-NEEDED_GB = 2.0
+REQUIRED_GB = 2.0
 
 
 class DoctorOptions(Options):
@@ -54,7 +54,7 @@ def doctor(options: DoctorOptions) -> Stage:
     """
     chosen = settled("doctor", options)
     if chosen.fetch:
-        yield from fetched()
+        yield from fetch_weights()
     summary: dict[str, str] = {}
     missing: list[Finding] = []
     for finding in _findings(chosen.folder):
@@ -156,7 +156,7 @@ def _codecs() -> Iterator[Finding]:
             if name in libraries
         ),
     )
-    absent = system.missing_encoders(NEEDED_ENCODERS)
+    absent = system.missing_encoders(REQUIRED_ENCODERS)
     if absent:
         fix = "Run: pip install --force-reinstall --only-binary av -c constraints.txt av"
         yield Finding("codecs", f"PyAV cannot write {', '.join(absent)}", fix, MissingExtra)
@@ -164,12 +164,12 @@ def _codecs() -> Iterator[Finding]:
 
 def _weights() -> Iterator[Finding]:
     for weight in WEIGHTS.values():
-        place, problem = whereabouts(weight)
+        place, problem = locate_weight(weight)
         if problem:
             yield Finding("weights", problem, "Then run: understudy models --fetch", WeightsMissing)
         elif place != "missing":
             yield Finding("weights", f"{weight.name}: {place}")
-        elif is_fetched(weight):
+        elif is_prefetched(weight):
             yield Finding(
                 "weights",
                 f"{weight.name}: missing",
@@ -194,11 +194,11 @@ def _disk(folder: Path) -> Iterator[Finding]:
                 fix,
                 CannotWrite if topic == "work folder" else None,
             )
-        elif topic == "work folder" and free < NEEDED_GB:
+        elif topic == "work folder" and free < REQUIRED_GB:
             yield Finding(
                 topic,
                 f"{place}: only {free:.1f} GB free",
-                f"Free at least {NEEDED_GB:g} GB.",
+                f"Free at least {REQUIRED_GB:g} GB.",
                 CannotWrite,
             )
         else:

@@ -79,7 +79,7 @@ def frames(footage: Path, out: Path, options: FramesOptions) -> Stage:
     """
     options = settled("frames", options)
     with open_footage(footage) as source:
-        picks = picked(source, options.fps)
+        picks = pick_frames(source, options.fps)
         plan = {
             "made_by": "frames",
             "footage": footage.name,
@@ -153,7 +153,7 @@ def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
         yield from _encoded("denoise", source, cleaned, len(source), out, options, sound)
 
 
-def picked(footage: Footage, fps: float | None) -> list[int]:
+def pick_frames(footage: Footage, fps: float | None) -> list[int]:
     """Which frame is on screen at 0, 1/fps, 2/fps, … seconds after the first one, until the end;
     fps None: every frame once.
     """
@@ -167,7 +167,7 @@ def picked(footage: Footage, fps: float | None) -> list[int]:
     ]
 
 
-def seconds(clock: str, name: str) -> Fraction:
+def parse_time(clock: str, name: str) -> Fraction:
     """ "90", "1:30" or "00:01:30.000" as seconds. Raises BadOption that names the option."""
     parts = clock.strip().split(":")
     try:
@@ -196,8 +196,8 @@ def _check_new(out: Path, options: EncodeOptions) -> None:
 
 def _span(source: Footage, options: CutOptions) -> tuple[int, int]:
     """The first frame of the cut and the one after its last."""
-    start = seconds(options.start, "start")
-    end = seconds(options.end, "end") if options.end else source.duration
+    start = parse_time(options.start, "start")
+    end = parse_time(options.end, "end") if options.end else source.duration
     times = [source.seconds(index) for index in range(len(source))]
     first, stop = bisect.bisect_left(times, start), bisect.bisect_left(times, end)
     if first >= stop:

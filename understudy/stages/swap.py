@@ -54,7 +54,7 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
     """
     options = settled("swap", options)
     suffix = ".mov" if options.merge.encode.codec == "prores" else ".mp4"
-    show = checked_out(out, suffix, options.overwrite).with_suffix(".show")
+    show = validate_out(out, suffix, options.overwrite).with_suffix(".show")
     for name in ("frames", "preview", "debug"):
         if getattr(options.merge, name):
             raise BadOption(
@@ -67,7 +67,7 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
     else:
         yield from new(show, src, dst, NewOptions(consent=options.consent))
         project = Project.load(show)
-    if not (yield from through(extract(show, options=options.extract))):
+    if not (yield from run_to_end(extract(show, options=options.extract))):
         return
     lesson = _lesson(project, options)
     if lesson is None:
@@ -77,9 +77,9 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
                 " or iterations."
             )
         )
-    elif not (yield from through(train(show, lesson))):
+    elif not (yield from run_to_end(train(show, lesson))):
         return
-    if not (yield from through(merge(show, _composite(project, options)))):
+    if not (yield from run_to_end(merge(show, _composite(project, options)))):
         return
     with atomic.partial_file(out) as partial:
         shutil.copyfile(project.result.with_suffix(out.suffix), partial)
@@ -87,7 +87,7 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
     yield Finished(stage="swap", summary={"result": str(out), "show": str(show)})
 
 
-def through(stage: Stage) -> Generator[Event, Order | None, bool]:
+def run_to_end(stage: Stage) -> Generator[Event, Order | None, bool]:
     """Pass a stage's events on and orders in to it; whether it came to its end rather than being
     stopped.
     """
@@ -106,7 +106,7 @@ def through(stage: Stage) -> Generator[Event, Order | None, bool]:
         stage.close()
 
 
-def checked_out(out: Path, suffix: str, overwrite: bool) -> Path:
+def validate_out(out: Path, suffix: str, overwrite: bool) -> Path:
     """`out` when a result may be written there. Raises BadOption when it is there already or is
     named for another format.
     """

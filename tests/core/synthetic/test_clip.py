@@ -11,7 +11,7 @@ import pytest
 from understudy.core.metrics.swap_metrics import expression_features
 from understudy.core.synthetic import clip as synthetic_clip
 from understudy.core.synthetic.voice import synthesize_voice
-from understudy.stages.demo import portrait
+from understudy.stages.demo import load_portrait
 from understudy.types import Bytes, Floats
 
 Clip = list[tuple[Bytes, Floats]]
@@ -19,7 +19,8 @@ Clip = list[tuple[Bytes, Floats]]
 
 def test_the_same_seed_gives_the_same_clip_and_another_seed_another() -> None:
     once, again, other = (
-        next(synthetic_clip.render_clip(portrait(), "b", 1, (160, 120), seed)) for seed in (3, 3, 4)
+        next(synthetic_clip.render_clip(load_portrait(), "b", 1, (160, 120), seed))
+        for seed in (3, 3, 4)
     )
     assert np.array_equal(once[0], again[0]) and np.array_equal(once[1], again[1])
     assert not np.array_equal(once[0], other[0])
@@ -40,7 +41,7 @@ def test_a_clip_has_the_size_and_the_number_of_frames_asked_for(people: dict[str
 def test_a_dot_painted_on_the_portrait_is_found_where_the_landmark_is_said_to_be() -> None:
     # The tip of the nose and the chin are carried by skin alone; the dot must land on the true
     # point, whatever the warp.
-    picture = portrait().copy()
+    picture = load_portrait().copy()
     for point in synthetic_clip.PORTRAIT_LANDMARKS[[30, 8]]:
         cv2.circle(
             picture,
@@ -67,7 +68,7 @@ def test_a_dot_painted_on_the_portrait_is_found_where_the_landmark_is_said_to_be
 def test_both_people_blink_speak_and_smile_but_not_together() -> None:
     acts = {}
     for person in ("a", "b"):
-        rest = synthetic_clip.make_rig(portrait(), person).rest
+        rest = synthetic_clip.make_rig(load_portrait(), person).rest
         acting = synthetic_clip.Performance.of(person, 0)
         acts[person] = expression_features(
             np.stack([acting.points(rest, number / 25)[:68] for number in range(150)])
@@ -80,7 +81,7 @@ def test_both_people_blink_speak_and_smile_but_not_together() -> None:
 
 
 def test_a_closed_eye_shows_skin_and_no_eyeball() -> None:
-    puppet = synthetic_clip.make_rig(portrait(), "a")
+    puppet = synthetic_clip.make_rig(load_portrait(), "a")
     camera = np.array([[2.0, 0, -300], [0, 2.0, -100]])
     shut = puppet.rest.copy()
     shut[[37, 38, 43, 44]] = shut[[41, 40, 47, 46]]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from synthetic_crossing import crossing
 
-from understudy.stages.demo import portrait
+from understudy.stages.demo import load_portrait
 from understudy.types import Bytes, Floats
 
 
 def test_one_passes_before_the_other_and_hides_them() -> None:
-    scene = list(crossing(portrait(), frames=5, size=(320, 180)))
+    scene = list(crossing(load_portrait(), frames=5, size=(320, 180)))
     assert all(each.image.shape == (180, 320, 3) and each.image.dtype == np.uint8 for each in scene)
     ahead = [each.landmarks[0, 30, 0] < each.landmarks[1, 30, 0] for each in scene]
     assert ahead[0] and ahead[1] and not ahead[3] and not ahead[4]
@@ -23,7 +23,7 @@ def test_the_points_lie_on_the_face_of_whoever_is_seen() -> None:
     # his true point shows her.
     start, middle, end = (
         [warmth(scene.image, points[27:30]) for points in scene.landmarks]
-        for scene in crossing(portrait(), frames=3, size=(320, 180))
+        for scene in crossing(load_portrait(), frames=3, size=(320, 180))
     )
     assert start[0] < 0.8 * start[1] and end[0] < 0.8 * end[1]
     assert middle[1] < 0.8 * start[1]
@@ -38,6 +38,6 @@ def warmth(image: Bytes, points: Floats) -> float:
 
 def test_the_same_seed_gives_the_same_scene() -> None:
     once, again, other = (
-        next(crossing(portrait(), 1, (160, 90), seed)).image for seed in (0, 0, 1)
+        next(crossing(load_portrait(), 1, (160, 90), seed)).image for seed in (0, 0, 1)
     )
     assert np.array_equal(once, again) and not np.array_equal(once, other)

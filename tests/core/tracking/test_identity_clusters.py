@@ -54,7 +54,7 @@ def test_what_is_on_no_track_is_nobody() -> None:
     )
     assert person.tolist() == [-1, 0]
     assert identity_clusters.cluster_identities(
-        np.array([0, 0]), np.arange(2), IdentitySamples.nothing()
+        np.array([0, 0]), np.arange(2), IdentitySamples.empty()
     ).tolist() == [
         -1,
         -1,

@@ -15,7 +15,7 @@ from understudy.core.face.pose import HEAD_MODEL
 from understudy.core.tracking import identity_clusters, link
 from understudy.core.tracking.link import Gap, IdentitySamples
 from understudy.io.weights import fetch
-from understudy.stages.demo import portrait
+from understudy.stages.demo import load_portrait
 from understudy.types import Face, Faces, Floats
 
 FPS = 25.0
@@ -25,7 +25,7 @@ Placed = tuple[int, float, float]  # frame, x, y of a face 100 pixels wide
 
 @pytest.fixture(scope="module")
 def scene() -> list[Crossing]:
-    return list(crossing(portrait(), frames=30, fps=15))
+    return list(crossing(load_portrait(), frames=30, fps=15))
 
 
 def table(
@@ -50,7 +50,7 @@ def placed(*faces: Placed, scores: Sequence[float] | None = None) -> Faces:
 
 def tracked(faces: Faces, seen: IdentitySamples | None = None, cut: int | None = None) -> Rows:
     shot = np.arange(1 + max(faces.frame)) >= (len(faces.frame) + 99 if cut is None else cut)
-    return link.link_tracks(faces, shot.astype(np.int64), FPS, seen or IdentitySamples.nothing())
+    return link.link_tracks(faces, shot.astype(np.int64), FPS, seen or IdentitySamples.empty())
 
 
 def told_apart(who: Rows, rows: Rows) -> IdentitySamples:
@@ -74,7 +74,7 @@ def visible(scene: list[Crossing], most: float) -> tuple[Faces, Rows]:
 def test_two_people_who_cross_keep_their_tracks_by_movement_alone(scene: list[Crossing]) -> None:
     faces, who = visible(scene, most=0.3)
     assert (
-        link.link_tracks(faces, np.zeros(30, np.int64), 15.0, IdentitySamples.nothing()).tolist()
+        link.link_tracks(faces, np.zeros(30, np.int64), 15.0, IdentitySamples.empty()).tolist()
         == who.tolist()
     )
 
@@ -161,7 +161,7 @@ def test_the_order_of_rows_does_not_matter(scene: list[Crossing]) -> None:
     mixed = np.random.default_rng(1).permutation(len(faces))
     shot = np.zeros(30, np.int64)
     straight, shuffled = (
-        link.link_tracks(each, shot, 15.0, IdentitySamples.nothing())
+        link.link_tracks(each, shot, 15.0, IdentitySamples.empty())
         for each in (faces, faces[mixed])
     )
     assert shuffled.tolist() == straight[mixed].tolist()
@@ -169,7 +169,7 @@ def test_the_order_of_rows_does_not_matter(scene: list[Crossing]) -> None:
 
 def test_no_faces_no_tracks() -> None:
     assert link.link_tracks(
-        Faces.empty(), np.zeros(5, np.int64), FPS, IdentitySamples.nothing()
+        Faces.empty(), np.zeros(5, np.int64), FPS, IdentitySamples.empty()
     ).shape == (0,)
 
 

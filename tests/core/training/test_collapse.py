@@ -38,13 +38,17 @@ def seen(painted: Floats, masks: Floats | None = None) -> OutputStats:
 def test_faces_painted_as_they_are_measure_as_they_should() -> None:
     true, _ = faces()
     found = seen(true)
-    assert (found.fit, found.stuck, found.outside) == (0, 0, 0) and found.inside == 1
-    assert found.within == pytest.approx(1) and found.between == pytest.approx(1)
+    assert (found.error, found.saturated, found.mask_outside) == (
+        0,
+        0,
+        0,
+    ) and found.mask_inside == 1
+    assert found.contrast == pytest.approx(1) and found.variation == pytest.approx(1)
 
 
 @pytest.mark.parametrize("painted", [np.zeros_like, np.ones_like, checker])
 def test_black_white_and_chequered_faces_are_a_collapse_at_once(painted) -> None:  # type: ignore[no-untyped-def]
-    assert "black or full" in CollapseDetector().fallen(seen(painted(faces()[0])), 12)
+    assert "black or full" in CollapseDetector().check(seen(painted(faces()[0])), 12)
 
 
 def test_what_comes_later_is_a_collapse_only_where_it_was_better_before() -> None:
@@ -52,18 +56,18 @@ def test_what_comes_later_is_a_collapse_only_where_it_was_better_before() -> Non
     grey, mean = np.full_like(true, 0.9), np.repeat(true.mean(0, keepdims=True), len(true), 0)
     best = CollapseDetector()
     for young in (grey, mean, true):
-        assert best.fallen(seen(young), 40) == ""
-    assert "flat colour" in best.fallen(seen(grey), 5000)
-    assert "alike" in best.fallen(seen(mean), 5000)
-    assert best.fallen(seen(true), 5000) == ""
+        assert best.check(seen(young), 40) == ""
+    assert "flat colour" in best.check(seen(grey), 5000)
+    assert "alike" in best.check(seen(mean), 5000)
+    assert best.check(seen(true), 5000) == ""
 
 
 def test_noise_before_the_first_iteration_is_no_better_time() -> None:
     true, _ = faces()
     best = CollapseDetector()
     noise = np.random.default_rng(1).random(true.shape).astype(np.float32)
-    assert best.fallen(seen(noise), 0) == "" and best.between == 0
-    assert best.fallen(seen(np.repeat(true.mean(0, keepdims=True), len(true), 0)), 50) == ""
+    assert best.check(seen(noise), 0) == "" and best.variation == 0
+    assert best.check(seen(np.repeat(true.mean(0, keepdims=True), len(true), 0)), 50) == ""
 
 
 def test_one_flat_colour_and_a_lost_mask_count_once_a_model_is_grown() -> None:
@@ -75,7 +79,7 @@ def test_one_flat_colour_and_a_lost_mask_count_once_a_model_is_grown() -> None:
         (true, 0 * masks + 1, "everywhere"),
     ):
         found = seen(painted, mask)
-        assert CollapseDetector().fallen(found, 100) == "" and told in CollapseDetector().fallen(
+        assert CollapseDetector().check(found, 100) == "" and told in CollapseDetector().check(
             found, 1000
         )
 
@@ -83,9 +87,8 @@ def test_one_flat_colour_and_a_lost_mask_count_once_a_model_is_grown() -> None:
 def test_one_face_and_masks_without_a_rim_tell_nothing_of_what_cannot_be_told() -> None:
     true, masks = faces(1)
     found = measure_outputs(true, masks + 1, true, np.ones_like(masks))
-    assert math.isnan(found.between) and math.isnan(found.outside)
+    assert math.isnan(found.variation) and math.isnan(found.mask_outside)
     empty = measure_outputs(true, 0 * masks, true, 0 * masks)
     assert (
-        CollapseDetector().fallen(found, 1000) == ""
-        and CollapseDetector().fallen(empty, 1000) == ""
+        CollapseDetector().check(found, 1000) == "" and CollapseDetector().check(empty, 1000) == ""
     )

@@ -41,7 +41,7 @@ def test_a_curve_that_falls_is_not_at_rest_and_its_way_on_is_foretold(
     found = forecast(*drawn(0.0, 0.5, noise, seed))
     assert found is not None and found.since is None
     # As many iterations again divide it by the root of 2.
-    assert abs(found.gain - (1 - 2**-0.5)) < 4 * found.doubt / found.now + 0.02
+    assert abs(found.gain - (1 - 2**-0.5)) < 4 * found.uncertainty / found.current + 0.02
 
 
 @pytest.mark.parametrize("noise", [0, 0.01, 0.03])
@@ -49,7 +49,7 @@ def test_a_curve_that_falls_is_not_at_rest_and_its_way_on_is_foretold(
 def test_a_curve_that_has_reached_its_floor_is_at_rest(noise: float, seed: int) -> None:
     found = forecast(*drawn(1.0, 1.5, noise, seed, end=12000))
     assert found is not None and found.since is not None and 400 <= found.since < 9000
-    assert found.gain < MIN_GAIN and abs(found.then - 1) < 0.03
+    assert found.gain < MIN_GAIN and abs(found.projected - 1) < 0.03
 
 
 def test_a_curve_that_rises_again_is_at_rest_since_its_lowest_point() -> None:
@@ -61,7 +61,7 @@ def test_a_curve_that_rises_again_is_at_rest_since_its_lowest_point() -> None:
 
 def test_noise_is_told_from_the_curve() -> None:
     found = forecast(*drawn(1.0, 1.0, 0.02, end=20000))
-    assert found is not None and found.noise / found.now == pytest.approx(0.02, rel=0.4)
+    assert found is not None and found.noise / found.current == pytest.approx(0.02, rel=0.4)
 
 
 def test_with_few_measurements_nothing_is_said_and_a_flat_line_is_no_mishap() -> None:

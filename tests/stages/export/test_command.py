@@ -31,7 +31,7 @@ from understudy.stages.export.command import ExportOptions, export
 from understudy.stages.merge.command import MergeOptions, merge
 from understudy.stages.new import NewOptions, new
 from understudy.stages.saved_models.load import load_model
-from understudy.stages.saved_models.recipe import BEST, CHECKPOINTS, ModelRecipe, write
+from understudy.stages.saved_models.recipe import BEST, CHECKPOINTS, ModelRecipe, write_recipe
 from understudy.types import AlignedFace, Face
 
 onnx = pytest.importorskip("onnx")
@@ -51,7 +51,7 @@ def save_model(folder: Path, model: str, **settings: Any) -> None:
     built = recipe.build(torch.device("cpu"))
     init_weights(built, "kaiming", torch.Generator().manual_seed(5))
     folder.mkdir(parents=True, exist_ok=True)
-    write(folder, recipe)
+    write_recipe(folder, recipe)
     parts = {"weights": tensors_to_numpy(built.state_dict())}
     checkpoint.save(folder / CHECKPOINTS, 42, parts, {"seconds": 1.0, "settings": settings})
 

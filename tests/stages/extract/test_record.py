@@ -10,7 +10,7 @@ from understudy.core.tracking.optical_flow import TrackedPoints
 from understudy.errors import BadProject
 from understudy.options import option
 from understudy.stages.extract import record
-from understudy.stages.extract.detections import Finds, Sighting, joined
+from understudy.stages.extract.detections import DetectedFace, Detections, concat_detections
 from understudy.stages.extract.options import ExtractOptions
 
 CHUNKS = [range(4), range(4, 8), range(8, 12)]
@@ -21,7 +21,7 @@ def table(frames, shift=0.0, failed=()):
     unknown = np.full(68, 0.5, np.float32)
     points = [np.full((68, 2), frame + shift, np.float32) for frame in frames]
     seen = [
-        Sighting(
+        DetectedFace(
             frame,
             each[:2].ravel(),
             each,
@@ -33,7 +33,7 @@ def table(frames, shift=0.0, failed=()):
         )
         for frame, each in zip(frames, points, strict=True)
     ]
-    return Finds.of(
+    return Detections.of(
         seen,
         frames,
         [np.full(4, frame, np.float32) for frame in frames],
@@ -49,12 +49,14 @@ def test_frames_looked_at_again_take_the_place_of_what_was_found_first(again, fa
         for chunk in CHUNKS
     ]
     for chunk, part in zip(CHUNKS, parts, strict=True):
-        record.save_finds(tmp_path / "faces", record.chunk_name(chunk[0]), part)
-    record.save_finds(tmp_path / "faces", record.AGAIN, table(again, shift=0.25))
-    one_by_one = list(record.found(tmp_path / "faces", CHUNKS))
+        record.save_detections(tmp_path / "faces", record.chunk_name(chunk[0]), part)
+    record.save_detections(tmp_path / "faces", record.REDONE, table(again, shift=0.25))
+    one_by_one = list(record.iter_detections(tmp_path / "faces", CHUNKS))
     whole, expected = (
-        joined(one_by_one),
-        joined([joined(parts).without(set(again)), table(again, shift=0.25)]),
+        concat_detections(one_by_one),
+        concat_detections(
+            [concat_detections(parts).drop_frames(set(again)), table(again, shift=0.25)]
+        ),
     )
     for name, values in expected.columns().items():
         assert np.array_equal(getattr(whole, name), values), name
@@ -62,9 +64,9 @@ def test_frames_looked_at_again_take_the_place_of_what_was_found_first(again, fa
 
 
 def test_a_table_that_went_is_told(tmp_path):
-    record.save_finds(tmp_path / "faces", record.chunk_name(0), table(CHUNKS[0]))
+    record.save_detections(tmp_path / "faces", record.chunk_name(0), table(CHUNKS[0]))
     with pytest.raises(BadProject, match=r"000004\.safetensors: this table went"):
-        list(record.found(tmp_path / "faces", CHUNKS))
+        list(record.iter_detections(tmp_path / "faces", CHUNKS))
 
 
 # What version 0.1 wrote of a run with default options.

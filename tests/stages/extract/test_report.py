@@ -17,7 +17,7 @@ from understudy.core.synthetic.clip import PORTRAIT_LANDMARKS
 from understudy.errors import CannotWrite
 from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
-from understudy.stages.extract.report import told, write_report
+from understudy.stages.extract.report import format_report, write_report
 from understudy.types import AlignedFace, Face
 
 FACE = PORTRAIT_LANDMARKS[:68].astype(np.float32)
@@ -135,7 +135,7 @@ def test_the_json_is_the_report(faceset: Faceset, tmp_path: Path) -> None:
 
 
 def test_the_terminal_gets_a_few_lines(faceset: Faceset, tmp_path: Path) -> None:
-    text = told(write_report(tmp_path, faceset, FACTS))
+    text = format_report(write_report(tmp_path, faceset, FACTS))
     assert len(text.splitlines()) <= 5
     for shown in ("31 faces in 16 of 20 frames", "2 people", "3 tracks", "16-18", "1 low score"):
         assert shown in text, shown
@@ -145,7 +145,7 @@ def test_a_set_without_a_face_has_a_page(tmp_path: Path) -> None:
     (tmp_path / "faces").mkdir()
     made = write_report(tmp_path, Faceset(tmp_path / "faces"), FACTS)
     assert made.faces == 0 and "0–18" in (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "0 faces in 0 of 20 frames" in told(made)
+    assert "0 faces in 0 of 20 frames" in format_report(made)
 
 
 def test_a_full_disk_leaves_the_old_report(

@@ -13,9 +13,9 @@ from understudy.core.tracking import identity_clusters, link, shots, smooth, smo
 from understudy.core.tracking.optical_flow import TrackedPoints
 from understudy.io.faceset.manual_marks import Marks
 from understudy.stages.extract import track as extract_track
-from understudy.stages.extract.crop import CutTasks
-from understudy.stages.extract.detection_store import Sightings
-from understudy.stages.extract.detections import Finds, joined, parted
+from understudy.stages.extract.crop import CropTasks
+from understudy.stages.extract.detection_store import DetectionStore
+from understudy.stages.extract.detections import Detections, concat_detections, drop_shared_frames
 from understudy.stages.extract.options import ExtractOptions
 
 FRAMES, SHOT, SIZE = 240, 100, (640, 480)
@@ -39,7 +39,7 @@ class Film:
         return [SimpleNamespace(index=frame, image=NOISE) for frame in frames]
 
 
-def seen(frames, following=-1) -> Finds:
+def seen(frames, following=-1) -> Detections:
     """Two people, one of whom is missed for a moment every fifty frames; a face that is found twice
     now and then; cuts.
     """
@@ -59,7 +59,7 @@ def seen(frames, following=-1) -> Finds:
         for each in TREMBLE[:, frame % FRAMES]
     )
     known = np.flatnonzero((frame % 12 == 0) & (frame != following))
-    return Finds(
+    return Detections(
         frame=frame,
         box=np.concatenate([points.min(1), points.max(1)], 1),
         landmarks=points,
@@ -93,7 +93,7 @@ def all_at_once(finds, filled, steady):
         link.IdentitySamples(finds.known, finds.identity),
     )
     track = link.link_tracks(finds, shot, 24.0, known)
-    more = Finds.of([face for _, face in filled], [], [], [])
+    more = Detections.of([face for _, face in filled], [], [], [])
     column = {
         name: np.concatenate([getattr(finds, name), getattr(more, name)])
         for name in ("frame", "box", "score", "frame_size")
@@ -144,13 +144,15 @@ def test_faces_solved_bit_by_bit_are_those_solved_at_once(steady, marked, tmp_pa
     monkeypatch.setattr(extract_track, "_confirmed", lambda locate, image, face: face)
     monkeypatch.setattr(smooth_long, "_STRETCH", 10)
     monkeypatch.setattr(row_blocks, "_CHUNK", 7)
-    found = Sightings.gathered(parted(parts()), tmp_path)
-    solved = extract_track.solve(found, Film(), ExtractOptions(steady=steady), Marks(frames=marked))
+    found = DetectionStore.collect(drop_shared_frames(parts()), tmp_path)
+    solved = extract_track.track_faces(
+        found, Film(), ExtractOptions(steady=steady), Marks(frames=marked)
+    )
     assert len(filled) == 20 - len(marked)
     assert (len(np.unique(solved.track)), len(np.unique(solved.person))) == (6, 2)
     assert (123 in [gap.frame for _, gap in filled]) == (not marked)
     expected, faces = (
-        all_at_once(joined(parts()), filled, steady),
+        all_at_once(concat_detections(parts()), filled, steady),
         solved.faces(np.arange(len(solved))),
     )
     for name, values in expected.items():
@@ -159,12 +161,15 @@ def test_faces_solved_bit_by_bit_are_those_solved_at_once(steady, marked, tmp_pa
 
 
 def test_cut_tasks_show_each_face_once_in_its_place(tmp_path):
-    solved = extract_track.solve(
-        Sightings.gathered(parted(parts()), tmp_path), Film(), ExtractOptions(fill=0), Marks()
+    solved = extract_track.track_faces(
+        DetectionStore.collect(drop_shared_frames(parts()), tmp_path),
+        Film(),
+        ExtractOptions(fill=0),
+        Marks(),
     )
-    chosen = solved.chosen(ExtractOptions(max_faces=1))
+    chosen = solved.select(ExtractOptions(max_faces=1))
     frames = [np.arange(at, at + 24) for at in range(0, FRAMES, 24)]
-    tasks = CutTasks(None, solved, chosen, frames, ExtractOptions())
+    tasks = CropTasks(None, solved, chosen, frames, ExtractOptions())
     whole = solved.faces(chosen)
     assert (
         len(tasks) == 10
@@ -188,9 +193,9 @@ def test_memory_hardly_grows_with_the_film(tmp_path, monkeypatch):
     for frames in (96, 288, 1152):
         chunks = [range(at, at + 96) for at in range(0, frames, 96)]
         tracemalloc.start()
-        found = Sightings.gathered((seen(chunk) for chunk in chunks), tmp_path)
-        solved = extract_track.solve(found, Film(frames), ExtractOptions(fill=0), Marks())
-        for _ in CutTasks(
+        found = DetectionStore.collect((seen(chunk) for chunk in chunks), tmp_path)
+        solved = extract_track.track_faces(found, Film(frames), ExtractOptions(fill=0), Marks())
+        for _ in CropTasks(
             None,
             solved,
             np.arange(len(solved)),

@@ -26,7 +26,7 @@ from understudy.stages.merge import context
 from understudy.stages.merge.command import MergeOptions, merge
 from understudy.stages.merge.segmentation import FaceSegmenter
 from understudy.stages.project import Project, ProjectFile
-from understudy.stages.saved_models.segmenters import asked_for
+from understudy.stages.saved_models.segmenters import select_segmenter
 from understudy.types import AlignedFace, Array, Bytes, Face, FaceType, Floats, Prediction
 
 BRIGHT = 0.5
@@ -213,7 +213,7 @@ def test_a_segmenter_that_needs_no_training_serves_a_show_without_a_file(
     assert (became & disc).sum() / (became | disc).sum() > 0.9
     # One of the show's own of that name comes first.
     keep(show, "multiclass")
-    assert asked_for(Project.load(show), "multiclass", ("xseg-dst",)).kind == "xseg"
+    assert select_segmenter(Project.load(show), "multiclass", ("xseg-dst",)).kind == "xseg"
 
 
 @pytest.mark.usefixtures("bright")

@@ -12,7 +12,7 @@ from understudy.errors import BadMedia, BadOption, BadProject
 from understudy.io.model_files import checkpoint, history
 from understudy.stages.events import Change, Event, Finished, Note, Progress, Stop, Warned
 from understudy.stages.saved_models.load import load_model
-from understudy.stages.saved_models.recipe import read
+from understudy.stages.saved_models.recipe import read_recipe
 from understudy.stages.train.command import train
 from understudy.stages.train.options import TrainOptions
 
@@ -39,7 +39,7 @@ def test_a_live_setting_may_change_and_that_is_told_and_recorded(show: Path) -> 
     events = done(show, model="h64", h64={"pixel_loss": True}, iterations=2)
     assert "pixel_loss is True from now on, it was False. Learn squared differences" in said(events)
     folder = show / "models" / "h64"
-    assert read(folder).settings == {"pixel_loss": True, "light": False}
+    assert read_recipe(folder).settings == {"pixel_loss": True, "light": False}
     assert any(
         "pixel_loss" in row.get("changed", "") for row in history.read(folder / "history.jsonl")
     )
@@ -47,7 +47,7 @@ def test_a_live_setting_may_change_and_that_is_told_and_recorded(show: Path) -> 
     # Not named, it is remembered, and nothing is told again.
     assert (
         "pixel_loss" not in said(done(show, name="h64", iterations=3))
-        and read(folder).settings["pixel_loss"] is True
+        and read_recipe(folder).settings["pixel_loss"] is True
     )
 
 
@@ -101,7 +101,7 @@ def test_live_settings_change_while_it_learns(show: Path) -> None:
         pass
     ended = [run.send(Change(options={"iterations": last.done + 12})), *run][-1]
     assert isinstance(ended, Finished) and ended.summary["iteration"] == last.done + 12
-    assert read(show / "models/h64").settings["pixel_loss"] is True
+    assert read_recipe(show / "models/h64").settings["pixel_loss"] is True
 
 
 def test_a_critic_that_comes_later_starts_anew_and_nothing_else_does(show: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_model_starts_with_the_weights_of_another(
     assert (ours.iteration, theirs.iteration) == (1, 3)
     for name, array in theirs.arrays("weights").items():
         assert np.allclose(ours.arrays("weights")[name], array, atol=1e-6), name
-    assert read(other / "models/h64").settings["pixel_loss"] is True
+    assert read_recipe(other / "models/h64").settings["pixel_loss"] is True
     steps = [array for name, array in ours.arrays("optimizer").items() if name.endswith("step")]
     assert steps and all(array.max() == 1 for array in steps)
     # The same command goes on, even when the source is gone.
@@ -222,7 +222,10 @@ def test_a_power_raised_while_a_model_pretrains_is_refused_in_the_same_words(sho
         )
     while not isinstance(next(run), Progress):
         pass
-    assert list([run.send(Stop()), *run]) and read(show / "models/saehd").settings["gan_power"] == 0
+    assert (
+        list([run.send(Stop()), *run])
+        and read_recipe(show / "models/saehd").settings["gan_power"] == 0
+    )
 
 
 def test_pretraining_refuses_what_does_not_go_with_it(show: Path) -> None:

@@ -17,7 +17,7 @@ from understudy.io.model_files.segmenter_file import read
 from understudy.parts.segmenters import segmenters
 from understudy.stages.events import Event, Finished, Note, Saved, Warned
 from understudy.stages.project import Project, ProjectFile
-from understudy.stages.saved_models.segmenters import imported
+from understudy.stages.saved_models.segmenters import import_segmenter
 from understudy.types import Floats
 
 WIDTHS, COUNTS, BLURS, UPS = (
@@ -160,7 +160,9 @@ def test_an_imported_xseg_sees_what_its_own_kernels_say(
     make_show: Callable[..., Path], file: File, tmp_path: Path
 ) -> None:
     project = Project.load(make_show(tmp_path / "show", 2))
-    *_, last = events = list(imported(project, saved(tmp_path / "model", file).parent, None))
+    *_, last = events = list(
+        import_segmenter(project, saved(tmp_path / "model", file).parent, None)
+    )
     kept = project.folder / "segmenters" / "xseg.safetensors"
     assert Saved(what="segmenter", path=kept) in events
     found = read(kept)
@@ -187,7 +189,7 @@ def test_a_file_that_lists_the_way_up_from_the_full_size_on_gives_the_same(
         np.outer((1, 2, 1), (1, 2, 1)).astype(np.float32)[..., None, None] / 16, 64, 2
     )
     told = [
-        texts(list(imported(project, saved(tmp_path / name, each), name)))
+        texts(list(import_segmenter(project, saved(tmp_path / name, each), name)))
         for name, each in (("one", file), ("other", turned))
     ]
     one, other = (
@@ -209,7 +211,7 @@ def test_a_file_with_a_tensor_too_few_is_refused_whole(
         BadMedia,
         match=r"XSeg_256.npy: no threshold \(tau 256\) is left for our rises.* 1 are missing",
     ):
-        list(imported(project, path, None))
+        list(import_segmenter(project, path, None))
     assert not list(project.folder.rglob("*.safetensors"))
 
 
@@ -240,7 +242,7 @@ def test_where_the_face_type_is_not_known_it_says_what_it_takes(
         else path.with_name("XSeg_data.dat").write_bytes(data)
     )
     first = next(
-        event for event in imported(project, path, None) if isinstance(event, Note | Warned)
+        event for event in import_segmenter(project, path, None) if isinstance(event, Note | Warned)
     )
     assert (
         told in first.text and "whole faces" in first.text and isinstance(first, Warned) == warned
@@ -253,17 +255,17 @@ def test_a_name_that_is_taken_or_cannot_be_one_is_refused(project: Project, tmp_
     (project.folder / "segmenters").mkdir()
     (project.folder / "segmenters" / "mine.safetensors").write_bytes(b"")
     with pytest.raises(BadOption, match=r"mine.safetensors: is there already"):
-        list(imported(project, path, "mine"))
+        list(import_segmenter(project, path, "mine"))
     with pytest.raises(BadOption, match="cannot be a folder's name"):
-        list(imported(project, path, "../mine"))
+        list(import_segmenter(project, path, "../mine"))
 
 
 def test_a_folder_without_a_weight_file_or_with_two_is_refused(
     project: Project, tmp_path: Path
 ) -> None:
     with pytest.raises(BadMedia, match=r"no XSeg_256.npy in it"):
-        list(imported(project, tmp_path, None))
+        list(import_segmenter(project, tmp_path, None))
     for name in ("XSeg_256.npy", "XSeg_128.npy"):
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(BadMedia, match=r"several.*XSeg_128.npy, XSeg_256.npy"):
-        list(imported(project, tmp_path, None))
+        list(import_segmenter(project, tmp_path, None))

@@ -23,14 +23,14 @@ _LANES = 40
 
 @dataclass(frozen=True)
 class Bar:
-    """What lasts on a timeline. firm, soft: positions (frames) where it is there, and where it is
+    """What lasts on a timeline. solid, pale: positions (frames) where it is there, and where it is
     only supposed to be.
     """
 
     name: str
     kind: int
-    firm: NDArray[np.int64]
-    soft: NDArray[np.int64]
+    solid: NDArray[np.int64]
+    pale: NDArray[np.int64]
 
 
 def timeline(bars: Sequence[Bar], bad: NDArray[np.int64], span: tuple[int, int], label: str) -> str:
@@ -48,7 +48,7 @@ def timeline(bars: Sequence[Bar], bad: NDArray[np.int64], span: tuple[int, int],
     parts = []
     for bar, lane in zip(bars, lanes, strict=True):
         y = 8 + lane * tall
-        for positions, shade in ((bar.soft, " soft"), (bar.firm, "")):
+        for positions, shade in ((bar.pale, " soft"), (bar.solid, "")):
             rects = "".join(_rect(x, y, width, tall - 1.5) for x, width in axis.columns(positions))
             parts.append(
                 f'<g class="{_kind(bar.kind)}{shade}"><title>{escape(bar.name)}</title>{rects}</g>'
@@ -255,7 +255,7 @@ def _lanes(bars: Sequence[Bar]) -> list[int]:
     ends: list[int] = []
     lanes = []
     for bar in bars:
-        every = np.concatenate([bar.firm, bar.soft])
+        every = np.concatenate([bar.solid, bar.pale])
         start, end = (int(every.min()), int(every.max())) if len(every) else (0, 0)
         free = next((lane for lane, taken in enumerate(ends) if taken < start), len(ends))
         lane = min(free, _LANES - 1)

@@ -47,7 +47,7 @@ class IdentitySamples:
     vectors: Floats
 
     @classmethod
-    def nothing(cls) -> IdentitySamples:
+    def empty(cls) -> IdentitySamples:
         """No identity at all."""
         return cls(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
 

@@ -18,7 +18,7 @@ _STRETCH: Final = 4096
 
 class FlowTable(Protocol):
     """Points, and where flow puts them in the next and the previous frame: columns of
-    `stages.extract.detections.Finds`.
+    `stages.extract.detections.Detections`.
     """
 
     @property

@@ -41,12 +41,12 @@ class OutputStats:
     one and around it.
     """
 
-    fit: float
-    stuck: float
-    within: float
-    between: float
-    inside: float
-    outside: float
+    error: float
+    saturated: float
+    contrast: float
+    variation: float
+    mask_inside: float
+    mask_outside: float
 
 
 def measure_outputs(faces: Floats, masks: Floats, true: Floats, true_masks: Floats) -> OutputStats:
@@ -61,18 +61,18 @@ def measure_outputs(faces: Floats, masks: Floats, true: Floats, true_masks: Floa
     around = 1 - true_masks
     apart = _ratio((true.std(0) * shared).sum(), 3 * shared.sum())
     return OutputStats(
-        fit=_ratio((weight * (faces - true) ** 2).sum(), (weight * (true - flat) ** 2).sum()),
-        stuck=_ratio((stuck * weight).sum(), 3 * weight.sum()),
-        within=math.sqrt(
+        error=_ratio((weight * (faces - true) ** 2).sum(), (weight * (true - flat) ** 2).sum()),
+        saturated=_ratio((stuck * weight).sum(), 3 * weight.sum()),
+        contrast=math.sqrt(
             _ratio((weight * (faces - own) ** 2).sum(), (weight * (true - flat) ** 2).sum())
         ),
-        between=(
+        variation=(
             _ratio((faces.std(0) * shared).sum(), (true.std(0) * shared).sum())
             if apart > MIN_SPREAD
             else math.nan
         ),
-        inside=_ratio((masks * true_masks).sum(), true_masks.sum()),
-        outside=(
+        mask_inside=_ratio((masks * true_masks).sum(), true_masks.sum()),
+        mask_outside=(
             _ratio((masks * around).sum(), around.sum()) if around.mean() > MIN_SPREAD else math.nan
         ),
     )
@@ -82,10 +82,10 @@ def measure_outputs(faces: Floats, masks: Floats, true: Floats, true_masks: Floa
 class CollapseDetector:
     """The best that one side's faces have been in a run: a collapse is a fall from there."""
 
-    fit: float = math.inf
-    between: float = 0.0
+    error: float = math.inf
+    variation: float = 0.0
 
-    def fallen(self, seen: OutputStats, iteration: int) -> str:
+    def check(self, seen: OutputStats, iteration: int) -> str:
         """What is wrong with what was painted after so many iterations; empty, and the best brought
         up to date, when all is well.
 
@@ -95,34 +95,34 @@ class CollapseDetector:
         if trouble := self._trouble(seen, iteration):
             return trouble
         # Comparisons with nan are false: what cannot be told never counts.
-        self.fit = min(seen.fit, self.fit)
+        self.error = min(seen.error, self.error)
         # What has not learnt faces yet may paint noise, which differs from face to face too.
-        self.between = (
-            max(self.between, seen.between)
-            if seen.fit < LEARNT and seen.between > 0
-            else self.between
+        self.variation = (
+            max(self.variation, seen.variation)
+            if seen.error < LEARNT and seen.variation > 0
+            else self.variation
         )
         return ""
 
     def _trouble(self, seen: OutputStats, iteration: int) -> str:
-        if seen.stuck > STUCK:
-            return f"{seen.stuck:.0%} of what it paints is black or full colour and no face"
-        if self.fit < LEARNT and seen.fit > LOST:
+        if seen.saturated > STUCK:
+            return f"{seen.saturated:.0%} of what it paints is black or full colour and no face"
+        if self.error < LEARNT and seen.error > LOST:
             return (
                 "what it paints is further from the faces than a flat colour, and was near them"
                 " before"
             )
-        if self.between > DISTINCT and seen.between < ALIKE:
+        if self.variation > DISTINCT and seen.variation < ALIKE:
             return "all faces come out alike, and did not before"
         # Some models begin with a mask that is all but everywhere, or with hardly more than one
         # colour.
         if iteration < MIN_ITERATION:
             return ""
-        if seen.within < FLAT:
+        if seen.contrast < FLAT:
             return "it paints one flat colour"
-        if seen.inside < EMPTY:
+        if seen.mask_inside < EMPTY:
             return "the mask is gone"
-        return "the mask is everywhere" if seen.outside > FULL else ""
+        return "the mask is everywhere" if seen.mask_outside > FULL else ""
 
 
 def _mean(faces: Floats, weight: Floats) -> Floats:

@@ -42,9 +42,9 @@ class Forecast:
     """
 
     since: int | None
-    now: float
-    then: float
-    doubt: float
+    current: float
+    projected: float
+    uncertainty: float
     noise: float
 
     @property
@@ -52,7 +52,7 @@ class Forecast:
         """The share of the value that as many iterations again would take off; below 0 it would
         rise.
         """
-        return 1 - self.then / self.now
+        return 1 - self.projected / self.current
 
 
 def forecast(iterations: Sequence[float], values: Sequence[float]) -> Forecast | None:
@@ -82,7 +82,7 @@ def forecast(iterations: Sequence[float], values: Sequence[float]) -> Forecast |
     ]
     doubt = float(np.sqrt(chance @ spread))
     found = Forecast(None, float(course[-1]), then, doubt, noise)
-    return Forecast(_since(found, x, y, course), found.now, then, doubt, noise)
+    return Forecast(_since(found, x, y, course), found.current, then, doubt, noise)
 
 
 def running_median(values: ArrayLike) -> Doubles:
@@ -96,7 +96,7 @@ def describe_forecast(forecast: Forecast | None) -> str:
     """The outlook of a model's score in one line for people; empty where nobody can say yet."""
     if forecast is None:
         return ""
-    share, doubt = 100 * forecast.gain, 100 * forecast.doubt / forecast.now
+    share, doubt = 100 * forecast.gain, 100 * forecast.uncertainty / forecast.current
     brings = (
         f"as many iterations again would take {max(share, 0):.1f} % off its score, give or take"
         f" {doubt:.1f}"
@@ -114,9 +114,12 @@ def _since(found: Forecast, x: Doubles, y: Doubles, course: Doubles) -> int | No
     waited = x[-1] / x[lowest]
     if waited >= _RISING and _rise(y[lowest:]) > 2 * found.noise:
         return round(float(x[lowest]))
-    if found.gain + (_LEFT if waited >= _PATIENCE else 1) * found.doubt / found.now >= MIN_GAIN:
+    if (
+        found.gain + (_LEFT if waited >= _PATIENCE else 1) * found.uncertainty / found.current
+        >= MIN_GAIN
+    ):
         return None
-    return round(float(x[np.argmax(course <= max(found.then, 0) * (1 + MIN_GAIN) + 1e-12)]))
+    return round(float(x[np.argmax(course <= max(found.projected, 0) * (1 + MIN_GAIN) + 1e-12)]))
 
 
 def _rise(y: Doubles) -> float:

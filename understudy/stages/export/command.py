@@ -15,7 +15,7 @@ from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Saved, Stage, Started
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
-from understudy.stages.saved_models.select import model_folder
+from understudy.stages.saved_models.select import select_model_folder
 
 
 class ExportOptions(Options):
@@ -47,7 +47,7 @@ def export(show: Path, out: Path, options: ExportOptions) -> Stage:
     """
     project = Project.load(show)
     options = project.options("export", options)
-    folder = model_folder(project, options.model)
+    folder = select_model_folder(project, options.model)
     if out.suffix not in SUFFIXES:
         raise BadOption(
             f"{out}: give it a name that ends in .dfm or .onnx; both are the same format."
@@ -60,16 +60,16 @@ def export(show: Path, out: Path, options: ExportOptions) -> Stage:
         onnx_package(name)
     # Late: --help need not wait for torch.
     from understudy.stages.export.onnx import NEAREST, exported, nearness, pictures
-    from understudy.stages.saved_models.load import best_of, load_model, newest
-    from understudy.stages.saved_models.recipe import read
+    from understudy.stages.saved_models.load import best_checkpoint, load_model, newest_checkpoint
+    from understudy.stages.saved_models.recipe import read_recipe
 
     yield Started(stage="export", total=2, unit="step")
     is_best = options.checkpoint == "best"
     model, iteration = (
         load_model(folder, "cpu", is_best),
-        (best_of if is_best else newest)(folder).iteration,
+        (best_checkpoint if is_best else newest_checkpoint)(folder).iteration,
     )
-    data, opset = exported(model, read(folder).model, iteration, options.batch)
+    data, opset = exported(model, read_recipe(folder).model, iteration, options.batch)
     faces, kind = pictures(project.faces("dst"), model.resolution)
     with atomic.partial_file(out) as partial:
         partial.write_bytes(data)

@@ -21,7 +21,7 @@ from understudy.io.footage import stills
 from understudy.io.footage.base import BadFrame, Footage
 from understudy.stages.extract.detect import FRAME_ERRORS
 from understudy.stages.extract.options import ExtractOptions
-from understudy.stages.extract.track import Solved, places
+from understudy.stages.extract.track import TrackedFaces, rank_in_frame
 from understudy.stages.parallel.footage_reader import Film, opened
 from understudy.stages.parallel.prefetch import ahead
 from understudy.types import AlignedFace, Bytes, Doubles, Face, Faces
@@ -31,7 +31,7 @@ _DEBUG_QUALITY = 85
 
 
 @dataclass(frozen=True, slots=True)
-class CutTask:
+class CropTask:
     """The faces to cut out of these frames, ascending. numbers: (N,) the place of each face among
     its frame's.
     """
@@ -43,7 +43,7 @@ class CutTask:
     options: ExtractOptions
 
 
-class CutTasks(Sequence[CutTask]):
+class CropTasks(Sequence[CropTask]):
     """The tasks of a run, each made when it is asked for: the points of all faces are many.
 
     chosen: which faces of `solved` to cut out. frames: those of each task, ascending, none of them
@@ -53,7 +53,7 @@ class CutTasks(Sequence[CutTask]):
     def __init__(
         self,
         film: Film,
-        solved: Solved,
+        solved: TrackedFaces,
         chosen: NDArray[np.int64],
         frames: Sequence[NDArray[np.int64]],
         options: ExtractOptions,
@@ -66,27 +66,27 @@ class CutTasks(Sequence[CutTask]):
             options,
         )
         self._frame = solved.frame[chosen]
-        self._numbers = places(self._frame)
+        self._numbers = rank_in_frame(self._frame)
 
     def __len__(self) -> int:
         return len(self._frames)
 
     @overload
-    def __getitem__(self, number: int) -> CutTask: ...
+    def __getitem__(self, number: int) -> CropTask: ...
     @overload
-    def __getitem__(self, number: slice) -> list[CutTask]: ...
-    def __getitem__(self, number: int | slice) -> CutTask | list[CutTask]:
+    def __getitem__(self, number: slice) -> list[CropTask]: ...
+    def __getitem__(self, number: int | slice) -> CropTask | list[CropTask]:
         if isinstance(number, slice):
             return [self[each] for each in range(len(self))[number]]
         frames = self._frames[number]
         first, last = np.searchsorted(self._frame, frames[[0, -1]] + [0, 1])
         rows = first + np.flatnonzero(np.isin(self._frame[first:last], frames))
         faces = self._solved.faces(self._chosen[rows])
-        return CutTask(self._film, frames.tolist(), faces, self._numbers[rows], self._options)
+        return CropTask(self._film, frames.tolist(), faces, self._numbers[rows], self._options)
 
 
 @dataclass(frozen=True, slots=True)
-class Cuttings:
+class CropResult:
     """Files to write, as (name, bytes): face pictures, and frames with what was found drawn onto
     them. failed: frame, reason.
     """
@@ -96,9 +96,9 @@ class Cuttings:
     failed: list[tuple[int, str]]
 
 
-def cut(task: CutTask) -> Cuttings:
+def crop_faces(task: CropTask) -> CropResult:
     """The task's pictures, encoded; a frame that fails is listed."""
-    reader, result = opened(task.film, rough=False), Cuttings([], [], [])
+    reader, result = opened(task.film, rough=False), CropResult([], [], [])
     with contextlib.closing(ahead(reader.iter_frames_or_bad(task.frames), _DEPTH)) as attempts:
         for attempt in attempts:
             rows = np.flatnonzero(task.faces.frame == attempt.index).tolist()

@@ -17,8 +17,8 @@ from understudy.errors import BadMedia, DegeneratePoints
 from understudy.io.faceset.manual_marks import Marks
 from understudy.io.footage.base import BadFrame
 from understudy.parts.identities import Embed
-from understudy.stages.extract.detections import Finds, Sighting
-from understudy.stages.extract.face_analyser import embedder, looker
+from understudy.stages.extract.detections import DetectedFace, Detections
+from understudy.stages.extract.face_analyser import make_analyser, make_embedder
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.parallel.footage_reader import Film, opened
 from understudy.stages.parallel.prefetch import ahead
@@ -34,7 +34,7 @@ FRAME_ERRORS = (BadMedia, DegeneratePoints, ArithmeticError, ValueError, cv2.err
 
 
 @dataclass(frozen=True, slots=True)
-class FindTask:
+class DetectTask:
     """Frames of a footage to look at, ascending. The flow is followed on into frame `following`; -1
     = into none.
     """
@@ -46,14 +46,14 @@ class FindTask:
     following: int = -1
 
 
-def find(task: FindTask) -> Finds:
+def detect_faces(task: DetectTask) -> Detections:
     """The faces of the task's frames, and of the one that follows; a frame that fails is listed.
 
     Raises BadOption, MissingExtra and WeightsMissing.
     """
     options, reader = task.options, opened(task.film, rough=True)
-    look, embed = looker(options, task.marks), embedder(options.identity)
-    seen: list[Sighting] = []
+    look, embed = make_analyser(options, task.marks), make_embedder(options.identity)
+    seen: list[DetectedFace] = []
     looked: list[int] = []
     signatures: list[Floats] = []
     failed: list[tuple[int, str]] = []
@@ -81,7 +81,7 @@ def find(task: FindTask) -> Finds:
             looked.append(now.index)
             signatures.append(shots.frame_signature(image))
             before = now
-    return Finds.of(seen, looked, signatures, failed)
+    return Detections.of(seen, looked, signatures, failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class _Looked:
 
     index: int
     image: Bytes | None
-    faces: list[Sighting]
+    faces: list[DetectedFace]
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from understudy.core.tracking.link import IdentitySamples
 from understudy.io.scratch import DiskColumn
-from understudy.stages.extract.detections import Finds, Sighting
+from understudy.stages.extract.detections import DetectedFace, Detections
 from understudy.types import Floats
 
 _HELD = ("frame", "box", "score", "frame_size")
@@ -28,8 +28,9 @@ _STORED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sightings:
-    """The columns of `Finds` for a whole footage; those with points are read a few rows at a time.
+class DetectionStore:
+    """The columns of `Detections` for a whole footage; those with points are read a few rows at a
+    time.
 
     seen: the identities that were asked for. signature: of each of `frames`; None when no frame
     could be looked at.
@@ -49,7 +50,7 @@ class Sightings:
     signature: DiskColumn | None
 
     @classmethod
-    def gathered(cls, parts: Iterable[Finds], folder: Path) -> Self:
+    def collect(cls, parts: Iterable[Detections], folder: Path) -> Self:
         """The table of `parts`, which come in the order of frames; none is kept. folder: where the
         stored columns lie.
         """
@@ -70,27 +71,27 @@ class Sightings:
                 rows.append(part.known + count)
                 vectors.append(part.identity)
             count += len(part.frame)
-        nothing = Finds.of([], [], [], [])
+        nothing = Detections.of([], [], [], [])
         columns: dict[str, Any] = {
             name: np.concatenate([getattr(nothing, name), *values]) for name, values in held.items()
         }
         seen = (
             IdentitySamples(np.concatenate(rows), np.concatenate(vectors))
             if rows
-            else IdentitySamples.nothing()
+            else IdentitySamples.empty()
         )
         return cls(**columns, **stored, seen=seen, signature=signature)
 
     def __len__(self) -> int:
         return len(self.frame)
 
-    def with_more(self, seen: Sequence[Sighting]) -> Self:
+    def append_faces(self, seen: Sequence[DetectedFace]) -> Self:
         """The same with further rows at the end, in frames that count as looked at already. This
         table is used up.
         """
         if not seen:
             return self
-        more = Finds.of(seen, [], [], [])
+        more = Detections.of(seen, [], [], [])
         for name in _STORED:
             getattr(self, name).extend(getattr(more, name))
         held: dict[str, Any] = {

@@ -19,8 +19,9 @@ _POINTS = (68, 2)
 
 
 @dataclass(slots=True)
-class Sighting:
-    """One face as it was seen in one frame: a row of `Finds`. None: not followed, not asked."""
+class DetectedFace:
+    """One face as it was seen in one frame: a row of `Detections`. None: not followed, not
+    asked."""
 
     frame: int
     box: Floats
@@ -33,7 +34,7 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
-class Finds:
+class Detections:
     """A table of sightings, rows in the order of frames, within a frame the largest first; frame
     pixels throughout.
 
@@ -64,7 +65,7 @@ class Finds:
     @classmethod
     def of(
         cls,
-        seen: Sequence[Sighting],
+        seen: Sequence[DetectedFace],
         frames: Sequence[int],
         signatures: Sequence[Floats],
         failed: Sequence[tuple[int, str]],
@@ -119,17 +120,17 @@ class Finds:
         """What is not an array."""
         return {"failed": json.dumps(self.failed)}
 
-    def looked(self) -> set[int]:
+    def attempted_frames(self) -> set[int]:
         """Every frame that was tried, those that failed too."""
         return {*self.frames.tolist(), *(frame for frame, _ in self.failed)}
 
-    def only(self, rows: NDArray[np.bool_], frames: NDArray[np.bool_]) -> Finds:
+    def select(self, rows: NDArray[np.bool_], frames: NDArray[np.bool_]) -> Detections:
         """The rows and the looked-at frames for which the masks (N,) and (T,) are true."""
         place = np.cumsum(rows) - 1
         kept = rows[self.known]
         looked = set(self.frames[frames].tolist())
         columns = {name: getattr(self, name)[rows] for name in _ROWS}
-        return Finds(
+        return Detections(
             **columns,
             known=place[self.known[kept]],
             identity=self.identity[kept],
@@ -138,12 +139,12 @@ class Finds:
             failed=tuple(each for each in self.failed if each[0] in looked),
         )
 
-    def before(self, frame: int) -> Finds:
+    def before(self, frame: int) -> Detections:
         """What was found before a frame; it shares the memory of this table."""
         row, place = (int(np.searchsorted(column, frame)) for column in (self.frame, self.frames))
         columns = {name: getattr(self, name)[:row] for name in _ROWS}
         count = int(np.searchsorted(self.known, row))
-        return Finds(
+        return Detections(
             **columns,
             known=self.known[:count],
             identity=self.identity[:count],
@@ -152,17 +153,17 @@ class Finds:
             failed=tuple(each for each in self.failed if each[0] < frame),
         )
 
-    def without(self, frames: set[int]) -> Finds:
+    def drop_frames(self, frames: set[int]) -> Detections:
         """As if those frames had not been looked at."""
         gone = np.array(sorted(frames), np.int64)
-        return self.only(~np.isin(self.frame, gone), ~np.isin(self.frames, gone))
+        return self.select(~np.isin(self.frame, gone), ~np.isin(self.frames, gone))
 
 
-def joined(parts: Sequence[Finds]) -> Finds:
+def concat_detections(parts: Sequence[Detections]) -> Detections:
     """One table of several, in the order of frames."""
     return _concatenated(
         list(
-            parted(
+            drop_shared_frames(
                 sorted(
                     (part for part in parts if len(part.frames)),
                     key=lambda part: int(part.frames[0]),
@@ -172,14 +173,14 @@ def joined(parts: Sequence[Finds]) -> Finds:
     )
 
 
-def parted(parts: Iterable[Finds]) -> Iterator[Finds]:
+def drop_shared_frames(parts: Iterable[Detections]) -> Iterator[Detections]:
     """The same parts, which come in the order of frames, without the frame that two of them share;
     one is held at a time.
 
     A part may end with the frame that the next one starts with, since it followed the flow into it:
     that frame counts once, with the way back that only the former part knows.
     """
-    before: Finds | None = None
+    before: Detections | None = None
     for part in parts:
         if not len(part.frames):
             continue
@@ -194,7 +195,7 @@ def parted(parts: Iterable[Finds]) -> Iterator[Finds]:
         yield before
 
 
-def _with_way_back(part: Finds, before: Finds, frame: int) -> Finds:
+def _with_way_back(part: Detections, before: Detections, frame: int) -> Detections:
     ours, theirs = part.frame == frame, before.frame == frame
     if ours.sum() != theirs.sum():
         return part
@@ -203,9 +204,9 @@ def _with_way_back(part: Finds, before: Finds, frame: int) -> Finds:
     return replace(part, back=back, back_error=back_error)
 
 
-def _concatenated(parts: Sequence[Finds]) -> Finds:
+def _concatenated(parts: Sequence[Detections]) -> Detections:
     if not parts:
-        return Finds.of([], [], [], [])
+        return Detections.of([], [], [], [])
     starts = np.cumsum([0, *(len(part.frame) for part in parts)])
     known = np.concatenate([part.known + start for part, start in zip(parts, starts, strict=False)])
     named = [part.identity for part in parts if len(part.identity)]
@@ -217,7 +218,7 @@ def _concatenated(parts: Sequence[Finds]) -> Finds:
     # Already in order, as they nearly always are, they are not copied a second time: long films
     # make large tables.
     moved = slice(None) if np.array_equal(rows, np.arange(len(rows))) else rows
-    return Finds(
+    return Detections(
         **{name: np.concatenate([getattr(part, name) for part in parts])[moved] for name in _ROWS},
         known=known[asked],
         identity=np.concatenate(named)[asked] if named else parts[0].identity,
@@ -227,7 +228,7 @@ def _concatenated(parts: Sequence[Finds]) -> Finds:
     )
 
 
-def _unknown(face: Sighting) -> TrackedPoints:
+def _unknown(face: DetectedFace) -> TrackedPoints:
     return TrackedPoints(face.landmarks, np.full(68, np.inf, np.float32))
 
 

@@ -14,18 +14,18 @@ from understudy.io.faceset.manual_marks import Mark, Marks
 from understudy.parts.detectors import Detect, Detection
 from understudy.parts.identities import Embed, identities
 from understudy.parts.landmarkers import Found, Locate
-from understudy.stages.extract.detections import Sighting
+from understudy.stages.extract.detections import DetectedFace
 from understudy.stages.extract.options import ExtractOptions
 from understudy.types import Bytes, Floats
 
-Look = Callable[[int, Bytes], list[Sighting]]
+Analyse = Callable[[int, Bytes], list[DetectedFace]]
 
 # Points that overlap by this much lie on one face, or of which the fewer lie so far within the
 # others: two people cheek to cheek stand side by side.
 _SAME_FACE, _WITHIN = 0.5, 0.9
 
 
-def looker(options: ExtractOptions, marks: Marks | None = None) -> Look:
+def make_analyser(options: ExtractOptions, marks: Marks | None = None) -> Analyse:
     """A function from a frame's number and picture to its faces, largest first, each once.
 
     What `marks` say of a frame stands in place of what the detector sees there. Raises BadOption,
@@ -33,7 +33,7 @@ def looker(options: ExtractOptions, marks: Marks | None = None) -> Look:
     """
     detect, locate = _parts(options.model_dump_json())
 
-    def look(index: int, image: Bytes) -> list[Sighting]:
+    def look(index: int, image: Bytes) -> list[DetectedFace]:
         marked = None if marks is None else marks.faces_at(index)
         if marked is not None:
             return [_marked(index, image, mark, locate) for mark in marked]
@@ -42,19 +42,21 @@ def looker(options: ExtractOptions, marks: Marks | None = None) -> Look:
             points = locate(image, detection)
             if points is not None and _fits(points, detection):
                 score = min(detection.score, points.score)
-                found.append(Sighting(index, detection.box, points.landmarks, score, _size(image)))
+                found.append(
+                    DetectedFace(index, detection.box, points.landmarks, score, _size(image))
+                )
         return _distinct(found)
 
     return look
 
 
-def locator(options: ExtractOptions) -> Locate:
+def make_landmarker(options: ExtractOptions) -> Locate:
     """The landmarker that the options ask for. Raises BadOption, WeightsMissing."""
     return _parts(options.model_dump_json())[1]
 
 
 @functools.lru_cache(maxsize=2)
-def embedder(name: str) -> Embed | None:
+def make_embedder(name: str) -> Embed | None:
     """What tells people apart, by name; None for none."""
     return None if name == "none" else identities[name]().build()
 
@@ -85,13 +87,13 @@ def _within(
     return sorted(moved, key=lambda each: _area(each.box), reverse=True)
 
 
-def _marked(index: int, image: Bytes, mark: Mark, locate: Locate) -> Sighting:
+def _marked(index: int, image: Bytes, mark: Mark, locate: Locate) -> DetectedFace:
     """A face that a person marked: by its points, or by a place in which the landmarker puts them.
     Raises BadMedia.
     """
     if mark.points is not None:
         points = np.array(mark.points, np.float32)
-        return Sighting(index, affine.box(points), points, 1.0, _size(image))
+        return DetectedFace(index, affine.box(points), points, 1.0, _size(image))
     detection = _around(mark)
     found = locate(image, detection)
     if found is None:
@@ -100,7 +102,7 @@ def _marked(index: int, image: Bytes, mark: Mark, locate: Locate) -> Sighting:
             f"frame {index}: no points found on the face marked at {where}. Mark all its 68 points"
             " instead."
         )
-    return Sighting(index, detection.box, found.landmarks, found.score, _size(image))
+    return DetectedFace(index, detection.box, found.landmarks, found.score, _size(image))
 
 
 def _around(mark: Mark) -> Detection:
@@ -125,13 +127,13 @@ def _around(mark: Mark) -> Detection:
     )
 
 
-def _distinct(faces: list[Sighting]) -> list[Sighting]:
+def _distinct(faces: list[DetectedFace]) -> list[DetectedFace]:
     """The faces in their order, each person's once: of two whose points cover the same place the
     surer one stays.
 
     Two detections of one face are common; the landmarks then settle on the same features.
     """
-    kept: list[Sighting] = []
+    kept: list[DetectedFace] = []
     for face in sorted(faces, key=lambda each: each.score, reverse=True):
         if not any(
             _on_one_face(affine.box(face.landmarks), affine.box(other.landmarks)) for other in kept

@@ -36,23 +36,23 @@ from understudy.stages.events import (
     Warned,
 )
 from understudy.stages.extract import record
-from understudy.stages.extract.crop import CutTask, CutTasks, Cuttings, cut
-from understudy.stages.extract.detect import FindTask, find
-from understudy.stages.extract.detection_store import Sightings
-from understudy.stages.extract.detections import Finds, joined
+from understudy.stages.extract.crop import CropResult, CropTask, CropTasks, crop_faces
+from understudy.stages.extract.detect import DetectTask, detect_faces
+from understudy.stages.extract.detection_store import DetectionStore
+from understudy.stages.extract.detections import Detections, concat_detections
 from understudy.stages.extract.options import ExtractOptions
-from understudy.stages.extract.record import Extracted
-from understudy.stages.extract.report import told, write_report
-from understudy.stages.extract.track import Solved, solve
-from understudy.stages.frame_ranges import ranges
+from understudy.stages.extract.record import ExtractRecord
+from understudy.stages.extract.report import format_report, write_report
+from understudy.stages.extract.track import TrackedFaces, track_faces
+from understudy.stages.frame_ranges import group_ranges
 from understudy.stages.parallel.chunks import chunks
 from understudy.stages.parallel.footage_reader import Film
 from understudy.stages.parallel.workers import spread
 from understudy.types import Side
 
 Step = Generator[Event, Order | None, bool]
-Task = TypeVar("Task", FindTask, CutTask)
-Result = TypeVar("Result", Finds, Cuttings)
+Task = TypeVar("Task", DetectTask, CropTask)
+Result = TypeVar("Result", Detections, CropResult)
 
 
 class Extraction:
@@ -78,7 +78,7 @@ class Extraction:
     def run(self) -> Step:
         """Do what is left to do; True when it ended by itself, False when it was told to stop."""
         yield Started(stage=f"extract {self.side}", total=None)
-        self.record, said = record.prepared(self.folder, self._order(), self.options)
+        self.record, said = record.prepare_record(self.folder, self._order(), self.options)
         yield from (
             Note(text=f"{self.side}: {each}")
             for each in [*self.footage.notes, *said, *self._advice()]
@@ -110,13 +110,13 @@ class Extraction:
             ]
         return []
 
-    def _order(self) -> Extracted:
+    def _order(self) -> ExtractRecord:
         """What this run is asked for, as nothing of it were done."""
         known = ((frame, marks) for frame, marks in self.marks.frames.items() if marks is not None)
         marked = {
             str(frame): [mark.model_dump(mode="json") for mark in marks] for frame, marks in known
         }
-        return Extracted(
+        return ExtractRecord(
             source=self.film.source,
             finding=self.asked.finding(),
             cutting=self.asked.cutting(),
@@ -127,54 +127,61 @@ class Extraction:
         """Look at all frames that no table of a former run tells of; then the tables tell of all.
         False when told to stop.
         """
-        again, pending = record.load_again(self.folder), set(self.record.pending)
-        anew, left = again.looked() | pending, []
+        again, pending = record.load_redone(self.folder), set(self.record.pending)
+        anew, left = again.attempted_frames() | pending, []
         for chunk in self.chunks:
-            known = record.load_finds(self.folder, record.chunk_name(chunk.frames[0]), chunk.frames)
+            known = record.load_detections(
+                self.folder, record.chunk_name(chunk.frames[0]), chunk.frames
+            )
             if known is None:
                 left.append(self._task(chunk.frames, chunk.following))
             else:
                 yield from self._failures(known, but=anew)
         yield from self._failures(again, but=pending)
 
-        def keep(task: FindTask, finds: Finds) -> int:
-            record.save_finds(self.folder, record.chunk_name(task.frames[0]), finds)
+        def keep(task: DetectTask, finds: Detections) -> int:
+            record.save_detections(self.folder, record.chunk_name(task.frames[0]), finds)
             return _count(task, finds)
 
-        if not (yield from self._work("find", find, left, keep)):
+        if not (yield from self._work("find", detect_faces, left, keep)):
             return False
-        fresh: list[Finds] = []
+        fresh: list[Detections] = []
 
-        def renew(task: FindTask, finds: Finds) -> int:
+        def renew(task: DetectTask, finds: Detections) -> int:
             fresh.append(finds)
             return _count(task, finds)
 
         asked = [[frame for frame in chunk.frames if frame in pending] for chunk in self.chunks]
         if not (
             yield from self._work(
-                "find again", find, [self._task(frames, -1) for frames in asked if frames], renew
+                "find again",
+                detect_faces,
+                [self._task(frames, -1) for frames in asked if frames],
+                renew,
             )
         ):
             return False
         if fresh:
-            record.save_finds(self.folder, record.AGAIN, joined([again.without(pending), *fresh]))
+            record.save_detections(
+                self.folder, record.REDONE, concat_detections([again.drop_frames(pending), *fresh])
+            )
         return True
 
-    def _solved(self) -> Solved:
+    def _solved(self) -> TrackedFaces:
         """Who is who and where, by all tables."""
-        parts = record.found(self.folder, [chunk.frames for chunk in self.chunks])
-        return solve(
-            Sightings.gathered(parts, record.found_folder(self.folder)),
+        parts = record.iter_detections(self.folder, [chunk.frames for chunk in self.chunks])
+        return track_faces(
+            DetectionStore.collect(parts, record.detections_folder(self.folder)),
             self.footage,
             self.options,
             self.marks,
         )
 
-    def _cut(self, solved: Solved) -> Step:
+    def _cut(self, solved: TrackedFaces) -> Step:
         """Write the pictures, chunk by chunk; frames that were looked at again get theirs anew.
         Raises NoFaces.
         """
-        chosen = solved.chosen(self.options)
+        chosen = solved.select(self.options)
         if not len(chosen):
             raise NoFaces(self._no_faces())
         pending = set(self.record.pending)
@@ -190,11 +197,11 @@ class Extraction:
             frames.append(
                 np.setdiff1d(asked, list(self.failed)) if self.options.debug != "off" else with_face
             )
-        tasks = CutTasks(
+        tasks = CropTasks(
             self.film, solved, chosen, [each for each in frames if len(each)], self.options
         )
 
-        def keep(task: CutTask, made: Cuttings) -> int:
+        def keep(task: CropTask, made: CropResult) -> int:
             for name, data in made.pictures:
                 atomic.write_bytes(self.folder / name, data)
             for name, data in made.overlays:
@@ -208,7 +215,7 @@ class Extraction:
             self.record.save(self.folder)
             return len(made.pictures)
 
-        return (yield from self._work("cut", cut, tasks, keep))
+        return (yield from self._work("cut", crop_faces, tasks, keep))
 
     def _work(
         self,
@@ -252,8 +259,8 @@ class Extraction:
                     )
         return True
 
-    def _task(self, frames: Sequence[int], following: int) -> FindTask:
-        return FindTask(
+    def _task(self, frames: Sequence[int], following: int) -> DetectTask:
+        return DetectTask(
             self.film,
             frames,
             self.options,
@@ -262,7 +269,7 @@ class Extraction:
         )
 
     def _failures(
-        self, result: Finds | Cuttings, but: Collection[int] = ()
+        self, result: Detections | CropResult, but: Collection[int] = ()
     ) -> Generator[Event, Order | None, None]:
         """The frames that failed, each told once; not those in `but`."""
         for frame, reason in result.failed:
@@ -270,21 +277,21 @@ class Extraction:
                 self.failed[frame] = reason
                 yield FailedFrame(frame=frame, text=reason)
 
-    def _conclude(self, solved: Solved) -> Generator[Event, Order | None, None]:
+    def _conclude(self, solved: TrackedFaces) -> Generator[Event, Order | None, None]:
         """The report, and the record closed, when all pictures are there."""
         if self.options.debug == "video":
             yield Saved(what="debug video", path=self._debug_video())
         looked, chosen = (
             np.arange(0, len(self.footage), self.options.every),
-            solved.chosen(self.options),
+            solved.select(self.options),
         )
-        gaps = ranges(np.setdiff1d(looked, solved.frame).tolist(), self.options.every)
+        gaps = group_ranges(np.setdiff1d(looked, solved.frame).tolist(), self.options.every)
         bare = [(first, last) for first, last in gaps]
         facts = FootageInfo(
             self.footage.path.name, looked, sorted(self.failed.items()), self.footage.size
         )
         report = write_report(self.folder.parent, Faceset(self.folder), facts)
-        yield from (Note(text=line) for line in told(report).splitlines())
+        yield from (Note(text=line) for line in format_report(report).splitlines())
         yield Saved(what="report", path=self.folder.parent / "report.html")
         summary = {
             "side": self.side,
@@ -353,5 +360,5 @@ class Extraction:
         return f"{where}: no face found in any frame. {advice}, or give other footage."
 
 
-def _count(task: FindTask, finds: Finds) -> int:
+def _count(task: DetectTask, finds: Detections) -> int:
     return int(np.isin(finds.frame, task.frames).sum())

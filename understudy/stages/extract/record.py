@@ -16,15 +16,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from understudy.errors import BadProject
 from understudy.io import atomic, tables
 from understudy.io.faceset.face_image import SUFFIXES
-from understudy.stages.extract.detections import Finds, joined, parted
+from understudy.stages.extract.detections import Detections, concat_detections, drop_shared_frames
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.parallel.footage_reader import Source
 
 # The table of the frames that were looked at again, beside those of the chunks.
-AGAIN = "again"
+REDONE = "again"
 
 
-class Extracted(BaseModel):
+class ExtractRecord(BaseModel):
     """The order that a faceset follows, and how far it came.
 
     finding, cutting: the options that decide which faces are found and which pictures are made of
@@ -61,20 +61,20 @@ class Extracted(BaseModel):
         """Write the record, all or nothing."""
         atomic.write_text(record_path(folder), self.model_dump_json(indent=1) + "\n")
 
-    def differences(self, other: Extracted) -> list[str]:
+    def differences(self, other: ExtractRecord) -> list[str]:
         """In what the two orders differ, in words for people."""
         changed = ExtractOptions.changes(self.cutting, other.cutting, "crop")
         return [*changed, *self.differences_in_finding(other)]
 
-    def differences_in_finding(self, other: Extracted) -> list[str]:
+    def differences_in_finding(self, other: ExtractRecord) -> list[str]:
         """As `differences`, of what decides which faces are found."""
         changed = ExtractOptions.changes(self.finding, other.finding, "detect")
         return [*changed, *(["the footage"] if self.source != other.source else [])]
 
 
-def prepared(
-    folder: Path, order: Extracted, options: ExtractOptions
-) -> tuple[Extracted, list[str]]:
+def prepare_record(
+    folder: Path, order: ExtractRecord, options: ExtractOptions
+) -> tuple[ExtractRecord, list[str]]:
     """The record to go on from, with what lies in and beside `folder` (the faces) in the state it
     tells of; and what to say.
 
@@ -82,10 +82,10 @@ def prepared(
     `<name>_old_N`: nothing is lost, nothing is mixed. What was found is kept for a new order that
     only cuts other pictures from it. Raises BadProject.
     """
-    for each in (folder, found_folder(folder), debug_folder(folder)):
+    for each in (folder, detections_folder(folder), debug_folder(folder)):
         if each.is_dir():
             atomic.remove_partials(each)
-    known = Extracted.load(folder)
+    known = ExtractRecord.load(folder)
     if known is not None and not folder.is_dir():
         # The pictures were taken away as a whole: what was found is still there, and they are cut
         # again.
@@ -111,8 +111,8 @@ def prepared(
 
 
 def _started_anew(
-    folder: Path, known: Extracted | None, order: Extracted, redo: bool
-) -> tuple[Extracted, list[str]]:
+    folder: Path, known: ExtractRecord | None, order: ExtractRecord, redo: bool
+) -> tuple[ExtractRecord, list[str]]:
     said = []
     if folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.iterdir()):
         aside = _move_aside(folder)
@@ -127,7 +127,7 @@ def _started_anew(
             f" {'a new start was asked for' if redo else why}."
         ]
     if known is None or redo or known.differences_in_finding(order):
-        shutil.rmtree(found_folder(folder), ignore_errors=True)
+        shutil.rmtree(detections_folder(folder), ignore_errors=True)
         record = order
     else:
         # Marks that came since the frames were looked at are a matter for a second look.
@@ -142,8 +142,8 @@ def _started_anew(
 
 
 def _asked_again(
-    folder: Path, known: Extracted | None, order: Extracted
-) -> tuple[Extracted, list[str]]:
+    folder: Path, known: ExtractRecord | None, order: ExtractRecord
+) -> tuple[ExtractRecord, list[str]]:
     """The frames whose debug picture was deleted are looked at again, whatever the finding options
     are now.
     """
@@ -175,7 +175,7 @@ def record_path(folder: Path) -> Path:
     return folder.with_name("extract.json")
 
 
-def found_folder(folder: Path) -> Path:
+def detections_folder(folder: Path) -> Path:
     """Where the tables of what was found lie. They are a cache: without them, the footage is looked
     through again.
     """
@@ -197,39 +197,39 @@ def chunk_name(first: int) -> str:
     return f"{first:06d}"
 
 
-def save_finds(folder: Path, name: str, finds: Finds) -> None:
+def save_detections(folder: Path, name: str, finds: Detections) -> None:
     """Keep a table of what was found under `name`."""
     tables.write_table(_table(folder, name), finds.columns(), finds.notes())
 
 
-def load_finds(folder: Path, name: str, frames: Sequence[int] = ()) -> Finds | None:
+def load_detections(folder: Path, name: str, frames: Sequence[int] = ()) -> Detections | None:
     """The table kept under `name`; None when there is none, or not of these frames."""
     read = tables.read_table(_table(folder, name))
     if read is None:
         return None
     try:
-        finds = Finds.read(*read)
+        finds = Detections.read(*read)
     except (KeyError, ValueError, TypeError):
         return None
-    return finds if finds.looked().issuperset(frames) else None
+    return finds if finds.attempted_frames().issuperset(frames) else None
 
 
-def load_again(folder: Path) -> Finds:
+def load_redone(folder: Path) -> Detections:
     """What was found in the frames that were looked at again; it counts in place of what was found
     there first.
     """
-    return load_finds(folder, AGAIN) or joined([])
+    return load_detections(folder, REDONE) or concat_detections([])
 
 
-def found(folder: Path, chunks: Sequence[Sequence[int]]) -> Iterator[Finds]:
+def iter_detections(folder: Path, chunks: Sequence[Sequence[int]]) -> Iterator[Detections]:
     """All that was found, in parts in the order of frames, one read at a time. chunks: the frames
     of each. Raises BadProject.
     """
-    again = load_again(folder)
-    looked = again.looked()
+    again = load_redone(folder)
+    looked = again.attempted_frames()
 
-    def part(frames: Sequence[int]) -> Finds:
-        finds = load_finds(folder, chunk_name(frames[0]), frames)
+    def part(frames: Sequence[int]) -> Detections:
+        finds = load_detections(folder, chunk_name(frames[0]), frames)
         if finds is None:
             raise BadProject(
                 f"{_table(folder, chunk_name(frames[0]))}: this table went while it was needed. Run"
@@ -238,9 +238,9 @@ def found(folder: Path, chunks: Sequence[Sequence[int]]) -> Iterator[Finds]:
         if not looked:
             return finds
         inside = [np.isin(column, frames) for column in (again.frame, again.frames)]
-        return joined([finds.without(looked), again.only(inside[0], inside[1])])
+        return concat_detections([finds.drop_frames(looked), again.select(inside[0], inside[1])])
 
-    return parted(part(frames) for frames in chunks)
+    return drop_shared_frames(part(frames) for frames in chunks)
 
 
 def _move_aside(folder: Path) -> Path:
@@ -259,4 +259,4 @@ def _move_aside(folder: Path) -> Path:
 
 
 def _table(folder: Path, name: str) -> Path:
-    return found_folder(folder) / f"{name}.safetensors"
+    return detections_folder(folder) / f"{name}.safetensors"

@@ -13,7 +13,7 @@ from understudy.core.metrics.outliers import find_outliers
 from understudy.core.metrics.summary import FootageInfo, Report, summarize
 from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
-from understudy.stages.extract.report_html import Page, many, spaced
+from understudy.stages.extract.report_html import Page, evenly_spaced, pluralize
 
 # The sharpness is read from so many pictures at most, evenly over the set.
 SAMPLES = 200
@@ -25,7 +25,7 @@ def write_report(folder: Path, faceset: Faceset, facts: FootageInfo) -> Report:
     """
     faces = faceset.faces
     detail = np.full(len(faces), np.nan, np.float32)
-    for row in spaced(np.arange(len(faces)), SAMPLES):
+    for row in evenly_spaced(np.arange(len(faces)), SAMPLES):
         detail[row] = measure_face_detail(faceset.load(int(row)))
     odd = find_outliers(faces, frame_size=facts.frame_size, detail=detail)
     result = summarize(faces, facts, detail, odd)
@@ -34,18 +34,18 @@ def write_report(folder: Path, faceset: Faceset, facts: FootageInfo) -> Report:
     return result
 
 
-def told(report: Report) -> str:
+def format_report(report: Report) -> str:
     """The report for the terminal: a few lines."""
     people = len([each for each in report.people if each.person >= 0])
     counts = [
         (
-            f"{report.source}: {many(report.faces, 'face')} in {report.frames_with_a_face} of"
-            f" {many(report.frames, 'frame')}"
+            f"{report.source}: {pluralize(report.faces, 'face')} in {report.frames_with_a_face} of"
+            f" {pluralize(report.frames, 'frame')}"
         ),
         *([f"{people} {'person' if people == 1 else 'people'}"] if people else []),
-        many(len(report.tracks), "track"),
+        pluralize(len(report.tracks), "track"),
         f"{report.filled} filled",
-        f"{many(len(report.failed), 'frame')} failed",
+        f"{pluralize(len(report.failed), 'frame')} failed",
     ]
     lines = [", ".join(counts)]
     if report.gaps:

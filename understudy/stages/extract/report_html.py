@@ -123,7 +123,7 @@ class Page:
             self._bar(np.flatnonzero(faces.track == track), track)
             for track in np.unique(faces.track)
         ]
-        bars.sort(key=lambda bar: int(np.concatenate([bar.firm, bar.soft]).min()))
+        bars.sort(key=lambda bar: int(np.concatenate([bar.solid, bar.pale]).min()))
         without = np.setdiff1d(looked, faces.frame)
         note = (
             '<p class="note">One bar a track, in the colour of its person; pale where the face was'
@@ -134,9 +134,9 @@ class Page:
     def _bar(self, rows: NDArray[np.int64], track: int) -> svg.Bar:
         frame, person = self._faces.frame[rows], int(self._faces.person[rows[0]])
         name = (
-            f"track {track}, {_who(person)}, {many(len(rows), 'face')}"
+            f"track {track}, {_who(person)}, {pluralize(len(rows), 'face')}"
             if track >= 0
-            else f"{many(len(rows), 'face')} without a track"
+            else f"{pluralize(len(rows), 'face')} without a track"
         )
         looked = self._facts.frames
         whole = looked[(looked >= frame.min()) & (looked <= frame.max())] if track >= 0 else frame
@@ -169,10 +169,10 @@ class Page:
         parts = []
         people = sorted(self._report.people, key=lambda each: -each.faces)
         for each in people[:_MOST_PEOPLE]:
-            rows = spaced(np.flatnonzero(self._faces.person == each.person), _A_PERSON)
+            rows = evenly_spaced(np.flatnonzero(self._faces.person == each.person), _A_PERSON)
             figures = [self._figure(int(row), f"frame {self._faces.frame[row]}") for row in rows]
-            tracks = f"{many(each.tracks, 'track')}, " if each.tracks else ""
-            about = f"{many(each.faces, 'face')}, {tracks}frames {each.first}–{each.last}"
+            tracks = f"{pluralize(each.tracks, 'track')}, " if each.tracks else ""
+            about = f"{pluralize(each.faces, 'face')}, {tracks}frames {each.first}–{each.last}"
             name = f"{_swatch(each.person)}{_who(each.person).capitalize()}"
             parts.append(f"<h3>{name} <small>{about}</small></h3>{_strip(figures)}")
         return "".join(parts) + _left_out(len(people) - _MOST_PEOPLE, "people")
@@ -244,7 +244,7 @@ class Page:
         rows = []
         for each in tracks[:_MOST_TRACKS]:
             of_track = np.flatnonzero(self._faces.track == each.track)
-            pictures = "".join(self._picture(int(row)) for row in spaced(of_track, _A_TRACK))
+            pictures = "".join(self._picture(int(row)) for row in evenly_spaced(of_track, _A_TRACK))
             jitter = (
                 f"{_shown(each.jitter_raw)} → {_shown(each.jitter)}"
                 if each.jitter is not None
@@ -307,7 +307,7 @@ class Page:
         return self._encoded_rows[row]
 
 
-def spaced(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def evenly_spaced(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """At most `count` of the rows, evenly over them, the first and the last among them."""
     return (
         rows[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))]
@@ -316,7 +316,7 @@ def spaced(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     )
 
 
-def many(count: int, what: str) -> str:
+def pluralize(count: int, what: str) -> str:
     """A count with its noun: 1 face, 2 faces."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 

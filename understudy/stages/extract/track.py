@@ -28,9 +28,9 @@ from understudy.io.footage.base import BadFrame, Footage
 from understudy.io.footage.stills import read_image
 from understudy.parts.detectors import Detection
 from understudy.parts.landmarkers import Locate
-from understudy.stages.extract.detection_store import Sightings
-from understudy.stages.extract.detections import Sighting
-from understudy.stages.extract.face_analyser import embedder, locator, looker
+from understudy.stages.extract.detection_store import DetectionStore
+from understudy.stages.extract.detections import DetectedFace
+from understudy.stages.extract.face_analyser import make_analyser, make_embedder, make_landmarker
 from understudy.stages.extract.options import ExtractOptions
 from understudy.types import Bytes, Faces, FloatRows, Floats
 
@@ -40,7 +40,7 @@ _NEAR = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Solved:
+class TrackedFaces:
     """All faces of the footage, (N,) by frame, the largest first: the columns of `Faces`, those
     with points on disk.
 
@@ -61,14 +61,16 @@ class Solved:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def chosen(self, options: ExtractOptions) -> NDArray[np.int64]:
+    def select(self, options: ExtractOptions) -> NDArray[np.int64]:
         """Which faces become pictures: of the person asked for, the largest of each frame. Raises
         BadOption, NoFaces.
         """
         wanted = self._wanted(options)
         chosen = np.arange(len(self)) if wanted is None else np.flatnonzero(self.person == wanted)
         return (
-            chosen[places(self.frame[chosen]) < options.max_faces] if options.max_faces else chosen
+            chosen[rank_in_frame(self.frame[chosen]) < options.max_faces]
+            if options.max_faces
+            else chosen
         )
 
     def faces(self, chosen: NDArray[np.int64]) -> Faces:
@@ -114,8 +116,8 @@ class Solved:
     def _like(self, path: Path, options: ExtractOptions) -> int:
         """Who looks most like the one face on a picture. Raises NoFaces."""
         image = as_bytes(read_image(path))
-        shown = looker(options)(0, image)
-        embed = embedder(options.identity)
+        shown = make_analyser(options)(0, image)
+        embed = make_embedder(options.identity)
         if not shown or embed is None:
             raise NoFaces(
                 f"{path}: no face found on it. Give a picture that shows the person's face clearly."
@@ -131,7 +133,9 @@ class Solved:
         return person
 
 
-def solve(found: Sightings, footage: Footage, options: ExtractOptions, marks: Marks) -> Solved:
+def track_faces(
+    found: DetectionStore, footage: Footage, options: ExtractOptions, marks: Marks
+) -> TrackedFaces:
     """Tracks, people and steady points of everything that was found; short gaps in a track are
     filled.
 
@@ -140,7 +144,7 @@ def solve(found: Sightings, footage: Footage, options: ExtractOptions, marks: Ma
     """
     track = _tracks(found, footage)
     filled = [] if options.every > 1 else _filled(found, track, footage, options, marks)
-    found = found.with_more([face for _, face in filled])
+    found = found.append_faces([face for _, face in filled])
     track = np.concatenate([track, [number for number, _ in filled]]).astype(np.int64)
     steady = _steady(found, track, options)
     # The lesser of two finds of one face has no track.
@@ -150,7 +154,7 @@ def solve(found: Sightings, footage: Footage, options: ExtractOptions, marks: Ma
     place = np.full(len(found), -1, np.int64)
     place[rows] = np.arange(len(rows))
     known = place[found.seen.rows] >= 0
-    return Solved(
+    return TrackedFaces(
         frame=found.frame[rows],
         box=found.box[rows],
         score=found.score[rows],
@@ -164,12 +168,12 @@ def solve(found: Sightings, footage: Footage, options: ExtractOptions, marks: Ma
     )
 
 
-def places(frame: NDArray[np.int64]) -> NDArray[np.int64]:
+def rank_in_frame(frame: NDArray[np.int64]) -> NDArray[np.int64]:
     """The place of each face among those of its frame, (N,), from 0. frame: ascending."""
     return np.arange(len(frame)) - np.searchsorted(frame, frame)
 
 
-def _tracks(found: Sightings, footage: Footage) -> NDArray[np.int64]:
+def _tracks(found: DetectionStore, footage: Footage) -> NDArray[np.int64]:
     """The track of each face, (N,), -1 = none."""
     if found.signature is None:
         return np.zeros(0, np.int64)
@@ -192,17 +196,17 @@ def _poses(landmarks: FloatRows, rows: NDArray[np.int64], frame_size: NDArray[np
 
 
 def _filled(
-    found: Sightings,
+    found: DetectionStore,
     track: NDArray[np.int64],
     footage: Footage,
     options: ExtractOptions,
     marks: Marks,
-) -> list[tuple[int, Sighting]]:
+) -> list[tuple[int, DetectedFace]]:
     """Faces for the frames that short gaps in tracks leave out, each with its track; score 0 where
     only flow tells of it.
     """
-    locate = locator(options)
-    result: list[tuple[int, Sighting]] = []
+    locate = make_landmarker(options)
+    result: list[tuple[int, DetectedFace]] = []
     for gap in link.find_gaps(found, track, round(options.fill * float(footage.fps))):
         rows = np.array([gap.first_row, gap.last_row])
         frames = range(*(found.frame[rows] + (0, 1)).tolist())
@@ -229,14 +233,14 @@ def _filled(
                         _confirmed(
                             locate,
                             images[step + 1],
-                            Sighting(frame, box, points[step], 0.0, footage.size),
+                            DetectedFace(frame, box, points[step], 0.0, footage.size),
                         ),
                     )
                 )
     return result
 
 
-def _confirmed(locate: Locate, image: Bytes, face: Sighting) -> Sighting:
+def _confirmed(locate: Locate, image: Bytes, face: DetectedFace) -> DetectedFace:
     """The face as the landmarker sees it after all, where it finds it just there; else as it is."""
     found = locate(image, Detection(face.box, 1.0, 0.0, np.zeros((0, 2), np.float32)))
     if found is None:
@@ -246,7 +250,7 @@ def _confirmed(locate: Locate, image: Bytes, face: Sighting) -> Sighting:
     return replace(face, landmarks=found.landmarks, score=found.score) if near else face
 
 
-def _steady(found: Sightings, track: NDArray[np.int64], options: ExtractOptions) -> FloatRows:
+def _steady(found: DetectionStore, track: NDArray[np.int64], options: ExtractOptions) -> FloatRows:
     """The points of all faces without what trembles, (N, 68, 2); each unbroken run of a track by
     itself.
     """

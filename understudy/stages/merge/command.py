@@ -64,7 +64,7 @@ def merge(show: Path, options: MergeOptions) -> Stage:
     keyframes = Keyframes.parse(options)
     signer = manifest.validate_credentials()
     with project.held("merged"), open_footage(project.footage("dst")) as footage:
-        chosen = frame_ranges.within(options.frames, len(footage), "frames")
+        chosen = frame_ranges.resolve_ranges(options.frames, len(footage), "frames")
         # What cannot be coded is told before any work.
         pixel_format(footage.size, footage.bits, options.encode)
         context = MergeContext.open(project, footage, options, keyframes)

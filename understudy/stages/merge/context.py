@@ -32,9 +32,9 @@ from understudy.stages.merge.segmentation import FaceSegmenter
 from understudy.stages.merge.segments import Segment, split
 from understudy.stages.parallel.footage_reader import Source
 from understudy.stages.project import Project
-from understudy.stages.saved_models.recipe import BEST, CHECKPOINTS, read
-from understudy.stages.saved_models.segmenters import asked_for
-from understudy.stages.saved_models.select import described, model_place, show_type
+from understudy.stages.saved_models.recipe import BEST, CHECKPOINTS, read_recipe
+from understudy.stages.saved_models.segmenters import select_segmenter
+from understudy.stages.saved_models.select import describe_model, select_model_path, set_face_type
 
 # To be raised when the same input gives another picture: what was rendered before is then rendered
 # again.
@@ -70,15 +70,15 @@ class MergeContext:
             NoFaces, BadProject, BadOption, WeightsMissing
         """
         system.limit_malloc_arenas()
-        path, is_best = model_place(project, options.model), options.checkpoint == "best"
+        path, is_best = select_model_path(project, options.model), options.checkpoint == "best"
         # An unknown name is told before any work.
         named = [name for names in keyframes.values_of("masks") for name in names]
         masks = tuple(sorted(asked(named)))
-        file = asked_for(project, options.segmenter, masks)
+        file = select_segmenter(project, options.segmenter, masks)
         faces = DstFaces.load(project.faces("dst"), with_polygons=DRAWN in masks)
         model, iteration = load_predictor(path, options.device, best=is_best)
         if options.face_type != "auto":
-            show_type(model, options.face_type)
+            set_face_type(model, options.face_type)
         segmenter = None if file is None else FaceSegmenter.load(file, options.device, masks)
         upscales = max(keyframes.values_of("super_resolution")) > 0
         if options.morph is not None:
@@ -124,7 +124,9 @@ class MergeContext:
                 )
             )
         yield from self._remarks_on_segmenter()
-        yield Note(text=f"model {self.model_path.name}, {described(self.model, self.iteration)}")
+        yield Note(
+            text=f"model {self.model_path.name}, {describe_model(self.model, self.iteration)}"
+        )
 
     def _remarks_on_segmenter(self) -> Iterator[Event]:
         if self.segmenter is not None:
@@ -218,6 +220,6 @@ def _weights(model: Path, best: bool) -> str:
     saved = checkpoint.peek(model / (BEST if best else CHECKPOINTS))
     # What a checkpoint says of itself holds the hashes of its weights.
     said = manifest.fingerprint(saved.folder / checkpoint.STATE) if saved else ""
-    recipe = read(model)
+    recipe = read_recipe(model)
     settings = recipe.model_options.model_dump(mode="json", exclude_defaults=True)
     return f"{said} {recipe.model} {json.dumps(settings, sort_keys=True)}"

@@ -23,7 +23,7 @@ from understudy.core.compose.composite import (
 from understudy.core.compose.options import CompositeOptions
 from understudy.errors import DegeneratePoints
 from understudy.io.system import cpu_count
-from understudy.stages.frame_ranges import ranges
+from understudy.stages.frame_ranges import group_ranges
 from understudy.stages.merge.context import MergeContext
 from understudy.stages.merge.predict import MergeFace, MergeFrame, predict_frames
 from understudy.stages.parallel.prefetch import ahead, pooled, windowed
@@ -48,7 +48,7 @@ class FrameReport:
     def summary(self) -> dict[str, list[list[int]] | list[int]]:
         """As plain values: ranges of frames without a face, and the frames that failed."""
         return {
-            "frames_without_a_face": ranges(self.without_face),
+            "frames_without_a_face": group_ranges(self.without_face),
             "failed_frames": [frame for frame, _ in self.failed],
         }
 

@@ -17,7 +17,7 @@ from understudy.options import readable
 from understudy.stages import frame_ranges
 from understudy.stages.merge.options import MergeOptions
 
-_ALWAYS: Final = range(frame_ranges.FOREVER)
+_ALWAYS: Final = range(frame_ranges.OPEN_END)
 _NUMBERS: Final = {
     name for name, info in CompositeOptions.model_fields.items() if info.annotation in (int, float)
 }
@@ -214,7 +214,7 @@ def _where(words: list[str], where: str) -> tuple[tuple[range, ...], int | None]
         raise BadOption(
             f"{where}: before the colon stand frames, one person by number, or both. {_FORM}."
         )
-    spans = frame_ranges.read(frames[0], where) if frames else (_ALWAYS,)
+    spans = frame_ranges.parse_ranges(frames[0], where) if frames else (_ALWAYS,)
     return spans, int(persons[0]) if persons else None
 
 
@@ -246,7 +246,7 @@ def _risen(frame: int, span: range, ease: int) -> float:
     """
     if frame not in span:
         return 0.0
-    begins, ends = span.start > 0, span.stop < frame_ranges.FOREVER
+    begins, ends = span.start > 0, span.stop < frame_ranges.OPEN_END
     limit = (len(span) - 1) // (begins + ends) if begins or ends else 0
     steps = min(ease, limit) + 1
     inside = min(

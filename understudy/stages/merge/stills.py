@@ -31,7 +31,7 @@ def render_stills(project: Project, context: MergeContext, signer: Credentials) 
     """
     options, footage = context.options, context.footage
     named = (
-        frame_ranges.within(options.frames, len(footage), "frames")
+        frame_ranges.resolve_ranges(options.frames, len(footage), "frames")
         if options.frames
         else _spread(context)
     )

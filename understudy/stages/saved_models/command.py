@@ -22,8 +22,8 @@ from understudy.stages.saved_models.recipe import (
     CHECKPOINTS,
     HISTORY,
     OPTIONS_FILE,
-    checked_name,
-    read,
+    read_recipe,
+    validate_name,
 )
 
 
@@ -55,7 +55,7 @@ def trained_rename(show: Path, name: str, new: str, options: TrainedOptions) -> 
     name: what it is called now. new: what it shall be called.
     """
     project = Project.load(show)
-    source, goal = model_folder(project, name), free(project, new)
+    source, goal = find_model_folder(project, name), new_model_folder(project, new)
     with (
         project.held(f"models/{name}"),
         project.held(f"models/{new}"),
@@ -75,7 +75,7 @@ def trained_copy(show: Path, name: str, new: str, options: TrainedOptions) -> St
     name: the model. new: what the copy shall be called.
     """
     project = Project.load(show)
-    source, goal = model_folder(project, name), free(project, new)
+    source, goal = find_model_folder(project, name), new_model_folder(project, new)
     # Beside the models, not among them: a copy that breaks off is never taken for one.
     partial = project.folder / f".{new}{atomic.PARTIAL}"
     with (
@@ -97,7 +97,7 @@ def trained_trash(show: Path, name: str, options: TrainedOptions) -> Stage:
     name: the model.
     """
     project = Project.load(show)
-    source, trash = model_folder(project, name), project.folder / "models_trash"
+    source, trash = find_model_folder(project, name), project.folder / "models_trash"
     with project.held(f"models/{name}"), atomic.explain_os_errors(trash):
         trash.mkdir(exist_ok=True)
         goal = next(
@@ -125,7 +125,7 @@ def _folders(project: Project) -> list[Path]:
     )
 
 
-def model_folder(project: Project, name: str) -> Path:
+def find_model_folder(project: Project, name: str) -> Path:
     """The folder of a model. Raises BadProject, with the names there are, when there is none of
     that name.
     """
@@ -138,11 +138,11 @@ def model_folder(project: Project, name: str) -> Path:
     return project.model(name)
 
 
-def free(project: Project, name: str) -> Path:
+def new_model_folder(project: Project, name: str) -> Path:
     """The folder of a model to come. Raises BadOption when something is there, or no folder can be
     called that.
     """
-    folder = project.model(checked_name(name))
+    folder = project.model(validate_name(name))
     if folder.exists():
         raise BadOption(
             f"{folder}: is there already. Choose another name, or move it away: understudy trained"
@@ -152,7 +152,7 @@ def free(project: Project, name: str) -> Path:
 
 
 def _described(folder: Path) -> dict[str, Any]:
-    recipe = read(folder)
+    recipe = read_recipe(folder)
     saved = checkpoint.peek(folder / CHECKPOINTS)
     told: dict[str, Any] = {
         "model": recipe.model,

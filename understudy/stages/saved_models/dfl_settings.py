@@ -13,7 +13,7 @@ from understudy.parts.models import models
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.types import FaceType
 
-CLASSES: dict[ModelKind, str] = {"SAEHD": "saehd", "Quick96": "quick96", "AMP": "amp"}
+MODEL_NAMES: dict[ModelKind, str] = {"SAEHD": "saehd", "Quick96": "quick96", "AMP": "amp"}
 FACE_TYPES: dict[str, FaceType] = {
     "h": "half",
     "mf": "mid-full",
@@ -37,7 +37,7 @@ _KEPT: dict[ModelKind, tuple[str, ...]] = {
 }
 
 
-def recipe_of(theirs: DflModelInfo) -> ModelRecipe:
+def convert_recipe(theirs: DflModelInfo) -> ModelRecipe:
     """How the model is built here. Raises BadMedia where an option is missing, or of a model that
     is not to be had.
     """
@@ -54,13 +54,13 @@ def recipe_of(theirs: DflModelInfo) -> ModelRecipe:
     if kind == "SAEHD":
         settings |= _of_saehd(theirs, str(settings["archi"]), str(settings["face_type"]))
     try:
-        whole = models[CLASSES[kind]].layered(settings, where=str(theirs.place.data))
+        whole = models[MODEL_NAMES[kind]].layered(settings, where=str(theirs.place.data))
     except BadOption as error:
         raise BadMedia(f"{theirs.place.data}: a model that cannot be built here. {error}") from None
-    return ModelRecipe(model=CLASSES[kind], settings=whole.model_dump(mode="json"))
+    return ModelRecipe(model=MODEL_NAMES[kind], settings=whole.model_dump(mode="json"))
 
 
-def flags_of(options: Mapping[str, Any]) -> list[str]:
+def train_flags(options: Mapping[str, Any]) -> list[str]:
     """The flags of `train` that do what these options did."""
     flags = {
         "--warp 0": options.get("random_warp", True) is False,

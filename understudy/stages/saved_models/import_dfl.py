@@ -18,15 +18,15 @@ from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Saved, Stage, Warned
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
-from understudy.stages.saved_models.command import free
-from understudy.stages.saved_models.dfl_settings import flags_of, recipe_of
-from understudy.stages.saved_models.recipe import CHECKPOINTS, HISTORY, ModelRecipe, write
+from understudy.stages.saved_models.command import new_model_folder
+from understudy.stages.saved_models.dfl_settings import convert_recipe, train_flags
+from understudy.stages.saved_models.recipe import CHECKPOINTS, HISTORY, ModelRecipe, write_recipe
 
 if TYPE_CHECKING:
     from understudy.types import Array
 
 # More lines than this no plot can show.
-MOST_LINES = 4000
+MAX_ROWS = 4000
 
 
 class TrainedImportOptions(Options):
@@ -52,13 +52,13 @@ def trained_import(show: Path, path: Path, options: TrainedImportOptions) -> Sta
     project = Project.load(show)
     options = project.options("trained_import", options)
     if segmenter := _segmenter(path):
-        from understudy.stages.saved_models.segmenters import imported
+        from understudy.stages.saved_models.segmenters import import_segmenter
 
-        yield from imported(project, segmenter, options.name)
+        yield from import_segmenter(project, segmenter, options.name)
         return
     theirs = models.read_model(_picked(path, options.pick))
-    goal = free(project, options.name or theirs.place.name)
-    recipe = recipe_of(theirs)
+    goal = new_model_folder(project, options.name or theirs.place.name)
+    recipe = convert_recipe(theirs)
     weights, doubts = _weights(theirs, recipe)
     for doubt in doubts:
         yield Warned(text=doubt)
@@ -144,7 +144,7 @@ def _settle(
     partial = goal.parent.parent / f".{goal.name}{atomic.PARTIAL}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    write(partial, recipe)
+    write_recipe(partial, recipe)
     history.append(partial / HISTORY, _lines(theirs))
     state = {
         "seconds": 0.0,
@@ -165,7 +165,7 @@ def _lines(theirs: DflModelInfo) -> Iterator[history.Row]:
     the model's iteration.
     """
     rows = theirs.losses[-theirs.iteration :] if theirs.iteration else ()
-    step = max(10, -(-len(rows) // MOST_LINES))
+    step = max(10, -(-len(rows) // MAX_ROWS))
     for at in range(0, len(rows), step):
         part = rows[at : at + step]
         means = (round(sum(column) / len(part), 6) for column in zip(*part, strict=True))
@@ -196,7 +196,7 @@ def _told(theirs: DflModelInfo, recipe: ModelRecipe, name: str) -> Iterator[str]
             f"{name}: has only pretrained. Go on with --pretrain, or train it on src and dst: then"
             " its inters start anew."
         )
-    if flags := flags_of(theirs.options):
+    if flags := train_flags(theirs.options):
         yield (
             f"{name}: it was trained with what is here {' '.join(flags)}. Give these to train,"
             " where you want them."

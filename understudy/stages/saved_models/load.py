@@ -13,7 +13,13 @@ from understudy.io.model_files import checkpoint
 from understudy.nets.autoencoder.encoders import CodeToMaps, Inter
 from understudy.nets.device import resolve_device
 from understudy.parts.models.contract import Model
-from understudy.stages.saved_models.recipe import BEST, CHECKPOINTS, OPTIONS_FILE, ModelRecipe, read
+from understudy.stages.saved_models.recipe import (
+    BEST,
+    CHECKPOINTS,
+    OPTIONS_FILE,
+    ModelRecipe,
+    read_recipe,
+)
 from understudy.types import Array
 
 
@@ -22,19 +28,19 @@ def load_model(folder: Path, device: str, best: bool = False) -> Model:
     Raises BadProject without any.
     """
     recipe, place, saved = (
-        read(folder),
+        read_recipe(folder),
         resolve_device(device),
-        best_of(folder) if best else newest(folder),
+        best_checkpoint(folder) if best else newest_checkpoint(folder),
     )
-    model = recipe_of(saved, recipe).build(place)
-    put_weights(model, saved)
+    model = recipe_at(saved, recipe).build(place)
+    load_weights(model, saved)
     if saved.has("ema"):
         # The running mean of the weights: what the model was shown and measured with.
-        put_fitting(model, saved.arrays("ema"))
+        load_matching_weights(model, saved.arrays("ema"))
     return model.eval()
 
 
-def newest(folder: Path, checkpoints: str = CHECKPOINTS) -> checkpoint.Checkpoint:
+def newest_checkpoint(folder: Path, checkpoints: str = CHECKPOINTS) -> checkpoint.Checkpoint:
     """The newest whole checkpoint of the model in `folder`. Raises BadProject without one, naming
     what is torn.
     """
@@ -54,7 +60,7 @@ def newest(folder: Path, checkpoints: str = CHECKPOINTS) -> checkpoint.Checkpoin
     return whole[0]
 
 
-def best_of(folder: Path) -> checkpoint.Checkpoint:
+def best_checkpoint(folder: Path) -> checkpoint.Checkpoint:
     """The weights that did best on held-out faces. Raises BadProject where none were kept, naming
     what is torn.
     """
@@ -68,12 +74,12 @@ def best_of(folder: Path) -> checkpoint.Checkpoint:
     return whole[0]
 
 
-def recipe_of(saved: checkpoint.Checkpoint, recipe: ModelRecipe) -> ModelRecipe:
+def recipe_at(saved: checkpoint.Checkpoint, recipe: ModelRecipe) -> ModelRecipe:
     """The recipe as it was when the checkpoint was saved: live settings may have changed since."""
     return recipe.model_copy(update={"settings": saved.state.get("settings", recipe.settings)})
 
 
-def put_weights(model: Model, saved: checkpoint.Checkpoint) -> None:
+def load_weights(model: Model, saved: checkpoint.Checkpoint) -> None:
     """Fill the model from a checkpoint. Raises BadProject, naming the tensors, when they do not
     belong together.
     """
@@ -83,7 +89,7 @@ def put_weights(model: Model, saved: checkpoint.Checkpoint) -> None:
         *(f"{name} is not of this model" for name in weights if name not in own),
         *(
             f"{name} is {_shape(weights[name])}, not {_shape(own[name])}"
-            for name in misshapen(own, weights)
+            for name in mismatched_shapes(own, weights)
         ),
     ]
     if faults:
@@ -96,18 +102,18 @@ def put_weights(model: Model, saved: checkpoint.Checkpoint) -> None:
     model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
 
 
-def put_fitting(model: Model, weights: Mapping[str, Array]) -> list[str]:
+def load_matching_weights(model: Model, weights: Mapping[str, Array]) -> list[str]:
     """Fill what a changed model shares with its former self; the names of its tensors that keep
     their own start.
     """
     own = model.state_dict()
-    apart = {name for name in own if name not in weights} | set(misshapen(own, weights))
+    apart = {name for name in own if name not in weights} | set(mismatched_shapes(own, weights))
     fitting = {name: torch.from_numpy(weights[name]) for name in own if name not in apart}
     model.load_state_dict(fitting, strict=False)
     return [name for name in own if name in apart]
 
 
-def inters(model: Model) -> set[str]:
+def inter_tensor_names(model: Model) -> set[str]:
     """Names of the tensors that know whom they have met: encoders and decoders serve everybody."""
     found = [
         name for name, module in model.named_modules() if isinstance(module, Inter | CodeToMaps)
@@ -117,7 +123,7 @@ def inters(model: Model) -> set[str]:
     }
 
 
-def misshapen(own: Mapping[str, torch.Tensor], weights: Mapping[str, Array]) -> list[str]:
+def mismatched_shapes(own: Mapping[str, torch.Tensor], weights: Mapping[str, Array]) -> list[str]:
     """Names of tensors that both have, in other shapes."""
     return [name for name in own if name in weights and own[name].shape != weights[name].shape]
 

@@ -26,7 +26,7 @@ OPTIONS_FILE, CHECKPOINTS, HISTORY, BACKUPS = (
 )
 # The weights that did best on held-out faces.
 BEST = "best"
-SCHEMA = 1
+SCHEMA_VERSION = 1
 
 
 class ModelRecipe(Options):
@@ -34,7 +34,7 @@ class ModelRecipe(Options):
     ones ever change.
     """
 
-    schema_version: int = option(SCHEMA, "Version of this file's layout", low=1)
+    schema_version: int = option(SCHEMA_VERSION, "Version of this file's layout", low=1)
     model: str = option("tiny", "Its class in the registry of models")
     seed: int = option(0, "Where chance starts", low=0)
     settings: dict[str, Any] = option({}, "How it is built")
@@ -58,7 +58,7 @@ class ModelRecipe(Options):
         return model.to_empty(device=device)
 
 
-def checked_name(name: str) -> str:
+def validate_name(name: str) -> str:
     """`name`, when a folder can have it. Raises BadOption."""
     if not re.fullmatch(r"[\w][\w .-]{0,63}", name):
         raise BadOption(
@@ -67,13 +67,13 @@ def checked_name(name: str) -> str:
     return name
 
 
-def read(folder: Path) -> ModelRecipe:
+def read_recipe(folder: Path) -> ModelRecipe:
     """The recipe of a model. Raises BadProject: none there, unreadable, or of a newer version."""
     missing = f"{folder}: no model here (no {OPTIONS_FILE}). Train one: understudy train."
-    return settings_file.read(folder / OPTIONS_FILE, ModelRecipe, SCHEMA, missing)
+    return settings_file.read(folder / OPTIONS_FILE, ModelRecipe, SCHEMA_VERSION, missing)
 
 
-def write(folder: Path, recipe: ModelRecipe) -> None:
+def write_recipe(folder: Path, recipe: ModelRecipe) -> None:
     """Put the recipe into the model's folder."""
     settings_file.write(folder / OPTIONS_FILE, recipe)
 
@@ -86,7 +86,7 @@ def backup_files(folder: Path) -> list[Path]:
     return [folder / OPTIONS_FILE, folder / HISTORY, *pictures[-1:]]
 
 
-def adjusted(
+def change_settings(
     recipe: ModelRecipe, given: dict[str, Any], name: str
 ) -> tuple[ModelRecipe, list[str]]:
     """The recipe with the settings that are `given`, and what changes, in words. Raises BadOption
@@ -98,7 +98,9 @@ def adjusted(
     changes = before.changed_in(after)
     for each in changes:
         if each not in type(before).live_names():
-            raise BadOption(cannot_change(f"{recipe.model}.{each}", name, old[each], new[each]))
+            raise BadOption(
+                cannot_change_message(f"{recipe.model}.{each}", name, old[each], new[each])
+            )
     words = [
         f"{name}: {each} is {_told(new[each])} from now on, it was {_told(old[each])}."
         f" {type(before).model_fields[each].description}"
@@ -107,12 +109,12 @@ def adjusted(
     return recipe.model_copy(update={"settings": new}), words
 
 
-def cannot_change(name: str, model: str, built: object, wanted: object) -> str:
+def cannot_change_message(name: str, model: str, built: object, wanted: object) -> str:
     """The message for a setting that a model keeps for life."""
     was, new = ("nothing" if each is None else each for each in (built, wanted))
     return (
         f"{name.rstrip('_')}: {model} was built with {was}, not {new}, and keeps that for life. "
-        f"Leave --{flag(name)} out, or start another model with --name."
+        f"Leave --{flag_name(name)} out, or start another model with --name."
     )
 
 
@@ -120,6 +122,6 @@ def _told(value: object) -> object:
     return "not set" if value is None else value
 
 
-def flag(name: str) -> str:
+def flag_name(name: str) -> str:
     """An option's name as a flag of the command line, without dashes."""
     return name.rstrip("_").replace("_", "-")

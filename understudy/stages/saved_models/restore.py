@@ -12,7 +12,7 @@ from understudy.io.model_files import backups, checkpoint, history
 from understudy.stages.events import Finished, Note, Saved, Stage, Warned
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
-from understudy.stages.saved_models.command import TrainedOptions, model_folder
+from understudy.stages.saved_models.command import TrainedOptions, find_model_folder
 from understudy.stages.saved_models.recipe import (
     BACKUPS,
     CHECKPOINTS,
@@ -33,7 +33,7 @@ def trained_restore(
     nothing = list them.
     """
     project = Project.load(show)
-    folder = model_folder(project, name)
+    folder = find_model_folder(project, name)
     if not backup:
         yield from _listed(folder)
         return

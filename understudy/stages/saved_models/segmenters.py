@@ -22,7 +22,7 @@ from understudy.parts.segmenters import ready, segmenters
 from understudy.stages.events import Finished, Note, Saved, Stage, Warned
 from understudy.stages.project import Project
 from understudy.stages.saved_models.dfl_settings import FACE_TYPES
-from understudy.stages.saved_models.recipe import checked_name
+from understudy.stages.saved_models.recipe import validate_name
 from understudy.types import FaceType, Floats
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _LOOKED_AT, _FOLLOWS = 32, 0.5
 
 
-def imported(project: Project, path: Path, name: str | None) -> Stage:
+def import_segmenter(project: Project, path: Path, name: str | None) -> Stage:
     """Bring a trained XSeg into the show, and tell how well it follows dst's faces where there are
     any.
 
@@ -41,7 +41,7 @@ def imported(project: Project, path: Path, name: str | None) -> Stage:
     None = xseg. Raises BadMedia naming what does not fit, BadOption for a name that is taken.
     """
     weights = _weights(path)
-    goal = _path(project, checked_name(name or "xseg"))
+    goal = _path(project, validate_name(name or "xseg"))
     with project.held("segmenters"):
         if goal.exists():
             raise BadOption(
@@ -63,7 +63,7 @@ def imported(project: Project, path: Path, name: str | None) -> Stage:
         )
     )
     yield Saved(what="segmenter", path=goal)
-    overlap = overlap_with_landmarks(project, segmenter_file.read(goal))
+    overlap = measure_overlap(project, segmenter_file.read(goal))
     if overlap is not None:
         yield from _judged(goal, overlap)
     summary = {"segmenter": goal.stem, "face_type": face_type} | (
@@ -72,7 +72,9 @@ def imported(project: Project, path: Path, name: str | None) -> Stage:
     yield Finished(stage="trained_import", summary=summary)
 
 
-def asked_for(project: Project, name: str | None, masks: Sequence[str]) -> SegmenterFile | None:
+def select_segmenter(
+    project: Project, name: str | None, masks: Sequence[str]
+) -> SegmenterFile | None:
     """The segmenter of that name, or the only one that the show has; None when no mask asks for
     one.
 
@@ -102,7 +104,7 @@ def asked_for(project: Project, name: str | None, masks: Sequence[str]) -> Segme
     return segmenter_file.read(_path(project, name or names[0]))
 
 
-def overlap_with_landmarks(project: Project, file: SegmenterFile) -> float | None:
+def measure_overlap(project: Project, file: SegmenterFile) -> float | None:
     """How well a segmenter follows dst's faces: intersection over union with the hull of the
     landmarks; None without faces.
 

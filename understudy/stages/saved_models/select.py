@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from understudy.parts.models.contract import Predictor
 
 
-def model_folder(project: Project, name: str | None) -> Path:
+def select_model_folder(project: Project, name: str | None) -> Path:
     """The folder of the model to use. Raises BadProject when there is none, or several and none was
     named.
     """
-    folder, trained = project.folder / "models", trained_names(project)
+    folder, trained = project.folder / "models", list_model_names(project)
     if name and name not in trained:
         there = (
             f"There are: {', '.join(trained)}."
@@ -38,18 +38,18 @@ def model_folder(project: Project, name: str | None) -> Path:
     return project.model(name or trained[0])
 
 
-def model_place(project: Project, name: str | None) -> Path:
-    """As `model_folder`; a name that ends as a file of a model does is the path of one. Raises
-    BadMedia when it is not there.
+def select_model_path(project: Project, name: str | None) -> Path:
+    """As `select_model_folder`; a name that ends as a file of a model does is the path of one.
+    Raises BadMedia when it is not there.
     """
-    if name is None or Path(name).suffix not in SUFFIXES or name in trained_names(project):
-        return model_folder(project, name)
+    if name is None or Path(name).suffix not in SUFFIXES or name in list_model_names(project):
+        return select_model_folder(project, name)
     if not Path(name).is_file():
         raise BadMedia(f"{name}: no such file. Check the name.")
     return Path(name).absolute()
 
 
-def show_type(model: Predictor, face_type: FaceType) -> None:
+def set_face_type(model: Predictor, face_type: FaceType) -> None:
     """Take the model's faces for that type. Raises BadOption when it is known to be of another."""
     if isinstance(model, DfmModel):
         model.set_face_type(face_type)
@@ -60,7 +60,7 @@ def show_type(model: Predictor, face_type: FaceType) -> None:
         )
 
 
-def described(model: Predictor, iteration: int) -> str:
+def describe_model(model: Predictor, iteration: int) -> str:
     """What there is to say of the model: how far it is; of a file, where it runs, and what is taken
     for granted.
     """
@@ -76,7 +76,7 @@ def described(model: Predictor, iteration: int) -> str:
     )
 
 
-def trained_names(project: Project) -> list[str]:
+def list_model_names(project: Project) -> list[str]:
     """The models of a show, in the order of their names."""
     folder = project.folder / "models"
     return (

@@ -17,7 +17,12 @@ from understudy.nets.device import resolve_device
 from understudy.nets.memory_estimate import estimate_step_bytes
 from understudy.parts.models.contract import Batch, Samples
 from understudy.stages.project import Project
-from understudy.stages.saved_models.recipe import CHECKPOINTS, OPTIONS_FILE, ModelRecipe, read
+from understudy.stages.saved_models.recipe import (
+    CHECKPOINTS,
+    OPTIONS_FILE,
+    ModelRecipe,
+    read_recipe,
+)
 from understudy.stages.train.callbacks.gan_phase import has_critic
 from understudy.stages.train.options import TrainOptions
 from understudy.types import FaceType
@@ -60,10 +65,12 @@ def resolved(project: Project, options: TrainOptions) -> tuple[TrainOptions, str
     if options.model != "auto" or options.from_:
         return options, ""
     if options.name and (project.model(options.name) / OPTIONS_FILE).exists():
-        return _ending(project, options, read(project.model(options.name)).model), ""
+        return _ending(project, options, read_recipe(project.model(options.name)).model), ""
     if not options.name and (known := newest_model(project)):
         options = _ending(
-            project, options.model_copy(update={"name": known}), read(project.model(known)).model
+            project,
+            options.model_copy(update={"name": known}),
+            read_recipe(project.model(known)).model,
         )
         return options, f"goes on with {known}, which was trained last. Another: --model, --name"
     choice = chosen(

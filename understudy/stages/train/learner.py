@@ -19,7 +19,12 @@ from understudy.nets.device import autocast, tensors_to_numpy, to_memory_format
 from understudy.nets.optim import optimizers
 from understudy.nets.optim.ema import Ema
 from understudy.parts.models.contract import Batch, Model
-from understudy.stages.saved_models.load import inters, put_fitting, put_weights, recipe_of
+from understudy.stages.saved_models.load import (
+    inter_tensor_names,
+    load_matching_weights,
+    load_weights,
+    recipe_at,
+)
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train import micro_batch
 from understudy.stages.train.callbacks.checkpoint_writer import Snapshot
@@ -158,12 +163,12 @@ class Learner:
         memory = (
             saved.arrays("optimizer") if saved.state.get("optimizer", "adam") == self.kind else {}
         )
-        before = recipe_of(saved, self.recipe)
+        before = recipe_at(saved, self.recipe)
         if before.model_options.changed_in(self.recipe.model_options):
             anew = self._take(saved.arrays("weights"), memory, before)
             self.watch = Watch()
         else:
-            put_weights(self.model, saved)
+            load_weights(self.model, saved)
             self._remember(saved, memory)
             self.watch = Watch(deque(saved.state["recent"], Watch.SPAN))
         mean = saved.arrays("ema") if saved.has("ema") else {}
@@ -191,11 +196,13 @@ class Learner:
         weights = saved.arrays("weights")
         if saved.state.get("pretraining") and not self.options.pretrain:
             weights = {
-                name: array for name, array in weights.items() if name not in inters(self.model)
+                name: array
+                for name, array in weights.items()
+                if name not in inter_tensor_names(self.model)
             }
         is_alike = keep_memory and saved.state.get("optimizer", "adam") == self.kind
         anew = self._take(
-            weights, saved.arrays("optimizer") if is_alike else {}, recipe_of(saved, self.recipe)
+            weights, saved.arrays("optimizer") if is_alike else {}, recipe_at(saved, self.recipe)
         )
         self._average({})
         return anew
@@ -273,7 +280,7 @@ class Learner:
                 for name, array in weights.items()
                 if name not in self.groups.get("critic", {})
             }
-        anew = put_fitting(self.model, weights)
+        anew = load_matching_weights(self.model, weights)
         for group, parameters in self.groups.items():
             kept = {f"{group}/{name}" for name in parameters if name not in anew}
             own = {key: array for key, array in memory.items() if key.rpartition("/")[0] in kept}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from understudy.errors import BadOption
 from understudy.stages.events import Change
-from understudy.stages.saved_models.recipe import ModelRecipe, adjusted
+from understudy.stages.saved_models.recipe import ModelRecipe, change_settings
 from understudy.stages.train.options import TrainOptions
 from understudy.stages.train.resolve import refuse_other_models
 from understudy.stages.train.resume import refuse_powers
@@ -26,7 +26,7 @@ def taken(
             f"train: {', '.join(fixed)} cannot change while the model learns. Stop it, set it,"
             " start again."
         )
-    recipe, changes = adjusted(recipe, wanted.settings_of(recipe.model), name)
+    recipe, changes = change_settings(recipe, wanted.settings_of(recipe.model), name)
     if wanted.pretrain:
         refuse_powers(recipe)
     return wanted, recipe, changes

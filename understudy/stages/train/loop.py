@@ -24,7 +24,7 @@ from understudy.stages.events import (
     Stop,
     Warned,
 )
-from understudy.stages.saved_models.recipe import HISTORY, ModelRecipe, write
+from understudy.stages.saved_models.recipe import HISTORY, ModelRecipe, write_recipe
 from understudy.stages.train import live_options, micro_batch, schedule
 from understudy.stages.train import resume as train_resume
 from understudy.stages.train.callbacks import gan_phase, previews
@@ -327,7 +327,7 @@ class Run:
         # What it tells may be of another kind from here on.
         self.ledger.write(self.learner.iteration)
         anew = self.learner.change(recipe)
-        write(self.folder, recipe)
+        write_recipe(self.folder, recipe)
         yield from self.told(changes)
         yield from train_resume.anew(self.folder.name, anew)
 

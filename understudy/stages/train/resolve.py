@@ -9,11 +9,11 @@ from understudy.parts.models import models
 from understudy.stages.saved_models.recipe import (
     OPTIONS_FILE,
     ModelRecipe,
-    adjusted,
-    cannot_change,
-    checked_name,
-    flag,
-    read,
+    cannot_change_message,
+    change_settings,
+    flag_name,
+    read_recipe,
+    validate_name,
 )
 from understudy.stages.train.options import TrainOptions
 
@@ -23,8 +23,8 @@ def model_name(options: TrainOptions) -> str:
     # Where nothing else is said, a model that starts from another keeps its name: mostly in another
     # show.
     if options.from_ and "model" not in options.model_fields_set:
-        return checked_name(options.name or Path(options.from_).name)
-    return checked_name(options.name or options.model)
+        return validate_name(options.name or Path(options.from_).name)
+    return validate_name(options.name or options.model)
 
 
 def resolve_recipe(folder: Path, options: TrainOptions) -> tuple[ModelRecipe, list[str]]:
@@ -35,14 +35,14 @@ def resolve_recipe(folder: Path, options: TrainOptions) -> tuple[ModelRecipe, li
     that it is to start from.
     """
     if (folder / OPTIONS_FILE).exists():
-        known = read(folder)
+        known = read_recipe(folder)
         origin = known.origin if known.origin in _places(folder, options) else options.from_
         wanted = {"model": options.model, "seed": options.seed, "from_": origin}
         built = {"model": known.model, "seed": known.seed, "from_": known.origin}
         for name in sorted(options.model_fields_set & set(wanted)):
             if wanted[name] != built[name]:
-                raise BadOption(cannot_change(name, folder.name, built[name], wanted[name]))
-        return adjusted(known, options.settings_of(known.model), folder.name)
+                raise BadOption(cannot_change_message(name, folder.name, built[name], wanted[name]))
+        return change_settings(known, options.settings_of(known.model), folder.name)
     origin = _origin(folder, options)
     if origin is None:
         settings = models[options.model].layered(
@@ -54,13 +54,13 @@ def resolve_recipe(folder: Path, options: TrainOptions) -> tuple[ModelRecipe, li
             ),
             [],
         )
-    source = read(Path(origin))
+    source = read_recipe(Path(origin))
     if "model" in options.model_fields_set and options.model != source.model:
         raise BadOption(
             f"model: {origin} is of the model {source.model}, not {options.model}. Leave --model"
             " out, or --from."
         )
-    recipe, changes = adjusted(source, options.settings_of(source.model), origin)
+    recipe, changes = change_settings(source, options.settings_of(source.model), origin)
     return recipe.model_copy(update={"origin": origin, "seed": options.seed}), changes
 
 
@@ -72,7 +72,7 @@ def refuse_other_models(flags: TrainOptions, recipe: ModelRecipe, name: str) -> 
             first = next(iter(settings))
             here = first in type(recipe.model_options).model_fields
             way = (
-                f"Here it is --{flag(f'{recipe.model}.{first}')}."
+                f"Here it is --{flag_name(f'{recipe.model}.{first}')}."
                 if here
                 else f"Leave it out, or train one of that model: --model {other}."
             )

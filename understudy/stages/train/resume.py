@@ -10,14 +10,14 @@ from typing import Any
 from understudy.errors import BadOption, BadProject
 from understudy.io.model_files import checkpoint
 from understudy.stages.events import Note, Stage, Warned
-from understudy.stages.saved_models.load import newest
+from understudy.stages.saved_models.load import newest_checkpoint
 from understudy.stages.saved_models.recipe import (
     BACKUPS,
     BEST,
     CHECKPOINTS,
     HISTORY,
     ModelRecipe,
-    write,
+    write_recipe,
 )
 from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import TrainOptions
@@ -85,7 +85,7 @@ def begin(folder: Path, learner: Learner, options: TrainOptions) -> Stage:
         _put_by(folder)
         whole = []
     if whole:
-        write(folder, recipe)
+        write_recipe(folder, recipe)
         yield from anew(name, learner.restore(whole[0]))
         yield Note(text=f"{name}: goes on from iteration {learner.iteration}")
         if whole[0].state.get("optimizer", "adam") != learner.kind:
@@ -95,13 +95,13 @@ def begin(folder: Path, learner: Learner, options: TrainOptions) -> Stage:
         return
     is_over = (folder / PRETRAINED).is_dir() and not options.pretrain
     source = (
-        newest(folder, PRETRAINED)
+        newest_checkpoint(folder, PRETRAINED)
         if is_over
-        else newest(Path(recipe.origin))
+        else newest_checkpoint(Path(recipe.origin))
         if recipe.origin
         else None
     )
-    write(folder, recipe)
+    write_recipe(folder, recipe)
     if source is None:
         return
     taken = (

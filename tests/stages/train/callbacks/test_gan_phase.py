@@ -15,7 +15,7 @@ from understudy.errors import BadOption
 from understudy.io.model_files import backups, checkpoint, history
 from understudy.stages.events import Event, Finished, Note, Progress, Stop, Warned
 from understudy.stages.project import Project
-from understudy.stages.saved_models.recipe import read
+from understudy.stages.saved_models.recipe import read_recipe
 from understudy.stages.train import auto, loop, schedule
 from understudy.stages.train.callbacks.evaluator import Standing
 from understudy.stages.train.command import train
@@ -104,7 +104,7 @@ def test_after_the_finish_a_critic_asks_for_fine_detail(
         sum("learns against a critic" in event.text for event in events if isinstance(event, Note))
         == 1
     )
-    assert read(known / "models/saehd").settings["gan_power"] == 0.1
+    assert read_recipe(known / "models/saehd").settings["gan_power"] == 0.1
     assert before(known).iteration == FINISH and any(
         "critic" in name for name in newest(known).arrays("weights")
     )
@@ -120,7 +120,7 @@ def test_a_critic_that_makes_faces_worse_goes_and_all_is_as_it_was(
     assert any("20% worse" in event.text for event in events if isinstance(event, Warned))
     finished = events[-1]
     assert isinstance(finished, Finished) and finished.summary["iteration"] == FINISH
-    assert read(known / "models/saehd").settings["gan_power"] == 0
+    assert read_recipe(known / "models/saehd").settings["gan_power"] == 0
     ours, theirs = (
         newest(known).arrays("weights"),
         checkpoint.Checkpoint(before(known).folder, FINISH, {}).arrays("weights"),
@@ -132,7 +132,7 @@ def test_a_critic_that_makes_faces_worse_goes_and_all_is_as_it_was(
     # It does not come again.
     again = run(known)[-1]
     assert isinstance(again, Finished) and again.summary["iteration"] == FINISH
-    assert read(known / "models/saehd").settings["gan_power"] == 0
+    assert read_recipe(known / "models/saehd").settings["gan_power"] == 0
 
 
 def test_a_run_that_is_stopped_under_the_critic_ends_where_it_would_have(

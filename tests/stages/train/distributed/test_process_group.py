@@ -15,7 +15,7 @@ import torch
 
 from understudy.errors import BadOption
 from understudy.io.model_files import checkpoint, history
-from understudy.stages.saved_models.recipe import ModelRecipe, read
+from understudy.stages.saved_models.recipe import ModelRecipe, read_recipe
 from understudy.stages.train.command import train
 from understudy.stages.train.distributed.process_group import Team, joined
 from understudy.stages.train.distributed.rank_sync import prepare
@@ -82,7 +82,7 @@ def newest(show: Path, name: str = "tiny") -> checkpoint.Checkpoint:
 
 def apart(one: Path, other: Path, name: str = "tiny") -> float:
     """How far two models are apart, 1 = as far as the first has come."""
-    recipe = read(one / "models" / name)
+    recipe = read_recipe(one / "models" / name)
     fresh = recipe.build(torch.device("cpu"))
     fresh.initialise(torch.Generator().manual_seed(recipe.seed))
     ours, theirs = newest(one, name).arrays("weights"), newest(other, name).arrays("weights")

@@ -56,7 +56,7 @@ class Vigil:
             ("src", "dst"), ("ss", "dd"), self._best, sides, strict=True
         ):
             faces, masks = (to_numpy(each) for each in made[pair])
-            if fallen := best.fallen(measure_outputs(faces, masks, true, mattes), iteration):
+            if fallen := best.check(measure_outputs(faces, masks, true, mattes), iteration):
                 return f"the model has collapsed ({side}: {fallen})"
         return ""
 

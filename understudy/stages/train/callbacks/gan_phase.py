@@ -13,7 +13,13 @@ import numpy as np
 from understudy.core.training.score import score_curve as scored
 from understudy.errors import BadOption, BadProject
 from understudy.io.model_files import backups, checkpoint
-from understudy.stages.saved_models.recipe import BACKUPS, CHECKPOINTS, ModelRecipe, adjusted, write
+from understudy.stages.saved_models.recipe import (
+    BACKUPS,
+    CHECKPOINTS,
+    ModelRecipe,
+    change_settings,
+    write_recipe,
+)
 from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import TrainOptions
 from understudy.stages.train.schedule import CRITIC, PLANNED
@@ -79,7 +85,7 @@ def harm(rows: Rows) -> float:
 
 def with_critic(recipe: ModelRecipe, name: str) -> tuple[ModelRecipe, list[str]]:
     """The recipe with a critic at work, and what changes, in words."""
-    return adjusted(recipe, {"gan_power": POWER}, name)
+    return change_settings(recipe, {"gan_power": POWER}, name)
 
 
 def undo(folder: Path, learner: Learner) -> None:
@@ -93,10 +99,10 @@ def undo(folder: Path, learner: Learner) -> None:
             " train on."
         )
     saved = checkpoint.copy_as_current(folder / CHECKPOINTS, kept[-1].folder)
-    recipe, _ = adjusted(learner.recipe, {"gan_power": 0}, folder.name)
+    recipe, _ = change_settings(learner.recipe, {"gan_power": 0}, folder.name)
     learner.change(recipe)
     learner.restore(saved)
-    write(folder, recipe)
+    write_recipe(folder, recipe)
 
 
 def _begun(rows: Rows) -> int:
