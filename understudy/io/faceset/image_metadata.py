@@ -10,22 +10,30 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from understudy.errors import BadMedia
+from understudy.io.image_segments import (
+    JPEG,
+    PNG,
+    Damaged,
+    Segment,
+    frame_size,
+    is_frame_header,
+    jpeg_segments,
+    png_chunks,
+)
 
 KEYWORD = b"understudy"
 # A block bigger than this is not ours: a mask of noise at 2048 x 2048 takes 6 MB.
 MAX_BLOCK = 8 << 20
 MAX_SIDE = 8192
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 _MAGIC = KEYWORD + b"\0"
-_APP4 = 0xE4
+_APP4 = b"\xe4"
 _PART = 65533 - len(_MAGIC) - 4
-_FRAME_HEADERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +54,15 @@ def inspect(data: bytes, where: str) -> ImageContainer:
     Raises BadMedia: not a JPG or PNG, cut short, damaged, sides over 8192, or a block that is
     doubled, incomplete or too big.
     """
-    if data.startswith(_PNG):
-        return _inspect_png(data, where)
-    if data.startswith(b"\xff\xd8"):
-        return _inspect_jpg(data, where)
+    try:
+        if data.startswith(PNG):
+            return _inspect_png(data, where)
+        if data.startswith(JPEG):
+            return _inspect_jpg(data, where)
+    except Damaged as error:
+        raise BadMedia(
+            f"{where}: a damaged picture: {error}. Delete it, or extract the frame again."
+        ) from None
     raise BadMedia(
         f"{where}: neither a JPG nor a PNG. Take it out of the folder, or save it as one of them."
     )
@@ -61,10 +74,10 @@ def insert(data: bytes, block: bytes) -> bytes:
     """
     if len(block) > MAX_BLOCK:
         raise ValueError(f"a block of {len(block)} bytes, at most {MAX_BLOCK} fit")
-    if data.startswith(_PNG):
+    if data.startswith(PNG):
         # The header chunk is always first and 25 bytes long. iTXt: no compression, no language, no
         # translated keyword.
-        end = len(_PNG) + 25
+        end = len(PNG) + 25
         return data[:end] + _chunk(b"iTXt", KEYWORD + b"\0\0\0\0\0" + block) + data[end:]
     end = _after_jfif(data)
     return data[:end] + b"".join(_segments(block)) + data[end:]
@@ -77,137 +90,90 @@ def replace(data: bytes, block: bytes, where: str) -> bytes:
     Raises BadMedia as `inspect`.
     """
     inspect(data, where)
-    if data.startswith(_PNG):
-        kept = ((kind, body) for kind, body in _chunks(data, where) if not _is_our_text(kind, body))
-        return insert(_PNG + b"".join(_chunk(kind, body) for kind, body in kept), block)
-    segments, bare = _jpg_segments(data, where), b"\xff\xd8"
-    while True:
-        try:
-            marker, body = next(segments)
-        except StopIteration as end:
-            return insert(bare + data[end.value :], block)
-        if marker != _APP4 or not body.startswith(_MAGIC):
-            bare += struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+    if data.startswith(PNG):
+        ours = [each for each in png_chunks(data) if _is_our_text(each)]
+    else:
+        ours = [each for each in jpeg_segments(data) if _is_our_part(each)]
+    starts, ends = [each.start for each in ours], [each.end for each in ours]
+    kept = zip([0, *ends], [*starts, len(data)], strict=True)
+    return insert(b"".join(data[start:end] for start, end in kept), block)
 
 
 def _inspect_png(data: bytes, where: str) -> ImageContainer:
     blocks: list[bytes] = []
     width = height = 0
-    kind = b""
-    for number, (kind, body) in enumerate(_chunks(data, where)):
-        if (number == 0) != (kind == b"IHDR") or (kind == b"IHDR" and len(body) != 13):
-            raise _damaged(where, "its header chunk is not where it must be")
-        if kind == b"IHDR":
-            width, height = struct.unpack(">II", body[:8])
-        elif _is_our_text(kind, body):
-            blocks.append(_text(kind, body[len(_MAGIC) :], where))
-    if kind != b"IEND":
-        raise _damaged(where, "it ends too early")
+    for number, chunk in enumerate(png_chunks(data)):
+        is_header = chunk.kind == b"IHDR"
+        if (number == 0) != is_header or (is_header and len(chunk.body) != 13):
+            raise Damaged("its header chunk is not where it must be")
+        if is_header:
+            width, height = struct.unpack_from(">II", chunk.body)
+        elif _is_our_text(chunk):
+            blocks.append(_text(chunk.kind, chunk.body[len(_MAGIC) :]))
     if len(blocks) > 1:
-        raise _damaged(where, "it holds our data twice")
+        raise Damaged("it holds our data twice")
     _check_sides(width, height, where)
     return ImageContainer("png", width, height, blocks[0] if blocks else None)
 
 
-def _is_our_text(kind: bytes, body: bytes) -> bool:
-    return kind in (b"iTXt", b"tEXt", b"zTXt") and body.startswith(_MAGIC)
+def _is_our_text(chunk: Segment) -> bool:
+    return chunk.kind in (b"iTXt", b"tEXt", b"zTXt") and chunk.body.startswith(_MAGIC)
 
 
-def _chunks(data: bytes, where: str) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and body of each chunk up to IEND."""
-    at = len(_PNG)
-    while at < len(data):
-        if at + 12 > len(data):
-            raise _damaged(where, "it ends too early")
-        length, kind = struct.unpack_from(">I4s", data, at)
-        end = at + 12 + length
-        if end > len(data):
-            raise _damaged(where, "it ends too early")
-        body = data[at + 8 : end - 4]
-        if zlib.crc32(kind + body) != struct.unpack_from(">I", data, end - 4)[0]:
-            raise _damaged(where, f"the checksum of a {kind.decode('latin-1')} chunk is wrong")
-        yield kind, body
-        if kind == b"IEND":
-            return
-        at = end
+def _is_our_part(segment: Segment) -> bool:
+    return segment.kind == _APP4 and segment.body.startswith(_MAGIC)
 
 
-def _text(kind: bytes, body: bytes, where: str) -> bytes:
+def _text(kind: bytes, body: bytes) -> bytes:
     """The text of a chunk's body after its keyword; other tools may have moved ours into any of the
     three kinds.
     """
     if kind == b"tEXt":
-        return _bounded(body, where)
+        return _bounded(body)
     if kind == b"zTXt":
-        return _inflated(body[1:], where)
+        return _inflated(body[1:])
     if len(body) < 2 or body.count(b"\0", 2) < 2:
-        raise _damaged(where, "our text chunk is malformed")
+        raise Damaged("our text chunk is malformed")
     text = body[2:].split(b"\0", 2)[2]
-    return _inflated(text, where) if body[0] == 1 else _bounded(text, where)
+    return _inflated(text) if body[0] == 1 else _bounded(text)
 
 
-def _inflated(data: bytes, where: str) -> bytes:
+def _inflated(data: bytes) -> bytes:
     unpacker = zlib.decompressobj()
     try:
         text = unpacker.decompress(data, MAX_BLOCK + 1)
     except zlib.error:
-        raise _damaged(where, "our text chunk cannot be unpacked") from None
-    return _bounded(text, where)
+        raise Damaged("our text chunk cannot be unpacked") from None
+    return _bounded(text)
 
 
 def _inspect_jpg(data: bytes, where: str) -> ImageContainer:
     parts: list[bytes] = []
     width = height = 0
-    for marker, body in _jpg_segments(data, where):
-        if marker in _FRAME_HEADERS:
-            if width or len(body) < 6:
-                raise _damaged(where, "its frame header is malformed")
-            height, width = struct.unpack_from(">HH", body, 1)
-        elif marker == _APP4 and body.startswith(_MAGIC):
-            parts.append(body[len(_MAGIC) :])
+    for segment in jpeg_segments(data):
+        if is_frame_header(segment):
+            if width:
+                raise Damaged("its frame header is malformed")
+            width, height = frame_size(segment)
+        elif _is_our_part(segment):
+            parts.append(segment.body[len(_MAGIC) :])
     _check_sides(width, height, where)
-    return ImageContainer("jpg", width, height, _joined(parts, where))
+    return ImageContainer("jpg", width, height, _joined(parts))
 
 
-def _jpg_segments(data: bytes, where: str) -> Generator[tuple[int, bytes], None, int]:
-    """Marker and body of each segment between the start of the picture and its pixels; returns
-    where those begin.
-    """
-    at = 2
-    while True:
-        while data[at : at + 2] == b"\xff\xff":  # fill bytes are allowed before a marker
-            at += 1
-        if at + 4 > len(data):
-            raise _damaged(where, "it ends too early")
-        prefix, marker, length = struct.unpack_from(">BBH", data, at)
-        if prefix != 0xFF or marker in (0x00, 0xD8, 0xD9) or length < 2:
-            raise _damaged(where, "a segment is malformed")
-        end = at + 2 + length
-        if end > len(data):
-            raise _damaged(where, "it ends too early")
-        if marker == 0xDA:
-            # Inside the pixels FF is always followed by 00 or a restart marker, so FF D9 can only
-            # be the end.
-            if data.find(b"\xff\xd9", end) < 0:
-                raise _damaged(where, "it ends too early")
-            return at
-        yield marker, data[at + 4 : end]
-        at = end
-
-
-def _joined(parts: list[bytes], where: str) -> bytes | None:
+def _joined(parts: list[bytes]) -> bytes | None:
     """The block from its numbered parts, which may come in any order."""
     if not parts:
         return None
     by_number: dict[int, bytes] = {}
     for part in parts:
         if len(part) < 4:
-            raise _damaged(where, "one of our segments is too short")
+            raise Damaged("one of our segments is too short")
         number, count = struct.unpack_from(">HH", part)
         if number in by_number or count != len(parts) or number >= count:
-            raise _damaged(where, "our segments are doubled or incomplete")
+            raise Damaged("our segments are doubled or incomplete")
         by_number[number] = part[4:]
-    return _bounded(b"".join(by_number[number] for number in range(len(parts))), where)
+    return _bounded(b"".join(by_number[number] for number in range(len(parts))))
 
 
 def _segments(block: bytes) -> Iterator[bytes]:
@@ -218,7 +184,7 @@ def _segments(block: bytes) -> Iterator[bytes]:
             + struct.pack(">HH", number, count)
             + block[number * _PART : (number + 1) * _PART]
         )
-        yield struct.pack(">BBH", 0xFF, _APP4, len(body) + 2) + body
+        yield struct.pack(">BsH", 0xFF, _APP4, len(body) + 2) + body
 
 
 def _after_jfif(data: bytes) -> int:
@@ -242,11 +208,7 @@ def _check_sides(width: int, height: int, where: str) -> None:
         )
 
 
-def _bounded(block: bytes, where: str) -> bytes:
+def _bounded(block: bytes) -> bytes:
     if len(block) > MAX_BLOCK:
-        raise _damaged(where, f"our data in it is larger than {MAX_BLOCK >> 20} MB")
+        raise Damaged(f"our data in it is larger than {MAX_BLOCK >> 20} MB")
     return block
-
-
-def _damaged(where: str, what: str) -> BadMedia:
-    return BadMedia(f"{where}: a damaged picture: {what}. Delete it, or extract the frame again.")

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.errors import BadMedia, CannotWrite
-from understudy.io import atomic
-from understudy.io.footage import image_headers
+from understudy.io import atomic, image_segments
 from understudy.io.limits import size_problem
 from understudy.types import Array, Bytes
 
@@ -41,8 +40,7 @@ def read_image(path: Path) -> Array:
 
 def decode_image(data: bytes, path: Path) -> Array:
     """The picture in a file's bytes; `path` is only for messages. See `read_image`."""
-    header = image_headers.read(data)
-    problem = header.problem or (size_problem(header.width, header.height) if header.width else "")
+    problem = _header_problem(data)
     if problem:
         raise BadMedia(
             f"{path}: this picture cannot be used: {problem}. Replace it, or take it out."
@@ -108,3 +106,19 @@ def to_8_bits(image: Array) -> Bytes:
     if image.dtype == np.uint8:
         return cast(Bytes, image)
     return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _header_problem(data: bytes) -> str:
+    """Why a picture is not decoded, or "".
+
+    OpenCV returns a half-grey picture for a JPG that was cut off and says nothing.
+    """
+    if not data:
+        return "the file is empty"
+    try:
+        size = image_segments.picture_size(data)
+    except image_segments.Truncated:
+        return "the file is cut off"
+    except image_segments.Damaged as error:
+        return f"its data is damaged ({error})"
+    return size_problem(*size) if size else ""
