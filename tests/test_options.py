@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field, create_model
 
+from understudy import cli
 from understudy.errors import BadOption
 from understudy.io import settings_file
 from understudy.options import Options, option
+from understudy.stages import jobs
 from understudy.stages.project import Project, settled
 
 
@@ -201,3 +203,77 @@ def test_an_added_or_moved_option_changes_no_key() -> None:
     known = one(sharp=2).deviating("render")
     assert moved(sharp=2).deviating("render") == more(sharp=2).deviating("render") == known
     assert more(sharp=2, grain=1).deviating("render") != known
+
+
+# What files of version 0.1 may say where nothing is set, by command.
+FORMER: dict[str, dict[str, Any]] = {
+    "new": {"consent": ""},
+    "extract": {
+        "max_faces": 0,
+        "person": -1,
+        "like": "",
+        "workers": 0,
+        "blazeface": {"most": 0},
+    },
+    "faces": {"person": -1, "track": -1},
+    "train": {
+        **dict.fromkeys(("name", "from_", "pretrain", "until"), ""),
+        **dict.fromkeys(("iterations", "minutes", "batch", "lr", "threads"), 0),
+        **dict.fromkeys(("clip", "rotation", "shift", "scale", "warp", "ema"), -1),
+        "backup_iterations": 0,
+        "saehd": {"d_mask_dims": 0, "gan_patch_size": 0},
+        "amp": {"d_mask_dims": 0, "gan_patch_size": 0},
+        "sae": {"ae_dims": 0, "d_ch_dims": 0},
+    },
+    "trained_import": {"name": "", "pick": ""},
+    "merge": {
+        **dict.fromkeys(("preset", "frames", "model", "segmenter"), ""),
+        "morph": -1,
+        "encode": {"bitrate": 0},
+    },
+    "export": {"model": "", "batch": 0},
+    "swap": {"iterations": 0, "consent": "", "train": {"batch": 0}, "merge": {"morph": -1}},
+    "frames": {"fps": 0},
+    "cut": {"end": "", "bitrate": 0},
+    "verify": {"trust": ""},
+}
+
+
+@pytest.mark.parametrize("verb", FORMER)
+def test_files_of_version_0_1_mean_what_they_meant(verb: str) -> None:
+    options = jobs.options_of(jobs.verbs()[verb])
+    former = options.layered(FORMER[verb])
+    assert former == options()
+    # It was said, so it wins over a lower layer.
+    assert former.set_values() != {}
+
+
+@pytest.mark.parametrize(
+    ("verb", "former", "now"),
+    [
+        ("train", {"backup_hours": 0}, {"backup_hours": "never"}),
+        ("train", {"preview_minutes": 0.0}, {"preview_minutes": "never"}),
+        ("train", {"clip": 0, "ema": 0, "warp": 0}, {"clip": 0.0, "ema": 0.0, "warp": 0.0}),
+        ("cut", {"audio_track": -1}, {"audio_track": "none"}),
+        ("cut", {"audio_track": 0}, {"audio_track": 0}),
+        ("measure", {"identity": ""}, {"identity": "none"}),
+    ],
+)
+def test_a_former_number_reads_as_the_word_of_today(
+    verb: str, former: dict[str, Any], now: dict[str, Any]
+) -> None:
+    assert jobs.options_of(jobs.verbs()[verb]).layered(former).set_values() == now
+
+
+def test_flags_may_say_what_they_said(tmp_path: Path) -> None:
+    words = "train show --batch 0 --clip -1 --iterations none --name= --warp 0 --backup-hours 0"
+    asked = cli.understood(words.split())
+    assert asked is not None
+    assert asked.job.options == {
+        "batch": None,
+        "clip": None,
+        "iterations": None,
+        "name": None,
+        "warp": 0.0,
+        "backup_hours": "never",
+    }
