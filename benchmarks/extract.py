@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from understudy.core.face.landmarks import INNER
-from understudy.core.image import as_bytes, resized
+from understudy.core.image import as_bytes, resize
 from understudy.core.metrics import swap_metrics
 from understudy.core.synthetic import clip as synthetic_clip
 from understudy.io.faceset.faceset import Faceset
@@ -93,7 +93,7 @@ def turned(images: list[Bytes], true: int) -> str:
         return sum(len(look(0, np.ascontiguousarray(view))) for view in views)
 
     turns = [count(np.rot90(image, quarters) for image in images) for quarters in range(4)]
-    small = count(resized(image, (image.shape[1] // 4, image.shape[0] // 4)) for image in images)
+    small = count(resize(image, (image.shape[1] // 4, image.shape[0] // 4)) for image in images)
     return (
         f"upright {turns[0]}, turned {turns[1]} {turns[2]} {turns[3]}, quarter size {small} of"
         f" {true}"
@@ -236,7 +236,7 @@ def speed(folder: Path) -> None:
     detect = S3fd(device="cpu").looking(S3FD().eval()).look
     locate = Fan(device="cpu", score=0).locating(FAN())
     small, detection = (
-        resized(images[0], (640, 360)),
+        resize(images[0], (640, 360)),
         detectors["blazeface"]().build()(images[0])[0],
     )
     theirs = cpu_ms(lambda: (detect(small), locate(images[0], detection)), 2)

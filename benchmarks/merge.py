@@ -118,7 +118,7 @@ def _show(folder: Path, frames: int) -> Path:
     for number in range(frames):
         middle = np.array([960 + 3 * number % 300, 540])
         points = (np.concatenate([jaw, inner]) + middle).astype(np.float32)
-        face = Face(number, affine.box(points), points, 1.0, 0, np.zeros(3, np.float32))
+        face = Face(number, affine.bounding_box(points), points, 1.0, 0, np.zeros(3, np.float32))
         faceset.add(
             AlignedFace(
                 face, blank, align.face_from_frame(points, "whole", 64), "whole", source="plate.mp4"

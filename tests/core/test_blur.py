@@ -14,7 +14,7 @@ def test_it_is_the_gaussian_that_it_stands_for(radius, off):
     )
     picture = (picture - picture.min()) / np.ptp(picture)
     straight = cv2.GaussianBlur(picture, (0, 0), radius, borderType=cv2.BORDER_REPLICATE)
-    assert np.abs(image.blurred(picture, radius) - straight).mean() < off
+    assert np.abs(image.blur(picture, radius) - straight).mean() < off
 
 
 def test_it_makes_no_step_when_it_grows():
@@ -22,6 +22,6 @@ def test_it_makes_no_step_when_it_grows():
     picture = cv2.GaussianBlur(
         np.random.default_rng(1).random((200, 200, 3)).astype(np.float32), (0, 0), 4
     )
-    blurred = [image.blurred(picture, radius) for radius in np.arange(5, 16, 0.25)]
+    blurred = [image.blur(picture, radius) for radius in np.arange(5, 16, 0.25)]
     steps = np.abs(np.diff(blurred, axis=0)).mean((1, 2, 3))
     assert steps.max() < 4 * np.median(steps)

@@ -30,7 +30,7 @@ def test_a_whole_shift_moves_pixels_untouched_and_leaves_black():
 @pytest.mark.parametrize("scale", [3.0, 1.0, 0.7, 0.3, 0.12, 0.04])
 def test_a_ramp_stays_in_its_place_at_every_scale(scale):
     across = np.arange(3000, dtype=np.float32)[None].repeat(600, 0)
-    seen_from_frame = affine.square((1500, 300), 64 / scale, 0, 64)
+    seen_from_frame = affine.square_crop((1500, 300), 64 / scale, 0, 64)
     true = affine.apply(
         affine.invert(seen_from_frame), np.stack([np.arange(64), np.full(64, 32)], 1)
     )[:, 0]
@@ -42,14 +42,14 @@ def test_a_ramp_stays_in_its_place_at_every_scale(scale):
 @pytest.mark.parametrize("scale", [0.4, 0.1])
 def test_fine_stripes_turn_grey_instead_of_moire(scale):
     stripes = (np.arange(1200)[None].repeat(1200, 0) % 2 * 255).astype(np.uint8)
-    plain = image.warp(stripes, affine.square((600, 600), 100 / scale, 0.2, 100), (100, 100))
+    plain = image.warp(stripes, affine.square_crop((600, 600), 100 / scale, 0.2, 100), (100, 100))
     assert abs(plain.mean() - 127.5) < 3 and plain.std() < 12
 
 
 def test_a_slow_zoom_does_not_flicker_at_scale_one():
     picture = noise(np.float32, (200, 200))
     contrast = [
-        image.warp(picture, affine.square((100, 100), side, 0, 64), (64, 64)).std()
+        image.warp(picture, affine.square_crop((100, 100), side, 0, 64), (64, 64)).std()
         for side in np.linspace(62, 67, 21)
     ]
     assert np.abs(np.diff(contrast)).max() < 0.1 * contrast[0]
@@ -57,14 +57,14 @@ def test_a_slow_zoom_does_not_flicker_at_scale_one():
 
 def test_only_border_in_sight():
     picture = np.full((30, 30, 3), 200, np.uint8)
-    away = affine.square((500, -400), 20, 0.4, 16)
+    away = affine.square_crop((500, -400), 20, 0.4, 16)
     assert not image.warp(picture, away, (16, 16)).any()
     assert (image.warp(picture, away, (16, 16), border="replicate") == 200).all()
 
 
 def test_a_linear_mask_never_leaves_zero_to_one():
     matte = (noise(np.float32, (60, 60)) > 0.5).astype(np.float32)
-    bent = image.warp(matte, affine.square((30, 30), 20, 0.3, 90), (90, 90), filter="linear")
+    bent = image.warp(matte, affine.square_crop((30, 30), 20, 0.3, 90), (90, 90), filter="linear")
     assert bent.min() >= 0 and bent.max() <= 1
 
 
@@ -77,6 +77,6 @@ def test_bytes_and_floats_go_back_and_forth():
 
 def test_resizing_keeps_the_mean_and_dtype():
     picture = noise(np.uint16)
-    small = image.resized(picture, (10, 8))
+    small = image.resize(picture, (10, 8))
     assert small.shape == (8, 10, 3) and small.dtype == np.uint16
     assert small.mean() == pytest.approx(picture.mean(), rel=0.01)

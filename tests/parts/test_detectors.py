@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from understudy.core.image import resized
+from understudy.core.image import resize
 from understudy.errors import BadOption, MissingExtra
 from understudy.io.weights import fetch
 from understudy.parts.detectors import Detect, Detection, detectors
@@ -59,7 +59,7 @@ def turned(picture: Bytes, points: Floats, quarters: int) -> tuple[Bytes, Floats
 def on_grey(picture: Bytes, points: Floats, share: float) -> tuple[Bytes, Floats]:
     """The picture, shrunk to a share of its size, somewhere on a grey picture of the old size."""
     height, width = picture.shape[:2]
-    small = resized(picture, (round(width * share), round(height * share)))
+    small = resize(picture, (round(width * share), round(height * share)))
     canvas, (x, y) = np.full_like(picture, 128), (width // 2, height // 3)
     canvas[y : y + small.shape[0], x : x + small.shape[1]] = small
     return canvas, (points + 0.5) * share - 0.5 + (x, y)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from understudy.core.face.landmarks import mirror_landmarks
-from understudy.core.image import resized
+from understudy.core.image import resize
 from understudy.io.weights import fetch
 from understudy.parts.detectors import detectors
 from understudy.parts.landmarkers import landmarkers
@@ -65,7 +65,7 @@ def test_every_face_of_a_group_is_found_largest_first(find, name, count, quarter
 def test_the_one_face_of_a_clip_is_found_and_no_other(find, name, share):
     frame = picture(f"{name}.mp4")
     assert (
-        len(find(resized(frame, (round(frame.shape[1] * share), round(frame.shape[0] * share)))))
+        len(find(resize(frame, (round(frame.shape[1] * share), round(frame.shape[0] * share)))))
         == 1
     )
 

@@ -119,11 +119,11 @@ def test_a_turned_head_has_the_turned_points(
     upright = np.ascontiguousarray(image[:side, 40 : 40 + side])
     locate, face = ready(name), detected(true - (40, 0))
     plain = points(locate, upright, face)
-    turned_from_upright = affine.square(
+    turned_from_upright = affine.square_crop(
         np.full(2, side / 2 - 0.5), side, -quarters * np.pi / 2, side
     )
     corners = affine.apply(turned_from_upright, face.box.reshape(2, 2))
-    turned = Detection(affine.box(corners), 0.9, quarters * np.pi / 2, face.keypoints)
+    turned = Detection(affine.bounding_box(corners), 0.9, quarters * np.pi / 2, face.keypoints)
     seen = points(locate, np.rot90(upright, -quarters).copy(), turned)
     assert (
         share_of_eyes(seen, affine.apply(turned_from_upright, plain).astype(np.float32), INNER)

@@ -148,7 +148,7 @@ def squares(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Squares]]:
     monkeypatch.setattr(chunks, "_MOST", 3)
     yield Squares
     # What a process keeps open; the next test has another clip of the same name, and other parts.
-    footage_reader.opened.cache_clear()
+    footage_reader.open_reader.cache_clear()
     face_analyser._parts.cache_clear()
 
 

@@ -13,7 +13,7 @@ from understudy.errors import DegeneratePoints
 from understudy.types import Doubles
 
 
-def similarity(source: ArrayLike, target: ArrayLike) -> Doubles:
+def fit_similarity(source: ArrayLike, target: ArrayLike) -> Doubles:
     """The rotation, uniform scale and shift that best carry `source` onto `target`, as (2, 3)
     target_from_source.
 
@@ -80,7 +80,7 @@ def scaling(factor_x: float, factor_y: float | None = None) -> Doubles:
     return np.array([[across, 0, 0.5 * across - 0.5], [0, down, 0.5 * down - 0.5]])
 
 
-def square(centre: ArrayLike, side: float, angle: float, size: int) -> Doubles:
+def square_crop(centre: ArrayLike, side: float, angle: float, size: int) -> Doubles:
     """crop_from_frame of a turned square: a (size, size) crop whose area is the square of `side`
     frame pixels.
 
@@ -108,13 +108,13 @@ def corners(size: tuple[int, int]) -> Doubles:
     return np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
 
 
-def box(points: ArrayLike) -> NDArray[np.float32]:
+def bounding_box(points: ArrayLike) -> NDArray[np.float32]:
     """The smallest upright box around (N, 2) points: (4,) float32 x0 y0 x1 y1."""
     each = np.asarray(points, np.float64).reshape(-1, 2)
     return np.concatenate([each.min(0), each.max(0)]).astype(np.float32)
 
 
-def overlap(box: ArrayLike, others: ArrayLike) -> Doubles:
+def iou(box: ArrayLike, others: ArrayLike) -> Doubles:
     """Intersection over union of boxes x0 y0 x1 y1, (4,) or (N, 4) each, as (N,) or a single
     number; 0 where they do not meet.
     """

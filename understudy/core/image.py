@@ -20,7 +20,7 @@ Filter = Literal["cubic", "linear"]
 Kind = TypeVar("Kind", bound=np.generic)
 
 # A Gaussian counts as finished after this many standard deviations.
-REACH: Final = 2.5
+GAUSSIAN_REACH: Final = 2.5
 # A wide blur is done at a size where its radius has this many pixels at least; finer would cost and
 # show nothing.
 _SMALL_RADIUS: Final = 3.0
@@ -47,12 +47,12 @@ def warp(
     shrink = 1 / affine.scale_of(matrix)
     # Half a pixel of the result as standard deviation, less what the picture's own pixels have.
     variance = max(0.25 * (shrink**2 - 1), 0.0)
-    seen, picture_from_seen = _seen(
+    seen, picture_from_seen = _crop_to_view(
         picture, matrix, size, margin=3 + math.ceil(4 * math.sqrt(variance))
     )
     matrix = affine.compose(matrix, picture_from_seen)
     if variance > 0.01:
-        seen, matrix = _smoothed(seen, matrix, shrink, variance, _BORDERS[border])
+        seen, matrix = _low_pass(seen, matrix, shrink, variance, _BORDERS[border])
     flags = _FILTERS[filter] | cv2.WARP_INVERSE_MAP
     warped = cv2.warpAffine(
         seen, affine.invert(matrix), size, flags=flags, borderMode=_BORDERS[border]
@@ -60,7 +60,7 @@ def warp(
     return warped.reshape(size[1], size[0], *picture.shape[2:]).astype(picture.dtype, copy=False)
 
 
-def resized(picture: NDArray[Kind], size: tuple[int, int]) -> NDArray[Kind]:
+def resize(picture: NDArray[Kind], size: tuple[int, int]) -> NDArray[Kind]:
     """The whole picture at (width, height), same dtype: areas averaged where it shrinks, cubic
     where it grows.
     """
@@ -92,7 +92,7 @@ def as_bytes(picture: NDArray[Kind]) -> NDArray[np.uint8]:
     return np.asarray(np.clip(np.rint(as_float(picture) * 255), 0, 255), np.uint8)
 
 
-def blurred(picture: Floats, radius: float, border: int = cv2.BORDER_REPLICATE) -> Floats:
+def blur(picture: Floats, radius: float, border: int = cv2.BORDER_REPLICATE) -> Floats:
     """A Gaussian of that standard deviation in pixels, (H, W[, C]) float32. border: OpenCV's name
     of what lies beyond the edge.
     """
@@ -103,14 +103,14 @@ def blurred(picture: Floats, radius: float, border: int = cv2.BORDER_REPLICATE) 
         picture = np.asarray(cv2.resize(picture, small, interpolation=cv2.INTER_AREA), np.float32)
     # Blocks, and lines between them on the way back, have blurred a little already.
     left = math.sqrt(radius**2 - (step**2 - 1) / 4) / step
-    side = 2 * math.ceil(REACH * left) + 1
+    side = 2 * math.ceil(GAUSSIAN_REACH * left) + 1
     soft = cv2.GaussianBlur(picture, (side, side), left, borderType=border)
     if step > 1:
         soft = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(soft, np.float32)
 
 
-def _seen(
+def _crop_to_view(
     picture: NDArray[Kind], to_from: Doubles, size: tuple[int, int], margin: int
 ) -> tuple[MatLike, Doubles]:
     """The part of the picture that the result looks at, never empty, and picture_from_part."""
@@ -122,20 +122,20 @@ def _seen(
     return cast("MatLike", picture[y0:y1, x0:x1]), np.array([[1.0, 0, x0], [0, 1, y0]])
 
 
-def _smoothed(
+def _low_pass(
     seen: MatLike, to_from: Doubles, shrink: float, variance: float, border: int
 ) -> tuple[MatLike, Doubles]:
     """The picture low-passed for a map that shrinks it, and the map from there."""
     step = max(1, int(shrink / 2))
     if step > 1:
         # Whole blocks first: a wide Gaussian at full size would cost more and give the same.
-        seen = _blocks(seen, step, border)
+        seen = _block_means(seen, step, border)
         to_from = affine.compose(to_from, affine.scaling(step))
         variance = (variance - (step**2 - 1) / 12) / step**2
     return cv2.GaussianBlur(seen, (0, 0), math.sqrt(variance), borderType=border), to_from
 
 
-def _blocks(seen: MatLike, step: int, border: int) -> MatLike:
+def _block_means(seen: MatLike, step: int, border: int) -> MatLike:
     """The means of blocks of step x step pixels; the border fills up those at the right and the
     bottom.
     """
@@ -145,10 +145,10 @@ def _blocks(seen: MatLike, step: int, border: int) -> MatLike:
         # Only the last blocks are filled up: a copy of the whole picture would cost more than the
         # means.
         sides = seen[:, : width - right], seen[:, width - right :]
-        return np.concatenate([_blocks(side, step, border) for side in sides], axis=1)
+        return np.concatenate([_block_means(side, step, border) for side in sides], axis=1)
     if below and height > step:
         sides = seen[: height - below], seen[height - below :]
-        return np.concatenate([_blocks(side, step, border) for side in sides], axis=0)
+        return np.concatenate([_block_means(side, step, border) for side in sides], axis=0)
     if right or below:
         seen = cv2.copyMakeBorder(seen, 0, -height % step, 0, -width % step, border)
     return cv2.resize(

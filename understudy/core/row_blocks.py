@@ -15,13 +15,13 @@ Rows = NDArray[np.int64]
 _CHUNK: Final = 1 << 12
 
 
-def stretches(count: int, size: int = 1024) -> Iterator[Rows]:
+def iter_row_blocks(count: int, size: int = 1024) -> Iterator[Rows]:
     """The rows 0 to `count` - 1, at most `size` at a time."""
     for first in range(0, count, size):
         yield np.arange(first, min(first + size, count))
 
 
-def pairs(starts: Rows, ends: Rows) -> Iterator[tuple[Rows, Rows]]:
+def iter_row_pairs(starts: Rows, ends: Rows) -> Iterator[tuple[Rows, Rows]]:
     """Every row i with every row from starts[i] to before ends[i], as two columns, some 4 thousand
     at a time.
     """

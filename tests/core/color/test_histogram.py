@@ -3,7 +3,7 @@ import pytest
 from skimage.exposure import match_histograms
 
 from understudy.core.color import histogram
-from understudy.core.color.transfer import averaged
+from understudy.core.color.transfer import weighted_mean
 from understudy.types import Floats
 
 Three = tuple[Floats, Floats, Floats]
@@ -41,7 +41,7 @@ def ranked(values: Floats, weight: Floats, wanted: Floats, share: float = 1) -> 
 def test_equals_scikit_images_match_over_the_whole_square(faces: Three) -> None:
     face, like, weight = faces
     expected = match_histograms(face, like, channel_axis=-1)
-    error = np.abs(histogram.matching(masked=False)(face, like, weight) - expected)
+    error = np.abs(histogram.histogram_match(masked=False)(face, like, weight) - expected)
     assert error.mean() < 0.1 / 255 and np.quantile(error, 0.99) < 0.5 / 255
 
 
@@ -49,7 +49,7 @@ def test_equals_scikit_images_match_over_the_whole_square(faces: Three) -> None:
 def test_equals_sorting_with_weights_within_the_mask(faces: Three, threshold: int) -> None:
     face, like, weight = faces
     moved, inside = (
-        histogram.matching(masked=True, threshold=threshold)(face, like, weight),
+        histogram.histogram_match(masked=True, threshold=threshold)(face, like, weight),
         weight > 0,
     )
     for channel in range(3):
@@ -60,17 +60,20 @@ def test_equals_sorting_with_weights_within_the_mask(faces: Three, threshold: in
 
 def test_a_threshold_cuts_the_highlights_off(faces: Three) -> None:
     face, like, weight = faces
-    moved, inside = histogram.matching(masked=True, threshold=127)(face, like, weight), weight == 1
+    moved, inside = (
+        histogram.histogram_match(masked=True, threshold=127)(face, like, weight),
+        weight == 1,
+    )
     assert np.abs(moved[inside].max(0) - np.median(like[inside], axis=0)).max() < 0.02
 
 
 def test_a_face_that_has_the_values_already_stays_to_the_last_bit(faces: Three) -> None:
     face, _, weight = faces
     for masked in (True, False):
-        assert np.array_equal(histogram.matching(masked)(face, face, weight), face)
-    match = histogram.matching(masked=True)
+        assert np.array_equal(histogram.histogram_match(masked)(face, face, weight), face)
+    match = histogram.histogram_match(masked=True)
     found = match.fit(face, faces[1], weight)
-    assert found.shape == (3, 256) and np.array_equal(averaged([found] * 5, [1] * 5), found)
+    assert found.shape == (3, 256) and np.array_equal(weighted_mean([found] * 5, [1] * 5), found)
     assert np.array_equal(match(face, faces[1], 0 * weight), face)
 
 
@@ -85,16 +88,19 @@ def test_flat_faces_give_numbers_and_no_noise(faces: Three) -> None:
         (0 * face, like),
         (face, 0 * like),
     ):
-        assert np.isfinite(histogram.matching(masked=True)(one, other, weight)).all()
-    assert histogram.matching(masked=True)(nearly, like, weight)[weight == 1].std(0).max() < 0.01
+        assert np.isfinite(histogram.histogram_match(masked=True)(one, other, weight)).all()
+    assert (
+        histogram.histogram_match(masked=True)(nearly, like, weight)[weight == 1].std(0).max()
+        < 0.01
+    )
 
 
 def test_grey_keeps_the_lightness_and_takes_dsts_colours_when_matched(faces: Three) -> None:
     face, like, weight = faces
-    grey = histogram.grey(face)
+    grey = histogram.to_grey(face)
     assert np.ptp(grey, axis=-1).max() == 0 and grey.shape == face.shape
     inside = weight == 1
-    moved = histogram.matching(masked=True)(grey, like, weight)
+    moved = histogram.histogram_match(masked=True)(grey, like, weight)
     assert np.abs(moved[inside].mean(0) - like[inside].mean(0)).max() < 0.01
 
 
@@ -106,9 +112,10 @@ def test_dfls_formula_to_the_last_value(faces: Three, masked: bool) -> None:
     ours, theirs = (each * white + 1 - white for each in (face, like))
     expected = match_histograms(ours, theirs, channel_axis=-1)
     assert (
-        np.abs(histogram.matching_dfl(masked)(face, like, weight) - expected)[inside].max() < 1e-5
+        np.abs(histogram.histogram_match_dfl(masked)(face, like, weight) - expected)[inside].max()
+        < 1e-5
     )
-    darker = histogram.matching_dfl(masked, 238)(face, like, weight)[inside]
+    darker = histogram.histogram_match_dfl(masked, 238)(face, like, weight)[inside]
     for channel in range(3):
         below = np.searchsorted(
             np.sort(ours[..., channel], axis=None), face[inside][:, channel], side="right"

@@ -5,7 +5,7 @@ import pytest
 from skimage.color import lab2rgb, rgb2lab
 
 from understudy.core.color import maps, sliced_transport, transfer
-from understudy.core.color.transfer import UNCHANGED, averaged
+from understudy.core.color.transfer import UNCHANGED, weighted_mean
 from understudy.types import Floats
 
 RCT = transfer.in_lab(maps.moments)
@@ -68,8 +68,8 @@ def test_a_face_that_has_the_colours_already_stays_to_the_last_bit(
 def test_the_mean_of_equal_parameters_is_exactly_them() -> None:
     rng = np.random.default_rng(0)
     one, other = rng.random((2, 17, 17, 17, 3)).astype(np.float32)
-    assert np.array_equal(averaged([one] * 11, list(rng.random(11))), one)
-    assert np.allclose(averaged([one, other], [1, 3]), one / 4 + 3 * other / 4, atol=1e-6)
+    assert np.array_equal(weighted_mean([one] * 11, list(rng.random(11))), one)
+    assert np.allclose(weighted_mean([one, other], [1, 3]), one / 4 + 3 * other / 4, atol=1e-6)
 
 
 @pytest.mark.parametrize("each", [RCT, MKL, SOT])
@@ -77,7 +77,7 @@ def test_mean_parameters_give_the_mean_colours(each: transfer.Transfer, faces: T
     face, like, weight = faces
     darker = like * np.float32(0.8)
     found = [each.fit(face, wanted, weight) for wanted in (like, darker)]
-    mean = each.apply(face, averaged(found, [1, 1]), weight)
+    mean = each.apply(face, weighted_mean(found, [1, 1]), weight)
     expected = (each(face, like, weight) + each(face, darker, weight)) / 2
     # LAB bends between the two, the others do not.
     assert np.abs(mean - expected).max() < (2 / 255 if each is RCT else 1e-5)

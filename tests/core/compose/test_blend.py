@@ -36,7 +36,7 @@ def test_both_steps_are_the_call(name, matte):
     light = BLENDERS[name].light(plate, face, matte)
     assert (light is None) == (name != "seamless")
     assert np.array_equal(
-        BLENDERS[name].lay(plate, face, matte, light), BLENDERS[name](plate, face, matte)
+        BLENDERS[name].apply(plate, face, matte, light), BLENDERS[name](plate, face, matte)
     )
 
 

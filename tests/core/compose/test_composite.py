@@ -35,7 +35,7 @@ def picture(dtype=np.uint8, height=150, width=200, seed=0):
 
 def swap_at(plate, x, y, side=60.0, angle=0.2, face=None, mask=1.0):
     """A swap of the square of `side` px around (x, y); without `face` the plate's own."""
-    matrix = affine.square((x, y), side, angle, SIZE)
+    matrix = affine.square_crop((x, y), side, angle, SIZE)
     dst = image.as_float(image.warp(plate, matrix, (SIZE, SIZE)))
     new = dst if face is None else np.broadcast_to(np.float32(face), dst.shape)
     return Swap(

@@ -55,7 +55,7 @@ def shown(plate: Bytes, options: CompositeOptions = PLAIN) -> dict[str, Floats]:
     face, _ = warped(plate, options)
     return {
         name: np.asarray(picture, np.float32)
-        for name, picture in debug_steps.pictures(plate, face, face.light_grid, face.grain)
+        for name, picture in debug_steps.step_images(plate, face, face.light_grid, face.grain)
     }
 
 
@@ -92,7 +92,9 @@ def test_light_is_shown_around_grey_where_a_blend_has_some(plate: Bytes) -> None
 
 def test_numbers_are_plain_and_long_ones_told_in_short(plate: Bytes) -> None:
     face, params = warped(plate, PLAIN.model_copy(update={"mode": "seamless", "grain": 100}))
-    told = json.loads(json.dumps(debug_steps.numbers(face, params, face.light_grid, face.grain)))
+    told = json.loads(
+        json.dumps(debug_steps.step_numbers(face, params, face.light_grid, face.grain))
+    )
     assert told["face_from_frame"] == [[1, 0, -40], [0, 1, -30]] and told["side"] == SIDE
     assert told["light"] == told["light averaged"] and len(told["light"]["shape"]) == 3
-    assert debug_steps.told(np.arange(3)) == [0, 1, 2]
+    assert debug_steps.summarize_array(np.arange(3)) == [0, 1, 2]

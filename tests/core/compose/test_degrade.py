@@ -4,7 +4,7 @@ import pytest
 
 from understudy.core.compose import degrade
 
-EVERY = (degrade.denoised, degrade.bicubic, degrade.compressed, degrade.paletted)
+EVERY = (degrade.denoise, degrade.resample_bicubic, degrade.compress_jpeg, degrade.quantize_palette)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_denoising_is_passes_of_a_median(picture):
     small = picture[:40, :40]
     once = small + (median(small) - small) * 0.15
     np.testing.assert_allclose(
-        degrade.denoised(small, 15), once + (median(once) - once) * 0.05, atol=1e-6
+        degrade.denoise(small, 15), once + (median(once) - once) * 0.05, atol=1e-6
     )
 
 
@@ -65,7 +65,7 @@ def test_compression_is_jpegs(picture, power, likeness):
     ]
     stored = cv2.imencode(".jpg", np.rint(picture[..., ::-1] * 255).astype(np.uint8), settings)[1]
     theirs = cv2.imdecode(stored, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
-    ours = degrade.compressed(picture, power)
+    ours = degrade.compress_jpeg(picture, power)
     assert np.abs(ours - theirs).mean() < 0.8 / 255
     assert np.corrcoef((ours - picture).ravel(), (theirs - picture).ravel())[0, 1] > likeness
 
@@ -79,11 +79,11 @@ def test_grey_stays_grey(picture):
 def test_a_smaller_picture_is_small_again_and_back(picture):
     small = cv2.resize(picture, (80, 60), interpolation=cv2.INTER_AREA)
     theirs = cv2.resize(small, (160, 120), interpolation=cv2.INTER_CUBIC)
-    ours = degrade.bicubic(picture, 50.5)
+    ours = degrade.resample_bicubic(picture, 50.5)
     assert np.abs(ours - theirs).mean() < 0.45 * np.abs(picture - theirs).mean()
 
 
-@pytest.mark.parametrize("worse", [degrade.bicubic, degrade.compressed])
+@pytest.mark.parametrize("worse", [degrade.resample_bicubic, degrade.compress_jpeg])
 def test_blocks_and_pixels_belong_to_the_frame_not_to_the_region(worse, picture):
     """A region that begins elsewhere gives the same pixels: no flicker from a trembling border."""
     region = worse(picture[13:, 21:], 60, (21, 13))
@@ -93,7 +93,7 @@ def test_blocks_and_pixels_belong_to_the_frame_not_to_the_region(worse, picture)
 
 
 def test_a_palette_has_256_colours_and_fits_the_picture(picture):
-    ours = degrade.paletted(picture, 100)
+    ours = degrade.quantize_palette(picture, 100)
     assert len(np.unique(ours.reshape(-1, 3), axis=0)) <= 256
     pixels = picture.reshape(-1, 3)
     _, labels, best = cv2.kmeans(
@@ -106,8 +106,10 @@ def test_a_palette_has_256_colours_and_fits_the_picture(picture):
 
 def test_the_palette_is_steady(picture):
     grain = np.random.default_rng(9).standard_normal(picture.shape).astype(np.float32) * 0.001
-    step = np.abs(degrade.paletted(picture, 100) - picture).mean()
+    step = np.abs(degrade.quantize_palette(picture, 100) - picture).mean()
     assert (
-        np.abs(degrade.paletted(picture + grain, 100) - degrade.paletted(picture, 100)).mean()
+        np.abs(
+            degrade.quantize_palette(picture + grain, 100) - degrade.quantize_palette(picture, 100)
+        ).mean()
         < 0.35 * step
     )

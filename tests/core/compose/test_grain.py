@@ -20,7 +20,9 @@ def noise(deviation, sigma=0.0, seed=0):
 
 def given(plate, layer, amount=100.0):
     """The grain that the layer gets."""
-    return grain.apply(layer, grain.fit(plate, layer, SHOWN), amount, grain.seed_of(plate)) - layer
+    return (
+        grain.apply(layer, grain.fit(plate, layer, SHOWN), amount, grain.frame_seed(plate)) - layer
+    )
 
 
 def neighbours(found):

@@ -22,21 +22,21 @@ def radius_at(soft, level):
 
 @pytest.mark.parametrize("side", [64, 96, 256, 400])
 def test_erode_and_blur_mean_the_same_at_every_resolution(side):
-    soft = matte.shaped(ball(side, 0.35), erode=5, blur=10)
+    soft = matte.shape_matte(ball(side, 0.35), erode=5, blur=10)
     assert radius_at(soft, 0.5) == pytest.approx(0.30, abs=0.006)
     # 95 % of the step within the width that was asked for.
     assert radius_at(soft, 0.025) - radius_at(soft, 0.975) == pytest.approx(0.10, abs=0.015)
 
 
 def test_negative_erode_grows():
-    assert radius_at(matte.shaped(ball(128, 0.3), erode=-4, blur=0), 0.5) == pytest.approx(
+    assert radius_at(matte.shape_matte(ball(128, 0.3), erode=-4, blur=0), 0.5) == pytest.approx(
         0.34, abs=0.006
     )
 
 
 def test_small_steps_of_erode_are_felt():
     radii = [
-        radius_at(matte.shaped(ball(96, 0.35), erode=percent, blur=0), 0.5)
+        radius_at(matte.shape_matte(ball(96, 0.35), erode=percent, blur=0), 0.5)
         for percent in np.arange(0, 2, 0.25)
     ]
     assert (np.diff(radii) < 0).all()
@@ -45,7 +45,7 @@ def test_small_steps_of_erode_are_felt():
 @pytest.mark.parametrize("blur", [0, 10, 40])
 @pytest.mark.parametrize("erode", [-20, 0, 20])
 def test_the_matte_ends_at_the_edge_of_the_square(erode, blur):
-    soft = matte.shaped(np.ones((64, 64), np.float32), erode, blur)
+    soft = matte.shape_matte(np.ones((64, 64), np.float32), erode, blur)
     assert max(soft[0].max(), soft[-1].max(), soft[:, 0].max(), soft[:, -1].max()) == 0
     assert soft.max() <= 1
     if erode <= 0:
@@ -55,17 +55,17 @@ def test_the_matte_ends_at_the_edge_of_the_square(erode, blur):
 @pytest.mark.parametrize("side", [64, 128, 400])
 def test_a_feather_goes_inwards_from_the_outline_and_nowhere_else(side):
     disc = ball(side, 0.35)
-    soft = matte.shaped(disc, 0, 0, feather=10)
+    soft = matte.shape_matte(disc, 0, 0, feather=10)
     assert radius_at(soft, 0.01) == pytest.approx(0.35, abs=0.006)
     assert radius_at(soft, 0.5) == pytest.approx(0.30, abs=0.006)
     assert radius_at(soft, 0.99) == pytest.approx(0.25, abs=0.008)
-    plain = matte.shaped(disc, 0, 0)
+    plain = matte.shape_matte(disc, 0, 0)
     assert (soft <= plain).all() and not soft[plain < 0.5].any()
 
 
 def test_a_feather_follows_the_outline_by_less_than_a_pixel():
     radii = np.arange(0.3, 0.31, 0.0005)
-    mattes = [matte.shaped(ball(128, radius), 0, 0, feather=8) for radius in radii]
+    mattes = [matte.shape_matte(ball(128, radius), 0, 0, feather=8) for radius in radii]
     grown = np.diff([np.sqrt(soft.mean() / np.pi) for soft in mattes])
     assert grown == pytest.approx(0.0005, abs=0.0002)
     assert [radius_at(soft, 0.5) for soft in mattes] - radii == pytest.approx(-0.04, abs=0.003)
@@ -73,18 +73,18 @@ def test_a_feather_follows_the_outline_by_less_than_a_pixel():
 
 def test_a_feather_begins_without_a_step():
     mask = ball(96, 0.35)
-    steps = [matte.shaped(mask, 0, 0, feather=width) for width in (0, 0.01, 0.02)]
+    steps = [matte.shape_matte(mask, 0, 0, feather=width) for width in (0, 0.01, 0.02)]
     assert np.abs(np.diff(steps, axis=0)).max() < 0.05
 
 
 def test_half_seen_parts_stay_half_seen_under_a_feather():
-    soft = matte.shaped(ball(128, 0.35) * np.float32(0.7), 0, 0, feather=10)
+    soft = matte.shape_matte(ball(128, 0.35) * np.float32(0.7), 0, 0, feather=10)
     assert soft[128, 128] == pytest.approx(0.7, abs=0.01)
 
 
 @pytest.mark.parametrize("width", [0, 1.5, 5, 20])
 def test_the_edge_fade_is_as_wide_as_told(width):
-    soft = matte.shaped(np.ones((64, 64), np.float32), 0, 0, edge_fade=width)
+    soft = matte.shape_matte(np.ones((64, 64), np.float32), 0, 0, edge_fade=width)
     row = soft[len(soft) // 2, : len(soft) // 2]
     assert row[0] == 0
     assert np.interp(0.5, row, np.arange(len(row))) / len(soft) * 100 == pytest.approx(
@@ -96,7 +96,7 @@ def test_the_edge_fade_is_as_wide_as_told(width):
 def test_a_wide_blur_is_the_gaussian_that_it_stands_for(blur):
     mask = ball(256, 0.15)
     straight = cv2.GaussianBlur(mask, (0, 0), blur / 100 * 256 / 4)
-    assert np.abs(matte.shaped(mask, 0, blur) - straight).max() < 0.02
+    assert np.abs(matte.shape_matte(mask, 0, blur) - straight).max() < 0.02
 
 
 def dfl(mask, erode, blur):
@@ -128,7 +128,7 @@ def test_deepfacelabs_numbers_mean_what_they_meant(side, erode, blur):
     model at most.
     """
     mask = ball(side, 0.38)
-    ours, theirs = matte.shaped_dfl(mask, erode, blur), dfl(mask, erode, blur)
+    ours, theirs = matte.shape_matte_dfl(mask, erode, blur), dfl(mask, erode, blur)
     ours = cv2.resize(ours, theirs.shape, interpolation=cv2.INTER_CUBIC)
     assert np.abs(ours - theirs).mean() < 0.006
     assert np.abs(ours - theirs).max() < (0.05 if blur > 20 else 0.3)
@@ -137,5 +137,5 @@ def test_deepfacelabs_numbers_mean_what_they_meant(side, erode, blur):
 
 def test_deepfacelabs_full_mask_fades_by_its_blur_alone():
     ones = np.ones((64, 64), np.float32)
-    assert (matte.shaped_dfl(ones, 0, 0) == 1).all()
-    assert matte.shaped_dfl(ones, 0, 40)[0].max() < 0.03
+    assert (matte.shape_matte_dfl(ones, 0, 0) == 1).all()
+    assert matte.shape_matte_dfl(ones, 0, 40)[0].max() < 0.03

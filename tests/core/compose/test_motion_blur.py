@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 
 from understudy.core import affine, image
-from understudy.core.compose.motion_blur import dfl_exposures, exposed, exposures
+from understudy.core.compose.motion_blur import (
+    average_exposures,
+    exposure_matrices,
+    exposure_matrices_dfl,
+)
 
 SIZE = 64
 
@@ -37,19 +41,19 @@ def dot():
 
 @pytest.mark.parametrize("shutter", [0, 180])
 def test_a_face_that_stands_still_is_warped_once(dot, shutter):
-    places = exposures(placed(0), placed(0), placed(0), shutter, SIZE)
+    places = exposure_matrices(placed(0), placed(0), placed(0), shutter, SIZE)
     assert len(places) == 1
     np.testing.assert_array_equal(
-        exposed(dot, places, (70, 70), warp), warp(dot, placed(0), (70, 70))
+        average_exposures(dot, places, (70, 70), warp), warp(dot, placed(0), (70, 70))
     )
 
 
 def test_no_shutter_no_blur():
-    assert len(exposures(placed(-9), placed(0), placed(9), 0, SIZE)) == 1
+    assert len(exposure_matrices(placed(-9), placed(0), placed(9), 0, SIZE)) == 1
 
 
 def test_half_a_frame_of_movement_is_smeared_along_the_frames_axis():
-    places = exposures(placed(-8), placed(0), placed(8), 180, SIZE)
+    places = exposure_matrices(placed(-8), placed(0), placed(8), 180, SIZE)
     shifts = np.array([place[0, 2] for place in places])
     assert shifts.mean() == pytest.approx(0, abs=1e-9)
     # Four pixels, in even steps of at most half a pixel.
@@ -60,7 +64,9 @@ def test_half_a_frame_of_movement_is_smeared_along_the_frames_axis():
 def test_the_smear_has_the_right_length_and_direction_even_when_the_face_is_tilted_and_small(dot):
     before, now, after = (placed(x, angle=0.7, scale=0.5) for x in (-12, 0, 12))
     sharp = spread(warp(dot, now, (SIZE, SIZE)))
-    blurred = spread(exposed(dot, exposures(before, now, after, 360, SIZE), (SIZE, SIZE), warp))
+    blurred = spread(
+        average_exposures(dot, exposure_matrices(before, now, after, 360, SIZE), (SIZE, SIZE), warp)
+    )
     # An even smear of 12 pixels has the variance 12^2 / 12.
     assert blurred[0] ** 2 - sharp[0] ** 2 == pytest.approx(12, rel=0.02)
     assert blurred[1] == pytest.approx(sharp[1], rel=0.01)
@@ -68,14 +74,14 @@ def test_the_smear_has_the_right_length_and_direction_even_when_the_face_is_tilt
 
 def test_one_side_alone_tells_the_movement_and_none_tells_nothing():
     both, one = (
-        exposures(before, placed(0), placed(4), 180, SIZE) for before in (placed(-4), None)
+        exposure_matrices(before, placed(0), placed(4), 180, SIZE) for before in (placed(-4), None)
     )
     np.testing.assert_allclose(one, both, atol=1e-12)
-    assert len(exposures(None, placed(0), None, 180, SIZE)) == 1
+    assert len(exposure_matrices(None, placed(0), None, 180, SIZE)) == 1
 
 
 def test_a_bend_is_followed():
-    places = exposures(placed(-4), placed(0), placed(4, 6), 720, SIZE)
+    places = exposure_matrices(placed(-4), placed(0), placed(4, 6), 720, SIZE)
     middle = np.full(2, SIZE / 2 - 0.5)
     points = np.array([affine.apply(place, middle) - middle for place in places])
     assert np.abs(points[0] - (-4, 0)).max() < 0.5
@@ -84,7 +90,7 @@ def test_a_bend_is_followed():
 
 
 def test_a_wild_move_costs_no_more_than_sixty_four_warps():
-    assert len(exposures(placed(-900), placed(0), placed(900), 720, SIZE)) == 64
+    assert len(exposure_matrices(placed(-900), placed(0), placed(900), 720, SIZE)) == 64
 
 
 def test_the_blur_grows_without_a_jump(dot):
@@ -92,9 +98,9 @@ def test_the_blur_grows_without_a_jump(dot):
     soft = cv2.GaussianBlur(dot, (0, 0), 1.5)
 
     def seen(way):
-        return exposed(
+        return average_exposures(
             soft,
-            exposures(placed(-way), placed(0), placed(way), 180, SIZE),
+            exposure_matrices(placed(-way), placed(0), placed(way), 180, SIZE),
             (SIZE, SIZE),
             image.warp,
         )
@@ -111,9 +117,9 @@ def test_deepfacelabs_power_is_its_line_kernel():
         np.float32
     )
     line = np.full((1, 9), 1 / 9, np.float32)
-    places = dfl_exposures(placed(-8), placed(0), placed(8), 50, SIZE)
-    ours = exposed(face, places, (SIZE, SIZE), warp)
+    places = exposure_matrices_dfl(placed(-8), placed(0), placed(8), 50, SIZE)
+    ours = average_exposures(face, places, (SIZE, SIZE), warp)
     inner = np.s_[:, 8:-8]
     theirs = cv2.filter2D(face, -1, line)
     assert np.abs(ours - theirs)[inner].mean() < 0.15 * np.abs(face - theirs)[inner].mean()
-    assert len(dfl_exposures(None, placed(0), placed(8), 50, SIZE)) == 1
+    assert len(exposure_matrices_dfl(None, placed(0), placed(8), 50, SIZE)) == 1

@@ -82,7 +82,7 @@ def test_it_solves_poissons_equation():
     rows, columns = np.flatnonzero(matte.any(1)), np.flatnonzero(matte.any(0))
     box = np.s_[rows[0] + 1 : rows[-1], columns[0] + 1 : columns[-1]]
     core = cv2.erode(matte, np.ones((7, 7), np.uint8))
-    layer = face + poisson.light(plate, face, matte)
+    layer = face + poisson.solve_light(plate, face, matte)
     assert np.abs(layer[box] - exact(plate[box], face[box], core[box])).max() < 1e-4
 
 
@@ -110,7 +110,7 @@ def test_it_is_within_a_level_of_opencvs_solution(size, turn):
         255
         * np.abs(
             face
-            + poisson.light(plate, face, inside.astype(np.float32))
+            + poisson.solve_light(plate, face, inside.astype(np.float32))
             - cloned(plate, face, inside)
         )[inside]
     )
@@ -129,7 +129,9 @@ def test_it_agrees_with_opencv_itself(size):
     off = (
         255
         * np.abs(
-            face + poisson.light(plate, face, inside.astype(np.float32)) - opencv(*eight, inside)
+            face
+            + poisson.solve_light(plate, face, inside.astype(np.float32))
+            - opencv(*eight, inside)
         )[inside]
     )
     assert off.mean() < 0.4
@@ -141,7 +143,9 @@ def test_it_keeps_the_faces_detail():
     face = plate.copy()
     face[38:42, 30:50] = 0.1
     layer = (
-        face + 0.2 + poisson.light(plate, face + 0.2, disc(80, 80, 40, 40, 30).astype(np.float32))
+        face
+        + 0.2
+        + poisson.solve_light(plate, face + 0.2, disc(80, 80, 40, 40, 30).astype(np.float32))
     )
     assert np.abs(layer[40, 40] - 0.1).max() < 0.01
 
@@ -156,14 +160,14 @@ def test_a_face_cut_by_the_frame_runs_on_level():
             np.ascontiguousarray(np.rot90(np.concatenate([each[:, ::-1], each], axis=1), turns))
             for each in (plate, face, matte)
         ]
-        cut, whole = (np.rot90(poisson.light(*each), -turns) for each in (turned, mirrored))
+        cut, whole = (np.rot90(poisson.solve_light(*each), -turns) for each in (turned, mirrored))
         assert np.abs(cut - whole[:, 60:]).max() < 1e-4
 
 
 def test_a_face_larger_than_the_frame_takes_its_light_from_what_is_left_of_the_plate():
     plate, face = texture(60, 70, 0), texture(60, 70, 1) + np.float32(0.1)
     corner = disc(60, 70, 0, 0, 20)
-    added = face + poisson.light(plate, face, 1 - corner.astype(np.float32)) - plate
+    added = face + poisson.solve_light(plate, face, 1 - corner.astype(np.float32)) - plate
     assert np.abs(added[corner].mean(0)).max() < 0.01
     assert added[~corner].mean() < 0.05
 
@@ -171,7 +175,7 @@ def test_a_face_larger_than_the_frame_takes_its_light_from_what_is_left_of_the_p
 def test_without_a_border_or_a_face_there_is_no_light():
     face, plate = np.full((9, 9, 3), 0.8, np.float32), np.full((9, 9, 3), 0.2, np.float32)
     for matte in (np.ones((9, 9), np.float32), np.full((9, 9), 0.05, np.float32)):
-        assert not poisson.light(plate, face, matte).any()
+        assert not poisson.solve_light(plate, face, matte).any()
 
 
 def test_it_is_finer_than_eight_bits():
@@ -179,5 +183,5 @@ def test_it_is_finer_than_eight_bits():
         np.linspace(0.5, 0.51, 100, dtype=np.float32)[:, None, None], (100, 100, 3)
     )
     face = np.full_like(plate, 0.7)
-    layer = face + poisson.light(plate, face, disc(100, 100, 50, 50, 40).astype(np.float32))
+    layer = face + poisson.solve_light(plate, face, disc(100, 100, 50, 50, 40).astype(np.float32))
     assert len(np.unique(np.rint(layer[10:90, 50, 0] * 65535))) > 40

@@ -48,13 +48,13 @@ def test_a_trembling_outline_flickers_far_less_than_with_opencv():
     mattes = [trembling(rng) for _ in range(FRAMES)]
     lights = [blend.seamless.light(plate, face, matte) for matte in mattes]
     told = [
-        temporal_light.coarse(light, ROI_FROM_FACE, SIDE, matte > blend.CORE)
+        temporal_light.sample_light(light, ROI_FROM_FACE, SIDE, matte > blend.CORE)
         for light, matte in zip(lights, mattes, strict=True)
     ]
     ours, theirs = [], []
     for at, (light, matte) in enumerate(zip(lights, mattes, strict=True)):
         mean = np.mean(told[max(0, at - AROUND) : at + AROUND + 1], axis=0)
-        steady = temporal_light.corrected(light, told[at], mean, ROI_FROM_FACE, SIDE)
+        steady = temporal_light.correct_light(light, told[at], mean, ROI_FROM_FACE, SIDE)
         ours.append(plate + (face + steady - plate) * matte[..., None])
         theirs.append(plate + (opencv(plate, face, matte) - plate) * matte[..., None])
     inside = np.min(mattes, axis=0) > 0.999
@@ -65,9 +65,9 @@ def test_equal_light_stays_exactly_as_it_is():
     plate, face = scene()
     matte = trembling(np.random.default_rng(2))
     light = blend.seamless.light(plate, face, matte)
-    told = temporal_light.coarse(light, ROI_FROM_FACE, SIDE, matte > blend.CORE)
+    told = temporal_light.sample_light(light, ROI_FROM_FACE, SIDE, matte > blend.CORE)
     assert np.array_equal(
-        temporal_light.corrected(light, told, told.copy(), ROI_FROM_FACE, SIDE), light
+        temporal_light.correct_light(light, told, told.copy(), ROI_FROM_FACE, SIDE), light
     )
 
 
@@ -75,22 +75,24 @@ def test_a_change_of_light_is_taken_over_up_to_the_outline():
     """Also where the two mattes differ, and in a face that lies turned in a region that does not
     begin at its corner.
     """
-    roi_from_face = affine.invert(affine.square((90, 70), 130, 0.3, SIDE))
+    roi_from_face = affine.invert(affine.square_crop((90, 70), 130, 0.3, SIDE))
     rows, columns = np.mgrid[:150, :170]
     inside = np.hypot(columns - 90, rows - 70) < 50
     light = np.zeros((150, 170, 3), np.float32)
-    own = temporal_light.coarse(light, roi_from_face, SIDE, inside)
-    other = temporal_light.coarse(
+    own = temporal_light.sample_light(light, roi_from_face, SIDE, inside)
+    other = temporal_light.sample_light(
         light + np.float32([0.1, 0, -0.1]), roi_from_face, SIDE, np.roll(inside, 2, axis=1)
     )
-    moved = temporal_light.corrected(light, own, other, roi_from_face, SIDE)
+    moved = temporal_light.correct_light(light, own, other, roi_from_face, SIDE)
     assert moved[inside] == pytest.approx(np.tile([0.1, 0, -0.1], (inside.sum(), 1)), abs=0.002)
 
 
 def test_what_only_one_of_them_knows_changes_nothing():
     light = np.zeros((SIZE, SIZE, 3), np.float32)
     nowhere = np.zeros((SIZE, SIZE), bool)
-    own = temporal_light.coarse(light + 1, ROI_FROM_FACE, SIDE, nowhere)
-    other = temporal_light.coarse(light + 1, ROI_FROM_FACE, SIDE, ~nowhere)
-    assert np.array_equal(temporal_light.corrected(light, own, other, ROI_FROM_FACE, SIDE), light)
+    own = temporal_light.sample_light(light + 1, ROI_FROM_FACE, SIDE, nowhere)
+    other = temporal_light.sample_light(light + 1, ROI_FROM_FACE, SIDE, ~nowhere)
+    assert np.array_equal(
+        temporal_light.correct_light(light, own, other, ROI_FROM_FACE, SIDE), light
+    )
     assert np.isfinite(own).all() and own.shape == other.shape

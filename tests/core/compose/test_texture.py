@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from understudy.core import affine, image
-from understudy.core.compose.texture import CORE, fine
+from understudy.core.compose.texture import CORE, extract_texture
 
 PITCH = 4.0
 
@@ -25,18 +25,22 @@ def pair():
 
 def test_all_of_it_on_dsts_own_face_is_the_plate(pair):
     plate, dst = pair
-    np.testing.assert_allclose(dst + fine(*pair, 100, PITCH, core=math.inf), plate, atol=1e-6)
+    np.testing.assert_allclose(
+        dst + extract_texture(*pair, 100, PITCH, core=math.inf), plate, atol=1e-6
+    )
 
 
 def test_pores_come_through_and_edges_do_not(pair):
-    found, there = fine(*pair, 100, PITCH), pair[0] - pair[1]
+    found, there = extract_texture(*pair, 100, PITCH), pair[0] - pair[1]
     pores, edge = np.s_[:, 8:40], np.s_[:, 62:68]
     assert np.vdot(found[pores], there[pores]) > 0.9 * np.vdot(there[pores], there[pores])
     assert np.abs(found[edge]).max() < 0.02 * np.abs(there[edge]).max()
 
 
 def test_half_of_it_is_half(pair):
-    np.testing.assert_allclose(fine(*pair, 50, PITCH), fine(*pair, 100, PITCH) / 2, atol=1e-6)
+    np.testing.assert_allclose(
+        extract_texture(*pair, 50, PITCH), extract_texture(*pair, 100, PITCH) / 2, atol=1e-6
+    )
 
 
 def test_detail_of_the_core_passes_by_half():
@@ -44,4 +48,6 @@ def test_detail_of_the_core_passes_by_half():
     stripes = dst + np.float32(CORE) * np.where(np.arange(32) % 2, 1, -1)[:, None].astype(
         np.float32
     )
-    np.testing.assert_allclose(fine(stripes, dst, 100, 1.0), (stripes - dst) / 2, atol=1e-5)
+    np.testing.assert_allclose(
+        extract_texture(stripes, dst, 100, 1.0), (stripes - dst) / 2, atol=1e-5
+    )

@@ -30,13 +30,13 @@ def turned_head(pitch, yaw, roll, scale=1.0, x=300.0, y=170.0, noise=0.0, seed=0
     flat = (HEAD_MODEL @ shake.T @ nod.T)[:, :2] + np.random.default_rng(seed).normal(
         0, noise + 1e-9, (68, 2)
     )
-    return affine.apply(affine.invert(affine.square((0, 0), 1 / scale, roll, 1)), flat) + np.array(
-        [x, y]
-    )
+    return affine.apply(
+        affine.invert(affine.square_crop((0, 0), 1 / scale, roll, 1)), flat
+    ) + np.array([x, y])
 
 
 def stored(points, face_type, size=256):
-    face = Face(0, affine.box(points), points, 1.0, -1, np.zeros(3, np.float32))
+    face = Face(0, affine.bounding_box(points), points, 1.0, -1, np.zeros(3, np.float32))
     return AlignedFace(
         face,
         np.zeros((size, size, 3), np.uint8),
@@ -56,7 +56,7 @@ heads = st.builds(
     seed=st.integers(0, 99),
 )
 similarities = st.builds(
-    lambda angle, scale, x, y: affine.invert(affine.square((x, y), 1 / scale, angle, 1)),
+    lambda angle, scale, x, y: affine.invert(affine.square_crop((x, y), 1 / scale, angle, 1)),
     st.floats(-3, 3),
     st.floats(0.1, 8),
     st.floats(-500, 500),
@@ -191,10 +191,10 @@ def test_mark_only_is_the_whole_frame_between_bars():
 
 
 def test_how_much_lies_outside_the_frame():
-    crop = affine.square((-0.5, 100), 50, 0, 64)
+    crop = affine.square_crop((-0.5, 100), 50, 0, 64)
     assert align.share_outside(crop, 64, FRAME) == pytest.approx(0.5, abs=0.01)
-    assert align.share_outside(affine.square((300, 100), 50, 0.4, 64), 64, FRAME) == 0
-    assert align.share_outside(affine.square((-300, 100), 50, 0.4, 64), 64, FRAME) == 1
+    assert align.share_outside(affine.square_crop((300, 100), 50, 0.4, 64), 64, FRAME) == 0
+    assert align.share_outside(affine.square_crop((-300, 100), 50, 0.4, 64), 64, FRAME) == 1
     mark = align.face_from_frame(np.zeros((68, 2), np.float32), "mark-only", 64, FRAME)
     assert align.share_outside(mark, 64, FRAME) == pytest.approx(1 - 360 / 640, abs=0.01)
 

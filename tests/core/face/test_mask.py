@@ -8,7 +8,7 @@ from understudy.core.face import align, mask, pose
 @pytest.fixture
 def landmarks():
     """The model head, upright in a 256 px full face."""
-    flat = affine.similarity(pose.HEAD_MODEL[17:, :2], align.template_points("full", 256))
+    flat = affine.fit_similarity(pose.HEAD_MODEL[17:, :2], align.template_points("full", 256))
     return affine.apply(flat, pose.HEAD_MODEL[:, :2]).astype(np.float32)
 
 

@@ -41,11 +41,13 @@ def test_noise_is_reduced_and_the_track_stays_true():
     rng = np.random.default_rng(0)
     frames = range(60)
     true = [
-        affine.square((100 + 2 * at, 80 + 10 * np.sin(at / 9)), 50 + at / 10, 3.1 + at / 300, 64)
+        affine.square_crop(
+            (100 + 2 * at, 80 + 10 * np.sin(at / 9)), 50 + at / 10, 3.1 + at / 300, 64
+        )
         for at in frames
     ]
     noisy = [
-        affine.square(
+        affine.square_crop(
             (100 + 2 * at + x, 80 + 10 * np.sin(at / 9) + y), 50 + at / 10, 3.1 + at / 300, 64
         )
         for at, (x, y) in zip(frames, rng.normal(0, 0.5, (60, 2)), strict=True)
@@ -69,7 +71,7 @@ def test_runs_trust_tracks():
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8])
 def test_short_runs_are_fine(count):
-    matrices = np.stack([affine.square((50 + at, 50), 40, 0.0, 64) for at in range(count)])
+    matrices = np.stack([affine.square_crop((50 + at, 50), 40, 0.0, 64) for at in range(count)])
     steady = smooth.smooth_alignment(matrices, table(range(count), [[30, 30, 70, 70]] * count), 64)
     assert steady == pytest.approx(matrices, abs=1e-9)
 
@@ -161,7 +163,7 @@ def test_what_flow_does_not_know_is_never_smoothed_over() -> None:
 def test_a_scene_seen_turned_and_larger_is_steadied_the_same(
     frames: int, scale: float, angle: float, seed: int
 ) -> None:
-    matrix = affine.square((40, 70), 100 / scale, angle, 100)
+    matrix = affine.square_crop((40, 70), 100 / scale, angle, 100)
     true, found = moving(frames, seed)
     known = followed(found, true, seed)
     steady = smooth.smooth_with_flow(found.astype(np.float32), *known)

@@ -23,7 +23,7 @@ CUT = Polygon(np.array([[8, 8], [9, 8], [9, 9]], np.float32), includes=False)
 def face() -> AlignedFace:
     rng = np.random.default_rng(1)
     points = rng.uniform(60, 120, (68, 2)).astype(np.float32)
-    found = Face(5, affine.box(points), points, 0.9, 2, np.zeros(3, np.float32), person=1)
+    found = Face(5, affine.bounding_box(points), points, 0.9, 2, np.zeros(3, np.float32), person=1)
     image = cv2.GaussianBlur(rng.integers(0, 256, (64, 64, 3), np.uint8), (0, 0), 2)
     # A mask of noise is more than one segment of a JPG holds.
     mask = rng.random((64, 64)).astype(np.float32)

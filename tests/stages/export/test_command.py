@@ -173,7 +173,7 @@ def filmed(
     faceset.folder.mkdir(parents=True)
     for number, (picture, points) in enumerate(people["b"]):
         matrix = align.face_from_frame(points, "full", 64)
-        face = Face(number, affine.box(points), points, 0.9, -1, np.zeros(3, np.float32))
+        face = Face(number, affine.bounding_box(points), points, 0.9, -1, np.zeros(3, np.float32))
         faceset.add(
             AlignedFace(
                 face, image.warp(picture, matrix, (64, 64)), matrix, "full", source="dst.mp4"

@@ -136,7 +136,7 @@ def test_redo_starts_anew_and_keeps_the_old_faces(film):
 def test_other_footage_starts_a_new_version(film, draw, tmp_path):
     film.run()
     cv2.imwrite(str(tmp_path / "clip" / "8.png"), draw((5, 5, 30))[:, :, ::-1])
-    footage_reader.opened.cache_clear()
+    footage_reader.open_reader.cache_clear()
     assert any("the footage" in event.text for event in film.run() if isinstance(event, Note))
     assert len(film.faces()) == 15 and len(Faceset(film.folder / "dst" / "faces_old_1")) == 16
 

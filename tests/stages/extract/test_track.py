@@ -182,7 +182,7 @@ def test_cut_tasks_show_each_face_once_in_its_place(tmp_path):
 def test_memory_hardly_grows_with_the_film(tmp_path, monkeypatch):
     monkeypatch.setattr(smooth_long, "_STRETCH", 64)
     monkeypatch.setattr(row_blocks, "_CHUNK", 64)
-    monkeypatch.setattr(row_blocks.stretches, "__defaults__", (64,))
+    monkeypatch.setattr(row_blocks.iter_row_blocks, "__defaults__", (64,))
     # One shot, and so one run that is as long as the film.
     monkeypatch.setitem(globals(), "SHOT", 10_000)
     monkeypatch.setattr(

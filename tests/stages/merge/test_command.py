@@ -104,7 +104,7 @@ def show(tmp_path, monkeypatch):
 
 def add_face(faceset, number, x, y, side=50):
     points = landmarks(x, y, side)
-    face = Face(number, affine.box(points), points, 0.9, -1, np.zeros(3, np.float32))
+    face = Face(number, affine.bounding_box(points), points, 0.9, -1, np.zeros(3, np.float32))
     matrix = align.face_from_frame(points, "full", 64)
     faceset.add(
         AlignedFace(

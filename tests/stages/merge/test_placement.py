@@ -21,7 +21,7 @@ MATRIX = np.array([[0.5, 0.0, -20.0], [0.0, 0.5, -10.0]])
 
 def face(frame: int, *polygons: Polygon) -> AlignedFace:
     points = np.random.default_rng(frame).uniform(60, 120, (68, 2)).astype(np.float32)
-    found = Face(frame, affine.box(points), points, 0.9, 0, np.zeros(3, np.float32))
+    found = Face(frame, affine.bounding_box(points), points, 0.9, 0, np.zeros(3, np.float32))
     return AlignedFace(
         found, np.zeros((64, 64, 3), np.uint8), MATRIX, "full", source="a.mp4", polygons=polygons
     )

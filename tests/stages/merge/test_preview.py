@@ -14,7 +14,7 @@ from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import fingerprint, read_manifest, validate_credentials
 from understudy.stages.events import Event, Order, Progress, Saved, Stop
 from understudy.stages.merge.predict import MergeFrame
-from understudy.stages.merge.preview import sheet, write_previews
+from understudy.stages.merge.preview import make_sheet, write_previews
 from understudy.stages.merge.signed_stills import SignedImageWriter
 from understudy.types import Array, Frame
 
@@ -116,7 +116,7 @@ def test_told_to_stop_it_keeps_the_sheets_that_are_there(
 
 def test_frames_without_a_face_and_unreadable_ones_have_their_rows_too() -> None:
     image = np.full((60, 90, 3), 65535, np.uint16)
-    paper = sheet([image, None], [MergeFrame(Frame(4, image)), MergeFrame(Frame(5, image))])
+    paper = make_sheet([image, None], [MergeFrame(Frame(4, image)), MergeFrame(Frame(5, image))])
     white = (paper == 255).all(2)
     assert white.sum() == 3 * 60 * 90, "two results and one plate; the other plate is black"
     assert paper.shape[0] > 120

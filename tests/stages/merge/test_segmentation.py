@@ -114,7 +114,7 @@ def show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         cv2.imwrite(str(stills / f"{number}.png"), plate())
         points = landmarks(128, 96, 80)
         matrix = align.face_from_frame(points, "full", 64)
-        face = Face(number, affine.box(points), points, 0.9, -1, np.zeros(3, np.float32))
+        face = Face(number, affine.bounding_box(points), points, 0.9, -1, np.zeros(3, np.float32))
         faceset.add(
             AlignedFace(
                 face, image.warp(plate(), matrix, (64, 64)), matrix, "full", source="stills"

@@ -80,7 +80,7 @@ def plate(number: int) -> Bytes:
 def add_face(show: Path, number: int, x: float) -> None:
     inner = align.template_points("full", 50) + np.float32([x - 25, 25])
     points = np.concatenate([np.repeat(inner[:1], 17, 0), inner]).astype(np.float32)
-    face = Face(number, affine.box(points), points, 0.9, 0, np.zeros(3, np.float32))
+    face = Face(number, affine.bounding_box(points), points, 0.9, 0, np.zeros(3, np.float32))
     matrix = align.face_from_frame(points, "full", 64)
     picture = image.warp(plate(number), matrix, (64, 64))
     Faceset(show / "dst" / "faces").add(

@@ -5,13 +5,13 @@ import random
 import numpy as np
 
 from understudy.io.open_footage import open_footage
-from understudy.stages.parallel.footage_reader import Reader
+from understudy.stages.parallel.footage_reader import FootageReader
 
 
 def test_any_stretches_in_any_order_are_read_as_from_the_start(clips):
     with open_footage(clips["src"]) as footage:
         true = [frame.image for frame in footage]
-        reader, chance = Reader(footage), random.Random(1)
+        reader, chance = FootageReader(footage), random.Random(1)
         for _ in range(40):
             first = chance.randrange(len(true))
             stretch = sorted(
@@ -30,7 +30,7 @@ def test_it_decodes_on_where_that_is_shorter_and_after_a_stretch_that_was_left(c
             "iter_frames_or_bad",
             lambda self, wanted: begun.append(1) or attempts(self, wanted),
         )
-        reader = Reader(footage)
+        reader = FootageReader(footage)
         for stretch in (range(4), range(3, 6), [8, 9]):
             assert [frame.index for frame in reader.iter_frames_or_bad(stretch)] == list(stretch)
         assert len(begun) == 1

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from understudy.stages.parallel.prefetch import ahead, pooled, windowed
+from understudy.stages.parallel.prefetch import iter_windows, map_on_threads, prefetch
 
 
 def test_order_is_kept_and_work_runs_ahead():
@@ -14,7 +14,7 @@ def test_order_is_kept_and_work_runs_ahead():
             made.append(number)
             yield number
 
-    pipe = ahead(source(), depth=3)
+    pipe = prefetch(source(), depth=3)
     assert next(pipe) == 0
     time.sleep(0.3)
     assert 3 <= len(made) <= 6
@@ -26,7 +26,7 @@ def test_an_error_reaches_the_reader_after_what_came_before():
         yield 1
         raise ValueError("broken")
 
-    pipe = ahead(source(), depth=2)
+    pipe = prefetch(source(), depth=2)
     assert next(pipe) == 1
     with pytest.raises(ValueError, match="broken"):
         next(pipe)
@@ -43,7 +43,7 @@ def test_closing_ends_the_thread_and_its_source():
             closed.append(threading.current_thread().name)
 
     before = threading.active_count()
-    pipe = ahead(source(), depth=2)
+    pipe = prefetch(source(), depth=2)
     next(pipe)
     pipe.close()
     assert threading.active_count() == before
@@ -60,7 +60,7 @@ def test_pooled_keeps_the_order_and_bounds_what_is_under_way():
         under_way.remove(number)
         return -number
 
-    assert list(pooled((each for each in range(12)), work, threads=4, depth=3)) == [
+    assert list(map_on_threads((each for each in range(12)), work, threads=4, depth=3)) == [
         -number for number in range(12)
     ]
     assert 1 < max(most) <= 3
@@ -69,7 +69,7 @@ def test_pooled_keeps_the_order_and_bounds_what_is_under_way():
 def test_what_fails_in_the_pool_is_raised_in_its_place():
     found = []
     with pytest.raises(ZeroDivisionError):
-        for each in pooled(
+        for each in map_on_threads(
             (each for each in range(9)), lambda number: 1 / (4 - number), threads=2, depth=3
         ):
             found.append(each)
@@ -80,7 +80,9 @@ def test_what_fails_in_the_pool_is_raised_in_its_place():
 def test_windows_reach_as_far_to_both_sides(reach):
     seen = {
         item: around
-        for item, around in windowed((each for each in range(9)), reach, lambda number: 10 * number)
+        for item, around in iter_windows(
+            (each for each in range(9)), reach, lambda number: 10 * number
+        )
     }
     assert seen == {
         item: tuple(10 * each for each in range(max(item - reach, 0), min(item + reach, 8) + 1))

@@ -1,4 +1,4 @@
-"""Work that is spread comes back whole, whatever becomes of the workers."""
+"""Work that is spread over processes comes back whole, whatever becomes of the workers."""
 
 import importlib.util
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from understudy.errors import BadMedia, MissingExtra, WorkerLost
-from understudy.stages.parallel.workers import spread
+from understudy.stages.parallel.workers import map_unordered
 
 
 def squared(number):
@@ -40,21 +40,21 @@ def failing(number):
 
 
 def test_every_item_comes_back_with_its_result():
-    assert sorted(spread(squared, range(9), 3)) == [
+    assert sorted(map_unordered(squared, range(9), 3)) == [
         (number, number * number) for number in range(9)
     ]
-    assert list(spread(squared, range(3), 1)) == [(0, 0), (1, 1), (2, 4)]
-    assert list(spread(squared, [], 3)) == []
+    assert list(map_unordered(squared, range(3), 1)) == [(0, 0), (1, 1), (2, 4)]
+    assert list(map_unordered(squared, [], 3)) == []
 
 
 def test_one_worker_or_one_item_needs_no_other_process():
-    assert {process for _, process in spread(where, range(4), 1)} == {os.getpid()}
-    assert {process for _, process in spread(where, [5], 4)} == {os.getpid()}
-    assert os.getpid() not in {process for _, process in spread(where, range(4), 2)}
+    assert {process for _, process in map_unordered(where, range(4), 1)} == {os.getpid()}
+    assert {process for _, process in map_unordered(where, [5], 4)} == {os.getpid()}
+    assert os.getpid() not in {process for _, process in map_unordered(where, range(4), 2)}
 
 
 def test_a_worker_that_dies_loses_nothing(tmp_path):
-    assert sorted(spread(partial(deadly, tmp_path), range(7), 2)) == [
+    assert sorted(map_unordered(partial(deadly, tmp_path), range(7), 2)) == [
         (number, number * number) for number in range(7)
     ]
     assert len(list(tmp_path.iterdir())) == 3
@@ -63,14 +63,14 @@ def test_a_worker_that_dies_loses_nothing(tmp_path):
 def test_work_that_kills_every_worker_is_given_up(monkeypatch):
     monkeypatch.setattr("understudy.stages.parallel.workers._LOSSES", 2)
     with pytest.raises(WorkerLost, match=r"died 2 times.*--workers 1"):
-        list(spread(hopeless, range(2), 2))
+        list(map_unordered(hopeless, range(2), 2))
 
 
 ORPHANS = """
 import os, sys
 sys.path[:0] = [sys.argv[1]]
 import test_workers as t
-found = t.spread(t.where, range(4), 2)
+found = t.map_unordered(t.where, range(4), 2)
 print(next(found)[1], flush=True)
 os.kill(os.getpid(), 9)
 """
@@ -104,19 +104,19 @@ def is_alive(process):
 
 def test_what_a_task_raises_is_raised_here():
     with pytest.raises(BadMedia, match=r"frame \d: broken"):
-        list(spread(failing, range(4), 2))
+        list(map_unordered(failing, range(4), 2))
 
 
 def test_without_ray_the_extra_is_named():
     if importlib.util.find_spec("ray") is not None:
         pytest.skip("Ray is installed")
     with pytest.raises(MissingExtra, match=r"understudy\[farm\]"):
-        list(spread(squared, range(2), 2, "ray"))
+        list(map_unordered(squared, range(2), 2, "ray"))
 
 
 @pytest.mark.slow
 def test_ray_does_the_same():
     pytest.importorskip("ray")
-    assert sorted(spread(squared, range(9), 2, "ray")) == [
+    assert sorted(map_unordered(squared, range(9), 2, "ray")) == [
         (number, number * number) for number in range(9)
     ]

@@ -17,7 +17,7 @@ from understudy.types import Doubles, Floats
 _LEVELS: Final = np.linspace(0, 1, 256)
 
 
-def matching(masked: bool, threshold: int = 255) -> Transfer:
+def histogram_match(masked: bool, threshold: int = 255) -> Transfer:
     """Each channel through the curve that gives it dst's quantiles: parameters (3, 256), the curve
     at 256 even levels.
 
@@ -28,7 +28,7 @@ def matching(masked: bool, threshold: int = 255) -> Transfer:
     return Transfer(partial(_fitted, masked=masked, threshold=threshold), _applied)
 
 
-def matching_dfl(masked: bool, threshold: int = 255) -> Transfer:
+def histogram_match_dfl(masked: bool, threshold: int = 255) -> Transfer:
     """The same by DeepFaceLab's formula, on every single value: see `transfer.pixelwise`.
 
     masked: what lies outside of the area, where the weight is 0, is white in both faces, so the
@@ -37,7 +37,7 @@ def matching_dfl(masked: bool, threshold: int = 255) -> Transfer:
     return pixelwise(partial(_changes, masked=masked, threshold=threshold))
 
 
-def grey(face: Floats) -> Floats:
+def to_grey(face: Floats) -> Floats:
     """The face without its colours, (S, S, 3)."""
     return np.repeat(
         np.asarray(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), np.float32)[..., None], 3, axis=2

@@ -41,7 +41,7 @@ class Transfer:
         return self.apply(face, self.fit(face, like, weight), weight)
 
 
-def averaged(parameters: Sequence[Floats], weights: Sequence[float]) -> Floats:
+def weighted_mean(parameters: Sequence[Floats], weights: Sequence[float]) -> Floats:
     """The weighted mean; where all are alike, exactly the first. weights: one each, their sum above
     0.
     """

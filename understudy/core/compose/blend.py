@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from understudy.core.compose.multiband import layer as _layer
+from understudy.core.compose.multiband import blend_bands
 from understudy.core.compose.poisson import CORE as CORE
-from understudy.core.compose.poisson import light as _light
+from understudy.core.compose.poisson import solve_light
 from understudy.types import Floats
 
 
@@ -21,33 +21,33 @@ class Blend:
     """One way to make the face layer, which the matte then mixes in; called, it does both steps.
 
     light: (plate, face, matte) -> what to add to the face, (H, W, 3), a smooth field within the
-    matte that may be averaged over time; None where there is nothing to average. lay: (plate, face,
-    matte, light) -> the face layer, (H, W, 3).
+    matte that may be averaged over time; None where there is nothing to average. apply: (plate,
+    face, matte, light) -> the face layer, (H, W, 3).
     """
 
     light: Callable[[Floats, Floats, Floats], Floats | None]
-    lay: Callable[[Floats, Floats, Floats, Floats | None], Floats]
+    apply: Callable[[Floats, Floats, Floats, Floats | None], Floats]
 
     def __call__(self, plate: Floats, face: Floats, matte: Floats) -> Floats:
         """The face layer of this picture alone."""
-        return self.lay(plate, face, matte, self.light(plate, face, matte))
+        return self.apply(plate, face, matte, self.light(plate, face, matte))
 
 
 def _no_light(plate: Floats, face: Floats, matte: Floats) -> None:
     return None
 
 
-def _lit(plate: Floats, face: Floats, matte: Floats, light: Floats | None) -> Floats:
+def _add_light(plate: Floats, face: Floats, matte: Floats, light: Floats | None) -> Floats:
     return face if light is None else face + light
 
 
-def _banded(plate: Floats, face: Floats, matte: Floats, light: Floats | None) -> Floats:
-    return _layer(plate, face, matte)
+def _blend_bands(plate: Floats, face: Floats, matte: Floats, light: Floats | None) -> Floats:
+    return blend_bands(plate, face, matte)
 
 
 # The face as it is.
-overlay: Final = Blend(_no_light, _lit)
+overlay: Final = Blend(_no_light, _add_light)
 # The face's detail in the plate's light.
-seamless: Final = Blend(_light, _lit)
+seamless: Final = Blend(solve_light, _add_light)
 # Coarse light joins over a wide border, fine detail at the matte's edge.
-pyramid: Final = Blend(_no_light, _banded)
+pyramid: Final = Blend(_no_light, _blend_bands)

@@ -66,7 +66,7 @@ class MatchParams(NamedTuple):
     """What makes a new face like dst's, as numbers; an array of shape (0,) changes nothing.
 
     color: of the colour transfer. curve: of the histogram match. detail: (1,), see
-    `sharpen.lacking`.
+    `sharpen.missing_detail`.
     """
 
     color: Floats = np.zeros(0, np.float32)
@@ -144,14 +144,14 @@ def fit_match(swap: Swap) -> MatchParams:
     options, size = swap.options, (swap.side, swap.side)
     if options.shows != "result":
         return NO_MATCH
-    face = image.resized(_desaturate(swap.face, options), size)
+    face = image.resize(_desaturate(swap.face, options), size)
     params = MatchParams(swap.transfer.fit(face, swap.dst, swap.mask))
     if options.histogram is not None:
         colored = swap.transfer.apply(face, params.color, swap.mask)
         params = params._replace(curve=options.histogram.fit(colored, swap.dst, swap.mask))
     if options.sharpen > 0 and options.sharpen_mode == "match":
         colored = _match_colors(face, swap.mask, swap, params)
-        params = params._replace(detail=sharpen.lacking(colored, swap.dst, swap.mask))
+        params = params._replace(detail=sharpen.missing_detail(colored, swap.dst, swap.mask))
     return params
 
 
@@ -240,10 +240,10 @@ def render_layer(
     if options.shows != "result":
         return face.face
     if light is not None and face.light_grid is not None and light_grid is not None:
-        light = temporal_light.corrected(
+        light = temporal_light.correct_light(
             light, face.light_grid, light_grid, face.roi_from_face, face.swap.side
         )
-    layer = options.blender.lay(below, face.face, face.matte, light)
+    layer = options.blender.apply(below, face.face, face.matte, light)
     if face.texture is not None:
         layer = layer + face.texture
     layer = np.clip(layer, 0, 1)
@@ -263,7 +263,7 @@ def as_dtype(pixels: Floats, dtype: np.dtype[np.generic]) -> Array:
 
 
 def _desaturate(face: Floats, options: CompositeOptions) -> Floats:
-    return histogram.grey(face) if options.is_grey else face
+    return histogram.to_grey(face) if options.is_grey else face
 
 
 def _match(swap: Swap, params: MatchParams) -> Floats:
@@ -272,10 +272,10 @@ def _match(swap: Swap, params: MatchParams) -> Floats:
     if options.shows != "result":
         return swap.face
     face = _desaturate(swap.face, options)
-    weight = image.resized(swap.mask, (face.shape[1], face.shape[0]))
+    weight = image.resize(swap.mask, (face.shape[1], face.shape[0]))
     face = _match_colors(face, weight, swap, params)
     amount = options.sharpen * float(params.detail[0]) if len(params.detail) else options.sharpen
-    return sharpen.sharpened(face, amount, options.sharpen_mode, options.is_dfl)
+    return sharpen.sharpen(face, amount, options.sharpen_mode, options.is_dfl)
 
 
 def _match_colors(face: Floats, weight: Floats, swap: Swap, params: MatchParams) -> Floats:
@@ -287,8 +287,8 @@ def _match_colors(face: Floats, weight: Floats, swap: Swap, params: MatchParams)
 def _shape_matte(mask: Floats, options: CompositeOptions) -> Floats:
     """The matte over the face square, at least as fine as the mask."""
     if options.is_dfl:
-        return matte.shaped_dfl(mask, options.erode, options.blur)
-    return matte.shaped(mask, options.erode, options.blur, options.feather, options.edge_fade)
+        return matte.shape_matte_dfl(mask, options.erode, options.blur)
+    return matte.shape_matte(mask, options.erode, options.blur, options.feather, options.edge_fade)
 
 
 def _warp_matte(
@@ -320,7 +320,9 @@ def _expose(face: Floats, swap: Swap, shift: Doubles, size: tuple[int, int]) -> 
     before, after = (
         None if each is None else affine.invert(each) for each in (swap.before, swap.after)
     )
-    exposures = motion_blur.dfl_exposures if options.is_dfl else motion_blur.exposures
+    exposures = (
+        motion_blur.exposure_matrices_dfl if options.is_dfl else motion_blur.exposure_matrices
+    )
     shutter = options.motion_blur if options.shows == "result" else 0.0
     moving = exposures(before, affine.invert(swap.face_from_frame), after, shutter, side)
     larger = affine.scaling(side / face.shape[0])
@@ -328,7 +330,9 @@ def _expose(face: Floats, swap: Swap, shift: Doubles, size: tuple[int, int]) -> 
         affine.compose(_enlarge(each, side, options.face_scale) - shift, larger) for each in moving
     ]
     return np.clip(
-        motion_blur.exposed(face, paths, size, partial(image.warp, border="replicate")), 0, 1
+        motion_blur.average_exposures(face, paths, size, partial(image.warp, border="replicate")),
+        0,
+        1,
     )
 
 
@@ -348,7 +352,9 @@ def _measure_plate(warped: WarpedFace, plate: Array) -> WarpedFace:
     light_grid = (
         None
         if light is None
-        else temporal_light.coarse(light, warped.roi_from_face, side, warped.matte > blend.CORE)
+        else temporal_light.sample_light(
+            light, warped.roi_from_face, side, warped.matte > blend.CORE
+        )
     )
     if options.texture:
         # As it lies in the plate: a face that is laid in larger does not enlarge the pores.
@@ -356,13 +362,13 @@ def _measure_plate(warped: WarpedFace, plate: Array) -> WarpedFace:
             [[0, 0, x0], [0, 0, y0]]
         )
         seen = image.warp(warped.swap.dst, roi_from_dst, (x1 - x0, y1 - y0), "replicate")
-        fine = texture.fine(below, seen, options.texture, affine.scale_of(roi_from_dst))
+        fine = texture.extract_texture(below, seen, options.texture, affine.scale_of(roi_from_dst))
         face = face + fine
     warped = replace(warped, texture=fine, light=light, light_grid=light_grid)
     if not options.grain:
         return warped
     noise = grain.fit(below, face, warped.matte)
-    return replace(warped, grain=noise, seed=grain.seed_of(plate))
+    return replace(warped, grain=noise, seed=grain.frame_seed(plate))
 
 
 def _background(plate: Array, options: CompositeOptions) -> Array:
@@ -379,16 +385,16 @@ def _degrade_detail(
     picture: Floats, options: CompositeOptions, origin: tuple[int, int] = (0, 0)
 ) -> Floats:
     """The picture denoised and with less detail. origin: (x, y) in the frame where it begins."""
-    picture = degrade.denoised(picture, options.denoise)
-    return degrade.bicubic(picture, options.bicubic_degrade, origin)
+    picture = degrade.denoise(picture, options.denoise)
+    return degrade.resample_bicubic(picture, options.bicubic_degrade, origin)
 
 
 def _degrade_colors(
     picture: Floats, options: CompositeOptions, origin: tuple[int, int] = (0, 0)
 ) -> Floats:
     """The picture compressed and with fewer colours. origin: as in `_degrade_detail`."""
-    picture = degrade.compressed(picture, options.compression_degrade, origin)
-    return degrade.paletted(picture, options.color_degrade)
+    picture = degrade.compress_jpeg(picture, options.compression_degrade, origin)
+    return degrade.quantize_palette(picture, options.color_degrade)
 
 
 def _composite_face(

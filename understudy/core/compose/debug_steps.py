@@ -16,7 +16,7 @@ from understudy.types import Array, Floats
 _TOLD: Final = 64
 
 
-def pictures(
+def step_images(
     plate: Array, face: WarpedFace, light_grid: Floats | None, noise: Floats | None
 ) -> list[tuple[str, Array]]:
     """Name and picture of every step in order, (h, w) or (h, w, 3) float32 to be shown from 0 to 1.
@@ -44,7 +44,7 @@ def pictures(
     return found
 
 
-def numbers(
+def step_numbers(
     face: WarpedFace, params: MatchParams, light_grid: Floats | None, noise: Floats | None
 ) -> dict[str, Any]:
     """What was measured for those steps, as plain values: by this frame alone, and averaged in time
@@ -53,24 +53,27 @@ def numbers(
     light = (
         {}
         if light_grid is None or face.light_grid is None
-        else {"light": told(face.light_grid), "light averaged": told(light_grid)}
+        else {
+            "light": summarize_array(face.light_grid),
+            "light averaged": summarize_array(light_grid),
+        }
     )
     grain = (
         {}
         if noise is None or face.grain is None
-        else {"grain": told(face.grain), "grain averaged": told(noise)}
+        else {"grain": summarize_array(face.grain), "grain averaged": summarize_array(noise)}
     )
     return {
         "box": list(face.box),
-        "face_from_frame": told(face.swap.face_from_frame),
+        "face_from_frame": summarize_array(face.swap.face_from_frame),
         "side": face.swap.side,
-        "tones": [told(each) for each in params],
+        "tones": [summarize_array(each) for each in params],
         **light,
         **grain,
     }
 
 
-def told(values: Array) -> Any:
+def summarize_array(values: Array) -> Any:
     """An array as plain lists, or, where it is long, by its shape, lowest, highest and mean
     value.
     """

@@ -22,7 +22,7 @@ _MIDDLE: Final = np.array([128 / 255, 0.5, 0.5], np.float32)
 _SPLITS: Final = 8
 
 
-def denoised(picture: Floats, power: float) -> Floats:
+def denoise(picture: Floats, power: float) -> Floats:
     """The picture after passes of a 5 x 5 median. power: 0..500.
 
     The first pass counts power %, each further one 10 % less, and none more than all: 100 = one
@@ -37,7 +37,7 @@ def denoised(picture: Floats, power: float) -> Floats:
     return picture
 
 
-def bicubic(picture: Floats, power: float, origin: tuple[int, int] = (0, 0)) -> Floats:
+def resample_bicubic(picture: Floats, power: float, origin: tuple[int, int] = (0, 0)) -> Floats:
     """The picture brought down to 1 - power / 101 of its size and back. power: 0..100.
 
     origin: (x, y) in the frame where the picture begins. The small pixels lie where they would if
@@ -62,7 +62,7 @@ def bicubic(picture: Floats, power: float, origin: tuple[int, int] = (0, 0)) -> 
     )
 
 
-def compressed(picture: Floats, power: float, origin: tuple[int, int] = (0, 0)) -> Floats:
+def compress_jpeg(picture: Floats, power: float, origin: tuple[int, int] = (0, 0)) -> Floats:
     """The picture as JPEG of quality 100 - power (at least 1) would leave it, without subsampled
     chroma. power: 0..100.
 
@@ -82,13 +82,17 @@ def compressed(picture: Floats, power: float, origin: tuple[int, int] = (0, 0)) 
     # No step is wider than JPEG's 8 bits can tell.
     luma, chroma = (np.minimum(table * scale, 255) / 255 for table in (_LUMA, _CHROMA))
     rounded = np.stack(
-        [_rounded(whole[..., at], steps) for at, steps in enumerate((luma, chroma, chroma))], -1
+        [
+            _quantize_blocks(whole[..., at], steps)
+            for at, steps in enumerate((luma, chroma, chroma))
+        ],
+        -1,
     )
     kept = rounded[before[0] : before[0] + height, before[1] : before[1] + width] + _MIDDLE
     return np.asarray(np.clip(cv2.cvtColor(kept, cv2.COLOR_YCrCb2RGB), 0, 1), np.float32)
 
 
-def paletted(picture: Floats, power: float) -> Floats:
+def quantize_palette(picture: Floats, power: float) -> Floats:
     """The picture mixed with itself in a palette of 256 colours. power: 0..100, 100 = nothing but
     the palette.
 
@@ -100,9 +104,9 @@ def paletted(picture: Floats, power: float) -> Floats:
     colors = picture.reshape(-1, 3).astype(np.float64)
     entry = np.zeros(len(colors), np.int64)
     for level in range(_SPLITS):
-        means, axes = _spread(colors, entry, 2**level)
+        means, axes = _principal_axes(colors, entry, 2**level)
         entry = 2 * entry + (((colors - means[entry]) * axes[entry]).sum(-1) > 0)
-    palette, _ = _spread(colors, entry, 2**_SPLITS)
+    palette, _ = _principal_axes(colors, entry, 2**_SPLITS)
     share = np.float32(power / 100)
     return np.asarray(
         picture + (palette[entry].reshape(picture.shape).astype(np.float32) - picture) * share,
@@ -110,7 +114,9 @@ def paletted(picture: Floats, power: float) -> Floats:
     )
 
 
-def _spread(colors: Doubles, entry: NDArray[np.int64], count: int) -> tuple[Doubles, Doubles]:
+def _principal_axes(
+    colors: Doubles, entry: NDArray[np.int64], count: int
+) -> tuple[Doubles, Doubles]:
     """The mean colour of each of `count` entries and the axis on which its colours spread most,
     (count, 3) each.
     """
@@ -126,7 +132,7 @@ def _spread(colors: Doubles, entry: NDArray[np.int64], count: int) -> tuple[Doub
     return means, np.linalg.eigh(moments - means[:, :, None] * means[:, None])[1][..., -1]
 
 
-def _rounded(channel: Floats, steps: Doubles) -> Floats:
+def _quantize_blocks(channel: Floats, steps: Doubles) -> Floats:
     """The (8 m, 8 n) channel with each 8 x 8 block's cosine coefficients at whole multiples of the
     steps (8, 8).
     """

@@ -47,7 +47,7 @@ def apply(
 ) -> Floats:
     """The layer with grain like the plate's as far as it lacks any, (H, W, 3) float32 in 0..1.
 
-    params: from `fit`. amount: percent of what is lacking. seed: which grain, see `seed_of`.
+    params: from `fit`. amount: percent of what is lacking. seed: which grain, see `frame_seed`.
     origin: (x, y) in the frame where the layer begins; grain sticks to the frame, so it does not
     wander with the region's border.
     """
@@ -70,7 +70,7 @@ def apply(
     return np.asarray(np.clip(result, 0, 1), np.float32)
 
 
-def seed_of(plate: Array) -> int:
+def frame_seed(plate: Array) -> int:
     """A number made of the frame's own pixels, every eighth row of them: a still plate has still
     grain.
     """

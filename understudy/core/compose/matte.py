@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 
 from understudy.core import image
-from understudy.core.image import REACH, blurred
 from understudy.types import Bytes, Floats
 
 # Masks are shaped at this side at least, so that percentages mean the same for every model.
@@ -22,7 +21,7 @@ _DFL_PIXELS: Final = 4
 _STEP: Final = 5
 
 
-def shaped(
+def shape_matte(
     mask: Floats, erode: float, blur: float, feather: float = 0.0, edge_fade: float = 1.5
 ) -> Floats:
     """The matte, (M, M) float32 in 0..1 with M >= S, over the same square; its outermost pixels are
@@ -33,19 +32,19 @@ def shaped(
     what lies outside goes. blur: width of an edge blurred to both sides. edge_fade: width of the
     fade to 0 at the square's own edge.
     """
-    matte = _grown(mask)
+    matte = _enlarge(mask)
     percent = len(matte) / 100
-    matte = _eroded(matte, erode * percent)
-    matte = _feathered(matte, feather * percent)
+    matte = _erode(matte, erode * percent)
+    matte = _feather(matte, feather * percent)
     # 95 % of a step blurred by a Gaussian lie within four standard deviations.
     sigma = blur * percent / 4
-    matte = _blurred(matte, sigma, math.ceil(REACH * sigma))
+    matte = _blur(matte, sigma, math.ceil(image.GAUSSIAN_REACH * sigma))
     return np.asarray(
         np.clip(matte * _edge_fade(len(matte), edge_fade * percent), 0, 1), np.float32
     )
 
 
-def shaped_dfl(mask: Floats, erode: float, blur: float) -> Floats:
+def shape_matte_dfl(mask: Floats, erode: float, blur: float) -> Floats:
     """The matte as DeepFaceLab has it, (M, M) float32 in 0..1 with M >= S, over the same square;
     without blur it has no fade.
 
@@ -53,37 +52,37 @@ def shaped_dfl(mask: Floats, erode: float, blur: float) -> Floats:
     erosion (negative: dilation), and that of a Gaussian kernel; half a blur's width is black at the
     square's edge beforehand.
     """
-    matte = _grown(mask)
+    matte = _enlarge(mask)
     pixel = len(matte) / (_DFL_PIXELS * len(mask))
-    matte = _eroded(matte, math.copysign(max(abs(erode) - 1, 0) / 2, erode) * pixel)
+    matte = _erode(matte, math.copysign(max(abs(erode) - 1, 0) / 2, erode) * pixel)
     if blur > 0:
         kernel = blur + 1 - blur % 2
         sigma = 0.3 * ((kernel - 1) / 2 - 1) + 0.8
-        matte = _blurred(matte, sigma * pixel, round(blur // 2 * pixel))
+        matte = _blur(matte, sigma * pixel, round(blur // 2 * pixel))
     return np.asarray(np.clip(matte, 0, 1), np.float32)
 
 
-def _grown(mask: Floats) -> Floats:
+def _enlarge(mask: Floats) -> Floats:
     """The mask at the side at which it is shaped."""
     side = max(_LEAST_SIDE, mask.shape[0])
     return np.asarray(
-        np.clip(image.resized(np.asarray(mask, np.float32), (side, side)), 0, 1), np.float32
+        np.clip(image.resize(np.asarray(mask, np.float32), (side, side)), 0, 1), np.float32
     )
 
 
-def _eroded(matte: Floats, radius: float) -> Floats:
+def _erode(matte: Floats, radius: float) -> Floats:
     """Grey-scale erosion by a disc of `radius` pixels (dilation when negative), fractions
     included.
     """
     if radius == 0:
         return matte
     steps, rest = divmod(abs(radius), _STEP)
-    matte = _moved(matte, _STEP, int(steps), outwards=radius < 0)
-    near, far = (_moved(matte, int(rest) + more, 1, outwards=radius < 0) for more in (0, 1))
+    matte = _erode_by_disc(matte, _STEP, int(steps), outwards=radius < 0)
+    near, far = (_erode_by_disc(matte, int(rest) + more, 1, outwards=radius < 0) for more in (0, 1))
     return np.asarray(near + (far - near) * np.float32(rest % 1), np.float32)
 
 
-def _moved(matte: Floats, radius: int, times: int, *, outwards: bool) -> Floats:
+def _erode_by_disc(matte: Floats, radius: int, times: int, *, outwards: bool) -> Floats:
     if radius == 0 or times == 0:
         return matte
     move = cv2.dilate if outwards else cv2.erode
@@ -98,7 +97,7 @@ def _disc(radius: int) -> Bytes:
     return (across[:, None] ** 2 + across**2 <= (radius + 0.3) ** 2).astype(np.uint8)
 
 
-def _feathered(matte: Floats, width: float) -> Floats:
+def _feather(matte: Floats, width: float) -> Floats:
     """The matte faded in from its outline over so many pixels; a fade of less than a pixel counts
     in part.
     """
@@ -135,7 +134,7 @@ def _depth(matte: Floats) -> Floats:
     )
 
 
-def _blurred(matte: Floats, sigma: float, black: int) -> Floats:
+def _blur(matte: Floats, sigma: float, black: int) -> Floats:
     """The matte blurred, its outer `black` pixels set to 0 beforehand, so that the blur ends at 0
     at the edge.
     """
@@ -145,7 +144,7 @@ def _blurred(matte: Floats, sigma: float, black: int) -> Floats:
     kept = slice(min(black, side // 2), side - min(black, side // 2))
     framed = np.zeros_like(matte)
     framed[kept, kept] = matte[kept, kept]
-    return blurred(framed, sigma, cv2.BORDER_CONSTANT)
+    return image.blur(framed, sigma, cv2.BORDER_CONSTANT)
 
 
 def _edge_fade(side: int, width: float) -> Floats:

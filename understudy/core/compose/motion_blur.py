@@ -21,7 +21,7 @@ _MOST: Final = 64
 _MEASURED: Final = 9
 
 
-def exposures(
+def exposure_matrices(
     before: Doubles | None, now: Doubles, after: Doubles | None, shutter: float, size: int
 ) -> list[Doubles]:
     """Where the face is while the shutter is open, as frame_from_face at even steps in time; [now]
@@ -55,7 +55,7 @@ def exposures(
     return [now + time * speed + time**2 * bend for time in times]
 
 
-def dfl_exposures(
+def exposure_matrices_dfl(
     before: Doubles | None, now: Doubles, after: Doubles | None, power: float, size: int
 ) -> list[Doubles]:
     """The same for a DeepFaceLab power, 0..100: percent of the way from the frame before to the
@@ -66,10 +66,10 @@ def dfl_exposures(
     """
     if before is None or after is None:
         return [now]
-    return exposures(before, now, after, 7.2 * power, size)
+    return exposure_matrices(before, now, after, 7.2 * power, size)
 
 
-def exposed(
+def average_exposures(
     picture: Floats, matrices: Sequence[Doubles], size: tuple[int, int], warp: Warp
 ) -> Floats:
     """The mean of the picture seen through each of the matrices, (height, width[, C]); with one

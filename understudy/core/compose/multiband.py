@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from understudy.core.image import blurred
+from understudy.core.image import blur
 from understudy.types import Floats
 
 # How wide the bands are: each has twice the radius of the one before, the last this share of the
@@ -19,7 +19,7 @@ _BANDS: Final = 4
 _LEAST: Final = 1e-3
 
 
-def layer(plate: Floats, face: Floats, matte: Floats) -> Floats:
+def blend_bands(plate: Floats, face: Floats, matte: Floats) -> Floats:
     """The face layer, (H, W, 3): of what the face has other than the plate, each band fades in over
     its own width.
 
@@ -40,15 +40,15 @@ def layer(plate: Floats, face: Floats, matte: Floats) -> Floats:
     )
     for band in range(_BANDS):
         radius = _WIDEST * size / 2 ** (_BANDS - 1 - band)
-        weight = blurred(matte, radius)[..., None]
+        weight = blur(matte, radius)[..., None]
         # Only what lies within the matte counts for the coarser bands.
-        coarser = blurred(finer * matte[..., None], radius) / np.maximum(weight, _LEAST)
+        coarser = blur(finer * matte[..., None], radius) / np.maximum(weight, _LEAST)
         added += (finer - coarser) * share
-        finer, share = coarser, _borne(weight)
+        finer, share = coarser, _coarse_weight(weight)
     return np.asarray(plate + (added + finer * share) * kept, np.float32)
 
 
-def _borne(weight: Floats) -> Floats:
+def _coarse_weight(weight: Floats) -> Floats:
     """How much of the coarser bands shows, by the blurred matte: nothing at the outline and
     outside, all far inside.
     """

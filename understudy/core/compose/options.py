@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal
 
-from understudy.core.color.histogram import matching, matching_dfl
+from understudy.core.color.histogram import histogram_match, histogram_match_dfl
 from understudy.core.color.transfer import Transfer
 from understudy.core.compose import blend
 from understudy.core.compose.blend import Blend
@@ -285,4 +285,4 @@ MODES: Final[dict[Mode, ModeSettings]] = {
 
 @cache
 def _histogram_match(is_dfl: bool, masked: bool, threshold: int) -> Transfer:
-    return (matching_dfl if is_dfl else matching)(masked, threshold)
+    return (histogram_match_dfl if is_dfl else histogram_match)(masked, threshold)

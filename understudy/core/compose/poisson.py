@@ -23,7 +23,7 @@ _RIM: Final = 3
 _GRID: Final = 160
 
 
-def light(plate: Floats, face: Floats, matte: Floats) -> Floats:
+def solve_light(plate: Floats, face: Floats, matte: Floats) -> Floats:
     """What to add to the face, (H, W, 3), so that it keeps its gradients and meets the plate around
     it.
 
@@ -44,26 +44,29 @@ def light(plate: Floats, face: Floats, matte: Floats) -> Floats:
         return np.zeros_like(face)
     lit = plate - face
     apart = -lit[y0:y1, x0:x1]
-    lit[y0:y1, x0:x1] += _joined(apart, core, across, down)
+    lit[y0:y1, x0:x1] += _solve_region(apart, core, across, down)
     return lit
 
 
-def _joined(
+def _solve_region(
     apart: Floats, core: Floats, across: tuple[bool, bool], down: tuple[bool, bool]
 ) -> Floats:
-    """What to add to the plate: u, and the detail within the core; across, down: see `_solved`."""
+    """What to add to the plate: u, and the detail in the core.
+
+    across, down: as `_solve_poisson`.
+    """
     height, width = core.shape
     step = max(1.0, max(width, height) / _GRID)
     grid = (max(1, round(width / step)), max(1, round(height / step)))
     cells = (width / grid[0], height / grid[1])
-    coarse, within = _resized(apart, grid), _resized(core, grid)
-    surface = _solved(_sources(coarse, within, cells), across, down, cells)
+    coarse, within = _resize(apart, grid), _resize(core, grid)
+    surface = _solve_poisson(_divergence(coarse, within, cells), across, down, cells)
     if not any(across + down):
         # Nothing holds it at the edges, so what is left of the plate within them has to.
         outside = (1 - within)[..., None]
         surface = surface - (surface * outside).sum((0, 1)) / max(float(outside.sum()), 1e-6)
     size = (width, height)
-    return _resized(surface, size) + core[..., None] * (apart - _resized(coarse, size))
+    return _resize(surface, size) + core[..., None] * (apart - _resize(coarse, size))
 
 
 def _span(within: NDArray[np.int64], count: int) -> tuple[tuple[int, int], tuple[bool, bool]]:
@@ -87,7 +90,7 @@ def _core(matte: Floats) -> Floats:
     return np.asarray(cv2.erode(soft, square, borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _sources(apart: Floats, core: Floats, cells: tuple[float, float]) -> Floats:
+def _divergence(apart: Floats, core: Floats, cells: tuple[float, float]) -> Floats:
     """div(core * grad(apart)), (h, w, 3): what flows through the edge between two cells is weighted
     by their cores.
     """
@@ -107,7 +110,7 @@ def _sources(apart: Floats, core: Floats, cells: tuple[float, float]) -> Floats:
     return sources
 
 
-def _solved(
+def _solve_poisson(
     sources: Floats, across: tuple[bool, bool], down: tuple[bool, bool], cells: tuple[float, float]
 ) -> Floats:
     """The surface with this Laplacian, (h, w, 3), by its eigenvectors, which are sines and cosines.
@@ -140,7 +143,7 @@ def _waves(count: int, first: bool, last: bool) -> tuple[Floats, Doubles]:
     return (waves / np.linalg.norm(waves, axis=0)).astype(np.float32), 2 * np.cos(angles) - 2
 
 
-def _resized(picture: Floats, size: tuple[int, int]) -> Floats:
+def _resize(picture: Floats, size: tuple[int, int]) -> Floats:
     smaller = size[0] < picture.shape[1] or size[1] < picture.shape[0]
     filter = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
     picture = np.ascontiguousarray(picture)

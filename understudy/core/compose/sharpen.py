@@ -21,7 +21,7 @@ _MEDIAN: Final = 5
 _LEAST_GAIN, _MOST_GAIN = -1.0, 2.0
 
 
-def sharpened(
+def sharpen(
     face: Floats, amount: float, mode: SharpenMode = "unsharp", dfl: bool = False
 ) -> Floats:
     """The face with what a blur would take from it added, (S, S, 3) float32 in 0..1; with a
@@ -48,7 +48,7 @@ def sharpened(
     )
 
 
-def lacking(face: Floats, like: Floats, weight: Floats) -> Floats:
+def missing_detail(face: Floats, like: Floats, weight: Floats) -> Floats:
     """The share of its detail that the face lacks to be as sharp as `like`, (1,) float32: 1 = as
     much again, -1 = it is too sharp.
 

@@ -25,7 +25,9 @@ _FAINT: Final = 0.01
 _LEAST: Final = 1e-5
 
 
-def coarse(light: Floats, roi_from_face: Doubles, side: int, inside: NDArray[np.bool_]) -> Floats:
+def sample_light(
+    light: Floats, roi_from_face: Doubles, side: int, inside: NDArray[np.bool_]
+) -> Floats:
     """The light over the face square, (96, 96, 4) float32: colour times weight, and weight; a mean
     of such is one, too.
 
@@ -43,21 +45,21 @@ def coarse(light: Floats, roi_from_face: Doubles, side: int, inside: NDArray[np.
     )
 
 
-def corrected(
+def correct_light(
     light: Floats, own: Floats, mean: Floats, roi_from_face: Doubles, side: int
 ) -> Floats:
     """The light moved, smoothly, by as much as `mean` differs from `own`, (H, W, 3).
 
-    own: what `coarse` says of this light. mean: the average over frames. Equal ones leave the light
-    exactly as it is.
+    own: what `sample_light` says of this light. mean: the average over frames. Equal ones leave the
+    light exactly as it is.
     """
     shared = np.minimum(own[..., 3:], mean[..., 3:])
     change = (_colors(mean) - _colors(own)) * shared
     if not change.any():
         return light
     # Far from all that both know of, nothing changes.
-    near = _carried(shared)
-    field = _carried(change) / np.maximum(near, _LEAST) * np.clip(near / (2 * _LEAST), 0, 1)
+    near = _extrapolate(shared)
+    field = _extrapolate(change) / np.maximum(near, _LEAST) * np.clip(near / (2 * _LEAST), 0, 1)
     size = (light.shape[1], light.shape[0])
     change = image.warp(
         np.asarray(field, np.float32),
@@ -77,7 +79,7 @@ def _colors(weighted: Floats) -> Floats:
     return np.asarray(weighted[..., :3] / np.maximum(weighted[..., 3:], _LEAST), np.float32)
 
 
-def _carried(picture: Floats) -> Floats:
+def _extrapolate(picture: Floats) -> Floats:
     """The picture smoothed a little where it is strong, and carried beyond its outline."""
     soft, wide = (cv2.GaussianBlur(picture, (0, 0), cells) for cells in (_SMOOTH, _REACH))
     return np.asarray(soft + np.float32(_FAINT) * wide, np.float32).reshape(picture.shape)

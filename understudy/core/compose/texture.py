@@ -20,7 +20,7 @@ _AROUND: Final = 0.5
 _LEAST_AROUND: Final = 1.0
 
 
-def fine(
+def extract_texture(
     plate: Floats, dst_warped: Floats, amount: float, pitch: float, core: float = CORE
 ) -> Floats:
     """What to add to the new face so that it has the plate's texture, (H, W, 3) float32.

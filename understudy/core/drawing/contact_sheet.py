@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from understudy.core import affine
-from understudy.core.image import as_bytes, as_float, resized, warp
+from understudy.core.image import as_bytes, as_float, resize, warp
 from understudy.types import Array, Bytes, Floats
 
 _GAP, _HEADER = 6, 26
@@ -68,7 +68,7 @@ def fit_within(picture: Array, size: tuple[int, int]) -> Bytes:
     """
     scale = min(size[0] / picture.shape[1], size[1] / picture.shape[0])
     wanted = (max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1))
-    shown = as_bytes(np.clip(resized(as_float(picture), wanted), 0, 1))
+    shown = as_bytes(np.clip(resize(as_float(picture), wanted), 0, 1))
     return shown if shown.ndim == 3 else np.repeat(shown[..., None], 3, 2)
 
 
@@ -79,7 +79,7 @@ def crop_head(image: Bytes, landmarks: Floats, side: int = 240, room: float = 1.
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     reach = room * float(max(high - low))
     centre = (low + high) / 2 - (0, 0.08 * reach)
-    crop_from_frame = affine.square(centre, reach, 0.0, side)
+    crop_from_frame = affine.square_crop(centre, reach, 0.0, side)
     return np.asarray(warp(image, crop_from_frame, (side, side)), np.uint8)
 
 

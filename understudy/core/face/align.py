@@ -52,17 +52,17 @@ def face_from_frame(
     """
     if face_type == "mark-only":
         assert frame_size is not None
-        return affine.square((np.array(frame_size) - 1) / 2, max(frame_size), 0, size)
+        return affine.square_crop((np.array(frame_size) - 1) / 2, max(frame_size), 0, size)
     if np.shape(landmarks) != (68, 2):
         raise DegeneratePoints(
             f"A face has 68 points, got {np.shape(landmarks)}. Detect this face again or drop it."
         )
-    unit_from_frame = affine.similarity(
+    unit_from_frame = affine.fit_similarity(
         np.asarray(landmarks)[FITTED_POINTS], TEMPLATE[FITTED_POINTS - 17]
     )
     if face_type == "no-align":
         middle = affine.apply(affine.invert(unit_from_frame), (0.5, 0.5))
-        return affine.square(
+        return affine.square_crop(
             middle, FACE_TYPE_SCALE["full"] / affine.scale_of(unit_from_frame), 0, size
         )
     back = _back(affine.apply(unit_from_frame, landmarks)) if face_type == "head" else 0.0
@@ -122,7 +122,7 @@ def template_points(face_type: FaceType, size: int) -> Floats:
 
 def _face_from_unit(face_type: FaceType, size: int, back: float) -> Doubles:
     """From template units; back: how far the centre lies to the right of the half face's."""
-    return affine.square(
+    return affine.square_crop(
         (0.5 + back, 0.5 - _LIFT.get(face_type, 0)), FACE_TYPE_SCALE[face_type], 0, size
     )
 

@@ -47,7 +47,7 @@ def _first_guess(
     camera: Doubles,
 ) -> tuple[Doubles, Doubles]:
     # Without a guess the solver may settle on a head behind the camera or seen from inside.
-    flat = affine.similarity(model[:, :2], points)
+    flat = affine.fit_similarity(model[:, :2], points)
     depth = camera[0, 0] / affine.scale_of(flat)
     middle = (affine.apply(flat, np.zeros(2)) - camera[:2, 2]) / camera[0, 0] * depth
     roll = np.arctan2(flat[1, 0], flat[0, 0])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core.face.pose import HEAD_MODEL
-from understudy.core.row_blocks import stretches
+from understudy.core.row_blocks import iter_row_blocks
 from understudy.options import Options, option
 from understudy.types import Array, Doubles, Faces, Floats
 
@@ -121,7 +121,7 @@ def shape_errors(landmarks: Floats) -> Doubles:
     camera, made a scaled rotation.
     """
     return np.concatenate(
-        [np.zeros(0), *(_shape_errors(landmarks[rows]) for rows in stretches(len(landmarks)))]
+        [np.zeros(0), *(_shape_errors(landmarks[rows]) for rows in iter_row_blocks(len(landmarks)))]
     )
 
 
@@ -221,7 +221,7 @@ def _expected(frames: NDArray[np.int64], points: Floats, frame: int) -> Doubles:
 def _radii(landmarks: Floats) -> Doubles:
     """(N,): root mean square distance of the points from their middle."""
     result = np.zeros(len(landmarks))
-    for rows in stretches(len(landmarks)):
+    for rows in iter_row_blocks(len(landmarks)):
         apart = landmarks[rows] - landmarks[rows].mean(axis=1, keepdims=True)
         result[rows] = np.sqrt((apart.astype(np.float64) ** 2).sum(axis=-1).mean(axis=-1))
     return np.maximum(result, 1e-6)

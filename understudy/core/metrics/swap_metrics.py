@@ -155,7 +155,7 @@ def landmark_error(found: RealArray, true: RealArray) -> float:
     landmarkers differ in where exactly they put a point, and that does no harm.
     """
     found, true = np.asarray(found, np.float64), np.asarray(true, np.float64)
-    upright = [affine.similarity(face[INNER], true[0, INNER]) for face in true]
+    upright = [affine.fit_similarity(face[INNER], true[0, INNER]) for face in true]
     offsets = np.stack(
         [
             affine.apply(m, a) - affine.apply(m, b)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core.row_blocks import Rows, pairs, stretches
+from understudy.core.row_blocks import Rows, iter_row_blocks, iter_row_pairs
 from understudy.core.tracking.link import IdentitySamples
 from understudy.types import Doubles, Floats
 
@@ -58,7 +58,9 @@ def _together(track: Rows, frame: Rows, known: Rows) -> NDArray[np.bool_]:
     rows = rows[np.argsort(frame[rows], kind="stable")]
     number, when = np.searchsorted(known, track[rows]), frame[rows]
     result = np.zeros((len(known), len(known)), bool)
-    for one, other in pairs(np.arange(len(rows)) + 1, np.searchsorted(when, when, "right")):
+    for one, other in iter_row_pairs(
+        np.arange(len(rows)) + 1, np.searchsorted(when, when, "right")
+    ):
         result[number[one], number[other]] = result[number[other], number[one]] = True
     return result
 
@@ -96,7 +98,7 @@ def _distances(vectors: Doubles) -> Doubles:
     squared = (vectors**2).sum(axis=1)
     result = np.empty((len(vectors), len(vectors)))
     # Some rows at a time: a long film has thousands of tracks.
-    for rows in stretches(len(vectors)):
+    for rows in iter_row_blocks(len(vectors)):
         result[rows] = np.sqrt(
             np.maximum(squared[rows, None] + squared - 2 * vectors[rows] @ vectors.T, 0)
         )

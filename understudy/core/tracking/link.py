@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core import affine
-from understudy.core.row_blocks import Rows, pairs, stretches
+from understudy.core.row_blocks import Rows, iter_row_blocks, iter_row_pairs
 from understudy.core.tracking.stitch import OTHER_PERSON, SortedFaces, stitch_tracks
 from understudy.types import Doubles, FloatRows, Floats
 
@@ -106,12 +106,14 @@ def _found_twice(frame: Rows, landmarks: FloatRows, order: Rows) -> NDArray[np.b
     order: their rows.
     """
     boxes = np.zeros((len(frame), 4), np.float32)
-    for rows in stretches(len(frame)):
+    for rows in iter_row_blocks(len(frame)):
         points = landmarks[order[rows]]
         boxes[rows] = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
     again = np.zeros(len(frame), bool)
-    for one, other in pairs(np.arange(len(frame)) + 1, np.searchsorted(frame, frame, "right")):
-        same = affine.overlap(boxes[one], boxes[other]) > _TWICE
+    for one, other in iter_row_pairs(
+        np.arange(len(frame)) + 1, np.searchsorted(frame, frame, "right")
+    ):
+        same = affine.iou(boxes[one], boxes[other]) > _TWICE
         for first, second in zip(one[same].tolist(), other[same].tolist(), strict=True):
             again[second] |= not again[first]
     return again
@@ -127,7 +129,9 @@ def _linked(table: SortedFaces) -> tuple[Rows, Doubles]:
     following = np.searchsorted(frame, frame, "right")
     found = [
         _moves(table, one, other)
-        for one, other in pairs(following, np.searchsorted(frame, frame + table.step, "right"))
+        for one, other in iter_row_pairs(
+            following, np.searchsorted(frame, frame + table.step, "right")
+        )
     ]
     one, other = (np.concatenate([each[side] for each in found]) for side in (0, 1))
     cost = np.concatenate([each[2] for each in found])

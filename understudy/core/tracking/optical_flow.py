@@ -87,7 +87,9 @@ class _Views:
 
 
 def _views(before: Bytes, after: Bytes, points_before: Floats, points_after: Floats) -> _Views:
-    boxes = [affine.box(points).astype(np.float64) for points in (points_before, points_after)]
+    boxes = [
+        affine.bounding_box(points).astype(np.float64) for points in (points_before, points_after)
+    ]
     if not np.isfinite(boxes).all():
         raise DegeneratePoints(
             "Points that are not finite cannot be carried on. Detect this face again or drop it."

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core.row_blocks import stretches
+from understudy.core.row_blocks import iter_row_blocks
 from understudy.types import Bytes, FloatRows, Floats
 
 if TYPE_CHECKING:
@@ -50,11 +50,13 @@ def detect_shots(signatures: FloatRows) -> NDArray[np.int64]:
     through black a new shot starts if the picture is new.
     """
     result = np.zeros(len(signatures), np.int64)
-    contrast = [_pictures(signatures, rows).std(axis=(1, 2)) for rows in stretches(len(signatures))]
+    contrast = [
+        _pictures(signatures, rows).std(axis=(1, 2)) for rows in iter_row_blocks(len(signatures))
+    ]
     shown = np.flatnonzero(np.concatenate([np.zeros(0), *contrast]) > _EMPTY)
     if len(shown) < 2:
         return result
-    steps = stretches(len(shown) - 1)
+    steps = iter_row_blocks(len(shown) - 1)
     change = np.concatenate(
         [
             _differences(*(_pictures(signatures, shown[at + ahead]) for ahead in (0, 1)))

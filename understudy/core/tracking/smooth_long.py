@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from understudy.core.row_blocks import Rows, stretches
+from understudy.core.row_blocks import Rows, iter_row_blocks
 from understudy.core.tracking import smooth as tracking_smooth
 from understudy.core.tracking.optical_flow import TrackedPoints
 from understudy.types import Doubles, FloatRows, Floats
@@ -70,11 +70,11 @@ def smooth_savgol(landmarks: FloatRows, run: Rows) -> Iterator[tuple[Rows, Float
         yield run, tracking_smooth.smooth_savgol(landmarks[run])
         return
     taken = np.empty((len(run), 68))
-    for rows in stretches(len(run), _STRETCH):
+    for rows in iter_row_blocks(len(run), _STRETCH):
         points, smooth = _smoothed(landmarks, run, rows)
         taken[rows] = tracking_smooth.filter_residual(points, smooth)
     usual = float(np.median(taken, overwrite_input=True))
-    for rows in stretches(len(run), _STRETCH):
+    for rows in iter_row_blocks(len(run), _STRETCH):
         yield run[rows], tracking_smooth.restore_fast_moves(*_smoothed(landmarks, run, rows), usual)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core.face.landmarks import face_size
-from understudy.core.row_blocks import Rows, pairs, stretches
+from understudy.core.row_blocks import Rows, iter_row_blocks, iter_row_pairs
 from understudy.types import Doubles, FloatRows, Floats
 
 # Identities of one person lie about 0.27 apart, those of two 0.84 (dlib's network, on our clips):
@@ -57,7 +57,7 @@ class SortedFaces:
         """
         apart = np.diff(np.unique(frame))
         middle, size = np.zeros((len(frame), 2)), np.zeros(len(frame))
-        for rows in stretches(len(frame)):
+        for rows in iter_row_blocks(len(frame)):
             points = landmarks[order[rows]]
             middle[rows], size[rows] = (
                 points.mean(axis=1, dtype=np.float64),
@@ -243,7 +243,7 @@ def _joins(table: SortedFaces, ends: _Ends, chains: _Chains, hidden: int) -> lis
     """
     result: list[_Join] = []
     reached = np.searchsorted(ends.start, ends.end + hidden + table.step, "right")
-    for one, other in pairs(np.searchsorted(ends.start, ends.end, "right"), reached):
+    for one, other in iter_row_pairs(np.searchsorted(ends.start, ends.end, "right"), reached):
         same_shot = table.shot[ends.last[one]] == table.shot[ends.first[other]]
         one, other = one[same_shot], other[same_shot]
         hidden_for = (ends.start[other] - ends.end[one] - table.step) / hidden

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from understudy.core import affine
-from understudy.core.image import as_float, resized
+from understudy.core.image import as_float, resize
 from understudy.errors import BadMedia
 from understudy.io import atomic
 from understudy.io.faceset import image_metadata
@@ -296,7 +296,7 @@ def _mask(metadata: FaceMetadata, size: int, path: Path) -> Floats | None:
             " the frame again."
         )
     mask = _decoded(data, cv2.IMREAD_GRAYSCALE, where)
-    return as_float(resized(mask, (size, size)))
+    return as_float(resize(mask, (size, size)))
 
 
 def _mask_text(mask: Floats, size: int) -> str:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from understudy.core import affine
-from understudy.core.image import resized, warp
+from understudy.core.image import resize, warp
 from understudy.io.weights.fetch import weight_path
 from understudy.options import option
 from understudy.parts.detectors import detectors
@@ -69,7 +69,7 @@ def _proposed(nets: MTCNN, view: Bytes) -> Doubles:
     while min(view.shape[:2]) * scale >= _WINDOW:
         width, height = (round(length * scale) for length in (view.shape[1], view.shape[0]))
         score, shifts = (
-            each[0].double().numpy() for each in nets.pnet(_input([resized(view, (width, height))]))
+            each[0].double().numpy() for each in nets.pnet(_input([resize(view, (width, height))]))
         )
         rows, columns = np.nonzero(score >= _LEAST[0])
         # Edges of the windows, of which one begins at every second pixel.
@@ -125,7 +125,9 @@ def _input(pictures: list[Bytes]) -> Tensor:
 def _crops(view: Bytes, squares: Doubles, size: int) -> list[Bytes]:
     middles, sides = (squares[:, :2] + squares[:, 2:]) / 2, squares[:, 2] - squares[:, 0]
     return [
-        warp(view, affine.square(middle, float(side), 0.0, size), (size, size), filter="linear")
+        warp(
+            view, affine.square_crop(middle, float(side), 0.0, size), (size, size), filter="linear"
+        )
         for middle, side in zip(middles, sides, strict=True)
     ]
 

@@ -157,7 +157,7 @@ def merged(boxes: Doubles, scores: Doubles, keypoints: Doubles) -> Seen:
     """
     left, faces = np.argsort(-scores, kind="stable"), []
     while len(left):
-        same = affine.overlap(boxes[left[0]], boxes[left]) > _SAME
+        same = affine.iou(boxes[left[0]], boxes[left]) > _SAME
         same[0] = True
         group = left[same]
         weights = scores[group] / scores[group].sum()
@@ -192,7 +192,9 @@ def _faces(
             points = affine.apply(frame_from_view, keypoints).astype(np.float32)
             # A view is turned by quarters only, so the box stays upright in the frame.
             corners = affine.apply(frame_from_view, box.reshape(2, 2))
-            yield Detection(affine.box(corners), float(score), _angle(points, quarters), points)
+            yield Detection(
+                affine.bounding_box(corners), float(score), _angle(points, quarters), points
+            )
 
 
 def _angle(points: Floats, quarters: int) -> float:
@@ -210,7 +212,7 @@ def _view(area: _Region, quarters: int, side: int) -> tuple[Doubles, tuple[int, 
     scale = side / max(area.size)
     width, height = (max(1, round(length * scale)) for length in area.size)
     size = (height, width) if quarters % 2 else (width, height)
-    view_from_frame = affine.square(area.middle, side / scale, quarters * math.pi / 2, side)
+    view_from_frame = affine.square_crop(area.middle, side / scale, quarters * math.pi / 2, side)
     # `square` puts the area's middle into the middle of a square; a narrower view is cut out of it.
     view_from_frame[:, 2] -= (side - size[0]) / 2, (side - size[1]) / 2
     return view_from_frame, size
@@ -254,7 +256,7 @@ def _distinct(found: list[Detection], sure: float) -> list[Detection]:
     kept: list[Detection] = []
     for face in sorted(found, key=worth, reverse=True):
         if all(
-            affine.overlap(face.box, other.box) < _SAME and not _inside(face.box, other.box)
+            affine.iou(face.box, other.box) < _SAME and not _inside(face.box, other.box)
             for other in kept
         ):
             kept.append(face)

@@ -51,6 +51,8 @@ class DlibResnet(Identity):
 def _large(image: Bytes, landmarks: Floats) -> tuple[Bytes, Floats]:
     """The face on a large crop, since dlib takes points at whole pixels only."""
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
-    crop_from_frame = affine.square((low + high) / 2, 2.2 * float((high - low).max()), 0.0, _SIDE)
+    crop_from_frame = affine.square_crop(
+        (low + high) / 2, 2.2 * float((high - low).max()), 0.0, _SIDE
+    )
     crop = np.ascontiguousarray(warp(image, crop_from_frame, (_SIDE, _SIDE)), np.uint8)
     return crop, affine.apply(crop_from_frame, landmarks).astype(np.float32)

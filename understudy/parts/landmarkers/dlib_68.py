@@ -72,7 +72,7 @@ def _crop_from_frame(detection: Detection) -> Doubles:
     """
     low, high = detection.box[:2].astype(np.float64), detection.box[2:].astype(np.float64)
     side = _BOX * float((high - low).max())
-    return affine.square((low + high) / 2, side * _SIDE / _FACE, detection.angle, _SIDE)
+    return affine.square_crop((low + high) / 2, side * _SIDE / _FACE, detection.angle, _SIDE)
 
 
 def _box_of(points: Doubles) -> tuple[Doubles, float]:

@@ -81,7 +81,7 @@ class Fan(Landmarker):
 
         def locate(image: Bytes, detection: Detection) -> Found | None:
             low, high = detection.box[:2].astype(np.float64), detection.box[2:].astype(np.float64)
-            unit_from_frame = affine.square(
+            unit_from_frame = affine.square_crop(
                 (low + high) / 2, _WIDER * float((high - low).sum()), detection.angle, 1
             )
             points, score = look(image, unit_from_frame)
@@ -98,12 +98,12 @@ def _around(points: Doubles, angle: float) -> Doubles:
     """unit_from_frame of the square around points, turned by `angle`, as the network's training cut
     it.
     """
-    upright_from_frame = affine.square((0, 0), 1, angle, 1)
+    upright_from_frame = affine.square_crop((0, 0), 1, angle, 1)
     upright = affine.apply(upright_from_frame, points)
     low, high = upright.min(0), upright.max(0)
     across, down = np.maximum(high - low, 1)
     centre = affine.apply(affine.invert(upright_from_frame), (low + high) / 2 - (0, _RAISED * down))
-    return affine.square(centre, _WIDER * (across + down), angle, 1)
+    return affine.square_crop(centre, _WIDER * (across + down), angle, 1)
 
 
 # Side of the square by width and height together, and how far its middle lies above that of the

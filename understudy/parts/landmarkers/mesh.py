@@ -97,7 +97,9 @@ def approached(
     """
     low, high = detection.box[:2].astype(np.float64), detection.box[2:].astype(np.float64)
     angle = detection.angle + quarters * math.pi / 2
-    unit_from_frame = affine.square((low + high) / 2, _MARGIN * float((high - low).max()), angle, 1)
+    unit_from_frame = affine.square_crop(
+        (low + high) / 2, _MARGIN * float((high - low).max()), angle, 1
+    )
     for _ in range(looks):
         frame_from_crop = affine.invert(
             affine.compose(affine.scaling(network.side), unit_from_frame)
@@ -124,7 +126,7 @@ def _mean_face(detection: Detection) -> Found | None:
     if detection.score < _SURE or len(detection.keypoints) < 3:
         return None
     head = HEAD_MODEL[:, :2]
-    frame_from_head = affine.similarity(
+    frame_from_head = affine.fit_similarity(
         [head[36:42].mean(0), head[42:48].mean(0), head[30]], detection.keypoints[:3]
     )
     return Found(affine.apply(frame_from_head, head).astype(np.float32), 1.0)
@@ -178,11 +180,11 @@ def _around(mesh: Doubles) -> Doubles:
     """unit_from_frame of the square around a mesh, turned so that the eyes lie level."""
     across = mesh[_EYES[1]] - mesh[_EYES[0]]
     angle = math.atan2(across[1], across[0])
-    upright_from_frame = affine.square((0, 0), 1, angle, 1)
+    upright_from_frame = affine.square_crop((0, 0), 1, angle, 1)
     upright = affine.apply(upright_from_frame, mesh)
     low, high = upright.min(0), upright.max(0)
     centre = affine.apply(affine.invert(upright_from_frame), (low + high) / 2)
-    return affine.square(centre, _MARGIN * float((high - low).max()), angle, 1)
+    return affine.square_crop(centre, _MARGIN * float((high - low).max()), angle, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,7 @@ class _Nudge:
     def crop(self, side: int) -> Doubles:
         """nudged_from_crop, but for the mirroring."""
         centre = np.array([self.right, self.down]) * side + (side - 1) / 2
-        return affine.square(centre, self.scale * side, math.radians(self.degrees), side)
+        return affine.square_crop(centre, self.scale * side, math.radians(self.degrees), side)
 
 
 # How much wider than the box the crop is, as the networks were trained.

@@ -42,7 +42,7 @@ def multiclass(file: SegmenterFile, device: str) -> Segment:
     def segment(faces: Floats) -> Floats:
         masks = np.empty(faces.shape[:3], np.float32)
         for face, mask in zip(faces, masks, strict=True):
-            seen = np.clip(image.resized(face, (_SIZE, _SIZE)), 0, 1)
+            seen = np.clip(image.resize(face, (_SIZE, _SIZE)), 0, 1)
             logits = network(seen[None])[0]
             if logits.shape != (1, _SIZE, _SIZE, _CLASSES):
                 raise WeightsMissing(
@@ -53,7 +53,7 @@ def multiclass(file: SegmenterFile, device: str) -> Segment:
             found = 1 / np.exp(np.minimum(logits[0] - logits[0, :, :, _FACE_SKIN, None], 80)).sum(
                 -1
             )
-            mask[:] = np.clip(image.resized(found, mask.shape[::-1]), 0, 1)
+            mask[:] = np.clip(image.resize(found, mask.shape[::-1]), 0, 1)
         return masks
 
     return segment

@@ -37,13 +37,13 @@ def xseg(file: SegmenterFile, device: str) -> Segment:
         masks = np.empty(faces.shape[:3], np.float32)
         for start in range(0, len(faces), _BATCH):
             some = faces[start : start + _BATCH]
-            seen = np.stack([image.resized(face, (INPUT_SIZE, INPUT_SIZE)) for face in some])
+            seen = np.stack([image.resize(face, (INPUT_SIZE, INPUT_SIZE)) for face in some])
             with torch.inference_mode():
                 # It learnt from BGR.
                 found = to_numpy(net(to_tensor(seen[..., ::-1], place)).sigmoid())
             found[found < _SURE] = 0
             for row, mask in enumerate(found, start):
-                masks[row] = np.clip(image.resized(mask, faces.shape[2:0:-1]), 0, 1)
+                masks[row] = np.clip(image.resize(mask, faces.shape[2:0:-1]), 0, 1)
         return masks
 
     return segment

@@ -81,7 +81,7 @@ def pictures(folder: Path, side: int) -> tuple[Floats, str]:
         )
     rows = np.unique(np.linspace(0, count - 1, _FACES).astype(int))
     faces = [
-        image.resized(image.as_float(faceset.load(int(row)).image), (side, side)) for row in rows
+        image.resize(image.as_float(faceset.load(int(row)).image), (side, side)) for row in rows
     ]
     return np.stack(faces), "dst faces"
 

@@ -22,8 +22,8 @@ from understudy.io.footage.base import BadFrame, Footage
 from understudy.stages.extract.detect import FRAME_ERRORS
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.extract.track import TrackedFaces, rank_in_frame
-from understudy.stages.parallel.footage_reader import Film, opened
-from understudy.stages.parallel.prefetch import ahead
+from understudy.stages.parallel.footage_reader import FootageHandle, open_reader
+from understudy.stages.parallel.prefetch import prefetch
 from understudy.types import AlignedFace, Bytes, Doubles, Face, Faces
 
 _DEPTH = 4
@@ -36,7 +36,7 @@ class CropTask:
     its frame's.
     """
 
-    film: Film
+    film: FootageHandle
     frames: Sequence[int]
     faces: Faces
     numbers: NDArray[np.int64]
@@ -52,7 +52,7 @@ class CropTasks(Sequence[CropTask]):
 
     def __init__(
         self,
-        film: Film,
+        film: FootageHandle,
         solved: TrackedFaces,
         chosen: NDArray[np.int64],
         frames: Sequence[NDArray[np.int64]],
@@ -98,8 +98,8 @@ class CropResult:
 
 def crop_faces(task: CropTask) -> CropResult:
     """The task's pictures, encoded; a frame that fails is listed."""
-    reader, result = opened(task.film, rough=False), CropResult([], [], [])
-    with contextlib.closing(ahead(reader.iter_frames_or_bad(task.frames), _DEPTH)) as attempts:
+    reader, result = open_reader(task.film, rough=False), CropResult([], [], [])
+    with contextlib.closing(prefetch(reader.iter_frames_or_bad(task.frames), _DEPTH)) as attempts:
         for attempt in attempts:
             rows = np.flatnonzero(task.faces.frame == attempt.index).tolist()
             try:

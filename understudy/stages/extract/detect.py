@@ -20,8 +20,8 @@ from understudy.parts.identities import Embed
 from understudy.stages.extract.detections import DetectedFace, Detections
 from understudy.stages.extract.face_analyser import make_analyser, make_embedder
 from understudy.stages.extract.options import ExtractOptions
-from understudy.stages.parallel.footage_reader import Film, opened
-from understudy.stages.parallel.prefetch import ahead
+from understudy.stages.parallel.footage_reader import FootageHandle, open_reader
+from understudy.stages.parallel.prefetch import prefetch
 from understudy.types import Bytes, Floats
 
 # Boxes of neighbouring frames that overlap by this much show one face; so far do two that stand
@@ -39,7 +39,7 @@ class DetectTask:
     = into none.
     """
 
-    film: Film
+    film: FootageHandle
     frames: Sequence[int]
     options: ExtractOptions
     marks: Marks
@@ -51,7 +51,7 @@ def detect_faces(task: DetectTask) -> Detections:
 
     Raises BadOption, MissingExtra and WeightsMissing.
     """
-    options, reader = task.options, opened(task.film, rough=True)
+    options, reader = task.options, open_reader(task.film, rough=True)
     look, embed = make_analyser(options, task.marks), make_embedder(options.identity)
     seen: list[DetectedFace] = []
     looked: list[int] = []
@@ -61,7 +61,7 @@ def detect_faces(task: DetectTask) -> Detections:
     wanted = [*task.frames, *([task.following] if task.following >= 0 else [])]
     with (
         _one_thread(),
-        contextlib.closing(ahead(reader.iter_frames_or_bad(wanted), _DEPTH)) as attempts,
+        contextlib.closing(prefetch(reader.iter_frames_or_bad(wanted), _DEPTH)) as attempts,
     ):
         for attempt in attempts:
             try:
@@ -111,9 +111,9 @@ def _follow(before: _Looked, now: _Looked) -> None:
     assert before.image is not None and now.image is not None
     for face in before.faces:
         same = max(
-            now.faces, key=lambda other: float(affine.overlap(face.box, other.box)), default=None
+            now.faces, key=lambda other: float(affine.iou(face.box, other.box)), default=None
         )
-        if same is None or same.back is not None or affine.overlap(face.box, same.box) < _STAYED:
+        if same is None or same.back is not None or affine.iou(face.box, same.box) < _STAYED:
             continue
         face.ahead, same.back = optical_flow.track_both_ways(
             before.image, now.image, face.landmarks, same.landmarks
@@ -126,9 +126,9 @@ def _ask(embed: Embed, now: _Looked, before: _Looked, every: int) -> None:
     """
     assert now.image is not None
     for face in now.faces:
-        is_new = not any(affine.overlap(face.box, other.box) > _STAYED for other in before.faces)
+        is_new = not any(affine.iou(face.box, other.box) > _STAYED for other in before.faces)
         is_close = any(
-            affine.overlap(face.box, other.box) > _NEAR for other in now.faces if other is not face
+            affine.iou(face.box, other.box) > _NEAR for other in now.faces if other is not face
         )
         if is_new or now.index % every == 0 or (is_close and now.index % 2 == 0):
             face.identity = embed(now.image, face.landmarks)

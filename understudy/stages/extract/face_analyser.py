@@ -93,7 +93,7 @@ def _marked(index: int, image: Bytes, mark: Mark, locate: Locate) -> DetectedFac
     """
     if mark.points is not None:
         points = np.array(mark.points, np.float32)
-        return DetectedFace(index, affine.box(points), points, 1.0, _size(image))
+        return DetectedFace(index, affine.bounding_box(points), points, 1.0, _size(image))
     detection = _around(mark)
     found = locate(image, detection)
     if found is None:
@@ -120,10 +120,10 @@ def _around(mark: Mark) -> Detection:
         template[31],
         template[37],
     ]
-    frame_from_half = affine.similarity(five, mark.points5)
+    frame_from_half = affine.fit_similarity(five, mark.points5)
     angle = float(np.arctan2(frame_from_half[1, 0], frame_from_half[0, 0]))
     return Detection(
-        affine.box(affine.apply(frame_from_half, affine.corners((1, 1)))), 1.0, angle, none
+        affine.bounding_box(affine.apply(frame_from_half, affine.corners((1, 1)))), 1.0, angle, none
     )
 
 
@@ -136,7 +136,8 @@ def _distinct(faces: list[DetectedFace]) -> list[DetectedFace]:
     kept: list[DetectedFace] = []
     for face in sorted(faces, key=lambda each: each.score, reverse=True):
         if not any(
-            _on_one_face(affine.box(face.landmarks), affine.box(other.landmarks)) for other in kept
+            _on_one_face(affine.bounding_box(face.landmarks), affine.bounding_box(other.landmarks))
+            for other in kept
         ):
             kept.append(face)
     return [face for face in faces if any(face is other for other in kept)]
@@ -147,7 +148,7 @@ def _on_one_face(one: Floats, other: Floats) -> bool:
         np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0, None
     ).prod()
     return bool(
-        affine.overlap(one, other) > _SAME_FACE or shared > _WITHIN * min(_area(one), _area(other))
+        affine.iou(one, other) > _SAME_FACE or shared > _WITHIN * min(_area(one), _area(other))
     )
 
 

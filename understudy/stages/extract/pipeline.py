@@ -45,9 +45,9 @@ from understudy.stages.extract.record import ExtractRecord
 from understudy.stages.extract.report import format_report, write_report
 from understudy.stages.extract.track import TrackedFaces, track_faces
 from understudy.stages.frame_ranges import group_ranges
-from understudy.stages.parallel.chunks import chunks
-from understudy.stages.parallel.footage_reader import Film
-from understudy.stages.parallel.workers import spread
+from understudy.stages.parallel.chunks import split_into_chunks
+from understudy.stages.parallel.footage_reader import FootageHandle
+from understudy.stages.parallel.workers import map_unordered
 from understudy.types import Side
 
 Step = Generator[Event, Order | None, bool]
@@ -66,8 +66,8 @@ class Extraction:
         self.footage, self.folder, self.side = footage, folder, side
         # What auto means is decided here, not by each process or machine for itself.
         self.asked, self.options = options, options.with_identity()
-        self.film = Film.of(footage, any_size=side == "src")
-        self.chunks = chunks(footage, options.every)
+        self.film = FootageHandle.of(footage, any_size=side == "src")
+        self.chunks = split_into_chunks(footage, options.every)
         self.marks_path = folder.with_name("marks.json")
         self.marks = read_marks(self.marks_path) if self.marks_path.exists() else Marks()
         self.failed: dict[int, str] = {}
@@ -237,7 +237,7 @@ class Extraction:
             return True
         yield Started(stage=stage, total=total)
         with contextlib.closing(
-            spread(do, tasks, self.options.workers, self.options.engine)
+            map_unordered(do, tasks, self.options.workers, self.options.engine)
         ) as results:
             for task, result in results:
                 faces += keep(task, result)

@@ -18,7 +18,7 @@ from understudy.io import atomic, tables
 from understudy.io.faceset.face_image import SUFFIXES
 from understudy.stages.extract.detections import Detections, concat_detections, drop_shared_frames
 from understudy.stages.extract.options import ExtractOptions
-from understudy.stages.parallel.footage_reader import Source
+from understudy.stages.parallel.footage_reader import FootageFingerprint
 
 # The table of the frames that were looked at again, beside those of the chunks.
 REDONE = "again"
@@ -36,7 +36,7 @@ class ExtractRecord(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: Literal[2] = 2
-    source: Source
+    source: FootageFingerprint
     finding: dict[str, Any]
     cutting: dict[str, Any]
     marks: dict[str, Any] = {}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core.drawing import svg
-from understudy.core.image import resized
+from understudy.core.image import resize
 from understudy.core.metrics import summary as numbers
 from understudy.core.metrics.outliers import Outlier
 from understudy.core.metrics.summary import FootageInfo, Report
@@ -299,7 +299,7 @@ class Page:
 
     def _encoded(self, row: int) -> str:
         if row not in self._encoded_rows:
-            small = resized(self._faceset.load(row).image, (_SIDE, _SIDE))
+            small = resize(self._faceset.load(row).image, (_SIDE, _SIDE))
             data = stills.encode_image(small, ".jpg", _JPG_QUALITY)
             self._encoded_rows[row] = (
                 f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"

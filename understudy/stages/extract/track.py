@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from understudy.core.face.landmarks import face_size
 from understudy.core.face.pose import estimate_pose
 from understudy.core.image import as_bytes
-from understudy.core.row_blocks import stretches
+from understudy.core.row_blocks import iter_row_blocks
 from understudy.core.tracking import (
     identity_clusters,
     link,
@@ -187,7 +187,7 @@ def _tracks(found: DetectionStore, footage: Footage) -> NDArray[np.int64]:
 def _poses(landmarks: FloatRows, rows: NDArray[np.int64], frame_size: NDArray[np.int64]) -> Floats:
     """The pose of each face, (N, 3). frame_size: (M, 2), as `landmarks` (M, 68, 2)."""
     result = np.zeros((len(rows), 3), np.float32)
-    for some in stretches(len(rows)):
+    for some in iter_row_blocks(len(rows)):
         for at, points, (width, height) in zip(
             some, landmarks[rows[some]], frame_size[rows[some]].tolist(), strict=True
         ):

@@ -36,7 +36,7 @@ from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.options import MergeOptions as MergeOptions
 from understudy.stages.merge.presets import apply_preset
 from understudy.stages.merge.render import SegmentRenderer
-from understudy.stages.merge.segments import SegmentStore, parts
+from understudy.stages.merge.segments import SegmentStore, as_encoded_parts
 from understudy.stages.merge.stills import render_stills
 from understudy.stages.project import Project
 
@@ -102,7 +102,7 @@ def _render_version(
         _summary(context, renderer),
         ".mov" if options.encode.codec == "prores" else ".mp4",
     )
-    with versions.making(project.merged) as folder:
+    with versions.new_version_folder(project.merged) as folder:
         for name in ("result", "matte") if context.has_matte else ("result",):
             if not (
                 yield from _concat(folder / f"{name}{suffix}", project, renderer, chosen, signer)
@@ -123,8 +123,8 @@ def _render_version(
         atomic.write_text(
             folder / versions.RECORD, json.dumps({**record, "segments": keys}, indent=2) + "\n"
         )
-        final = versions.numbered(folder, project.merged)
-    renderer.store.drop_all_but(versions.segments_of_newest(project.merged))
+        final = versions.publish(folder, project.merged)
+    renderer.store.remove_others(versions.newest_segment_keys(project.merged))
     video = result = final / f"result{suffix}"
     yield Saved(what="version", path=video)
     if context.has_matte:
@@ -132,7 +132,7 @@ def _render_version(
     # A few frames are no result: they are to be looked at.
     if not options.frames:
         result = project.result.with_suffix(suffix)
-        versions.link(video, result)
+        versions.link_result(video, result)
         yield Saved(what="result", path=result)
     yield Finished(stage="merge", summary={**facts, "result": str(result), "version": str(video)})
 
@@ -157,7 +157,7 @@ def _concat(
     yield Started(stage=f"join {path.stem}", total=total)
     joining = concat(
         unsigned,
-        parts(renderer.segments, renderer.store, matte=is_matte),
+        as_encoded_parts(renderer.segments, renderer.store, matte=is_matte),
         footage,
         options.encode,
         sound,

@@ -29,8 +29,8 @@ from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.placement import DstFaces, FacePlacement
 from understudy.stages.merge.segmentation import FaceSegmenter
-from understudy.stages.merge.segments import Segment, split
-from understudy.stages.parallel.footage_reader import Source
+from understudy.stages.merge.segments import Segment, split_into_segments
+from understudy.stages.parallel.footage_reader import FootageFingerprint
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import BEST, CHECKPOINTS, read_recipe
 from understudy.stages.saved_models.segmenters import select_segmenter
@@ -143,7 +143,10 @@ class MergeContext:
 
     def segments(self, chosen: Sequence[range]) -> list[Segment]:
         """Cut these ranges of the footage into segments, in their order."""
-        return [Segment(frames, self.key(frames)) for frames in split(self.footage, chosen)]
+        return [
+            Segment(frames, self.key(frames))
+            for frames in split_into_segments(self.footage, chosen)
+        ]
 
     def key(self, frames: range) -> str:
         """A hash of all that the pictures of these frames depend on.
@@ -163,7 +166,9 @@ class MergeContext:
         }
         said = {
             "renderer": [_RENDERER, version("understudy"), version("av")],
-            "footage": Source.of(self.footage.path, len(self.footage)).model_dump(mode="json"),
+            "footage": FootageFingerprint.of(self.footage.path, len(self.footage)).model_dump(
+                mode="json"
+            ),
             "frames": [frames.start, self.footage.pts[frames.start : frames.stop]],
             "weights": [self.iteration, *self.fingerprints],
             "looks": self.keyframes.to_json(around),

@@ -43,7 +43,7 @@ def write_debug(
         numbers = {"problem": work.problem, "faces": _numbers(work, keyframes)}
         yield Saved(
             what="debug",
-            path=write_steps(folder, work.frame.index, _pictures(work, image), numbers, writer),
+            path=write_steps(folder, work.frame.index, _images(work, image), numbers, writer),
         )
         if isinstance((yield Progress(stage="debug", done=done, total=count)), Stop):
             return False
@@ -65,21 +65,21 @@ def write_steps(
     NN-name.png, of 16 bits where the picture has more than 8, sheet.jpg, and numbers.json with the
     numbers and the size, range and mean of each picture.
     """
-    place = _free(folder, f"{frame:06d}")
+    place = _free_folder(folder, f"{frame:06d}")
     with atomic.explain_os_errors(place):
         place.mkdir(parents=True)
     facts = {}
     for number, (name, picture) in enumerate(pictures, start=1):
         file = f"{number:02d}-{name.replace(' ', '-')}.png"
-        writer.write(place / file, _stored(picture))
-        facts[file] = _measured(picture)
+        writer.write(place / file, _to_sixteen_bits(picture))
+        facts[file] = _statistics(picture)
     writer.write(place / "sheet.jpg", draw_tiles(pictures, _COLUMNS, _SIDE))
     told = {"frame": frame, **numbers, "pictures": facts}
     atomic.write_text(place / "numbers.json", json.dumps(told, indent=1) + "\n")
     return place / "sheet.jpg"
 
 
-def _pictures(work: MergeFrame, plate: Array) -> list[tuple[str, Array]]:
+def _images(work: MergeFrame, plate: Array) -> list[tuple[str, Array]]:
     """The steps of every face, then the whole frame before and after."""
     several = len(work.faces) > 1
     found: list[tuple[str, Array]] = []
@@ -87,7 +87,7 @@ def _pictures(work: MergeFrame, plate: Array) -> list[tuple[str, Array]]:
         own = (
             []
             if face.warped is None
-            else debug_steps.pictures(plate, face.warped, face.light_grid, face.grain)
+            else debug_steps.step_images(plate, face.warped, face.light_grid, face.grain)
         )
         found += [(f"face {number} {name}" if several else name, picture) for name, picture in own]
     return [*found, ("whole plate", plate), ("whole result", work.frame.image)]
@@ -104,14 +104,14 @@ def _numbers(work: MergeFrame, keyframes: Keyframes) -> list[dict[str, Any]]:
         measured = (
             {}
             if face.warped is None
-            else debug_steps.numbers(face.warped, face.match, face.light_grid, face.grain)
+            else debug_steps.step_numbers(face.warped, face.match, face.light_grid, face.grain)
         )
-        alone = {"tones alone": [debug_steps.told(each) for each in face.own_match]}
+        alone = {"tones alone": [debug_steps.summarize_array(each) for each in face.own_match]}
         found.append({"person": person, "options": options, **measured, **alone})
     return found
 
 
-def _free(folder: Path, name: str) -> Path:
+def _free_folder(folder: Path, name: str) -> Path:
     """A folder of that name, or with the next free number behind it: earlier ones stay, to be
     compared.
     """
@@ -121,13 +121,13 @@ def _free(folder: Path, name: str) -> Path:
     return taken
 
 
-def _stored(picture: Array) -> Array:
+def _to_sixteen_bits(picture: Array) -> Array:
     if picture.dtype.kind != "f":
         return picture
     return np.asarray(np.rint(np.clip(np.asarray(picture, np.float32), 0, 1) * _SIXTEEN), np.uint16)
 
 
-def _measured(picture: Array) -> dict[str, Any]:
+def _statistics(picture: Array) -> dict[str, Any]:
     values = np.asarray(picture, np.float64)
     by_channel = values.reshape(-1, values.shape[2]) if values.ndim == 3 else values.reshape(-1, 1)
     return {

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import cv2
 
-from understudy.core.color.transfer import Transfer, averaged
+from understudy.core.color.transfer import Transfer, weighted_mean
 from understudy.core.compose.composite import (
     MatchParams,
     composite_faces,
@@ -26,7 +26,7 @@ from understudy.io.system import cpu_count
 from understudy.stages.frame_ranges import group_ranges
 from understudy.stages.merge.context import MergeContext
 from understudy.stages.merge.predict import MergeFace, MergeFrame, predict_frames
-from understudy.stages.parallel.prefetch import ahead, pooled, windowed
+from understudy.stages.parallel.prefetch import iter_windows, map_on_threads, prefetch
 from understudy.types import Floats
 
 _DEPTH = 4
@@ -67,14 +67,14 @@ def merge_frames(
         frames: of the footage.
         threads: that work at a time, 0 = one a core.
     """
-    return ahead(_count(_merge(context, frames, threads), report, frames), _DEPTH)
+    return prefetch(_count(_merge(context, frames, threads), report, frames), _DEPTH)
 
 
 def _merge(context: MergeContext, frames: range, threads: int) -> Generator[MergeFrame, None, None]:
     """The frames of the range, and those around it that count in their averages."""
     radius = context.keyframes.averaging
     wider = range(max(frames.start - radius.total, 0), frames.stop + radius.total)
-    works = ahead(predict_frames(context, wider, threads), _DEPTH)
+    works = prefetch(predict_frames(context, wider, threads), _DEPTH)
     threads = threads or cpu_count()
     works = _each(_average_over_time(works, radius.mask, _mask_of, _average_mask), _fit, threads)
     works = _each(
@@ -113,7 +113,7 @@ def _each(
             work.faces = {}
         return work
 
-    return pooled(works, run, threads, threads + 1)
+    return map_on_threads(works, run, threads, threads + 1)
 
 
 def _average_over_time(
@@ -130,7 +130,7 @@ def _average_over_time(
     def measured(work: MergeFrame) -> tuple[int, dict[int, Measured]]:
         return work.frame.index, {run: measure(face) for run, face in work.faces.items()}
 
-    for work, around in windowed(works, radius, measured):
+    for work, around in iter_windows(works, radius, measured):
         for run, face in work.faces.items():
             average(
                 face,
@@ -226,4 +226,4 @@ def _mean(own: Floats, others: Sequence[tuple[Floats, int]], radius: int) -> Flo
     if not near:
         return own
     weights = [math.exp(-0.5 * (_SIGMAS * away / radius) ** 2) for _, away in near]
-    return averaged([own, *(each for each, _ in near)], [1.0, *weights])
+    return weighted_mean([own, *(each for each, _ in near)], [1.0, *weights])

@@ -50,14 +50,14 @@ class Keyframe:
         """
         where = f"at '{text}'"
         head, colon, body = text.partition(":")
-        said = _said(body.split(), where)
+        said = _parse_values(body.split(), where)
         ease = said.pop("ease", "0")
         if not colon or not head.strip() or not said:
             raise BadOption(f"{where}: not understood. {_FORM}.")
         if not re.fullmatch(r"\d{1,6}", ease, re.ASCII):
             raise BadOption(f"{where}: ease cannot be '{ease}'. Give a number of frames.")
-        spans, person = _where(head.split(), where)
-        return cls(text, spans, person, _checked(said, where), int(ease))
+        spans, person = _parse_scope(head.split(), where)
+        return cls(text, spans, person, _validate(said, where), int(ease))
 
     @property
     def is_everywhere(self) -> bool:
@@ -68,7 +68,7 @@ class Keyframe:
         """How far it holds there, 0..1."""
         if self.person is not None and person != self.person:
             return 0.0
-        return max(_risen(frame, span, self.ease) for span in self.spans)
+        return max(_ease_weight(frame, span, self.ease) for span in self.spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Keyframes:
 
     base: CompositeOptions
     entries: tuple[Keyframe, ...] = ()
-    _made: dict[tuple[float, ...], CompositeOptions] = field(
+    _cache: dict[tuple[float, ...], CompositeOptions] = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -115,9 +115,9 @@ class Keyframes:
     def options_at(self, frame: int, person: int = -1) -> CompositeOptions:
         """What holds for a person (-1 = nobody knows who) in a frame, counted from 0."""
         weights = tuple(entry.weight(frame, person) for entry in self.entries)
-        if weights not in self._made:
-            self._made[weights] = self._mixed(weights)
-        return self._made[weights]
+        if weights not in self._cache:
+            self._cache[weights] = self._interpolate(weights)
+        return self._cache[weights]
 
     def values_of(self, name: str) -> set[Any]:
         """Every value that an option may take somewhere; of numbers that run, the ends."""
@@ -163,7 +163,7 @@ class Keyframes:
             or (entry.person is not None and entry.person not in known)
         ]
 
-    def _mixed(self, weights: tuple[float, ...]) -> CompositeOptions:
+    def _interpolate(self, weights: tuple[float, ...]) -> CompositeOptions:
         values = dict(self.base)
         for entry, weight in zip(self.entries, weights, strict=True):
             for name, value in entry.values.items() if weight else ():
@@ -188,7 +188,7 @@ class Keyframes:
         return [(count, options.deviating("render")) for count, options in runs]
 
 
-def _said(words: list[str], where: str) -> dict[str, str]:
+def _parse_values(words: list[str], where: str) -> dict[str, str]:
     """Names and values of "name=value" words; a name may be written as in a flag, with hyphens."""
     said: dict[str, str] = {}
     for word in words:
@@ -202,7 +202,7 @@ def _said(words: list[str], where: str) -> dict[str, str]:
     return said
 
 
-def _where(words: list[str], where: str) -> tuple[tuple[range, ...], int | None]:
+def _parse_scope(words: list[str], where: str) -> tuple[tuple[range, ...], int | None]:
     """The stretches and the person that the head of an entry names."""
     persons = [word.partition("=")[2] for word in words if word.startswith("person=")]
     frames = [word for word in words if not word.startswith("person=")]
@@ -218,7 +218,7 @@ def _where(words: list[str], where: str) -> tuple[tuple[range, ...], int | None]
     return spans, int(persons[0]) if persons else None
 
 
-def _checked(said: Mapping[str, str], where: str) -> dict[str, Any]:
+def _validate(said: Mapping[str, str], where: str) -> dict[str, Any]:
     """The values as the options have them."""
     unknown = sorted(set(said) - set(CompositeOptions.model_fields))
     if unknown:
@@ -237,7 +237,7 @@ def _checked(said: Mapping[str, str], where: str) -> dict[str, Any]:
     return {name: getattr(chosen, name) for name in said}
 
 
-def _risen(frame: int, span: range, ease: int) -> float:
+def _ease_weight(frame: int, span: range, ease: int) -> float:
     """How far an entry holds in a frame: 0 outside the stretch, 1 within, gently rising over `ease`
     frames at either border.
 

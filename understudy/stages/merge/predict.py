@@ -21,7 +21,7 @@ from understudy.parts.upscalers import upscaled
 from understudy.stages.merge.context import MergeContext
 from understudy.stages.merge.placement import FacePlacement
 from understudy.stages.merge.segmentation import FaceSegmenter, SegmenterCrop
-from understudy.stages.parallel.prefetch import ahead
+from understudy.stages.parallel.prefetch import prefetch
 from understudy.types import Array, Floats, Frame, Prediction
 
 _BATCH = 8
@@ -69,7 +69,7 @@ def predict_frames(
 
     A frame that cannot be read comes as the one before it. threads: that decode, 0 = one a core.
     """
-    return _predict(ahead(_read(context, frames, threads), _DEPTH), context)
+    return _predict(prefetch(_read(context, frames, threads), _DEPTH), context)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,9 @@ def write_previews(
         plates = footage.iter_frames_or_bad([each.frame.index for each in some])
         writer.write(
             path,
-            sheet([plate.image if isinstance(plate, Frame) else None for plate in plates], some),
+            make_sheet(
+                [plate.image if isinstance(plate, Frame) else None for plate in plates], some
+            ),
         )
         done += len(some)
         yield Saved(what="preview", path=path)
@@ -56,7 +58,7 @@ def write_previews(
     return True
 
 
-def sheet(plates: Sequence[Array | None], merged: Sequence[MergeFrame]) -> Bytes:
+def make_sheet(plates: Sequence[Array | None], merged: Sequence[MergeFrame]) -> Bytes:
     """A row for each frame: its plate (black where it could not be read), the result, its mask; the
     frame's number in front.
     """

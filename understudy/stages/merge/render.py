@@ -25,10 +25,10 @@ from understudy.stages.merge.frames import FrameReport, merge_frames
 from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.predict import MergeFrame
-from understudy.stages.merge.segments import Segment, SegmentRecord, SegmentStore, runs
-from understudy.stages.parallel.footage_reader import Film
-from understudy.stages.parallel.prefetch import ahead
-from understudy.stages.parallel.workers import spread
+from understudy.stages.merge.segments import Segment, SegmentRecord, SegmentStore, group_consecutive
+from understudy.stages.parallel.footage_reader import FootageHandle
+from understudy.stages.parallel.prefetch import prefetch
+from understudy.stages.parallel.workers import map_unordered
 from understudy.stages.project import Project
 from understudy.types import Array, Frame
 
@@ -63,7 +63,9 @@ class SegmentRenderer:
         left = [segment for segment in self.segments if segment not in kept]
         self._done = self._known = _count(kept)
         options = self.context.options
-        self.store.check_room(self.context.footage, options.encode, kept, self._total - self._done)
+        self.store.check_free_space(
+            self.context.footage, options.encode, kept, self._total - self._done
+        )
         yield Started(stage="merge", total=self._total)
         if kept:
             yield Note(
@@ -91,7 +93,7 @@ class SegmentRenderer:
 
     def _render_here(self, left: Sequence[Segment]) -> Step:
         """In this process, on all cores."""
-        for run in runs(left):
+        for run in group_consecutive(left):
             report, told = FrameReport(), 0
             with closing(render_segments(self.context, run, self.store, report)) as frames:
                 for _ in frames:
@@ -103,9 +105,9 @@ class SegmentRenderer:
 
     def _render_elsewhere(self, left: Sequence[Segment]) -> Step:
         """In other processes, a segment each."""
-        options, film = self.context.options, Film.of(self.context.footage, any_size=False)
+        options, film = self.context.options, FootageHandle.of(self.context.footage, any_size=False)
         tasks = [SegmentTask(self._show, film, options, segment, self.store) for segment in left]
-        with closing(spread(render_task, tasks, options.workers, options.engine)) as results:
+        with closing(map_unordered(render_task, tasks, options.workers, options.engine)) as results:
             for task, record in results:
                 if (yield from self._report_progress(len(task.segment.frames), record.failed)):
                     return False
@@ -137,7 +139,7 @@ class SegmentTask:
     """
 
     show: Path
-    film: Film
+    film: FootageHandle
     options: MergeOptions
     segment: Segment
     store: SegmentStore
@@ -185,7 +187,7 @@ def render_segments(
     finishing: Future[None] | None = None
     with closing(merged), ThreadPoolExecutor(1, "understudy-finish") as finisher:
         for segment in segments:
-            coding = ahead(_encode(context, segment, store, merged, threads), _DEPTH)
+            coding = prefetch(_encode(context, segment, store, merged, threads), _DEPTH)
             try:
                 for done in coding:
                     if done == len(segment.frames):
@@ -257,7 +259,7 @@ def _grey(merged: MergeFrame) -> Frame:
 
 
 @functools.lru_cache(maxsize=1)
-def _open_context(show: Path, film: Film, options: MergeOptions) -> MergeContext:
+def _open_context(show: Path, film: FootageHandle, options: MergeOptions) -> MergeContext:
     """The context of a process that renders one task after the other."""
     footage = open_footage(film.path, index=film.index, threads=1)
     return MergeContext.open(Project.load(show), footage, options, Keyframes.parse(options))

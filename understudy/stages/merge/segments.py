@@ -20,7 +20,7 @@ from understudy.io import atomic, system
 from understudy.io.footage.base import Footage
 from understudy.io.video.concat import EncodedPart
 from understudy.io.video.writer import EncodeOptions
-from understudy.stages.parallel.chunks import chunks
+from understudy.stages.parallel.chunks import split_into_chunks
 
 # What starting an encoder costs does not count in so much time, and what a killed run loses does
 # not hurt.
@@ -90,13 +90,13 @@ class SegmentStore:
         record = record.model_copy(update={"defaults": dict(self.defaults)})
         atomic.write_text(self._record(segment), record.model_dump_json() + "\n")
 
-    def drop_all_but(self, keys: Collection[str]) -> None:
+    def remove_others(self, keys: Collection[str]) -> None:
         """Remove the files of other segments."""
         for file in self.folder.iterdir() if self.folder.is_dir() else ():
             if file.name.partition(".")[0] not in keys:
                 file.unlink(missing_ok=True)
 
-    def check_room(
+    def check_free_space(
         self, footage: Footage, options: EncodeOptions, kept: Sequence[Segment], frames: int
     ) -> None:
         """Raise CannotWrite when there is surely no room for so many frames more and, beside the
@@ -126,11 +126,14 @@ class SegmentStore:
         return self.folder / f"{segment.key}.json"
 
 
-def split(footage: Footage, stretches: Sequence[range]) -> list[range]:
+def split_into_segments(footage: Footage, stretches: Sequence[range]) -> list[range]:
     """These stretches of the footage, cut where segments begin; the same footage is always cut in
     the same places.
     """
-    pieces = [chunk.frames for chunk in chunks(footage, 1, max(24, round(_SECONDS * footage.fps)))]
+    pieces = [
+        chunk.frames
+        for chunk in split_into_chunks(footage, 1, max(24, round(_SECONDS * footage.fps)))
+    ]
     cut = (
         range(max(one.start, other.start), min(one.stop, other.stop))
         for one in stretches
@@ -139,7 +142,7 @@ def split(footage: Footage, stretches: Sequence[range]) -> list[range]:
     return [frames for frames in cut if frames]
 
 
-def runs(segments: Sequence[Segment]) -> list[list[Segment]]:
+def group_consecutive(segments: Sequence[Segment]) -> list[list[Segment]]:
     """The segments in groups of those that follow one another."""
     result: list[list[Segment]] = []
     for before, segment in itertools.pairwise([None, *segments]):
@@ -150,7 +153,9 @@ def runs(segments: Sequence[Segment]) -> list[list[Segment]]:
     return result
 
 
-def parts(segments: Sequence[Segment], store: SegmentStore, *, matte: bool) -> list[EncodedPart]:
+def as_encoded_parts(
+    segments: Sequence[Segment], store: SegmentStore, *, matte: bool
+) -> list[EncodedPart]:
     """The segments as what `join` takes: their frames, or their masks."""
     return [
         EncodedPart((store.matte if matte else store.video)(segment), segment.frames)

@@ -19,7 +19,7 @@ _MAKING = ".making-"
 
 
 @contextlib.contextmanager
-def making(merged: Path) -> Iterator[Path]:
+def new_version_folder(merged: Path) -> Iterator[Path]:
     """A folder to make a version in; what is still in it afterwards goes, and so does what killed
     runs left.
     """
@@ -34,14 +34,14 @@ def making(merged: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def numbered(folder: Path, merged: Path) -> Path:
+def publish(folder: Path, merged: Path) -> Path:
     """The finished folder under its number, the next after all that are there."""
     final = merged / f"{max(_numbers(merged), default=0) + 1:03d}"
     folder.chmod(0o755)
     return folder.rename(final)
 
 
-def segments_of_newest(merged: Path) -> set[str]:
+def newest_segment_keys(merged: Path) -> set[str]:
     """The keys of the segments that the newest versions were made of."""
     keys: set[str] = set()
     for number in sorted(_numbers(merged))[-_REMEMBERED:]:
@@ -54,7 +54,7 @@ def segments_of_newest(merged: Path) -> set[str]:
     return keys
 
 
-def link(video: Path, result: Path) -> None:
+def link_result(video: Path, result: Path) -> None:
     """`result` becomes the same file as `video`, or a copy where the disk knows no links."""
     with atomic.partial_file(result) as partial:
         partial.unlink()

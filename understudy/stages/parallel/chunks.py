@@ -25,7 +25,7 @@ class Chunk:
     following: int
 
 
-def chunks(footage: Footage, every: int, longest: int = 0) -> list[Chunk]:
+def split_into_chunks(footage: Footage, every: int, longest: int = 0) -> list[Chunk]:
     """The whole footage, every n-th frame of it, in chunks; the same footage gives the same ones.
 
     longest: frames a chunk at most, 0 = as is good for looking for faces. A chunk begins where

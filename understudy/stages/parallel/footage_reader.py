@@ -18,7 +18,7 @@ from understudy.io.open_footage import open_footage
 from understudy.types import Frame
 
 
-class Source(BaseModel):
+class FootageFingerprint(BaseModel):
     """Footage as it was: a change of any of these means other footage. A folder counts as the sum
     of its files.
     """
@@ -49,23 +49,25 @@ class Source(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class FootageHandle:
     """A footage as it travels to other processes. source: tells whether it is still the same;
     index: see `open_footage`.
     """
 
     path: Path
-    source: Source
+    source: FootageFingerprint
     any_size: bool
     index: FootageIndex = field(compare=False)
 
     @classmethod
-    def of(cls, footage: Footage, any_size: bool) -> Film:
+    def of(cls, footage: Footage, any_size: bool) -> FootageHandle:
         """An opened footage, ready to travel."""
-        return cls(footage.path, Source.of(footage.path, len(footage)), any_size, footage.index)
+        return cls(
+            footage.path, FootageFingerprint.of(footage.path, len(footage)), any_size, footage.index
+        )
 
 
-class Reader:
+class FootageReader:
     """Stretches of a footage, one after the other; it decodes on from where the last one ended
     where that is the shorter way.
     """
@@ -105,12 +107,12 @@ class Reader:
 
 
 @functools.lru_cache(maxsize=2)
-def opened(film: Film, rough: bool) -> Reader:
+def open_reader(film: FootageHandle, rough: bool) -> FootageReader:
     """The footage, opened once a process. rough: see `open_footage`.
 
     One decoder thread: the processes share the cores, and damage shows at the same frames every
     time.
     """
-    return Reader(
+    return FootageReader(
         open_footage(film.path, any_size=film.any_size, index=film.index, threads=1, rough=rough)
     )

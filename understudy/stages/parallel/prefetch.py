@@ -17,7 +17,7 @@ Made = TypeVar("Made")
 _LOOK_SECONDS = 0.1
 
 
-def ahead(source: Generator[Item, None, None], depth: int) -> Generator[Item, None, None]:
+def prefetch(source: Generator[Item, None, None], depth: int) -> Generator[Item, None, None]:
     """The items of `source` in their order, made on a thread of its own, at most `depth` of them
     ahead of the caller.
 
@@ -50,7 +50,7 @@ def ahead(source: Generator[Item, None, None], depth: int) -> Generator[Item, No
         thread.join()
 
 
-def pooled(
+def map_on_threads(
     source: Generator[Item, None, None], work: Callable[[Item], Made], threads: int, depth: int
 ) -> Generator[Made, None, None]:
     """What `work` makes of the items of `source`, in their order, made on several threads; at most
@@ -73,7 +73,7 @@ def pooled(
                 future.cancel()
 
 
-def windowed(
+def iter_windows(
     source: Generator[Item, None, None], reach: int, note: Callable[[Item], Made]
 ) -> Generator[tuple[Item, Sequence[Made]], None, None]:
     """Each item with the notes of those around it in order, its own among them: up to `reach`

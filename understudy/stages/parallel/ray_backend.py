@@ -15,14 +15,13 @@ Result = TypeVar("Result")
 _RETRIES = 3
 
 
-def on_ray(
+def map_on_ray(
     task: Callable[[Item], Result], items: Sequence[Item], workers: int | None
 ) -> Generator[tuple[Item, Result], None, None]:
-    """As `spread`, on the cluster that RAY_ADDRESS names, else on one of this machine's own. Raises
-    MissingExtra.
+    """As `map_unordered`, on the cluster that RAY_ADDRESS names, else on one of this machine.
 
     Every machine must reach the files that a task names under the same path: the footage, and for a
-    merge the show.
+    merge the show. Raises MissingExtra.
     """
     try:
         import ray

@@ -31,7 +31,7 @@ _IDLE = 20
 _LOOK = 1
 
 
-def spread(
+def map_unordered(
     task: Callable[[Item], Result],
     items: Sequence[Item],
     workers: int | None = None,
@@ -48,17 +48,17 @@ def spread(
     count = min(workers or cpu_count(), len(items))
     if engine == "ray":
         # Late, as below: most commands never need them.
-        from understudy.stages.parallel.ray_backend import on_ray
+        from understudy.stages.parallel.ray_backend import map_on_ray
 
-        yield from on_ray(task, items, workers)
+        yield from map_on_ray(task, items, workers)
     elif count <= 1:
         for item in items:
             yield item, task(item)
     else:
-        yield from _on_processes(task, items, count)
+        yield from _map_on_processes(task, items, count)
 
 
-def _on_processes(
+def _map_on_processes(
     task: Callable[[Item], Result], items: Sequence[Item], count: int
 ) -> Generator[tuple[Item, Result], None, None]:
     from loky import get_reusable_executor
@@ -68,7 +68,7 @@ def _on_processes(
         # The same processes serve the next task too, with the footage and the networks that they
         # have open.
         pool = get_reusable_executor(
-            count, timeout=_IDLE, initializer=_settled, env={"OMP_NUM_THREADS": "1"}
+            count, timeout=_IDLE, initializer=_initialize_worker, env={"OMP_NUM_THREADS": "1"}
         )
         under_way: dict[Future[Result], int] = {}
         try:
@@ -95,16 +95,16 @@ def _on_processes(
                 future.cancel()
 
 
-def _settled() -> None:
+def _initialize_worker() -> None:
     """How a worker process lives: one thread each, Ctrl-C is its parent's business, and it ends
     with its parent.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
+def _exit_with_parent(parent: int) -> None:
     """End this process when the parent is gone; one that is killed cannot say so."""
     while os.getppid() == parent:
         time.sleep(_LOOK)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from understudy.core.affine import box
+from understudy.core.affine import bounding_box
 from understudy.core.face.detail import measure_detail
 from understudy.core.face.pose import estimate_pose
 from understudy.core.metrics import swap_metrics
@@ -134,7 +134,7 @@ def _located(shown: Shown, locate: Locate | None) -> Floats:
         )
         try:
             found = locate(
-                wide, Detection(box(known) + room, 1.0, 0.0, np.zeros((0, 2), np.float32))
+                wide, Detection(bounding_box(known) + room, 1.0, 0.0, np.zeros((0, 2), np.float32))
             )
         except DegeneratePoints:
             continue
