@@ -12,10 +12,11 @@ import pytest
 from understudy.errors import WeightsMissing
 from understudy.io import tflite
 from understudy.io.weights.fetch import weight_status
-from understudy.parts.segmenters import multiclass, ready, segmenters
+from understudy.parts.segmenters import multiclass, segmenters
 from understudy.types import Floats
 
 FACE_SKIN = 3
+MULTICLASS = segmenters["multiclass"]()
 
 
 @pytest.fixture
@@ -35,11 +36,11 @@ def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Floats]:
 
 
 def test_it_is_ready_without_a_file_of_the_show(seen: list[Floats]) -> None:
-    file = ready["multiclass"]()
+    file = MULTICLASS.pretrained_file()
     assert (file.kind, file.face_type, file.resolution) == ("multiclass", "head", 256)
     faces = np.zeros((2, 128, 128, 3), np.float32)
     faces[0, :, 64:, 0], faces[1, :, :, 2] = 1, 1
-    masks = segmenters[file.kind](file, "cpu")(faces)
+    masks = segmenters[file.kind]().build(file, "cpu")(faces)
     assert masks.shape == (2, 128, 128) and masks.dtype == np.float32
     assert (
         masks[0, :, 66:].min() > 0.999 and masks[0, :, :62].max() < 0.001 and masks[1].max() < 0.001
@@ -53,7 +54,7 @@ def test_it_is_ready_without_a_file_of_the_show(seen: list[Floats]) -> None:
 
 def test_what_it_is_not_sure_of_is_half_a_face(seen: list[Floats]) -> None:
     # All six classes alike.
-    masks = segmenters["multiclass"](ready["multiclass"](), "cpu")(
+    masks = MULTICLASS.build(MULTICLASS.pretrained_file(), "cpu")(
         np.full((1, 256, 256, 3), 0.5, np.float32)
     )
     assert np.allclose(masks, 1 / 6, atol=1e-4)
@@ -63,7 +64,7 @@ def test_another_network_is_refused(seen: list[Floats], monkeypatch: pytest.Monk
     monkeypatch.setattr(
         tflite, "load", lambda path: lambda picture: [np.zeros((1, 256, 256, 1), np.float32)]
     )
-    segment = segmenters["multiclass"](ready["multiclass"](), "cpu")
+    segment = MULTICLASS.build(MULTICLASS.pretrained_file(), "cpu")
     with pytest.raises(WeightsMissing, match=r"multiclass\.tflite: another network"):
         segment(np.zeros((1, 256, 256, 3), np.float32))
 
@@ -72,7 +73,10 @@ def test_another_network_is_refused(seen: list[Floats], monkeypatch: pytest.Monk
     weight_status("multiclass") == "missing", reason="the weights are not on this machine"
 )
 def test_the_real_network_sees_no_face_in_grey() -> None:
-    file = ready["multiclass"]()
+    file = MULTICLASS.pretrained_file()
     assert (
-        segmenters[file.kind](file, "cpu")(np.full((1, 256, 256, 3), 0.5, np.float32)).mean() < 0.1
+        segmenters[file.kind]()
+        .build(file, "cpu")(np.full((1, 256, 256, 3), 0.5, np.float32))
+        .mean()
+        < 0.1
     )

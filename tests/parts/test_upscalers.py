@@ -12,8 +12,9 @@ import torch
 
 from understudy.errors import WeightsMissing
 from understudy.io.weights.fetch import weight_status
+from understudy.nets.pretrained import rrdb
 from understudy.nets.pretrained.rrdb import RRDB
-from understudy.parts.upscalers import realesrgan, upscaled, upscalers
+from understudy.parts.upscalers import realesrgan, upscale_by, upscalers
 from understudy.types import Floats
 
 HALF = 0x01306B47
@@ -37,7 +38,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RRDB:
         )
     (tmp_path / "tiny.bin").write_bytes(file)
     monkeypatch.setattr(realesrgan, "weight_path", lambda name: tmp_path / "tiny.bin")
-    monkeypatch.setattr(realesrgan, "RRDB", lambda: RRDB(blocks=1, channels=4, growth=2))
+    monkeypatch.setattr(rrdb, "RRDB", lambda: RRDB(blocks=1, channels=4, growth=2))
     return net
 
 
@@ -55,14 +56,14 @@ def test_the_network_gets_the_weights_of_the_file_and_faces_in_batches(
     given = 0.3 + 0.4 * faces()
     # Two calls of the network.
     monkeypatch.setattr(realesrgan, "_PIXELS", 2 * 12**2)
-    larger = upscalers["realesrgan"]("cpu")(given)
+    larger = upscalers["realesrgan"]().build("cpu")(given)
     assert (
         larger.shape == (3, 48, 48, 3)
         and larger.dtype == np.float32
         and 0 <= larger.min() <= larger.max() <= 1
     )
     planes = torch.from_numpy(given.transpose(0, 3, 1, 2).copy())
-    expected = realesrgan.kept(planes, tiny(planes)).detach().permute(0, 2, 3, 1).numpy()
+    expected = realesrgan.put_back(planes, tiny(planes)).detach().permute(0, 2, 3, 1).numpy()
     assert np.abs(larger - expected).max() < 1e-4
 
 
@@ -73,7 +74,7 @@ def test_light_and_colour_that_a_network_adds_are_taken_off_again() -> None:
     wrong = (
         torch.nn.functional.interpolate(planes, scale_factor=4.0, mode="bilinear") + 0.1 + detail
     )
-    mended = realesrgan.kept(planes, wrong)[0].permute(1, 2, 0).numpy()
+    mended = realesrgan.put_back(planes, wrong)[0].permute(1, 2, 0).numpy()
     before = wrong[0].permute(1, 2, 0).numpy()
     assert (
         np.abs(small(before, 12) - given[0]).max() > 0.1
@@ -90,16 +91,16 @@ def test_power_blends_from_linear_to_the_network() -> None:
         return np.ones((len(each), 24, 24, 3), np.float32)
 
     plain = np.stack([cv2.resize(face, (24, 24), interpolation=cv2.INTER_LINEAR) for face in given])
-    assert upscaled(given, 0, bright) is given
-    assert np.allclose(upscaled(given, 25, bright), 0.75 * plain + 0.25, atol=1e-6)
-    assert np.array_equal(upscaled(given, 100, bright), np.ones_like(plain))
-    assert upscaled(given[:0], 50, bright).shape[0] == 0
+    assert upscale_by(given, 0, bright) is given
+    assert np.allclose(upscale_by(given, 25, bright), 0.75 * plain + 0.25, atol=1e-6)
+    assert np.array_equal(upscale_by(given, 100, bright), np.ones_like(plain))
+    assert upscale_by(given[:0], 50, bright).shape[0] == 0
 
 
 def test_a_cut_file_is_refused(tiny: RRDB, tmp_path: Path) -> None:
     (tmp_path / "tiny.bin").write_bytes((tmp_path / "tiny.bin").read_bytes()[:-8])
     with pytest.raises(WeightsMissing, match=r"tiny\.bin: ends within 'out.bias'"):
-        upscalers["realesrgan"]("cpu")
+        upscalers["realesrgan"]().build("cpu")
 
 
 @pytest.mark.skipif(
@@ -108,7 +109,7 @@ def test_a_cut_file_is_refused(tiny: RRDB, tmp_path: Path) -> None:
 def test_real_weights_draw_an_edge_sharper_than_linear() -> None:
     ramp = np.clip((np.hypot(*np.mgrid[-16:16, -16:16]) - 8) / 2, 0.2, 0.8).astype(np.float32)
     face = np.repeat(ramp[..., None], 3, -1)
-    (larger,) = upscalers["realesrgan"]("cpu")(face[None])
+    (larger,) = upscalers["realesrgan"]().build("cpu")(face[None])
     plain = cv2.resize(face, (128, 128), interpolation=cv2.INTER_LINEAR)
     assert np.abs(small(larger, 32) - face).mean() < 0.01
     assert (

@@ -7,7 +7,7 @@ import math
 from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from understudy.io.footage.base import Footage
 from understudy.io.open_footage import open_footage
 from understudy.options import Options, option
 from understudy.parts.identities import Embed, identities
+from understudy.registry import NameIn, with_parts
 from understudy.stages.events import (
     Event,
     Finished,
@@ -42,10 +43,11 @@ from understudy.stages.project import Project
 from understudy.types import Bytes, Faces, Floats
 
 
+@with_parts(identities)
 class MeasureOptions(Options):
     """What `measure` asks."""
 
-    identity: str = option(
+    identity: Annotated[str, NameIn("identities", ("none",))] = option(
         "dlib-resnet",
         "What tells whose face it is (extra 'dlib'); none = leave that out",
         formerly={"": "none"},
@@ -202,7 +204,7 @@ def _identity(
     if options.identity == "none":
         return {}
     try:
-        embed = identities[options.identity]().build()
+        embed = identities.configured(options.identity, options).build()
     except MissingExtra as error:
         yield Warned(text=f"Whose face it is was not measured. {error}")
         return {}

@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 
 from understudy.core.compose import blend
-from understudy.parts.blenders import BLENDERS
+from understudy.parts.blenders import blenders
+
+BLENDERS = {name: blenders[name]().build() for name in blenders}
 
 
 def disc(height, width, y, x, radius):

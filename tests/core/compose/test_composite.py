@@ -6,6 +6,7 @@ import pytest
 
 from understudy.core import affine, image
 from understudy.core.color import maps, transfer
+from understudy.core.compose import blend
 from understudy.core.compose.composite import Swap, composite
 from understudy.core.compose.options import CompositeOptions
 
@@ -39,13 +40,23 @@ def swap_at(plate, x, y, side=60.0, angle=0.2, face=None, mask=1.0):
     dst = image.as_float(image.warp(plate, matrix, (SIZE, SIZE)))
     new = dst if face is None else np.broadcast_to(np.float32(face), dst.shape)
     return Swap(
-        matrix, new, dst, np.full((SIZE, SIZE), mask, np.float32), plain(), TRANSFERS["none"]
+        matrix,
+        new,
+        dst,
+        np.full((SIZE, SIZE), mask, np.float32),
+        plain(),
+        TRANSFERS["none"],
+        blend.overlay,
     )
 
 
 def laid_in(plate, swaps, options):
-    with_transfer = {"options": options, "transfer": TRANSFERS[options.color_transfer]}
-    return composite(plate, [replace(swap, **with_transfer) for swap in swaps])
+    named = {
+        "options": options,
+        "transfer": TRANSFERS[options.color_transfer],
+        "blender": getattr(blend, options.blender),
+    }
+    return composite(plate, [replace(swap, **named) for swap in swaps])
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from understudy.core.color.transfer import UNCHANGED
-from understudy.core.compose import debug_steps
+from understudy.core.compose import blend, debug_steps
 from understudy.core.compose.composite import (
     MatchParams,
     Swap,
@@ -40,6 +40,7 @@ def swapped(options: CompositeOptions) -> Swap:
         mask,
         options,
         UNCHANGED,
+        getattr(blend, options.blender),
     )
 
 

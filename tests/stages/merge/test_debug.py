@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from understudy.core.color.transfer import UNCHANGED
+from understudy.core.compose import blend
 from understudy.core.compose.composite import Swap, fit_match, warp_face
 from understudy.core.compose.options import CompositeOptions
 from understudy.io.footage import stills
@@ -88,6 +89,7 @@ def green_face(plate: Array, person: int) -> MergeFace:
         np.ones((32, 32), np.float32),
         options,
         UNCHANGED,
+        blend.seamless,
     )
     params = fit_match(swap)
     warped = warp_face(plate, swap, params)

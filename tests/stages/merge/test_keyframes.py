@@ -168,7 +168,7 @@ def test_entries_come_from_the_command_line_as_they_are() -> None:
         ("5: device=cpu", ["'device' is nothing that may differ"]),
         ("5: erode=much", ["'erode'", "'much'"]),
         ("5: blur=-1", ["'blur'", "greater than or equal to 0"]),
-        ("5: mode=glue", ["'mode'", "'glue'", "'seamless'"]),
+        ("5: mode=glue", ["'mode'", "'glue'", "seamless"]),
         ("5: erode=1 erode=2", ["'erode' stands there twice"]),
         ("5: erode=1 ease=-1", ["ease cannot be '-1'"]),
         ("x: erode=4", ["'x' names no frames", "100-120"]),

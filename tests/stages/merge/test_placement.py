@@ -12,7 +12,7 @@ from understudy.core import affine
 from understudy.errors import BadOption
 from understudy.io.faceset.face_image import write_polygons
 from understudy.io.faceset.faceset import Faceset
-from understudy.parts.maskers import Masked, maskers
+from understudy.parts.maskers import MaskInput, maskers
 from understudy.stages.merge.placement import DstFaces, FacePlacement
 from understudy.types import AlignedFace, Doubles, Face, Polygon
 
@@ -67,9 +67,10 @@ def test_nothing_drawn_on_any_face_is_refused(tmp_path: Path) -> None:
 
 def test_the_masker_takes_all_of_a_face_that_nobody_drew_on() -> None:
     some = np.random.default_rng(0).random((3, 16, 16)).astype(np.float32)
-    seen = Masked(np.zeros((68, 2), np.float32), some[0], some[1])
-    assert maskers["polygons"](seen).min() == 1
-    assert np.array_equal(maskers["polygons"](dataclasses.replace(seen, polygons=some[2])), some[2])
+    seen = MaskInput(np.zeros((68, 2), np.float32), some[0], some[1])
+    mask = maskers["polygons"]().build()
+    assert mask(seen).min() == 1
+    assert np.array_equal(mask(dataclasses.replace(seen, polygons=some[2])), some[2])
 
 
 def test_a_drawing_can_be_added_to_a_picture_that_is_there(tmp_path: Path) -> None:

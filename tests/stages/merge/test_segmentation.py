@@ -20,7 +20,7 @@ from understudy.io.model_files.segmenter_file import SegmenterFile
 from understudy.io.open_footage import open_footage
 from understudy.io.video.writer import EncodeOptions
 from understudy.nets.pretrained.xseg import XSeg
-from understudy.parts.segmenters import Segment, ready, segmenters
+from understudy.parts.segmenters import Segment, Segmenter, segmenters
 from understudy.stages.events import Note, Warned
 from understudy.stages.merge import context
 from understudy.stages.merge.command import MergeOptions, merge
@@ -196,10 +196,11 @@ def test_a_segmenter_that_no_mask_asks_for_is_told(show: Path) -> None:
 def bright(monkeypatch: pytest.MonkeyPatch) -> None:
     """A segmenter from outside: whatever is brighter than BRIGHT."""
 
-    def build(file: SegmenterFile, device: str) -> Segment:
-        return lambda faces: (faces.mean(-1) > BRIGHT).astype(np.float32)
+    class Bright(Segmenter):
+        def build(self, file: SegmenterFile, device: str) -> Segment:
+            return lambda faces: (faces.mean(-1) > BRIGHT).astype(np.float32)
 
-    monkeypatch.setitem(segmenters._parts, "bright", build)
+    monkeypatch.setitem(segmenters._parts, "bright", Bright)
 
 
 @pytest.mark.usefixtures("bright")
@@ -207,13 +208,16 @@ def test_a_segmenter_that_needs_no_training_serves_a_show_without_a_file(
     show: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = SegmenterFile(show / "some.tflite", "bright", "full", 256, "somebody's", {})
-    monkeypatch.setitem(ready._parts, "multiclass", lambda: file)
+    monkeypatch.setattr(segmenters["multiclass"], "pretrained_file", lambda self: file)
     list(merge(show, options("xseg-dst", segmenter="multiclass")))
     became, disc = green(show) > 0.5, plate()[..., 0] > 120
     assert (became & disc).sum() / (became | disc).sum() > 0.9
     # One of the show's own of that name comes first.
     keep(show, "multiclass")
-    assert select_segmenter(Project.load(show), "multiclass", ("xseg-dst",)).kind == "xseg"
+    assert (
+        select_segmenter(Project.load(show), "multiclass", ("xseg-dst",), MergeOptions()).kind
+        == "xseg"
+    )
 
 
 @pytest.mark.usefixtures("bright")
@@ -223,7 +227,7 @@ def test_masks_are_carried_between_face_types(
     tmp_path: Path, model: FaceType, seen: FaceType
 ) -> None:
     file = SegmenterFile(tmp_path, "bright", seen, 256, "", {})
-    segmenter = FaceSegmenter.load(file, "cpu", ("xseg-prd", "xseg-dst"))
+    segmenter = FaceSegmenter.load(file, "cpu", ("xseg-prd", "xseg-dst"), MergeOptions())
     points = landmarks(130, 90, 60, turn=0.2)
     # Steadied: the face's square does not stand where its own points would put it.
     face_from_frame = affine.compose(
@@ -247,7 +251,7 @@ def test_masks_are_carried_between_face_types(
 def test_a_segmenter_of_other_faces_says_what_that_means(tmp_path: Path) -> None:
     def told(seen: FaceType, *masks: str) -> list[str]:
         return FaceSegmenter.load(
-            SegmenterFile(tmp_path, "bright", seen, 256, "", {}), "cpu", masks
+            SegmenterFile(tmp_path, "bright", seen, 256, "", {}), "cpu", masks, MergeOptions()
         ).limits("full")
 
     assert told("full", "xseg-prd", "xseg-dst") == [] == told("whole", "xseg-dst")

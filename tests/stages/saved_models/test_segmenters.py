@@ -169,7 +169,10 @@ def test_an_imported_xseg_sees_what_its_own_kernels_say(
     assert (found.kind, found.face_type, found.resolution) == ("xseg", "full", 256)
     face = np.random.default_rng(1).random((256, 256, 3), np.float32)
     face[:, 100:] *= 0.3
-    expected, mask = NumpyXSeg(file).mask(face), segmenters["xseg"](found, "cpu")(face[None])[0]
+    expected, mask = (
+        NumpyXSeg(file).mask(face),
+        segmenters["xseg"]().build(found, "cpu")(face[None])[0],
+    )
     assert expected.std() > 0.1 and mask.dtype == np.float32
     assert np.abs(mask - expected)[abs(expected - 0.1) > 0.01].max() < 1e-4
     # Random weights follow nobody's face.

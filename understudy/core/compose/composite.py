@@ -25,6 +25,7 @@ from understudy.core.compose import (
     temporal_light,
     texture,
 )
+from understudy.core.compose.blend import Blend
 from understudy.core.compose.options import CompositeOptions
 from understudy.types import Array, Doubles, Floats, Layers
 
@@ -44,7 +45,8 @@ class Swap:
     face_from_frame: (2, 3), into the pixels of dst. dst: (S, S, 3) float32 in 0..1, the face that
     is replaced. face: (K, K, 3) float32 in 0..1, the new face, K a multiple of S. mask: (S, S)
     float32 in 0..1, where it shows. before, after: face_from_frame of the same face in the frames
-    around, None where it is not there. transfer: what `options.color_transfer` names.
+    around, None where it is not there. transfer, blender: what the options
+    name as `color_transfer` and `blender`.
     """
 
     face_from_frame: Doubles
@@ -53,6 +55,7 @@ class Swap:
     mask: Floats
     options: CompositeOptions
     transfer: Transfer
+    blender: Blend
     before: Doubles | None = None
     after: Doubles | None = None
 
@@ -243,7 +246,7 @@ def render_layer(
         light = temporal_light.correct_light(
             light, face.light_grid, light_grid, face.roi_from_face, face.swap.side
         )
-    layer = options.blender.apply(below, face.face, face.matte, light)
+    layer = face.swap.blender.apply(below, face.face, face.matte, light)
     if face.texture is not None:
         layer = layer + face.texture
     layer = np.clip(layer, 0, 1)
@@ -348,7 +351,7 @@ def _measure_plate(warped: WarpedFace, plate: Array) -> WarpedFace:
     options, side = warped.swap.options, warped.swap.side
     x0, y0, x1, y1 = warped.box
     below, face, fine = image.as_float(plate[y0:y1, x0:x1]), warped.face, None
-    light = options.blender.light(below, face, warped.matte)
+    light = warped.swap.blender.light(below, face, warped.matte)
     light_grid = (
         None
         if light is None

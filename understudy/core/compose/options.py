@@ -4,32 +4,43 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from understudy.core.color.histogram import histogram_match, histogram_match_dfl
 from understudy.core.color.transfer import Transfer
-from understudy.core.compose import blend
-from understudy.core.compose.blend import Blend
 from understudy.core.compose.sharpen import SharpenMode
 from understudy.options import Options, option
+from understudy.registry import NameIn, NamesOf
 
-Mode = Literal[
-    "original",
-    "overlay",
-    "hist-match",
-    "hist-match-bw",
-    "seamless",
-    "seamless-hist-match",
-    "pyramid",
-    "raw-rgb",
-    "raw-rgb-mask",
-    "raw-mask",
-    "raw-predict",
-]
-ColorTransfer = Literal[
-    "none", "rct", "lct", "mkl", "mkl-m", "idt", "idt-m", "sot", "sot-m", "mix-m"
-]
 Shows = Literal["result", "plate", "square", "mask", "predicted"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModeSettings:
+    """What a mode stands for.
+
+    blender: name of a blender. shows: the result; or the untouched plate; or what the model made:
+    its whole square on the plate, its mask in white on black, its square on black.
+    matches_histogram: the new face takes dst's histogram. is_grey: it loses its colours first.
+    """
+
+    blender: str = "overlay"
+    shows: Shows = "result"
+    matches_histogram: bool = False
+    is_grey: bool = False
+
+
+# The modes that are more than a blender. Each blender is a mode of its own, too.
+_MODES: Final[dict[str, ModeSettings]] = {
+    "original": ModeSettings(shows="plate"),
+    "hist-match": ModeSettings(matches_histogram=True),
+    "hist-match-bw": ModeSettings(matches_histogram=True, is_grey=True),
+    "seamless-hist-match": ModeSettings("seamless", matches_histogram=True),
+    "raw-rgb": ModeSettings(shows="square"),
+    "raw-rgb-mask": ModeSettings(shows="square"),
+    "raw-mask": ModeSettings(shows="mask"),
+    "raw-predict": ModeSettings(shows="predicted"),
+}
 
 
 class CompositeOptions(Options):
@@ -38,7 +49,7 @@ class CompositeOptions(Options):
     Sizes are in percent of the face square's side, so they mean the same in every shot.
     """
 
-    mode: Mode = option(
+    mode: Annotated[str, NameIn("blenders", tuple(_MODES))] = option(
         "overlay",
         "How the new face meets the plate: overlay lays it in; hist-match fits its histogram to"
         " dst's face, hist-match-bw from grey; seamless also takes the plate's light,"
@@ -48,10 +59,9 @@ class CompositeOptions(Options):
         live=True,
         affects="render",
     )
-    masks: tuple[str, ...] = option(
+    masks: Annotated[tuple[str, ...], NamesOf("maskers")] = option(
         ("learned",),
-        "Masks, multiplied; 'a+b' unites two: learned, learned-prd, learned-dst, dst (hull), full,"
-        " polygons, xseg-prd, xseg-dst",
+        "Masks, multiplied; 'a+b' unites two, dst is the hull of the landmarks",
         live=True,
         affects="render",
     )
@@ -100,7 +110,7 @@ class CompositeOptions(Options):
         live=True,
         affects="render",
     )
-    color_transfer: ColorTransfer = option(
+    color_transfer: Annotated[str, NameIn("color_transfers")] = option(
         "mkl-m",
         "How the new face takes the colours of the one it replaces; -m and rct look within the"
         " mask, the others at the square",
@@ -228,17 +238,17 @@ class CompositeOptions(Options):
     @property
     def shows(self) -> Shows:
         """What the frame shows in the end."""
-        return MODES[self.mode].shows
+        return _settings(self.mode).shows
 
     @property
-    def blender(self) -> Blend:
-        """How the face layer is made from face and plate."""
-        return MODES[self.mode].blender
+    def blender(self) -> str:
+        """The name of the blender, which makes the face layer from face and plate."""
+        return _settings(self.mode).blender
 
     @property
     def is_grey(self) -> bool:
         """Whether the new face loses its colours first."""
-        return MODES[self.mode].is_grey
+        return _settings(self.mode).is_grey
 
     @property
     def is_dfl(self) -> bool:
@@ -248,39 +258,13 @@ class CompositeOptions(Options):
     @property
     def histogram(self) -> Transfer | None:
         """The histogram match that the mode asks for, or None."""
-        if not MODES[self.mode].matches_histogram:
+        if not _settings(self.mode).matches_histogram:
             return None
         return _histogram_match(self.is_dfl, self.hist_match_masked, self.hist_match_threshold)
 
 
-@dataclass(frozen=True, slots=True)
-class ModeSettings:
-    """What a mode stands for.
-
-    shows: the result; or the untouched plate; or what the model made: its whole square on the
-    plate, its mask in white on black, its square on black. matches_histogram: the new face takes
-    dst's histogram. is_grey: it loses its colours first.
-    """
-
-    blender: Blend = blend.overlay
-    shows: Shows = "result"
-    matches_histogram: bool = False
-    is_grey: bool = False
-
-
-MODES: Final[dict[Mode, ModeSettings]] = {
-    "original": ModeSettings(shows="plate"),
-    "overlay": ModeSettings(),
-    "hist-match": ModeSettings(matches_histogram=True),
-    "hist-match-bw": ModeSettings(matches_histogram=True, is_grey=True),
-    "seamless": ModeSettings(blend.seamless),
-    "seamless-hist-match": ModeSettings(blend.seamless, matches_histogram=True),
-    "pyramid": ModeSettings(blend.pyramid),
-    "raw-rgb": ModeSettings(shows="square"),
-    "raw-rgb-mask": ModeSettings(shows="square"),
-    "raw-mask": ModeSettings(shows="mask"),
-    "raw-predict": ModeSettings(shows="predicted"),
-}
+def _settings(mode: str) -> ModeSettings:
+    return _MODES.get(mode) or ModeSettings(mode)
 
 
 @cache

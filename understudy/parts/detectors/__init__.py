@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
-from understudy.options import Options
-from understudy.registry import Registry
+from understudy.registry import Part, Registry
 from understudy.types import Bytes, Floats
 
 
@@ -32,12 +32,15 @@ class Detection:
 Detect = Callable[[Bytes], list[Detection]]
 
 
-class Detector(Options):
+class Detector(Part):
     """The options of one detector; `build` makes it ready."""
+
+    # What to try where it found no face in a whole footage.
+    when_nothing_found: ClassVar[str] = "Try another detector"
 
     def build(self) -> Detect:
         """The detector as a function. Raises WeightsMissing."""
         raise NotImplementedError
 
 
-detectors: Registry[type[Detector]] = Registry("detectors", __name__)
+detectors: Registry[Detector] = Registry("detectors", __name__, "detector")

@@ -20,6 +20,8 @@ class BlazeFace(Search):
     6 key points each.
     """
 
+    when_nothing_found = "Lower blazeface.score, set blazeface.tiles for small faces"
+
     score: float = option(0.4, "How sure a detection must be", low=0.05, high=1)
     threads: int = option(1, "CPU threads", low=1, high=64, affects="nothing")
 

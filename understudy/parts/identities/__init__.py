@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from understudy.options import Options
-from understudy.registry import Registry
+from understudy.registry import Part, Registry
 from understudy.types import Bytes, Floats
 
 Embed = Callable[[Bytes, Floats], Floats]
 
 
-class Identity(Options):
+class Identity(Part):
     """The options of one identity network; `build` makes it ready."""
 
     def build(self) -> Embed:
@@ -25,4 +24,4 @@ class Identity(Options):
         raise NotImplementedError
 
 
-identities: Registry[type[Identity]] = Registry("identities", __name__)
+identities: Registry[Identity] = Registry("identities", __name__, "identity")

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from understudy.options import Options
 from understudy.parts.detectors import Detection
-from understudy.registry import Registry
+from understudy.registry import Part, Registry
 from understudy.types import Bytes, Floats
 
 
@@ -28,7 +27,7 @@ class Found:
 Locate = Callable[[Bytes, Detection], Found | None]
 
 
-class Landmarker(Options):
+class Landmarker(Part):
     """The options of one landmarker; `build` makes it ready."""
 
     def build(self) -> Locate:
@@ -36,4 +35,4 @@ class Landmarker(Options):
         raise NotImplementedError
 
 
-landmarkers: Registry[type[Landmarker]] = Registry("landmarkers", __name__)
+landmarkers: Registry[Landmarker] = Registry("landmarkers", __name__, "landmarker")

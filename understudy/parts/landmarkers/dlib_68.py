@@ -25,6 +25,9 @@ class Dlib68(Landmarker):
     use, by its training data.
     """
 
+    # The detector dlib has the plain name.
+    settings_name = "dlib_68"
+
     passes: int = option(
         2,
         "How often to look; every pass places its box by the points of the one before",

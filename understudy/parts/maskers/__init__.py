@@ -1,21 +1,24 @@
-"""Maskers: where the new face shows. Each is a function of what the model saw and made, in face
-pixels.
+"""Maskers: where the new face shows.
+
+A masker is a class of options whose `build()` gives a function: what the model saw and made, in
+face pixels -> a mask.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 
 import numpy as np
 
-from understudy.registry import Registry
+from understudy.options import Options
+from understudy.registry import Part, Registry
 from understudy.types import Floats
 
 
 @dataclass(frozen=True, slots=True)
-class Masked:
+class MaskInput:
     """What a masker looks at: one face of size S.
 
     landmarks: (68, 2) of dst, in face pixels. prd: (S, S) float32 in 0..1, where the model says
@@ -33,43 +36,73 @@ class Masked:
     polygons: Floats | None = None
 
 
-Masker = Callable[[Masked], Floats]
+# What a masker sees of a face -> (S, S) float32 in 0..1.
+Mask = Callable[[MaskInput], Floats]
 
-maskers: Registry[Masker] = Registry("maskers", __name__)
+
+class Masker(Part):
+    """The options of one masker; `build` makes it ready."""
+
+    def build(self) -> Mask:
+        """The masker as a function."""
+        raise NotImplementedError
 
 
-def combined(names: Sequence[str], face: Masked, *, dfl: bool = False) -> Floats:
-    """The masks of these names, (S, S) float32 in 0..1: multiplied, where a name may be several:
-    "a+b" unites, "a*b" multiplies.
+maskers: Registry[Masker] = Registry("maskers", __name__, "masker")
 
-    In a name products go first: "a*b+c" is either both of a and b, or c. dfl: united masks are
-    added and cut off at 1, as in DeepFaceLab; else edges that coincide stay where they are. Raises
-    BadOption for an unknown name.
+
+def combine(
+    names: Sequence[str], face: MaskInput, settings: Options, *, dfl: bool = False
+) -> Floats:
+    """Multiply the masks of these names, (S, S) float32 in 0..1.
+
+    A name may be several: "a+b" unites, "a*b" multiplies. Products go first: "a*b+c" is either both
+    of a and b, or c.
+
+    Args:
+        names: Names of maskers, or such expressions.
+        face: What the maskers look at.
+        settings: Options that hold the maskers' settings.
+        dfl: Whether united masks are added and cut off at 1, as in DeepFaceLab. Else edges that
+            coincide stay where they are.
+
+    Raises:
+        BadOption: A name is none.
     """
     mask = np.ones(face.prd.shape, np.float32)
     for name in names:
-        mask = mask * _united([_product(part, face) for part in name.split("+")], dfl)
+        products = [_product(part, face, settings) for part in name.split("+")]
+        mask = mask * _unite(products, dfl)
     return np.clip(mask, 0, 1)
 
 
-def asked(names: Sequence[str]) -> frozenset[str]:
-    """The maskers that these names ask for. Raises BadOption for an unknown one."""
+def names_in(expressions: Sequence[str]) -> frozenset[str]:
+    """The maskers that these expressions ask for. Raises BadOption for an unknown one."""
     single = frozenset(
-        each for name in names for part in name.split("+") for each in _factors(part)
+        each for name in expressions for part in name.split("+") for each in _factors(part)
     )
     for each in single:
         maskers[each]
     return single
 
 
-def _united(masks: Sequence[Floats], dfl: bool) -> Floats:
+def _unite(masks: Sequence[Floats], dfl: bool) -> Floats:
     if dfl:
         return np.asarray(np.minimum(np.sum(masks, axis=0), 1), np.float32)
     return reduce(lambda one, other: one + other - one * other, masks)
 
 
-def _product(name: str, face: Masked) -> Floats:
-    return reduce(np.multiply, [maskers[each](face) for each in _factors(name)])
+def _product(name: str, face: MaskInput, settings: Options) -> Floats:
+    return reduce(
+        np.multiply,
+        [_built(maskers.configured(each, settings))(face) for each in _factors(name)],
+    )
+
+
+@cache
+def _built(masker: Masker) -> Mask:
+    """The masker, built once: it may hold a network."""
+    return masker.build()
 
 
 def _factors(name: str) -> list[str]:

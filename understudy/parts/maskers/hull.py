@@ -5,20 +5,27 @@ from __future__ import annotations
 import numpy as np
 
 from understudy.core.face import mask
-from understudy.parts.maskers import Masked, maskers
+from understudy.parts.maskers import Mask, Masker, MaskInput, maskers
 from understudy.types import Floats
 
 
 @maskers.register("dst")
-def hull(face: Masked) -> Floats:
+class Hull(Masker):
     """The hull of dst's landmarks, brows lifted: steady, but it knows nothing of hands or hair
     before the face.
     """
-    height, width = face.prd.shape
-    return mask.hull_mask(face.landmarks, (width, height))
+
+    def build(self) -> Mask:
+        def hull(face: MaskInput) -> Floats:
+            height, width = face.prd.shape
+            return mask.hull_mask(face.landmarks, (width, height))
+
+        return hull
 
 
 @maskers.register("full")
-def full(face: Masked) -> Floats:
+class Full(Masker):
     """The whole square; its edge still fades."""
-    return np.ones(face.prd.shape, np.float32)
+
+    def build(self) -> Mask:
+        return lambda face: np.ones(face.prd.shape, np.float32)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from understudy.parts.maskers import Masked, maskers
-from understudy.types import Floats
+from understudy.parts.maskers import Mask, Masker, maskers
 
 
 @maskers.register("learned")
-def learned(face: Masked) -> Floats:
+class Learned(Masker):
     """Where both the new face and dst's face are: nothing is painted beside either."""
-    return face.prd * face.dst
+
+    def build(self) -> Mask:
+        return lambda face: face.prd * face.dst
 
 
 @maskers.register("learned-prd")
-def learned_prd(face: Masked) -> Floats:
+class LearnedPrd(Masker):
     """Where the new face is."""
-    return face.prd
+
+    def build(self) -> Mask:
+        return lambda face: face.prd
 
 
 @maskers.register("learned-dst")
-def learned_dst(face: Masked) -> Floats:
+class LearnedDst(Masker):
     """Where dst's face is."""
-    return face.dst
+
+    def build(self) -> Mask:
+        return lambda face: face.dst

@@ -6,13 +6,18 @@ from typing import Final
 
 import numpy as np
 
-from understudy.parts.maskers import Masked, maskers
+from understudy.parts.maskers import Mask, Masker, MaskInput, maskers
 from understudy.types import Floats
 
 DRAWN: Final = "polygons"
 
 
 @maskers.register(DRAWN)
-def polygons(face: Masked) -> Floats:
+class Polygons(Masker):
     """What was drawn by hand on dst's face; the whole square where nobody drew."""
-    return np.ones(face.prd.shape, np.float32) if face.polygons is None else face.polygons
+
+    def build(self) -> Mask:
+        def polygons(face: MaskInput) -> Floats:
+            return np.ones(face.prd.shape, np.float32) if face.polygons is None else face.polygons
+
+        return polygons

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from understudy.parts.maskers import Masked, maskers
+from understudy.parts.maskers import Mask, Masker, MaskInput, maskers
 from understudy.types import Floats
 
 ON_PRD: Final = "xseg-prd"
@@ -12,14 +12,24 @@ ON_DST: Final = "xseg-dst"
 
 
 @maskers.register(ON_PRD)
-def segmented_prd(face: Masked) -> Floats:
+class SegmentedPrd(Masker):
     """Where the segmenter sees a face in the new face."""
-    assert face.segmented_prd is not None
-    return face.segmented_prd
+
+    def build(self) -> Mask:
+        def segmented(face: MaskInput) -> Floats:
+            assert face.segmented_prd is not None
+            return face.segmented_prd
+
+        return segmented
 
 
 @maskers.register(ON_DST)
-def segmented_dst(face: Masked) -> Floats:
+class SegmentedDst(Masker):
     """Where the segmenter sees a face in the plate: hands and hair before it stay as they are."""
-    assert face.segmented_dst is not None
-    return face.segmented_dst
+
+    def build(self) -> Mask:
+        def segmented(face: MaskInput) -> Floats:
+            assert face.segmented_dst is not None
+            return face.segmented_dst
+
+        return segmented

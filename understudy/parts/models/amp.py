@@ -26,6 +26,8 @@ class Amp(ModelOptions):
     optimizer = "adabelief"
     batch = 8
     motion = AugmentConfig(scale=0.15)
+    gan_setting = "gan_power"
+    off_in_pretraining = ("gan_power",)
 
     resolution: int = option(
         224, "Side of the faces, a multiple of 32", low=64, high=640, unit="px"

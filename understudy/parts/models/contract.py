@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -82,18 +81,3 @@ class Model(nn.Module):
     def predict(self, images: Floats) -> Prediction:
         """What becomes of dst faces (N, R, R, 3), float32 RGB in 0..1."""
         raise NotImplementedError
-
-
-class Predictor(Protocol):
-    """What a merge needs of a model."""
-
-    resolution: int
-    face_type: FaceType
-
-    def predict(self, images: Floats) -> Prediction:
-        """What becomes of dst faces (N, R, R, 3)."""
-
-    def set_morph(self, share: float) -> None:
-        """Let so much of the face, 0..1, become src's. Raises BadOption where that cannot be
-        chosen.
-        """

@@ -24,6 +24,11 @@ class Sae(ModelOptions):
     M with liae.
     """
 
+    off_in_pretraining = (
+        "face_style_power",
+        "bg_style_power",
+    )
+
     resolution: int = option(
         128, "Side of the faces, a multiple of 16", low=64, high=256, unit="px"
     )

@@ -30,6 +30,13 @@ class Saehd(ModelOptions):
     optimizer = "adabelief"
     batch = 8
     motion = AugmentConfig(scale=0.15)
+    gan_setting = "gan_power"
+    off_in_pretraining = (
+        "gan_power",
+        "true_face_power",
+        "face_style_power",
+        "bg_style_power",
+    )
 
     resolution: int = option(
         128,

@@ -28,6 +28,11 @@ class Saehd1(ModelOptions):
 
     optimizer = "rmsprop"
     batch = 8
+    off_in_pretraining = (
+        "true_face_training",
+        "face_style_power",
+        "bg_style_power",
+    )
 
     resolution: int = option(
         128, "Side of the faces, a multiple of 16", low=64, high=256, unit="px"

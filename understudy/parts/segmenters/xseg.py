@@ -5,14 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import torch
 
 from understudy.core import image
 from understudy.io.model_files.segmenter_file import SegmenterFile
-from understudy.nets.device import resolve_device, to_numpy, to_tensor
-from understudy.nets.pretrained.load import load_pretrained
-from understudy.nets.pretrained.xseg import INPUT_SIZE, XSeg
-from understudy.parts.segmenters import Segment, segmenters
+from understudy.parts.segmenters import Segment, Segmenter, segmenters
 from understudy.types import Floats
 
 # What is less sure than this is no face.
@@ -21,29 +17,43 @@ _BATCH: Final = 8
 
 
 @segmenters.register("xseg")
-def xseg(file: SegmenterFile, device: str) -> Segment:
-    """A U-Net at 256 px that learns from painted outlines. Raises WeightsMissing naming a tensor
-    that is not of this network.
+class Xseg(Segmenter):
+    """A U-Net at 256 px that learns from painted outlines.
 
     Faces of another size are resized (areas averaged where they shrink, cubic where they grow), and
     so are their masks.
     """
-    place = resolve_device(device)
-    with torch.device("meta"):
-        empty = XSeg()
-    net = load_pretrained(empty.to_empty(device=place), file.tensors, str(file.path))
 
-    def segment(faces: Floats) -> Floats:
-        masks = np.empty(faces.shape[:3], np.float32)
-        for start in range(0, len(faces), _BATCH):
-            some = faces[start : start + _BATCH]
-            seen = np.stack([image.resize(face, (INPUT_SIZE, INPUT_SIZE)) for face in some])
-            with torch.inference_mode():
-                # It learnt from BGR.
-                found = to_numpy(net(to_tensor(seen[..., ::-1], place)).sigmoid())
-            found[found < _SURE] = 0
-            for row, mask in enumerate(found, start):
-                masks[row] = np.clip(image.resize(mask, faces.shape[2:0:-1]), 0, 1)
-        return masks
+    def build(self, file: SegmenterFile, device: str) -> Segment:
+        """The network with the file's weights.
 
-    return segment
+        Raises:
+            WeightsMissing: A tensor is not of this network; the message names it.
+            BadOption: The device is not there.
+        """
+        # Late: --help need not wait for torch.
+        import torch
+
+        from understudy.nets.device import resolve_device, to_numpy, to_tensor
+        from understudy.nets.pretrained.load import load_pretrained
+        from understudy.nets.pretrained.xseg import INPUT_SIZE, XSeg
+
+        place = resolve_device(device)
+        with torch.device("meta"):
+            empty = XSeg()
+        net = load_pretrained(empty.to_empty(device=place), file.tensors, str(file.path))
+
+        def segment(faces: Floats) -> Floats:
+            masks = np.empty(faces.shape[:3], np.float32)
+            for start in range(0, len(faces), _BATCH):
+                some = faces[start : start + _BATCH]
+                seen = np.stack([image.resize(face, (INPUT_SIZE, INPUT_SIZE)) for face in some])
+                with torch.inference_mode():
+                    # It learnt from BGR.
+                    found = to_numpy(net(to_tensor(seen[..., ::-1], place)).sigmoid())
+                found[found < _SURE] = 0
+                for row, mask in enumerate(found, start):
+                    masks[row] = np.clip(image.resize(mask, faces.shape[2:0:-1]), 0, 1)
+            return masks
+
+        return segment

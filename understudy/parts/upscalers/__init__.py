@@ -1,7 +1,6 @@
 """Upscalers: networks that draw a face larger, with detail that its pixels only hint at.
 
-An upscaler is a function that makes one on a device: `upscalers["realesrgan"]("cpu")`. It fetches
-its weights.
+An upscaler is a class of options whose `build(device)` gives a function: faces -> larger faces.
 """
 
 from __future__ import annotations
@@ -11,21 +10,35 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from understudy.registry import Registry
+from understudy.registry import Part, Registry
 from understudy.types import Floats
 
 # Faces (N, S, S, 3) RGB in 0..1 -> (N, k S, k S, 3) in 0..1, k whole; float32. Made small again
 # they are the faces they were.
 Upscale = Callable[[Floats], Floats]
 
-upscalers: Registry[Callable[[str], Upscale]] = Registry("upscalers", __name__)
+
+class Upscaler(Part):
+    """The options of one upscaler; `build` makes it ready."""
+
+    def build(self, device: str) -> Upscale:
+        """The upscaler as a function. Raises WeightsMissing, BadOption."""
+        raise NotImplementedError
 
 
-def upscaled(faces: Floats, power: float, upscale: Upscale) -> Floats:
-    """The faces (N, S, S, 3) drawn larger: `power` percent of the upscaler's, the rest linear
-    between pixels.
+upscalers: Registry[Upscaler] = Registry("upscalers", __name__, "upscaler")
 
-    Where power is 0 they are the faces as they came, at their own size: nothing is computed.
+
+def upscale_by(faces: Floats, power: float, upscale: Upscale) -> Floats:
+    """Draw faces larger: so much of the upscaler's, the rest linear between pixels.
+
+    Args:
+        faces: (N, S, S, 3) float32 RGB in 0..1.
+        power: Share of the upscaler's faces in percent. At 0 nothing is computed.
+        upscale: The upscaler.
+
+    Returns:
+        (N, k S, k S, 3) float32 in 0..1; at power 0 `faces` as they are.
     """
     if power <= 0 or not len(faces):
         return faces

@@ -52,7 +52,7 @@ def detect_faces(task: DetectTask) -> Detections:
     Raises BadOption, MissingExtra and WeightsMissing.
     """
     options, reader = task.options, open_reader(task.film, rough=True)
-    look, embed = make_analyser(options, task.marks), make_embedder(options.identity)
+    look, embed = make_analyser(options, task.marks), make_embedder(options)
     seen: list[DetectedFace] = []
     looked: list[int] = []
     signatures: list[Floats] = []

@@ -12,7 +12,7 @@ from understudy.core.face import align
 from understudy.errors import BadMedia
 from understudy.io.faceset.manual_marks import Mark, Marks
 from understudy.parts.detectors import Detect, Detection
-from understudy.parts.identities import Embed, identities
+from understudy.parts.identities import Embed, Identity, identities
 from understudy.parts.landmarkers import Found, Locate
 from understudy.stages.extract.detections import DetectedFace
 from understudy.stages.extract.options import ExtractOptions
@@ -55,10 +55,16 @@ def make_landmarker(options: ExtractOptions) -> Locate:
     return _parts(options.model_dump_json())[1]
 
 
+def make_embedder(options: ExtractOptions) -> Embed | None:
+    """What tells people apart; None where nothing shall. identity: resolved, not auto."""
+    if options.identity == "none":
+        return None
+    return _embed(identities.configured(options.identity, options))
+
+
 @functools.lru_cache(maxsize=2)
-def make_embedder(name: str) -> Embed | None:
-    """What tells people apart, by name; None for none."""
-    return None if name == "none" else identities[name]().build()
+def _embed(identity: Identity) -> Embed:
+    return identity.build()
 
 
 @functools.lru_cache(maxsize=2)

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import ValidationError
 
 from understudy.options import Affects, Options, option
 from understudy.parts.detectors import Detector, detectors
-from understudy.parts.detectors.blazeface import BlazeFace
-from understudy.parts.detectors.dlib_boxes import DlibBoxes
-from understudy.parts.detectors.mtcnn import Mtcnn
-from understudy.parts.detectors.s3fd import S3fd
-from understudy.parts.detectors.yunet import YuNet
 from understudy.parts.dlib_extra import is_installed
+from understudy.parts.identities import identities
 from understudy.parts.landmarkers import Landmarker, landmarkers
-from understudy.parts.landmarkers.dlib_68 import Dlib68
-from understudy.parts.landmarkers.facemesh import FaceMesh
-from understudy.parts.landmarkers.fan import Fan
-from understudy.parts.landmarkers.mediapipe import MediaPipe
+from understudy.registry import NameIn, with_parts
 from understudy.stages.parallel.workers import Engine
 from understudy.types import FaceType
 
 Quality = Literal["fast", "default", "best"]
-Part = TypeVar("Part", bound=Options)
 
 # What a quality means where nothing else is said.
 PRESETS: dict[Quality, dict[str, Any]] = {
@@ -39,6 +31,7 @@ PRESETS: dict[Quality, dict[str, Any]] = {
 }
 
 
+@with_parts(detectors, landmarkers, identities, affects="detect")
 class ExtractOptions(Options):
     """What `extract` asks. The settings of a part stand under its name."""
 
@@ -46,36 +39,19 @@ class ExtractOptions(Options):
         "default",
         "How thorough: what fast and best set is in the manual; any option set by itself wins",
     )
-    detector: str = option(
-        "blazeface",
-        "What finds faces: blazeface, yunet, mtcnn, s3fd, dlib or manual",
-        affects="detect",
+    detector: Annotated[str, NameIn("detectors")] = option(
+        "blazeface", "What finds faces", affects="detect"
     )
-    landmarker: str = option(
-        "facemesh",
-        "What finds the 68 points of a face: facemesh, mediapipe, dlib, fan or manual",
-        affects="detect",
+    landmarker: Annotated[str, NameIn("landmarkers")] = option(
+        "facemesh", "What finds the 68 points of a face", affects="detect"
     )
-    blazeface: BlazeFace = option(
-        BlazeFace(), "Settings of the detector blazeface", affects="detect"
-    )
-    yunet: YuNet = option(YuNet(), "Settings of the detector yunet", affects="detect")
-    mtcnn: Mtcnn = option(Mtcnn(), "Settings of the detector mtcnn", affects="detect")
-    s3fd: S3fd = option(S3fd(), "Settings of the detector s3fd", affects="detect")
-    dlib: DlibBoxes = option(DlibBoxes(), "Settings of the detector dlib", affects="detect")
-    facemesh: FaceMesh = option(FaceMesh(), "Settings of the landmarker facemesh", affects="detect")
-    mediapipe: MediaPipe = option(
-        MediaPipe(), "Settings of the landmarker mediapipe", affects="detect"
-    )
-    dlib_68: Dlib68 = option(Dlib68(), "Settings of the landmarker dlib", affects="detect")
-    fan: Fan = option(Fan(), "Settings of the landmarker fan", affects="detect")
     region: tuple[float, float, float, float] = option(
         (0, 0, 1, 1),
         "Look for faces only here: left, top, right, bottom",
         unit="shares of the frame",
         affects="detect",
     )
-    identity: str = option(
+    identity: Annotated[str, NameIn("identities", ("auto", "none"))] = option(
         "auto",
         "What tells people apart; auto = dlib-resnet where it is installed, none = nothing",
         affects="detect",
@@ -176,18 +152,23 @@ class ExtractOptions(Options):
 
     def detector_part(self) -> Detector:
         """The detector with its settings. Raises BadOption."""
-        return self._with_settings(detectors[self.detector])
+        return detectors.configured(self.detector, self)
 
     def landmarker_part(self) -> Landmarker:
         """The landmarker with its settings. Raises BadOption."""
-        return self._with_settings(landmarkers[self.landmarker])
+        return landmarkers.configured(self.landmarker, self)
 
     def finding(self) -> dict[str, Any]:
         """What decides which faces are found and where their points lie, as plain values.
 
         Parts that are not in use are left out.
         """
-        in_use = (self.detector_part(), self.landmarker_part())
+        in_use = [self.detector_part(), self.landmarker_part()]
+        # Identities at their defaults are left out, too: older records say nothing of them.
+        for name in identities:
+            part = identities.configured(name, self)
+            if part != identities[name]():
+                in_use.append(part)
         unused = {
             name for name, value in self if isinstance(value, Options) and value not in in_use
         }
@@ -214,12 +195,6 @@ class ExtractOptions(Options):
             # An option or a value that is no more: nobody knows what it would be today.
             return sorted({".".join(map(str, each["loc"])) for each in error.errors()})
         return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-
-    def _with_settings(self, part: type[Part]) -> Part:
-        """The part with the settings that stand here for it; one from outside comes with its own
-        defaults.
-        """
-        return next((value for _, value in self if isinstance(value, part)), part())
 
     def _plain(self, affects: Affects, unused: set[str]) -> dict[str, Any]:
         names = {name.partition(".")[0] for name in self.affecting(affects)}

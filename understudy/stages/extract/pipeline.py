@@ -355,8 +355,7 @@ class Extraction:
                 f"{where}: no face found, and {len(self.failed)} frames failed, the first:"
                 f" {next(iter(self.failed.values()))}"
             )
-        blazeface = "Lower blazeface.score, set blazeface.tiles for small faces"
-        advice = blazeface if self.options.detector == "blazeface" else "Try another detector"
+        advice = self.options.detector_part().when_nothing_found
         return f"{where}: no face found in any frame. {advice}, or give other footage."
 
 

@@ -117,7 +117,7 @@ class TrackedFaces:
         """Who looks most like the one face on a picture. Raises NoFaces."""
         image = as_bytes(read_image(path))
         shown = make_analyser(options)(0, image)
-        embed = make_embedder(options.identity)
+        embed = make_embedder(options)
         if not shown or embed is None:
             raise NoFaces(
                 f"{path}: no face found on it. Give a picture that shows the person's face clearly."

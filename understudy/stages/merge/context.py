@@ -19,10 +19,10 @@ from understudy.io.footage.base import Footage
 from understudy.io.model_files import checkpoint
 from understudy.io.provenance import manifest
 from understudy.parts.dfm_model import DfmModel
-from understudy.parts.maskers import asked
+from understudy.parts.maskers import names_in
 from understudy.parts.maskers.polygons import DRAWN
 from understudy.parts.maskers.segmented import ON_DST, ON_PRD
-from understudy.parts.models.contract import Predictor
+from understudy.parts.models import Predictor
 from understudy.parts.upscalers import Upscale, upscalers
 from understudy.stages.events import Event, Note, Warned
 from understudy.stages.merge.keyframes import Keyframes
@@ -73,13 +73,16 @@ class MergeContext:
         path, is_best = select_model_path(project, options.model), options.checkpoint == "best"
         # An unknown name is told before any work.
         named = [name for names in keyframes.values_of("masks") for name in names]
-        masks = tuple(sorted(asked(named)))
-        file = select_segmenter(project, options.segmenter, masks)
+        masks = tuple(sorted(names_in(named)))
+        file = select_segmenter(project, options.segmenter, masks, options)
         faces = DstFaces.load(project.faces("dst"), with_polygons=DRAWN in masks)
         model, iteration = load_predictor(path, options.device, best=is_best)
         if options.face_type != "auto":
             set_face_type(model, options.face_type)
-        segmenter = None if file is None else FaceSegmenter.load(file, options.device, masks)
+        segmenter = (
+            None if file is None else FaceSegmenter.load(file, options.device, masks, options)
+        )
+        upscaler = upscalers.configured(options.upscaler, options)
         upscales = max(keyframes.values_of("super_resolution")) > 0
         if options.morph is not None:
             model.set_morph(options.morph)
@@ -92,7 +95,7 @@ class MergeContext:
             faces.place(model.face_type, model.resolution, smooth=options.smooth),
             iteration,
             segmenter,
-            upscalers[options.upscaler](options.device) if upscales else None,
+            upscaler.build(options.device) if upscales else None,
             (_weights(path, is_best), manifest.fingerprint(file.path) if file else ""),
         )
 

@@ -10,10 +10,10 @@ from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
-from understudy.core.compose import blend
-from understudy.core.compose.options import MODES, CompositeOptions
+from understudy.core.compose.options import CompositeOptions
 from understudy.errors import BadOption
 from understudy.options import readable
+from understudy.parts.blenders import blenders
 from understudy.stages import frame_ranges
 from understudy.stages.merge.options import MergeOptions
 
@@ -144,7 +144,10 @@ class Keyframes:
     def averaging(self) -> AveragingRadius:
         """How far the averages in time reach that the options ask for anywhere."""
         steady = max(self.values_of("steady"))
-        has_light = any(MODES[mode].blender is blend.seamless for mode in self.values_of("mode"))
+        has_light = any(
+            blenders[CompositeOptions(mode=mode).blender].has_light
+            for mode in self.values_of("mode")
+        )
         return AveragingRadius(
             max(self.values_of("steady_mask")),
             steady,

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from understudy.core.compose.options import CompositeOptions
 from understudy.io.video.writer import EncodeOptions
 from understudy.options import option
+from understudy.parts.blenders import blenders
+from understudy.parts.color_transfers import color_transfers
+from understudy.parts.maskers import maskers
+from understudy.parts.segmenters import is_pretrained, segmenters
+from understudy.parts.upscalers import upscalers
+from understudy.registry import NameIn, NamesOf, with_parts
 from understudy.stages.parallel.workers import Engine
 
 
+@with_parts(blenders, color_transfers, maskers, segmenters, upscalers, affects="render")
 class MergeOptions(CompositeOptions):
     """What `merge` asks: how faces look, and where and when they do so, what is rendered, and with
     what.
@@ -47,13 +54,13 @@ class MergeOptions(CompositeOptions):
     checkpoint: Literal["newest", "best"] = option(
         "newest", "Which weights of the model: the newest, or the best on held-out faces"
     )
-    segmenter: str | None = option(
+    segmenter: Annotated[str | None, NamesOf("segmenters", where=is_pretrained)] = option(
         None,
-        "Name of the segmenter for xseg-prd and xseg-dst, multiclass needs no training; not set ="
-        " the only one of the show",
+        "Name of the segmenter for xseg-prd and xseg-dst; not set = the only one of the show. Some"
+        " need no training",
         formerly="",
     )
-    upscaler: str = option(
+    upscaler: Annotated[str, NameIn("upscalers")] = option(
         "realesrgan", "What super-resolution draws the new face larger with", affects="render"
     )
     morph: float | None = option(

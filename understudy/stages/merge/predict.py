@@ -6,18 +6,22 @@ import contextlib
 import itertools
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
 from understudy.core import affine, image
+from understudy.core.color.transfer import Transfer
+from understudy.core.compose.blend import Blend
 from understudy.core.compose.composite import NO_MATCH, MatchParams, Swap, WarpedFace
 from understudy.core.compose.options import CompositeOptions
 from understudy.io.footage.base import Footage
 from understudy.io.open_footage import open_footage
-from understudy.parts.color_transfers import COLOR_TRANSFERS, DFL_TRANSFERS
-from understudy.parts.maskers import Masked, combined
-from understudy.parts.models.contract import Predictor
-from understudy.parts.upscalers import upscaled
+from understudy.parts.blenders import Blender, blenders
+from understudy.parts.color_transfers import ColorTransfer, color_transfers
+from understudy.parts.maskers import MaskInput, combine
+from understudy.parts.models import Predictor
+from understudy.parts.upscalers import upscale_by
 from understudy.stages.merge.context import MergeContext
 from understudy.stages.merge.placement import FacePlacement
 from understudy.stages.merge.segmentation import FaceSegmenter, SegmenterCrop
@@ -221,18 +225,20 @@ def _new_face(
     placement = pending.placements[number]
     matrix = np.asarray(placement.face_from_frame)
     options = context.keyframes.options_at(pending.frame.index, placement.person)
-    seen = Masked(
+    seen = MaskInput(
         affine.apply(matrix, placement.landmarks).astype(np.float32),
         prediction.mask,
         prediction.dst_mask,
         *segmented,
         placement.drawn_mask(context.model.resolution),
     )
-    mask = combined(options.masks, seen, dfl=options.is_dfl)
+    mask = combine(options.masks, seen, context.options, dfl=options.is_dfl)
     face = prediction.image
     if options.super_resolution and context.upscale is not None:
-        face = upscaled(face[None], options.super_resolution, context.upscale)[0]
-    transfer = (DFL_TRANSFERS if options.is_dfl else COLOR_TRANSFERS)[options.color_transfer]
+        face = upscale_by(face[None], options.super_resolution, context.upscale)[0]
+    transfer = _transfer(
+        color_transfers.configured(options.color_transfer, context.options), options.is_dfl
+    )
     swap = Swap(
         matrix,
         face,
@@ -240,7 +246,19 @@ def _new_face(
         mask,
         options,
         transfer,
+        _blend(blenders.configured(options.blender, context.options)),
         placement.before,
         placement.after,
     )
     return MergeFace(placement, swap)
+
+
+# The same object for the same settings: colours are averaged over frames as long as it stays.
+@cache
+def _transfer(transfer: ColorTransfer, is_dfl: bool) -> Transfer:
+    return transfer.build_dfl() if is_dfl else transfer.build()
+
+
+@cache
+def _blend(blender: Blender) -> Blend:
+    return blender.build()

@@ -10,7 +10,8 @@ import numpy as np
 from understudy.core import affine, image
 from understudy.core.face import align
 from understudy.io.model_files.segmenter_file import SegmenterFile
-from understudy.parts.maskers import asked
+from understudy.options import Options
+from understudy.parts.maskers import names_in
 from understudy.parts.maskers.segmented import ON_DST, ON_PRD
 from understudy.parts.segmenters import Segment, segmenters
 from understudy.types import Array, Doubles, FaceType, Floats
@@ -42,10 +43,15 @@ class FaceSegmenter:
     on_dst: bool
 
     @classmethod
-    def load(cls, file: SegmenterFile, device: str, masks: Sequence[str]) -> FaceSegmenter:
-        """The segmenter of a file for these masks. Raises WeightsMissing, BadOption."""
-        segment = segmenters[file.kind](file, device)
-        wanted = asked(masks)
+    def load(
+        cls, file: SegmenterFile, device: str, masks: Sequence[str], settings: Options
+    ) -> FaceSegmenter:
+        """Load the segmenter of a file for these masks. Raises WeightsMissing, BadOption.
+
+        settings: the options that hold the segmenters' settings.
+        """
+        segment = segmenters.configured(file.kind, settings).build(file, device)
+        wanted = names_in(masks)
         return cls(
             file.path.stem,
             segment,

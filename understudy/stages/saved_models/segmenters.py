@@ -16,9 +16,10 @@ from understudy.io.dfl import xseg as legacy
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.model_files import segmenter_file
 from understudy.io.model_files.segmenter_file import SUFFIX, SegmenterFile
-from understudy.parts.maskers import asked
+from understudy.options import Options
+from understudy.parts.maskers import names_in
 from understudy.parts.maskers.segmented import ON_DST, ON_PRD
-from understudy.parts.segmenters import ready, segmenters
+from understudy.parts.segmenters import pretrained, segmenters
 from understudy.stages.events import Finished, Note, Saved, Stage, Warned
 from understudy.stages.project import Project
 from understudy.stages.saved_models.dfl_settings import FACE_TYPES
@@ -73,7 +74,7 @@ def import_segmenter(project: Project, path: Path, name: str | None) -> Stage:
 
 
 def select_segmenter(
-    project: Project, name: str | None, masks: Sequence[str]
+    project: Project, name: str | None, masks: Sequence[str], settings: Options
 ) -> SegmenterFile | None:
     """The segmenter of that name, or the only one that the show has; None when no mask asks for
     one.
@@ -81,12 +82,13 @@ def select_segmenter(
     Where the show has none of that name it may be one that needs no training. Raises WeightsMissing
     without one, or with one that is damaged; BadOption where several are and none was named.
     """
-    if not {ON_PRD, ON_DST} & asked(masks):
+    if not {ON_PRD, ON_DST} & names_in(masks):
         return None
     folder = project.folder / "segmenters"
     names = sorted(path.stem for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith("."))
+    ready = pretrained()
     if name and name not in names and name in ready:
-        return ready[name]()
+        return segmenters.configured(name, settings).pretrained_file()
     if name and name not in names:
         raise WeightsMissing(
             f"{folder}: there is no segmenter '{name}'. There are: {', '.join([*names, *ready])}."
@@ -94,7 +96,7 @@ def select_segmenter(
     if not names:
         raise WeightsMissing(
             f"{folder}: no segmenter, and a mask asks for one. Import one (understudy trained"
-            f" import), take one that needs no training (--segmenter {next(iter(ready))}), or take"
+            f" import), take one that needs no training (--segmenter {ready[0]}), or take"
             " other --masks."
         )
     if not name and len(names) > 1:
@@ -128,7 +130,7 @@ def measure_overlap(project: Project, file: SegmenterFile) -> float | None:
                 affine.apply(seen_from_frame, face.face.landmarks).astype(np.float32), size
             )
         )
-    return _overlap(segmenters[file.kind](file, "auto")(np.stack(seen)), np.stack(hulls))
+    return _overlap(segmenters[file.kind]().build(file, "auto")(np.stack(seen)), np.stack(hulls))
 
 
 def _judged(path: Path, overlap: float) -> Stage:

@@ -12,7 +12,7 @@ from understudy.stages.project import Project
 from understudy.types import FaceType
 
 if TYPE_CHECKING:
-    from understudy.parts.models.contract import Predictor
+    from understudy.parts.models import Predictor
 
 
 def select_model_folder(project: Project, name: str | None) -> Path:

@@ -15,6 +15,7 @@ from understudy.io.faceset.faceset import Faceset
 from understudy.io.model_files import checkpoint
 from understudy.nets.device import resolve_device
 from understudy.nets.memory_estimate import estimate_step_bytes
+from understudy.parts.models import models
 from understudy.parts.models.contract import Batch, Samples
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import (
@@ -23,7 +24,6 @@ from understudy.stages.saved_models.recipe import (
     ModelRecipe,
     read_recipe,
 )
-from understudy.stages.train.callbacks.gan_phase import has_critic
 from understudy.stages.train.options import TrainOptions
 from understudy.types import FaceType
 
@@ -210,7 +210,7 @@ def _ending(project: Project, options: TrainOptions, model: str) -> TrainOptions
         or any(not side.is_dir() or len(Faceset(side)) < MIN_FACES for side in sides)
     ):
         return options
-    return options.model_copy(update={"until": "gan" if has_critic(model) else "finish"})
+    return options.model_copy(update={"until": "gan" if models[model].has_critic() else "finish"})
 
 
 def _plans(sides: list[int]) -> Iterator[tuple[int, int]]:

@@ -7,28 +7,27 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from understudy.options import Options, option
-from understudy.parts.models import ModelOptions
-from understudy.parts.models.amp import Amp
-from understudy.parts.models.classic import H64, H128, Df, Liaef128
-from understudy.parts.models.sae import Sae
-from understudy.parts.models.saehd import Saehd
-from understudy.parts.models.saehd1 import Saehd1
-from understudy.parts.models.tiny import Tiny
+from understudy.parts.color_transfers import ColorTransfer, color_transfers
+from understudy.parts.models import models
+from understudy.registry import NameIn, settings_field, with_parts
 
 # A time between two of something.
 Often = Annotated[float, Field(gt=0)] | Literal["never"]
 Until = Literal["plateau", "finish", "gan"] | None
 
 
+def _fits_pixels(transfer: type[ColorTransfer]) -> bool:
+    return transfer.fits_pixels
+
+
+@with_parts(models, color_transfers)
 class TrainOptions(Options):
     """What `train` asks. The settings of a model stand under its name; the model keeps them, its
     class and its seed for life.
     """
 
-    model: str = option(
-        "auto",
-        "What to train; auto = what this machine can: tiny, saehd, saehd1, sae, amp, quick96, h64,"
-        " h128, df or liaef128",
+    model: Annotated[str, NameIn("models", ("auto",))] = option(
+        "auto", "What to train; auto = what this machine can"
     )
     name: str | None = option(
         None,
@@ -47,15 +46,6 @@ class TrainOptions(Options):
         " dst",
         formerly="",
     )
-    tiny: Tiny = option(Tiny(), "Settings of the model tiny")
-    saehd: Saehd = option(Saehd(), "Settings of the model saehd")
-    saehd1: Saehd1 = option(Saehd1(), "Settings of the model saehd1")
-    sae: Sae = option(Sae(), "Settings of the model sae")
-    amp: Amp = option(Amp(), "Settings of the model amp")
-    h64: H64 = option(H64(), "Settings of the model h64")
-    h128: H128 = option(H128(), "Settings of the model h128")
-    df: Df = option(Df(), "Settings of the model df")
-    liaef128: Liaef128 = option(Liaef128(), "Settings of the model liaef128")
     seed: int = option(0, "Where chance starts; the same seed and faces give the same run", low=0)
     iterations: int | None = option(
         None,
@@ -192,7 +182,7 @@ class TrainOptions(Options):
     random_hsv_power: float = option(
         0, "Change hue and saturation of src's faces that go in, try 0.05", low=0, high=0.3
     )
-    ct_mode: Literal["none", "rct", "lct", "mkl", "idt", "sot"] = option(
+    ct_mode: Annotated[str, NameIn("color_transfers", ("none",), where=_fits_pixels)] = option(
         "none", "Give src's faces the colours of dst's while it learns, by this colour transfer"
     )
     backup_hours: Often = option(
@@ -253,14 +243,15 @@ class TrainOptions(Options):
 
     @classmethod
     def kinds(cls) -> list[str]:
-        """The models whose settings stand here; one from outside comes with its own defaults."""
-        fields = {name: info.annotation for name, info in cls.model_fields.items()}
+        """The models that have settings here."""
         return [
             name
-            for name, kind in fields.items()
-            if isinstance(kind, type) and issubclass(kind, ModelOptions)
+            for name in models
+            if (field := cls.model_fields.get(settings_field(name, models[name])))
+            and field.annotation is models[name]
         ]
 
     def settings_of(self, model: str) -> dict[str, Any]:
-        """What was set for a model, by name."""
-        return self.set_values().get(model, {}) if model in self.kinds() else {}
+        """What was set for a model, by name. Raises BadOption for a model that is none."""
+        field = settings_field(model, models[model])
+        return self.set_values().get(field, {}) if model in self.kinds() else {}

@@ -36,13 +36,6 @@ EASED: dict[str, Any] = {
     "uniform_yaw": True,
     "yaw_matched": False,
 }
-POWERS = (
-    "gan_power",
-    "true_face_power",
-    "true_face_training",
-    "face_style_power",
-    "bg_style_power",
-)
 
 
 def eased(options: TrainOptions, recipe: ModelRecipe) -> TrainOptions:
@@ -55,7 +48,7 @@ def refuse_powers(recipe: ModelRecipe) -> None:
     """Raises BadOption for a model that is to learn against critics or by style, which nobody can
     while it pretrains.
     """
-    for name in POWERS:
+    for name in type(recipe.model_options).off_in_pretraining:
         if getattr(recipe.model_options, name, 0):
             raise BadOption(
                 f"{recipe.model}.{name}: not while a model pretrains. Set it to 0 until that is"

@@ -6,8 +6,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from understudy.core.color.maps import Fit
 from understudy.core.face import align, landmarks
 from understudy.core.training.augment import AugmentConfig
+from understudy.parts.color_transfers import color_transfers
 from understudy.parts.models.contract import Batch, Samples
 from understudy.stages.train.data.batches import Batches, Feed
 from understudy.stages.train.data.face_store import FaceStore
@@ -50,6 +52,10 @@ def turned(angles: list[float]) -> FaceStore:
     )
 
 
+def fit(name: str) -> Fit:
+    return color_transfers[name]().pixel_fit()
+
+
 def batch(
     src: FaceStore,
     dst: FaceStore,
@@ -87,8 +93,8 @@ def test_a_plain_batch_is_what_it_has_always_been() -> None:
     "feed",
     [
         Feed(hsv=0.2),
-        Feed(color_transfer="rct"),
-        Feed(color_transfer="sot"),
+        Feed(color_fit=fit("rct")),
+        Feed(color_fit=fit("sot")),
         Feed(uniform_yaw=True),
         Feed(yaw_matched=True),
     ],
@@ -142,7 +148,7 @@ def test_src_takes_dsts_colours_alike_in_input_and_target() -> None:
     plain = batch(src, dst, Feed())
     goal = torch.from_numpy(dst.pictures[..., :3].reshape(-1, 3).mean(0) / 255)
     for name in ("rct", "lct", "mkl", "idt", "sot"):
-        made = batch(src, dst, Feed(color_transfer=name))
+        made = batch(src, dst, Feed(color_fit=fit(name)))
         assert torch.equal(made.dst.target, plain.dst.target) and torch.equal(
             made.src.mask, plain.src.mask
         )
@@ -156,10 +162,10 @@ def test_only_what_the_masks_show_speaks_for_a_face() -> None:
     for store in (src, dst):
         store.pictures[..., 3] = 255
         store.pictures[:, :30, :, 3] = 0
-    one = batch(src, dst, Feed(color_transfer="mkl")).src.target[:, :, 24:]
+    one = batch(src, dst, Feed(color_fit=fit("mkl"))).src.target[:, :, 24:]
     src.pictures[:, :30, :, :3], dst.pictures[:, :30, :, :3] = 0, 255
     assert torch.allclose(
-        batch(src, dst, Feed(color_transfer="mkl")).src.target[:, :, 24:], one, atol=1e-5
+        batch(src, dst, Feed(color_fit=fit("mkl"))).src.target[:, :, 24:], one, atol=1e-5
     )
 
 
@@ -167,7 +173,7 @@ def test_a_face_with_an_empty_mask_keeps_its_colours() -> None:
     src, dst = noise(2), noise(2, 1)
     src.pictures[..., 3] = 0
     assert torch.allclose(
-        batch(src, dst, Feed(color_transfer="rct")).src.target,
+        batch(src, dst, Feed(color_fit=fit("rct"))).src.target,
         batch(src, dst, Feed()).src.target,
         atol=1e-6,
     )

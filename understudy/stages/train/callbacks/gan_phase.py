@@ -24,7 +24,7 @@ from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import TrainOptions
 from understudy.stages.train.schedule import CRITIC, PLANNED
 
-# How much the critic asks for, as gan_power, and why there is a backup of the model as it was
+# How much the critic asks for, and why there is a backup of the model as it was
 # before.
 POWER: Final = 0.1
 BEFORE: Final = "gan"
@@ -42,25 +42,17 @@ def refuse_without(options: TrainOptions, recipe: ModelRecipe) -> None:
     """
     if options.until == "gan" and options.pretrain:
         raise BadOption("until: gan: not while a model pretrains. Take --until finish.")
-    if options.until == "gan" and not has_critic(recipe.model):
+    if options.until == "gan" and not type(recipe.model_options).has_critic():
         raise BadOption(
-            f"until: {recipe.model} has no critic (gan_power), so there is no such phase. Take"
-            " --until finish."
+            f"until: {recipe.model} has no critic, so there is no such phase. Take --until finish."
         )
-
-
-def has_critic(model: str) -> bool:
-    """Whether a model of this class can learn against a critic."""
-    from understudy.parts.models import models
-
-    return "gan_power" in models[model].model_fields
 
 
 def is_due(options: TrainOptions, recipe: ModelRecipe, iteration: int, rows: Rows) -> bool:
     """Whether the critic comes now, once: where a finish that the run began by itself is over.
     rows: of the history.
     """
-    if options.until != "gan" or recipe.settings["gan_power"]:
+    if options.until != "gan" or recipe.settings[_setting(recipe)]:
         return False
     ends = [(key, row[key]) for row in rows for key in (PLANNED, CRITIC) if key in row]
     # With the end of its time written down and no critic there, the run was killed in between.
@@ -85,7 +77,7 @@ def harm(rows: Rows) -> float:
 
 def with_critic(recipe: ModelRecipe, name: str) -> tuple[ModelRecipe, list[str]]:
     """The recipe with a critic at work, and what changes, in words."""
-    return change_settings(recipe, {"gan_power": POWER}, name)
+    return change_settings(recipe, {_setting(recipe): POWER}, name)
 
 
 def undo(folder: Path, learner: Learner) -> None:
@@ -95,14 +87,21 @@ def undo(folder: Path, learner: Learner) -> None:
     kept = [each for each in backups.list_backups(folder / BACKUPS) if each.why == BEFORE]
     if not kept:
         raise BadProject(
-            f"{folder / BACKUPS}: the backup from before the critic is gone. Set gan_power to 0 and"
-            " train on."
+            f"{folder / BACKUPS}: the backup from before the critic is gone. Set"
+            f" {_setting(learner.recipe)} to 0 and train on."
         )
     saved = checkpoint.copy_as_current(folder / CHECKPOINTS, kept[-1].folder)
-    recipe, _ = change_settings(learner.recipe, {"gan_power": 0}, folder.name)
+    recipe, _ = change_settings(learner.recipe, {_setting(learner.recipe): 0}, folder.name)
     learner.change(recipe)
     learner.restore(saved)
     write_recipe(folder, recipe)
+
+
+def _setting(recipe: ModelRecipe) -> str:
+    """The name of the setting that says how much the critic counts."""
+    name = type(recipe.model_options).gan_setting
+    assert name is not None
+    return name
 
 
 def _begun(rows: Rows) -> int:

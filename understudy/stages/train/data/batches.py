@@ -22,7 +22,6 @@ from understudy.core.face import mask
 from understudy.core.training import augment, yaw_sampling
 from understudy.nets import augment as on_device
 from understudy.nets.device import to_device, to_tensor
-from understudy.parts.color_transfers import COLOR_FITS
 from understudy.parts.models.contract import Batch, Samples
 from understudy.stages.train.data.face_store import FaceStore, moved
 from understudy.types import Array, Bytes, Doubles, Floats
@@ -41,8 +40,8 @@ class Feed:
     uniform_yaw: of each side every turn of the head that it has comes as often as any other.
     yaw_matched: each src face turns as the dst face of its pair does, mirrored where that is nearer
     and src may be flipped; chance flips no src then. hsv: how far hue, saturation and value of
-    src's input change, 0..1. color_transfer: name in COLOR_FITS, or none; each src face takes the
-    colours of a random dst face, by statistics within both masks, input and target alike.
+    src's input change, 0..1. color_fit: by this each src face takes the colours of a random dst
+    face, by statistics within both masks, input and target alike; None = it keeps its own.
     plain_every: every so many batches are the one before again, with its targets as input; None
     = no batches.
     """
@@ -50,7 +49,7 @@ class Feed:
     uniform_yaw: bool = False
     yaw_matched: bool = False
     hsv: float = 0.0
-    color_transfer: str = "none"
+    color_fit: Fit | None = None
     plain_every: int | None = None
 
 
@@ -164,12 +163,11 @@ class Batches:
         self, rng: np.random.Generator, rows: yaw_sampling.Rows, src: Samples
     ) -> Samples:
         """src's samples in the colours that the feed gives them."""
-        if self.feed.color_transfer != "none":
-            fit = COLOR_FITS[self.feed.color_transfer]
+        if self.feed.color_fit is not None:
             like = rng.choice(self.dst.learnt, self.pairs)
             couples = zip(rows[self._own], like[self._own], strict=True)
             tables = [
-                _table(fit, self.src.pictures[row], self.dst.pictures[other])
+                _table(self.feed.color_fit, self.src.pictures[row], self.dst.pictures[other])
                 for row, other in couples
             ]
             looked_up = self._tensor(np.stack(tables))

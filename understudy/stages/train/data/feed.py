@@ -9,9 +9,11 @@ from pathlib import Path
 
 import torch
 
+from understudy.core.color.maps import Fit
 from understudy.core.training.augment import AugmentConfig
 from understudy.io.faceset.faceset import Faceset
 from understudy.nets import ranks
+from understudy.parts.color_transfers import color_transfers
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train.data.batches import Batches, Feed
@@ -55,7 +57,7 @@ def batches(
         options.uniform_yaw,
         options.yaw_matched,
         options.random_hsv_power,
-        options.ct_mode,
+        _color_fit(options),
         own.plain_every,
     )
     pairs, resolution = learner.pairs, learner.model.resolution
@@ -74,6 +76,12 @@ def batches(
         feed,
         size,
     )
+
+
+def _color_fit(options: TrainOptions) -> Fit | None:
+    if options.ct_mode == "none":
+        return None
+    return color_transfers.configured(options.ct_mode, options).pixel_fit()
 
 
 def motions(options: TrainOptions, own: AugmentConfig) -> tuple[AugmentConfig, AugmentConfig]:

@@ -1,0 +1,24 @@
+"""Mean and spread of the channels of CIE LAB, after Reinhard et al. (2001)."""
+
+from __future__ import annotations
+
+from understudy.core.color import dfl
+from understudy.core.color.maps import Fit, moments
+from understudy.core.color.transfer import Transfer, in_lab
+from understudy.parts.color_transfers import ColorTransfer, color_transfers
+
+
+@color_transfers.register("rct")
+class Rct(ColorTransfer):
+    """Mean and spread of each channel of CIE LAB, within the mask."""
+
+    fits_pixels = True
+
+    def build(self) -> Transfer:
+        return in_lab(moments)
+
+    def build_dfl(self) -> Transfer:
+        return dfl.rct()
+
+    def pixel_fit(self) -> Fit:
+        return moments
