@@ -18,11 +18,12 @@ PARTIAL = ".partial"
 
 @contextlib.contextmanager
 def partial_file(path: Path) -> Iterator[Path]:
-    """A path to write to beside `path`; it takes `path`'s place when the block ends well, and goes
-    when it does not.
+    """Yield a path beside `path`; the file takes its place when the block ends well, else it goes.
 
-    The temporary file keeps the suffix of `path` at its end, so that encoders can tell the format.
-    Raises CannotWrite when the disk is full or the place is read-only.
+    It keeps the suffix of `path` at its end, so that encoders can tell the format.
+
+    Raises:
+        CannotWrite: The disk is full, or the place is read-only.
     """
     with explain_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,9 +56,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk, a read-only place, a missing right or a folder that went, at or under
-    `path`, into CannotWrite.
-    """
+    """Turn a full disk, a read-only place or a folder that is gone, at `path`, into CannotWrite."""
     try:
         yield
     except OSError as error:
@@ -79,8 +78,7 @@ def explain_os_errors(path: Path) -> Iterator[None]:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder at once for all who look, however long its files take; one that is in use
-    stays for another time.
+    """Remove a folder at once for all who look; one that is in use stays.
 
     Where the run dies meanwhile, what is left has the name of something half-written.
     """
@@ -91,9 +89,7 @@ def remove_folder(folder: Path) -> None:
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove what a killed run left half-written in `folder`. Call it only while holding the
-    folder's lock.
-    """
+    """Remove what a killed run left half-written in `folder`; hold the folder's lock for it."""
     for path in folder.glob(f".*{PARTIAL}*"):
         path.unlink(missing_ok=True)
 

@@ -8,7 +8,7 @@ MAX_PIXELS = 2**27
 
 
 def size_problem(width: int, height: int) -> str:
-    """Why a picture of this size is not read: a phrase, or "" when it is fine."""
+    """Return why a picture of this size is not read, as a phrase; "" when it is fine."""
     if width < 1 or height < 1:
         return f"its header claims {width}x{height} pixels"
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:

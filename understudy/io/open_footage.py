@@ -1,4 +1,4 @@
-"""Footage in: a video file or a folder of pictures, read the same way."""
+"""Opens footage: a video file or a folder of pictures, read the same way."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ def open_footage(
     threads: int = 0,
     rough: bool = False,
 ) -> Footage:
-    """The footage at `path`: a video file, or a folder of pictures in natural order (2.png before
-    10.png).
+    """Open the footage at `path`: a video file, or a folder of pictures in natural order.
 
-    partial: take a video that was cut off (a broken download, a full card) as far as it goes.
-    any_size: take pictures of any size; then only `Frame.image` tells how large one is. index: the
-    `Footage.index` of the same footage, opened before, here or elsewhere: nothing is read through
-    again. threads: of the decoder; 0 = all cores. Give 1 where several processes share the cores,
-    and where damage must show at the same frame every time. rough: colours of videos may be off by
-    a level, decoded at up to five times the speed: enough to look for faces. Raises BadMedia when
-    nothing is there, nothing can be decoded, it is no video (a picture, sound alone, a playlist),
-    it is cut off, too large, or not what the index tells of.
+    Args:
+        path: 2.png comes before 10.png.
+        partial: Take a video that was cut off (a broken download, a full card) as far as it goes.
+        any_size: Take pictures of any size; then only `Frame.image` tells how large one is.
+        index: The `Footage.index` of the same footage, opened before: nothing is read again.
+        threads: Of the decoder; 0 = all cores. Give 1 where several processes share the cores, and
+            where damage must show at the same frame every time.
+        rough: Colours of videos may be off by a level, decoded at up to five times the speed.
+
+    Raises:
+        BadMedia: Nothing is there, nothing can be decoded, it is no video (a picture, sound alone,
+            a playlist), it is cut off, too large, or not what the index was made from.
     """
     if path.is_dir():
         return ImageSequence(

@@ -1,6 +1,4 @@
-"""Processes beside this one: which of a team it is, and another that is given orders and tells
-events, as JSON lines.
-"""
+"""Other processes: the ranks of torchrun, and a child that speaks JSON lines."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ TERMINATE_SECONDS = 60
 
 
 def torchrun_ranks() -> tuple[int, int, int]:
-    """Rank of this process, how many there are, and its rank on this machine, as torchrun tells;
-    (0, 1, 0) without.
-    """
+    """Return rank, world size and local rank as torchrun sets them; (0, 1, 0) without it."""
     told = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")]
     if "MASTER_ADDR" not in os.environ or not all(each.isdigit() for each in told[:2]):
         return 0, 1, 0
@@ -25,7 +21,7 @@ def torchrun_ranks() -> tuple[int, int, int]:
 
 
 class Child:
-    """A process; as a context it is asked to end when it is left early. Its standard error is ours.
+    """A child process; leaving its `with` block early asks it to end. Its standard error is ours.
 
     In a session of its own: a Ctrl-C is for this process, which passes on what follows from it.
     """
@@ -59,7 +55,7 @@ class Child:
             self._process.wait()
 
     def lines(self) -> Iterator[str]:
-        """What it says, line by line, until it ends."""
+        """Yield what it prints, line by line, until it ends."""
         assert self._process.stdout is not None
         yield from self._process.stdout
 
@@ -73,5 +69,5 @@ class Child:
             return
 
     def wait_for_exit(self) -> int:
-        """Its exit code, when it has ended."""
+        """Wait until it has ended, and return its exit code."""
         return self._process.wait()

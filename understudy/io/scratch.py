@@ -1,6 +1,4 @@
-"""Columns of a long table on disk: what is too large to be held at once, written once and read a
-few rows at a time.
-"""
+"""Arrays on disk that are too large for memory; the files have no names and go with the process."""
 
 from __future__ import annotations
 
@@ -22,10 +20,12 @@ _APART = 64
 
 
 def zeros(folder: Path, shape: tuple[int, ...]) -> Bytes:
-    """An array of zeros: in memory, or where it would take more than half of what is free, in a
-    file without a name in `folder`.
+    """Return uint8 zeros: in memory, or in a file when they take more than half of what is free.
 
-    The file goes with the array, however the process ends. Raises CannotWrite.
+    The file, in `folder` and without a name, goes with the array, however the process ends.
+
+    Raises:
+        CannotWrite: The disk is full, or the place is read-only.
     """
     size, free = int(np.prod(shape)), system.free_memory()
     if free is None or 2 * size <= free:
@@ -40,11 +40,12 @@ def zeros(folder: Path, shape: tuple[int, ...]) -> Bytes:
 
 
 class DiskColumn:
-    """Rows of float32 in a file without a name in `folder`: it goes with the last that holds it,
-    however the process ends.
+    """Rows of float32 in a file without a name in `folder`; it goes with its last holder.
 
-    Read it as an array of N rows: `column[rows]`, with an array of row numbers in any order. Raises
-    CannotWrite.
+    Read it as an array of N rows: `column[rows]`, with an array of row numbers in any order.
+
+    Raises:
+        CannotWrite: The disk is full, or the place is read-only.
     """
 
     def __init__(self, folder: Path, shape: tuple[int, ...]) -> None:

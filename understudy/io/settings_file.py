@@ -1,4 +1,4 @@
-"""Settings that are kept as TOML, with the version of their layout."""
+"""Settings kept as TOML, with the version of their layout."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ Kind = TypeVar("Kind", bound=BaseModel)
 
 
 def read(path: Path, kind: type[Kind], newest: int, missing: str) -> Kind:
-    """The settings in a file. Raises BadProject when it is not there (which is told as `missing`),
-    unreadable, or too new.
+    """Return the settings in a file.
 
-    newest: the last version of the layout that is known here.
+    missing: the message when it is not there. newest: the last version of the layout that is known.
+
+    Raises:
+        BadProject: It is not there, unreadable, or too new.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))

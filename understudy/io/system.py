@@ -1,4 +1,4 @@
-"""What this machine has: packages, codecs, room on the disk."""
+"""What this machine has: packages, codecs, memory, disk, GPUs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 
 
 def requirements() -> dict[str, dict[str, str | None]]:
-    """What Understudy asks for, by extra ("" = always), then by package: the version that is
-    installed, or None.
+    """Return what Understudy requires, by extra ("" = always), package and installed version.
+
+    None: it is not installed.
     """
     found: dict[str, dict[str, str | None]] = {"": {}}
     for line in requires("understudy") or []:
@@ -33,9 +34,7 @@ def requirements() -> dict[str, dict[str, str | None]]:
 
 
 def opencv_packages() -> list[str]:
-    """Every installed package that brings a module `cv2`. More than one and they overwrite each
-    other's files.
-    """
+    """Return every installed package that brings `cv2`; several overwrite each other's files."""
     names = {(one.metadata["Name"] or "").lower().replace("_", "-") for one in distributions()}
     return sorted(
         name for name in names if re.fullmatch(r"opencv(-contrib)?-python(-headless)?", name)
@@ -43,25 +42,26 @@ def opencv_packages() -> list[str]:
 
 
 def ffmpeg_versions() -> dict[str, str]:
-    """The FFmpeg libraries inside PyAV and their versions."""
+    """Return the FFmpeg libraries inside PyAV and their versions."""
     return {name: ".".join(map(str, numbers)) for name, numbers in av.library_versions.items()}
 
 
 def missing_encoders(names: tuple[str, ...]) -> list[str]:
-    """Those of the named encoders that PyAV was built without."""
+    """Return those of the named encoders that PyAV was built without."""
     return [name for name in names if not _encodes(name)]
 
 
 def free_bytes(folder: Path) -> int:
-    """Room for us on the disk of `folder`, or of its first parent that exists."""
+    """Return the free bytes on the disk of `folder`, or of its first parent that exists."""
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
 
 
 def can_write(folder: Path) -> bool:
-    """Whether a file can be made in `folder`, or in its first parent that exists: tried, because
-    rights alone can mislead.
+    """Return whether a file can be made in `folder`, or in its first parent that exists.
+
+    It is tried, because rights alone can mislead.
     """
     while not folder.exists():
         folder = folder.parent
@@ -73,14 +73,12 @@ def can_write(folder: Path) -> bool:
 
 
 def cpu_count() -> int:
-    """CPU cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_memory() -> int | None:
-    """Bytes of memory that a process can have without others being swapped out; None where the
-    system does not tell.
-    """
+    """Return the bytes of memory that are available without swapping; None where unknown."""
     try:
         told = re.search(
             r"^MemAvailable:\s+(\d+) kB",
@@ -93,8 +91,7 @@ def free_memory() -> int | None:
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep memory that it frees for what it asks for next, where the C library is
-    glibc.
+    """Let this process keep the memory that it frees, where the C library is glibc.
 
     Else large pieces go back to the system each time, and come again as pages that it must first
     fill with zeros.
@@ -103,8 +100,7 @@ def keep_freed_memory() -> None:
 
 
 def limit_malloc_arenas() -> None:
-    """Let all threads of this process take their memory from two pools, where the C library is
-    glibc.
+    """Let all threads take their memory from two pools, where the C library is glibc.
 
     Else each has its own, and what passes from thread to thread leaves a hole in one after the
     other.
@@ -120,9 +116,7 @@ def _set_malloc(values: dict[int, int]) -> None:
 
 
 def list_gpus() -> list[str]:
-    """Graphics cards that one computes with, by their makers, as the machine itself sees them: with
-    or without a driver.
-    """
+    """Return the makers of this machine's GPUs that can compute, with or without a driver."""
     found = []
     for card in sorted(Path("/sys/bus/pci/devices").glob("*")):
         try:

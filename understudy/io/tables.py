@@ -1,6 +1,4 @@
-"""Tables on disk: named arrays and a few words in one safetensors file that is whole or not
-there.
-"""
+"""Tables on disk: named arrays and notes in one safetensors file."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ def write_table(path: Path, columns: Mapping[str, Array], notes: Mapping[str, st
 
 
 def read_table(path: Path) -> tuple[dict[str, Array], dict[str, str]] | None:
-    """The columns and notes at `path`; None when there is none that can be read: such tables are
-    made again, never mended.
-    """
+    """Return the columns and notes at `path`; None when unreadable: they are made again then."""
     try:
         data = path.read_bytes()
         columns: dict[str, Array] = load(data)

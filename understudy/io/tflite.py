@@ -21,12 +21,18 @@ Network = Callable[[Floats], list[Floats]]
 
 
 def load(path: Path, threads: int = 1, member: str = "") -> Network:
-    """The network in a .tflite file as a function: one float32 input of the shape it asks for ->
-    its float32 outputs.
+    """Return the network in a .tflite file as a function of one float32 input.
 
-    threads: CPU threads it may use. Calls from several threads wait for each other. member: the
-    file within, where `path` is a bundle of several (.task). Raises WeightsMissing when there is no
-    network to be had from it.
+    Args:
+        path: The file, or a bundle of several (.task).
+        threads: CPU threads it may use. Calls from several threads wait for each other.
+        member: The file within a bundle.
+
+    Returns:
+        A function from an array of the shape that the network asks for to its float32 outputs.
+
+    Raises:
+        WeightsMissing: There is no network in it.
     """
     # Not at the top: loading it takes a while, and most commands never see a network.
     from ai_edge_litert.interpreter import Interpreter
@@ -55,7 +61,7 @@ def load(path: Path, threads: int = 1, member: str = "") -> Network:
 
 
 def sigmoid(logit: float) -> float:
-    """A network's logit as a score in 0..1."""
+    """Return a network's logit as a score in 0..1."""
     return 1 / (1 + math.exp(-min(max(logit, -60), 60)))
 
 
@@ -84,9 +90,7 @@ def _member(bundle: Path, name: str) -> bytes:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back what the C++ side writes to standard error ("INFO: Created TensorFlow Lite XNNPACK
-    delegate").
-    """
+    """Hold back what the C++ side writes to standard error."""
     stderr = 2
     kept = os.dup(stderr)
     silence = os.open(os.devnull, os.O_WRONLY)

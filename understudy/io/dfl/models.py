@@ -1,6 +1,4 @@
-"""Models of DeepFaceLab 2 as they lie in a folder: what each says of itself, and the files of its
-weights.
-"""
+"""Models of DeepFaceLab 2 in a folder: what each says of itself, and its weight files."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ MAX_ITERATIONS = 999_999_999
 
 @dataclass(frozen=True)
 class DflModel:
-    """A model in a folder. label: how it is told from the others there, the beginning of the names
-    of its files.
-    """
+    """A model in a folder. label: the beginning of the names of its files, unique there."""
 
     folder: Path
     label: str
@@ -45,11 +41,10 @@ class DflModel:
 
 @dataclass(frozen=True)
 class DflModelInfo:
-    """What a model says of itself. options: plain values. losses: of src and dst, (N, 2), the
-    newest last.
+    """What a model says of itself.
 
-    parts: the file of weights of each part, "encoder", "decoder_src", … aside: names of files that
-    are not weights of it.
+    options: plain values. losses: of src and dst, (N, 2), the newest last. parts: the weight file
+    of each part, "encoder", "decoder_src", … aside: names of files that are not its weights.
     """
 
     place: DflModel
@@ -61,8 +56,10 @@ class DflModelInfo:
 
 
 def list_models(folder: Path) -> list[DflModel]:
-    """The models in a folder that can be read, by label. Raises BadMedia when there are only
-    others, or none.
+    """Return the models in a folder that can be read, by label.
+
+    Raises:
+        BadMedia: There are only others, or none.
     """
     try:
         names = sorted(path.name for path in folder.iterdir())
@@ -99,8 +96,10 @@ def list_models(folder: Path) -> list[DflModel]:
 
 
 def read_model(place: DflModel) -> DflModelInfo:
-    """What a model says of itself. Raises BadMedia for a file that is damaged, or of something
-    else.
+    """Return what a model says of itself.
+
+    Raises:
+        BadMedia: The file is damaged, or of something else.
     """
     held = safe_pickle.loads(safe_pickle.read_file(place.data), str(place.data))
     if not isinstance(held, dict) or not {"iter", "options"} <= set(held):
@@ -138,9 +137,7 @@ def _plainer(value: object) -> Any:
 
 
 def _losses(held: object) -> tuple[tuple[float, ...], ...]:
-    """Rows of losses, as many as are whole: those of another form, and what lies before them, are
-    left out.
-    """
+    """Rows of losses, as many as are whole: those of another form, and all before, are left out."""
     rows: list[tuple[float, ...]] = []
     for row in reversed(held) if isinstance(held, list) else ():
         values = (

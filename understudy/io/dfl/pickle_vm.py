@@ -1,4 +1,4 @@
-"""The machine that pickles are written for, as one that builds values and cannot call anything."""
+"""The stack machine that pickles are written for, as one that builds values and calls nothing."""
 
 from __future__ import annotations
 
@@ -75,9 +75,7 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 @dataclass
 class PickleMachine:
-    """The stack machine of the format. allowance: bytes that it may still make beyond those that it
-    reads.
-    """
+    """The stack machine of the format. allowance: bytes it may make beyond those that it reads."""
 
     allowance: int
     orders: int = 0
@@ -148,9 +146,7 @@ class PickleMachine:
                 self._set(self._pop(2) if order == "SETITEM" else self._marked())
 
     def _call(self, order: str, argument: Any) -> None:
-        """The orders with which a pickle asks for calls: known names become values, all else is
-        refused.
-        """
+        """The orders that ask for calls: known names become values, all else is refused."""
         match order:
             case "GLOBAL" | "STACK_GLOBAL":
                 module, name = argument.split(" ", 1) if order == "GLOBAL" else self._pop(2)
@@ -269,8 +265,9 @@ def _dtype(code: str) -> PendingDtype:
 
 
 def _keys(keys: list[Any]) -> list[Any]:
-    """The keys, each of which is one plain value or a tuple of some: hashing a deep tree would
-    overrun Python's own stack.
+    """The keys, each one plain value or a tuple of some.
+
+    Hashing a deep tree would overrun Python's own stack.
     """
     for key in keys:
         if type(key) not in ATOMS and not (

@@ -1,8 +1,7 @@
-"""What a pickle of another tool holds, when that is plain values and numbers' arrays and nothing
-else.
+"""Pickles of another tool, read when they hold plain values and arrays of numbers alone.
 
-Python's own unpickler calls what a file tells it to call. The machine here knows the format but
-cannot call anything: it builds values, and a name that is not of numpy's arrays ends it.
+Python's own unpickler calls what a file tells it to call. `pickle_vm` knows the format but cannot
+call anything: it builds values, and a name that is not of numpy's arrays ends it.
 """
 
 from __future__ import annotations
@@ -29,11 +28,13 @@ MAX_BYTES: Final = 16 << 30
 
 
 def loads(data: bytes, source: str) -> object:
-    """What the pickle `data` holds: None, bool, numbers, str, bytes, list, tuple, dict, set, arrays
-    and scalars of numpy.
+    """Return what a pickle holds: plain values, containers, arrays and scalars of numpy.
 
-    source: where it is from, for the message. Raises BadMedia for everything else; nothing in it is
-    ever run. Arrays share the memory of `data` or of each other: they are read-only.
+    Arrays share the memory of `data` or of each other: they are read-only. Nothing is ever run.
+    source: where it is from, for the message.
+
+    Raises:
+        BadMedia: It holds anything else.
     """
     machine = PickleMachine(allowance=4 * len(data) + 1024)
     try:
@@ -59,10 +60,15 @@ def loads(data: bytes, source: str) -> object:
 
 
 def load_arrays(path: Path) -> dict[str, Array]:
-    """The named arrays of a weight file of DeepFaceLab 2, in the file's order; float16, float32 or
-    float64, all finite.
+    """Return the named arrays of a weight file of DeepFaceLab 2, in the file's order.
 
-    Such a file is called .npy, but is a pickled dict. Raises BadMedia.
+    Such a file is called .npy, but is a pickled dict.
+
+    Returns:
+        float16, float32 or float64 arrays, all finite.
+
+    Raises:
+        BadMedia: It is none.
     """
     held = loads(read_file(path), str(path))
     if not isinstance(held, dict) or not held:
@@ -91,8 +97,10 @@ def load_arrays(path: Path) -> dict[str, Array]:
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a file. Raises BadMedia when it is not there, not readable, or larger than any
-    model.
+    """Return the bytes of a file.
+
+    Raises:
+        BadMedia: It is not there, not readable, or larger than any model.
     """
     try:
         size = path.stat().st_size

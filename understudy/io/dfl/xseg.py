@@ -24,10 +24,10 @@ Kind = Literal["convolution", "transposed convolution", "dense layer", "norm", "
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer of a file. name: what its arrays' names begin with. tensors: by role, as PyTorch
-    lays them out.
+    """One layer of a file. name: what its arrays' names begin with.
 
-    Roles: weight and bias; gamma, beta and epsilon of a norm; tau of a threshold.
+    tensors: by role, as PyTorch lays them out. Roles: weight and bias; gamma, beta and epsilon of a
+    norm; tau of a threshold.
     """
 
     kind: Kind
@@ -50,8 +50,10 @@ class Slot:
 
 
 def group_layers(arrays: Mapping[str, Array], path: Path) -> list[Layer]:
-    """The layers that the arrays of a file are of, in the file's order. Raises BadMedia, naming an
-    array that is of none.
+    """Return the layers that the arrays of a file belong to, in the file's order.
+
+    Raises:
+        BadMedia: An array is of none; names it.
     """
     groups: dict[str, dict[str, Array]] = defaultdict(dict)
     for name, array in arrays.items():
@@ -66,9 +68,7 @@ def group_layers(arrays: Mapping[str, Array], path: Path) -> list[Layer]:
 
 
 def is_up_path_reversed(found: Sequence[Layer]) -> bool:
-    """Whether a file lists the way up from the full size on, not from the smallest maps as a
-    picture passes it.
-    """
+    """Return whether a file lists the way up from the full size on, not from the smallest maps."""
     widths = [
         layer.tensors["weight"].shape[1]
         for layer in found
@@ -78,10 +78,10 @@ def is_up_path_reversed(found: Sequence[Layer]) -> bool:
 
 
 def assign_layers(found: Sequence[Layer], slots: Sequence[Slot], path: Path) -> dict[str, Array]:
-    """Our tensors by name, `slot.role`: each slot takes the first layer of its kind and shapes that
-    is still there.
+    """Return our tensors by name, `slot.role`: each slot takes the first layer like it.
 
-    Raises BadMedia, naming a layer that fits none of ours, or a slot that stays empty.
+    Raises:
+        BadMedia: A layer fits no slot, or a slot stays empty; names it.
     """
     waiting: dict[str, list[Layer]] = defaultdict(list)
     for layer in found:
@@ -108,9 +108,7 @@ def assign_layers(found: Sequence[Layer], slots: Sequence[Slot], path: Path) -> 
 
 
 def _layers_of(prefix: str, members: dict[str, Array], path: Path) -> Iterator[Layer]:
-    """The layers that share a name: a kernel with its bias, a norm, a threshold, or several of
-    them.
-    """
+    """The layers that share a name: a kernel with its bias, a norm, a threshold, or several."""
 
     def take(what: str, *words: str) -> Array:
         for word in words:
@@ -143,9 +141,7 @@ def _layers_of(prefix: str, members: dict[str, Array], path: Path) -> Iterator[L
 
 
 def _weighted(name: str, kernel: Array, bias: Array, path: Path) -> Layer:
-    """The layer of a kernel: (height, width, in, out), transposed (height, width, out, in), or
-    dense (in, out).
-    """
+    """The layer of a kernel: (height, width, in, out), transposed with (…, out, in), or (in, out)."""
     if kernel.ndim == 2 and bias.shape == kernel.shape[1:]:
         return Layer("dense layer", name, {"weight": kernel.T, "bias": bias})
     if kernel.ndim == 4 and bias.shape in (kernel.shape[2:3], kernel.shape[3:]):
@@ -159,9 +155,7 @@ def _weighted(name: str, kernel: Array, bias: Array, path: Path) -> Layer:
 
 
 def _blurs(array: Array) -> bool:
-    """Whether this is the fixed filter of a pooling, which is not learnt: the same binomial for all
-    channels.
-    """
+    """Whether this is the fixed binomial filter of a pooling, the same for all channels."""
     if array.ndim < 3 or array.shape[0] != array.shape[1] or array.shape[0] > 4:
         return False
     row = np.array([math.comb(array.shape[0] - 1, place) for place in range(array.shape[0])])

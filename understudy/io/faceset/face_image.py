@@ -1,5 +1,4 @@
-"""A face picture: a JPG or PNG that says of itself which face it shows, where, and how it was cut
-out.
+"""A face picture: a JPG or PNG that says of itself which face it shows, where, and how it was cut.
 
 The metadata is versioned JSON inside the file (docs/face-pictures.md), so a file manager is a
 curation tool: copy, move, delete, resize. Whatever a file claims is checked before it is believed.
@@ -39,9 +38,7 @@ Point = tuple[Pixel, Pixel]
 
 
 class PolygonRecord(BaseModel):
-    """A polygon as it is written. points: in pixels of the picture at the side that the numbers
-    mean.
-    """
+    """A polygon as it is written. points: in pixels of the picture at the metadata's `size`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -50,8 +47,9 @@ class PolygonRecord(BaseModel):
 
 
 class FaceMetadata(BaseModel):
-    """What a face picture says of itself. Units and axes are those of `types.py`; size: the side
-    that the numbers mean.
+    """What a face picture says of itself, in the units and axes of `types.py`.
+
+    size: side of the picture in pixels that the numbers mean.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -106,7 +104,7 @@ class FaceMetadata(BaseModel):
         )
 
     def polygons_in_picture(self, to_picture: ArrayLike) -> tuple[Polygon, ...]:
-        """The polygons, carried by (2, 3) from pixels of the picture at its `size`."""
+        """Return the polygons, carried by `to_picture` (2, 3) from pixels at the side `size`."""
         moved = (
             (affine.apply(to_picture, outline.points), outline.includes)
             for outline in self.polygons
@@ -115,17 +113,22 @@ class FaceMetadata(BaseModel):
 
 
 def write(path: Path, face: AlignedFace, quality: int = 95) -> None:
-    """Write `face` to `path`, all or nothing; the suffix decides: .png is lossless, .jpg has
-    `quality` 1..100 and full colour.
+    """Write `face` to `path`, all or nothing: .png without loss, .jpg with full colour.
 
-    Raises CannotWrite. A suffix or a face that does not fit the format is our mistake: ValueError.
+    quality: of a JPG, 1..100.
+
+    Raises:
+        CannotWrite: The disk is full, or the place is read-only.
+        ValueError: The suffix or the face does not fit the format, which is our mistake.
     """
     atomic.write_bytes(path, encode(face, path.suffix, quality))
 
 
 def encode(face: AlignedFace, suffix: str, quality: int = 95) -> bytes:
-    """The file that `write` writes. A suffix or a face that does not fit the format is our mistake:
-    ValueError.
+    """Return the bytes of the file that `write` writes.
+
+    Raises:
+        ValueError: The suffix or the face does not fit the format, which is our mistake.
     """
     if face.image.dtype != np.uint8 or face.image.shape != (face.size, face.size, 3):
         raise ValueError(
@@ -140,11 +143,10 @@ def encode(face: AlignedFace, suffix: str, quality: int = 95) -> bytes:
 
 
 def read(path: Path) -> AlignedFace:
-    """The face in the picture at `path`; one that was resized since comes back at its new size,
-    with the numbers to fit.
+    """Return the face in the picture at `path`, at the size that the picture has now.
 
-    Raises BadMedia: unreadable, damaged, not square, not a face picture of ours, or from a newer
-    version.
+    Raises:
+        BadMedia: Unreadable, damaged, not square, not a face picture, or from a newer version.
     """
     data = _bytes(path)
     container, metadata = _parsed(data, path)
@@ -167,19 +169,23 @@ def read(path: Path) -> AlignedFace:
 
 
 def read_metadata(path: Path) -> tuple[FaceMetadata, int]:
-    """What the picture at `path` says of itself, and its side in pixels as it is now; pixels stay
-    undecoded. Raises as `read`.
+    """Return what a picture says of itself, and its side in pixels as it is now.
+
+    Pixels stay undecoded. Raises as `read`.
     """
     container, metadata = _parsed(_bytes(path), path)
     return metadata, container.width
 
 
 def write_polygons(path: Path, polygons: Sequence[Polygon]) -> None:
-    """Let the face picture at `path` have these polygons and no others; nothing in it is encoded
-    anew.
+    """Give the face picture at `path` these polygons and no others; no pixel is encoded again.
 
-    polygons: in pixels of the picture as it is now. Raises BadMedia as `read`,
-    CannotWrite; ValueError for a polygon that does not fit the format.
+    polygons: in pixels of the picture as it is now.
+
+    Raises:
+        BadMedia: As `read`.
+        CannotWrite: The disk is full, or the place is read-only.
+        ValueError: A polygon does not fit the format.
     """
     metadata, side = read_metadata(path)
     to_written = affine.scaling(metadata.size / side)
@@ -202,8 +208,9 @@ def write_polygons(path: Path, polygons: Sequence[Polygon]) -> None:
 
 
 def metadata_json(face: AlignedFace) -> str:
-    """The metadata of a face as it is written, ASCII JSON: pixels rounded to 1e-4, the matrix in
-    full, all else to 1e-6.
+    """Return the metadata of a face as it is written: ASCII JSON.
+
+    Pixels are rounded to 1e-4, all else but the matrix to 1e-6.
     """
     identity, mask = face.face.identity, face.mask
     fields = {

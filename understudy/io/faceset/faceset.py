@@ -1,6 +1,4 @@
-"""A faceset: a folder of face pictures, read as one table. The pictures are the truth;
-`faces.jsonl` beside it is a cache.
-"""
+"""A faceset: a folder of face pictures, read as one table; `faces.jsonl` beside it is a cache."""
 
 from __future__ import annotations
 
@@ -18,12 +16,11 @@ from understudy.types import AlignedFace, Faces, FaceType, Polygon
 
 
 class Faceset:
-    """The face pictures in `folder`, ordered by source, frame and file name; files with other
-    suffixes do not count.
+    """The face pictures in `folder`, ordered by source, frame and file name.
 
-    The folder is read when the table is first asked for, and again after `add`, `trash` or
-    `rescan`. One picture in it that is not a face of ours makes that reading raise BadMedia with
-    the names of all such pictures: none is skipped in silence.
+    Files with other suffixes do not count. The folder is read when the table is first asked for,
+    and again after `add`, `trash` or `rescan`. A picture that is not a face of ours makes that
+    reading raise BadMedia with the names of all such pictures: none is skipped in silence.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,9 +57,7 @@ class Faceset:
 
     @property
     def face_type(self) -> FaceType:
-        """The face type of all pictures. Raises NoFaces when there are none, BadMedia when they
-        differ.
-        """
+        """The face type of all pictures. Raises NoFaces without any, BadMedia when they differ."""
         types = sorted(set(self._table().face_types))
         if not types:
             raise NoFaces(
@@ -109,10 +104,12 @@ class Faceset:
         return path
 
     def trash(self, mask: NDArray[np.bool_]) -> list[Path]:
-        """Move the rows where `mask` (N,) is true to `<folder>_trash` beside the folder; returns
-        where they went.
+        """Move the rows where `mask` (N,) is true to `<folder>_trash` beside the folder.
 
         Nothing is deleted or overwritten: where a name is taken there, the newcomer gets a number.
+
+        Returns:
+            Where they went.
         """
         if mask.shape != (len(self),) or mask.dtype != np.bool_:
             raise ValueError(f"a mask of {mask.shape} {mask.dtype} for {len(self)} faces")

@@ -1,5 +1,4 @@
-"""A block of our own inside a JPG or PNG: put in, and taken out of files that anybody may have
-touched or forged.
+"""A block of our own inside a JPG or PNG, which anybody may have touched or forged.
 
 PNG: one text chunk (PNG 1.2, 11.3.4) with the keyword "understudy". JPG: APP4 segments (ITU-T T.81,
 B.2.4.6), each `understudy NUL, u16 number from 0, u16 count, part of the block`, big-endian, since
@@ -38,9 +37,7 @@ _PART = 65533 - len(_MAGIC) - 4
 
 @dataclass(frozen=True, slots=True)
 class ImageContainer:
-    """What a picture file says before its pixels are decoded. block: our bytes, or None when there
-    are none.
-    """
+    """What a picture file says before its pixels are decoded. block: our bytes, None without."""
 
     format: Literal["jpg", "png"]
     width: int
@@ -49,10 +46,11 @@ class ImageContainer:
 
 
 def inspect(data: bytes, where: str) -> ImageContainer:
-    """The picture's size and our block in it; `where` names the file in errors.
+    """Return the picture's size and our block in it; `where` names the file in errors.
 
-    Raises BadMedia: not a JPG or PNG, cut short, damaged, sides over 8192, or a block that is
-    doubled, incomplete or too big.
+    Raises:
+        BadMedia: Not a JPG or PNG, cut short, damaged, sides over 8192, or a block that is doubled,
+            incomplete or too big.
     """
     try:
         if data.startswith(PNG):
@@ -69,9 +67,7 @@ def inspect(data: bytes, where: str) -> ImageContainer:
 
 
 def insert(data: bytes, block: bytes) -> bytes:
-    """The picture file `data` (fresh from an encoder, without a block) with our block in it, before
-    the pixels.
-    """
+    """Return the picture file `data`, fresh from an encoder, with our block before its pixels."""
     if len(block) > MAX_BLOCK:
         raise ValueError(f"a block of {len(block)} bytes, at most {MAX_BLOCK} fit")
     if data.startswith(PNG):
@@ -84,10 +80,10 @@ def insert(data: bytes, block: bytes) -> bytes:
 
 
 def replace(data: bytes, block: bytes, where: str) -> bytes:
-    """The picture file `data` with this block of ours in place of the one it has; pixels and all
-    else stay, byte for byte.
+    """Return the picture file `data` with this block in place of ours; all else stays.
 
-    Raises BadMedia as `inspect`.
+    Raises:
+        BadMedia: As `inspect`.
     """
     inspect(data, where)
     if data.startswith(PNG):
@@ -125,9 +121,7 @@ def _is_our_part(segment: Segment) -> bool:
 
 
 def _text(kind: bytes, body: bytes) -> bytes:
-    """The text of a chunk's body after its keyword; other tools may have moved ours into any of the
-    three kinds.
-    """
+    """The text after the keyword; other tools may have moved ours into any of the three kinds."""
     if kind == b"tEXt":
         return _bounded(body)
     if kind == b"zTXt":
@@ -188,9 +182,7 @@ def _segments(block: bytes) -> Iterator[bytes]:
 
 
 def _after_jfif(data: bytes) -> int:
-    """Where our segments belong: after the JFIF segment, which must come first, or else right at
-    the start.
-    """
+    """Where our segments belong: after the JFIF segment, which must come first, or at the start."""
     if data[2:4] == b"\xff\xe0":
         return 4 + int(struct.unpack_from(">H", data, 4)[0])
     return 2

@@ -1,10 +1,9 @@
-"""Faces that a person marked by hand: a JSON file of frames, each with its marks. The studio writes
-it, `extract` takes it back.
+"""Faces that a person marked by hand: a JSON file of frames, each with its marks.
 
     {"version": 1, "frames": {"118": [{"box": [210, 80, 330, 230]}], "130": [], "131": null}}
 
 A frame with marks has just these faces, one with none has no face whatever a detector says, and
-null is still to be marked.
+null is still to be marked. `extract` reads it.
 """
 
 from __future__ import annotations
@@ -63,16 +62,13 @@ class Marks(BaseModel):
     frames: dict[Frame, Annotated[list[Mark], Field(max_length=MAX_FACES)] | None] = {}
 
     def faces_at(self, frame: int) -> list[Mark] | None:
-        """The faces of a frame as marked, [] when it was marked as having none; None when nothing
-        was said of it.
-        """
+        """Return the marks of a frame, [] when it has no face; None when nothing was said of it."""
         return self.frames.get(frame)
 
     def with_blanks(self, frames: Iterable[int]) -> Marks:
-        """These marks, and a blank for each of `frames` that nobody has marked; blanks of other
-        frames go.
+        """Return these marks, with blanks for those of `frames` that nobody has marked.
 
-        What `extract --fix` leaves for somebody to fill in.
+        Blanks of other frames go. `extract --fix` leaves them to be filled in.
         """
         known = {frame: marks for frame, marks in self.frames.items() if marks is not None}
         blanks: dict[int, list[Mark] | None] = {
@@ -82,8 +78,10 @@ class Marks(BaseModel):
 
 
 def read_marks(path: Path) -> Marks:
-    """The marks in the file at `path`. Raises BadMedia: missing, unreadable, too large, or not
-    marks; with the place in it.
+    """Return the marks in the file at `path`.
+
+    Raises:
+        BadMedia: Missing, unreadable, too large, or not marks; names the place in it.
     """
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -1,5 +1,4 @@
-"""What all pictures of a faceset say of themselves, as columns; and the cache that saves reading
-every picture again.
+"""The metadata of all pictures of a faceset as columns, and the cache that saves reading them.
 
 A picture's metadata takes some 20 kB as Python objects and 1.3 kB in columns, so only one picture's
 is held at a time.
@@ -33,8 +32,9 @@ _NAMED = 5
 
 
 class FaceTable:
-    """The columns, one row a picture. faces, polygons: in frame space. names, face_types, sources,
-    sides: of each picture.
+    """The columns, one row a picture.
+
+    faces, polygons: in frame space. names, face_types, sources, sides: of each picture.
     """
 
     def __init__(self, names: list[str]) -> None:
@@ -61,11 +61,12 @@ class FaceTable:
 
     @classmethod
     def scan(cls, folder: Path) -> Self:
-        """The table of all pictures in `folder`, by source, frame and name; from the cache where it
-        still fits.
+        """Return the table of all pictures in `folder`, by source, frame and name.
 
-        The cache is renewed when anything differs. Raises BadMedia with the names of all pictures
-        that are no faces of ours.
+        Read from the cache where that still fits; the cache is renewed when anything differs.
+
+        Raises:
+            BadMedia: Some pictures are no faces of ours; names them.
         """
         names, facts = _pictures(folder)
         table = cls(names)
@@ -84,7 +85,7 @@ class FaceTable:
         return [None if np.isnan(each) else each for each in self._seconds.tolist()]
 
     def set_row(self, row: int, side: int, metadata: face_image.FaceMetadata) -> None:
-        """Fill a row."""
+        """Fill a row. side: of the picture, in pixels."""
         face, faces = metadata.face, self.faces
         faces.frame[row], faces.box[row], faces.landmarks[row], faces.score[row] = (
             face.frame,
@@ -131,9 +132,7 @@ class FaceTable:
 
 
 class _Entry(BaseModel):
-    """A line of the cache: a picture as it was (name, bytes, mtime_ns), its side, and its metadata
-    without the mask.
-    """
+    """A line of the cache: the file as it was, its side, and its metadata without the mask."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -158,9 +157,7 @@ class _TableReader:
         self._problems: list[str] = []
 
     def take_cached(self) -> bool:
-        """Fill the rows that the cache knows as they are now; whether those are all, and all that
-        it knows.
-        """
+        """Fill the rows that the cache knows; return whether it fits the folder exactly."""
         names, lines = self._table.names, 0
         try:
             for place, entry in _cached(self._cache):
@@ -178,8 +175,9 @@ class _TableReader:
         return bool(self._is_read.all()) and lines == len(names)
 
     def renew_cache(self) -> None:
-        """Read the pictures that the cache does not know, and write it anew. Raises BadMedia,
-        CannotWrite, ValueError.
+        """Read the pictures that the cache does not know, and write it again.
+
+        Raises BadMedia, CannotWrite, ValueError.
         """
         with contextlib.ExitStack() as files:
             old = (
@@ -259,8 +257,9 @@ def _pictures(folder: Path) -> tuple[list[str], NDArray[np.int64]]:
 
 
 def _cached(path: Path) -> Iterator[tuple[int, _Entry]]:
-    """Each entry of the cache, and where its line begins. Raises OSError, ValueError when it is not
-    as we write it.
+    """Each entry of the cache, and where its line begins.
+
+    Raises OSError, ValueError when it is not as we write it.
     """
     with path.open("rb") as file:
         if file.readline() != _HEADER:

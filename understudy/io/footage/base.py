@@ -1,4 +1,4 @@
-"""The face that every footage shows, whatever it is made of."""
+"""The interface of all footage: video files and folders of pictures."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ from understudy.types import Color, Frame
 
 @dataclass(frozen=True, slots=True)
 class BadFrame:
-    """A frame of which there is no sound picture. reason: what, where, what now."""
+    """A frame without a usable picture. reason: what, where, what now."""
 
     index: int
     reason: str
 
 
 class FootageIndex:
-    """What opening a footage found out, as plain data that travels to other processes."""
+    """What opening a footage finds out, as plain data that travels to other processes."""
 
     __slots__ = ()
 
 
 class Footage(ABC):
-    """A video or a folder of pictures as a sequence of frames, in the order in which they are
-    shown.
+    """A video or a folder of pictures as a sequence of frames, in the order they are shown.
 
     `len` is exact, iterating starts from the first frame each time, `[i]` is frame-exact. Pictures
     come upright (rotation marks are obeyed), RGB, uint8, or uint16 (full scale 65535) when the
@@ -82,14 +81,18 @@ class Footage(ABC):
         self.close()
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
-        """The frames from `start` up to but not including `stop` (the end when None). Raises
-        BadMedia at a broken frame.
+        """Yield the frames from `start` up to `stop`, without it (None = the end).
+
+        Raises:
+            BadMedia: At a broken frame.
         """
         return self.iter_frames(range(start, len(self) if stop is None else min(stop, len(self))))
 
     def iter_frames(self, indices: Iterable[int]) -> Generator[Frame]:
-        """The frames at these indices, which must not descend. Raises BadMedia at a broken one, and
-        then ends.
+        """Yield the frames at these indices, which must not descend.
+
+        Raises:
+            BadMedia: At a broken frame, and then ends.
         """
         for each in self.iter_frames_or_bad(indices):
             if isinstance(each, BadFrame):
@@ -98,8 +101,7 @@ class Footage(ABC):
 
     @abstractmethod
     def iter_frames_or_bad(self, indices: Iterable[int]) -> Generator[Frame | BadFrame]:
-        """The frames at these indices, which must not descend; a broken one comes as a `BadFrame`
-        and the rest goes on.
+        """Yield the frames at these indices, which must not descend; a broken one as a `BadFrame`.
 
         Frames between are decoded at most, never converted. Damage costs no more than looking at
         the frames around it once.
@@ -108,16 +110,12 @@ class Footage(ABC):
     @property
     @abstractmethod
     def index(self) -> FootageIndex:
-        """What opening found out, as plain data: `open_footage(path, index=...)` elsewhere then
-        reads nothing again.
-        """
+        """What opening found out: with `open_footage(path, index=...)` nothing is read again."""
 
     @property
     @abstractmethod
     def keyframes(self) -> list[int]:
-        """Frames that can be reached without decoding earlier ones, ascending, 0 always among them:
-        where work is best cut.
-        """
+        """Frames that need no earlier one to be decoded, ascending, with 0: cut work there."""
 
     @property
     def duration(self) -> Fraction:
@@ -125,9 +123,7 @@ class Footage(ABC):
         return self.seconds(len(self)) if self.pts else Fraction(0)
 
     def seconds(self, index: int) -> Fraction:
-        """When frame `index` appears, in seconds after the first one; with index = len, when the
-        last one goes.
-        """
+        """Return when frame `index` appears, in seconds after the first; at len, when the last goes."""
         ticks = self.pts[index] if index < len(self) else self.pts[-1] + self.last_duration
         return (ticks - self.pts[0]) * self.time_base
 

@@ -1,4 +1,4 @@
-"""Noise taken out of pictures, each by itself, by non-local means."""
+"""Denoising of single pictures by non-local means."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ _STRENGTH_PER_LEVEL = 0.7
 
 
 def make_denoiser(size: tuple[int, int], factor: float) -> Callable[[Array], Array]:
-    """A function that returns its picture with less noise, same shape and dtype.
+    """Return a function that denoises pictures of one size, same shape and dtype.
 
-    size: (width, height) of the pictures. factor: standard deviation of the noise to remove, in
-    levels of 255; 1..20 makes sense. The picture: (H, W, 3) RGB uint8 or uint16. Buades et al.
-    (2005), FFmpeg's nlmeans, patch 7, search 7, in YCbCr 4:4:4. What the filter changes is added to
-    the picture, so 16-bit pictures keep their fine steps.
+    Buades et al. (2005), FFmpeg's nlmeans, patch 7, search 7, in YCbCr 4:4:4. What the filter
+    changes is added to the picture, so 16-bit pictures keep their fine steps.
+
+    Args:
+        size: (width, height) of the pictures.
+        factor: Standard deviation of the noise to remove, in levels of 255; 1..20 makes sense.
+
+    Returns:
+        A function of (H, W, 3) RGB uint8 or uint16.
     """
     graph, source, sink = _graph(size, max(1.0, _STRENGTH_PER_LEVEL * factor))
     count = 0

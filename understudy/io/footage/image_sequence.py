@@ -22,9 +22,7 @@ _SRGB = Color(primaries=1, transfer=13, matrix=0, range=2)
 
 @dataclass(frozen=True)
 class ImageSequenceIndex(FootageIndex):
-    """What opening a folder finds out: the pictures' names in order, and (width, height) and bits
-    of the first.
-    """
+    """The pictures' names in order, and (width, height) and bits of the first."""
 
     names: tuple[str, ...]
     size: tuple[int, int]
@@ -32,8 +30,7 @@ class ImageSequenceIndex(FootageIndex):
 
 
 class ImageSequence(Footage):
-    """The pictures of a folder in natural order, as frames at 25 a second. files: their paths, in
-    that order.
+    """The pictures of a folder in natural order, as frames at 25 a second. files: their paths.
 
     Hidden files and everything that is no picture by its suffix are passed over. Raises BadMedia
     when there is none. A picture whose size differs from the first is a bad frame, unless any_size.
@@ -83,7 +80,7 @@ class ImageSequence(Footage):
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The pictures in a folder, in natural order, hidden files left out."""
+    """Return the pictures in a folder, in natural order, without hidden files."""
     found = (
         path
         for path in folder.iterdir()
@@ -108,6 +105,6 @@ def _scan(folder: Path) -> ImageSequenceIndex:
 
 
 def natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
-    """A sort key by which numbers in a file's name count as numbers: 2.png before 10.png."""
+    """Return a sort key by which numbers in a name count as numbers: 2.png before 10.png."""
     parts = re.split(r"(\d+)", path.name.lower())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], path.name

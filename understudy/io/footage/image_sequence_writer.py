@@ -20,12 +20,15 @@ _LOCK = ".lock"
 def locked_folder(
     folder: Path, plan: dict[str, object], options: Options | None = None
 ) -> Iterator[None]:
-    """Hold `folder` while pictures are written into it; `<plan["made_by"]>.json` inside says what
-    they are.
+    """Hold `folder` while pictures are written into it; `<plan["made_by"]>.json` says what they are.
 
     A folder that is new, empty, or begun under the same plan is taken; its pictures stay. options:
-    those that affect what is rendered belong to the plan. Raises BadProject when something else
-    lies there, Busy when another run is at it, CannotWrite.
+    those that affect what is rendered belong to the plan.
+
+    Raises:
+        BadProject: Something else lies there.
+        Busy: Another run is at it.
+        CannotWrite: The disk is full, or the place is read-only.
     """
     note = folder / f"{plan['made_by']}.json"
     if folder.exists() and not folder.is_dir():

@@ -1,6 +1,4 @@
-"""Single pictures: PNG, JPG and their kin, RGB inside, 8 or 16 bits, checked before they are
-believed.
-"""
+"""Single pictures: PNG, JPG and their kin, RGB, 8 or 16 bits, checked before they are decoded."""
 
 from __future__ import annotations
 
@@ -25,9 +23,13 @@ _READ = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
 
 
 def read_image(path: Path) -> Array:
-    """The picture in a file, upright: (H, W, 3) RGB, uint8, or uint16 when the file has 16 bits.
+    """Return the picture in a file, upright.
 
-    Raises BadMedia when it is missing, no picture, cut off, damaged (PNG checksums) or too large.
+    Returns:
+        (H, W, 3) RGB, uint8, or uint16 when the file has 16 bits.
+
+    Raises:
+        BadMedia: Missing, no picture, cut off, damaged (PNG checksums) or too large.
     """
     try:
         data = path.read_bytes()
@@ -39,7 +41,7 @@ def read_image(path: Path) -> Array:
 
 
 def decode_image(data: bytes, path: Path) -> Array:
-    """The picture in a file's bytes; `path` is only for messages. See `read_image`."""
+    """Return the picture in a file's bytes, as `read_image`; `path` is only for messages."""
     problem = _header_problem(data)
     if problem:
         raise BadMedia(
@@ -64,17 +66,27 @@ def decode_image(data: bytes, path: Path) -> Array:
 
 
 def write_image(path: Path, image: Array, quality: int = 95) -> None:
-    """Write a picture, all or nothing; the suffix of `path` chooses PNG or JPG (or another kind in
-    SUFFIXES).
+    """Write a picture, all or nothing; the suffix of `path` chooses the kind, one of `SUFFIXES`.
 
-    image: (H, W, 3) RGB, or (H, W) grey; uint8 or uint16. JPG holds 8 bits only: uint16 is rounded
-    to 8. quality: of JPG, 1..100, colour at full resolution. Raises CannotWrite.
+    Args:
+        path: Replaced when it exists.
+        image: (H, W, 3) RGB, or (H, W) grey; uint8 or uint16. JPG holds 8 bits only.
+        quality: Of JPG, 1..100, colour at full resolution.
+
+    Raises:
+        CannotWrite: The disk is full, the place is read-only, or the suffix unknown.
     """
     atomic.write_bytes(path, encode_image(image, path.suffix, quality))
 
 
 def encode_image(image: Array, suffix: str, quality: int = 95) -> bytes:
-    """A picture as the bytes of a file of that suffix (".png", ".jpg", …). See `write_image`."""
+    """Return a picture as the bytes of a file of that suffix (".png", ".jpg", …).
+
+    Args:
+        image: (H, W, 3) RGB, or (H, W) grey; uint8 or uint16. JPG holds 8 bits only.
+        suffix: One of `SUFFIXES`.
+        quality: Of JPG, 1..100.
+    """
     assert image.dtype in (np.uint8, np.uint16), image.dtype
     is_jpeg = suffix.lower() in (".jpg", ".jpeg")
     pixels = to_8_bits(image) if is_jpeg else cast(IntImage, image)
@@ -102,7 +114,7 @@ def encode_image(image: Array, suffix: str, quality: int = 95) -> bytes:
 
 
 def to_8_bits(image: Array) -> Bytes:
-    """The picture as uint8; uint16 (full scale 65535) is rounded."""
+    """Return the picture as uint8; uint16 (full scale 65535) is rounded."""
     if image.dtype == np.uint8:
         return cast(Bytes, image)
     return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)

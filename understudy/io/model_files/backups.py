@@ -1,6 +1,4 @@
-"""Backups of a model: checkpoints that outlive the newest few. They share files with these (hard
-links) where the disk can.
-"""
+"""Backups of a model: checkpoints that outlive the newest few, with shared files (hard links)."""
 
 from __future__ import annotations
 
@@ -23,10 +21,10 @@ ROLLING = "time"
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A backup. number: backups were made in this order, whatever the clock said. why: "time",
-    "order" or "restore".
+    """A backup. number: the order in which backups were made, whatever the clock said.
 
-    seconds: how long the model had learnt. made: date and time by the clock.
+    why: "time", "order" or "restore". seconds: how long the model had trained. made: date and time
+    by the clock.
     """
 
     folder: Path
@@ -38,10 +36,12 @@ class Backup:
 
 
 def create(folder: Path, saved: Path, beside: Iterable[Path], why: str, keep: int = 1) -> Backup:
-    """A backup of the checkpoint `saved` in `folder`, with copies of the files `beside` it that are
-    there.
+    """Make a backup of the checkpoint `saved` in `folder`, with copies of those files `beside` it.
 
-    Where it is a rolling one, the newest `keep` of these stay. Raises CannotWrite.
+    Where it is a rolling one, the newest `keep` of these stay.
+
+    Raises:
+        CannotWrite: The disk is full, or the place is read-only.
     """
     with atomic.explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -69,9 +69,7 @@ def create(folder: Path, saved: Path, beside: Iterable[Path], why: str, keep: in
 
 
 def list_backups(folder: Path) -> list[Backup]:
-    """The backups in `folder` in the order in which they were made; what is not whole does not
-    count.
-    """
+    """Return the backups in `folder` in the order they were made; unfinished ones do not count."""
     found = []
     for each in folder.iterdir() if folder.is_dir() else ():
         try:
@@ -96,9 +94,7 @@ def _read(folder: Path) -> Backup:
 
 
 def _free(folder: Path, iteration: str) -> Path:
-    """A name that tells iteration and time, and that is not taken: a clock may show the same time
-    twice.
-    """
+    """A name of iteration and time that is not taken: a clock may show the same time twice."""
     base = f"{iteration}-{time.strftime('%Y%m%d-%H%M%S')}"
     path, number = folder / base, 2
     while path.exists():

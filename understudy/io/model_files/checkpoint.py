@@ -1,6 +1,4 @@
-"""Checkpoints: arrays and state as one step that is whole or not there. safetensors and JSON;
-nothing here runs what it reads.
-"""
+"""Checkpoints: arrays and state as one step, whole or not there, as safetensors and JSON."""
 
 from __future__ import annotations
 
@@ -52,8 +50,10 @@ def save(
     state: Mapping[str, Any],
     keep: int = 3,
 ) -> Path:
-    """Write a checkpoint into `folder`, make it the current one and keep the newest `keep`. Raises
-    CannotWrite.
+    """Write a checkpoint into `folder`, make it the current one and keep the newest `keep`.
+
+    Raises:
+        CannotWrite: The disk is full, or the place is read-only.
     """
     with atomic.explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,10 +77,10 @@ def save(
 
 
 def load_intact(folder: Path) -> tuple[list[Checkpoint], list[str]]:
-    """The checkpoints that are whole, the current one first and then the newest; and what is wrong
-    with the others.
+    """Return the intact checkpoints, the current one first, then the newest; and what ails others.
 
-    Raises BadProject for one from a newer version.
+    Raises:
+        BadProject: One is from a newer version.
     """
     if not folder.is_dir():
         return [], []
@@ -100,9 +100,7 @@ def load_intact(folder: Path) -> tuple[list[Checkpoint], list[str]]:
 
 
 def peek(folder: Path) -> Checkpoint | None:
-    """The current checkpoint by what it says of itself, its arrays unread, so at once; None where
-    it says nothing.
-    """
+    """Return the current checkpoint, its arrays unread; None where its state is unreadable."""
     try:
         step = folder / (folder / CURRENT).read_text(encoding="utf-8").strip()
         found = json.loads((step / STATE).read_text(encoding="utf-8"))
@@ -112,16 +110,14 @@ def peek(folder: Path) -> Checkpoint | None:
 
 
 def remove_after(folder: Path, iteration: int) -> None:
-    """Remove the checkpoints of later iterations than `iteration`: they have gone bad."""
+    """Remove the checkpoints of later iterations than `iteration`."""
     for step in _steps(folder):
         if int(step.name[:9]) > iteration:
             atomic.remove_folder(step)
 
 
 def link_files(step: Path, goal: Path) -> None:
-    """Put a checkpoint's files into the folder `goal` too: as hard links, or as copies where the
-    disk knows no links.
-    """
+    """Put a checkpoint's files into the folder `goal` too, as hard links, or else as copies."""
     # A checkpoint's files are never written again, so that they can be shared.
     for path in step.iterdir():
         if path.name != STATE and path.suffix != ".safetensors":
@@ -133,9 +129,11 @@ def link_files(step: Path, goal: Path) -> None:
 
 
 def copy_as_current(folder: Path, source: Path) -> Checkpoint:
-    """Make a copy of a checkpoint that lies elsewhere the current one of `folder`; later ones go.
+    """Copy a checkpoint from elsewhere and make it the current one of `folder`; later ones go.
 
-    Raises BadProject when it is damaged, CannotWrite.
+    Raises:
+        BadProject: It is damaged.
+        CannotWrite: The disk is full, or the place is read-only.
     """
     try:
         found = _verify(source)
@@ -203,9 +201,7 @@ def _verify(step: Path) -> Checkpoint:
 
 
 def _fault(path: Path, sums: Mapping[str, int]) -> str:
-    """What is wrong with a file that is not what was written: which of its tensors, where that can
-    be told.
-    """
+    """What is wrong with a file that is not what was written, and with which of its tensors."""
     try:
         arrays = load_file(path)
     except SafetensorError as error:

@@ -1,6 +1,4 @@
-"""Face models as one ONNX file, .dfm: what is in one, checked before anything of it runs, and
-running it.
-"""
+"""Face models as one ONNX file, .dfm: checked before anything of it runs, then run."""
 
 from __future__ import annotations
 
@@ -35,11 +33,10 @@ _SHAPE_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class DfmInfo:
-    """What a file says. batch: faces it takes at a time, 0 = any number. names: as they stand in
-    the file, by ours.
+    """What a file says. batch: faces it takes at a time, 0 = any number.
 
-    morph: how much of the face becomes src's unless somebody says otherwise; None for a file that
-    does not ask.
+    names: as they stand in the file, by ours. morph: how much of the face becomes src's by default;
+    None for a file that does not ask.
     """
 
     resolution: int
@@ -54,8 +51,12 @@ class Dfm:
     """A face model from a file, ready to run."""
 
     def __init__(self, path: Path, device: str = "auto") -> None:
-        """Raises BadMedia when the file is none that can be used, BadOption for a device that is
-        not there, MissingExtra.
+        """Open the file at `path` on `device`.
+
+        Raises:
+            BadMedia: It cannot be used.
+            BadOption: The device is not there.
+            MissingExtra: onnxruntime is not installed.
         """
         data = _read(path)
         self.path, self.facts = path, _read_info(path, data)
@@ -65,10 +66,17 @@ class Dfm:
         )
 
     def run(self, faces: Floats, morph: float) -> tuple[Floats, Floats, Floats]:
-        """dst's masks (N, R, R, 1), new faces (N, R, R, 3) and their masks, of dst faces; BGR in
-        0..1, at most `batch` of them.
+        """Return dst's masks, the new faces, and their masks.
 
-        Raises BadMedia when the file gives something else, or fails.
+        Args:
+            faces: (N, R, R, 3) dst faces, BGR in 0..1, N at most `batch`.
+            morph: How much becomes src's, 0..1; ignored where the file does not ask.
+
+        Returns:
+            (N, R, R, 1), (N, R, R, 3) BGR and (N, R, R, 1), all in 0..1.
+
+        Raises:
+            BadMedia: The file gives something else, or fails.
         """
         facts, count = self.facts, len(faces)
         missing = max(0, facts.batch - count)
@@ -97,8 +105,10 @@ class Dfm:
 
 
 def onnx_package(name: str) -> Any:
-    """A module of the extra: onnx, onnxruntime, onnxscript or one within them. Raises
-    MissingExtra.
+    """Import a module of the extra `onnx`: onnx, onnxruntime, onnxscript or one within them.
+
+    Raises:
+        MissingExtra: It is not installed.
     """
     package = name.partition(".")[0]
     if importlib.util.find_spec(package) is None:
@@ -110,7 +120,7 @@ def onnx_package(name: str) -> Any:
 
 
 def walk_messages(message: Any) -> Iterator[Any]:
-    """A protocol buffer's message and all within it, however deep."""
+    """Yield a protocol buffer's message and all within it, however deep."""
     yield message
     for field, value in message.ListFields():
         if field.message_type is not None:
@@ -212,9 +222,7 @@ def _names(path: Path, inputs: dict[str, Any], outputs: dict[str, Any]) -> dict[
 
 
 def _shape(path: Path, value: Any) -> list[int | str]:
-    """The declared shape; "?" or a name where a side is open. Raises BadMedia when it is not of
-    float32 numbers.
-    """
+    """The declared shape, of float32 numbers; "?" or a name where a side is open."""
     kind = onnx_package("onnx").TensorProto
     tensor = value.type.tensor_type
     if tensor.elem_type != kind.FLOAT:
@@ -247,9 +255,7 @@ def _face(path: Path, shape: list[int | str]) -> tuple[int, int]:
 
 
 def _fits(path: Path, name: str, shape: list[int | str], expected: tuple[int, ...]) -> None:
-    """Open sides are tried when it runs; a side that is declared must be right, but for an open
-    batch.
-    """
+    """Check the sides that are declared; open ones, and an open batch, are tried when it runs."""
     sides = zip(shape, expected, strict=False)
     if len(shape) != len(expected) or any(
         isinstance(side, int) and side > 0 and wanted and side != wanted for side, wanted in sides
@@ -261,9 +267,7 @@ def _fits(path: Path, name: str, shape: list[int | str], expected: tuple[int, ..
 
 
 def _session(path: Path, data: bytes, device: str) -> tuple[Any, str]:
-    """onnxruntime with the model, and where it runs: cpu, cuda or cuda:N, never another place than
-    was asked for.
-    """
+    """onnxruntime with the model, and where it runs: never another place than was asked for."""
     runtime = onnx_package("onnxruntime")
     has_cuda = "CUDAExecutionProvider" in runtime.get_available_providers()
     place = ("cuda" if has_cuda else "cpu") if device == "auto" else device

@@ -1,6 +1,4 @@
-"""A face model's graph as a finished .dfm file: shapes declared, in words that old programs know,
-nothing of this machine in it.
-"""
+"""A face model's graph as a finished .dfm file that old programs can read."""
 
 from __future__ import annotations
 
@@ -23,11 +21,12 @@ _AXES = {"ReduceMean", "ReduceSum", "Squeeze", "Unsqueeze"}
 def finalize(
     model: Any, resolution: int, batch: int | None, told: Mapping[str, str]
 ) -> tuple[bytes, int]:
-    """The file's bytes and its opset: 12 where the graph can be said in it, else the one that it
-    came in.
+    """Return the file's bytes and its opset: 12 where the graph can be written in it, else its own.
 
-    model: ModelProto with the literal names. batch: None = any. told: its metadata. Raises
-    BadOption for more than 2 GiB.
+    model: ModelProto with the literal names. batch: None = any. told: its metadata.
+
+    Raises:
+        BadOption: It is larger than 2 GiB.
     """
     _strip(model)
     _declare_shapes(model, resolution, batch)
@@ -43,9 +42,7 @@ def finalize(
 
 
 def _strip(model: Any) -> None:
-    """Without what the exporter noted for people who debug it: places in the code of this machine
-    among them.
-    """
+    """Remove the exporter's notes for debugging, which name places on this machine."""
     for each in walk_messages(model):
         for name in ("metadata_props", "doc_string"):
             if name in each.DESCRIPTOR.fields_by_name:
@@ -67,8 +64,9 @@ def _declare_shapes(model: Any, resolution: int, batch: int | None) -> None:
 
 
 def _to_opset_12(model: Any) -> Any | None:
-    """The same graph in opset 12; None when it cannot be said there. ONNX's own converter knows no
-    way down for these operators.
+    """The same graph in opset 12; None when it cannot be written there.
+
+    ONNX's own converter knows no way down for these operators.
     """
     onnx = onnx_package("onnx")
     lower = onnx.ModelProto()
@@ -91,9 +89,7 @@ def _to_opset_12(model: Any) -> Any | None:
 
 
 def _rewrite_nodes(graph: Any) -> None:
-    """The nodes of the graph as older sets of operators put it, where that is the same; all others
-    stay.
-    """
+    """Rewrite the nodes as older opsets put them, where that is the same; all others stay."""
     onnx = onnx_package("onnx")
     values = {each.name: each for each in graph.initializer}
     for node in graph.node:

@@ -1,4 +1,4 @@
-"""What was measured while a model learnt: a file of JSON lines, each with its iteration."""
+"""The losses of a run: a file of JSON lines, each with its iteration."""
 
 from __future__ import annotations
 

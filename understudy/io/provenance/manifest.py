@@ -1,6 +1,4 @@
-"""The mark in every result: a C2PA manifest that says what was made, with what, from what. Offline,
-signed, tamper-evident.
-"""
+"""C2PA manifests: what was made, with what, from what. Offline, signed, tamper-evident."""
 
 from __future__ import annotations
 
@@ -39,6 +37,7 @@ State = Literal["trusted", "valid", "invalid"]
 @dataclass(frozen=True, slots=True)
 class Ingredient:
     """Footage that went into a file. role: "parentOf" what was changed, "inputTo" what helped.
+
     sha256: "" when not written.
     """
 
@@ -73,13 +72,22 @@ def sign(
     signer: Credentials | None = None,
     prints: Sequence[str] | None = None,
 ) -> None:
-    """Write `signed`: `unsigned` with its manifest inside, media bytes unchanged. Do it last: any
-    remuxing drops the mark.
+    """Write `signed`: `unsigned` with its manifest inside, media bytes unchanged. Do it last.
 
-    ingredients: the footage that was changed first, then what else went in; files, or folders of
-    pictures. signer: None = this computer's. prints: the `fingerprint` of each ingredient, where
-    they are known. All or nothing. Raises BadMedia when the format cannot carry a manifest,
-    BadOption when the certificate does not serve, CannotWrite.
+    Any remuxing drops the manifest. All or nothing.
+
+    Args:
+        unsigned: The finished media file.
+        signed: Where to write.
+        ingredients: The footage that was changed first, then what else went in; files, or folders
+            of pictures.
+        signer: None = this computer's.
+        prints: The `fingerprint` of each ingredient, where they are known.
+
+    Raises:
+        BadMedia: The format cannot carry a manifest.
+        BadOption: The certificate does not serve.
+        CannotWrite: The disk is full, or the place is read-only.
     """
     chosen = signer or load_credentials()
     roles = ["parentOf", *["inputTo"] * (len(ingredients) - 1)]
@@ -105,10 +113,13 @@ def sign(
 
 
 def validate_credentials() -> Credentials:
-    """This computer's credentials, tried on one pixel: hours of work must not end at a certificate
-    that does not serve.
+    """Return this computer's credentials after they signed one pixel.
 
-    Raises BadOption, CannotWrite.
+    Hours of work must not end at a certificate that does not serve.
+
+    Raises:
+        BadOption: They do not serve.
+        CannotWrite: A new certificate cannot be kept.
     """
     chosen = load_credentials()
     pixel = io.BytesIO(cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes())
@@ -125,11 +136,12 @@ def validate_credentials() -> Credentials:
 
 
 def read_manifest(path: Path, trusted: str = "") -> Manifest:
-    """What the manifest inside the file at `path` says. trusted: PEM certificates of the
-    authorities to trust.
+    """Return what the manifest inside the file at `path` says; an invalid one is returned, too.
 
-    Raises BadMedia when there is no such file, no manifest, or one that cannot be read. An invalid
-    one is returned.
+    trusted: PEM certificates of the authorities to trust.
+
+    Raises:
+        BadMedia: There is no such file, no manifest, or one that cannot be read.
     """
     settings: dict[str, Any] = {
         "verify": {"verify_trust": True, "ocsp_fetch": False, "remote_manifest_fetch": False}
@@ -155,9 +167,7 @@ def read_manifest(path: Path, trusted: str = "") -> Manifest:
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 in hex of a file, or of a folder's files with their names in order; "" when there is
-    nothing any more.
-    """
+    """Return the SHA-256 in hex of a file, or of a folder's files with their names; "" without."""
     if not path.exists():
         return ""
     digest = hashlib.sha256()
@@ -228,9 +238,7 @@ def _kind(path: Path) -> str:
 
 
 def _has_manifest(path: Path) -> bool:
-    """Whether there is one that can be read: what cannot be is footage like any other, known by its
-    fingerprint.
-    """
+    """Whether there is one that can be read; else it is footage like any other."""
     if not path.is_file() or _kind(path) not in c2pa.Builder.get_supported_mime_types():
         return False
     try:

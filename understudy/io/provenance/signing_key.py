@@ -1,6 +1,4 @@
-"""Who signs: a certificate of the user's own when one is configured, else one made on this
-computer, once.
-"""
+"""Who signs: a certificate of the user's own where one is configured, else one made here, once."""
 
 from __future__ import annotations
 
@@ -25,8 +23,9 @@ _YEARS = 10
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """chain: PEM certificates, the signer's first, its authority's last. key: PEM, PKCS 8.
-    algorithm: C2PA's name for it.
+    """chain: PEM certificates, the signer's first, its authority's last.
+
+    key: PEM, PKCS 8. algorithm: C2PA's name for it.
     """
 
     chain: bytes
@@ -35,12 +34,15 @@ class Credentials:
 
 
 def load_credentials() -> Credentials:
-    """What this computer signs with.
+    """Return what this computer signs with.
 
     UNDERSTUDY_SIGN_CERT and UNDERSTUDY_SIGN_KEY name PEM files (certificate chain; private key
     without a password). Without them a certificate of our own making is used, kept in
     `credentials_folder()`.
-    Raises BadOption, CannotWrite.
+
+    Raises:
+        BadOption: The files do not serve, or only one is named.
+        CannotWrite: A new certificate cannot be kept.
     """
     names = [os.environ.get(f"UNDERSTUDY_SIGN_{part}", "") for part in ("CERT", "KEY")]
     if all(names):
@@ -56,9 +58,7 @@ def load_credentials() -> Credentials:
 
 
 def credentials_folder() -> Path:
-    """Where the home-made certificate lies: $UNDERSTUDY_CREDENTIALS, else in the user's data
-    folder.
-    """
+    """Return where our own certificate lies: $UNDERSTUDY_CREDENTIALS, else in the user's data."""
     named = os.environ.get("UNDERSTUDY_CREDENTIALS", "")
     if named:
         return Path(named)
@@ -114,8 +114,9 @@ def _expired(certificate: Path) -> bool:
 
 
 def _make(place: Path) -> None:
-    """A small authority and a certificate signed by it; the authority's key is forgotten at once,
-    so it signs nothing else.
+    """Make a small authority and a certificate signed by it.
+
+    The authority's key is forgotten at once, so it signs nothing else.
     """
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority_name, name = (
@@ -175,9 +176,7 @@ def _certificate(
     *,
     is_authority: bool,
 ) -> x509.Certificate:
-    """A certificate as C2PA wants it: key usage, extended key usage, and the identifiers of both
-    keys.
-    """
+    """A certificate as C2PA wants it: key usage, extended key usage, identifiers of both keys."""
     now = datetime.datetime.now(datetime.UTC)
     usage = x509.KeyUsage(
         digital_signature=not is_authority,

@@ -1,4 +1,4 @@
-"""Sound, carried from one file to another as it is: the coded packets are copied, never decoded."""
+"""Sound, copied from one file to another packet by packet, never decoded."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ class AudioClip:
 
 
 class AudioCopier:
-    """Copies the packets of a `AudioClip` into an open output, a stretch at a time.
+    """Copies the packets of an `AudioClip` into an open output, step by step.
 
-    Raises BadMedia when the output's kind of file cannot hold the codec, BadOption when there is no
-    such track.
+    Raises:
+        BadMedia: The output's kind of file cannot hold the codec.
+        BadOption: There is no such track.
     """
 
     def __init__(
@@ -85,8 +86,10 @@ class AudioCopier:
 
 
 def select_tracks(source: InputContainer, sound: AudioClip) -> list[AudioStream]:
-    """The sound tracks that `sound` asks for. Raises BadOption when there is no track of that
-    number.
+    """Return the sound tracks that `sound` asks for.
+
+    Raises:
+        BadOption: There is no track of that number.
     """
     tracks = list(source.streams.audio)
     if sound.track is None:
@@ -101,7 +104,7 @@ def select_tracks(source: InputContainer, sound: AudioClip) -> list[AudioStream]
 
 
 def open_source(sound: AudioClip) -> InputContainer:
-    """The file that holds the sound. Raises BadMedia."""
+    """Open the file that holds the sound. Raises BadMedia."""
     try:
         return packets.open_container(sound.path)
     except av.FFmpegError as error:

@@ -1,4 +1,4 @@
-"""Clips out of nothing: pictures and a sound made by a program, as an ordinary video file."""
+"""Synthetic clips: pictures and sound made by a program, as an ordinary video file."""
 
 from __future__ import annotations
 
@@ -30,11 +30,17 @@ def write_clip(
     sound: Floats | None = None,
     rate: int = 48000,
 ) -> Iterator[int]:
-    """Write a clip (H.264, AAC) and yield how many frames are in; the file takes its name after the
-    last one.
+    """Write a clip (H.264, AAC) and yield how many frames are in.
 
-    images: (height, width, 3) uint8 RGB. size: width, height, both even. sound: (samples,) float32
-    in -1..1 at `rate`.
+    The file takes its name after the last one.
+
+    Args:
+        path: Replaced when it exists.
+        images: (height, width, 3) uint8 RGB each.
+        size: (width, height), both even.
+        fps: Frames a second.
+        sound: (samples,) float32 in -1..1, one channel.
+        rate: Samples a second.
     """
     with (
         atomic.partial_file(path) as partial,

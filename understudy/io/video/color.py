@@ -33,7 +33,7 @@ UPRIGHT: Orientation = (1, 0, 0, 1)
 
 
 def resolve_color(frame: av.VideoFrame) -> Color:
-    """The frame's colour tags; absent ones as players take them.
+    """Return the frame's colour tags, with absent ones as players take them.
 
     No matrix: RGB for RGB formats, else BT.709 from 720 lines or 1280 columns on, else BT.601
     (SMPTE 170M). No range: limited, or full for RGB.
@@ -53,14 +53,12 @@ def resolve_color(frame: av.VideoFrame) -> Color:
 
 
 def is_readable(color: Color) -> bool:
-    """Whether pictures with this matrix can be turned into RGB (YCgCo and ICtCp cannot)."""
+    """Return whether pictures with this matrix can be turned into RGB (not YCgCo and ICtCp)."""
     return color.matrix in _MATRICES
 
 
 def output_color(color: Color) -> Color:
-    """The tags under which footage of this colour is written as YCbCr: the same, but RGB becomes
-    limited BT.709.
-    """
+    """Return the tags to write such footage under as YCbCr: RGB becomes limited BT.709."""
     return (
         Color(color.primaries, 1 if color.transfer == 13 else color.transfer, 1, 1)
         if color.matrix == 0
@@ -69,7 +67,7 @@ def output_color(color: Color) -> Color:
 
 
 def bit_depth(frame: av.VideoFrame) -> int:
-    """Bits per channel."""
+    """Return the bits per channel."""
     return max(component.bits for component in frame.format.components)
 
 
@@ -81,10 +79,18 @@ def to_rgb(
     size: tuple[int, int],
     rough: bool = False,
 ) -> Array:
-    """The frame as upright RGB (H, W, 3): uint8, or uint16 (full scale 65535) for more than 8 bits.
+    """Return the frame as upright RGB.
 
-    size: (width, height) before it is turned; a frame of another size is scaled. rough: off by a
-    level on average, ten times as fast; with more than 8 bits it changes nothing.
+    Args:
+        frame: As it was decoded.
+        color: See `resolve_color`.
+        bits: Per channel in the source.
+        orientation: See `read_orientation`.
+        size: (width, height) before it is turned; a frame of another size is scaled.
+        rough: Off by a level on average, ten times as fast; of no effect with more than 8 bits.
+
+    Returns:
+        (H, W, 3): uint8, or uint16 (full scale 65535) for more than 8 bits.
     """
     layout, interpolation = (
         ("rgb48le", _FAITHFUL)
@@ -108,8 +114,12 @@ def to_rgb(
 
 
 def from_rgb(image: Bytes | NDArray[np.uint16], layout: str, color: Color) -> av.VideoFrame:
-    """RGB (H, W, 3), uint8 or uint16, as a frame of a YCbCr pixel format such as "yuv420p"; color:
-    see `output_color`.
+    """Return RGB as a frame of a YCbCr pixel format.
+
+    Args:
+        image: (H, W, 3), uint8 or uint16.
+        layout: FFmpeg's name of the pixel format, such as "yuv420p".
+        color: See `output_color`.
     """
     whole = cast(Bytes, np.ascontiguousarray(image))
     rgb = av.VideoFrame.from_ndarray(
@@ -125,11 +135,10 @@ def from_rgb(image: Bytes | NDArray[np.uint16], layout: str, color: Color) -> av
 
 
 def read_orientation(frame: av.VideoFrame) -> Orientation:
-    """How the picture is to be turned: a, b, c, d of its display matrix, each -1, 0 or 1, to the
-    nearest quarter turn.
+    """Return how to turn the picture, as a, b, c, d of its display matrix, to a quarter turn.
 
-    A point (x, y) of the coded picture is shown at (a x + c y, b x + d y): y points down, the shift
-    is left out.
+    Each is -1, 0 or 1. A point (x, y) of the coded picture is shown at (a x + c y, b x + d y): y
+    points down, the shift is left out.
     """
     side = cast(SideData | None, frame.side_data.get(Type.DISPLAYMATRIX))  # type: ignore[call-overload]
     if side is None:
@@ -143,7 +152,7 @@ def read_orientation(frame: av.VideoFrame) -> Orientation:
 
 
 def apply_orientation(image: Array, orientation: Orientation) -> Array:
-    """The picture turned and mirrored as `orientation` says, contiguous."""
+    """Return the picture turned and mirrored as `orientation` says, contiguous."""
     a, b, c, d = orientation
     if orientation == UPRIGHT:
         return image
@@ -153,7 +162,7 @@ def apply_orientation(image: Array, orientation: Orientation) -> Array:
 
 
 def swaps_sides(orientation: Orientation) -> bool:
-    """Whether width and height change places."""
+    """Return whether width and height change places."""
     return orientation[1] != 0
 
 

@@ -1,6 +1,4 @@
-"""Parts of a video, coded one by one, put together into one file: the coded pictures are copied,
-never coded again.
-"""
+"""Concatenates encoded parts of a video: packets are copied, never coded again."""
 
 from __future__ import annotations
 
@@ -86,8 +84,9 @@ def concat(
 
 
 def _order(part: EncodedPart, header: bytes) -> list[int]:
-    """Which frame of the part each of its packets is, in the order in which they are decoded.
-    header: what it must begin with.
+    """Which frame of the part each of its packets is, in decoding order.
+
+    header: what the part must begin with.
     """
     try:
         if _header(part.path) != header:
@@ -136,8 +135,7 @@ def _shown(frames: Sequence[int], coding: Encoding, from_zero: bool) -> tuple[li
 
 
 def _decoded(shown: Sequence[int], delay: int) -> list[int]:
-    """When each packet is due at the decoder: always later than the one before, never after its own
-    frame is shown.
+    """The decoding time of each packet: ascending, and never after its own frame is shown.
 
     delay: how many packets a frame comes later at most than its place among the frames.
     """

@@ -1,6 +1,4 @@
-"""What opening a video finds out, as plain data: with it another process can open the same file
-without reading it through.
-"""
+"""The index of a video: with it another process opens the same file without reading it through."""
 
 from __future__ import annotations
 
@@ -31,12 +29,11 @@ _NO_VIDEO = frozenset({"hls", "concat", "dash", "image2", "tty", "sdp"})
 
 @dataclass(frozen=True)
 class VideoIndex(FootageIndex):
-    """bytes: size of the file. pts, last_duration, fps, time_base, size, color, bits, has_audio,
-    is_cut_off, pixel_aspect, notes: as in `Footage`.
+    """What opening a video finds out. The fields that `Footage` has mean the same.
 
-    keys: pts of the keyframes. is_exact: whether the packets told of all frames, so that keyframes
-    can be sought; if not, the frames were counted by decoding, and lost are those that have a time
-    but no picture. coded_size: before `orientation`.
+    bytes: size of the file. keys: pts of the keyframes. is_exact: whether the packets told of all
+    frames, so that keyframes can be sought. If not, the frames were counted by decoding, and `lost`
+    are those that have a time but no picture. coded_size: before `orientation`.
     """
 
     bytes: int
@@ -59,10 +56,9 @@ class VideoIndex(FootageIndex):
 
 
 def read_index(path: Path, partial: bool) -> VideoIndex:
-    """The index of the video at `path`: its packets are all read, a few of them decoded. Raises
-    BadMedia, av.FFmpegError.
+    """Return the index of the video at `path`: all packets are read, a few of them decoded.
 
-    partial: take a file that was cut off as far as it goes.
+    partial: take a file that was cut off as far as it goes. Raises BadMedia, av.FFmpegError.
     """
     with packets.open_container(path) as container:
         stream = _usable_stream(container, path)
@@ -161,8 +157,9 @@ def _readable_color(frame: VideoFrame, path: Path) -> Color:
 def _decodable(
     table: packets.PacketTable, head: list[VideoFrame], undecoded: set[int | None]
 ) -> list[int]:
-    """The times from the first frame that decodes, or the keyframe it should build on; none when
-    the first few do not come as the packets promise.
+    """The times from the first frame that decodes on, or from the keyframe it should build on.
+
+    None when the first few frames do not come as the packets promise.
     """
     times = [frame.pts for frame in head]
     start = table.pts.index(times[0]) if times[0] in table.pts else len(table.pts)
@@ -173,9 +170,7 @@ def _decodable(
 
 
 def _count_frames(index: VideoIndex, path: Path) -> VideoIndex:
-    """The index with the frames that decoding finds; times that are absent or run backwards are
-    mended.
-    """
+    """The index with the frames that decoding finds; absent or descending times are corrected."""
     step = max(1, round(1 / (Fraction(25) * index.time_base)))
     times: list[int] = []
     keys: list[bool] = []
@@ -201,9 +196,7 @@ def _count_frames(index: VideoIndex, path: Path) -> VideoIndex:
 
 
 def _ascending(times: list[int]) -> list[int]:
-    """The times, with as few as can be moved forwards, or else backwards, so that each comes after
-    the one before.
-    """
+    """The times in ascending order, with as few as possible moved later, or else earlier."""
     later, earlier = list(times), list(times)
     for place in range(1, len(times)):
         later[place] = max(later[place], later[place - 1] + 1)
@@ -216,9 +209,7 @@ def _ascending(times: list[int]) -> list[int]:
 
 
 def _reconcile(table: packets.PacketTable, counted: VideoIndex) -> VideoIndex:
-    """The counted index, or what the packets promise where most of that came, and nothing else: the
-    rest is damaged.
-    """
+    """The counted index, or what the packets promise where most of that was found."""
     is_part = set(counted.pts) <= set(table.pts) and 3 * len(counted.pts) > 2 * len(table.pts)
     if counted.is_cut_off or not is_part:
         return counted
@@ -227,9 +218,7 @@ def _reconcile(table: packets.PacketTable, counted: VideoIndex) -> VideoIndex:
 
 
 def _rate(stated: Fraction | None, pts: list[int], time_base: Fraction) -> Fraction:
-    """Frames a second: exact where they come evenly, what the file states where they nearly do,
-    else the mean.
-    """
+    """Frames a second: exact where they come evenly, as stated where nearly, else the mean."""
     steps = {later - earlier for earlier, later in pairwise(pts)}
     if len(steps) == 1:
         return 1 / (steps.pop() * time_base)

@@ -21,10 +21,12 @@ _UNEVEN = frozenset({"vp8", "mpeg4", "msmpeg4v3", "vc1", "wmv3", "rv40"})
 
 @dataclass(frozen=True)
 class PacketTable:
-    """What the packets say. pts: of every frame shown, ascending; empty when only decoding can
-    tell. keys: pts of those from which decoding may start, ascending. last_duration: in units of
-    the time base, 0 = unknown. seconds: from the first packet's time to the last one's. is_cut_off:
-    the file promises more than it holds.
+    """What the packets say.
+
+    pts: of every frame shown, ascending; empty when only decoding can tell. keys: pts of those from
+    which decoding may start, ascending. last_duration: in units of the time base, 0 = unknown.
+    seconds: from the first packet's time to the last one's. is_cut_off: the file promises more than
+    it holds.
     """
 
     pts: list[int]
@@ -35,12 +37,12 @@ class PacketTable:
 
 
 def open_container(path: Path) -> InputContainer:
-    """The file, opened for reading. Raises av.FFmpegError."""
+    """Open the file for reading. Raises av.FFmpegError."""
     return av.open(str(path.absolute()), options=dict(_OPEN))
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The first video stream that is no cover picture."""
+    """Return the first video stream that is no cover picture."""
     for stream in container.streams.video:
         if not stream.disposition & stream.disposition.attached_pic:
             return stream
@@ -48,8 +50,9 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 
 
 def read_packet_table(container: InputContainer, stream: VideoStream, path: Path) -> PacketTable:
-    """The packets of `stream`; reads the whole file once, decodes nothing. Raises
-    av.FFmpegError.
+    """Return the table of a stream's packets; reads the whole file once, decodes nothing.
+
+    Raises av.FFmpegError.
     """
     shown: list[tuple[int, int]] = []
     keys: set[int] = set()
@@ -84,13 +87,13 @@ def read_packet_table(container: InputContainer, stream: VideoStream, path: Path
 def decode_packets(
     path: Path, seek_to: int | None = None, threads: int = 0
 ) -> Iterator[tuple[Packet[VideoStream], list[VideoFrame] | None]]:
-    """Each packet, and the frames that leave the decoder at it, in display order; None where it
-    cannot be decoded.
+    """Yield each packet with the frames that leave the decoder at it; None where it fails.
 
-    Frames from before the first sound one are left out. seek_to: pts of a keyframe. threads: 0 = as
-    FFmpeg likes, which is 1.7 times as fast as its default (measured) but may tell of damage later
-    than it happens; 1 = at the packet itself. Raises av.FFmpegError when the file cannot be opened;
-    one that cannot be read to its end just ends.
+    Frames come in display order; those from before the first sound one are left out. Raises
+    av.FFmpegError when the file cannot be opened; one that cannot be read to its end just ends.
+
+    seek_to: pts of a keyframe. threads: 0 = as FFmpeg likes, which is 1.7 times as fast as its
+    default (measured) but may tell of damage later than it happens; 1 = at the packet itself.
     """
     has_begun = False
     with open_container(path) as container:
@@ -127,8 +130,7 @@ def _readable(container: InputContainer, stream: VideoStream) -> Iterator[Packet
 
 
 def _marked(stream: VideoStream, places: dict[int | None, int]) -> set[int]:
-    """The pts of the keyframes that the container marks: one whose data is damaged no longer looks
-    like one.
+    """The pts of the keyframes that the container marks: damaged ones no longer look like one.
 
     places: position in the file -> pts, of all packets.
     """
@@ -141,9 +143,7 @@ def _marked(stream: VideoStream, places: dict[int | None, int]) -> set[int]:
 
 
 def _is_cut_off(stream: VideoStream, path: Path, end: Fraction) -> bool:
-    """Whether the file ends before what its header promises; end: of the last packet found, in
-    seconds.
-    """
+    """Whether the file ends before what its header promises. end: of the last packet, seconds."""
     family = stream.container.format.name
     if "mp4" in family:
         size = path.stat().st_size

@@ -17,9 +17,7 @@ from understudy.types import Frame
 
 
 class VideoFootage(Footage):
-    """See `Footage` and `open_footage`. Frames that the file itself marks as not to be shown (edit
-    lists) do not count.
-    """
+    """A video file as `Footage`. Frames that edit lists hide do not count."""
 
     def __init__(
         self,
@@ -91,9 +89,7 @@ class VideoFootage(Footage):
         return frame
 
     def _judged(self, first: int) -> Generator[tuple[int, av.VideoFrame | str]]:
-        """Frame `first` and all that follow, numbered without a gap; in place of a bad one, what is
-        wrong with it.
-        """
+        """Frame `first` and all that follow, without a gap; for a bad one, what is wrong."""
         spoilt_from = spoilt_to = 0
         for at, frame in self._numbered(first):
             why = (
@@ -113,9 +109,7 @@ class VideoFootage(Footage):
                 yield at, why if frame is None or why else frame
 
     def _numbered(self, first: int) -> Generator[tuple[int, av.VideoFrame | None]]:
-        """The frames from a keyframe at or before `first` to the last, each under its number; None
-        where one is missing.
-        """
+        """The frames from a keyframe at or before `first` on, numbered; None where one is missing."""
         at, frames = self._reached(first)
         for frame in frames:
             place = self._place(frame, at)
@@ -127,9 +121,7 @@ class VideoFootage(Footage):
         yield from ((missing, None) for missing in range(at, len(self)))
 
     def _place(self, frame: av.VideoFrame, least: int) -> int | None:
-        """The number of a decoded frame, or None when the index knows none like it from `least`
-        on.
-        """
+        """The number of a decoded frame; None when the index has none like it from `least` on."""
         if self._index.is_exact:
             place = self._shown(frame.pts)
             return None if place is None or place < least else place
@@ -143,9 +135,7 @@ class VideoFootage(Footage):
         return place if place < len(self) and self.pts[place] == pts else None
 
     def _reached(self, first: int) -> tuple[int, Iterator[av.VideoFrame]]:
-        """A number at or before `first` and the frames from there on, sought where that can be,
-        else from the beginning.
-        """
+        """A number at or before `first`, and the frames from there on; sought where possible."""
         keys = self._index.keys
         at, back = bisect.bisect_right(keys, self.pts[first]) - 1, 1
         while self._index.is_exact and first and at > 0:
@@ -189,9 +179,7 @@ class VideoFootage(Footage):
         return BadFrame(index, f"{self.path}, frame {index}: {why}. {what_now}")
 
     def _misfit(self, frame: av.VideoFrame) -> str:
-        """Why the frame cannot stand beside the first one, or "". Streams that change their
-        resolution keep their shape.
-        """
+        """Why the frame cannot stand beside the first one, or "". Another scale alone is fine."""
         width, height = self._index.coded_size
         if abs(frame.width * height - frame.height * width) <= 0.02 * frame.height * width:
             return ""

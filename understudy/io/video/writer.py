@@ -1,6 +1,4 @@
-"""Video out: RGB frames coded under the tags of the footage they came from, its timing and its
-sound kept.
-"""
+"""Writes video: RGB frames with the colour tags, the timing and the sound of their footage."""
 
 from __future__ import annotations
 
@@ -37,7 +35,7 @@ _ENCODERS = {"h264": "libx264", "h265": "libx265", "prores": "prores_ks"}
 
 
 class EncodeOptions(Options):
-    """How finished video is coded."""
+    """How finished video is encoded."""
 
     codec: Literal["h264", "h265", "prores"] = option(
         "h264", "Codec; prores goes into .mov or .mkv"
@@ -73,15 +71,24 @@ def write_video(
     audio_from: Path | AudioClip | None = None,
     comment: str = "",
 ) -> Generator[int]:
-    """Write frames as a video and yield how many are coded so far; the file takes its name after
-    the last one.
+    """Write frames as a video and yield how many are coded so far.
 
-    frames: images of like's size; pts and time_base are kept, frames without come at options.fps.
-    like: gives size, rate, colour tags, depth and pixel shape. audio_from: the file whose sound
-    packets are copied, or an `AudioClip`. comment: what the container says of itself.
-    path: .mp4, .mov or .mkv (whose clock is milliseconds); replaced when it exists. Nothing is left
-    when the writing fails or the generator is closed early. Raises CannotWrite, BadOption (suffix,
-    codec) and BadMedia (no frames, sound that does not fit).
+    The file takes its name after the last one. Nothing is left when writing fails or the generator
+    is closed early.
+
+    Args:
+        path: .mp4, .mov or .mkv (whose clock is milliseconds); replaced when it exists.
+        frames: Images of like's size; pts and time_base are kept. Frames without come at
+            options.fps.
+        like: Gives size, rate, colour tags, depth and pixel shape.
+        options: The codec and its settings.
+        audio_from: The file whose sound packets are copied, or an `AudioClip`.
+        comment: What the container says of itself.
+
+    Raises:
+        CannotWrite: The disk is full, or the encoder fails.
+        BadOption: The suffix, or the codec for it.
+        BadMedia: There are no frames, or the sound does not fit.
     """
     sound = AudioClip(audio_from) if isinstance(audio_from, Path) else audio_from
     yield from _write(path, frames, Encoding(like, options), sound, comment)
@@ -90,10 +97,9 @@ def write_video(
 def write_part(
     path: Path, frames: Iterable[Frame], like: Footage, options: EncodeOptions, threads: int = 0
 ) -> Generator[int]:
-    """As `write_video`, for a part of a video that `joining.join` will put together: no sound,
-    times from its own first frame on.
+    """Write a part of a video for `concat`: no sound, times from its own first frame on.
 
-    threads: of the encoder, 0 = as it likes.
+    threads: of the encoder, 0 = as it likes. Otherwise as `write_video`.
     """
     yield from _write(path, _from_zero(frames), Encoding(like, options, threads))
 
@@ -126,8 +132,10 @@ def check_target(path: Path, options: EncodeOptions) -> None:
 
 
 def pixel_format(size: tuple[int, int], bits: int, options: EncodeOptions) -> str:
-    """FFmpeg's name of the pixel format to code in. Raises BadOption when an odd size does not fit
-    the chosen chroma.
+    """Return FFmpeg's name of the pixel format to encode in.
+
+    Raises:
+        BadOption: An odd size, or prores, does not fit the chosen chroma.
     """
     is_odd = bool(size[0] % 2 or size[1] % 2)
     chroma = (
@@ -153,7 +161,7 @@ def pixel_format(size: tuple[int, int], bits: int, options: EncodeOptions) -> st
 
 
 def frame_rate_fraction(fps: float) -> Fraction:
-    """A frame rate as the fraction that is meant: 23.976 is 24000/1001."""
+    """Return a frame rate as the fraction that is meant: 23.976 is 24000/1001."""
     ntsc = Fraction(round(fps * 1.001) * 1000, 1001)
     return (
         ntsc if ntsc and abs(float(ntsc) - fps) < 0.002 else Fraction(fps).limit_denominator(1001)
@@ -161,15 +169,16 @@ def frame_rate_fraction(fps: float) -> Fraction:
 
 
 def frame_duration(index: int, like: Footage) -> int:
-    """How long a frame stays, in ticks of like's clock. Without it, a file's last frame would stay
-    as long as the one before.
+    """Return how long a frame stays, in ticks of like's clock.
+
+    Without it, a file's last frame would stay as long as the one before.
     """
     return round((like.seconds(index + 1) - like.seconds(index)) / like.time_base)
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How a video is coded. threads: of the encoder, 0 = as it likes."""
+    """How a video is encoded. threads: of the encoder, 0 = as it likes."""
 
     like: Footage
     options: EncodeOptions
@@ -186,9 +195,7 @@ class Encoding:
         return self.like.time_base if self.like.is_video else 1 / self.fps
 
     def muxing(self, path: Path, is_part: bool = False) -> dict[str, str]:
-        """Muxer options: playable while it loads, unless it is a part, and ticking like the source
-        where the format can.
-        """
+        """Return the muxer's options: playable while it loads, unless a part; the source's ticks."""
         if path.suffix.lower() == ".mkv":
             return {}
         flags = {} if is_part else {"movflags": "+faststart"}

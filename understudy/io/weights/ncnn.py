@@ -17,11 +17,16 @@ Shape = tuple[int, ...]
 
 
 def read_tensors(path: Path, shapes: Mapping[str, Shape]) -> dict[str, Floats]:
-    """The tensors of these names and shapes, float32, in whose order they lie in the file; nothing
-    may be left over.
+    """Return the tensors of these names and shapes, in whose order they lie in the file.
 
-    Kernels (four axes) begin with a mark that tells their kind of number, float16 or float32; all
-    else is float32. Raises WeightsMissing naming the tensor that does not fit.
+    Kernels (four axes) begin with a mark of their kind of number, float16 or float32; all else is
+    float32. Nothing may be left over.
+
+    Returns:
+        float32 arrays by name.
+
+    Raises:
+        WeightsMissing: Names the tensor that does not fit.
     """
     data, place, found = path.read_bytes(), 0, {}
     for name, shape in shapes.items():

@@ -94,13 +94,11 @@ def build_optimizers(
 
 @contextlib.contextmanager
 def step_in_backward(optimizer: Optimizer, parameters: Iterable[Parameter]) -> Iterator[None]:
-    """A step that is taken while gradients come in: each parameter moves as soon as its own is
-    there, which is then let go.
+    """Step each parameter as soon as its gradient is there, which is then let go.
 
     So all gradients are never held together, and each is used while it is in the cache. It cannot
-    be with what needs all of them first: clipping, several parts of a batch, several processes.
-    After an error what has moved has moved. A gradient may come in bf16, as `unrolled` layers give
-    it.
+    be combined with what needs all of them first: clipping, gradient accumulation, several ranks.
+    After an error what has moved has moved. A gradient may come in bf16, as `linear_conv` gives it.
     """
 
     def move(parameter: Tensor) -> None:
@@ -230,9 +228,7 @@ def _in_pieces(optimizer: Optimizer, parameter: Parameter, gradient: Tensor) -> 
 
 
 def _like(parameter: Parameter, array: Array) -> Tensor:
-    """The array as a tensor, in the memory layout of the parameter: the fused step walks both as
-    they lie.
-    """
+    """The array as a tensor in the memory layout of the parameter, as the fused step wants both."""
     found = torch.from_numpy(np.array(array))
     return (
         torch.empty_like(parameter, device="cpu").copy_(found)

@@ -147,9 +147,7 @@ def _by_shape(layers: list[Layer]) -> dict[Shape, list[Layer]]:
 
 
 def _their_layers(arrays: Mapping[str, Array], source: str) -> list[_Theirs]:
-    """The layers of a file in its order: tensors whose names begin alike, up to the last word, are
-    one layer.
-    """
+    """The layers of a file in its order: tensors whose names begin alike are one layer."""
     grouped: dict[str, list[str]] = defaultdict(list)
     for name in arrays:
         grouped[re.sub(r"[/.]?[^/.]*$", "", name)].append(name)
@@ -191,9 +189,7 @@ def _ours(array: Array, layer: _Ours) -> Array:
 
 
 def _doubt(ours: list[_Ours], theirs: list[_Theirs]) -> str:
-    """What speaks against the order in which layers of one shape were taken; empty when nothing
-    does.
-    """
+    """What speaks against the order in which layers of one shape were taken; "" without."""
     names = [layer.name for layer in theirs]
     taken = f"{', '.join(names)} are of one shape and were taken in the file's order"
     if names != sorted(names, key=_counted):
