@@ -141,7 +141,7 @@ def _layers_of(prefix: str, members: dict[str, Array], path: Path) -> Iterator[L
 
 
 def _weighted(name: str, kernel: Array, bias: Array, path: Path) -> Layer:
-    """The layer of a kernel: (height, width, in, out), transposed with (…, out, in), or (in, out)."""
+    """The layer of a kernel: (height, width, in, out), transposed (…, out, in), or (in, out)."""
     if kernel.ndim == 2 and bias.shape == kernel.shape[1:]:
         return Layer("dense layer", name, {"weight": kernel.T, "bias": bias})
     if kernel.ndim == 4 and bias.shape in (kernel.shape[2:3], kernel.shape[3:]):

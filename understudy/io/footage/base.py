@@ -123,7 +123,7 @@ class Footage(ABC):
         return self.seconds(len(self)) if self.pts else Fraction(0)
 
     def seconds(self, index: int) -> Fraction:
-        """Return when frame `index` appears, in seconds after the first; at len, when the last goes."""
+        """Return when frame `index` appears, in seconds after the first; len = the end."""
         ticks = self.pts[index] if index < len(self) else self.pts[-1] + self.last_duration
         return (ticks - self.pts[0]) * self.time_base
 

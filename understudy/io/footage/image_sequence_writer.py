@@ -20,7 +20,7 @@ _LOCK = ".lock"
 def locked_folder(
     folder: Path, plan: dict[str, object], options: Options | None = None
 ) -> Iterator[None]:
-    """Hold `folder` while pictures are written into it; `<plan["made_by"]>.json` says what they are.
+    """Hold `folder` while pictures are written into it; `<plan["made_by"]>.json` tells which.
 
     A folder that is new, empty, or begun under the same plan is taken; its pictures stay. options:
     those that affect what is rendered belong to the plan.

@@ -109,7 +109,7 @@ class VideoFootage(Footage):
                 yield at, why if frame is None or why else frame
 
     def _numbered(self, first: int) -> Generator[tuple[int, av.VideoFrame | None]]:
-        """The frames from a keyframe at or before `first` on, numbered; None where one is missing."""
+        """The frames from a keyframe at or before `first` on, numbered; None for a missing one."""
         at, frames = self._reached(first)
         for frame in frames:
             place = self._place(frame, at)

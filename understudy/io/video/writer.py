@@ -195,7 +195,7 @@ class Encoding:
         return self.like.time_base if self.like.is_video else 1 / self.fps
 
     def muxing(self, path: Path, is_part: bool = False) -> dict[str, str]:
-        """Return the muxer's options: playable while it loads, unless a part; the source's ticks."""
+        """Return the muxer's options: playable while it loads, unless a part; source's ticks."""
         if path.suffix.lower() == ".mkv":
             return {}
         flags = {} if is_part else {"movflags": "+faststart"}
