@@ -1,4 +1,4 @@
-"""Pictures through affine maps, resampled once and properly; and wide blurs of float pictures."""
+"""Warp, resize, convert and blur pictures."""
 
 from __future__ import annotations
 
@@ -33,14 +33,23 @@ def warp(
     border: Border = "black",
     filter: Filter = "cubic",
 ) -> NDArray[Kind]:
-    """The picture seen through `to_from`, as a new (height, width[, C]) picture of the same dtype.
+    """Warp the picture by an affine map; resampled once, and low-passed where it shrinks.
 
-    picture: (H, W) or (H, W, C), uint8, uint16 or float32. size: (width, height) of the result.
-    border: what lies outside the picture. Where the map shrinks, the picture is first low-passed by
-    as much as it shrinks, without a step at scale 1, so that slow zooms do not flicker. filter:
-    "cubic" may overshoot in float pictures; "linear" never does: take it for masks. Only the part
-    of the picture that is seen is touched. The identity returns the picture bit for bit. Raises
-    DegeneratePoints when the matrix squeezes the plane flat.
+    The low-pass grows without a step at scale 1, so that slow zooms do not flicker. Only the part
+    of the picture that is seen is touched. The identity returns the picture bit for bit.
+
+    Args:
+        picture: (H, W) or (H, W, C), uint8, uint16 or float32.
+        to_from: (2, 3), from pixels of the picture to pixels of the result.
+        size: (width, height) of the result.
+        border: What lies outside the picture.
+        filter: "cubic" may overshoot in float pictures; "linear" never does: take it for masks.
+
+    Returns:
+        (height, width[, C]) of the same dtype.
+
+    Raises:
+        DegeneratePoints: The matrix squeezes the plane flat.
     """
     matrix = np.asarray(to_from, np.float64)
     affine.invert(matrix)
@@ -61,8 +70,14 @@ def warp(
 
 
 def resize(picture: NDArray[Kind], size: tuple[int, int]) -> NDArray[Kind]:
-    """The whole picture at (width, height), same dtype: areas averaged where it shrinks, cubic
-    where it grows.
+    """Resize the whole picture: areas averaged where it shrinks, cubic where it grows.
+
+    Args:
+        picture: (H, W) or (H, W, C).
+        size: (width, height) of the result.
+
+    Returns:
+        (height, width[, C]) of the same dtype; the picture itself when the size is its own.
     """
     height, width = picture.shape[:2]
     if size == (width, height):
@@ -75,8 +90,13 @@ def resize(picture: NDArray[Kind], size: tuple[int, int]) -> NDArray[Kind]:
 
 
 def as_float(picture: NDArray[Kind]) -> Floats:
-    """The picture as float32; integers come out in 0..1 (255 or 65535 become 1), float32 as it
-    is.
+    """Convert the picture to float32.
+
+    Args:
+        picture: Any shape, uint8, uint16 or float32.
+
+    Returns:
+        float32; integers come out in 0..1 (255 or 65535 become 1), float32 as it is.
     """
     full = {"uint8": 255, "uint16": 65535}.get(picture.dtype.name)
     floats = np.asarray(picture, np.float32)
@@ -84,8 +104,13 @@ def as_float(picture: NDArray[Kind]) -> Floats:
 
 
 def as_bytes(picture: NDArray[Kind]) -> NDArray[np.uint8]:
-    """The picture as uint8, rounded and clipped: floats from 0..1, uint16 from 0..65535, uint8 as
-    it is.
+    """Convert the picture to uint8, rounded and clipped.
+
+    Args:
+        picture: Any shape: float32 in 0..1, uint16 in 0..65535, or uint8.
+
+    Returns:
+        uint8; uint8 as it is.
     """
     if picture.dtype == np.uint8:
         return np.asarray(picture, np.uint8)
@@ -93,8 +118,15 @@ def as_bytes(picture: NDArray[Kind]) -> NDArray[np.uint8]:
 
 
 def blur(picture: Floats, radius: float, border: int = cv2.BORDER_REPLICATE) -> Floats:
-    """A Gaussian of that standard deviation in pixels, (H, W[, C]) float32. border: OpenCV's name
-    of what lies beyond the edge.
+    """Blur the picture by a Gaussian.
+
+    Args:
+        picture: (H, W) or (H, W, C) float32.
+        radius: Standard deviation in pixels.
+        border: OpenCV's constant for what lies beyond the edge.
+
+    Returns:
+        A float32 picture of the same shape.
     """
     step = max(1, int(radius / _SMALL_RADIUS))
     height, width = picture.shape[:2]
@@ -113,7 +145,7 @@ def blur(picture: Floats, radius: float, border: int = cv2.BORDER_REPLICATE) -> 
 def _crop_to_view(
     picture: NDArray[Kind], to_from: Doubles, size: tuple[int, int], margin: int
 ) -> tuple[MatLike, Doubles]:
-    """The part of the picture that the result looks at, never empty, and picture_from_part."""
+    """The part of the picture that the result sees, never empty, and picture_from_part."""
     height, width = picture.shape[:2]
     reach = affine.apply(affine.invert(to_from), affine.corners(size))
     # Where only border is seen, the nearest row or column of the picture is all that is needed.
@@ -136,8 +168,9 @@ def _low_pass(
 
 
 def _block_means(seen: MatLike, step: int, border: int) -> MatLike:
-    """The means of blocks of step x step pixels; the border fills up those at the right and the
-    bottom.
+    """The means of blocks of step x step pixels.
+
+    The border fills up the blocks at the right and the bottom.
     """
     height, width = seen.shape[:2]
     right, below = width % step, height % step

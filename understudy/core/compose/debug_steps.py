@@ -1,6 +1,4 @@
-"""The steps of one face on its way into a frame, for people to look at: pictures and the numbers
-that go with them.
-"""
+"""The steps of one face on its way into a frame, as pictures and numbers to look at."""
 
 from __future__ import annotations
 
@@ -19,11 +17,19 @@ _TOLD: Final = 64
 def step_images(
     plate: Array, face: WarpedFace, light_grid: Floats | None, noise: Floats | None
 ) -> list[tuple[str, Array]]:
-    """Name and picture of every step in order, (h, w) or (h, w, 3) float32 to be shown from 0 to 1.
+    """Return every step of a face as a picture.
 
-    First those over the face square, then those in the plate (H, W, 3), cut to the face's box.
-    light_grid, noise: as in `composite.render_layer`. Light, which may take away,
-    is shown around a middle grey, at half its strength.
+    First those over the face square, then those in the plate, cut to the face's box. Light, which
+    may take away, is shown around a middle grey, at half its strength.
+
+    Args:
+        plate: (H, W, 3) uint8, uint16 or float32.
+        face: The face in its place.
+        light_grid: As in `composite.render_layer`.
+        noise: As in `composite.render_layer`.
+
+    Returns:
+        Name and picture in order, (h, w) or (h, w, 3) float32 to be shown from 0 to 1.
     """
     swap, (x0, y0, x1, y1) = face.swap, face.box
     below = image.as_float(plate[y0:y1, x0:x1])
@@ -47,8 +53,13 @@ def step_images(
 def step_numbers(
     face: WarpedFace, params: MatchParams, light_grid: Floats | None, noise: Floats | None
 ) -> dict[str, Any]:
-    """What was measured for those steps, as plain values: by this frame alone, and averaged in time
-    where that was asked for.
+    """Return what was measured for those steps, as plain values.
+
+    Args:
+        face: The face in its place, as this frame alone tells.
+        params: What it was matched by.
+        light_grid: Averaged in time where that was asked for.
+        noise: Averaged in time where that was asked for.
     """
     light = (
         {}
@@ -74,9 +85,7 @@ def step_numbers(
 
 
 def summarize_array(values: Array) -> Any:
-    """An array as plain lists, or, where it is long, by its shape, lowest, highest and mean
-    value.
-    """
+    """Return an array as plain lists; a long one as shape, lowest, highest and mean value."""
     exact = np.asarray(values, np.float64)
     if exact.size <= _TOLD:
         return exact.round(6).tolist()

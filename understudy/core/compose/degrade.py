@@ -1,5 +1,6 @@
-"""Pictures made as poor as the footage around them: (H, W, 3) float32 in 0..1 before and after,
-never rounded to 8 bits.
+"""Degrade a picture to the quality of the footage around it.
+
+Pictures are (H, W, 3) float32 in 0..1 before and after, never rounded to 8 bits.
 """
 
 from __future__ import annotations
@@ -23,10 +24,15 @@ _SPLITS: Final = 8
 
 
 def denoise(picture: Floats, power: float) -> Floats:
-    """The picture after passes of a 5 x 5 median. power: 0..500.
+    """Denoise the picture by passes of a 5 x 5 median.
 
-    The first pass counts power %, each further one 10 % less, and none more than all: 100 = one
-    whole pass and nine weaker ones.
+    Args:
+        picture: (H, W, 3) float32 in 0..1.
+        power: 0..500. The first pass counts power %, each further one 10 % less, and none more than
+            all: 100 = one whole pass and nine weaker ones.
+
+    Returns:
+        (H, W, 3) float32.
     """
     while power > 0:
         share = np.float32(min(power / 100, 1))
@@ -38,10 +44,18 @@ def denoise(picture: Floats, power: float) -> Floats:
 
 
 def resample_bicubic(picture: Floats, power: float, origin: tuple[int, int] = (0, 0)) -> Floats:
-    """The picture brought down to 1 - power / 101 of its size and back. power: 0..100.
+    """Scale the picture down to 1 - power / 101 of its size, and back.
 
-    origin: (x, y) in the frame where the picture begins. The small pixels lie where they would if
-    the whole frame was brought down, so that they do not wander with the picture's border.
+    The small pixels lie where they would if the whole frame was scaled down, so that they do not
+    wander with the picture's border.
+
+    Args:
+        picture: (H, W, 3) float32 in 0..1.
+        power: 0..100.
+        origin: (x, y) in the frame where the picture begins.
+
+    Returns:
+        (H, W, 3) float32 in 0..1.
     """
     if power <= 0:
         return picture
@@ -63,12 +77,18 @@ def resample_bicubic(picture: Floats, power: float, origin: tuple[int, int] = (0
 
 
 def compress_jpeg(picture: Floats, power: float, origin: tuple[int, int] = (0, 0)) -> Floats:
-    """The picture as JPEG of quality 100 - power (at least 1) would leave it, without subsampled
-    chroma. power: 0..100.
+    """Compress the picture as JPEG does, without subsampled chroma.
 
-    origin: (x, y) in the frame where the picture begins; the blocks lie as in the whole frame.
     Blocks of 8 x 8 are rounded in the cosine transform, by the tables of ITU-T T.81, annex K,
     scaled as libjpeg does, but in fractions.
+
+    Args:
+        picture: (H, W, 3) float32 in 0..1.
+        power: 0..100; the quality is 100 - power, at least 1.
+        origin: (x, y) in the frame where the picture begins; the blocks lie as in the whole frame.
+
+    Returns:
+        (H, W, 3) float32 in 0..1.
     """
     if power <= 0:
         return picture
@@ -93,11 +113,17 @@ def compress_jpeg(picture: Floats, power: float, origin: tuple[int, int] = (0, 0
 
 
 def quantize_palette(picture: Floats, power: float) -> Floats:
-    """The picture mixed with itself in a palette of 256 colours. power: 0..100, 100 = nothing but
-    the palette.
+    """Mix the picture with itself in a palette of 256 colours.
 
     The colours are split in two at their mean, along the axis on which they spread most, eight
     times over: so the palette follows the picture smoothly and does not jump from frame to frame.
+
+    Args:
+        picture: (H, W, 3) float32 in 0..1.
+        power: 0..100, 100 = nothing but the palette.
+
+    Returns:
+        (H, W, 3) float32.
     """
     if power <= 0:
         return picture
@@ -117,8 +143,9 @@ def quantize_palette(picture: Floats, power: float) -> Floats:
 def _principal_axes(
     colors: Doubles, entry: NDArray[np.int64], count: int
 ) -> tuple[Doubles, Doubles]:
-    """The mean colour of each of `count` entries and the axis on which its colours spread most,
-    (count, 3) each.
+    """The mean colour of each of `count` entries and the axis on which its colours spread most.
+
+    Both (count, 3).
     """
     members = np.maximum(np.bincount(entry, minlength=count), 1)
 
@@ -133,8 +160,9 @@ def _principal_axes(
 
 
 def _quantize_blocks(channel: Floats, steps: Doubles) -> Floats:
-    """The (8 m, 8 n) channel with each 8 x 8 block's cosine coefficients at whole multiples of the
-    steps (8, 8).
+    """The channel with each 8 x 8 block's cosine coefficients at whole multiples of the steps.
+
+    channel: (8 m, 8 n). steps: (8, 8).
     """
     down, across = channel.shape[0] // _BLOCK, channel.shape[1] // _BLOCK
     blocks = channel.reshape(down, _BLOCK, across, _BLOCK).transpose(0, 2, 1, 3)

@@ -1,5 +1,4 @@
-"""The grain of the footage, measured on the plate and given to the new face: its strength, its
-colour and its size.
+"""The grain of the footage, measured on the plate and given to the new face.
 
 Grain is told apart by octave (the detail between two blurs, each twice as wide as the last), by
 luma and by channel. How alike the channels' grains are shows in their mean: what is independent
@@ -32,12 +31,16 @@ _TILE: Final = 512
 
 
 def fit(plate: Floats, layer: Floats, matte: Floats) -> Floats:
-    """How much grain the plate has and how much the layer: variances, (2, 3 octaves, 5 lumas, 4)
-    float32: R, G, B, mean.
+    """Measure how much grain the plate has and how much the layer.
 
-    plate, layer: (H, W, 3) float32 in 0..1 of the same region. matte: (H, W); only what it shows is
-    looked at. Nothing shown, or less than a square of it: all 0. Averages of such variances over
-    frames are variances, too.
+    Args:
+        plate: (H, W, 3) float32 in 0..1.
+        layer: (H, W, 3) float32 in 0..1 of the same region.
+        matte: (H, W); only what it shows is looked at.
+
+    Returns:
+        (2, 3, 5, 4) float32 variances: plate and layer, octaves, lumas, R G B and their mean. All 0
+        where less than a square of 8 x 8 is shown. Averages over frames are variances, too.
     """
     return np.stack([_variances(plate, matte), _variances(layer, matte)])
 
@@ -45,11 +48,18 @@ def fit(plate: Floats, layer: Floats, matte: Floats) -> Floats:
 def apply(
     layer: Floats, params: Floats, amount: float, seed: int, origin: tuple[int, int] = (0, 0)
 ) -> Floats:
-    """The layer with grain like the plate's as far as it lacks any, (H, W, 3) float32 in 0..1.
+    """Give the layer grain like the plate's, as far as it lacks any.
 
-    params: from `fit`. amount: percent of what is lacking. seed: which grain, see `frame_seed`.
-    origin: (x, y) in the frame where the layer begins; grain sticks to the frame, so it does not
-    wander with the region's border.
+    Args:
+        layer: (H, W, 3) float32 in 0..1.
+        params: From `fit`.
+        amount: Percent of what is lacking.
+        seed: Which grain, see `frame_seed`.
+        origin: (x, y) in the frame where the layer begins. Grain sticks to the frame, so it does
+            not wander with the region's border.
+
+    Returns:
+        (H, W, 3) float32 in 0..1.
     """
     lacking = np.maximum(np.asarray(params[0], np.float64) - params[1], 0)
     if amount == 0 or not lacking.any():
@@ -71,15 +81,18 @@ def apply(
 
 
 def frame_seed(plate: Array) -> int:
-    """A number made of the frame's own pixels, every eighth row of them: a still plate has still
-    grain.
+    """Return a number made of the frame's own pixels, so that a still plate has still grain.
+
+    Args:
+        plate: (H, W, 3) of any dtype; every eighth row counts.
     """
     return zlib.crc32(np.ascontiguousarray(plate[::8]).tobytes())
 
 
 def _gains(variances: Doubles) -> tuple[Doubles, Doubles]:
-    """Deviations (3, 5, 3) of the noise that the channels share, and of that which each has for
-    itself, from (3, 5, 4).
+    """Deviations of the noise that the channels share, and of that which each has for itself.
+
+    variances: (3, 5, 4). Both results (3, 5, 3).
     """
     # An octave's noise is seen in its neighbours, too: so much of each makes what was measured.
     made = np.maximum(np.tensordot(_unmixing(), variances, 1), 0)
@@ -195,8 +208,9 @@ def _tiles() -> Floats:
 
 @cache
 def _unmixing() -> Doubles:
-    """From variances as measured to the strength of each octave's noise, (3, 3): it also undoes the
-    quantile's bias.
+    """From variances as measured to the strength of each octave's noise, (3, 3).
+
+    It also undoes the quantile's bias.
     """
     even = np.ones(_TILE**2 // _SQUARE**2 * 4, np.float32)
     seen = [[_quantile(energy.ravel(), even) for energy in _energies(tile)] for tile in _tiles()]

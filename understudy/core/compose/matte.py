@@ -1,6 +1,4 @@
-"""A face's mask becomes the matte it is laid in with: choked, feathered, and zero at the edge of
-the face square.
-"""
+"""The matte of a face, made from its mask: eroded, feathered, and 0 at the edge of the square."""
 
 from __future__ import annotations
 
@@ -24,13 +22,17 @@ _STEP: Final = 5
 def shape_matte(
     mask: Floats, erode: float, blur: float, feather: float = 0.0, edge_fade: float = 1.5
 ) -> Floats:
-    """The matte, (M, M) float32 in 0..1 with M >= S, over the same square; its outermost pixels are
-    0.
+    """Make the matte of a face from its mask. Widths are in percent of the square's side.
 
-    mask: (S, S) in 0..1. All in percent of the square's side, in this order: erode: how far its
-    outline moves inwards; negative = outwards. feather: width of a fade from the outline inwards;
-    what lies outside goes. blur: width of an edge blurred to both sides. edge_fade: width of the
-    fade to 0 at the square's own edge.
+    Args:
+        mask: (S, S) float32 in 0..1.
+        erode: How far its outline moves inwards; negative = outwards.
+        blur: Width of an edge blurred to both sides, after erosion and feather.
+        feather: Width of a fade from the outline inwards; what lies outside goes.
+        edge_fade: Width of the fade to 0 at the square's own edge.
+
+    Returns:
+        (M, M) float32 in 0..1 over the same square, M >= S; its outermost pixels are 0.
     """
     matte = _enlarge(mask)
     percent = len(matte) / 100
@@ -45,12 +47,17 @@ def shape_matte(
 
 
 def shape_matte_dfl(mask: Floats, erode: float, blur: float) -> Floats:
-    """The matte as DeepFaceLab has it, (M, M) float32 in 0..1 with M >= S, over the same square;
-    without blur it has no fade.
+    """Make the matte as DeepFaceLab does. Without blur it has no fade.
 
-    mask: (S, S) in 0..1. erode, blur: in quarter pixels of the mask: the width of an elliptic
-    erosion (negative: dilation), and that of a Gaussian kernel; half a blur's width is black at the
-    square's edge beforehand.
+    Half a blur's width at the square's edge is made black beforehand.
+
+    Args:
+        mask: (S, S) float32 in 0..1.
+        erode: Width of an elliptic erosion in quarter pixels of the mask; negative = dilation.
+        blur: Width of a Gaussian kernel in quarter pixels of the mask.
+
+    Returns:
+        (M, M) float32 in 0..1 over the same square, M >= S.
     """
     matte = _enlarge(mask)
     pixel = len(matte) / (_DFL_PIXELS * len(mask))
@@ -71,9 +78,7 @@ def _enlarge(mask: Floats) -> Floats:
 
 
 def _erode(matte: Floats, radius: float) -> Floats:
-    """Grey-scale erosion by a disc of `radius` pixels (dilation when negative), fractions
-    included.
-    """
+    """Grey-scale erosion by a disc of `radius` pixels, fractions included; negative = dilation."""
     if radius == 0:
         return matte
     steps, rest = divmod(abs(radius), _STEP)
@@ -98,8 +103,9 @@ def _disc(radius: int) -> Bytes:
 
 
 def _feather(matte: Floats, width: float) -> Floats:
-    """The matte faded in from its outline over so many pixels; a fade of less than a pixel counts
-    in part.
+    """The matte faded in from its outline over so many pixels.
+
+    A fade of less than a pixel counts in part.
     """
     if width == 0:
         return matte
@@ -108,8 +114,9 @@ def _feather(matte: Floats, width: float) -> Floats:
 
 
 def _depth(matte: Floats) -> Floats:
-    """How far each pixel lies within the outline, where the matte falls through a half; 0 outside,
-    to fractions of a pixel.
+    """How far each pixel lies within the outline, to fractions of a pixel; 0 outside.
+
+    The outline is where the matte falls through a half.
     """
     inside = (matte >= 0.5).astype(np.uint8)
     if inside.all():

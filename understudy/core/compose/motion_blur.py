@@ -24,13 +24,20 @@ _MEASURED: Final = 9
 def exposure_matrices(
     before: Doubles | None, now: Doubles, after: Doubles | None, shutter: float, size: int
 ) -> list[Doubles]:
-    """Where the face is while the shutter is open, as frame_from_face at even steps in time; [now]
-    when it hardly moves.
+    """Return where the face is while the shutter is open, at even steps in time.
 
-    before, now, after: frame_from_face, (2, 3), in the frame before, in this and in the next; None
-    = not known: then the other side tells the movement, and without both there is none. shutter:
-    degrees; 360 = open for a whole frame, half of that before and half after `now`. size: side of
-    the face square. Every point runs on the parabola through its three places.
+    Every point runs on the parabola through its three places.
+
+    Args:
+        before: (2, 3) frame_from_face in the frame before; None = not known.
+        now: (2, 3) in this frame.
+        after: (2, 3) in the next frame; None = not known. With one side the other tells the
+            movement, without both there is none.
+        shutter: Degrees; 360 = open for a whole frame, half of that before and half after `now`.
+        size: Side of the face square.
+
+    Returns:
+        frame_from_face, (2, 3) each; [now] when the face hardly moves.
     """
     half = shutter / 720
     ways = [
@@ -58,11 +65,20 @@ def exposure_matrices(
 def exposure_matrices_dfl(
     before: Doubles | None, now: Doubles, after: Doubles | None, power: float, size: int
 ) -> list[Doubles]:
-    """The same for a DeepFaceLab power, 0..100: percent of the way from the frame before to the
-    next; none if either is unknown.
+    """The same for a power as DeepFaceLab has it; [now] if either neighbour is unknown.
 
     Direction and length are those in the frame, not those of the frame's numbers taken for the face
     square's.
+
+    Args:
+        before: (2, 3) frame_from_face in the frame before.
+        now: (2, 3) in this frame.
+        after: (2, 3) in the next frame.
+        power: 0..100, percent of the way from the frame before to the next.
+        size: Side of the face square.
+
+    Returns:
+        As `exposure_matrices`.
     """
     if before is None or after is None:
         return [now]
@@ -72,11 +88,16 @@ def exposure_matrices_dfl(
 def average_exposures(
     picture: Floats, matrices: Sequence[Doubles], size: tuple[int, int], warp: Warp
 ) -> Floats:
-    """The mean of the picture seen through each of the matrices, (height, width[, C]); with one
-    matrix exactly what `warp` gives.
+    """Average the picture seen through each of the matrices.
 
-    picture: (S, S) or (S, S, C) float32. size: (width, height). warp: (picture, to_from, size) ->
-    the picture seen through it.
+    Args:
+        picture: (S, S) or (S, S, C) float32.
+        matrices: (2, 3) each; with one the result is exactly what `warp` gives.
+        size: (width, height) of the result.
+        warp: (picture, to_from, size) -> the picture seen through it.
+
+    Returns:
+        (height, width[, C]) float32.
     """
     if len(matrices) == 1:
         return warp(picture, matrices[0], size)

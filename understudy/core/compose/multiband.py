@@ -1,6 +1,4 @@
-"""A face laid in band by band: fine detail meets the plate at the matte's edge, coarse light over a
-wide border within it.
-"""
+"""A face blended in band by band: fine detail over a narrow border, coarse light over a wide."""
 
 from __future__ import annotations
 
@@ -20,13 +18,19 @@ _LEAST: Final = 1e-3
 
 
 def blend_bands(plate: Floats, face: Floats, matte: Floats) -> Floats:
-    """The face layer, (H, W, 3): of what the face has other than the plate, each band fades in over
-    its own width.
+    """Make the face layer: each band of what the face has other than the plate fades in by itself.
 
-    plate, face: (H, W, 3) float32. matte: (H, W) in 0..1; pixels where it is 0 do not count,
-    whatever the face holds there. After the multiresolution spline of Burt and Adelson (1983), with
-    Gaussians for the octaves so that nothing jumps when a face grows, and with borders that lie
-    within the matte, so that mixing by the matte leaves the plate around it alone.
+    After the multiresolution spline of Burt and Adelson (1983), with Gaussians for the octaves so
+    that nothing jumps when a face grows. The borders lie within the matte, so that mixing by the
+    matte leaves the plate around it alone.
+
+    Args:
+        plate: (H, W, 3) float32.
+        face: (H, W, 3) float32.
+        matte: (H, W) float32 in 0..1; where it is 0 the face does not count.
+
+    Returns:
+        (H, W, 3) float32.
     """
     size = math.sqrt(float(matte.sum()))
     if size < 1:
@@ -49,8 +53,9 @@ def blend_bands(plate: Floats, face: Floats, matte: Floats) -> Floats:
 
 
 def _coarse_weight(weight: Floats) -> Floats:
-    """How much of the coarser bands shows, by the blurred matte: nothing at the outline and
-    outside, all far inside.
+    """How much of the coarser bands shows, by the blurred matte.
+
+    Nothing at the outline and outside, all far inside.
     """
     inside = np.clip(2 * weight - 1, 0, 1)
     return inside * inside * (3 - 2 * inside)

@@ -1,6 +1,4 @@
-"""The light of a plate for a face laid into it: Poisson image editing (Pérez et al. 2003) in float,
-fast for any size of face.
-"""
+"""The plate's light for a face: Poisson image editing in float, fast at any size."""
 
 from __future__ import annotations
 
@@ -24,15 +22,23 @@ _GRID: Final = 160
 
 
 def solve_light(plate: Floats, face: Floats, matte: Floats) -> Floats:
-    """What to add to the face, (H, W, 3), so that it keeps its gradients and meets the plate around
-    it.
+    """Solve for what to add to the face so that it keeps its gradients and meets the plate.
 
-    plate, face: (H, W, 3) float32. matte: (H, W) in 0..1. Far outside the matte it turns the face
-    into the plate. With u zero on the edge of the matte's box: laplacian(u) = div(core * grad(face
-    - plate)), and plate + u is the new layer; this is what OpenCV's seamlessClone solves. Here u is
-    solved on a coarse grid, and what the grid cannot hold of face - plate is taken as it is, within
-    the core. Where a face is cut by the region's edge, the light runs on level. Where no matte is
-    above 0.1, or no plate is left around the face, all is 0.
+    After Pérez, Gangnet and Blake, Poisson Image Editing (2003).
+
+    With u zero on the edge of the matte's box: laplacian(u) = div(core * grad(face - plate)), and
+    plate + u is the new layer; this is what OpenCV's seamlessClone solves. Here u is solved on a
+    coarse grid, and what the grid cannot hold of face - plate is taken as it is, within the core.
+    Far outside the matte the light turns the face into the plate. Where a face is cut by the
+    region's edge, it runs on level.
+
+    Args:
+        plate: (H, W, 3) float32.
+        face: (H, W, 3) float32.
+        matte: (H, W) float32 in 0..1.
+
+    Returns:
+        (H, W, 3) float32; all 0 where no matte is above 0.1, or no plate is left around the face.
     """
     inside = matte > CORE
     if not inside.any():
@@ -70,11 +76,10 @@ def _solve_region(
 
 
 def _span(within: NDArray[np.int64], count: int) -> tuple[tuple[int, int], tuple[bool, bool]]:
-    """The first and the end of the pixels that may change, along an axis of `count`, and whether
-    there is plate on either side.
+    """The range of pixels that may change along an axis, and whether there is plate on either side.
 
-    within: (N,), ascending, where the matte counts. The outermost of these are the plate's, where
-    there is plate.
+    count: pixels along the axis. within: (N,), ascending, where the matte counts; the outermost of
+    these are the plate's, where there is plate.
     """
     first, last = int(within[0]), int(within[-1])
     sides = (first > 0, last < count - 1)
@@ -82,8 +87,9 @@ def _span(within: NDArray[np.int64], count: int) -> tuple[tuple[int, int], tuple
 
 
 def _core(matte: Floats) -> Floats:
-    """Where the face's own gradients are kept, (H, W) in 0..1. What lies beyond the region counts
-    as inside.
+    """Where the face's own gradients are kept, (H, W) in 0..1.
+
+    What lies beyond the region counts as inside.
     """
     soft = np.clip((matte - np.float32(CORE - _SOFT)) * np.float32(0.5 / _SOFT), 0, 1)
     square = np.ones((2 * _RIM + 1, 2 * _RIM + 1), np.uint8)
@@ -91,8 +97,9 @@ def _core(matte: Floats) -> Floats:
 
 
 def _divergence(apart: Floats, core: Floats, cells: tuple[float, float]) -> Floats:
-    """div(core * grad(apart)), (h, w, 3): what flows through the edge between two cells is weighted
-    by their cores.
+    """div(core * grad(apart)), (h, w, 3).
+
+    What flows through the edge between two cells is weighted by their cores.
     """
     right = (
         np.diff(apart, axis=1)
@@ -131,8 +138,7 @@ def _solve_poisson(
 
 
 def _waves(count: int, first: bool, last: bool) -> tuple[Floats, Doubles]:
-    """The eigenvectors of the second difference, (count, count) in columns, and its eigenvalues,
-    (count,).
+    """Eigenvectors of the second difference, (count, count) in columns, and values (count,).
 
     first, last: whether the value is 0 half a cell before the first and after the last cell; else
     it runs on level.

@@ -1,4 +1,4 @@
-"""A face made sharper or softer, by so much or until it is as sharp as the one it replaces."""
+"""Sharpen or soften a face, by so much or until it is as sharp as the one it replaces."""
 
 from __future__ import annotations
 
@@ -24,15 +24,19 @@ _LEAST_GAIN, _MOST_GAIN = -1.0, 2.0
 def sharpen(
     face: Floats, amount: float, mode: SharpenMode = "unsharp", dfl: bool = False
 ) -> Floats:
-    """The face with what a blur would take from it added, (S, S, 3) float32 in 0..1; with a
-    negative amount it is taken away.
+    """Add to the face what a blur would take from it; with a negative amount it is taken away.
 
-    face: (S, S, 3) float32 in 0..1. amount: percent of what the blur takes; -100 = the blurred
-    face, 0 = the face as it is. mode: the blur. "unsharp" and "match": a Gaussian of 1 % of the
-    side, so that the look does not change with the model's resolution; "box": 3 x 3 pixels;
-    "gaussian": 3 x 3 pixels of standard deviation 0.8. dfl: DeepFaceLab's numbers: "box" with a
-    gain of `amount`, not a hundredth of it, "gaussian" half of that, any negative amount as passes
-    of a 5 x 5 median, one for every 10.
+    Args:
+        face: (S, S, 3) float32 in 0..1.
+        amount: Percent of what the blur takes; -100 = the blurred face, 0 = the face as it is.
+        mode: The blur. "unsharp" and "match": a Gaussian of 1 % of the side, so that the look does
+            not change with the model's resolution; "box": 3 x 3 pixels; "gaussian": 3 x 3 pixels
+            of standard deviation 0.8.
+        dfl: DeepFaceLab's numbers: "box" with a gain of `amount`, not a hundredth of it, "gaussian"
+            half of that, any negative amount as passes of a 5 x 5 median, one for every 10.
+
+    Returns:
+        (S, S, 3) float32 in 0..1.
     """
     if amount == 0:
         return face
@@ -49,14 +53,20 @@ def sharpen(
 
 
 def missing_detail(face: Floats, like: Floats, weight: Floats) -> Floats:
-    """The share of its detail that the face lacks to be as sharp as `like`, (1,) float32: 1 = as
-    much again, -1 = it is too sharp.
+    """Measure the share of its detail that the face lacks to be as sharp as `like`.
 
-    face, like: (S, S, 3) in 0..1, aligned. weight: (S, S) in 0..1, where to look. Detail is what a
-    Gaussian of 1 % of the side takes away. How much of it there should be is told by its energy
-    beside that of what is a little coarser: a face of strong features or in hard light has more of
-    both, and is no sharper for that. Held within -1..2, so that a face without detail does not
-    become noise.
+    Detail is what a Gaussian of 1 % of the side takes away. How much of it there should be is told
+    by its energy beside that of what is a little coarser: a face of strong features or in hard
+    light has more of both, and is no sharper for that.
+
+    Args:
+        face: (S, S, 3) float32 in 0..1.
+        like: (S, S, 3), aligned with it.
+        weight: (S, S) in 0..1, where to look.
+
+    Returns:
+        (1,) float32 in -1..2: 1 = as much again, -1 = it is too sharp. Held there, so that a face
+        without detail does not become noise.
     """
     shown = weight[..., None]
     (fine, coarser), (wanted, coarser_wanted) = (

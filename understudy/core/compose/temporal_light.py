@@ -1,6 +1,4 @@
-"""The light that a blend adds, told in few numbers that can be averaged over frames, so that it
-does not flicker.
-"""
+"""The light that a blend adds, in few numbers, so that it can be averaged over frames."""
 
 from __future__ import annotations
 
@@ -28,11 +26,16 @@ _LEAST: Final = 1e-5
 def sample_light(
     light: Floats, roi_from_face: Doubles, side: int, inside: NDArray[np.bool_]
 ) -> Floats:
-    """The light over the face square, (96, 96, 4) float32: colour times weight, and weight; a mean
-    of such is one, too.
+    """Sample the light on a grid over the face square. A mean of such grids is one, too.
 
-    light: (H, W, 3) in a region of the frame. side: of the face square in face pixels. inside: (H,
-    W), where the light counts.
+    Args:
+        light: (H, W, 3) float32 in a region of the frame.
+        roi_from_face: (2, 3).
+        side: Of the face square in face pixels.
+        inside: (H, W) bool, where the light counts.
+
+    Returns:
+        (96, 96, 4) float32: colour times weight, and weight.
     """
     square = np.ones((2 * _RIM + 1, 2 * _RIM + 1), np.uint8)
     kept = cv2.erode(inside.astype(np.float32), square, borderType=cv2.BORDER_REPLICATE)[..., None]
@@ -48,10 +51,17 @@ def sample_light(
 def correct_light(
     light: Floats, own: Floats, mean: Floats, roi_from_face: Doubles, side: int
 ) -> Floats:
-    """The light moved, smoothly, by as much as `mean` differs from `own`, (H, W, 3).
+    """Move the light, smoothly, by as much as `mean` differs from `own`.
 
-    own: what `sample_light` says of this light. mean: the average over frames. Equal ones leave the
-    light exactly as it is.
+    Args:
+        light: (H, W, 3) float32 in a region of the frame.
+        own: (96, 96, 4), from `sample_light` of this light.
+        mean: (96, 96, 4), its average over frames.
+        roi_from_face: (2, 3).
+        side: Of the face square in face pixels.
+
+    Returns:
+        (H, W, 3) float32; equal grids leave the light exactly as it is.
     """
     shared = np.minimum(own[..., 3:], mean[..., 3:])
     change = (_colors(mean) - _colors(own)) * shared

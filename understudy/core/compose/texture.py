@@ -1,6 +1,4 @@
-"""The plate's fine texture on the new face: pores, stubble and grain that the model's resolution
-cannot hold.
-"""
+"""The plate's fine texture: pores, stubble and grain that the model's resolution cannot hold."""
 
 from __future__ import annotations
 
@@ -23,14 +21,20 @@ _LEAST_AROUND: Final = 1.0
 def extract_texture(
     plate: Floats, dst_warped: Floats, amount: float, pitch: float, core: float = CORE
 ) -> Floats:
-    """What to add to the new face so that it has the plate's texture, (H, W, 3) float32.
+    """Extract what to add to the new face so that it has the plate's texture.
 
-    plate, dst_warped: (H, W, 3) float32 in 0..1 of the same region: the frame; dst's face once
-    brought down to the model's resolution and warped back to where it was. amount: percent. pitch:
-    frame pixels to a pixel of the model. core: strong detail belongs to features, which the new
-    face has elsewhere, and would be their ghost. Detail of this strength passes by half, weaker
-    all, stronger none; math.inf = all, so that with amount 100 a face that is dst's own becomes the
-    plate.
+    Strong detail belongs to features, which the new face has elsewhere, and would be their ghost.
+
+    Args:
+        plate: (H, W, 3) float32 in 0..1.
+        dst_warped: (H, W, 3), dst's face at the model's resolution, warped back to where it was.
+        amount: Percent.
+        pitch: Frame pixels to a pixel of the model.
+        core: Detail of this strength passes by half, weaker all, stronger none. math.inf = all, so
+            that with amount 100 a face that is dst's own becomes the plate.
+
+    Returns:
+        (H, W, 3) float32.
     """
     detail = plate - dst_warped
     around = max(_AROUND * pitch, _LEAST_AROUND)
