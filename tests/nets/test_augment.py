@@ -28,7 +28,7 @@ def test_a_table_gives_a_picture_the_colours_that_the_map_gives(name: str) -> No
     wanted = color_transfers[name]().pixel_fit()(
         *(Pixels(each.reshape(-1, 3), np.ones(48 * 48, np.float32)) for each in (face, like))
     )
-    table = torch.from_numpy(maps.table(wanted, 17))[None]
+    table = torch.from_numpy(maps.tabulate(wanted, 17))[None]
     seen = torch_device.to_numpy(augment.apply_lut(torch_device.to_tensor(face[None], CPU), table))[
         0
     ]
@@ -39,7 +39,7 @@ def test_a_table_gives_a_picture_the_colours_that_the_map_gives(name: str) -> No
 
 def test_every_picture_has_its_own_table() -> None:
     plain, inverse = (
-        maps.table(wanted, 2) for wanted in (lambda colors: colors, lambda colors: 1 - colors)
+        maps.tabulate(wanted, 2) for wanted in (lambda colors: colors, lambda colors: 1 - colors)
     )
     picture = torch_device.to_tensor(np.stack([smooth(0, 0, 1)] * 2), CPU)
     seen = augment.apply_lut(picture, torch.from_numpy(np.stack([plain, inverse])))

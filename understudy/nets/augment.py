@@ -51,7 +51,7 @@ def apply_lut(pictures: Tensor, tables: Tensor) -> Tensor:
 
     Args:
         pictures: (B, 3, H, W) in 0..1.
-        tables: (B, T, T, T, 3) in 0..1, see `core.color.maps.table`.
+        tables: (B, T, T, T, 3) in 0..1, see `core.color.maps.tabulate`.
 
     Returns:
         (B, 3, H, W) in 0..1.

@@ -4,7 +4,7 @@ from scipy.linalg import sqrtm
 from skimage.color import lab2rgb, rgb2lab
 
 from understudy.core.color import dfl
-from understudy.core.color.lab import lab_from_rgb, statistics
+from understudy.core.color.lab import lab_from_rgb, weighted_mean_std
 from understudy.types import Floats
 
 Three = tuple[Floats, Floats, Floats]
@@ -90,7 +90,9 @@ def test_mix_takes_lightness_by_spread_and_chroma_by_distribution(faces: Three) 
     face, like, weight = faces
     whole = np.ones_like(weight)
     lab, wanted = (lab_from_rgb(each) for each in (dfl.mix(masked=True)(face, like, whole), like))
-    for mine, theirs in zip(statistics(lab, whole), statistics(wanted, whole), strict=True):
+    for mine, theirs in zip(
+        weighted_mean_std(lab, whole), weighted_mean_std(wanted, whole), strict=True
+    ):
         assert abs(mine[0] - theirs[0]) < 1
     assert np.abs(lab[..., 1:].mean((0, 1)) - wanted[..., 1:].mean((0, 1))).max() < 1.5
 

@@ -2,11 +2,11 @@ import numpy as np
 from skimage.color import lab2rgb, rgb2lab
 
 from understudy.core.color.lab import (
+    fit_lab_shift,
     lab_from_rgb,
-    moved_lab,
     rgb_from_lab,
-    shift_between,
-    statistics,
+    shift_lab,
+    weighted_mean_std,
 )
 
 
@@ -24,7 +24,7 @@ def test_statistics_are_numpys_with_weights() -> None:
         rng.random((24, 24, 3)).astype(np.float32),
         rng.random((24, 24)).astype(np.float32),
     )
-    mean, spread = statistics(picture, weight)
+    mean, spread = weighted_mean_std(picture, weight)
     expected = np.average(picture.reshape(-1, 3), axis=0, weights=weight.ravel())
     assert np.allclose(mean, expected, atol=1e-6)
     assert np.allclose(
@@ -37,10 +37,10 @@ def test_statistics_are_numpys_with_weights() -> None:
 def test_lab_moves_by_gain_and_shift_and_stays_within_its_bounds() -> None:
     moments = np.float32([50, 10, -10]), np.float32([10, 5, 5])
     wanted = np.float32([60, 0, 20]), np.float32([15, 20, 5])
-    shift = shift_between(moments, wanted)
+    shift = fit_lab_shift(moments, wanted)
     lab = np.float32([[50, 10, -10], [60, 15, -5], [99, 120, 120]])
     # The second gain would be 4.
     assert np.allclose(
-        moved_lab(lab, shift), [[60, 0, 20], [75, 10, 25], [100, 127, 127]], atol=1e-4
+        shift_lab(lab, shift), [[60, 0, 20], [75, 10, 25], [100, 127, 127]], atol=1e-4
     )
-    assert np.array_equal(shift_between(moments, moments), [[1, 1, 1], [0, 0, 0]])
+    assert np.array_equal(fit_lab_shift(moments, moments), [[1, 1, 1], [0, 0, 0]])

@@ -4,7 +4,7 @@ from scipy.linalg import sqrtm
 
 from understudy.core.color import maps, sliced_transport
 from understudy.core.color.lab import lab_from_rgb
-from understudy.core.color.maps import InLab, Linear, Pixels, Table
+from understudy.core.color.maps import LabMap, LinearMap, Pixels, TableMap
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_lct_and_mkl_equal_their_formulas(pixels: tuple[Pixels, Pixels]) -> None
     roots = sqrtm(wanted) @ np.linalg.inv(sqrtm(spread))
     back = np.linalg.inv(sqrtm(spread))
     monge = back @ sqrtm(sqrtm(spread) @ wanted @ sqrtm(spread)) @ back
-    for fit, turn in ((maps.roots, roots), (maps.monge, monge)):
+    for fit, turn in ((maps.fit_covariance_roots, roots), (maps.fit_monge_kantorovich, monge)):
         assert np.linalg.svd(turn)[1].max() < 2 and np.linalg.svd(turn)[1].min() > 0.5
         expected = (face.colors - mean) @ turn.T + goal
         moved = fit(face, like)(face.colors)
@@ -58,10 +58,13 @@ def sorted_over(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("fit", "steps", "sets", "share"),
-    [(sliced_transport.iterated, 20, 1, 1 / 20), (sliced_transport.sliced, 10, 2, 1 / 6)],
+    [
+        (sliced_transport.fit_idt, 20, 1, 1 / 20),
+        (sliced_transport.fit_sliced_transport, 10, 2, 1 / 6),
+    ],
 )
 def test_idt_and_sot_equal_sorting_along_the_same_directions(
-    pixels: tuple[Pixels, Pixels], fit: maps.Fit, steps: int, sets: int, share: float
+    pixels: tuple[Pixels, Pixels], fit: maps.ColorFit, steps: int, sets: int, share: float
 ) -> None:
     even = np.ones(2048, np.float32)
     face, like = (Pixels(each.colors, even) for each in pixels)
@@ -87,7 +90,10 @@ def test_sot_brings_the_whole_distribution_and_idt_two_thirds_of_it(
         np.average(face.colors, axis=0, weights=face.weight)
         - np.average(like.colors, axis=0, weights=like.weight)
     )
-    for fit, left in ((sliced_transport.sliced, 0.02), (sliced_transport.iterated, 0.95**20)):
+    for fit, left in (
+        (sliced_transport.fit_sliced_transport, 0.02),
+        (sliced_transport.fit_idt, 0.95**20),
+    ):
         moved = fit(face, like)(face.colors)
         now = np.abs(
             np.average(moved, axis=0, weights=face.weight)
@@ -101,7 +107,8 @@ def test_mix_takes_lightness_from_moments_and_chroma_from_the_distribution(
 ) -> None:
     face, like = pixels
     lab = [
-        lab_from_rgb(fit(face, like)(face.colors)) for fit in (sliced_transport.mixed, maps.moments)
+        lab_from_rgb(fit(face, like)(face.colors))
+        for fit in (sliced_transport.fit_mix, maps.fit_lab_moments)
     ]
     assert np.abs(lab[0][:, 0] - lab[1][:, 0]).max() < 0.5
     wanted = lab_from_rgb(like.colors)
@@ -112,26 +119,32 @@ def test_mix_takes_lightness_from_moments_and_chroma_from_the_distribution(
 
 def test_a_table_of_moves_gives_what_the_map_gives(pixels: tuple[Pixels, Pixels]) -> None:
     face, like = pixels
-    for fit in (sliced_transport.iterated, sliced_transport.sliced, sliced_transport.mixed):
+    for fit in (
+        sliced_transport.fit_idt,
+        sliced_transport.fit_sliced_transport,
+        sliced_transport.fit_mix,
+    ):
         wanted = fit(face, like)
-        error = np.abs(Table.of(wanted, 17)(face.colors) - wanted(face.colors))
+        error = np.abs(TableMap.of(wanted, 17)(face.colors) - wanted(face.colors))
         assert error.mean() < 0.5 / 255 and np.quantile(error, 0.99) < 2 / 255
 
 
 def test_between_its_colours_a_table_is_linear() -> None:
     turn = np.random.default_rng(0).normal(0, 0.3, (3, 3)).astype(np.float32)
     colors = np.random.default_rng(1).random((50, 3)).astype(np.float32)
-    assert np.allclose(Table.of(lambda colors: colors @ turn, 5)(colors), colors @ turn, atol=1e-6)
+    assert np.allclose(
+        TableMap.of(lambda colors: colors @ turn, 5)(colors), colors @ turn, atol=1e-6
+    )
     beyond = np.float32([[1.2, -0.1, 0.5]])
-    assert np.allclose(Table.of(lambda colors: colors / 2, 5)(beyond), [[0.7, -0.1, 0.25]])
+    assert np.allclose(TableMap.of(lambda colors: colors / 2, 5)(beyond), [[0.7, -0.1, 0.25]])
 
 
 def test_linear_maps_and_moves_in_lab_can_do_nothing_exactly() -> None:
     colors = np.random.default_rng(1).random((50, 3)).astype(np.float32)
-    for nothing in (InLab.none(), Linear.none(), Table.none(17)):
+    for nothing in (LabMap.none(), LinearMap.none(), TableMap.none(17)):
         assert np.array_equal(nothing(colors), colors)
 
 
 def test_a_table_is_indexed_by_blue_green_and_red() -> None:
-    steps = maps.table(lambda colors: colors, 5)
+    steps = maps.tabulate(lambda colors: colors, 5)
     assert np.allclose(steps[1, 2, 4], (1, 0.5, 0.25))

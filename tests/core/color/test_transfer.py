@@ -8,9 +8,9 @@ from understudy.core.color import maps, sliced_transport, transfer
 from understudy.core.color.transfer import UNCHANGED, weighted_mean
 from understudy.types import Floats
 
-RCT = transfer.in_lab(maps.moments)
-MKL = transfer.linear(maps.monge)
-SOT = transfer.tabled(sliced_transport.sliced, smooth=1 / 16)
+RCT = transfer.lab_transfer(maps.fit_lab_moments)
+MKL = transfer.linear_transfer(maps.fit_monge_kantorovich)
+SOT = transfer.table_transfer(sliced_transport.fit_sliced_transport, smooth=1 / 16)
 Three = tuple[Floats, Floats, Floats]
 
 

@@ -11,7 +11,7 @@ from understudy.core.compose.composite import Swap, composite
 from understudy.core.compose.options import CompositeOptions
 
 SIZE = 64
-TRANSFERS = {"none": transfer.UNCHANGED, "rct": transfer.in_lab(maps.moments)}
+TRANSFERS = {"none": transfer.UNCHANGED, "rct": transfer.lab_transfer(maps.fit_lab_moments)}
 
 
 def plain(**more):

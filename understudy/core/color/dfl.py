@@ -1,5 +1,4 @@
-"""Colour transfers by the formulas of DeepFaceLab, for people whose numbers should mean what they
-meant.
+"""Colour transfers by the formulas of DeepFaceLab, so that its numbers keep their meaning.
 
 They measure over the whole square, in which pixels outside of the face count as black, and stretch
 without limit; random directions are the same for every frame. Where the formula divides by a spread
@@ -15,9 +14,9 @@ from typing import Final
 import cv2
 import numpy as np
 
-from understudy.core.color.lab import lab_from_rgb, moved_lab, rgb_from_lab, statistics
-from understudy.core.color.maps import Linear, power, shifted
-from understudy.core.color.transfer import Transfer, applied, pixelwise
+from understudy.core.color.lab import lab_from_rgb, rgb_from_lab, shift_lab, weighted_mean_std
+from understudy.core.color.maps import LinearMap, linear_about_mean, matrix_power
+from understudy.core.color.transfer import Transfer, apply_map, pixelwise_transfer
 from understudy.types import Bytes, Doubles, Floats
 
 Moved = Callable[[Floats, Floats], Floats]
@@ -36,43 +35,45 @@ _MIDDLE: Final = 100
 
 
 def rct() -> Transfer:
-    """Mean and spread of CIE LAB's channels, where what weighs less than one half is 0: parameters
-    (2, 3), gain and shift.
+    """Mean and spread of CIE LAB's channels: parameters (2, 3), gain and shift.
+
+    What weighs less than one half counts as 0.
     """
     return Transfer(_reinhard, _moved_in_lab)
 
 
 def lct() -> Transfer:
     """Mean and covariance by their roots, of the whole square: parameters (3, 4)."""
-    return Transfer(_roots, partial(applied, kind=Linear))
+    return Transfer(_roots, partial(apply_map, kind=LinearMap))
 
 
 def mkl(*, masked: bool) -> Transfer:
     """Mean and covariance by the map of Monge and Kantorovich: parameters (3, 4)."""
-    return Transfer(partial(_monge, masked=masked), partial(applied, kind=Linear))
+    return Transfer(partial(_monge, masked=masked), partial(apply_map, kind=LinearMap))
 
 
 def idt(*, masked: bool) -> Transfer:
     """Twenty matches of histograms along axes that are turned at random: parameters (S, S, 3)."""
-    return pixelwise(partial(_changes, moved=_iterated, masked=masked))
+    return pixelwise_transfer(partial(_changes, moved=_iterated, masked=masked))
 
 
 def sot(*, masked: bool) -> Transfer:
     """Ten steps, each the mean of what thirty directions ask for: parameters (S, S, 3)."""
-    return pixelwise(partial(_changes, moved=partial(_sliced, batch=30), masked=masked))
+    return pixelwise_transfer(partial(_changes, moved=partial(_sliced, batch=30), masked=masked))
 
 
 def mix(*, masked: bool) -> Transfer:
-    """Lightness by mean and spread, chroma as `sot` with five directions, in 8 bits: parameters (S,
-    S, 3).
+    """Lightness by mean and spread, chroma as `sot` with five directions: parameters (S, S, 3).
+
+    In 8 bits.
     """
-    return pixelwise(partial(_changes, moved=_mixed, masked=masked))
+    return pixelwise_transfer(partial(_changes, moved=_mixed, masked=masked))
 
 
 def _reinhard(face: Floats, like: Floats, weight: Floats) -> Floats:
     inside = (weight >= 0.5)[..., None]
     (mean, spread), (goal, wanted) = (
-        statistics(np.where(inside, lab_from_rgb(each), 0), np.ones_like(weight))
+        weighted_mean_std(np.where(inside, lab_from_rgb(each), 0), np.ones_like(weight))
         for each in (face, like)
     )
     gain = np.where(spread > _FLAT, wanted / np.maximum(spread, _FLAT), 1)
@@ -80,14 +81,14 @@ def _reinhard(face: Floats, like: Floats, weight: Floats) -> Floats:
 
 
 def _moved_in_lab(face: Floats, parameters: Floats, weight: Floats) -> Floats:
-    return rgb_from_lab(moved_lab(lab_from_rgb(face), parameters))
+    return rgb_from_lab(shift_lab(lab_from_rgb(face), parameters))
 
 
 def _roots(face: Floats, like: Floats, weight: Floats) -> Floats:
     (mean, spread), (goal, wanted) = (_covariance(each, 0) for each in (face, like))
     regular = _REGULAR * np.eye(3)
-    return shifted(
-        mean, power(wanted + regular, 0.5) @ power(spread + regular, -0.5), goal
+    return linear_about_mean(
+        mean, matrix_power(wanted + regular, 0.5) @ matrix_power(spread + regular, -0.5), goal
     ).parameters
 
 
@@ -95,9 +96,9 @@ def _monge(face: Floats, like: Floats, weight: Floats, masked: bool) -> Floats:
     (mean, spread), (goal, wanted) = (
         _covariance(_seen(each, weight, masked), 1) for each in (face, like)
     )
-    root, back = (power(spread, exponent, _FLAT_VARIANCE) for exponent in (0.5, -0.5))
-    middle = power(root @ wanted @ root, 0.5, float(np.finfo(np.float64).eps))
-    return shifted(mean, back @ middle @ back, goal).parameters
+    root, back = (matrix_power(spread, exponent, _FLAT_VARIANCE) for exponent in (0.5, -0.5))
+    middle = matrix_power(root @ wanted @ root, 0.5, float(np.finfo(np.float64).eps))
+    return linear_about_mean(mean, back @ middle @ back, goal).parameters
 
 
 def _covariance(picture: Floats, less: int) -> tuple[Doubles, Doubles]:

@@ -1,5 +1,6 @@
-"""Colour: CIE LAB, and how a picture's colours spread. Pictures are RGB float32 in 0..1,
-sRGB-like.
+"""CIE LAB, and mean and spread of a picture's colours.
+
+Pictures are RGB float32 in 0..1, sRGB-like.
 """
 
 from __future__ import annotations
@@ -12,43 +13,69 @@ import numpy as np
 from understudy.types import Floats
 
 # A spread may at most double or halve: a flat prediction must not blow up into noise.
-RATIO: Final = (0.5, 2.0)
+GAIN_LIMITS: Final = (0.5, 2.0)
 # Below this many pixels' worth of weight, statistics say nothing about the face.
-LEAST_WEIGHT: Final = 16.0
+MIN_WEIGHT: Final = 16.0
 
-Moments = tuple[Floats, Floats]
+MeanStd = tuple[Floats, Floats]
 
 # A spread below this is noise.
 _FLAT: Final = 1e-3
 
 
-def shift_between(moments: Moments, wanted: Moments) -> Floats:
-    """Gain and shift of each channel, (2, 3), that move the one mean and spread to the other; the
-    gain is held within 0.5..2.
+def fit_lab_shift(moments: MeanStd, wanted: MeanStd) -> Floats:
+    """Fit the gain and shift of each channel that move one mean and spread to another.
+
+    Args:
+        moments: Mean and standard deviation of the channels, (3,) each.
+        wanted: Those to reach.
+
+    Returns:
+        (2, 3) float32, gain and shift; the gain is held within 0.5..2.
     """
     (mean, spread), (mean_wanted, spread_wanted) = moments, wanted
-    gain = np.clip(np.maximum(spread_wanted, _FLAT) / np.maximum(spread, _FLAT), *RATIO)
+    gain = np.clip(np.maximum(spread_wanted, _FLAT) / np.maximum(spread, _FLAT), *GAIN_LIMITS)
     return np.stack([gain, mean_wanted - gain * mean]).astype(np.float32)
 
 
-def moved_lab(lab: Floats, shift: Floats) -> Floats:
-    """CIE LAB colours, each channel times its gain plus its shift (2, 3), held within L 0..100 and
-    a, b -127..127.
+def shift_lab(lab: Floats, shift: Floats) -> Floats:
+    """Move CIE LAB colours: each channel times its gain plus its shift.
+
+    Args:
+        lab: (H, W, 3) or (N, 3) float32.
+        shift: (2, 3), gain and shift.
+
+    Returns:
+        The same shape, held within L 0..100 and a, b -127..127.
     """
-    moved = transformed(lab, np.column_stack([np.diag(shift[0]), shift[1]]))
+    moved = apply_matrix(lab, np.column_stack([np.diag(shift[0]), shift[1]]))
     np.clip(moved[..., :1], 0, 100, out=moved[..., :1])
     np.clip(moved[..., 1:], -127, 127, out=moved[..., 1:])
     return moved
 
 
-def transformed(colors: Floats, matrix: Floats) -> Floats:
-    """Colours (H, W, 3) or (N, 3), turned, stretched and shifted by a matrix (3, 4)."""
+def apply_matrix(colors: Floats, matrix: Floats) -> Floats:
+    """Turn, stretch and shift colours.
+
+    Args:
+        colors: (H, W, 3) or (N, 3) float32.
+        matrix: (3, 4), a matrix and a shift.
+
+    Returns:
+        The same shape.
+    """
     return np.asarray(cv2.transform(_picture(colors), matrix), np.float32).reshape(colors.shape)
 
 
-def statistics(picture: Floats, weight: Floats) -> Moments:
-    """Weighted mean and standard deviation of each channel: two (3,) float32. picture: (..., 3);
-    weight: (...), sum > 0.
+def weighted_mean_std(picture: Floats, weight: Floats) -> MeanStd:
+    """Return the weighted mean and standard deviation of each channel.
+
+    Args:
+        picture: (..., 3) float32.
+        weight: (...), its sum above 0.
+
+    Returns:
+        Two (3,) float32.
     """
     planes, counts = np.ascontiguousarray(picture.reshape(-1, picture.shape[-1]).T), weight.ravel()
     total = counts.sum(dtype=np.float64)
@@ -59,12 +86,26 @@ def statistics(picture: Floats, weight: Floats) -> Moments:
 
 
 def lab_from_rgb(colors: Floats) -> Floats:
-    """CIE LAB (D65; L 0..100, a and b about -127..127) of sRGB in 0..1, (H, W, 3) or (N, 3)."""
+    """Convert sRGB to CIE LAB (D65).
+
+    Args:
+        colors: (H, W, 3) or (N, 3) float32 in 0..1.
+
+    Returns:
+        The same shape: L 0..100, a and b about -127..127.
+    """
     return _converted(colors, cv2.COLOR_RGB2Lab)
 
 
 def rgb_from_lab(colors: Floats) -> Floats:
-    """sRGB of CIE LAB; colours beyond what sRGB can show come out at its border."""
+    """Convert CIE LAB to sRGB.
+
+    Args:
+        colors: (H, W, 3) or (N, 3) float32.
+
+    Returns:
+        The same shape, in 0..1; colours beyond what sRGB can show come out at its border.
+    """
     return _converted(colors, cv2.COLOR_Lab2RGB)
 
 

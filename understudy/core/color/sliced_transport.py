@@ -1,6 +1,4 @@
-"""Colour maps that carry the whole distribution of a face's colours over, by way of its shadows
-along many directions.
-"""
+"""Colour maps that carry a whole distribution of colours over, by its shadows along many axes."""
 
 from __future__ import annotations
 
@@ -9,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from understudy.core.color.lab import RATIO, lab_from_rgb, moved_lab, rgb_from_lab
-from understudy.core.color.maps import ColorMap, Pixels, moments
+from understudy.core.color.lab import GAIN_LIMITS, lab_from_rgb, rgb_from_lab, shift_lab
+from understudy.core.color.maps import ColorMap, Pixels, fit_lab_moments
 from understudy.types import Doubles, Floats
 
 # A distribution's shadow is known by so many quantiles, from so many pixels at most.
@@ -20,35 +18,41 @@ _MOST: Final = 2048
 _CHROMA: Final = np.float32(100)
 
 
-def iterated(face: Pixels, like: Pixels) -> ColorMap:
+def fit_idt(face: Pixels, like: Pixels) -> ColorMap:
     """idt: twenty times a twentieth of the way, each time along three axes that are turned anew.
 
     Pitié et al., Automated colour grading using colour distribution transfer (2007), relaxed.
     """
-    return _carried(face, like, [_axes(step) for step in range(20)], 1 / 20)
+    return _fit_steps(face, like, [_orthogonal_axes(step) for step in range(20)], 1 / 20)
 
 
-def sliced(face: Pixels, like: Pixels) -> ColorMap:
+def fit_sliced_transport(face: Pixels, like: Pixels) -> ColorMap:
     """sot: ten times the mean of what six directions ask for.
 
     Sliced optimal transport: Rabin et al., Wasserstein barycenter and its application to texture
     mixing (2011).
     """
-    return _carried(
-        face, like, [np.vstack([_axes(2 * step), _axes(2 * step + 1)]) for step in range(10)], 1 / 6
+    return _fit_steps(
+        face,
+        like,
+        [
+            np.vstack([_orthogonal_axes(2 * step), _orthogonal_axes(2 * step + 1)])
+            for step in range(10)
+        ],
+        1 / 6,
     )
 
 
-def mixed(face: Pixels, like: Pixels) -> ColorMap:
-    """mix: lightness by its mean and spread, chroma by `sliced`, in CIE LAB."""
-    light = moments(face, like)
-    chroma = sliced(
+def fit_mix(face: Pixels, like: Pixels) -> ColorMap:
+    """mix: lightness by its mean and spread, chroma by `fit_sliced_transport`, in CIE LAB."""
+    light = fit_lab_moments(face, like)
+    chroma = fit_sliced_transport(
         *(Pixels(_chroma(lab_from_rgb(each.colors)), each.weight) for each in (face, like))
     )
 
     def moved(colors: Floats) -> Floats:
         lab = lab_from_rgb(colors)
-        lightness = moved_lab(lab, light.parameters)[:, :1]
+        lightness = shift_lab(lab, light.parameters)[:, :1]
         new = np.hstack([lightness, chroma(_chroma(lab))[:, 1:] * _CHROMA])
         return colors + (rgb_from_lab(new) - rgb_from_lab(lab))
 
@@ -56,9 +60,10 @@ def mixed(face: Pixels, like: Pixels) -> ColorMap:
 
 
 @dataclass(frozen=True, slots=True)
-class _Slide:
-    """One step along directions (K, 3): colours whose shadows fall evenly from low to high (K, 1)
-    move by `aside` (K, 256).
+class _TransportStep:
+    """One step along directions (K, 3).
+
+    Colours whose shadows fall evenly from low to high (K, 1) move by `aside` (K, 256).
     """
 
     directions: Doubles
@@ -67,7 +72,7 @@ class _Slide:
     aside: Doubles
 
     @classmethod
-    def of(cls, directions: Doubles, shadows: Doubles, aside: Doubles) -> _Slide:
+    def of(cls, directions: Doubles, shadows: Doubles, aside: Doubles) -> _TransportStep:
         """For colours with these quantiles (K, 256), each to move `aside` (K, 256)."""
         low, high = shadows[:, :1], shadows[:, -1:]
         evenly = np.linspace(low[:, 0], high[:, 0], len(_LEVELS), axis=1)
@@ -95,20 +100,21 @@ class _Slide:
         )
 
 
-def _carried(face: Pixels, like: Pixels, steps: list[Doubles], share: float) -> ColorMap:
-    """The map that takes a `share` of each step along every direction; each is fitted to what those
-    before it have left.
+def _fit_steps(face: Pixels, like: Pixels, steps: list[Doubles], share: float) -> ColorMap:
+    """The map that takes a `share` of each step along every direction.
+
+    Each step is fitted to what those before it have left.
     """
-    face, like = _thinned(face), _thinned(like)
+    face, like = _subsample(face), _subsample(like)
     start = colors = face.colors.astype(np.float64)
-    slides: list[_Slide] = []
+    slides: list[_TransportStep] = []
     for directions in steps:
         shadows = [
-            _shadow(each @ directions.T, pixels.weight)
+            _projected_quantiles(each @ directions.T, pixels.weight)
             for each, pixels in ((colors, face), (like.colors, like))
         ]
-        held = _held(shadows[1], _spread(start @ directions.T, face.weight))
-        slides.append(_Slide.of(directions, shadows[0], share * (held - shadows[0])))
+        held = _limit_spread(shadows[1], _weighted_std(start @ directions.T, face.weight))
+        slides.append(_TransportStep.of(directions, shadows[0], share * (held - shadows[0])))
         colors = slides[-1](colors)
 
     def moved(wanted: Floats) -> Floats:
@@ -120,7 +126,7 @@ def _carried(face: Pixels, like: Pixels, steps: list[Doubles], share: float) -> 
     return moved
 
 
-def _shadow(values: Doubles, weight: Floats) -> Doubles:
+def _projected_quantiles(values: Doubles, weight: Floats) -> Doubles:
     """The quantiles of each column: (N, K) -> (K, 256)."""
     found = []
     for column in values.T:
@@ -132,23 +138,24 @@ def _shadow(values: Doubles, weight: Floats) -> Doubles:
     return np.stack(found)
 
 
-def _held(wanted: Doubles, spread: Doubles) -> Doubles:
-    """Quantiles (K, 256) drawn together or apart until their spread is to `spread` (K,) as a spread
-    may change.
+def _limit_spread(wanted: Doubles, spread: Doubles) -> Doubles:
+    """Quantiles (K, 256) drawn together or apart, so that no spread changes beyond `GAIN_LIMITS`.
+
+    spread: (K,), that of the face.
     """
     own = np.maximum(wanted.std(1), 1e-9)
-    factor = np.clip(own, *(spread * limit for limit in RATIO)) / own
+    factor = np.clip(own, *(spread * limit for limit in GAIN_LIMITS)) / own
     middle = wanted.mean(1, keepdims=True)
     return np.asarray(middle + (wanted - middle) * factor[:, None], np.float64)
 
 
-def _spread(values: Doubles, weight: Floats) -> Doubles:
+def _weighted_std(values: Doubles, weight: Floats) -> Doubles:
     """Weighted standard deviation of each column."""
     mean = np.average(values, axis=0, weights=weight)
     return np.asarray(np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weight)), np.float64)
 
 
-def _thinned(pixels: Pixels) -> Pixels:
+def _subsample(pixels: Pixels) -> Pixels:
     """The pixels, or evenly many of them."""
     count = len(pixels.colors)
     if count <= _MOST:
@@ -164,6 +171,6 @@ def _chroma(lab: Floats) -> Floats:
     return flat
 
 
-def _axes(number: int) -> Doubles:
-    """Three directions at right angles to each other, (3, 3): always the same ones for a number."""
+def _orthogonal_axes(number: int) -> Doubles:
+    """Three directions at right angles to each other, (3, 3), the same ones for a number."""
     return np.linalg.qr(np.random.default_rng(number).standard_normal((3, 3)))[0].T

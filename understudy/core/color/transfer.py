@@ -1,6 +1,4 @@
-"""How a new face takes the colours of the one it replaces: measured on one frame, averaged over
-several, then applied.
-"""
+"""Colour transfers: measured on one frame, averaged over several, then applied."""
 
 from __future__ import annotations
 
@@ -12,14 +10,14 @@ from typing import Final, TypeVar
 import cv2
 import numpy as np
 
-from understudy.core.color.maps import ColorMap, Fit, InLab, Linear, Pixels, Table
+from understudy.core.color.maps import ColorFit, ColorMap, LabMap, LinearMap, Pixels, TableMap
 from understudy.types import Floats
 
 # Samples of a colour map along each axis of the colour cube: more follow noise, fewer lose the
 # map's bends.
 _TABLE: Final = 17
 
-_Kind = TypeVar("_Kind", InLab, Linear, Table)
+_Kind = TypeVar("_Kind", LabMap, LinearMap, TableMap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +40,11 @@ class Transfer:
 
 
 def weighted_mean(parameters: Sequence[Floats], weights: Sequence[float]) -> Floats:
-    """The weighted mean; where all are alike, exactly the first. weights: one each, their sum above
-    0.
+    """Return the weighted mean of arrays; where all are alike, exactly the first.
+
+    Args:
+        parameters: Arrays of one shape.
+        weights: One each, their sum above 0.
     """
     own, share = parameters[0], np.asarray(weights, np.float64) / np.sum(weights)
     mean = own.copy()
@@ -52,44 +53,50 @@ def weighted_mean(parameters: Sequence[Floats], weights: Sequence[float]) -> Flo
     return mean
 
 
-def in_lab(fit: Callable[[Pixels, Pixels], InLab]) -> Transfer:
-    """Gain and shift of the channels of CIE LAB: parameters (2, 3)."""
-    return Transfer(partial(fitted, fit=fit, none=InLab.none()), partial(applied, kind=InLab))
+def lab_transfer(fit: Callable[[Pixels, Pixels], LabMap]) -> Transfer:
+    """Transfer by gain and shift of the channels of CIE LAB: parameters (2, 3)."""
+    return Transfer(partial(fit_map, fit=fit, none=LabMap.none()), partial(apply_map, kind=LabMap))
 
 
-def linear(fit: Callable[[Pixels, Pixels], Linear], *, everywhere: bool = False) -> Transfer:
-    """A linear map and a shift of RGB: parameters (3, 4). everywhere: all pixels count alike, not
-    as the weight says.
+def linear_transfer(
+    fit: Callable[[Pixels, Pixels], LinearMap], *, everywhere: bool = False
+) -> Transfer:
+    """Transfer by a linear map and a shift of RGB: parameters (3, 4).
+
+    everywhere: all pixels count alike, not as the weight says.
     """
     return Transfer(
-        partial(fitted, fit=fit, none=Linear.none(), everywhere=everywhere),
-        partial(applied, kind=Linear),
+        partial(fit_map, fit=fit, none=LinearMap.none(), everywhere=everywhere),
+        partial(apply_map, kind=LinearMap),
     )
 
 
-def tabled(fit: Fit, *, everywhere: bool = False, smooth: float = 0) -> Transfer:
-    """Any map, as a table of how far colours move: parameters (17, 17, 17, 3).
+def table_transfer(fit: ColorFit, *, everywhere: bool = False, smooth: float = 0) -> Transfer:
+    """Transfer by any map, as a table of how far colours move: parameters (17, 17, 17, 3).
 
-    smooth: how far the change is blurred, as a share of S, so that detail stays the face's own.
+    everywhere: all pixels count alike, not as the weight says. smooth: how far the change is
+    blurred, as a share of S, so that detail stays the face's own.
     """
     return Transfer(
         partial(
-            fitted, fit=partial(_tabled, fit=fit), none=Table.none(_TABLE), everywhere=everywhere
+            fit_map,
+            fit=partial(_tabled, fit=fit),
+            none=TableMap.none(_TABLE),
+            everywhere=everywhere,
         ),
-        partial(applied, kind=Table, everywhere=everywhere, smooth=smooth),
+        partial(apply_map, kind=TableMap, everywhere=everywhere, smooth=smooth),
     )
 
 
-def pixelwise(changes: Callable[[Floats, Floats, Floats], Floats]) -> Transfer:
-    """A transfer that tells of every pixel how far it moves: parameters (S, S, 3), of which no
-    average over frames makes sense.
+def pixelwise_transfer(changes: Callable[[Floats, Floats, Floats], Floats]) -> Transfer:
+    """Transfer that says of every pixel how far it moves: parameters (S, S, 3).
 
-    changes: (face, like, weight) -> parameters.
+    No average of them over frames makes sense. changes: (face, like, weight) -> parameters.
     """
-    return Transfer(changes, _changed, averages=False)
+    return Transfer(changes, _apply_changes, averages=False)
 
 
-def fitted(
+def fit_map(
     face: Floats,
     like: Floats,
     weight: Floats,
@@ -98,15 +105,25 @@ def fitted(
     none: _Kind,
     everywhere: bool = False,
 ) -> Floats:
-    """The parameters of the map from the face to `like`, or those of `none` where too little
-    counts.
+    """Fit a map from the colours of the face to those of `like`.
+
+    Args:
+        face: (S, S, 3) float32 in 0..1.
+        like: (S, S, 3) float32 in 0..1.
+        weight: (S, S) in 0..1, how much each pixel counts.
+        fit: Makes the map.
+        none: The map to take where too little counts.
+        everywhere: All pixels count alike.
+
+    Returns:
+        The map's parameters.
     """
     counts = np.ones_like(weight) if everywhere else weight
     ours, theirs = Pixels.of(face, counts), Pixels.of(like, counts)
     return (fit(ours, theirs) if ours.are_enough else none).parameters
 
 
-def applied(
+def apply_map(
     face: Floats,
     parameters: Floats,
     weight: Floats,
@@ -115,34 +132,46 @@ def applied(
     everywhere: bool = False,
     smooth: float = 0,
 ) -> Floats:
-    """The face through the map of a kind that has these parameters."""
+    """Put the face through the map of a kind that has these parameters.
+
+    Args:
+        face: (S, S, 3) float32 in 0..1.
+        parameters: From `fit_map`.
+        weight: (S, S) in 0..1, how much each pixel counts.
+        kind: The kind of map.
+        everywhere: All pixels count alike.
+        smooth: How far the change is blurred, as a share of S.
+
+    Returns:
+        (S, S, 3) float32 in 0..1.
+    """
     mapped: ColorMap = kind(parameters)
     moved = mapped(face)
     if smooth:
         counts = np.ones_like(weight) if everywhere else weight
-        moved = face + _blurred(moved - face, counts, smooth * face.shape[0])
+        moved = face + _blur_change(moved - face, counts, smooth * face.shape[0])
     return np.clip(moved, 0, 1)
 
 
-def _nothing(face: Floats, like: Floats, weight: Floats) -> Floats:
+def _no_parameters(face: Floats, like: Floats, weight: Floats) -> Floats:
     return np.zeros(0, np.float32)
 
 
-def _as_it_was(face: Floats, parameters: Floats, weight: Floats) -> Floats:
+def _unchanged(face: Floats, parameters: Floats, weight: Floats) -> Floats:
     return face
 
 
-def _changed(face: Floats, parameters: Floats, weight: Floats) -> Floats:
+def _apply_changes(face: Floats, parameters: Floats, weight: Floats) -> Floats:
     if parameters.shape != face.shape:
         parameters = np.asarray(cv2.resize(parameters, (face.shape[1], face.shape[0])), np.float32)
     return np.asarray(np.clip(face + parameters, 0, 1), np.float32)
 
 
-def _tabled(face: Pixels, like: Pixels, fit: Fit) -> Table:
-    return Table.of(fit(face, like), _TABLE)
+def _tabled(face: Pixels, like: Pixels, fit: ColorFit) -> TableMap:
+    return TableMap.of(fit(face, like), _TABLE)
 
 
-def _blurred(change: Floats, weight: Floats, sigma: float) -> Floats:
+def _blur_change(change: Floats, weight: Floats, sigma: float) -> Floats:
     """The change, averaged with what counts around it."""
     # Far from all that counts, everything counts a little.
     counts = (weight + np.float32(1e-3))[..., None]
@@ -151,4 +180,4 @@ def _blurred(change: Floats, weight: Floats, sigma: float) -> Floats:
 
 
 # Leaves the face as the model made it; its parameters are (0,).
-UNCHANGED: Final = Transfer(_nothing, _as_it_was)
+UNCHANGED: Final = Transfer(_no_parameters, _unchanged)

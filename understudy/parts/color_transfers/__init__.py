@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from understudy.core.color.maps import Fit
+from understudy.core.color.maps import ColorFit
 from understudy.core.color.transfer import Transfer
 from understudy.registry import Part, Registry
 
@@ -26,7 +26,7 @@ class ColorTransfer(Part):
         """The transfer by DeepFaceLab's formulas; the usual one where those say nothing."""
         return self.build()
 
-    def pixel_fit(self) -> Fit:
+    def pixel_fit(self) -> ColorFit:
         """A function from pixels (N, 3) and the pixels that they shall look like to a colour map.
 
         Train gives src's faces dst's colours by it.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from understudy.core.color import dfl
-from understudy.core.color.maps import Fit, moments
-from understudy.core.color.transfer import Transfer, in_lab
+from understudy.core.color.maps import ColorFit, fit_lab_moments
+from understudy.core.color.transfer import Transfer, lab_transfer
 from understudy.parts.color_transfers import ColorTransfer, color_transfers
 
 
@@ -15,10 +15,10 @@ class Rct(ColorTransfer):
     fits_pixels = True
 
     def build(self) -> Transfer:
-        return in_lab(moments)
+        return lab_transfer(fit_lab_moments)
 
     def build_dfl(self) -> Transfer:
         return dfl.rct()
 
-    def pixel_fit(self) -> Fit:
-        return moments
+    def pixel_fit(self) -> ColorFit:
+        return fit_lab_moments

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from understudy.core.color import dfl
-from understudy.core.color.maps import Fit, monge, roots
-from understudy.core.color.transfer import Transfer, linear
+from understudy.core.color.maps import ColorFit, fit_covariance_roots, fit_monge_kantorovich
+from understudy.core.color.transfer import Transfer, linear_transfer
 from understudy.parts.color_transfers import ColorTransfer, color_transfers
 
 
@@ -17,13 +17,13 @@ class Lct(ColorTransfer):
     fits_pixels = True
 
     def build(self) -> Transfer:
-        return linear(roots, everywhere=True)
+        return linear_transfer(fit_covariance_roots, everywhere=True)
 
     def build_dfl(self) -> Transfer:
         return dfl.lct()
 
-    def pixel_fit(self) -> Fit:
-        return roots
+    def pixel_fit(self) -> ColorFit:
+        return fit_covariance_roots
 
 
 class _Monge(ColorTransfer):
@@ -32,13 +32,13 @@ class _Monge(ColorTransfer):
     masked: ClassVar[bool]
 
     def build(self) -> Transfer:
-        return linear(monge, everywhere=not self.masked)
+        return linear_transfer(fit_monge_kantorovich, everywhere=not self.masked)
 
     def build_dfl(self) -> Transfer:
         return dfl.mkl(masked=self.masked)
 
-    def pixel_fit(self) -> Fit:
-        return monge
+    def pixel_fit(self) -> ColorFit:
+        return fit_monge_kantorovich
 
 
 @color_transfers.register("mkl")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from understudy.core.color import dfl
-from understudy.core.color.maps import Fit
-from understudy.core.color.sliced_transport import iterated, mixed, sliced
-from understudy.core.color.transfer import Transfer, tabled
+from understudy.core.color.maps import ColorFit
+from understudy.core.color.sliced_transport import fit_idt, fit_mix, fit_sliced_transport
+from understudy.core.color.transfer import Transfer, table_transfer
 from understudy.parts.color_transfers import ColorTransfer, color_transfers
 
 # How far the change is blurred for sot and mix, in widths of the face square: colours go over, the
@@ -21,13 +21,13 @@ class _Iterated(ColorTransfer):
     masked: ClassVar[bool]
 
     def build(self) -> Transfer:
-        return tabled(iterated, everywhere=not self.masked)
+        return table_transfer(fit_idt, everywhere=not self.masked)
 
     def build_dfl(self) -> Transfer:
         return dfl.idt(masked=self.masked)
 
-    def pixel_fit(self) -> Fit:
-        return iterated
+    def pixel_fit(self) -> ColorFit:
+        return fit_idt
 
 
 class _Sliced(ColorTransfer):
@@ -36,13 +36,13 @@ class _Sliced(ColorTransfer):
     masked: ClassVar[bool]
 
     def build(self) -> Transfer:
-        return tabled(sliced, everywhere=not self.masked, smooth=_SMOOTH)
+        return table_transfer(fit_sliced_transport, everywhere=not self.masked, smooth=_SMOOTH)
 
     def build_dfl(self) -> Transfer:
         return dfl.sot(masked=self.masked)
 
-    def pixel_fit(self) -> Fit:
-        return sliced
+    def pixel_fit(self) -> ColorFit:
+        return fit_sliced_transport
 
 
 @color_transfers.register("idt")
@@ -80,7 +80,7 @@ class MixMasked(ColorTransfer):
     """Lightness by mean and spread, chroma by sliced optimal transport, within the mask."""
 
     def build(self) -> Transfer:
-        return tabled(mixed, smooth=_SMOOTH)
+        return table_transfer(fit_mix, smooth=_SMOOTH)
 
     def build_dfl(self) -> Transfer:
         return dfl.mix(masked=True)

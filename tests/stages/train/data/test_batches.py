@@ -6,7 +6,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from understudy.core.color.maps import Fit
+from understudy.core.color.maps import ColorFit
 from understudy.core.face import align, landmarks
 from understudy.core.training.augment import AugmentConfig
 from understudy.parts.color_transfers import color_transfers
@@ -52,7 +52,7 @@ def turned(angles: list[float]) -> FaceStore:
     )
 
 
-def fit(name: str) -> Fit:
+def fit(name: str) -> ColorFit:
     return color_transfers[name]().pixel_fit()
 
 

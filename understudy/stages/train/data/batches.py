@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from understudy.core import affine
-from understudy.core.color.maps import Fit, Pixels, table
+from understudy.core.color.maps import ColorFit, Pixels, tabulate
 from understudy.core.face import mask
 from understudy.core.training import augment, yaw_sampling
 from understudy.nets import augment as on_device
@@ -49,7 +49,7 @@ class Feed:
     uniform_yaw: bool = False
     yaw_matched: bool = False
     hsv: float = 0.0
-    color_fit: Fit | None = None
+    color_fit: ColorFit | None = None
     plain_every: int | None = None
 
 
@@ -273,14 +273,14 @@ def ahead(
                 each.cancel()
 
 
-def _table(fit: Fit, stored: Bytes, like: Bytes) -> Floats:
+def _table(fit: ColorFit, stored: Bytes, like: Bytes) -> Floats:
     """The table that gives a stored face the colours of another; one that changes nothing where a
     mask is all but empty.
     """
     face, other = (_pixels(each) for each in (stored, like))
     wanted = fit(face, other) if face.are_enough and other.are_enough else (lambda colors: colors)
     # What is no colour has no hue.
-    return np.clip(table(wanted, TABLE), 0, 1)
+    return np.clip(tabulate(wanted, TABLE), 0, 1)
 
 
 def _pixels(stored: Bytes) -> Pixels:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from understudy.core.color.maps import Fit
+from understudy.core.color.maps import ColorFit
 from understudy.core.training.augment import AugmentConfig
 from understudy.io.faceset.faceset import Faceset
 from understudy.nets import ranks
@@ -78,7 +78,7 @@ def batches(
     )
 
 
-def _color_fit(options: TrainOptions) -> Fit | None:
+def _color_fit(options: TrainOptions) -> ColorFit | None:
     if options.ct_mode == "none":
         return None
     return color_transfers.configured(options.ct_mode, options).pixel_fit()
