@@ -187,10 +187,8 @@ def test_auto_takes_the_critic_where_the_model_has_one(
     choice = auto.Choice("saehd", {}, 4, "a card")
     monkeypatch.setattr(auto, "chosen", lambda project, device, minutes: choice)
     assert auto.resolved(project, plain)[0].until == "gan"
-    assert (
-        auto.resolved(project, TrainOptions.layered({"model": "auto", "iterations": 5}))[0].until
-        == ""
-    )
+    limited = TrainOptions.layered({"model": "auto", "iterations": 5})
+    assert auto.resolved(project, limited)[0].until is None
 
 
 def test_the_critics_time_is_the_second_half_of_the_finish_once_more() -> None:
