@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from landmark_tools import mirror_landmarks
 
-from understudy.core.face.landmarks import mirror_landmarks
 from understudy.core.image import resize
 from understudy.io.weights import fetch
 from understudy.parts.detectors import detectors

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from landmark_tools import mirror_landmarks
 
 from understudy.core import affine
 from understudy.core.face import align
-from understudy.core.face.landmarks import MIRROR, mirror_landmarks
+from understudy.core.face.landmarks import MIRROR
 from understudy.core.face.pose import HEAD_MODEL
 from understudy.errors import DegeneratePoints
 from understudy.types import AlignedFace, Face, FaceType
@@ -188,15 +189,6 @@ def test_mark_only_is_the_whole_frame_between_bars():
     assert np.allclose(corners[0], (-0.5, 63.5 - 36)) and np.allclose(
         corners[2], (127.5, 63.5 + 36)
     )
-
-
-def test_how_much_lies_outside_the_frame():
-    crop = affine.square_crop((-0.5, 100), 50, 0, 64)
-    assert align.share_outside(crop, 64, FRAME) == pytest.approx(0.5, abs=0.01)
-    assert align.share_outside(affine.square_crop((300, 100), 50, 0.4, 64), 64, FRAME) == 0
-    assert align.share_outside(affine.square_crop((-300, 100), 50, 0.4, 64), 64, FRAME) == 1
-    mark = align.face_from_frame(np.zeros((68, 2), np.float32), "mark-only", 64, FRAME)
-    assert align.share_outside(mark, 64, FRAME) == pytest.approx(1 - 360 / 640, abs=0.01)
 
 
 @pytest.mark.parametrize("bad", [np.zeros((68, 2)), np.full((68, 2), np.inf), np.zeros((5, 2))])

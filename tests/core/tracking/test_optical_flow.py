@@ -7,8 +7,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from landmark_tools import eye_distance
 
-from understudy.core.face.landmarks import INNER, eye_distance
+from understudy.core.face.landmarks import INNER
 from understudy.core.tracking import optical_flow
 from understudy.errors import DegeneratePoints
 from understudy.types import Bytes, Floats

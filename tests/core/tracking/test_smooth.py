@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from landmark_tools import eye_distance, smooth_with_flow
 
 from understudy.core import affine
-from understudy.core.face.landmarks import eye_distance
 from understudy.core.face.pose import HEAD_MODEL
 from understudy.core.metrics import swap_metrics
 from understudy.core.tracking import optical_flow, smooth
@@ -114,7 +114,7 @@ def turned(matrix: Doubles, carried: TrackedPoints) -> TrackedPoints:
 
 def test_flow_takes_the_trembling_out_and_leaves_the_movement_in() -> None:
     true, found = moving(60)
-    steady = smooth.smooth_with_flow(found.astype(np.float32), *followed(found, true))
+    steady = smooth_with_flow(found.astype(np.float32), *followed(found, true))
     assert steady.dtype == np.float32
     assert off(steady, true) < 0.45 * off(found, true)
     assert swap_metrics.jitter(steady, np.ones(58, bool)) < 0.25 * swap_metrics.jitter(
@@ -133,9 +133,7 @@ def test_a_blink_that_flow_does_not_see_stays_a_blink(how: str) -> None:
     blink = np.zeros_like(true)
     blink[20:22, 37:39, 1] = 9
     points, known = (found + blink).astype(np.float32), followed(found + blink, true)
-    steady = (
-        smooth.smooth_with_flow(points, *known) if how == "steady" else smooth.smooth_savgol(points)
-    )
+    steady = smooth_with_flow(points, *known) if how == "steady" else smooth.smooth_savgol(points)
     assert (steady - true)[20:22, 37:39, 1].min() > 7
 
 
@@ -147,9 +145,9 @@ def test_what_flow_does_not_know_is_never_smoothed_over() -> None:
     for carried in (forward, backward):
         carried.points[9] = np.nan
         carried.error[9] = np.inf
-    whole = smooth.smooth_with_flow(points, forward, backward)
+    whole = smooth_with_flow(points, forward, backward)
     parts = [
-        smooth.smooth_with_flow(
+        smooth_with_flow(
             points[part],
             *(TrackedPoints(each.points[flows], each.error[flows]) for each in (forward, backward)),
         )
@@ -166,8 +164,8 @@ def test_a_scene_seen_turned_and_larger_is_steadied_the_same(
     matrix = affine.square_crop((40, 70), 100 / scale, angle, 100)
     true, found = moving(frames, seed)
     known = followed(found, true, seed)
-    steady = smooth.smooth_with_flow(found.astype(np.float32), *known)
-    seen = smooth.smooth_with_flow(
+    steady = smooth_with_flow(found.astype(np.float32), *known)
+    seen = smooth_with_flow(
         affine.apply(matrix, found).astype(np.float32), *(turned(matrix, each) for each in known)
     )
     assert seen == pytest.approx(affine.apply(matrix, steady), abs=2e-3 * (1 + scale))
@@ -185,8 +183,8 @@ def test_a_clip_played_backwards_is_steadied_the_same(frames: int, seed: int) ->
     back, there = (
         TrackedPoints(each.points[::-1], each.error[::-1]) for each in (backward, forward)
     )
-    assert smooth.smooth_with_flow(points[::-1], back, there)[::-1] == pytest.approx(
-        smooth.smooth_with_flow(points, forward, backward), abs=1e-3
+    assert smooth_with_flow(points[::-1], back, there)[::-1] == pytest.approx(
+        smooth_with_flow(points, forward, backward), abs=1e-3
     )
     assert smooth.smooth_savgol(points[::-1])[::-1] == pytest.approx(
         smooth.smooth_savgol(points), abs=1e-3
@@ -238,5 +236,5 @@ def test_real_faces_move_as_the_picture_does(footage_folder: Path) -> None:
         :, swap_metrics.INNER
     ].mean()
     floor, everywhere = 100 * bend / eye_distance(points[0]), np.ones(38, bool)
-    steady = swap_metrics.jitter(smooth.smooth_with_flow(points, forward, backward), everywhere)
+    steady = swap_metrics.jitter(smooth_with_flow(points, forward, backward), everywhere)
     assert steady < 1.2 * floor and steady < 0.7 * swap_metrics.jitter(points, everywhere)

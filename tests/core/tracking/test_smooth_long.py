@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from landmark_tools import smooth_with_flow
 
 from understudy.core.face.pose import HEAD_MODEL
 from understudy.core.tracking import smooth, smooth_long
@@ -56,7 +57,7 @@ def test_flow_gives_the_very_same_points(count, monkeypatch):
         TrackedPoints(found.ahead[run[:-1]], found.ahead_error[run[:-1]]),
         TrackedPoints(found.back[run[1:]], found.back_error[run[1:]]),
     )
-    whole = smooth.smooth_with_flow(found.landmarks[run], ahead, back)
+    whole = smooth_with_flow(found.landmarks[run], ahead, back)
     assert np.array_equal(gathered(smooth_long.smooth_with_flow(found, run), 2 * count)[run], whole)
 
 

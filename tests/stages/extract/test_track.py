@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from landmark_tools import smooth_with_flow
 
 from understudy.core import row_blocks
 from understudy.core.face.pose import HEAD_MODEL, estimate_pose
@@ -112,7 +113,7 @@ def all_at_once(finds, filled, steady):
         points[run] = (
             smooth.smooth_savgol(raw[run])
             if steady == "filter"
-            else smooth.smooth_with_flow(raw[run], there, return_)
+            else smooth_with_flow(raw[run], there, return_)
         )
     kept = np.flatnonzero(track >= 0)
     area = (column["box"][:, 2:] - column["box"][:, :2]).prod(axis=1)

@@ -98,18 +98,6 @@ def contains(stored: FaceType, wanted: FaceType) -> bool:
     return stored in _NESTED and wanted in _NESTED and _NESTED.index(stored) > _NESTED.index(wanted)
 
 
-def share_outside(face_from_frame: Doubles, size: int, frame_size: tuple[int, int]) -> float:
-    """The share, 0..1, of a (size, size) face picture that lies outside the (width, height) frame;
-    exact to about 1 %.
-    """
-    across = np.linspace(-0.5, size - 0.5, 65)[:-1] + size / 128
-    places = np.stack(np.meshgrid(across, across), -1).reshape(-1, 2)
-    x, y = affine.apply(affine.invert(face_from_frame), places).T
-    return float(
-        1 - np.mean((x > -0.5) & (x < frame_size[0] - 0.5) & (y > -0.5) & (y < frame_size[1] - 0.5))
-    )
-
-
 def template_points(face_type: FaceType, size: int) -> Floats:
     """Where points 17..67 of the average face, upright and looking ahead, lie in a (size, size)
     face picture, (51, 2) pixels.

@@ -12,11 +12,7 @@ import numpy as np
 from understudy.types import Doubles, Floats
 
 COUNT = 68
-JAW = slice(0, 17)
-LEFT_BROW, RIGHT_BROW = slice(17, 22), slice(22, 27)
-BRIDGE, NOSTRILS = slice(27, 31), slice(31, 36)
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
-OUTER_LIP, INNER_LIP = slice(48, 60), slice(60, 68)
 INNER = slice(17, 68)
 
 # MIRROR[i] is the point that takes the place of point i when the picture is flipped left to right.
@@ -30,22 +26,6 @@ MIRROR = np.array(
         *[54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65],
     ]
 )
-
-
-def mirror_landmarks(landmarks: Floats, width: int) -> Floats:
-    """The landmarks (..., 68, 2) of the same picture flipped left to right; width: the picture's,
-    in pixels.
-    """
-    flipped = np.array(landmarks, np.float32)[..., MIRROR, :]
-    flipped[..., 0] = width - 1 - flipped[..., 0]
-    return flipped
-
-
-def eye_distance(landmarks: Floats) -> float:
-    """The distance between the outer corners of the eyes, the usual yardstick for errors; in
-    pixels.
-    """
-    return float(np.linalg.norm(landmarks[45] - landmarks[36]))
 
 
 def face_size(landmarks: Floats | Doubles) -> Doubles:

@@ -85,8 +85,8 @@ def find_outliers(
     """Every reason to look at a face, by row; a face may have several.
 
     frame_size: (width, height); without it nothing is told of the frame's edge. detail: (N,) of
-    `sharpness.detail`, NaN where nobody looked; without it nothing is told of blur. Jumps and sizes
-    need tracks, the same person twice needs people.
+    `detail.measure_detail`, NaN where nobody looked; without it nothing is told of blur. Jumps and
+    sizes need tracks, the same person twice needs people.
     """
     bounds = bounds or OutlierBounds()
     # A face that nobody saw has no certainty of its own.

@@ -113,8 +113,8 @@ class Report(_Part):
 def summarize(
     faces: Faces, facts: FootageInfo, detail: Floats, odd: Sequence[Outlier] = ()
 ) -> Report:
-    """The numbers. detail: (N,) of `sharpness.detail`, NaN where nobody looked; odd: what
-    `suspects` told of these faces.
+    """The numbers. detail: (N,) of `detail.measure_detail`, NaN where nobody looked; odd: what
+    `find_outliers` found of these faces.
     """
     looked = np.unique(facts.frames)
     without = np.setdiff1d(np.setdiff1d(looked, faces.frame), [frame for frame, _ in facts.failed])

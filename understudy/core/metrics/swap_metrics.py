@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core import affine
-from understudy.types import Doubles, Floats
+from understudy.types import Doubles
 
 RealArray = NDArray[np.float32] | NDArray[np.float64]
 
@@ -125,26 +124,6 @@ def expression_movement(result: RealArray, dst: RealArray) -> tuple[float, float
         return float("nan"), float("nan")
     ratio = float(np.sqrt((ours**2).sum() / total))
     return ratio, float((ours * theirs).sum() / (total * max(ratio, 1e-9)))
-
-
-def ssim(one: Floats, other: Floats, mask: Floats | None = None) -> float:
-    """Structural similarity of two pictures (H, W, 3) in 0..1, 1 = equal; the mean within `mask`
-    (H, W) 0..1.
-
-    Gaussian 11 x 11, sigma 1.5, per channel, as Wang et al. (2004).
-    """
-
-    def blurred(image: Floats) -> Floats:
-        return np.asarray(cv2.GaussianBlur(image, (11, 11), 1.5), np.float32)
-
-    mean_one, mean_other = blurred(one), blurred(other)
-    spread_one = blurred(one * one) - mean_one**2
-    spread_other = blurred(other * other) - mean_other**2
-    shared = blurred(one * other) - mean_one * mean_other
-    light, structure = 0.01**2, 0.03**2
-    above = (2 * mean_one * mean_other + light) * (2 * shared + structure)
-    below = (mean_one**2 + mean_other**2 + light) * (spread_one + spread_other + structure)
-    return float(np.average((above / below).mean(axis=-1), weights=mask))
 
 
 def landmark_error(found: RealArray, true: RealArray) -> float:

@@ -27,25 +27,21 @@ _DISAGREEMENT: Final = 0.03
 _APART: Final = 0.1
 
 
-def smooth_with_flow(landmarks: Floats, forward: TrackedPoints, backward: TrackedPoints) -> Floats:
-    """The points of one face without what trembles, (T, 68, 2): flow tells how they moved, the
-    landmarker where they are.
-
-    landmarks: (T, 68, 2), finite, of frames next to each other without a cut. forward: each but the
-    last carried into the frame after it, (T - 1, 68, 2) and (T - 1, 68). backward: each but the
-    first carried into the frame before. NaN: flow knows nothing there, and the next frame begins
-    anew. The mean of a pass forward and a pass backward, so nothing lags behind.
-    """
-    return np.asarray(
-        (forward_pass(landmarks, forward) + backward_pass(landmarks, backward)) / 2, np.float32
-    )
-
-
 def forward_pass(
     landmarks: Floats, forward: TrackedPoints, start: Doubles | None = None
 ) -> Doubles:
-    """The pass forward of `smooth_with_flow`, (T, 68, 2). start: where it stands in the first
-    frame, (68, 2); None = it begins there.
+    """Steady the points of one face from the first frame on; optical flow says how they moved.
+
+    The mean of this and of `backward_pass` lags behind nothing.
+
+    Args:
+        landmarks: (T, 68, 2), finite, of frames next to each other without a cut.
+        forward: All but the last carried into the frame after it, (T - 1, 68, 2) and (T - 1, 68);
+            NaN where flow knows nothing: the next frame starts anew.
+        start: (68, 2) where it stands in the first frame; None = it starts there.
+
+    Returns:
+        (T, 68, 2).
     """
     points = np.asarray(landmarks, np.float64)
     size = face_size(points)
@@ -57,8 +53,15 @@ def forward_pass(
 def backward_pass(
     landmarks: Floats, backward: TrackedPoints, end: Doubles | None = None
 ) -> Doubles:
-    """The pass backward of `smooth_with_flow`, (T, 68, 2). end: where it stands in the last frame,
-    (68, 2); None = it begins there.
+    """Steady the points of one face from the last frame back.
+
+    Args:
+        landmarks: As for `forward_pass`.
+        backward: All but the first carried into the frame before it, as for `forward_pass`.
+        end: (68, 2) where it stands in the last frame; None = it starts there.
+
+    Returns:
+        (T, 68, 2).
     """
     points = np.asarray(landmarks, np.float64)
     size = face_size(points)
@@ -67,11 +70,16 @@ def backward_pass(
 
 
 def smooth_savgol(landmarks: Floats) -> Floats:
-    """The same without flow, (T, 68, 2): Savitzky-Golay, 7 frames wide, order 2, weaker where a
-    point moves fast.
+    """Steady the points of one face without flow: Savitzky-Golay, 7 frames wide, order 2.
 
-    landmarks: as for `smooth_with_flow`. What the filter takes away is usually noise; where it
-    takes far more than usual from a point of this face, it is movement, and the point stays.
+    What the filter takes away is usually noise. Where it takes far more than usual from a point of
+    this face, it is movement, and the point stays.
+
+    Args:
+        landmarks: As for `forward_pass`.
+
+    Returns:
+        (T, 68, 2) float32.
     """
     points = np.asarray(landmarks, np.float64)
     if len(points) <= _ORDER + 1:

@@ -34,10 +34,10 @@ class FlowTable(Protocol):
 
 
 def smooth_with_flow(found: FlowTable, run: Rows) -> Iterator[tuple[Rows, Floats]]:
-    """The steady points of a run by `temporal.steady`, as rows and their points (K, 68, 2); some
-    rows come twice, alike.
+    """Yield the steady points of a run as rows and their points (K, 68, 2); some rows come twice.
 
-    run: rows of one face in frames next to each other.
+    The mean of `smooth.forward_pass` and `smooth.backward_pass`. run: rows of one face in frames
+    next to each other.
     """
     # Neighbours share a row, in which a pass goes on where it stood.
     parts = [
@@ -63,9 +63,7 @@ def smooth_with_flow(found: FlowTable, run: Rows) -> Iterator[tuple[Rows, Floats
 
 
 def smooth_savgol(landmarks: FloatRows, run: Rows) -> Iterator[tuple[Rows, Floats]]:
-    """The same by `temporal.filtered`, without flow. How much is usual in the run takes 544 bytes a
-    face to know.
-    """
+    """Yield the same by `smooth.smooth_savgol`, without flow, at 544 bytes a face."""
     if len(run) <= _STRETCH:
         yield run, tracking_smooth.smooth_savgol(landmarks[run])
         return

@@ -13,8 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from understudy.nets.autoencoder import blocks
-
 INPUT_SIZE: Final = 256
 # From the full size down: width in `base`, convolutions, size of the pooling filter, width of the
 # step up in `base`.
@@ -139,19 +137,6 @@ class XSeg(nn.Module):
             maps = rise(maps, across)
         logits: Tensor = self.head(maps)
         return logits
-
-
-@torch.no_grad()
-def init_weights(net: XSeg, generator: torch.Generator) -> None:
-    """Initialize every weight in place: layers from `generator`, norms and thresholds neutral."""
-    blocks.init_weights(net, "glorot", generator)
-    for layer in net.modules():
-        if isinstance(layer, FilterResponseNorm):
-            nn.init.ones_(layer.gamma)
-            nn.init.zeros_(layer.beta)
-            nn.init.constant_(layer.epsilon, 1e-6)
-        if isinstance(layer, ThresholdedLinearUnit):
-            nn.init.zeros_(layer.tau)
 
 
 def _blocks(in_channels: int, out_channels: int, count: int) -> nn.Sequential:

@@ -26,7 +26,7 @@ FEWEST = 3
 # Whose face it is costs the most to ask, and differs little from one swap to the next: so many are
 # asked.
 ASKED = 8
-# Columns of `measure.expression`.
+# Columns of `swap_metrics.expression_features`.
 _MOUTH, _EYES = 0, 2
 
 Measured = dict[str, float]
