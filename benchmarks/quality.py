@@ -9,7 +9,7 @@ show is there. "auto" is the model that `train` chooses for so many minutes, and
 type of face from the same facesets, one thread each. The clock is the processor time of learning:
 batches count, measuring does not. All are measured on the same held-out faces at SIZE pixels: what
 is painted smaller is resampled up. OUT/NAME.jsonl holds a row a measurement, OUT/NAME.png shows
-what the newest weights paint, OUT/quality.html the curves. Who went to the end is kept.
+what the newest weights paint, OUT/quality.svg the curves. Who went to the end is kept.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +33,13 @@ from models import FOOTAGE, run
 from torch import Tensor
 from torch.nn import functional
 
-from understudy.core.drawing import plot, svg
+from understudy.core.drawing import svg
+from understudy.core.drawing.contact_sheet import draw_grid
 from understudy.io.faceset.faceset import Faceset
+from understudy.io.footage import stills
 from understudy.io.model_files import history
 from understudy.nets.device import to_numpy, to_tensor
 from understudy.parts.models.contract import Model
-from understudy.stages.html_style import STYLE
 from understudy.stages.jobs import call
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe
@@ -120,7 +120,7 @@ def main() -> None:
     rows = {name: each for name, each in rows.items() if each}
     for name, each in rows.items():
         print(json.dumps({"contender": name, **told(each)}))
-    (options.out / "quality.html").write_text(page(rows), encoding="utf-8")
+    (options.out / "quality.svg").write_text(curves(rows), encoding="utf-8")
 
 
 def prepared(out: Path) -> Project:
@@ -163,7 +163,9 @@ def compete(name: str, out: Path, minutes: float) -> None:
             }
             with shown():
                 history.append(path, [far | validation.measure(seen)])
-                (out / f"{name}.png").write_bytes(plot.png(sheet(seen, src, dst)))
+                (out / f"{name}.png").write_bytes(
+                    stills.encode_image(sheet(seen, src, dst), ".png")
+                )
             due = max(spent + FIRST, (1 + PACE) * spent)
 
 
@@ -231,7 +233,7 @@ def sheet(model: Model, src: FaceStore, dst: FaceStore) -> np.ndarray:
         "rebuilt ": painted["dd"],
         "swap": painted["sd"],
     }
-    return plot.grid({**columns, "swap in dst": laid})
+    return draw_grid({**columns, "swap in dst": laid})
 
 
 def ran(out: Path, name: str) -> float:
@@ -272,24 +274,17 @@ def value(row: dict[str, float], what: str) -> float:
     return row.get(what, float("nan"))
 
 
-def page(rows: dict[str, Rows]) -> str:
-    """The curves over the minutes."""
-    legend = " ".join(
-        f'<span><i class="swatch c{place}"></i>{escape(name)}</span>'
-        for place, name in enumerate(rows)
-    )
-    parts = [f"<title>Time to quality</title><style>{STYLE}</style><h1>Time to quality</h1>"]
+def curves(rows: dict[str, Rows]) -> str:
+    """The curves over the minutes, as a file."""
+    plots = []
     for what in GOALS:
         lines = {
             name: ([row["minutes"] for row in each], [value(row, what) for row in each])
             for name, each in rows.items()
         }
-        drawn = svg.curves(lines, (), logarithmic=what == "dssim")
-        parts.append(
-            f"<section><h2>{what} over minutes of learning</h2>{drawn}<p"
-            f' class="note">{legend}</p></section>'
-        )
-    return f'<!doctype html><html lang="en"><meta charset="utf-8">{"".join(parts)}</html>\n'
+        title = f"{what} over minutes of learning"
+        plots.append(svg.CurvePlot(title, lines, (), what == "dssim", "minutes"))
+    return svg.curves_file(plots)
 
 
 def arguments() -> argparse.Namespace:

@@ -157,7 +157,7 @@ def test_its_history_is_drawn(show: Path, job: Any) -> None:
         ("plain", 4),
     ]
     assert "plain" in (show / "history.html").read_text(encoding="utf-8")
-    assert (show / "history.png").is_file()
+    assert (show / "history.svg").is_file()
 
 
 def test_training_goes_on_with_the_newest_model_where_it_stopped(show: Path) -> None:

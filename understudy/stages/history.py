@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from understudy.core.drawing import plot, svg
+from understudy.core.drawing import svg
 from understudy.core.training.curves import (
-    Line,
+    Kind,
     TrainingCurves,
     collect_curves,
     describe_event,
@@ -22,20 +20,20 @@ from understudy.io import atomic
 from understudy.io.model_files import history as files
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Measured, Note, Saved, Stage
-from understudy.stages.html_style import STYLE
+from understudy.stages.html_page import render_page
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import HISTORY
 from understudy.stages.saved_models.select import list_model_names, select_model_folder
 
 # What of several models goes into one plot: more would be a tangle.
-_FEW = {
-    "losses": ("src", "dst"),
-    "rebuilt": ("score",),
+_SHARED_LINES: dict[Kind, tuple[str, ...]] = {
+    "reconstruction": ("score",),
     "swap": ("identity", "expression", "sharpness"),
+    "losses": ("src", "dst"),
 }
-_TITLES = {
-    "rebuilt": (
+_TITLES: dict[Kind, tuple[str, str]] = {
+    "reconstruction": (
         "Held-out faces, rebuilt",
         "Faces that are never learnt from: L1 and DSSIM within the mask, and the score of both.",
     ),
@@ -60,7 +58,7 @@ class HistoryOptions(Options):
 
 @verb
 def history(show: Path, options: HistoryOptions) -> Stage:
-    """Draw how the models of a show learnt: history.png and history.html, one page to look at, in
+    """Draw how the models of a show learnt: history.svg and history.html, one page to look at, in
     the show.
 
     Tells every row of their histories as an event. Raises BadProject where nothing has been
@@ -69,99 +67,68 @@ def history(show: Path, options: HistoryOptions) -> Stage:
     project = Project.load(show)
     options = project.options("history", options)
     names = list(dict.fromkeys(options.model)) or list_model_names(project)
-    stories: dict[str, TrainingCurves] = {}
+    curves: dict[str, TrainingCurves] = {}
     for name in names:
         rows = files.read(select_model_folder(project, name) / HISTORY)
         for row in rows:
-            values = {**row.get("losses", {}), **row.get("held_out", {})}
             yield Measured(
-                model=name, iteration=row["iteration"], values=values, text=describe_event(row)
+                model=name,
+                iteration=row["iteration"],
+                values={**row.get("losses", {}), **row.get("held_out", {})},
+                text=describe_event(row),
             )
         if rows:
-            stories[name] = collect_curves(rows)
-    if not stories:
+            curves[name] = collect_curves(rows)
+    if not curves:
         raise BadProject(
             f"{project.folder}: no model has learnt anything yet. Train one: understudy train"
             f" {project.folder}."
         )
-    picture, page = project.folder / "history.png", project.folder / "history.html"
-    atomic.write_bytes(picture, plot.png(_drawn(stories)))
-    atomic.write_text(page, _page(project.folder.resolve().name, stories))
-    outlooks = {
+    picture, page = project.folder / "history.svg", project.folder / "history.html"
+    plots = _plots(curves)
+    forecasts = {
         name: describe_forecast(each.forecast)
-        for name, each in stories.items()
+        for name, each in curves.items()
         if each.forecast is not None
     }
-    for name, text in outlooks.items():
+    atomic.write_text(picture, svg.curves_file(list(plots.values())))
+    atomic.write_text(page, _page(project.folder.resolve().name, curves, plots, forecasts))
+    for name, text in forecasts.items():
         yield Note(text=f"{name}: {text}")
     yield Saved(what="picture", path=picture)
     yield Saved(what="page", path=page)
-    yield Finished(stage="history", summary={"models": ", ".join(stories), **outlooks})
+    yield Finished(stage="history", summary={"models": ", ".join(curves), **forecasts})
 
 
-def _plots(
-    stories: dict[str, TrainingCurves],
-) -> dict[str, tuple[dict[str, Line], list[tuple[float, str]]]]:
-    """Lines and marks of each plot."""
-    one = next(iter(stories.values())) if len(stories) == 1 else merge_curves(stories)
-    plots = {}
-    for which, few in _FEW.items():
-        lines: dict[str, Line] = getattr(one, which)
-        plots[which] = (lines if len(stories) == 1 else select_lines(lines, few), one.marks)
-    return {which: plots[which] for which in _TITLES}
-
-
-def _drawn(stories: dict[str, TrainingCurves]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """The plots below one another."""
-    parts = []
-    for which, (lines, marks) in _plots(stories).items():
-        short = [(at, text if len(text) < 24 else f"{text[:22]}…") for at, text in marks]
-        parts.append(
-            plot.curves(
-                lines,
-                _TITLES[which][0],
-                (1100, 420),
-                [(at, text.replace("…", "..")) for at, text in short],
-            )
+def _plots(curves: dict[str, TrainingCurves]) -> dict[Kind, svg.CurvePlot]:
+    """The plots by kind, those of several models with their main lines only."""
+    is_one = len(curves) == 1
+    merged = next(iter(curves.values())) if is_one else merge_curves(curves)
+    return {
+        kind: svg.CurvePlot(
+            _TITLES[kind][0],
+            merged.lines[kind] if is_one else select_lines(merged.lines[kind], shared),
+            merged.events,
+            logarithmic=kind != "swap",
         )
-    return np.vstack(parts)
+        for kind, shared in _SHARED_LINES.items()
+    }
 
 
-def _page(show: str, stories: dict[str, TrainingCurves]) -> str:
-    sections = []
-    for which, (lines, marks) in _plots(stories).items():
-        title, note = _TITLES[which]
-        legend = " ".join(
-            f'<span><i class="swatch c{place % svg.KINDS}"></i>{escape(name)}</span>'
-            for place, name in enumerate(lines)
-        )
-        drawn = svg.curves(lines, marks, logarithmic=which != "swap")
-        sections.append(
-            f'<section><h2>{title}</h2><p class="note">{note}</p>{drawn}<p'
-            f' class="note">{legend}</p></section>'
-        )
-    happened = [
-        f"<tr><td>{escape(name)}</td><td>{at:.0f}</td><td>{escape(text)}</td></tr>"
-        for name, at, text in _events(stories)
+def _page(
+    show: str,
+    curves: dict[str, TrainingCurves],
+    plots: dict[Kind, svg.CurvePlot],
+    forecasts: dict[str, str],
+) -> str:
+    shown: list[dict[str, Any]] = [
+        {
+            "title": plot.title,
+            "note": _TITLES[kind][1],
+            "svg": svg.curves(plot.lines, plot.markers, plot.logarithmic),
+            "names": list(plot.lines),
+        }
+        for kind, plot in plots.items()
     ]
-    table = (
-        f"<section><h2>What happened</h2><table>{''.join(happened)}</table></section>"
-        if happened
-        else ""
-    )
-    outlooks = [
-        f"<p>{escape(name)}: {escape(describe_forecast(each.forecast))}</p>"
-        for name, each in stories.items()
-        if each.forecast
-    ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>History of {escape(show)}</title><style>{STYLE}</style></head>"
-        "<body><h1>History of"
-        f" {escape(show)}</h1>{''.join(outlooks)}{''.join(sections)}{table}</body></html>\n"
-    )
-
-
-def _events(stories: dict[str, TrainingCurves]) -> list[tuple[str, float, str]]:
-    return [(name, at, text) for name, each in stories.items() for at, text in sorted(each.marks)]
+    events = [(name, at, text) for name, each in curves.items() for at, text in sorted(each.events)]
+    return render_page("history.html", show=show, plots=shown, events=events, forecasts=forecasts)

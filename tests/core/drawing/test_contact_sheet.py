@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from understudy.core.drawing.contact_sheet import crop_head, draw_contact_sheet, draw_tiles
+from understudy.core.drawing.contact_sheet import (
+    crop_head,
+    draw_contact_sheet,
+    draw_grid,
+    draw_tiles,
+)
 from understudy.types import Bytes, Floats
 
 Clip = list[tuple[Bytes, Floats]]
@@ -54,3 +59,12 @@ def test_tiles_hold_pictures_of_any_kind_as_large_as_they_can_be() -> None:
         "the third begins a new row"
     )
     assert places["mask"][:, 1].min() > places["wide"][:, 1].max()
+
+
+def test_a_grid_shows_pictures_and_masks_in_labelled_columns() -> None:
+    faces = np.full((3, 16, 16, 3), (1.0, 0, 0), np.float32)
+    masks = np.ones((3, 16, 16), np.float32)
+    picture = draw_grid({"face": faces, "mask": masks}, gap=2)
+    assert picture.shape == (22 + 3 * 18, 2 * 18, 3)
+    assert tuple(picture[30, 5]) == (255, 0, 0) and tuple(picture[30, 18 + 5]) == (255, 255, 255)
+    assert (picture[:22, :18] < 128).any(), "the column has no name"

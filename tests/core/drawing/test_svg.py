@@ -108,3 +108,30 @@ def test_without_a_value_to_draw_it_says_so() -> None:
         {"a": ([1, 2], [0, float("nan")])}, [], logarithmic=True
     )
     assert "<svg" in svg.curves({"a": ([1], [0])}, [], logarithmic=False)
+
+
+def test_a_file_of_curves_stands_alone_with_titles_legend_and_colours() -> None:
+    plots = [
+        svg.CurvePlot("losses <a>", {"src & dst": ([1, 2], [0.5, 0.25])}, [(1, "changed " * 9)]),
+        svg.CurvePlot("nothing", {}),
+        svg.CurvePlot("many", {str(n): ([0, 1], [n, n + 1]) for n in range(30)}, (), False),
+    ]
+    root = ElementTree.fromstring(svg.curves_file(plots))
+    texts = [text.text or "" for text in root.iter(f"{SVG}text")]
+    for shown in ("losses <a>", "src & dst", "nothing measured yet", "29"):
+        assert shown in texts
+    assert any(text.startswith("changed") and text.endswith("…") for text in texts)
+    assert "prefers-color-scheme:dark" in (root.findtext(f"{SVG}style") or "")
+    height = float(root.get("viewBox", "").split()[3])
+    ground = root.find(f"{SVG}rect[@class='ground']")
+    assert ground is not None and float(ground.get("height", 0)) >= height - 1
+    # The legend of thirty lines stays within the file.
+    assert height > 2 * 348 + 30 * 20
+
+
+def test_a_logarithmic_axis_has_round_values_that_are_not_all_powers_of_ten() -> None:
+    text = svg.curves({"a": ([1, 2, 3], [0.012, 0.3, 1.4])}, [], logarithmic=True)
+    shown = {each.text for each in ElementTree.fromstring(text).iter(f"{SVG}text")}
+    assert {"0.02", "0.05", "0.1", "0.2", "0.5"} <= shown
+    flat = svg.curves({"a": ([1, 2], [0.5, 0.5])}, [], logarithmic=True)
+    assert "0.5" in flat

@@ -1,11 +1,11 @@
-"""A history as lines and marks."""
+"""A history as lines and events."""
 
 import numpy as np
 
 from understudy.core.training.curves import MAX_POINTS, collect_curves, merge_curves
 
 
-def test_a_story_has_lines_by_what_they_tell_and_marks_where_something_happened() -> None:
+def test_lines_are_sorted_by_what_they_show_and_events_stand_where_they_happened() -> None:
     found = collect_curves(
         [
             {"iteration": 10, "losses": {"src": 1.0, "mask": 0.5}},
@@ -24,22 +24,27 @@ def test_a_story_has_lines_by_what_they_tell_and_marks_where_something_happened(
             {"iteration": 12, "setback": "back from 14"},
         ]
     )
-    assert set(found.losses) == {"src", "mask"} and found.losses["src"] == ([10], [1.0])
-    assert set(found.rebuilt) == {"src l1", "dst dssim"} and set(found.swap) == {
+    assert set(found.lines["losses"]) == {"src", "mask"} and found.lines["losses"]["src"] == (
+        [10],
+        [1.0],
+    )
+    assert set(found.lines["reconstruction"]) == {"src l1", "dst dssim"} and set(
+        found.lines["swap"]
+    ) == {
         "src mask",
         "identity",
     }
     assert (
-        found.marks == [(12, "gan_power is 0.1"), (12, "back from 14")] and found.forecast is None
+        found.events == [(12, "gan_power is 0.1"), (12, "back from 14")] and found.forecast is None
     )
     both = merge_curves({"a": found, "b": found})
     assert (
-        set(both.losses) == {"a: src", "a: mask", "b: src", "b: mask"}
-        and (12, "b: back from 14") in both.marks
+        set(both.lines["losses"]) == {"a: src", "a: mask", "b: src", "b: mask"}
+        and (12, "b: back from 14") in both.events
     )
 
 
 def test_a_long_line_is_thinned_and_keeps_its_course() -> None:
     rows = [{"iteration": at, "losses": {"src": float(at)}} for at in range(1, 5001)]
-    x, y = collect_curves(rows).losses["src"]
+    x, y = collect_curves(rows).lines["losses"]["src"]
     assert len(x) == MAX_POINTS and np.allclose(x, y) and x[0] < 10 and x[-1] > 4990

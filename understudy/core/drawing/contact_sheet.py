@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from understudy.types import Array, Bytes, Floats
 
 _GAP, _HEADER = 6, 26
 _PAPER, _INK = 24, (225, 225, 225)
+_GRID_HEADER, _GRID_INK = 22, (40, 40, 40)
 
 
 def draw_contact_sheet(rows: dict[str, list[Bytes]], captions: list[str] | None = None) -> Bytes:
@@ -62,6 +63,25 @@ def draw_tiles(pictures: Sequence[tuple[str, Array]], columns: int, side: int) -
     return paper
 
 
+def draw_grid(columns: Mapping[str, Floats | Bytes], gap: int = 2) -> Bytes:
+    """Draw a column of pictures for each name, on white, the name above.
+
+    Args:
+        columns: Pictures (N, S, S, 3) or masks (N, S, S), of one size; float32 in 0..1 or uint8.
+        gap: Pixels between them.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    shown = []
+    for name, pictures in columns.items():
+        cells = [_cell(picture, gap) for picture in pictures]
+        head = np.full((_GRID_HEADER, cells[0].shape[1], 3), 255, np.uint8)
+        cv2.putText(head, name, (3, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _GRID_INK, 1, cv2.LINE_AA)
+        shown.append(np.vstack([head, *cells]))
+    return np.hstack(shown)
+
+
 def fit_within(picture: Array, size: tuple[int, int]) -> Bytes:
     """The whole picture (H, W) or (H, W, 3), as large as it can be within (width, height), as (h,
     w, 3) uint8 RGB.
@@ -81,6 +101,12 @@ def crop_head(image: Bytes, landmarks: Floats, side: int = 240, room: float = 1.
     centre = (low + high) / 2 - (0, 0.08 * reach)
     crop_from_frame = affine.square_crop(centre, reach, 0.0, side)
     return np.asarray(warp(image, crop_from_frame, (side, side)), np.uint8)
+
+
+def _cell(picture: Array, gap: int) -> Bytes:
+    flat = as_bytes(np.clip(picture, 0, 1) if picture.dtype != np.uint8 else picture)
+    color = flat if flat.ndim == 3 else np.repeat(flat[..., None], 3, 2)
+    return np.pad(color, ((0, gap), (0, gap), (0, 0)), constant_values=255)
 
 
 def _write(paper: Bytes, text: str, x: int, y: int) -> None:

@@ -1,24 +1,65 @@
-"""Plots for a page, as SVG text: the page's style sheet gives them their colours, so they follow
-light and dark.
+"""Plots as SVG text, for a page or as a file; `STYLE` gives them colours in light and in dark.
 
 Marks take the classes `c0` … `c7` (kinds), `none` (no kind) and `bad`; lines and letters are
-`axis`, `tick` and `name`.
+`axis`, `tick`, `name` and `title`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+Markers = Sequence[tuple[float, str]]
 
 WIDTH = 960
 KINDS = 8
 _LEFT, _RIGHT = 60, 12
 _LANES = 40
+# Of curves: where axes lie, and how much room title, legend and its rows take in a file.
+_CURVES_HEIGHT, _CURVES_TOP, _CURVES_FLOOR = 300, 10, 260
+_TITLE, _LEGEND, _LEGEND_ROW = 38, 220, 20
+_MARKER_LETTERS = 24
+_NOTHING = "nothing measured yet"
+
+# Colours and line styles of plots, in light and in dark: for a page, or inside a file.
+STYLE: Final = """
+:root{color-scheme:light dark;--card:#fff;--ink:#1c1d1f;--soft:#66696e;--line:#e3e3de;
+--fill:#f0f0ec;--bad:#c8322b;
+--c0:#2a78d6;--c1:#eb6834;--c2:#1b9f78;--c3:#c98a00;--c4:#d0528d;--c5:#3f8a2c;--c6:#5b4bc0;
+--c7:#7a6a5a}
+@media(prefers-color-scheme:dark){:root{--card:#1e2024;--ink:#e9e9e6;--soft:#9b9ea5;
+--line:#33363c;--fill:#26282d;--bad:#ef6a60;
+--c0:#5a9df0;--c1:#f08a5b;--c2:#3cc09a;--c3:#dfae3e;--c4:#e681b1;--c5:#7cc05f;--c6:#9d90ee;
+--c7:#b9a48e}}
+.c0{--c:var(--c0)}.c1{--c:var(--c1)}.c2{--c:var(--c2)}.c3{--c:var(--c3)}.c4{--c:var(--c4)}
+.c5{--c:var(--c5)}.c6{--c:var(--c6)}.c7{--c:var(--c7)}.none{--c:var(--soft)}
+svg g{fill:var(--c)}svg .pale{fill-opacity:.28}svg .bad{fill:var(--bad)}
+svg .line path{fill:none;stroke:var(--c);stroke-width:1.6}
+svg .dashed path{stroke-dasharray:6 3}
+svg .track{fill:var(--fill)}svg .ground{fill:var(--card)}
+svg .axis{stroke:var(--line);fill:none}svg .middle{stroke:var(--ink);stroke-dasharray:3 3;fill:none}
+svg .tick{fill:var(--soft);font:12px system-ui,sans-serif}
+svg .name{fill:var(--ink);font:13px system-ui,sans-serif}
+svg .title{fill:var(--ink);font:600 16px system-ui,sans-serif}
+"""
+
+
+@dataclass(frozen=True)
+class CurvePlot:
+    """One plot of a file. lines, markers, logarithmic: as for `curves`. x_name: what x counts."""
+
+    title: str
+    lines: Lines
+    markers: Markers = ()
+    logarithmic: bool = True
+    x_name: str = "iteration"
 
 
 @dataclass(frozen=True)
@@ -48,7 +89,7 @@ def timeline(bars: Sequence[Bar], bad: NDArray[np.int64], span: tuple[int, int],
     parts = []
     for bar, lane in zip(bars, lanes, strict=True):
         y = 8 + lane * tall
-        for positions, shade in ((bar.pale, " soft"), (bar.solid, "")):
+        for positions, shade in ((bar.pale, " pale"), (bar.solid, "")):
             rects = "".join(_rect(x, y, width, tall - 1.5) for x, width in axis.columns(positions))
             parts.append(
                 f'<g class="{_kind(bar.kind)}{shade}"><title>{escape(bar.name)}</title>{rects}</g>'
@@ -153,47 +194,107 @@ def heatmap(
     return _svg(width, height, "heat map", parts)
 
 
-def curves(
-    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    marks: Sequence[tuple[float, str]],
-    logarithmic: bool,
-) -> str:
-    """Named lines of (x, y), x from 0, each in the colour of its place. marks: x and name of what
-    happened there.
+def curves(lines: Lines, markers: Markers, logarithmic: bool) -> str:
+    """Draw named lines of (x, y), x from 0, each in the colour of its place.
 
-    On a logarithmic axis what is not above 0 is left out.
+    Args:
+        lines: x and y by name. On a logarithmic axis what is not above 0 is left out.
+        markers: x and text of what happened there; the text shows as a tooltip.
+        logarithmic: Whether the y axis is.
+
+    Returns:
+        An SVG element, or a paragraph where there is nothing to draw.
     """
+    parts = _curve_parts(lines, markers, logarithmic, is_labelled=False)
+    if not parts:
+        return f'<p class="none">{_NOTHING}</p>'
+    return _svg(WIDTH, _CURVES_HEIGHT, "curves", parts)
+
+
+def curves_file(plots: Sequence[CurvePlot]) -> str:
+    """Draw plots below one another as an SVG file with its own colours, titles and legends."""
+    width, parts, y = WIDTH + _LEGEND, [], 0.0
+    for plot in plots:
+        drawn = _curve_parts(plot.lines, plot.markers, plot.logarithmic, is_labelled=True)
+        if not drawn:
+            drawn = [f'<text class="tick" x="{_LEFT}" y="40">{_NOTHING}</text>']
+        title = f'<text class="title" x="{_LEFT}" y="28">{escape(plot.title)}</text>'
+        x_name = (
+            f'<text class="tick" x="{WIDTH + 6}" y="{_CURVES_FLOOR + 17}">'
+            f"{escape(plot.x_name)}</text>"
+        )
+        inside = "".join([*drawn, x_name, *_legend(plot.lines)])
+        parts.append(f'<g transform="translate(0 {y:.0f})">{title}')
+        parts.append(f'<g transform="translate(0 {_TITLE})">{inside}</g></g>')
+        y += _TITLE + max(_CURVES_HEIGHT, 10 + _LEGEND_ROW * len(plot.lines)) + 10
+    style = f"<style>{STYLE}</style>"
+    ground = _rect(0, 0, width, y, "ground")
+    return _svg(width, y, "curves", [style, ground, *parts]) + "\n"
+
+
+def _curve_parts(lines: Lines, markers: Markers, logarithmic: bool, is_labelled: bool) -> list[str]:
+    """Axes, markers and lines; empty where there is nothing to draw."""
     kept = {name: _points(*line, logarithmic) for name, line in lines.items()}
     if not any(len(line) for line in kept.values()):
-        return '<p class="none">nothing measured yet</p>'
+        return []
     every = np.concatenate(list(kept.values()))
-    height, top, floor = 300, 10, 260
-    across = _Axis(0, max(float(every[:, 0].max()), *(x for x, _ in marks), 1))
+    across = _Axis(0, max(float(every[:, 0].max()), *(x for x, _ in markers), 1))
     low, high = float(every[:, 1].min()), float(every[:, 1].max())
-    up = _Axis(low, max(high, low + 1e-3), floor - top, left=0, right=0)
+    high = max(high, low + 1e-3)
+    up = _Axis(low, high, _CURVES_FLOOR - _CURVES_TOP, left=0, right=0)
     parts = []
-    for value in _ticks(low, max(high, low + 1e-3)):
-        y = floor - up.at(value)
+    for value in _log_ticks(low, high) if logarithmic else _ticks(low, high):
+        y = _CURVES_FLOOR - up.at(value)
         shown = 10**value if logarithmic else value
         parts.append(f'<path class="axis" d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}"/>')
         parts.append(
             f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}"'
             f' text-anchor="end">{shown:.3g}</text>'
         )
-    for x, name in marks:
-        parts.append(
-            f'<path class="middle" d="M{across.at(x):.1f}'
-            f' {top}V{floor}"><title>{escape(name)}</title></path>'
-        )
+    for place, (x, text) in enumerate(markers):
+        parts.append(_marker(across.at(x), text, place, is_labelled))
     for place, (name, line) in enumerate(kept.items()):
-        track = "L".join(f"{across.at(x):.1f} {floor - up.at(y):.1f}" for x, y in line)
+        path = "L".join(f"{across.at(x):.1f} {_CURVES_FLOOR - up.at(y):.1f}" for x, y in line)
+        if path:
+            parts.append(
+                f'<g class="{_line_class(place)}"><title>{escape(name)}</title><path'
+                f' d="M{path}"/></g>'
+            )
+    return [*parts, across.drawn(_CURVES_FLOOR)]
+
+
+def _marker(x: float, text: str, place: int, is_labelled: bool) -> str:
+    """A line at x with its text as a tooltip; is_labelled: also beside it, cut where it is long."""
+    line = (
+        f'<path class="middle" d="M{x:.1f} {_CURVES_TOP}V{_CURVES_FLOOR}">'
+        f"<title>{escape(text)}</title></path>"
+    )
+    if not is_labelled:
+        return line
+    short = text if len(text) <= _MARKER_LETTERS else f"{text[: _MARKER_LETTERS - 1]}…"
+    # Near the right edge it stands on the other side of its line.
+    anchor, side = ("end", -4) if x > WIDTH - 160 else ("start", 4)
+    y = _CURVES_FLOOR - 6 - 14 * (place % 6)
+    return (
+        f'{line}<text class="tick" x="{x + side:.1f}" y="{y}"'
+        f' text-anchor="{anchor}">{escape(short)}</text>'
+    )
+
+
+def _legend(names: Iterable[str]) -> list[str]:
+    parts = []
+    for place, name in enumerate(names):
+        y = _CURVES_TOP + 8 + _LEGEND_ROW * place
         parts.append(
-            f'<g class="c{place % KINDS} line"><title>{escape(name)}</title><path'
-            f' d="M{track}"/></g>'
-            if track
-            else ""
+            f'<g class="{_line_class(place)}"><path d="M{WIDTH + 6} {y - 4}h18"/></g>'
+            f'<text class="name" x="{WIDTH + 32}" y="{y}">{escape(name)}</text>'
         )
-    return _svg(WIDTH, height, "curves", [*parts, across.drawn(floor)])
+    return parts
+
+
+def _line_class(place: int) -> str:
+    # After as many lines as there are colours they come again, dashed.
+    return f"{_kind(place)} line{' dashed' if place >= KINDS else ''}"
 
 
 class _Axis:
@@ -272,6 +373,18 @@ def _ticks(low: float, high: float) -> list[float]:
         round(step * number, 10)
         for number in range(math.ceil(low / step), math.floor(high / step) + 1)
     ]
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round values between two powers of ten, as powers of ten."""
+    steps: tuple[float, ...] = (1, 2, 5) if high - low < 3 else (1,)
+    if high - low < 0.8:
+        steps = (1, 1.5, 2, 3, 4, 5, 6, 8)
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    values = [power + math.log10(step) for power in powers for step in steps]
+    inside = [value for value in values if low <= value <= high]
+    # A span in which no round value lies.
+    return inside if len(inside) > 1 else [low, high]
 
 
 def _kind(kind: int) -> str:

@@ -1,12 +1,10 @@
-"""A model's history as what can be drawn: lines of what was measured, and marks of what
-happened.
-"""
+"""A model's history as what can be drawn: lines of what was measured, and what happened."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -19,65 +17,73 @@ MAX_POINTS: Final = 600
 Row = Mapping[str, Any]
 Line = tuple[list[float], list[float]]
 Lines = dict[str, Line]
+Kind = Literal["reconstruction", "swap", "losses"]
+KINDS: Final[tuple[Kind, ...]] = ("reconstruction", "swap", "losses")
+# Measured, but not drawn: angles, and the share of faces that were found.
+_NOT_DRAWN: Final = ("pose", "found")
+
+
+def _no_lines() -> dict[Kind, Lines]:
+    return {kind: {} for kind in KINDS}
 
 
 @dataclass(frozen=True)
 class TrainingCurves:
-    """losses, rebuilt, swap: lines by name, over iterations. marks: iteration and what happened.
-    outlook: of the score.
+    """How a model learnt.
+
+    Attributes:
+        lines: By kind and name, over iterations.
+        events: Iteration and what happened.
+        forecast: Of the score; None where it is too early for one.
     """
 
-    losses: Lines = field(default_factory=dict)
-    rebuilt: Lines = field(default_factory=dict)
-    swap: Lines = field(default_factory=dict)
-    marks: list[tuple[float, str]] = field(default_factory=list)
+    lines: dict[Kind, Lines] = field(default_factory=_no_lines)
+    events: list[tuple[float, str]] = field(default_factory=list)
     forecast: Forecast | None = None
 
 
 def collect_curves(rows: Sequence[Row]) -> TrainingCurves:
-    """The story that rows of a history tell. What is not drawn: angles and the share of faces that
-    were found.
-    """
+    """Collect the lines and events of a history, whose rows come in the order of iterations."""
     found = TrainingCurves(forecast=forecast(*score_curve(rows)))
     for row in rows:
         for name, value in row.get("losses", {}).items():
-            _add(found.losses, name, row["iteration"], value)
+            _add(found.lines["losses"], name, row["iteration"], value)
         for name, value in row.get("held_out", {}).items():
-            if name not in ("pose", "found"):
-                is_rebuilt = name == "score" or name.endswith((" l1", " dssim"))
-                _add(found.rebuilt if is_rebuilt else found.swap, name, row["iteration"], value)
-        if happened := describe_event(row):
-            found.marks.append((row["iteration"], happened))
+            if name not in _NOT_DRAWN:
+                _add(found.lines[_kind(name)], name, row["iteration"], value)
+        if text := describe_event(row):
+            found.events.append((row["iteration"], text))
     if found.forecast is not None and found.forecast.since is not None:
-        found.marks.append((found.forecast.since, "plateau"))
-    for lines in (found.losses, found.rebuilt, found.swap):
-        lines.update({name: _thinned(line) for name, line in lines.items()})
+        found.events.append((found.forecast.since, "plateau"))
+    for lines in found.lines.values():
+        lines.update({name: _thin(line) for name, line in lines.items()})
     return found
 
 
 def describe_event(row: Row) -> str:
-    """What happened, by a row of a history; empty where it only holds numbers."""
+    """Say what happened, by a row of a history; empty where it only holds numbers."""
     return next((str(row[key]) for key in ("changed", "setback") if key in row), "")
 
 
-def merge_curves(stories: Mapping[str, TrainingCurves]) -> TrainingCurves:
-    """Several models' stories as one: their names stand before those of lines and marks."""
-    found = TrainingCurves()
-    for model, each in stories.items():
-        for ours, theirs in (
-            (found.losses, each.losses),
-            (found.rebuilt, each.rebuilt),
-            (found.swap, each.swap),
-        ):
-            ours.update({f"{model}: {name}": line for name, line in theirs.items()})
-        found.marks.extend((at, f"{model}: {text}") for at, text in each.marks)
-    return found
+def merge_curves(models: Mapping[str, TrainingCurves]) -> TrainingCurves:
+    """Merge the curves of several models: each name stands before those of lines and events."""
+    merged = TrainingCurves()
+    for model, curves in models.items():
+        for kind, lines in curves.lines.items():
+            merged.lines[kind].update({f"{model}: {name}": line for name, line in lines.items()})
+        merged.events.extend((at, f"{model}: {text}") for at, text in curves.events)
+    return merged
 
 
 def select_lines(lines: Mapping[str, Line], names: Iterable[str]) -> Lines:
-    """Those lines whose name, behind a model's, is one of `names`."""
+    """Select the lines whose name, behind a model's, is one of `names`."""
     wanted = set(names)
     return {name: line for name, line in lines.items() if name.rpartition(": ")[2] in wanted}
+
+
+def _kind(name: str) -> Kind:
+    is_reconstruction = name == "score" or name.endswith((" l1", " dssim"))
+    return "reconstruction" if is_reconstruction else "swap"
 
 
 def _add(lines: Lines, name: str, iteration: float, value: float) -> None:
@@ -86,7 +92,7 @@ def _add(lines: Lines, name: str, iteration: float, value: float) -> None:
     y.append(value)
 
 
-def _thinned(line: Line) -> Line:
+def _thin(line: Line) -> Line:
     if len(line[0]) <= MAX_POINTS:
         return line
     x, y = (np.array_split(np.asarray(each, np.float64), MAX_POINTS) for each in line)

@@ -13,13 +13,13 @@ from understudy.core.metrics.outliers import find_outliers
 from understudy.core.metrics.summary import FootageInfo, Report, summarize
 from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
-from understudy.stages.extract.report_html import Page, evenly_spaced, pluralize
+from understudy.stages.extract.report_html import ReportPage, evenly_spaced, pluralize
 
 # The sharpness is read from so many pictures at most, evenly over the set.
 SAMPLES = 200
 
 
-def write_report(folder: Path, faceset: Faceset, facts: FootageInfo) -> Report:
+def write_report(folder: Path, faceset: Faceset, info: FootageInfo) -> Report:
     """Look at the faces, and leave report.json and report.html in `folder`, each all or nothing.
     Raises CannotWrite.
     """
@@ -27,10 +27,10 @@ def write_report(folder: Path, faceset: Faceset, facts: FootageInfo) -> Report:
     detail = np.full(len(faces), np.nan, np.float32)
     for row in evenly_spaced(np.arange(len(faces)), SAMPLES):
         detail[row] = measure_face_detail(faceset.load(int(row)))
-    odd = find_outliers(faces, frame_size=facts.frame_size, detail=detail)
-    result = summarize(faces, facts, detail, odd)
+    odd = find_outliers(faces, frame_size=info.frame_size, detail=detail)
+    result = summarize(faces, info, detail, odd)
     atomic.write_text(folder / "report.json", result.model_dump_json(indent=1) + "\n")
-    atomic.write_text(folder / "report.html", Page(result, faceset, facts, detail, odd).html())
+    atomic.write_text(folder / "report.html", ReportPage(result, faceset, info, detail, odd).html())
     return result
 
 

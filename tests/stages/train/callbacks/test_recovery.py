@@ -242,12 +242,12 @@ def test_previews_of_earlier_iterations_are_thinned_out_evenly(tmp_path: Path) -
         for page in ("", "-masked"):
             (folder / f"{iteration:09d}{page}.png").touch()
         previews.thin(tmp_path, 10)
-    (folder / "loss.png").touch()
+    (folder / "loss.svg").touch()
     kept = sorted(int(path.stem) for path in folder.glob("*.png") if path.stem.isdigit())
     assert len(kept) == 10 and kept[0] == 10 and kept[-1] == 990 and max(np.diff(kept)) <= 320
     previews.thin(tmp_path, 1)
     assert {path.name for path in folder.iterdir()} == {
         "000000990.png",
         "000000990-masked.png",
-        "loss.png",
+        "loss.svg",
     }

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from understudy.core.drawing import plot
+from understudy.core.drawing import svg
+from understudy.core.drawing.contact_sheet import draw_grid
 from understudy.io import atomic
+from understudy.io.footage import stills
 from understudy.io.model_files import history
 from understudy.nets.device import to_numpy, to_tensor
 from understudy.parts.models.contract import Model
@@ -90,7 +92,9 @@ def pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]:
             "dd mask": masked["dd mask"],
             **shown,
         }
-    return {name: plot.png(plot.grid(columns)) for name, columns in found.items()}
+    return {
+        name: stills.encode_image(draw_grid(columns), ".png") for name, columns in found.items()
+    }
 
 
 def thin(folder: Path, most: int) -> None:
@@ -125,8 +129,8 @@ def loss_plot(folder: Path) -> Path:
             x, y = lines.setdefault(name, ([], []))
             x.append(row["iteration"])
             y.append(value)
-    path = folder / "previews" / "loss.png"
-    atomic.write_bytes(path, plot.png(plot.curves(lines, f"{folder.name}: losses")))
+    path = folder / "previews" / "loss.svg"
+    atomic.write_text(path, svg.curves_file([svg.CurvePlot(f"{folder.name}: losses", lines)]))
     return path
 
 
