@@ -233,8 +233,8 @@ def speed(folder: Path) -> None:
         for quality in ("default", "fast"):
             run(folder, path, quality)
     torch.set_num_threads(1)
-    detect = S3fd(device="cpu").looking(S3FD().eval()).look
-    locate = Fan(device="cpu", score=0).locating(FAN())
+    detect = S3fd(device="cpu").with_network(S3FD().eval()).look
+    locate = Fan(device="cpu", score=0).with_network(FAN())
     small, detection = (
         resize(images[0], (640, 360)),
         detectors["blazeface"]().build()(images[0])[0],

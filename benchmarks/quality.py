@@ -39,7 +39,7 @@ from understudy.io.faceset.faceset import Faceset
 from understudy.io.footage import stills
 from understudy.io.model_files import history
 from understudy.nets.device import to_numpy, to_tensor
-from understudy.parts.models.contract import Model
+from understudy.parts.models.base.model import Model
 from understudy.stages.jobs import call
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe
@@ -93,8 +93,10 @@ class AtSize(Model):
         super().__init__()
         self.model, self.resolution, self.face_type = model, resolution, model.face_type
 
-    def passes(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        made = self.model.passes(*(resampled(each, self.model.resolution) for each in (src, dst)))
+    def reconstruct(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        made = self.model.reconstruct(
+            *(resampled(each, self.model.resolution) for each in (src, dst))
+        )
         return {
             name: (resampled(face, self.resolution), resampled(mask, self.resolution))
             for name, (face, mask) in made.items()
@@ -223,7 +225,7 @@ def sheet(model: Model, src: FaceStore, dst: FaceStore) -> np.ndarray:
     (src_faces, _), (dst_faces, mask) = (
         store.upright(few, SIZE) for store, few in zip((src, dst), rows, strict=True)
     )
-    made = model.passes(to_tensor(src_faces, CPU), to_tensor(dst_faces, CPU))
+    made = model.reconstruct(to_tensor(src_faces, CPU), to_tensor(dst_faces, CPU))
     painted, matte = {name: to_numpy(face) for name, (face, _) in made.items()}, mask[..., None]
     laid = painted["sd"] * matte + dst_faces * (1 - matte)
     columns = {

@@ -21,7 +21,7 @@ from torch.nn.functional import l1_loss, mse_loss
 
 from understudy.nets.autoencoder.blocks import Up
 from understudy.nets.autoencoder.swappers import DecodedFace, Swapper, TwoDecoders, TwoInters
-from understudy.parts.models.autoencoder import Swapping
+from understudy.parts.models.base.autoencoder import SwapperModel
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train.learner import kind_of
 from understudy.stages.train.options import TrainOptions
@@ -49,7 +49,7 @@ class Reference:
         model = recipe.build(CPU)
         model.initialise(torch.Generator().manual_seed(0))
         model.to(device)
-        assert isinstance(model, Swapping) and isinstance(model.net, TwoDecoders | TwoInters), (
+        assert isinstance(model, SwapperModel) and isinstance(model.net, TwoDecoders | TwoInters), (
             f"{recipe.model}: no reference"
         )
         self.whole, self.net, self.side, self.model = (

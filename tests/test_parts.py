@@ -8,6 +8,8 @@ import importlib
 import inspect
 import pkgutil
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from types import NoneType
 from typing import get_args
@@ -105,6 +107,18 @@ def test_nothing_but_none_means_not_set() -> None:
         for name, info in options.model_fields.items():
             default = info.get_default(call_default_factory=True)
             check_unset(f"{options.__name__}.{name}", default, info)
+
+
+def test_help_comes_without_loading_torch() -> None:
+    script = "import sys; from understudy import cli; cli.main(['train', '--help']); "
+    script += "sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_part_of_ours_loads(family: str) -> None:
+    ours = [each for each in FAMILIES[family].unusable() if each.origin.startswith("understudy.")]
+    assert ours == []
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -153,7 +153,9 @@ class Registry(Generic[AnyPart]):
         self._loaded = True
         folder = importlib.import_module(self.package).__path__
         for module in pkgutil.iter_modules(folder):
-            self._try(module.name, f"{self.package}.{module.name}")
+            # Packages beside the parts hold what they share.
+            if not module.ispkg:
+                self._try(module.name, f"{self.package}.{module.name}")
         for entry in entry_points(group=f"understudy.{self.family}"):
             self._try(entry.name, entry)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from understudy.parts.models import models
-from understudy.parts.models.contract import Batch, Model, Samples
+from understudy.parts.models.base.model import Batch, Model, Samples
 
 SMALL: dict[str, dict[str, object]] = {
     "sae": {"resolution": 64, "ae_dims": 32, "e_ch_dims": 21, "d_ch_dims": 10},
@@ -90,7 +90,7 @@ def _batch(size: int, device: str = "cpu") -> Batch:
 
 def _learn(model: Model, shown: Batch) -> dict[str, float]:
     told = {}
-    for group in model.groups():
+    for group in model.parameter_groups():
         found = model.losses(shown, group)
         torch.stack(list(found.values())).sum().backward()
         told |= {name: float(loss.detach()) for name, loss in found.items()}

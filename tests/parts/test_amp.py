@@ -40,7 +40,7 @@ def test_a_model_without_a_morph_refuses_one(small) -> None:
 @torch.no_grad()
 def test_previews_show_every_morph_and_what_is_rebuilt_does_not_depend_on_it(small, shown) -> None:
     made = {
-        morph: small("amp", morph=morph).passes(shown.src.target, shown.dst.target)
+        morph: small("amp", morph=morph).reconstruct(shown.src.target, shown.dst.target)
         for morph in (1, 0.5)
     }
     assert list(made[1]) == ["ss", "dd", "sd", "sd 0.25", "sd 0.5", "sd 0.65", "sd 0.75", "sd 1.0"]

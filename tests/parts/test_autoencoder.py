@@ -61,6 +61,6 @@ def test_prediction_is_pictures_whatever_the_number_of_faces() -> None:
 
 
 def test_pixel_loss_replaces_structural_similarity(built) -> None:
-    lessons = [built("h64", pixel_loss=on).lesson for on in (False, True)]
+    lessons = [built("h64", pixel_loss=on).loss_config for on in (False, True)]
     assert lessons[0].dssim == 10 and lessons[0].mse == 0
     assert lessons[1].dssim == 0 and lessons[1].mse == 50

@@ -19,7 +19,14 @@ from understudy.io.weights import fetch
 from understudy.parts.detectors import Detect, Detection, detectors
 from understudy.parts.detectors import s3fd as s3fd_part
 from understudy.parts.detectors.s3fd import S3fd
-from understudy.parts.detectors.search import Looker, Search, Seen, _distinct, _middles, merged
+from understudy.parts.detectors.search import (
+    SearchDetector,
+    ViewDetector,
+    ViewFaces,
+    _distinct,
+    _middles,
+    merge_overlapping,
+)
 from understudy.types import Bytes, Doubles, Floats
 
 NEEDS = {
@@ -164,7 +171,7 @@ def test_s3fd_sees_in_bgr_and_gives_frame_pixels() -> None:
             return [*empty, (hot, torch.zeros(1, 4, *hot.shape[1:])), empty[0]]
 
     part = S3fd(rotations="none", tiles=0, device="cpu")
-    looker = part.looking(Stub())  # type: ignore[arg-type]
+    looker = part.with_network(Stub())  # type: ignore[arg-type]
     frame = np.full((360, 640, 3), (10, 20, 30), np.uint8)
     seen = looker.look(frame)
     assert np.allclose(
@@ -172,25 +179,25 @@ def test_s3fd_sees_in_bgr_and_gives_frame_pixels() -> None:
     )
 
 
-class Pretend(Search):
+class Pretend(SearchDetector):
     """A network that sees a white square as a face, the brighter the surer, and nothing below 20
     pixels.
     """
 
-    def looker(self) -> Looker:
+    def view_detector(self) -> ViewDetector:
         """The looks that were taken are kept in `SIZES`."""
 
-        def look(view: Bytes) -> Seen:
+        def look(view: Bytes) -> ViewFaces:
             SIZES.append(view.shape[:2])
             rows, columns = np.nonzero(view[..., 0] > 150)
             if not len(rows) or np.ptp(columns) < 20:
-                return Seen(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 0, 2)))
+                return ViewFaces(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 0, 2)))
             box = (
                 np.array([[columns.min(), rows.min(), columns.max() + 1.0, rows.max() + 1.0]]) - 0.5
             )
-            return Seen(box, np.array([view[..., 0].max() / 255]), np.zeros((1, 0, 2)))
+            return ViewFaces(box, np.array([view[..., 0].max() / 255]), np.zeros((1, 0, 2)))
 
-        return Looker(look, side=200, is_square=False, small=0.15, sure=0.9)
+        return ViewDetector(look, side=200, is_square=False, small=0.15, sure=0.9)
 
 
 SIZES: list[tuple[int, ...]] = []
@@ -247,13 +254,13 @@ def test_only_the_named_numbers_of_tiles_are_taken() -> None:
 
 def test_overlapping_boxes_of_a_view_become_one() -> None:
     boxes = np.array([[0, 0, 10, 10], [2, 0, 12, 10], [40, 0, 50, 10]], np.float64)
-    seen = merged(boxes, np.array([0.9, 0.3, 0.5]), boxes.reshape(-1, 2, 2))
+    seen = merge_overlapping(boxes, np.array([0.9, 0.3, 0.5]), boxes.reshape(-1, 2, 2))
     assert np.allclose(seen.boxes, [[0.5, 0, 10.5, 10], [40, 0, 50, 10]]) and np.allclose(
         seen.scores, [0.9, 0.5]
     )
     assert np.allclose(seen.keypoints.reshape(-1, 4), seen.boxes)
     none: Doubles = np.zeros((0, 4))
-    assert merged(none, np.zeros(0), np.zeros((0, 0, 2))).boxes.shape == (0, 4)
+    assert merge_overlapping(none, np.zeros(0), np.zeros((0, 0, 2))).boxes.shape == (0, 4)
 
 
 def test_a_face_seen_in_many_views_counts_once() -> None:

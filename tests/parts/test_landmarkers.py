@@ -266,7 +266,7 @@ def test_fan_puts_the_points_where_the_heat_is(angle: float) -> None:
     face = Detection(
         np.array([130, 80, 270, 220], np.float32), 0.9, angle, np.zeros((0, 2), np.float32)
     )
-    locate = fan.Fan(passes=1, device="cpu", score=0.01).locating(GreenDot())  # type: ignore[arg-type]
+    locate = fan.Fan(passes=1, device="cpu", score=0.01).with_network(GreenDot())  # type: ignore[arg-type]
     found = locate(image, face)
     assert found is not None
     assert np.abs(found.landmarks - (207.8, 141.3)).max() < 0.15
@@ -275,7 +275,8 @@ def test_fan_puts_the_points_where_the_heat_is(angle: float) -> None:
 def test_fan_sees_no_face_where_the_maps_stay_cold() -> None:
     face = Detection(np.array([30, 30, 90, 90], np.float32), 0.9, 0.0, np.zeros((0, 2), np.float32))
     assert (
-        fan.Fan(device="cpu").locating(GreenDot())(np.zeros((120, 120, 3), np.uint8), face) is None
+        fan.Fan(device="cpu").with_network(GreenDot())(np.zeros((120, 120, 3), np.uint8), face)
+        is None
     )  # type: ignore[arg-type]
 
 

@@ -115,14 +115,14 @@ def test_every_part_has_its_size(
 def test_a_model_keeps_the_contract(built, make_batch, name: str) -> None:
     model = built(name)
     assert (model.face_type, model.resolution) == FACES[name]
-    assert {id(weight) for group in model.groups().values() for weight in group.values()} == {
-        id(w) for w in model.parameters()
-    }
-    for group in model.groups():
+    assert {
+        id(weight) for group in model.parameter_groups().values() for weight in group.values()
+    } == {id(w) for w in model.parameters()}
+    for group in model.parameter_groups():
         told = model.losses(make_batch(model.resolution, "meta"), group)
         assert told and all(loss.shape == () for loss in told.values())
     faces = make_batch(model.resolution, "meta")
-    for face, mask in model.passes(faces.src.target, faces.dst.target).values():
+    for face, mask in model.reconstruct(faces.src.target, faces.dst.target).values():
         assert face.shape == faces.src.target.shape and mask.shape == faces.src.mask.shape
 
 

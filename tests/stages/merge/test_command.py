@@ -13,7 +13,7 @@ from understudy.io.faceset.faceset import Faceset
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import read_manifest
 from understudy.io.video.writer import EncodeOptions
-from understudy.parts.models.contract import Model
+from understudy.parts.models.base.model import Model
 from understudy.stages.events import FailedFrame, Finished, Note, Progress, Saved, Stop, Warned
 from understudy.stages.merge import context
 from understudy.stages.merge.command import MergeOptions, merge

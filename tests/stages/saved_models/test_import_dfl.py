@@ -188,9 +188,9 @@ def run(stage: Stage) -> tuple[dict[str, Any], str, str]:
 
 
 def small_quick96(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = saehd.network
+    network = saehd.build_network
     monkeypatch.setattr(
-        saehd, "network", lambda archi, side, *_: network(archi, side, AE, E, D, DM)
+        saehd, "build_network", lambda archi, side, *_: network(archi, side, AE, E, D, DM)
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from understudy.nets.optim import ema, optimizers
-from understudy.parts.models.contract import Batch, Samples
+from understudy.parts.models.base.model import Batch, Samples
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train.learner import Learner, optimizers_of
 from understudy.stages.train.options import TrainOptions
@@ -90,7 +90,7 @@ def test_quick96_always_takes_a_random_part_of_each_step() -> None:
     ):
         recipe = ModelRecipe(model="quick96", settings={})
         with torch.device("meta"):
-            groups = recipe.model_options.build().groups()
+            groups = recipe.model_options.build().parameter_groups()
         made[name] = optimizers_of(
             recipe, TrainOptions.layered({"model": "quick96", **options}), groups
         )["generator"]

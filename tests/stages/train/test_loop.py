@@ -11,7 +11,7 @@ from understudy.core.training.split import split_held_out
 from understudy.errors import BadMedia, BadOption, BadProject, Busy, Diverged, NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.model_files import checkpoint, history
-from understudy.parts.models.contract import Batch
+from understudy.parts.models.base.model import Batch
 from understudy.stages.events import (
     Change,
     Event,

@@ -16,7 +16,7 @@ from understudy.io import system
 from understudy.io.model_files import checkpoint
 from understudy.nets.device import resolve_device, tensors_to_numpy
 from understudy.nets.optim import ema
-from understudy.parts.models.contract import Batch, Samples
+from understudy.parts.models.base.model import Batch, Samples
 from understudy.stages.events import Finished, Warned
 from understudy.stages.saved_models.load import load_model
 from understudy.stages.saved_models.recipe import ModelRecipe

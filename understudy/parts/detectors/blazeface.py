@@ -10,12 +10,17 @@ from understudy.io import tflite
 from understudy.io.weights.fetch import weight_path
 from understudy.options import option
 from understudy.parts.detectors import detectors
-from understudy.parts.detectors.search import Looker, Search, Seen, merged
+from understudy.parts.detectors.search import (
+    SearchDetector,
+    ViewDetector,
+    ViewFaces,
+    merge_overlapping,
+)
 from understudy.types import Bytes
 
 
 @detectors.register("blazeface")
-class BlazeFace(Search):
+class BlazeFace(SearchDetector):
     """Finds faces from about a twentieth of the frame's longer side upwards, in any rotation; fast,
     6 key points each.
     """
@@ -25,11 +30,11 @@ class BlazeFace(Search):
     score: float = option(0.4, "How sure a detection must be", low=0.05, high=1)
     threads: int = option(1, "CPU threads", low=1, high=64, affects="nothing")
 
-    def looker(self) -> Looker:
+    def view_detector(self) -> ViewDetector:
         """The network. Raises WeightsMissing."""
         network = tflite.load(weight_path("blazeface-full"), self.threads)
 
-        def look(view: Bytes) -> Seen:
+        def look(view: Bytes) -> ViewFaces:
             raw, logits = network((view.astype(np.float32) / 127.5 - 1)[None])
             scores = 1 / (1 + np.exp(-np.clip(logits[0, :, 0].astype(np.float64), -100, 100)))
             sure = scores >= self.score
@@ -39,11 +44,11 @@ class BlazeFace(Search):
             size = points[:, 1].copy()
             points += _ANCHORS[sure][:, None] - 0.5
             boxes = np.concatenate([points[:, 0] - size / 2, points[:, 0] + size / 2], axis=1)
-            return merged(boxes, scores[sure], points[:, 2:])
+            return merge_overlapping(boxes, scores[sure], points[:, 2:])
 
         # On our clips 95 % of upright heads score above 0.75, and 2 % of those that lie or stand on
         # their head.
-        return Looker(look, _SIDE, is_square=True, small=0.1, sure=0.75)
+        return ViewDetector(look, _SIDE, is_square=True, small=0.1, sure=0.75)
 
 
 # Side of the network's input in pixels; the sparse full-range model has one anchor in every fourth

@@ -12,13 +12,13 @@ import numpy as np
 from understudy.io.weights.fetch import weight_path
 from understudy.options import option
 from understudy.parts.detectors import detectors
-from understudy.parts.detectors.search import Looker, Search, Seen
-from understudy.parts.dlib_extra import dlib_for
+from understudy.parts.detectors.search import SearchDetector, ViewDetector, ViewFaces
+from understudy.parts.dlib_extra import import_dlib
 from understudy.types import Bytes, Doubles
 
 
 @detectors.register("dlib")
-class DlibBoxes(Search):
+class DlibBoxes(SearchDetector):
     """Needs the extra `dlib`. Finds upright faces of about 80 pixels of `side` upwards, 40 with
     `cnn`; no key points.
     """
@@ -35,21 +35,21 @@ class DlibBoxes(Search):
         " a CPU",
     )
 
-    def looker(self) -> Looker:
+    def view_detector(self) -> ViewDetector:
         """The detector. Raises MissingExtra, WeightsMissing."""
         boxes_and_scores = _network() if self.cnn else _hog()
 
-        def look(view: Bytes) -> Seen:
+        def look(view: Bytes) -> ViewFaces:
             boxes, scores = boxes_and_scores(np.ascontiguousarray(view))
             sure = scores >= self.score
-            return Seen(boxes[sure], scores[sure], np.zeros((int(sure.sum()), 0, 2)))
+            return ViewFaces(boxes[sure], scores[sure], np.zeros((int(sure.sum()), 0, 2)))
 
         small, sure = (50, 0.9) if self.cnn else (90, 0.6)
-        return Looker(look, self.side, is_square=False, small=small / self.side, sure=sure)
+        return ViewDetector(look, self.side, is_square=False, small=small / self.side, sure=sure)
 
 
 def _hog() -> Callable[[Bytes], tuple[Doubles, Doubles]]:
-    detector = dlib_for("detector dlib", with_weights=False).get_frontal_face_detector()
+    detector = import_dlib("detector dlib", with_weights=False).get_frontal_face_detector()
 
     def find(view: Bytes) -> tuple[Doubles, Doubles]:
         found, margins, _ = detector.run(view, 0, _LEAST_MARGIN)
@@ -60,7 +60,7 @@ def _hog() -> Callable[[Bytes], tuple[Doubles, Doubles]]:
 
 
 def _network() -> Callable[[Bytes], tuple[Doubles, Doubles]]:
-    dlib = dlib_for("detector dlib")
+    dlib = import_dlib("detector dlib")
     network = dlib.cnn_face_detection_model_v1(str(weight_path("dlib-mmod")))
 
     def find(view: Bytes) -> tuple[Doubles, Doubles]:

@@ -14,7 +14,7 @@ from understudy.core.image import resize, warp
 from understudy.io.weights.fetch import weight_path
 from understudy.options import option
 from understudy.parts.detectors import detectors
-from understudy.parts.detectors.search import Looker, Search, Seen
+from understudy.parts.detectors.search import SearchDetector, ViewDetector, ViewFaces
 from understudy.types import Bytes, Doubles
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @detectors.register("mtcnn")
-class Mtcnn(Search):
+class Mtcnn(SearchDetector):
     """Finds faces from a thirtieth of the frame's longer side upwards, also turned or laughing
     ones; 5 key points each.
     """
@@ -37,7 +37,7 @@ class Mtcnn(Search):
         high=4096,
     )
 
-    def looker(self) -> Looker:
+    def view_detector(self) -> ViewDetector:
         """The three networks. Raises WeightsMissing."""
         # Late, here and below: --help need not wait for torch.
         import torch
@@ -53,11 +53,11 @@ class Mtcnn(Search):
         nets = load_pretrained(MTCNN(), tensors, "the package facenet-pytorch")
 
         @torch.inference_mode()
-        def look(view: Bytes) -> Seen:
+        def look(view: Bytes) -> ViewFaces:
             boxes = _refined(nets, view, _proposed(nets, view))
             return _settled(nets, view, boxes, self.score)
 
-        return Looker(
+        return ViewDetector(
             look, self.side, is_square=False, small=1.5 * _SMALLEST / self.side, sure=0.98
         )
 
@@ -100,10 +100,10 @@ def _refined(nets: MTCNN, view: Bytes, boxes: Doubles) -> Doubles:
     return kept
 
 
-def _settled(nets: MTCNN, view: Bytes, boxes: Doubles, least: float) -> Seen:
+def _settled(nets: MTCNN, view: Bytes, boxes: Doubles, least: float) -> ViewFaces:
     """The faces among the boxes, with their points."""
     if not len(boxes):
-        return Seen(boxes, np.zeros(0), np.zeros((0, 5, 2)))
+        return ViewFaces(boxes, np.zeros(0), np.zeros((0, 5, 2)))
     squares = _squares(boxes)
     score, shifts, points = (
         each.double().numpy() for each in nets.onet(_input(_crops(view, squares, 48)))
@@ -112,7 +112,7 @@ def _settled(nets: MTCNN, view: Bytes, boxes: Doubles, least: float) -> Seen:
     placed, keypoints = _shifted(squares, shifts), squares[:, None, :2] + points * sides
     sure = np.flatnonzero(score >= least)
     best = sure[_surest(placed[sure], score[sure], 0.5)]
-    return Seen(placed[best], score[best], keypoints[best])
+    return ViewFaces(placed[best], score[best], keypoints[best])
 
 
 def _input(pictures: list[Bytes]) -> Tensor:

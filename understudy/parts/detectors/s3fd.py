@@ -11,7 +11,12 @@ import numpy as np
 from understudy.io.weights.fetch import weight_path
 from understudy.options import option
 from understudy.parts.detectors import detectors
-from understudy.parts.detectors.search import Looker, Search, Seen, merged
+from understudy.parts.detectors.search import (
+    SearchDetector,
+    ViewDetector,
+    ViewFaces,
+    merge_overlapping,
+)
 from understudy.types import Bytes, Doubles
 
 if TYPE_CHECKING:
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @detectors.register("s3fd")
-class S3fd(Search):
+class S3fd(SearchDetector):
     """Finds faces from about a fiftieth of the frame's longer side upwards, half hidden ones too;
     slow without a GPU.
     """
@@ -36,7 +41,7 @@ class S3fd(Search):
         "auto", "Where to compute: auto, cpu, cuda, cuda:1, mps, …", affects="nothing"
     )
 
-    def looker(self) -> Looker:
+    def view_detector(self) -> ViewDetector:
         """The network with its weights, fetched from their publisher (90 MB). Raises
         WeightsMissing, BadOption.
         """
@@ -45,11 +50,11 @@ class S3fd(Search):
         from understudy.nets.pretrained.s3fd import S3FD
 
         path = weight_path("s3fd")
-        return self.looking(
+        return self.with_network(
             load_pretrained(S3FD(), parse_torch_file(path.read_bytes(), str(path)), str(path))
         )
 
-    def looking(self, network: S3FD) -> Looker:
+    def with_network(self, network: S3FD) -> ViewDetector:
         """What a network sees. Raises BadOption for a device that is not there."""
         import torch
 
@@ -61,16 +66,16 @@ class S3fd(Search):
         mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
 
         @torch.inference_mode()
-        def look(view: Bytes) -> Seen:
+        def look(view: Bytes) -> ViewFaces:
             seen = network(to_tensor(view[None, ..., ::-1], device) * 255 - mean)
             scales = [
                 _decoded(score, box, stride, self.score)
                 for (score, box), stride in zip(seen, STRIDES, strict=True)
             ]
             boxes, scores = (np.concatenate(each) for each in zip(*scales, strict=True))
-            return merged(boxes, scores, np.zeros((len(scores), 0, 2)))
+            return merge_overlapping(boxes, scores, np.zeros((len(scores), 0, 2)))
 
-        return Looker(look, self.side, is_square=False, small=10 / self.side, sure=0.95)
+        return ViewDetector(look, self.side, is_square=False, small=10 / self.side, sure=0.95)
 
 
 def _decoded(score: Tensor, box: Tensor, stride: int, least: float) -> tuple[Doubles, Doubles]:

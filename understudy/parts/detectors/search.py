@@ -20,7 +20,7 @@ from understudy.types import Bytes, Doubles, Floats
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ViewFaces:
     """The upright faces of one view, in view pixels.
 
     boxes: (N, 4) x0 y0 x1 y1. scores: (N,) 0..1. keypoints: (N, k, 2), the eyes first, of them the
@@ -33,7 +33,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Looker:
+class ViewDetector:
     """A network that finds upright faces.
 
     look: view (H, W, 3) uint8 RGB -> its faces. side: longer side of the views that it wants,
@@ -42,7 +42,7 @@ class Looker:
     sure: most faces that stand upright score as high, few of those that lie.
     """
 
-    look: Callable[[Bytes], Seen]
+    look: Callable[[Bytes], ViewFaces]
     side: int
     is_square: bool
     small: float
@@ -62,7 +62,7 @@ def _number(value: object) -> object:
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
-class Search(Detector):
+class SearchDetector(Detector):
     """The options of a detector that looks at views of the frame: a detector of its own only says
     what one view shows.
     """
@@ -86,44 +86,44 @@ class Search(Detector):
         None, "Keep only the largest so many faces of a frame; not set = all", low=1, formerly=0
     )
 
-    def looker(self) -> Looker:
+    def view_detector(self) -> ViewDetector:
         """The network. Raises WeightsMissing, MissingExtra."""
         raise NotImplementedError
 
     def build(self) -> Detect:
         """The detector as a function. Raises WeightsMissing, MissingExtra."""
-        looker = self.looker()
+        network = self.view_detector()
 
         def detect(image: Bytes) -> list[Detection]:
             size = (image.shape[1], image.shape[0])
             found = _distinct(
-                self._whole(looker, image, _whole(size, looker.is_square)), looker.sure
+                self._whole(network, image, _whole(size, network.is_square)), network.sure
             )
-            turns = self._turns(found, looker.sure)
+            turns = self._turns(found, network.sure)
             standing = [face for face in found if _turn(face) in turns]
-            for level in range(1, 1 + self._levels(standing, looker, max(size))):
+            for level in range(1, 1 + self._levels(standing, network, max(size))):
                 side = max(size) / 2**level
                 near = _faces(
-                    looker, image, [(tile, turn) for turn in turns for tile in _tiles(size, side)]
+                    network, image, [(tile, turn) for turn in turns for tile in _tiles(size, side)]
                 )
                 # What fills much of a tile is a piece of a face that a wider view has seen.
                 found += [face for face in near if _width(face) < _TILE_SHARE * side]
             large = [face for face in found if _width(face) >= self.smallest * max(size)]
-            return sorted(_distinct(large, looker.sure), key=lambda face: -_area(face.box))[
+            return sorted(_distinct(large, network.sure), key=lambda face: -_area(face.box))[
                 : self.most
             ]
 
         return detect
 
-    def _whole(self, looker: Looker, image: Bytes, whole: _Region) -> list[Detection]:
+    def _whole(self, network: ViewDetector, image: Bytes, whole: _Region) -> list[Detection]:
         """The faces in the whole frame; it is turned only if need be, so that a plain frame costs
         one look.
         """
-        found = list(_faces(looker, image, [(whole, 0)]))
+        found = list(_faces(network, image, [(whole, 0)]))
         # Seen upright, a lying head shows as a doubtful one, or not at all.
-        plain = found and all(face.score >= looker.sure and _turn(face) == 0 for face in found)
+        plain = found and all(face.score >= network.sure and _turn(face) == 0 for face in found)
         if self.rotations == "all" or (self.rotations == "auto" and not plain):
-            found += _faces(looker, image, [(whole, turn) for turn in _TURNS[1:]])
+            found += _faces(network, image, [(whole, turn) for turn in _TURNS[1:]])
         return found
 
     def _turns(self, found: list[Detection], sure: float) -> tuple[int, ...]:
@@ -137,21 +137,21 @@ class Search(Detector):
         surest = max(found, key=lambda face: face.score)
         return (_turn(surest),) if surest.score >= sure else _TURNS
 
-    def _levels(self, found: list[Detection], looker: Looker, side: int) -> int:
+    def _levels(self, found: list[Detection], network: ViewDetector, side: int) -> int:
         """How often to look from nearer by: auto = once, if that can find faces which the whole
         frame may have hidden.
         """
         if self.tiles != "auto":
             return self.tiles
-        small = looker.small * side
+        small = network.small * side
         # Doubt about a face that is not large either: others like it may have gone unseen.
         clear = found and all(
-            _width(face) >= (small if face.score >= looker.sure else 1.5 * small) for face in found
+            _width(face) >= (small if face.score >= network.sure else 1.5 * small) for face in found
         )
-        return int(not clear and self.smallest < looker.small)
+        return int(not clear and self.smallest < network.small)
 
 
-def merged(boxes: Doubles, scores: Doubles, keypoints: Doubles) -> Seen:
+def merge_overlapping(boxes: Doubles, scores: Doubles, keypoints: Doubles) -> ViewFaces:
     """Overlapping detections of one view as one: their mean, weighted by score, which is steadier
     than the best alone.
     """
@@ -171,7 +171,7 @@ def merged(boxes: Doubles, scores: Doubles, keypoints: Doubles) -> Seen:
         left = left[~same]
     means, best, points = zip(*faces, strict=True) if faces else ([], [], [])
     count = len(faces)
-    return Seen(
+    return ViewFaces(
         np.reshape(means, (count, 4)),
         np.array(best),
         np.reshape(points, (count, *keypoints.shape[1:])),
@@ -179,14 +179,14 @@ def merged(boxes: Doubles, scores: Doubles, keypoints: Doubles) -> Seen:
 
 
 def _faces(
-    looker: Looker, image: Bytes, views: Iterable[tuple[_Region, int]]
+    network: ViewDetector, image: Bytes, views: Iterable[tuple[_Region, int]]
 ) -> Iterator[Detection]:
     """What the network sees in the areas of the frame, each looked at after so many quarter turns,
     as frame pixels.
     """
     for area, quarters in views:
-        view_from_frame, size = _view(area, quarters, looker.side)
-        seen = looker.look(warp(image, view_from_frame, size))
+        view_from_frame, size = _view(area, quarters, network.side)
+        seen = network.look(warp(image, view_from_frame, size))
         frame_from_view = affine.invert(view_from_frame)
         for box, score, keypoints in zip(seen.boxes, seen.scores, seen.keypoints, strict=True):
             points = affine.apply(frame_from_view, keypoints).astype(np.float32)

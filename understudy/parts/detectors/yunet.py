@@ -10,12 +10,12 @@ import numpy as np
 from understudy.io.weights.fetch import weight_path
 from understudy.options import option
 from understudy.parts.detectors import detectors
-from understudy.parts.detectors.search import Looker, Search, Seen
+from understudy.parts.detectors.search import SearchDetector, ViewDetector, ViewFaces
 from understudy.types import Bytes
 
 
 @detectors.register("yunet")
-class YuNet(Search):
+class YuNet(SearchDetector):
     """Finds faces from about a fiftieth of the frame's longer side upwards; seldom wrong, 5 key
     points each.
     """
@@ -28,7 +28,7 @@ class YuNet(Search):
         high=4096,
     )
 
-    def looker(self) -> Looker:
+    def view_detector(self) -> ViewDetector:
         """The network. Raises WeightsMissing."""
         path = weight_path("yunet-2023mar", "yunet-n")
         network = cv2.FaceDetectorYN.create(
@@ -36,16 +36,16 @@ class YuNet(Search):
         )
         turn = Lock()
 
-        def look(view: Bytes) -> Seen:
+        def look(view: Bytes) -> ViewFaces:
             with turn:
                 network.setInputSize((view.shape[1], view.shape[0]))
                 _, found = network.detect(cv2.cvtColor(view, cv2.COLOR_RGB2BGR))
             # Of each face: x, y, width, height, five points, score.
             rows = np.zeros((0, 15)) if found is None else np.asarray(found, np.float64)
             boxes = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
-            return Seen(boxes - 0.5, rows[:, 14], rows[:, 4:14].reshape(-1, 5, 2) - 0.5)
+            return ViewFaces(boxes - 0.5, rows[:, 14], rows[:, 4:14].reshape(-1, 5, 2) - 0.5)
 
-        return Looker(look, self.side, is_square=False, small=10 / self.side, sure=0.9)
+        return ViewDetector(look, self.side, is_square=False, small=10 / self.side, sure=0.9)
 
 
 _OVERLAP, _CANDIDATES = 0.3, 5000

@@ -14,7 +14,7 @@ from understudy.core import affine
 from understudy.core.image import warp
 from understudy.io.weights.fetch import weight_path
 from understudy.options import option
-from understudy.parts.dlib_extra import dlib_for
+from understudy.parts.dlib_extra import import_dlib
 from understudy.parts.identities import Embed, Identity, identities
 from understudy.types import Bytes, Floats
 
@@ -32,7 +32,7 @@ class DlibResnet(Identity):
 
     def build(self) -> Embed:
         """The network as a function: (128,) float32. Raises MissingExtra, WeightsMissing."""
-        dlib = dlib_for("identity dlib-resnet")
+        dlib = import_dlib("identity dlib-resnet")
         network = dlib.face_recognition_model_v1(str(weight_path("dlib-resnet")))
         jitter = self.jitter
 

@@ -15,7 +15,7 @@ from understudy.types import Bytes, Floats
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FaceLandmarks:
     """landmarks: (68, 2) float32 frame pixels, iBUG order (`core.face.landmarks`). score: 0..1, how
     sure that this is a face.
     """
@@ -24,7 +24,7 @@ class Found:
     score: float
 
 
-Locate = Callable[[Bytes, Detection], Found | None]
+Locate = Callable[[Bytes, Detection], FaceLandmarks | None]
 
 
 class Landmarker(Part):

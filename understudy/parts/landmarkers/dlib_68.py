@@ -14,8 +14,8 @@ from understudy.core.image import warp
 from understudy.io.weights.fetch import weight_path
 from understudy.options import option
 from understudy.parts.detectors import Detection
-from understudy.parts.dlib_extra import dlib_for
-from understudy.parts.landmarkers import Found, Landmarker, Locate, landmarkers
+from understudy.parts.dlib_extra import import_dlib
+from understudy.parts.landmarkers import FaceLandmarks, Landmarker, Locate, landmarkers
 from understudy.types import Bytes, Doubles
 
 
@@ -43,7 +43,7 @@ class Dlib68(Landmarker):
 
     def build(self) -> Locate:
         """The landmarker as a function. Raises MissingExtra, WeightsMissing."""
-        dlib = dlib_for("landmarker dlib")
+        dlib = import_dlib("landmarker dlib")
         predictor = dlib.shape_predictor(str(weight_path("dlib-68")))
 
         def place(crop: Bytes, middle: Doubles, side: float) -> Doubles:
@@ -53,7 +53,7 @@ class Dlib68(Landmarker):
             )
             return np.array([(part.x, part.y) for part in shape.parts()], np.float64)
 
-        def locate(image: Bytes, detection: Detection) -> Found | None:
+        def locate(image: Bytes, detection: Detection) -> FaceLandmarks | None:
             crop_from_frame = _crop_from_frame(detection)
             crop = np.ascontiguousarray(warp(image, crop_from_frame, (_SIDE, _SIDE)), np.uint8)
             middle, side = np.full(2, _SIDE / 2), float(_FACE)
@@ -64,7 +64,7 @@ class Dlib68(Landmarker):
                 for *shift, scale in _NUDGES[: self.boxes]
             ]
             points = affine.apply(affine.invert(crop_from_frame), np.mean(looks, axis=0))
-            return Found(points.astype(np.float32), detection.score)
+            return FaceLandmarks(points.astype(np.float32), detection.score)
 
         return locate
 

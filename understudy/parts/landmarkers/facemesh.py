@@ -7,7 +7,7 @@ import numpy as np
 from understudy.io import tflite
 from understudy.io.weights.fetch import weight_path
 from understudy.parts.landmarkers import landmarkers
-from understudy.parts.landmarkers.mesh import MeshLandmarker, Network
+from understudy.parts.landmarkers.mesh import MeshLandmarker, MeshNetwork
 from understudy.types import Doubles, Floats
 
 
@@ -17,7 +17,7 @@ class FaceMesh(MeshLandmarker):
     noise.
     """
 
-    def network(self) -> Network:
+    def network(self) -> MeshNetwork:
         """The network, ready to run. Raises WeightsMissing."""
         network = tflite.load(weight_path("facemesh"), self.threads)
 
@@ -30,4 +30,4 @@ class FaceMesh(MeshLandmarker):
         # Of 150 real faces, 149 scored above 0.999999 the right way up, and none above 0.9991 when
         # turned by a quarter or half; the right way always scored best. So anything below this is
         # worth three other looks.
-        return Network(192, 0.9999, run)
+        return MeshNetwork(192, 0.9999, run)

@@ -13,7 +13,7 @@ from understudy.core.image import warp
 from understudy.io.weights.fetch import weight_path
 from understudy.options import option
 from understudy.parts.detectors import Detection
-from understudy.parts.landmarkers import Found, Landmarker, Locate, landmarkers
+from understudy.parts.landmarkers import FaceLandmarks, Landmarker, Locate, landmarkers
 from understudy.types import Bytes, Doubles
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ class Fan(Landmarker):
             for name, each in parse_torch_file(path.read_bytes(), str(path)).items()
             if not name.endswith("num_batches_tracked")
         }
-        return self.locating(load_pretrained(FAN(), tensors, str(path)))
+        return self.with_network(load_pretrained(FAN(), tensors, str(path)))
 
-    def locating(self, network: FAN) -> Locate:
+    def with_network(self, network: FAN) -> Locate:
         """The landmarker with any network. Raises BadOption for a device that is not there."""
         import torch
 
@@ -79,7 +79,7 @@ class Fan(Landmarker):
                 heat.mean().clamp(0, 1)
             )
 
-        def locate(image: Bytes, detection: Detection) -> Found | None:
+        def locate(image: Bytes, detection: Detection) -> FaceLandmarks | None:
             low, high = detection.box[:2].astype(np.float64), detection.box[2:].astype(np.float64)
             unit_from_frame = affine.square_crop(
                 (low + high) / 2, _WIDER * float((high - low).sum()), detection.angle, 1
@@ -89,7 +89,7 @@ class Fan(Landmarker):
                 if score < self.score:
                     return None
                 points, score = look(image, _around(points, detection.angle))
-            return Found(points.astype(np.float32), score) if score >= self.score else None
+            return FaceLandmarks(points.astype(np.float32), score) if score >= self.score else None
 
         return locate
 

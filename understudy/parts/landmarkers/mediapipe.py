@@ -15,7 +15,12 @@ from understudy.io import tflite
 from understudy.io.weights.fetch import weight_path
 from understudy.parts.detectors import Detection
 from understudy.parts.landmarkers import landmarkers
-from understudy.parts.landmarkers.mesh import MeshLandmarker, Network, approached, as_input
+from understudy.parts.landmarkers.mesh import (
+    MeshLandmarker,
+    MeshNetwork,
+    find_crop,
+    to_network_input,
+)
 from understudy.types import Bytes, Doubles, Floats
 
 Express = Callable[[Bytes, Detection], Floats | None]
@@ -27,7 +32,7 @@ class MediaPipe(MeshLandmarker):
     takes three times as long.
     """
 
-    def network(self) -> Network:
+    def network(self) -> MeshNetwork:
         """The network, ready to run. Raises WeightsMissing."""
         network = tflite.load(
             weight_path("mediapipe"), self.threads, "face_landmarks_detector.tflite"
@@ -39,7 +44,7 @@ class MediaPipe(MeshLandmarker):
                 flag.item()
             )
 
-        return Network(_SIDE, _CERTAIN, run)
+        return MeshNetwork(_SIDE, _CERTAIN, run)
 
     def build_expression(self) -> Express:
         """A function that tells what a face does: (52,) float32 in 0..1, named in `EXPRESSIONS`;
@@ -51,13 +56,13 @@ class MediaPipe(MeshLandmarker):
         measure = tflite.load(weight_path("mediapipe"), self.threads, "face_blendshapes.tflite")
 
         def express(image: Bytes, detection: Detection) -> Floats | None:
-            unit_from_frame = approached(network, image, detection, 0, self.passes - 1)
+            unit_from_frame = find_crop(network, image, detection, 0, self.passes - 1)
             if unit_from_frame is None:
                 return None
             crop = warp(
                 image, affine.compose(affine.scaling(_SIDE), unit_from_frame), (_SIDE, _SIDE)
             )
-            mesh, score = network.run(as_input(crop))
+            mesh, score = network.run(to_network_input(crop))
             # Neither place nor size matter to this network, but roll does; in the crop the eyes lie
             # level.
             return measure(mesh[_SEEN][None].astype(np.float32))[0] if score >= self.score else None

@@ -17,13 +17,13 @@ from understudy.core.face.pose import HEAD_MODEL
 from understudy.core.image import warp
 from understudy.options import option
 from understudy.parts.detectors import Detection
-from understudy.parts.landmarkers import Found, Landmarker, Locate
+from understudy.parts.landmarkers import FaceLandmarks, Landmarker, Locate
 from understudy.parts.landmarkers.mesh_as_68 import FROM_MESH, FROM_MIRRORED_MESH, VERTICES
 from understudy.types import Bytes, Doubles, Floats
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class MeshNetwork:
     """A network that lays a mesh on a face. side: of its input, in pixels. certain: the score that
     only upright heads reach.
 
@@ -51,7 +51,7 @@ class MeshLandmarker(Landmarker):
     )
     threads: int = option(1, "CPU threads", low=1, high=64, affects="nothing")
 
-    def network(self) -> Network:
+    def network(self) -> MeshNetwork:
         """The network, ready to run. Raises WeightsMissing."""
         raise NotImplementedError
 
@@ -59,15 +59,15 @@ class MeshLandmarker(Landmarker):
         """The landmarker as a function. Raises WeightsMissing."""
         network = self.network()
 
-        def look(image: Bytes, detection: Detection, quarters: int) -> Found | None:
-            unit_from_frame = approached(network, image, detection, quarters, self.passes - 1)
+        def look(image: Bytes, detection: Detection, quarters: int) -> FaceLandmarks | None:
+            unit_from_frame = find_crop(network, image, detection, quarters, self.passes - 1)
             return (
                 None
                 if unit_from_frame is None
                 else _averaged(network, image, unit_from_frame, self.crops)
             )
 
-        def locate(image: Bytes, detection: Detection) -> Found | None:
+        def locate(image: Bytes, detection: Detection) -> FaceLandmarks | None:
             found = look(image, detection, 0)
             if found is None or found.score < network.certain:
                 # The detector may have been wrong about which way is up.
@@ -86,8 +86,8 @@ class MeshLandmarker(Landmarker):
         return locate
 
 
-def approached(
-    network: Network, image: Bytes, detection: Detection, quarters: int, looks: int
+def find_crop(
+    network: MeshNetwork, image: Bytes, detection: Detection, quarters: int, looks: int
 ) -> Doubles | None:
     """unit_from_frame of the square around a face, turned so that the eyes lie level; None when
     there is no face after all.
@@ -112,14 +112,14 @@ def approached(
             (network.side, network.side),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         )
-        mesh, score = network.run(as_input(np.asarray(rough, np.uint8)))
+        mesh, score = network.run(to_network_input(np.asarray(rough, np.uint8)))
         if score < _HOPELESS:
             return None
         unit_from_frame = _around(affine.apply(frame_from_crop, mesh[:VERTICES]))
     return unit_from_frame
 
 
-def _mean_face(detection: Detection) -> Found | None:
+def _mean_face(detection: Detection) -> FaceLandmarks | None:
     """The mean head laid onto the eyes and the nose that a sure detector saw; the detector's word
     for it.
     """
@@ -129,7 +129,7 @@ def _mean_face(detection: Detection) -> Found | None:
     frame_from_head = affine.fit_similarity(
         [head[36:42].mean(0), head[42:48].mean(0), head[30]], detection.keypoints[:3]
     )
-    return Found(affine.apply(frame_from_head, head).astype(np.float32), 1.0)
+    return FaceLandmarks(affine.apply(frame_from_head, head).astype(np.float32), 1.0)
 
 
 def _wider(detection: Detection) -> Detection:
@@ -138,12 +138,14 @@ def _wider(detection: Detection) -> Detection:
     return replace(detection, box=np.concatenate([middle - half, middle + half]))
 
 
-def as_input(crop: Bytes) -> Floats:
+def to_network_input(crop: Bytes) -> Floats:
     """The crop as the networks want it: float32 in 0..1."""
     return np.multiply(crop, np.float32(1 / 255), dtype=np.float32)
 
 
-def _averaged(network: Network, image: Bytes, unit_from_frame: Doubles, crops: int) -> Found:
+def _averaged(
+    network: MeshNetwork, image: Bytes, unit_from_frame: Doubles, crops: int
+) -> FaceLandmarks:
     """The mean of several looks. Their crops are cut from one picture of the face: each from the
     frame would cost too much.
     """
@@ -166,14 +168,14 @@ def _averaged(network: Network, image: Bytes, unit_from_frame: Doubles, crops: i
                 (side, side),
                 filter="linear",
             )
-        mesh, score = network.run(as_input(crop[:, ::-1] if nudge.mirrored else crop))
+        mesh, score = network.run(to_network_input(crop[:, ::-1] if nudge.mirrored else crop))
         if nudge.mirrored:
             mesh = mesh * (-1, 1) + (side - 1, 0)
         seen = (FROM_MIRRORED_MESH if nudge.mirrored else FROM_MESH) @ mesh[:VERTICES]
         points.append(affine.apply(affine.invert(nudged_from_crop), seen))
         scores.append(score)
     landmarks = affine.apply(affine.invert(crop_from_frame), np.mean(points, axis=0))
-    return Found(landmarks.astype(np.float32), float(np.mean(scores)))
+    return FaceLandmarks(landmarks.astype(np.float32), float(np.mean(scores)))
 
 
 def _around(mesh: Doubles) -> Doubles:

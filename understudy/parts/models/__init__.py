@@ -13,7 +13,7 @@ from understudy.registry import Part, Registry
 from understudy.types import FaceType, Floats, Prediction
 
 if TYPE_CHECKING:
-    from understudy.parts.models.contract import Model
+    from understudy.parts.models.base.model import Model
 
 
 class ModelOptions(Part):
@@ -72,7 +72,7 @@ class Predictor(Protocol):
 models: Registry[ModelOptions] = Registry("models", __name__, "model")
 
 
-def multiple(side: int, step: int) -> int:
+def require_multiple(side: int, step: int) -> int:
     """`side`, when its faces can be halved as often as the network does. Raises BadOption with the
     sides next to it.
     """

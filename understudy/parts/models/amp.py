@@ -8,15 +8,15 @@ from pydantic import model_validator
 
 from understudy.core.training.augment import AugmentConfig
 from understudy.options import option
-from understudy.parts.models import ModelOptions, models, multiple
-from understudy.parts.models.saehd import even, mask_dims
+from understudy.parts.models import ModelOptions, models, require_multiple
+from understudy.parts.models.saehd import require_even, resolve_mask_dims
 
 if TYPE_CHECKING:
     from torch import nn
 
     from understudy.nets.autoencoder.swappers import MorphSwapper
-    from understudy.parts.models.contract import Model
-    from understudy.parts.models.objectives import Objective
+    from understudy.parts.models.base.model import Model
+    from understudy.parts.models.base.sae_model import SaeLossConfig
 
 
 @models.register("amp")
@@ -87,13 +87,13 @@ class Amp(ModelOptions):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        multiple(self.resolution, 32)
-        even(e_dims=self.e_dims, d_dims=self.d_dims, d_mask_dims=self.d_mask_dims)
+        require_multiple(self.resolution, 32)
+        require_even(e_dims=self.e_dims, d_dims=self.d_dims, d_mask_dims=self.d_mask_dims)
         return self
 
     def build(self) -> Model:
         from understudy.nets.losses.critics import PatchCritic, resolve_patch
-        from understudy.parts.models.morphing import Morphing
+        from understudy.parts.models.base.morph_model import MorphModel
 
         net = self._network()
         for inter in (net.src, net.dst):
@@ -103,13 +103,13 @@ class Amp(ModelOptions):
             critics["critic"] = PatchCritic(
                 resolve_patch(self.resolution, self.gan_patch_size), self.gan_dims
             )
-        return Morphing(net, self.resolution, self.face_type, self.objective(), critics)
+        return MorphModel(net, self.resolution, self.face_type, self.loss_config(), critics)
 
-    def objective(self) -> Objective:
+    def loss_config(self) -> SaeLossConfig:
         """What it learns from."""
-        from understudy.parts.models.objectives import Objective
+        from understudy.parts.models.base.sae_model import SaeLossConfig
 
-        return Objective(
+        return SaeLossConfig(
             scales=2,
             eyes=300,
             blur_out=self.blur_out_mask,
@@ -124,7 +124,7 @@ class Amp(ModelOptions):
         from understudy.nets.autoencoder.encoders import Encoder
         from understudy.nets.autoencoder.swappers import MorphSwapper
 
-        e, d, dm = self.e_dims, self.d_dims, mask_dims(self.d_mask_dims, self.d_dims)
+        e, d, dm = self.e_dims, self.d_dims, resolve_mask_dims(self.d_mask_dims, self.d_dims)
         encoder = Encoder(
             self.resolution, (e, 2 * e, 4 * e, 8 * e, 8 * e), residual_at=(0, 4), pixel_norm=True
         )

@@ -10,7 +10,7 @@ from understudy.types import FaceType
 
 if TYPE_CHECKING:
     from understudy.nets.autoencoder.swappers import Swapper
-    from understudy.parts.models.contract import Model
+    from understudy.parts.models.base.model import Model
 
 
 class Classic(ModelOptions):
@@ -20,21 +20,21 @@ class Classic(ModelOptions):
         False, "Learn squared differences of pixels in place of structural similarity", live=True
     )
 
-    def learning(
+    def build_with(
         self, net: Swapper, resolution: int, face_type: FaceType, mask_loss: Literal["l1", "mse"]
     ) -> Model:
         """`net` with what counts for it."""
         # Late, here and in every model: --help need not wait for torch.
         from understudy.nets.losses import reconstruction
-        from understudy.parts.models.autoencoder import Autoencoder, Lesson
+        from understudy.parts.models.base.autoencoder import Autoencoder, AutoencoderLossConfig
 
         measured = reconstruction.l1 if mask_loss == "l1" else reconstruction.mse
-        lesson = (
-            Lesson(dssim=0, mse=50, mask_loss=measured)
+        loss_config = (
+            AutoencoderLossConfig(dssim=0, mse=50, mask_loss=measured)
             if self.pixel_loss
-            else Lesson(mask_loss=measured)
+            else AutoencoderLossConfig(mask_loss=measured)
         )
-        return Autoencoder(net, resolution, face_type, lesson, "glorot")
+        return Autoencoder(net, resolution, face_type, loss_config, "glorot")
 
 
 @models.register("h64")
@@ -48,7 +48,7 @@ class H64(Classic):
     def build(self) -> Model:
         from understudy.nets.autoencoder import classic
 
-        return self.learning(classic.h64(self.light), 64, "half", "l1")
+        return self.build_with(classic.h64(self.light), 64, "half", "l1")
 
 
 @models.register("h128")
@@ -60,7 +60,7 @@ class H128(Classic):
     def build(self) -> Model:
         from understudy.nets.autoencoder import classic
 
-        return self.learning(classic.df(256 if self.light else 512), 128, "half", "l1")
+        return self.build_with(classic.df(256 if self.light else 512), 128, "half", "l1")
 
 
 @models.register("df")
@@ -72,7 +72,7 @@ class Df(Classic):
     def build(self) -> Model:
         from understudy.nets.autoencoder import classic
 
-        return self.learning(classic.df(), 128, "full", "mse")
+        return self.build_with(classic.df(), 128, "full", "mse")
 
 
 @models.register("liaef128")
@@ -84,4 +84,4 @@ class Liaef128(Classic):
     def build(self) -> Model:
         from understudy.nets.autoencoder import classic
 
-        return self.learning(classic.liaef128(), 128, "full", "mse")
+        return self.build_with(classic.liaef128(), 128, "full", "mse")

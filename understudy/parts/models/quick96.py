@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from understudy.parts.models import ModelOptions, models
 
 if TYPE_CHECKING:
-    from understudy.parts.models.contract import Model
+    from understudy.parts.models.base.model import Model
 
 
 @models.register("quick96")
@@ -22,9 +22,9 @@ class Quick96(ModelOptions):
     plain_every = 3
 
     def build(self) -> Model:
-        from understudy.parts.models.objectives import Objective, Student
-        from understudy.parts.models.saehd import network
+        from understudy.parts.models.base.sae_model import SaeLossConfig, SaeModel
+        from understudy.parts.models.saehd import build_network
 
-        return Student(
-            network("df-ud", 96, 128, 64, 64, 16), 96, "full", Objective(shade="blur"), {}
+        return SaeModel(
+            build_network("df-ud", 96, 128, 64, 64, 16), 96, "full", SaeLossConfig(shade="blur"), {}
         )

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import model_validator
 
 from understudy.options import option
-from understudy.parts.models import ModelOptions, models, multiple
+from understudy.parts.models import ModelOptions, models, require_multiple
 
 if TYPE_CHECKING:
     from understudy.nets.autoencoder.encoders import Encoder
     from understudy.nets.autoencoder.swappers import Swapper
-    from understudy.parts.models.contract import Model
-    from understudy.parts.models.objectives import Objective
+    from understudy.parts.models.base.model import Model
+    from understudy.parts.models.base.sae_model import SaeLossConfig
 
 
 @models.register("sae")
@@ -86,24 +86,24 @@ class Sae(ModelOptions):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        multiple(self.resolution, 32 if self.archi == "vg" else 16)
+        require_multiple(self.resolution, 32 if self.archi == "vg" else 16)
         return self
 
     def build(self) -> Model:
         from understudy.nets.autoencoder.blocks import use_reflection_padding
-        from understudy.parts.models.objectives import Student
+        from understudy.parts.models.base.sae_model import SaeModel
 
         net = self._network()
         if self.remove_gray_border:
             use_reflection_padding(net)
         init: Literal["aware", "glorot"] = "aware" if self.ca_weights else "glorot"
-        return Student(net, self.resolution, self.face_type, self.objective(), {}, init)
+        return SaeModel(net, self.resolution, self.face_type, self.loss_config(), {}, init)
 
-    def objective(self) -> Objective:
+    def loss_config(self) -> SaeLossConfig:
         """What it learns from."""
-        from understudy.parts.models.objectives import Objective
+        from understudy.parts.models.base.sae_model import SaeLossConfig
 
-        return Objective(
+        return SaeLossConfig(
             structure=0 if self.pixel_loss else 10,
             pixel=50 if self.pixel_loss else 0,
             mask=self.learn_mask * (3 if self.compat and self.multiscale_decoder else 1),

@@ -11,14 +11,14 @@ from pydantic import model_validator
 from understudy.core.training.augment import AugmentConfig
 from understudy.errors import BadOption
 from understudy.options import option
-from understudy.parts.models import ModelOptions, models, multiple
+from understudy.parts.models import ModelOptions, models, require_multiple
 
 if TYPE_CHECKING:
     from torch import nn
 
     from understudy.nets.autoencoder.swappers import Swapper
-    from understudy.parts.models.contract import Model
-    from understudy.parts.models.objectives import Objective
+    from understudy.parts.models.base.model import Model
+    from understudy.parts.models.base.sae_model import SaeLossConfig
 
 
 @models.register("saehd")
@@ -108,9 +108,9 @@ class Saehd(ModelOptions):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        _, letters = architecture(self.archi)
-        multiple(self.resolution, 32 if set("dt") & set(letters) else 16)
-        even(e_dims=self.e_dims, d_dims=self.d_dims, d_mask_dims=self.d_mask_dims)
+        _, letters = parse_archi(self.archi)
+        require_multiple(self.resolution, 32 if set("dt") & set(letters) else 16)
+        require_even(e_dims=self.e_dims, d_dims=self.d_dims, d_mask_dims=self.d_mask_dims)
         # Flags for a model that is there name only what changes: what its plan is, they need not
         # say.
         if "archi" in self.model_fields_set:
@@ -119,26 +119,28 @@ class Saehd(ModelOptions):
 
     def build(self) -> Model:
         from understudy.nets.autoencoder.swappers import TwoInters
-        from understudy.parts.models.objectives import Student
+        from understudy.parts.models.base.sae_model import SaeModel
 
         self._refuse_true_face()
-        net = network(
+        net = build_network(
             self.archi,
             self.resolution,
             self.ae_dims,
             self.e_dims,
             self.d_dims,
-            mask_dims(self.d_mask_dims, self.d_dims),
+            resolve_mask_dims(self.d_mask_dims, self.d_dims),
         )
         if isinstance(net, TwoInters):
             net.ab.requires_grad_(self.train_inter_ab)
-        return Student(net, self.resolution, self.face_type, self.objective(), self._critics(net))
+        return SaeModel(
+            net, self.resolution, self.face_type, self.loss_config(), self._critics(net)
+        )
 
-    def objective(self) -> Objective:
+    def loss_config(self) -> SaeLossConfig:
         """What it learns from."""
-        from understudy.parts.models.objectives import Objective
+        from understudy.parts.models.base.sae_model import SaeLossConfig
 
-        return Objective(
+        return SaeLossConfig(
             scales=1 if self.resolution < 256 else 2,
             shade="ramp" if self.masked_training else "none",
             eyes=300 if self.eyes_mouth_prio else 0,
@@ -152,7 +154,7 @@ class Saehd(ModelOptions):
 
     def _refuse_true_face(self) -> None:
         """Raises BadOption where liae is to learn it."""
-        if self.true_face_power and architecture(self.archi)[0] != "df":
+        if self.true_face_power and parse_archi(self.archi)[0] != "df":
             raise BadOption(
                 f"true_face_power: only archi df can do that, this one is {self.archi}. Set it to"
                 " 0, or choose df."
@@ -172,7 +174,7 @@ class Saehd(ModelOptions):
         return found
 
 
-def architecture(archi: str) -> tuple[str, str]:
+def parse_archi(archi: str) -> tuple[str, str]:
     """df or liae, and the letters behind the dash. Raises BadOption for anything else."""
     kind, dash, letters = archi.partition("-")
     if (
@@ -188,14 +190,14 @@ def architecture(archi: str) -> tuple[str, str]:
     return kind, letters
 
 
-def even(**dims: int | None) -> None:
+def require_even(**dims: int | None) -> None:
     """Raises BadOption where a number of channels is odd."""
     for name, value in dims.items():
         if value is not None and value % 2:
             raise BadOption(f"{name}: {value} must be even. Take {value + 1}.")
 
 
-def mask_dims(asked: int | None, d_dims: int) -> int:
+def resolve_mask_dims(asked: int | None, d_dims: int) -> int:
     """Channels of the mask's decoder: as asked for, or the even number about a third of the
     face's.
     """
@@ -203,7 +205,7 @@ def mask_dims(asked: int | None, d_dims: int) -> int:
     return asked or third + third % 2
 
 
-def network(archi: str, side: int, code: int, e: int, d: int, dm: int) -> Swapper:
+def build_network(archi: str, side: int, code: int, e: int, d: int, dm: int) -> Swapper:
     """The net of an architecture for faces of `side` pixels. code, e, d, dm: dims of code, encoder,
     decoder and mask.
     """
@@ -211,7 +213,7 @@ def network(archi: str, side: int, code: int, e: int, d: int, dm: int) -> Swappe
     from understudy.nets.autoencoder.encoders import Encoder, Inter
     from understudy.nets.autoencoder.swappers import TwoDecoders, TwoInters
 
-    kind, letters = architecture(archi)
+    kind, letters = parse_archi(archi)
     deep, quartered = "t" in letters, "d" in letters
     config = DecoderConfig(1, 1, quartered, "cosine" if "c" in letters else "leaky")
     widths = (e, 2 * e, 4 * e, 8 * e, 8 * e) if deep else (e, 2 * e, 4 * e, 8 * e)

@@ -10,14 +10,14 @@ from pydantic import model_validator
 
 from understudy.errors import BadOption
 from understudy.options import option
-from understudy.parts.models import ModelOptions, models, multiple
+from understudy.parts.models import ModelOptions, models, require_multiple
 
 if TYPE_CHECKING:
     from torch import nn
 
     from understudy.nets.autoencoder.swappers import Swapper
-    from understudy.parts.models.contract import Model
-    from understudy.parts.models.objectives import Objective
+    from understudy.parts.models.base.model import Model
+    from understudy.parts.models.base.sae_model import SaeLossConfig
 
 
 @models.register("saehd1")
@@ -60,7 +60,7 @@ class Saehd1(ModelOptions):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        multiple(self.resolution, 16)
+        require_multiple(self.resolution, 16)
         if self.true_face_training and self.archi != "df":
             raise BadOption(
                 "true_face_training: only archi df can do that, this one is liae. Switch it off, or"
@@ -69,18 +69,18 @@ class Saehd1(ModelOptions):
         return self
 
     def build(self) -> Model:
-        from understudy.parts.models.objectives import Student
+        from understudy.parts.models.base.sae_model import SaeModel
 
         net = self._network()
-        return Student(
-            net, self.resolution, self.face_type, self.objective(), self._critics(net), "aware"
+        return SaeModel(
+            net, self.resolution, self.face_type, self.loss_config(), self._critics(net), "aware"
         )
 
-    def objective(self) -> Objective:
+    def loss_config(self) -> SaeLossConfig:
         """What it learns from."""
-        from understudy.parts.models.objectives import Objective
+        from understudy.parts.models.base.sae_model import SaeLossConfig
 
-        return Objective(
+        return SaeLossConfig(
             mask=1 if self.learn_mask else 0,
             shade="blur",
             face_style=self.face_style_power / 100,

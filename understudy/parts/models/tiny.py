@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from understudy.core.training.augment import AugmentConfig
 from understudy.options import option
-from understudy.parts.models import ModelOptions, models, multiple
+from understudy.parts.models import ModelOptions, models, require_multiple
 
 if TYPE_CHECKING:
-    from understudy.parts.models.contract import Model
+    from understudy.parts.models.base.model import Model
 
 
 @models.register("tiny")
@@ -37,9 +37,9 @@ class Tiny(ModelOptions):
         from understudy.nets.autoencoder.decoders import ConditionalDecoder
         from understudy.nets.autoencoder.encoders import Encoder, Inter
         from understudy.nets.autoencoder.swappers import SharedDecoder
-        from understudy.parts.models.autoencoder import Autoencoder, Lesson
+        from understudy.parts.models.base.autoencoder import Autoencoder, AutoencoderLossConfig
 
-        side = multiple(self.resolution, 16)
+        side = require_multiple(self.resolution, 16)
         encoder = Encoder(side, (64, 128, 192), fold=2)
         inter = Inter(encoder, code=64, spread=96, out=128, pixel_norm=True)
         decoder = ConditionalDecoder(2, 128, 2 * encoder.size, (96, 64), fold=2)
@@ -48,5 +48,9 @@ class Tiny(ModelOptions):
         # start it stays at the mean face.
         net = SharedDecoder(encoder, inter, decoder)
         return Autoencoder(
-            net, side, "full", Lesson(dssim=10, l1=10, around=1, codes=0.3, mouth=1), "kaiming"
+            net,
+            side,
+            "full",
+            AutoencoderLossConfig(dssim=10, l1=10, around=1, codes=0.3, mouth=1),
+            "kaiming",
         )

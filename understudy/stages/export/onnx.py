@@ -33,7 +33,7 @@ from understudy.io.model_files.dfm_writer import LIMIT, finalize
 from understudy.nets.autoencoder.swappers import MorphSwapper, Swapper
 from understudy.nets.graph import MorphGraph, export_graph
 from understudy.parts.dfm_model import DfmModel
-from understudy.parts.models.contract import Model
+from understudy.parts.models.base.model import Model
 from understudy.types import Floats
 
 # Every output must be this near to the model's own, in dB.

@@ -13,7 +13,7 @@ from understudy.errors import BadMedia
 from understudy.io.faceset.manual_marks import Mark, Marks
 from understudy.parts.detectors import Detect, Detection
 from understudy.parts.identities import Embed, Identity, identities
-from understudy.parts.landmarkers import Found, Locate
+from understudy.parts.landmarkers import FaceLandmarks, Locate
 from understudy.stages.extract.detections import DetectedFace
 from understudy.stages.extract.options import ExtractOptions
 from understudy.types import Bytes, Floats
@@ -158,7 +158,7 @@ def _on_one_face(one: Floats, other: Floats) -> bool:
     )
 
 
-def _fits(found: Found, detection: Detection) -> bool:
+def _fits(found: FaceLandmarks, detection: Detection) -> bool:
     """Whether the points span about what was detected: otherwise they have slipped onto something
     else.
 

@@ -109,12 +109,12 @@ def _weights(theirs: DflModelInfo, recipe: ModelRecipe) -> tuple[dict[str, Array
 
     from understudy.nets.device import tensors_to_numpy
     from understudy.nets.pretrained import dfl_weights
-    from understudy.parts.models.autoencoder import Swapping
+    from understudy.parts.models.base.autoencoder import SwapperModel
 
     # Without memory of its own: nothing is reserved before the shapes of the files are known to be
     # right.
     shape = recipe.build(torch.device("meta"))
-    assert isinstance(shape, Swapping)
+    assert isinstance(shape, SwapperModel)
     found: dict[str, torch.Tensor] = {}
     doubts: list[str] = []
     for part, module in dfl_weights.dfl_parts(shape.net).items():

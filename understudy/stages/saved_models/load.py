@@ -12,7 +12,7 @@ from understudy.errors import BadProject
 from understudy.io.model_files import checkpoint
 from understudy.nets.autoencoder.encoders import CodeToMaps, Inter
 from understudy.nets.device import resolve_device
-from understudy.parts.models.contract import Model
+from understudy.parts.models.base.model import Model
 from understudy.stages.saved_models.recipe import (
     BEST,
     CHECKPOINTS,

@@ -16,7 +16,7 @@ from understudy.parts.models import ModelOptions, models
 if TYPE_CHECKING:
     import torch
 
-    from understudy.parts.models.contract import Model
+    from understudy.parts.models.base.model import Model
 
 OPTIONS_FILE, CHECKPOINTS, HISTORY, BACKUPS = (
     "options.toml",

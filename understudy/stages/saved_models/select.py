@@ -68,7 +68,7 @@ def describe_model(model: Predictor, iteration: int) -> str:
         return f"iteration {iteration}"
     doubt = (
         ""
-        if model.tells_face_type
+        if model.has_face_type
         else "; the file does not tell the face type, say it with --face-type if that is wrong"
     )
     return (

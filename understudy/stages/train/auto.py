@@ -16,7 +16,7 @@ from understudy.io.model_files import checkpoint
 from understudy.nets.device import resolve_device
 from understudy.nets.memory_estimate import estimate_step_bytes
 from understudy.parts.models import models
-from understudy.parts.models.contract import Batch, Samples
+from understudy.parts.models.base.model import Batch, Samples
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import (
     CHECKPOINTS,
@@ -169,7 +169,7 @@ def step_memory(recipe: ModelRecipe, pairs: int) -> int:
     batch = Batch(
         *(Samples(*(torch.empty(shape, device=meta) for shape in planes)) for _ in range(2))
     )
-    generator = model.groups()["generator"]
+    generator = model.parameter_groups()["generator"]
     return estimate_step_bytes(
         lambda: torch.stack(list(model.losses(batch, "generator").values())).sum(),
         generator.values(),

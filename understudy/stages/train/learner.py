@@ -18,7 +18,7 @@ from understudy.nets import checkpointing, linear_conv, ranks
 from understudy.nets.device import autocast, tensors_to_numpy, to_memory_format
 from understudy.nets.optim import optimizers
 from understudy.nets.optim.ema import Ema
-from understudy.parts.models.contract import Batch, Model
+from understudy.parts.models.base.model import Batch, Model
 from understudy.stages.saved_models.load import (
     inter_tensor_names,
     load_matching_weights,
@@ -251,7 +251,7 @@ class Learner:
         self.model: Model = to_memory_format(
             recipe.build(self.device), options.channels_last, self.device
         )
-        self.groups = self.model.groups()
+        self.groups = self.model.parameter_groups()
         self.kind = kind_of(recipe, options)
         self.optimizers = optimizers_of(recipe, options, self.groups)
         if options.checkpointing:

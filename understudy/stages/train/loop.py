@@ -11,7 +11,7 @@ from typing import Any
 
 from understudy.errors import BadOption
 from understudy.io.model_files import backups, history
-from understudy.parts.models.contract import Batch
+from understudy.parts.models.base.model import Batch
 from understudy.stages.events import (
     Backup,
     Change,

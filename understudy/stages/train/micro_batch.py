@@ -10,7 +10,7 @@ import torch
 
 from understudy.errors import BadOption
 from understudy.nets import ranks
-from understudy.parts.models.contract import Batch, Samples
+from understudy.parts.models.base.model import Batch, Samples
 
 if TYPE_CHECKING:
     from understudy.stages.train.learner import Learner

@@ -15,7 +15,7 @@ import torch
 
 from understudy.errors import BadOption
 from understudy.nets import ranks
-from understudy.parts.models.contract import Batch, Samples
+from understudy.parts.models.base.model import Batch, Samples
 from understudy.stages.events import Note, Warned
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train.callbacks import compile_tuner

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from understudy.parts.models.contract import Model
+from understudy.parts.models.base.model import Model
 from understudy.stages.train.callbacks.previews import pages
 from understudy.stages.train.data.face_store import FaceStore
 from understudy.types import Bytes, FaceType
@@ -21,7 +21,7 @@ class Painter(Model):
         self.resolution, self.face_type, self.morphs = resolution, face_type, morphs
         self.weight = torch.nn.Parameter(torch.zeros(1))
 
-    def passes(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    def reconstruct(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         red, green, blue = (torch.zeros_like(dst) for _ in range(3))
         red[:, 0], green[:, 1], blue[:, 2] = 1, 1, 1
         left, upper = torch.zeros_like(dst[:, :1]), torch.zeros_like(dst[:, :1])

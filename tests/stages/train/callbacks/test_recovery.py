@@ -15,7 +15,7 @@ import torch
 
 from understudy.errors import Busy, CannotWrite, DeviceLost, Diverged
 from understudy.io.model_files import checkpoint
-from understudy.parts.models.contract import Batch
+from understudy.parts.models.base.model import Batch
 from understudy.stages.events import Event, Finished, Progress, Warned
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe

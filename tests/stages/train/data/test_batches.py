@@ -10,7 +10,7 @@ from understudy.core.color.maps import ColorFit
 from understudy.core.face import align, landmarks
 from understudy.core.training.augment import AugmentConfig
 from understudy.parts.color_transfers import color_transfers
-from understudy.parts.models.contract import Batch, Samples
+from understudy.parts.models.base.model import Batch, Samples
 from understudy.stages.train.data.batches import Batches, Feed
 from understudy.stages.train.data.face_store import FaceStore
 

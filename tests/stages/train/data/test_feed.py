@@ -12,8 +12,8 @@ import torch
 
 from understudy.core.training.augment import AugmentConfig
 from understudy.io.faceset.faceset import Faceset
+from understudy.parts.models.base.model import Batch
 from understudy.parts.models.classic import H64
-from understudy.parts.models.contract import Batch
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train.data import feed

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from understudy.parts.detectors import Detection
-from understudy.parts.landmarkers import Found
-from understudy.parts.models.contract import Model
+from understudy.parts.landmarkers import FaceLandmarks
+from understudy.parts.models.base.model import Model
 from understudy.stages.train.data.face_store import FaceStore
 from understudy.stages.train.evaluation import swap_metrics, validation
 from understudy.stages.train.evaluation.swap_metrics import Judge, Judges, Shown
@@ -31,7 +31,7 @@ class Echo(Model):
         self.resolution, self.off = SIZE, off
         self.weight = torch.nn.Parameter(torch.zeros(1))
 
-    def passes(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    def reconstruct(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         left = torch.zeros_like(dst[:, :1])
         left[..., : SIZE // 2] = 1
         return {
@@ -117,13 +117,15 @@ def speaking(rng: np.random.Generator, count: int = 12) -> Floats:
     return points.astype(np.float32)
 
 
-def locating(points: Floats) -> swap_metrics.Locate:
+def with_network(points: Floats) -> swap_metrics.Locate:
     """A landmarker that knows the points of picture 0, 1, …, and sees no face in black."""
     turn = iter(np.tile(points, (3, 1, 1)))
 
-    def locate(image: Bytes, detection: Detection) -> Found | None:
+    def locate(image: Bytes, detection: Detection) -> FaceLandmarks | None:
         known = next(turn)
-        return None if image.max() == 0 else Found(known + (image.shape[0] - SIZE) // 2, 1.0)
+        return (
+            None if image.max() == 0 else FaceLandmarks(known + (image.shape[0] - SIZE) // 2, 1.0)
+        )
 
     return locate
 
@@ -131,7 +133,7 @@ def locating(points: Floats) -> swap_metrics.Locate:
 def test_a_swap_that_acts_as_dst_does_is_in_step_and_one_without_a_face_is_not_found() -> None:
     points = speaking(np.random.default_rng(0))
     for light, share in ((90, 1.0), (0, 0.0)):
-        judge = Judge(shown(points, 200), shown(points, 90), Judges(locate=locating(points)))
+        judge = Judge(shown(points, 200), shown(points, 90), Judges(locate=with_network(points)))
         found = judge.of(np.full((len(points), SIZE, SIZE, 3), light, np.uint8))
         assert found["found"] == share and "identity" not in found
         if share:

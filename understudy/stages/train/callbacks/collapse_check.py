@@ -9,7 +9,7 @@ import torch
 
 from understudy.core.training.collapse import CollapseDetector, measure_outputs
 from understudy.nets.device import to_numpy, to_tensor
-from understudy.parts.models.contract import Model
+from understudy.parts.models.base.model import Model
 from understudy.stages.train.data.face_store import FaceStore
 from understudy.types import Floats
 
@@ -51,7 +51,7 @@ class Vigil:
             self._next = max(2 * self._next, iteration + 1)
         sides = [_shown(store, model.resolution) for store in self._stores]
         device = next(model.parameters()).device
-        made = model.passes(*(to_tensor(faces, device) for faces, _ in sides))
+        made = model.reconstruct(*(to_tensor(faces, device) for faces, _ in sides))
         for side, pair, best, (true, mattes) in zip(
             ("src", "dst"), ("ss", "dd"), self._best, sides, strict=True
         ):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from understudy.errors import BadOption
 from understudy.nets import ranks
-from understudy.parts.models.contract import Batch, Model
+from understudy.parts.models.base.model import Batch, Model
 from understudy.stages.events import Note, Stage, Warned
 
 Way = Literal["off", "on", "graphs"]

@@ -15,7 +15,7 @@ from understudy.io import atomic
 from understudy.io.footage import stills
 from understudy.io.model_files import history
 from understudy.nets.device import to_numpy, to_tensor
-from understudy.parts.models.contract import Model
+from understudy.parts.models.base.model import Model
 from understudy.stages.train.data.face_store import FaceStore
 from understudy.types import Floats
 
@@ -54,7 +54,7 @@ def pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]:
     src_faces, src_mask = src.upright(_shown(src, count), size)
     dst_faces, dst_mask = dst.upright(_shown(dst, count), size)
     device = next(model.parameters()).device
-    made = model.passes(to_tensor(src_faces, device), to_tensor(dst_faces, device))
+    made = model.reconstruct(to_tensor(src_faces, device), to_tensor(dst_faces, device))
     faces = {name: to_numpy(face) for name, (face, _) in made.items()}
     masks = {name: to_numpy(matte)[..., None] for name, (_, matte) in made.items()}
     # What dst does not show of its own face there is no place for; a head may be larger than the

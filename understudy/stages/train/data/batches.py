@@ -22,7 +22,7 @@ from understudy.core.face import mask
 from understudy.core.training import augment, yaw_sampling
 from understudy.nets import augment as on_device
 from understudy.nets.device import to_device, to_tensor
-from understudy.parts.models.contract import Batch, Samples
+from understudy.parts.models.base.model import Batch, Samples
 from understudy.stages.train.data.face_store import FaceStore, moved
 from understudy.types import Array, Bytes, Doubles, Floats
 

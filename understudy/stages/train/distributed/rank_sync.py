@@ -20,7 +20,7 @@ from torch import Tensor
 from understudy.errors import BadOption, BadProject
 from understudy.nets import ranks
 from understudy.nets.optim import optimizers
-from understudy.parts.models.contract import Batch
+from understudy.parts.models.base.model import Batch
 from understudy.stages.events import Event, Order, Progress, Stage, read_order
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe

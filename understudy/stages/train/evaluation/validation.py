@@ -15,7 +15,7 @@ from understudy.core.image import as_bytes
 from understudy.core.training import score
 from understudy.nets.device import to_numpy, to_tensor
 from understudy.nets.losses import reconstruction
-from understudy.parts.models.contract import Model
+from understudy.parts.models.base.model import Model
 from understudy.stages.train.data.face_store import FaceStore
 from understudy.stages.train.evaluation.swap_metrics import Judge, Measured, Shown, judges
 from understudy.types import Floats
@@ -115,7 +115,9 @@ class Validation:
         )
         for at in range(0, self._count, CHUNK):
             part = slice(at, at + CHUNK)
-            made = model.passes(to_tensor(src[0][part], device), to_tensor(dst[0][part], device))
+            made = model.reconstruct(
+                to_tensor(src[0][part], device), to_tensor(dst[0][part], device)
+            )
             share = len(src[0][part]) / self._count
             for side, (faces, mattes) in held.items():
                 goal, matte = to_tensor(faces[part], device), to_tensor(mattes[part], device)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from understudy.parts.models.contract import Batch
+from understudy.parts.models.base.model import Batch
 
 
 def test_every_term_is_told_and_teaches_whom_it_should(small, shown, reached) -> None:
@@ -17,7 +17,7 @@ def test_every_term_is_told_and_teaches_whom_it_should(small, shown, reached) ->
         "eyes_mouth_prio": True,
     }
     model = small("saehd", archi="df-ud", blur_out_mask=True, **powers)
-    assert list(model.groups()) == ["generator", "code_critic", "critic"]
+    assert list(model.parameter_groups()) == ["generator", "code_critic", "critic"]
     told = model.losses(shown, "generator")
     assert set(told) == {
         "src",
@@ -44,7 +44,7 @@ def test_every_term_is_told_and_teaches_whom_it_should(small, shown, reached) ->
     for group in ("code_critic", "critic"):
         model.zero_grad()
         model.losses(shown, group)[group].backward()
-        assert reached(model) == set(model.groups()[group])
+        assert reached(model) == set(model.parameter_groups()[group])
 
 
 def test_critics_do_not_run_the_generator_again(small, shown, learn, make_batch) -> None:
@@ -61,7 +61,7 @@ def test_a_critic_learns_to_tell_true_from_painted(small, shown) -> None:
     model = small("saehd", gan_power=0.1)
     with torch.no_grad():
         model.losses(shown, "generator")
-    optimizer = torch.optim.Adam(model.groups()["critic"].values(), 2e-3)
+    optimizer = torch.optim.Adam(model.parameter_groups()["critic"].values(), 2e-3)
     told = []
     for _ in range(20):
         optimizer.zero_grad()

@@ -17,17 +17,17 @@ from understudy.nets.autoencoder.swappers import DecodedFace, Swapper
 from understudy.nets.checkpointing import checkpointed
 from understudy.nets.device import to_numpy, to_tensor
 from understudy.nets.losses import reconstruction
-from understudy.parts.models.contract import Batch, Model, Samples
+from understudy.parts.models.base.model import Batch, Model, Samples
 from understudy.types import FaceType, Floats, Prediction
 
 # Faces that `predict` takes through the network at a time.
-CHUNK = 16
+PREDICT_BATCH = 16
 
 MaskLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Lesson:
+class AutoencoderLossConfig:
     """What counts, as weights. dssim, l1, mse: within the mask. around: l1 of the whole picture.
     mask: of `mask_loss`.
 
@@ -46,7 +46,7 @@ class Lesson:
     mask_loss: MaskLoss = reconstruction.mse
 
 
-class Swapping(Model):
+class SwapperModel(Model):
     """A `Swapper` in use; what it learns from is up to those who inherit.
 
     One joint step for both people: the former tools gave DF and LIAE two optimizers, each of which
@@ -60,10 +60,10 @@ class Swapping(Model):
     def initialise(self, generator: torch.Generator) -> None:
         init_weights(self, self.init, generator)
 
-    def groups(self) -> dict[str, dict[str, Parameter]]:
+    def parameter_groups(self) -> dict[str, dict[str, Parameter]]:
         return {"generator": dict(self.named_parameters())}
 
-    def passes(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    def reconstruct(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         # src's way out paints src, too.
         own, _ = self.net.swap(src)
         swapped, rebuilt = self.net.swap(dst)
@@ -78,8 +78,8 @@ class Swapping(Model):
             return Prediction(images, images[..., 0], images[..., 0])
         device = next(self.parameters()).device
         found = [
-            self.net.swap(to_tensor(images[at : at + CHUNK], device))
-            for at in range(0, len(images), CHUNK)
+            self.net.swap(to_tensor(images[at : at + PREDICT_BATCH], device))
+            for at in range(0, len(images), PREDICT_BATCH)
         ]
         return Prediction(
             image=to_numpy(torch.cat([swapped.face for swapped, _ in found])),
@@ -88,14 +88,19 @@ class Swapping(Model):
         )
 
 
-class Autoencoder(Swapping):
-    """One that learns each face from its warped picture, by a `Lesson`."""
+class Autoencoder(SwapperModel):
+    """One that learns each face from its warped picture, by a `AutoencoderLossConfig`."""
 
     def __init__(
-        self, net: Swapper, resolution: int, face_type: FaceType, lesson: Lesson, init: Init
+        self,
+        net: Swapper,
+        resolution: int,
+        face_type: FaceType,
+        loss_config: AutoencoderLossConfig,
+        init: Init,
     ) -> None:
         super().__init__(net, resolution, face_type, init)
-        self.lesson = lesson
+        self.loss_config = loss_config
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         rebuilt = self.net(batch.src.input, batch.dst.input)
@@ -111,24 +116,24 @@ class Autoencoder(Swapping):
                 self._mask_loss(rebuilt.src, batch.src) + self._mask_loss(rebuilt.dst, batch.dst)
             ),
         }
-        if self.lesson.codes:
+        if self.loss_config.codes:
             codes = (ranks.all_gather(each) for each in (rebuilt.src_code, rebuilt.dst_code))
-            told["codes"] = self.lesson.codes * reconstruction.energy_distance(*codes)
-        if self.lesson.mouth and rebuilt.swapped is not None:
-            told["mouth"] = self.lesson.mouth * self._mouth_loss(rebuilt.swapped, batch.dst)
+            told["codes"] = self.loss_config.codes * reconstruction.energy_distance(*codes)
+        if self.loss_config.mouth and rebuilt.swapped is not None:
+            told["mouth"] = self.loss_config.mouth * self._mouth_loss(rebuilt.swapped, batch.dst)
         return told
 
     def _face_loss(self, ours: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-        lesson, total = self.lesson, torch.zeros((), device=target.device)
-        if lesson.dssim:
-            total = total + lesson.dssim * reconstruction.dssim(ours, target, mask)
-        if lesson.l1:
-            total = total + lesson.l1 * reconstruction.l1(ours, target, mask)
-        if lesson.mse:
+        loss_config, total = self.loss_config, torch.zeros((), device=target.device)
+        if loss_config.dssim:
+            total = total + loss_config.dssim * reconstruction.dssim(ours, target, mask)
+        if loss_config.l1:
+            total = total + loss_config.l1 * reconstruction.l1(ours, target, mask)
+        if loss_config.mse:
             soft = reconstruction.gaussian_blur(mask, max(1, self.resolution // 64))
-            total = total + lesson.mse * reconstruction.mse(ours, target, soft)
-        if lesson.around:
-            total = total + lesson.around * reconstruction.l1(ours, target)
+            total = total + loss_config.mse * reconstruction.mse(ours, target, soft)
+        if loss_config.around:
+            total = total + loss_config.around * reconstruction.l1(ours, target)
         return total
 
     def _mouth_loss(self, swapped: DecodedFace, dst: Samples) -> Tensor:
@@ -140,4 +145,4 @@ class Autoencoder(Swapping):
         )
 
     def _mask_loss(self, ours: DecodedFace, true: Samples) -> Tensor:
-        return self.lesson.mask * self.lesson.mask_loss(ours.mask, true.mask)
+        return self.loss_config.mask * self.loss_config.mask_loss(ours.mask, true.mask)

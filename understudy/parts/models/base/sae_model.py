@@ -17,13 +17,13 @@ from understudy.nets.autoencoder.swappers import DecodedFace, Reconstruction, Sw
 from understudy.nets.checkpointing import checkpointed
 from understudy.nets.losses import reconstruction, style
 from understudy.nets.losses.critics import as_tuple, frozen_logits, gan_loss
-from understudy.parts.models.autoencoder import Swapping
-from understudy.parts.models.contract import Batch, Samples
+from understudy.parts.models.base.autoencoder import SwapperModel
+from understudy.parts.models.base.model import Batch, Samples
 from understudy.types import FaceType
 
 
 @dataclass(frozen=True)
-class Objective:
+class SaeLossConfig:
     """What counts, as weights; 0 leaves a term out.
 
     structure, at `scales` scales, and pixel: of both people's faces as `shade` shows them: whole up
@@ -54,7 +54,7 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Shown:
+class CriticInput:
     """What the critics get of one pass of the generator, with the batch that it was painted for; no
     gradient goes back.
     """
@@ -66,8 +66,8 @@ class Shown:
     dst_maps: Tensor
 
 
-class Student(Swapping):
-    """A `Swapper` that learns by an `Objective`.
+class SaeModel(SwapperModel):
+    """A `Swapper` that learns by an `SaeLossConfig`.
 
     critics: by the names of their groups, "code_critic" for what decoders start from and "critic"
     for faces. They learn from what the generator painted in the pass before, so its `losses` come
@@ -79,15 +79,15 @@ class Student(Swapping):
         net: Swapper,
         resolution: int,
         face_type: FaceType,
-        objective: Objective,
+        loss_config: SaeLossConfig,
         critics: dict[str, nn.Module],
         init: Init = "glorot",
     ) -> None:
         super().__init__(net, resolution, face_type, init)
-        self.objective, self.critics = objective, nn.ModuleDict(critics)
-        self._shown: Shown | None = None
+        self.loss_config, self.critics = loss_config, nn.ModuleDict(critics)
+        self._shown: CriticInput | None = None
 
-    def groups(self) -> dict[str, dict[str, Parameter]]:
+    def parameter_groups(self) -> dict[str, dict[str, Parameter]]:
         """The generator's, then those of each critic; what is frozen stays in its group, without a
         gradient.
         """
@@ -104,35 +104,38 @@ class Student(Swapping):
                 "critics learn after the generator, from the same batch"
             )
             return {group: self._critic_loss(group, self._shown)}
-        objective, rebuilt = self.objective, self.net(batch.src.input, batch.dst.input)
+        loss_config, rebuilt = self.loss_config, self.net(batch.src.input, batch.dst.input)
         src, dst = self._shade(batch.src.mask), self._shade(batch.dst.mask)
         true_src, true_dst = self._target(batch.src), self._target(batch.dst)
         told = {
             "src": self._face_loss(rebuilt.src, true_src, src, batch.src),
             "dst": self._face_loss(rebuilt.dst, true_dst, dst, batch.dst),
         }
-        if objective.mask:
+        if loss_config.mask:
             masks = reconstruction.mse(rebuilt.src.mask, batch.src.mask) + reconstruction.mse(
                 rebuilt.dst.mask, batch.dst.mask
             )
-            told["mask"] = objective.mask * masks
+            told["mask"] = loss_config.mask * masks
         told |= self._styles(batch, rebuilt, true_dst)
-        if objective.backdrop:
-            told["backdrop"] = self._smooth(rebuilt.dst, true_dst, dst, objective.backdrop)
+        if loss_config.backdrop:
+            told["backdrop"] = self._smooth(rebuilt.dst, true_dst, dst, loss_config.backdrop)
         if self.critics:
             true, painted = self._for_critic(rebuilt, (true_src, true_dst), (src, dst))
             told |= self._against_critics(rebuilt, painted)
-            if objective.gan and objective.shade != "none":
+            if loss_config.gan and loss_config.shade != "none":
                 told["smooth"] = self._smooth(rebuilt.src, true_src, src, 0.02)
             kept = (each.detach() for each in (true, painted, rebuilt.src_maps, rebuilt.swap_maps))
-            self._shown = Shown(batch, *kept)
+            self._shown = CriticInput(batch, *kept)
         return told
 
     def _face_loss(self, ours: DecodedFace, target: Tensor, shade: Tensor, true: Samples) -> Tensor:
         # Maps in fp32, some ten of them at full size: cheap to compute again.
-        objective, total = self.objective, checkpointed(self._likeness, ours.face, target, shade)
-        if objective.eyes:
-            total = total + objective.eyes * reconstruction.l1(ours.face, target, true.eyes_mouth)
+        loss_config, total = (
+            self.loss_config,
+            checkpointed(self._likeness, ours.face, target, shade),
+        )
+        if loss_config.eyes:
+            total = total + loss_config.eyes * reconstruction.l1(ours.face, target, true.eyes_mouth)
         for smaller in (ours.quarter, ours.half):
             if smaller is not None:
                 side = smaller.shape[-1]
@@ -142,36 +145,36 @@ class Student(Swapping):
         return total
 
     def _likeness(self, ours: Tensor, target: Tensor, shade: Tensor) -> Tensor:
-        objective, total = self.objective, torch.zeros((), device=target.device)
-        if objective.structure:
-            scales, compat = objective.scales, objective.compat
-            total = total + objective.structure * reconstruction.multiscale_dssim(
+        loss_config, total = self.loss_config, torch.zeros((), device=target.device)
+        if loss_config.structure:
+            scales, compat = loss_config.scales, loss_config.compat
+            total = total + loss_config.structure * reconstruction.multiscale_dssim(
                 ours, target, shade, scales, compat, self.resolution
             )
-        if objective.pixel:
-            total = total + objective.pixel * reconstruction.mse(ours, target, shade)
+        if loss_config.pixel:
+            total = total + loss_config.pixel * reconstruction.mse(ours, target, shade)
         return total
 
     def _styles(self, batch: Batch, rebuilt: Reconstruction, true_dst: Tensor) -> dict[str, Tensor]:
         """That the swap takes its light and its surroundings from dst."""
-        objective, told = self.objective, {}
-        if objective.face_style:
-            told["face_style"] = objective.face_style * self._light(
+        loss_config, told = self.loss_config, {}
+        if loss_config.face_style:
+            told["face_style"] = loss_config.face_style * self._light(
                 rebuilt, true_dst, self._shade(batch.dst.mask)
             )
-        if objective.background_style:
+        if loss_config.background_style:
             swapped = self.net.decode_src(rebuilt.swap_maps)
             # The former tool took the mask of whichever src face came along.
-            outside = 1 - self._shade((batch.src if objective.compat else batch.dst).mask)
-            weights = (objective.structure, objective.pixel)
-            told["bg_style"] = objective.background_style * style.background_loss(
+            outside = 1 - self._shade((batch.src if loss_config.compat else batch.dst).mask)
+            weights = (loss_config.structure, loss_config.pixel)
+            told["bg_style"] = loss_config.background_style * style.background_loss(
                 swapped.face, true_dst, outside, weights
             )
         return told
 
     def _light(self, rebuilt: Reconstruction, true_dst: Tensor, shade: Tensor) -> Tensor:
-        sigma = max(1, self.resolution // self.objective.style_reach)
-        if self.objective.style_of == "true":
+        sigma = max(1, self.resolution // self.loss_config.style_reach)
+        if self.loss_config.style_of == "true":
             swapped = self.net.decode_src(rebuilt.swap_maps)
             return style.style_loss(swapped.face * shade, true_dst * shade, sigma)
         # Painted anew from maps without a way back: only the decoder is to learn light.
@@ -180,15 +183,15 @@ class Student(Swapping):
         return style.style_loss(swapped.face * swapped.mask.detach(), wanted, sigma)
 
     def _against_critics(self, rebuilt: Reconstruction, painted: Tensor) -> dict[str, Tensor]:
-        objective, told = self.objective, {}
-        if objective.true_face:
-            told["true_face"] = objective.true_face * gan_loss(
+        loss_config, told = self.loss_config, {}
+        if loss_config.true_face:
+            told["true_face"] = loss_config.true_face * gan_loss(
                 frozen_logits(self.critics["code_critic"], rebuilt.src_maps), True
             )
-        if objective.gan:
-            sides = 1 + objective.gan_both
+        if loss_config.gan:
+            sides = 1 + loss_config.gan_both
             told["gan"] = (
-                objective.gan
+                loss_config.gan
                 * sides
                 * gan_loss(frozen_logits(self.critics["critic"], painted), True)
             )
@@ -199,28 +202,28 @@ class Student(Swapping):
     ) -> tuple[Tensor, Tensor]:
         """True and painted faces as the critic sees them; src's alone, or both people's."""
         ours = (rebuilt.src.face, rebuilt.dst.face)
-        sides = range(1 + self.objective.gan_both)
+        sides = range(1 + self.loss_config.gan_both)
         return torch.cat([true[k] * shades[k] for k in sides]), torch.cat(
             [ours[k] * shades[k] for k in sides]
         )
 
-    def _critic_loss(self, group: str, shown: Shown) -> Tensor:
+    def _critic_loss(self, group: str, shown: CriticInput) -> Tensor:
         """How far a critic is from telling both apart."""
         if group == "code_critic":
             true, false, share = shown.dst_maps, shown.src_maps, 0.5
         else:
-            true, false, share = shown.true, shown.painted, 0.5 / (1 + self.objective.gan_both)
+            true, false, share = shown.true, shown.painted, 0.5 / (1 + self.loss_config.gan_both)
         judged = [each.chunk(2) for each in as_tuple(self.critics[group](torch.cat([true, false])))]
         of_true, of_false = zip(*judged, strict=True)
         return share * (gan_loss(of_true, True) + gan_loss(of_false, False))
 
     def _smooth(self, ours: DecodedFace, target: Tensor, shade: Tensor, outside: float) -> Tensor:
         """That a face has no grain, and its surroundings are true."""
-        rough = style.total_variation(ours.face, self.objective.compat)
+        rough = style.total_variation(ours.face, self.loss_config.compat)
         return 1e-6 * rough + outside * reconstruction.mse(ours.face, target, 1 - shade)
 
     def _shade(self, mask: Tensor) -> Tensor:
-        sigma, shade = max(1, self.resolution // 32), self.objective.shade
+        sigma, shade = max(1, self.resolution // 32), self.loss_config.shade
         if shade == "none":
             return torch.ones_like(mask)
         return (
@@ -232,6 +235,6 @@ class Student(Swapping):
     def _target(self, true: Samples) -> Tensor:
         return (
             reconstruction.blur_background(true.target, true.mask, self.resolution / 128)
-            if self.objective.blur_out
+            if self.loss_config.blur_out
             else true.target
         )

@@ -5,24 +5,24 @@ from __future__ import annotations
 from torch import Tensor
 
 from understudy.nets.autoencoder.swappers import DecodedFace, MorphSwapper
-from understudy.parts.models.objectives import Student
+from understudy.parts.models.base.sae_model import SaeModel
 
 # The swaps that previews show besides the model's own.
-STEPS = (0.25, 0.5, 0.65, 0.75, 1.0)
+MORPH_STEPS = (0.25, 0.5, 0.65, 0.75, 1.0)
 
 
-class Morphing(Student):
-    """A `Student` around a `MorphSwapper`: what it rebuilds does not depend on the chosen morph."""
+class MorphModel(SaeModel):
+    """A `SaeModel` around a `MorphSwapper`. The chosen morph changes swaps, not reconstructions."""
 
     net: MorphSwapper
 
     def set_morph(self, share: float) -> None:
         self.net.morph = share
 
-    def passes(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    def reconstruct(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """Also the swaps at other morphs, as "sd 0.25" and so on."""
         (own,) = self.net.decode_at(src, (1.0,))
-        rebuilt, swapped, *steps = self.net.decode_at(dst, (0.0, self.net.morph, *STEPS))
+        rebuilt, swapped, *steps = self.net.decode_at(dst, (0.0, self.net.morph, *MORPH_STEPS))
         made: dict[str, DecodedFace] = {"ss": own, "dd": rebuilt, "sd": swapped}
-        made |= {f"sd {step}": each for step, each in zip(STEPS, steps, strict=True)}
+        made |= {f"sd {step}": each for step, each in zip(MORPH_STEPS, steps, strict=True)}
         return {name: (each.face, each.mask) for name, each in made.items()}

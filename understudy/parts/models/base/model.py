@@ -49,7 +49,7 @@ class Model(nn.Module):
         """Give every weight its start, drawn from `generator`."""
         raise NotImplementedError
 
-    def groups(self) -> dict[str, dict[str, Parameter]]:
+    def parameter_groups(self) -> dict[str, dict[str, Parameter]]:
         """Parameters by name, by group; each group has an optimizer and a pass of `losses` of its
         own.
         """
@@ -63,7 +63,7 @@ class Model(nn.Module):
         """
         raise NotImplementedError
 
-    def passes(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    def reconstruct(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """Faces and masks as "ss", "dd" and "sd" (src's identity, dst's expression) of unwarped
         faces (N, 3, R, R).
         """

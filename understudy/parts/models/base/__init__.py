@@ -1,0 +1,1 @@
+"""Models with torch: what every model gives and gets, and those that others are built on."""
