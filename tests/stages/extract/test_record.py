@@ -140,7 +140,8 @@ def test_another_default_makes_stale_what_was_made_with_the_former_one():
 
 def test_only_what_affects_the_faces_counts():
     assert not changes(ExtractOptions(), ExtractOptions(workers=3, fix=True, quality="best"))
-    assert not changes(ExtractOptions(), ExtractOptions.layered({"s3fd": {"score": 0.9}}))
+    unused = {"s3fd": {"score": 0.9}, "dlib_resnet": {"jitter": 3}, "identity": "none"}
+    assert changes(ExtractOptions(), ExtractOptions.layered(unused)) == ["identity"]
     assert changes(ExtractOptions(), ExtractOptions.layered({"blazeface": {"score": 0.9}})) == [
         "blazeface.score"
     ]

@@ -163,12 +163,9 @@ class ExtractOptions(Options):
 
         Parts that are not in use are left out.
         """
-        in_use = [self.detector_part(), self.landmarker_part()]
-        # Identities at their defaults are left out, too: older records say nothing of them.
-        for name in identities:
-            part = identities.configured(name, self)
-            if part != identities[name]():
-                in_use.append(part)
+        in_use: list[Options] = [self.detector_part(), self.landmarker_part()]
+        if (identity := self.with_identity().identity) != "none":
+            in_use.append(identities.configured(identity, self))
         unused = {
             name for name, value in self if isinstance(value, Options) and value not in in_use
         }
