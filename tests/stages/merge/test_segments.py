@@ -204,7 +204,7 @@ def test_frames_are_not_taken_for_those_of_another_choice(show: Path, plain: Mer
     for other in (
         with_(plain, encode={"depth": "10"}),
         with_(plain, face_type="half"),
-        plain.model_copy(update={"upscaler": "other"}),
+        with_(plain, encode={"chroma": "444"}),
         later.model_copy(update={"halo": 4}),
     ):
         assert not set(keys_of(show, other)) & set(known)
