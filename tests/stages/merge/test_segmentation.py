@@ -252,7 +252,7 @@ def test_a_segmenter_of_other_faces_says_what_that_means(tmp_path: Path) -> None
     def told(seen: FaceType, *masks: str) -> list[str]:
         return FaceSegmenter.load(
             SegmenterFile(tmp_path, "bright", seen, 256, "", {}), "cpu", masks, MergeOptions()
-        ).limits("full")
+        ).coverage_warnings("full")
 
     assert told("full", "xseg-prd", "xseg-dst") == [] == told("whole", "xseg-dst")
     assert "less sure" in told("whole", "xseg-prd")[0]

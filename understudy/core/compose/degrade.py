@@ -79,8 +79,8 @@ def resample_bicubic(picture: Floats, power: float, origin: tuple[int, int] = (0
 def compress_jpeg(picture: Floats, power: float, origin: tuple[int, int] = (0, 0)) -> Floats:
     """Compress the picture as JPEG does, without subsampled chroma.
 
-    Blocks of 8 x 8 are rounded in the cosine transform, by the tables of ITU-T T.81, annex K,
-    scaled as libjpeg does, but in fractions.
+    Blocks of 8 x 8 are rounded in the cosine transform, but in fractions. The tables are those of
+    ITU-T T.81, annex K, scaled as libjpeg does.
 
     Args:
         picture: (H, W, 3) float32 in 0..1.

@@ -142,8 +142,9 @@ def _depth(matte: Floats) -> Floats:
 
 
 def _blur(matte: Floats, sigma: float, black: int) -> Floats:
-    """The matte blurred, its outer `black` pixels set to 0 beforehand, so that the blur ends at 0
-    at the edge.
+    """The matte blurred.
+
+    Its outer `black` pixels are set to 0 beforehand, so that the blur ends at 0 at the edge.
     """
     if sigma <= 0.1:
         return matte

@@ -28,7 +28,7 @@ def solve_light(plate: Floats, face: Floats, matte: Floats) -> Floats:
 
     With u zero on the edge of the matte's box: laplacian(u) = div(core * grad(face - plate)), and
     plate + u is the new layer; this is what OpenCV's seamlessClone solves. Here u is solved on a
-    coarse grid, and what the grid cannot hold of face - plate is taken as it is, within the core.
+    coarse grid. What the grid cannot hold of face - plate is taken as it is, within the core.
     Far outside the matte the light turns the face into the plate. Where a face is cut by the
     region's edge, it runs on level.
 

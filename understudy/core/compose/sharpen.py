@@ -33,7 +33,7 @@ def sharpen(
             not change with the model's resolution; "box": 3 x 3 pixels; "gaussian": 3 x 3 pixels
             of standard deviation 0.8.
         dfl: DeepFaceLab's numbers: "box" with a gain of `amount`, not a hundredth of it, "gaussian"
-            half of that, any negative amount as passes of a 5 x 5 median, one for every 10.
+            half of that. A negative amount is passes of a 5 x 5 median, one for every 10.
 
     Returns:
         (S, S, 3) float32 in 0..1.

@@ -1,4 +1,4 @@
-"""`merge`: the trained face laid into the dst footage, encoded, marked."""
+"""`merge`: the predicted face composited into the dst footage, encoded and signed."""
 
 from __future__ import annotations
 
@@ -51,8 +51,7 @@ Step = Generator[Event, Order | None, bool]
 
 @verb
 def merge(show: Path, options: MergeOptions) -> Stage:
-    """Lay the model's face into the dst footage of a show and write the video: same frames, same
-    sound, marked as synthetic.
+    """Lay the model's face into a show's dst footage: same frames, same sound, marked as synthetic.
 
     Each run makes a new folder merged/NNN; result.mp4 is the newest. Frames that were rendered
     before from the same faces, with the same model and choices, are taken as they are: so a run
@@ -98,10 +97,8 @@ def _render_version(
         )
         yield Note(text=f"merge: stopped. {done} {_UNTOUCHED}")
         return
-    facts, suffix = (
-        _summary(context, renderer),
-        ".mov" if options.encode.codec == "prores" else ".mp4",
-    )
+    facts = _summary(context, renderer)
+    suffix = ".mov" if options.encode.codec == "prores" else ".mp4"
     with versions.new_version_folder(project.merged) as folder:
         for name in ("result", "matte") if context.has_matte else ("result",):
             if not (
@@ -144,14 +141,12 @@ def _concat(
     chosen: Sequence[range],
     signer: Credentials,
 ) -> Step:
-    """Put the segments together and sign the video; False when told to stop. Of a name that begins
-    with matte: their masks.
+    """Concatenate the segments and sign the video; False when told to stop.
+
+    Of a `path` whose name begins with matte: their masks.
     """
-    footage, options, is_matte = (
-        renderer.context.footage,
-        renderer.context.options,
-        path.stem == "matte",
-    )
+    footage, options = renderer.context.footage, renderer.context.options
+    is_matte = path.stem == "matte"
     unsigned, total = path.with_stem("unsigned"), sum(map(len, chosen))
     sound = None if is_matte else _sound(footage, chosen)
     yield Started(stage=f"join {path.stem}", total=total)
@@ -192,7 +187,7 @@ def _sound(footage: Footage, chosen: Sequence[range]) -> AudioClip | None:
 
 
 def _summary(context: MergeContext, renderer: SegmentRenderer) -> dict[str, Any]:
-    """What is worth telling of a merge, as plain values."""
+    """What the end of a merge reports, as plain values."""
     model = context.model_path
     known = {"model_sha256": manifest.fingerprint(model)} if model.is_file() else {}
     frames = sum(len(segment.frames) for segment in renderer.segments)

@@ -67,7 +67,7 @@ class MergeContext:
         """Load all that these options need, and write nothing.
 
         Raises:
-            NoFaces, BadProject, BadOption, WeightsMissing
+            NoFaces, BadProject, BadOption, WeightsMissing: The message says what to do.
         """
         system.limit_malloc_arenas()
         path, is_best = select_model_path(project, options.model), options.checkpoint == "best"
@@ -134,7 +134,7 @@ class MergeContext:
     def _remarks_on_segmenter(self) -> Iterator[Event]:
         if self.segmenter is not None:
             yield Note(text=f"segmenter {self.segmenter.name}, of {self.segmenter.face_type} faces")
-            for text in self.segmenter.limits(self.model.face_type):
+            for text in self.segmenter.coverage_warnings(self.model.face_type):
                 yield Warned(text=text)
         elif self.options.segmenter:
             yield Note(
@@ -167,7 +167,7 @@ class MergeContext:
             for name, value in self.options.deviating("render").items()
             if name not in CompositeOptions.model_fields
         }
-        said = {
+        parts = {
             "renderer": [_RENDERER, version("understudy"), version("av")],
             "footage": FootageFingerprint.of(self.footage.path, len(self.footage)).model_dump(
                 mode="json"
@@ -177,9 +177,9 @@ class MergeContext:
             "looks": self.keyframes.to_json(around),
             "options": options,
         }
-        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
-        for part in self._faces(around):
-            digest.update(part)
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+        for face in self._faces(around):
+            digest.update(face)
         return digest.hexdigest()[:32]
 
     def _faces(self, frames: range) -> Iterator[bytes]:
@@ -227,7 +227,7 @@ def _weights(model: Path, best: bool) -> str:
         return manifest.fingerprint(model)
     saved = checkpoint.peek(model / (BEST if best else CHECKPOINTS))
     # What a checkpoint says of itself holds the hashes of its weights.
-    said = manifest.fingerprint(saved.folder / checkpoint.STATE) if saved else ""
+    weights = manifest.fingerprint(saved.folder / checkpoint.STATE) if saved else ""
     recipe = read_recipe(model)
     settings = recipe.model_options.model_dump(mode="json", exclude_defaults=True)
-    return f"{said} {recipe.model} {json.dumps(settings, sort_keys=True)}"
+    return f"{weights} {recipe.model} {json.dumps(settings, sort_keys=True)}"

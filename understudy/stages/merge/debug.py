@@ -31,10 +31,15 @@ def write_debug(
     keyframes: Keyframes,
     writer: SignedImageWriter,
 ) -> Generator[Event, Order | None, bool]:
-    """Write the steps of the frames of a merge, `count` of them, each into a folder of its own;
-    False when told to stop.
+    """Write the steps of the frames of a merge, a folder each; False when told to stop.
 
-    footage: the plates.
+    Args:
+        folder: Where those folders are made.
+        footage: The plates.
+        merged: The frames.
+        count: How many they are.
+        keyframes: The options that hold for each face.
+        writer: Writes the pictures.
     """
     for done, work in enumerate(merged, start=1):
         (plate,) = footage.iter_frames_or_bad([work.frame.index])
@@ -57,13 +62,18 @@ def write_steps(
     numbers: Mapping[str, Any],
     writer: SignedImageWriter,
 ) -> Path:
-    """Write the steps of a frame into a new folder in `folder`, named after the frame; the path of
-    the sheet that shows them all.
+    """Write the steps of a frame into a new folder; return the path of the sheet of all.
 
-    pictures: name and picture of every step in order, (H, W) or (H, W, 3), uint8, uint16, or
-    float32, whose 0..1 is shown. numbers: what goes with them, as plain values. There will be
-    NN-name.png, of 16 bits where the picture has more than 8, sheet.jpg, and numbers.json with the
-    numbers and the size, range and mean of each picture.
+    There will be NN-name.png, of 16 bits where the picture has more than 8, sheet.jpg, and
+    numbers.json. It holds the numbers and the size, range and mean of each picture.
+
+    Args:
+        folder: Where the new folder is made, named after the frame.
+        frame: Its number.
+        pictures: Name and picture of every step in order, (H, W) or (H, W, 3), uint8, uint16, or
+            float32, whose 0..1 is shown.
+        numbers: What goes with them, as plain values.
+        writer: Writes the pictures.
     """
     place = _free_folder(folder, f"{frame:06d}")
     with atomic.explain_os_errors(place):
@@ -74,8 +84,8 @@ def write_steps(
         writer.write(place / file, _to_sixteen_bits(picture))
         facts[file] = _statistics(picture)
     writer.write(place / "sheet.jpg", draw_tiles(pictures, _COLUMNS, _SIDE))
-    told = {"frame": frame, **numbers, "pictures": facts}
-    atomic.write_text(place / "numbers.json", json.dumps(told, indent=1) + "\n")
+    record = {"frame": frame, **numbers, "pictures": facts}
+    atomic.write_text(place / "numbers.json", json.dumps(record, indent=1) + "\n")
     return place / "sheet.jpg"
 
 
@@ -94,8 +104,9 @@ def _images(work: MergeFrame, plate: Array) -> list[tuple[str, Array]]:
 
 
 def _numbers(work: MergeFrame, keyframes: Keyframes) -> list[dict[str, Any]]:
-    """What was measured for every face, and the options that hold for it. A face outside of the
-    frame has no numbers.
+    """What was measured for every face, and the options that hold for it.
+
+    A face outside of the frame has no numbers.
     """
     found = []
     for face in work.faces.values():
@@ -112,8 +123,9 @@ def _numbers(work: MergeFrame, keyframes: Keyframes) -> list[dict[str, Any]]:
 
 
 def _free_folder(folder: Path, name: str) -> Path:
-    """A folder of that name, or with the next free number behind it: earlier ones stay, to be
-    compared.
+    """A folder of that name, or with the next free number behind it.
+
+    Earlier ones stay, to be compared.
     """
     taken, number = folder / name, 2
     while taken.exists():

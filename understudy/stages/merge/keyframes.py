@@ -31,7 +31,7 @@ _FORM: Final = "Write it as '100-120: erode=4 blur=10 ease=12' or 'person=1: mas
 
 @dataclass(frozen=True, slots=True)
 class Keyframe:
-    """Options for some frames or one person.
+    """Options for some frames or one person, as one `--at` says them.
 
     person: None = whoever it is. ease: frames, see `Keyframes`.
     """
@@ -50,14 +50,14 @@ class Keyframe:
         """
         where = f"at '{text}'"
         head, colon, body = text.partition(":")
-        said = _parse_values(body.split(), where)
-        ease = said.pop("ease", "0")
-        if not colon or not head.strip() or not said:
+        values = _parse_values(body.split(), where)
+        ease = values.pop("ease", "0")
+        if not colon or not head.strip() or not values:
             raise BadOption(f"{where}: not understood. {_FORM}.")
         if not re.fullmatch(r"\d{1,6}", ease, re.ASCII):
             raise BadOption(f"{where}: ease cannot be '{ease}'. Give a number of frames.")
         spans, person = _parse_scope(head.split(), where)
-        return cls(text, spans, person, _validate(said, where), int(ease))
+        return cls(text, spans, person, _validate(values, where), int(ease))
 
     @property
     def is_everywhere(self) -> bool:
@@ -90,12 +90,11 @@ class AveragingRadius:
 
 @dataclass(frozen=True, slots=True)
 class Keyframes:
-    """What holds for each face of each frame: `base`, over that what the entries say; later ones
-    win.
+    """The options of each face of each frame: `base`, and over that the entries; later ones win.
 
-    At the border of its frames a choice switches at once; a number runs, within the first and last
-    `ease` frames of the entry, between what holds without the entry and what it says. Plain data,
-    to be sent to other processes.
+    At the border of its frames a choice switches at once. A number runs, within the first and last
+    `ease` frames of the entry, from what holds without the entry to what it says. Plain data, to be
+    sent to other processes.
     """
 
     base: CompositeOptions
@@ -155,8 +154,9 @@ class Keyframes:
         )
 
     def unused(self, count: int, persons: Iterable[int]) -> list[str]:
-        """The entries that change nothing in footage of `count` frames in which these persons
-        are.
+        """The entries that change nothing.
+
+        count: frames of the footage. persons: those who are in it.
         """
         known = set(persons)
         return [
@@ -193,20 +193,20 @@ class Keyframes:
 
 def _parse_values(words: list[str], where: str) -> dict[str, str]:
     """Names and values of "name=value" words; a name may be written as in a flag, with hyphens."""
-    said: dict[str, str] = {}
+    values: dict[str, str] = {}
     for word in words:
         name, sign, value = word.partition("=")
         name = name.replace("-", "_")
         if not (name and sign and value):
             raise BadOption(f"{where}: '{word}' is not understood. {_FORM}.")
-        if name in said:
+        if name in values:
             raise BadOption(f"{where}: '{name}' stands there twice. Leave one.")
-        said[name] = value
-    return said
+        values[name] = value
+    return values
 
 
 def _parse_scope(words: list[str], where: str) -> tuple[tuple[range, ...], int | None]:
-    """The stretches and the person that the head of an entry names."""
+    """The ranges of frames and the person that the head of an entry names."""
     persons = [word.partition("=")[2] for word in words if word.startswith("person=")]
     frames = [word for word in words if not word.startswith("person=")]
     if (
@@ -221,9 +221,9 @@ def _parse_scope(words: list[str], where: str) -> tuple[tuple[range, ...], int |
     return spans, int(persons[0]) if persons else None
 
 
-def _validate(said: Mapping[str, str], where: str) -> dict[str, Any]:
+def _validate(values: Mapping[str, str], where: str) -> dict[str, Any]:
     """The values as the options have them."""
-    unknown = sorted(set(said) - set(CompositeOptions.model_fields))
+    unknown = sorted(set(values) - set(CompositeOptions.model_fields))
     if unknown:
         choices = ", ".join(CompositeOptions.model_fields)
         raise BadOption(
@@ -231,21 +231,21 @@ def _validate(said: Mapping[str, str], where: str) -> dict[str, Any]:
             f" {choices}; or ease."
         )
     plain: dict[str, Any] = {
-        name: value.split(",") if name in _LISTS else value for name, value in said.items()
+        name: value.split(",") if name in _LISTS else value for name, value in values.items()
     }
     try:
         chosen = CompositeOptions.model_validate(plain)
     except ValidationError as error:
         raise BadOption(readable(error, where)) from None
-    return {name: getattr(chosen, name) for name in said}
+    return {name: getattr(chosen, name) for name in values}
 
 
 def _ease_weight(frame: int, span: range, ease: int) -> float:
-    """How far an entry holds in a frame: 0 outside the stretch, 1 within, gently rising over `ease`
-    frames at either border.
+    """How far an entry holds in a frame: 0 outside its frames, 1 within.
 
-    Where the footage begins, and where a stretch has no end, nothing rises. In a stretch too short
-    for both, it rises as long as half of it lasts, so that its middle has all.
+    It rises gently over `ease` frames at either border. Where the footage begins, and where a range
+    has no end, nothing rises. In a range too short for both, it rises as long as half of it lasts,
+    so that its middle has all.
     """
     if frame not in span:
         return 0.0

@@ -18,9 +18,7 @@ from understudy.stages.parallel.workers import Engine
 
 @with_parts(blenders, color_transfers, maskers, segmenters, upscalers, affects="render")
 class MergeOptions(CompositeOptions):
-    """What `merge` asks: how faces look, and where and when they do so, what is rendered, and with
-    what.
-    """
+    """What `merge` asks: the composite, where and when it differs, what is rendered, with what."""
 
     preset: str | None = option(
         None,

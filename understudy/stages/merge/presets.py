@@ -47,10 +47,10 @@ class Preset(MergeOptions):
 
 
 def apply_preset(project: Project, options: MergeOptions) -> MergeOptions:
-    """The options over those of the preset that they name: whatever was set by itself, in any file
-    or by a flag, wins.
+    """Lay the options over those of the preset that they name.
 
-    Raises BadOption for a name that is not there, BadProject for a file that cannot be used.
+    Whatever was set by itself, in any file or by a flag, wins. Raises BadOption for a name that is
+    not there, BadProject for a file that cannot be used.
     """
     if not options.preset:
         return options

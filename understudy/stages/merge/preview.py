@@ -33,11 +33,16 @@ def write_previews(
     count: int,
     writer: SignedImageWriter,
 ) -> Generator[Event, Order | None, bool]:
-    """Write the frames of a merge, `count` of them, to the next free sheets NNN.jpg in `folder`;
-    False when told to stop.
+    """Write the frames of a merge to the next free sheets NNN.jpg; False when told to stop.
 
-    footage: the plates. A row for each frame, cut to where the masks of the sheet are: plate,
-    result, mask.
+    A row for each frame, cut to where the masks of the sheet are: plate, result, mask.
+
+    Args:
+        folder: Of the sheets.
+        footage: The plates.
+        merged: The frames.
+        count: How many they are.
+        writer: Writes the sheets.
     """
     rows, done = iter(merged), 0
     with atomic.explain_os_errors(folder):
@@ -59,8 +64,14 @@ def write_previews(
 
 
 def make_sheet(plates: Sequence[Array | None], merged: Sequence[MergeFrame]) -> Bytes:
-    """A row for each frame: its plate (black where it could not be read), the result, its mask; the
-    frame's number in front.
+    """Draw a row for each frame: its number, its plate, the result, its mask.
+
+    Args:
+        plates: (H, W, 3) each; None where it could not be read: then it is black.
+        merged: The frames, one a plate.
+
+    Returns:
+        (h, w, 3) uint8.
     """
     x0, y0, x1, y1 = _box(merged)
     rows = {}
@@ -76,8 +87,9 @@ def make_sheet(plates: Sequence[Array | None], merged: Sequence[MergeFrame]) -> 
 
 
 def _box(merged: Sequence[MergeFrame]) -> Box:
-    """Where any of the masks is, x0 y0 x1 y1, with room around; the whole frame where there is
-    none.
+    """Where any of the masks is, x0 y0 x1 y1, with room around.
+
+    The whole frame where there is none.
     """
     height, width = merged[0].frame.image.shape[:2]
     seen = np.zeros((height, width), bool)

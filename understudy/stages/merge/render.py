@@ -94,11 +94,11 @@ class SegmentRenderer:
     def _render_here(self, left: Sequence[Segment]) -> Step:
         """In this process, on all cores."""
         for run in group_consecutive(left):
-            report, told = FrameReport(), 0
+            report, reported = FrameReport(), 0
             with closing(render_segments(self.context, run, self.store, report)) as frames:
                 for _ in frames:
-                    new = report.failed[told:]
-                    told += len(new)
+                    new = report.failed[reported:]
+                    reported += len(new)
                     if (yield from self._report_progress(1, new)):
                         return False
         return True

@@ -61,19 +61,20 @@ class FaceSegmenter:
             ON_DST in wanted,
         )
 
-    def limits(self, model: FaceType) -> list[str]:
-        """What a user should know where the segmenter learnt from other squares than those of the
-        model's faces.
+    def coverage_warnings(self, model: FaceType) -> list[str]:
+        """Say what it means that the segmenter learnt from other squares than the model's faces.
+
+        model: the face type of the model.
         """
-        told = f"the segmenter learnt from {self.face_type} faces, the model's are {model}"
+        reason = f"the segmenter learnt from {self.face_type} faces, the model's are {model}"
         if align.contains(model, self.face_type) and model != self.face_type:
             return [
-                f"{told}: beyond the segmenter's square nothing counts as face. A segmenter of"
+                f"{reason}: beyond the segmenter's square nothing counts as face. A segmenter of"
                 f" {model} faces would see all of it."
             ]
         if self.on_prd and model != self.face_type:
             return [
-                f"{told}: for {ON_PRD} what lies around the prediction is guessed, so it is less"
+                f"{reason}: for {ON_PRD} what lies around the prediction is guessed, so it is less"
                 f" sure than {ON_DST}."
             ]
         return []
@@ -81,10 +82,13 @@ class FaceSegmenter:
     def crop(
         self, plate: Array, landmarks: Floats, face_from_frame: Doubles, model: tuple[FaceType, int]
     ) -> SegmenterCrop:
-        """What the segmenter sees of a face: the plate straight in its own square, resampled once.
+        """Crop a face as the segmenter sees it: the plate in its own square, resampled once.
 
-        plate: (H, W, 3). landmarks: (68, 2) in it. face_from_frame: as steadied. model: face type
-        and size of its faces.
+        Args:
+            plate: (H, W, 3) uint8, uint16 or float32.
+            landmarks: (68, 2) in the plate.
+            face_from_frame: (2, 3), smoothed.
+            model: Face type and size of its faces.
         """
         seen_from_frame = align.face_from_frame(landmarks, self.face_type, self.size)
         seen_from_face = affine.compose(
@@ -102,26 +106,31 @@ class FaceSegmenter:
     def masks(
         self, views: Sequence[SegmenterCrop], faces: Sequence[Floats]
     ) -> Iterator[tuple[Floats | None, Floats | None]]:
-        """For each face the masks of the prediction and of dst, (S, S) float32 in 0..1, or None for
-        what no mask asks.
+        """Predict the masks of faces: of the new ones, and of dst's.
 
-        faces: (S, S, 3), the predictions. What lies beyond a prediction is as its edge; beyond the
-        segmenter's square is no face.
+        What lies beyond a prediction is as its edge; beyond the segmenter's square is no face.
+
+        Args:
+            views: One a face, from `crop`.
+            faces: (S, S, 3) float32 in 0..1, the predictions.
+
+        Returns:
+            Two masks a face, (S, S) float32 in 0..1, or None for what no mask asks.
         """
         size = (self.size, self.size)
         nothing: list[None] = [None] * len(views)
         sides = [len(face) for face in faces]
         shown = zip(faces, views, strict=True) if self.on_prd else ()
         made = [image.warp(face, view.seen_from_face, size, "replicate") for face, view in shown]
-        on_prd = self._carried(made, views, sides) if self.on_prd else nothing
+        on_prd = self._warp_back(made, views, sides) if self.on_prd else nothing
         on_dst = (
-            self._carried([view.plate for view in views if view.plate is not None], views, sides)
+            self._warp_back([view.plate for view in views if view.plate is not None], views, sides)
             if self.on_dst
             else nothing
         )
         return zip(on_prd, on_dst, strict=True)
 
-    def _carried(
+    def _warp_back(
         self, seen: Sequence[Floats], views: Sequence[SegmenterCrop], sides: Sequence[int]
     ) -> list[Floats]:
         """The masks of what the segmenter sees, in the pixels of the model's faces."""

@@ -1,8 +1,7 @@
-"""The segments of a merge: stretches of frames that are rendered and coded by themselves, kept, and
-joined at the end.
+"""The segments of a merge: ranges of frames that are rendered, encoded and kept by themselves.
 
 A segment's file is named by a hash of all that went into it. That it is there says that it is
-finished, whoever made it, and whatever was asked for in between.
+finished, whoever made it, and whatever was asked for in between. At the end they are concatenated.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class SegmentRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of frames. key: the hash of all that its pictures depend on."""
+    """A range of frames. key: the hash of all that its pictures depend on."""
 
     frames: range
     key: str
@@ -79,11 +78,11 @@ class SegmentStore:
         """What there is to tell of a segment; None while it is not finished."""
         files = [self.video(segment), *([self.matte(segment)] if self.has_matte else [])]
         try:
-            told = SegmentRecord.model_validate_json(self._record(segment).read_bytes())
+            record = SegmentRecord.model_validate_json(self._record(segment).read_bytes())
         except (OSError, ValidationError):
             return None
         is_whole = all(file.is_file() for file in files)
-        return told if is_whole and told.is_of(self.defaults) else None
+        return record if is_whole and record.is_of(self.defaults) else None
 
     def finish(self, segment: Segment, record: SegmentRecord) -> None:
         """Declare a segment finished, now that its files are there."""
@@ -99,8 +98,9 @@ class SegmentStore:
     def check_free_space(
         self, footage: Footage, options: EncodeOptions, kept: Sequence[Segment], frames: int
     ) -> None:
-        """Raise CannotWrite when there is surely no room for so many frames more and, beside the
-        segments, for the result.
+        """Raise CannotWrite when there is surely no room for so many frames more.
+
+        The result needs room, too, beside the segments.
         """
         width, height = footage.size
         if options.bitrate:
@@ -126,9 +126,10 @@ class SegmentStore:
         return self.folder / f"{segment.key}.json"
 
 
-def split_into_segments(footage: Footage, stretches: Sequence[range]) -> list[range]:
-    """These stretches of the footage, cut where segments begin; the same footage is always cut in
-    the same places.
+def split_into_segments(footage: Footage, chosen: Sequence[range]) -> list[range]:
+    """Cut ranges of the footage where segments begin.
+
+    The same footage is always cut in the same places.
     """
     pieces = [
         chunk.frames
@@ -136,7 +137,7 @@ def split_into_segments(footage: Footage, stretches: Sequence[range]) -> list[ra
     ]
     cut = (
         range(max(one.start, other.start), min(one.stop, other.stop))
-        for one in stretches
+        for one in chosen
         for other in pieces
     )
     return [frames for frames in cut if frames]

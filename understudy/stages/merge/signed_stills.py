@@ -15,30 +15,33 @@ from understudy.types import Array
 
 @dataclass(frozen=True, slots=True)
 class SignedImageWriter:
-    """Writes pictures with content credentials. ingredients, prints: what they were made from, and
-    its fingerprints.
+    """Writes pictures with content credentials.
+
+    ingredients: what they were made from. fingerprints: of those.
     """
 
     ingredients: tuple[Path, ...]
-    prints: tuple[str, ...]
+    fingerprints: tuple[str, ...]
     signer: Credentials
 
     @classmethod
     def of(cls, ingredients: Sequence[Path], signer: Credentials) -> Self:
-        """For pictures made from this footage, the one that was changed first; it is read through
-        once, here.
+        """For pictures made from this footage, the one that was changed first.
+
+        It is read through once, here.
         """
         return cls(
             tuple(ingredients), tuple(manifest.fingerprint(path) for path in ingredients), signer
         )
 
     def write(self, path: Path, picture: Array) -> None:
-        """Write a picture as in `stills.write_image`, all or nothing. Raises CannotWrite,
-        BadOption.
+        """Write a picture as in `stills.write_image`, all or nothing.
+
+        picture: (H, W) or (H, W, 3), uint8 or uint16. Raises CannotWrite, BadOption.
         """
         unsigned = path.with_name(f".{path.stem}-unsigned{path.suffix}")
         try:
             stills.write_image(unsigned, picture)
-            manifest.sign(unsigned, path, self.ingredients, self.signer, self.prints)
+            manifest.sign(unsigned, path, self.ingredients, self.signer, self.fingerprints)
         finally:
             unsigned.unlink(missing_ok=True)

@@ -20,11 +20,11 @@ from understudy.stages.merge.signed_stills import SignedImageWriter
 from understudy.stages.project import Project
 
 Frames = Generator[MergeFrame, None, None]
-Way = Callable[[Frames], Generator[Event, Order | None, bool]]
+WriteStills = Callable[[Frames], Generator[Event, Order | None, bool]]
 
 
 def render_stills(project: Project, context: MergeContext, signer: Credentials) -> Stage:
-    """The frames that the options name on sheets, with `preview`, and step by step, with `debug`.
+    """Write the frames that the options name: on sheets with `preview`, step by step with `debug`.
 
     Where none are named: as many as a sheet holds, spread over the frames with a face. Raises
     BadOption.
@@ -33,14 +33,14 @@ def render_stills(project: Project, context: MergeContext, signer: Credentials) 
     named = (
         frame_ranges.resolve_ranges(options.frames, len(footage), "frames")
         if options.frames
-        else _spread(context)
+        else _choose_frames(context)
     )
     total = sum(map(len, named))
     went_in = context.model_path if context.model_path.is_file() else project.footage("src")
     writer, report = SignedImageWriter.of([footage.path, went_in], signer), FrameReport()
     # From another thread than its own, footage cannot be read.
     with open_footage(footage.path, index=footage.index) as plates:
-        ways: dict[str, Way] = {}
+        ways: dict[str, WriteStills] = {}
         if options.preview:
             ways["preview"] = lambda merged: write_previews(
                 project.merged / "preview", plates, merged, total, writer
@@ -52,7 +52,7 @@ def render_stills(project: Project, context: MergeContext, signer: Credentials) 
         for name, way in ways.items():
             yield Started(stage=name, total=total)
             report = FrameReport()
-            with closing(_merged(context, report, named)) as merged:
+            with closing(_merge_named(context, report, named)) as merged:
                 if not (yield from way(merged)):
                     return
     for frame, reason in report.failed:
@@ -60,14 +60,15 @@ def render_stills(project: Project, context: MergeContext, signer: Credentials) 
     yield Finished(stage="merge", summary={"frames": total, **report.summary()})
 
 
-def _merged(context: MergeContext, report: FrameReport, named: Sequence[range]) -> Frames:
+def _merge_named(context: MergeContext, report: FrameReport, named: Sequence[range]) -> Frames:
     for frames in named:
         yield from merge_frames(context, report, frames)
 
 
-def _spread(context: MergeContext) -> list[range]:
-    """As many frames with a face as a sheet holds, evenly over the footage; its first ones where no
-    frame has any.
+def _choose_frames(context: MergeContext) -> list[range]:
+    """As many frames with a face as a sheet holds, evenly over the footage.
+
+    Its first ones where no frame has any.
     """
     there = sorted(frame for frame in context.placements if frame < len(context.footage)) or range(
         min(ROWS, len(context.footage))

@@ -20,8 +20,9 @@ _MAKING = ".making-"
 
 @contextlib.contextmanager
 def new_version_folder(merged: Path) -> Iterator[Path]:
-    """A folder to make a version in; what is still in it afterwards goes, and so does what killed
-    runs left.
+    """A folder to make a version in.
+
+    What is still in it afterwards goes, and so does what killed runs left.
     """
     with atomic.explain_os_errors(merged):
         merged.mkdir(parents=True, exist_ok=True)

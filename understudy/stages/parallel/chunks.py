@@ -1,4 +1,4 @@
-"""Footage in pieces: the stretches of frames that are worked on, kept and resumed as one."""
+"""Footage in chunks: ranges of frames that are worked on, kept and resumed as one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ _SHARES = 6
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Frames first, first + every, … up to but not including `end`. following: the frame after
-    them, -1 = none.
+    """Frames first, first + every, … up to but not including `end`.
+
+    following: the frame after them, -1 = none.
     """
 
     frames: range

@@ -19,8 +19,9 @@ from understudy.types import Frame
 
 
 class FootageFingerprint(BaseModel):
-    """Footage as it was: a change of any of these means other footage. A folder counts as the sum
-    of its files.
+    """Footage as it was: a change of any of these means other footage.
+
+    A folder counts as the sum of its files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,8 +51,9 @@ class FootageFingerprint(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class FootageHandle:
-    """A footage as it travels to other processes. source: tells whether it is still the same;
-    index: see `open_footage`.
+    """A footage as it travels to other processes.
+
+    source: tells whether it is still the same. index: see `open_footage`.
     """
 
     path: Path
@@ -68,8 +70,9 @@ class FootageHandle:
 
 
 class FootageReader:
-    """Stretches of a footage, one after the other; it decodes on from where the last one ended
-    where that is the shorter way.
+    """Reads ranges of a footage, one after the other.
+
+    It decodes on from where the last one ended where that is the shorter way.
     """
 
     def __init__(self, footage: Footage) -> None:
@@ -79,9 +82,9 @@ class FootageReader:
         self._at = 0
 
     def iter_frames_or_bad(self, frames: Sequence[int]) -> Generator[Frame | BadFrame]:
-        """As `Footage.iter_frames_or_bad`. One stretch at a time."""
+        """As `Footage.iter_frames_or_bad`. One range at a time."""
         going_on, self._frames = self._frames, None
-        if going_on is None or not self._is_ahead(frames[0]):
+        if going_on is None or not self._is_reachable(frames[0]):
             self._wanted.clear()
             # It asks for the next number only when it has given out the last frame, so more can be
             # put in until then.
@@ -90,15 +93,16 @@ class FootageReader:
         for index in frames:
             yield next(going_on)
             self._at = index
-        # Only a stretch that was read to its end can be gone on from.
+        # Only a range that was read to its end can be gone on from.
         self._frames = going_on
 
     def _next(self) -> int | None:
         return self._wanted.popleft() if self._wanted else None
 
-    def _is_ahead(self, first: int) -> bool:
-        """Whether the frame comes next, or no frame from which decoding can begin lies between here
-        and there.
+    def _is_reachable(self, first: int) -> bool:
+        """Whether decoding on reaches the frame sooner than seeking.
+
+        So it is when it comes next, or no frame from which decoding can begin lies between.
         """
         keys = self.footage.keyframes
         return first >= self._at and bisect.bisect_right(keys, first) == bisect.bisect_right(

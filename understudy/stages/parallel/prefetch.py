@@ -1,4 +1,4 @@
-"""Bounded pipes between threads: the next items are made while the caller works on the last one."""
+"""Bounded queues between threads: the next items are made while the caller works on the last."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ _LOOK_SECONDS = 0.1
 
 
 def prefetch(source: Generator[Item, None, None], depth: int) -> Generator[Item, None, None]:
-    """The items of `source` in their order, made on a thread of its own, at most `depth` of them
-    ahead of the caller.
+    """Yield the items of `source` in their order, made ahead on a thread of their own.
 
     The thread starts with the first item asked for; the source runs and is closed on it. What the
     source raises is raised here in its place. Closing this generator stops the thread and closes
     the source before it returns.
+
+    Args:
+        source: Makes the items.
+        depth: So many are made ahead of the caller at most.
     """
     pipe: Queue[Item | _End] = Queue(depth)
     gone = threading.Event()
@@ -53,11 +56,16 @@ def prefetch(source: Generator[Item, None, None], depth: int) -> Generator[Item,
 def map_on_threads(
     source: Generator[Item, None, None], work: Callable[[Item], Made], threads: int, depth: int
 ) -> Generator[Made, None, None]:
-    """What `work` makes of the items of `source`, in their order, made on several threads; at most
-    `depth` are under way.
+    """Yield what `work` makes of the items of `source`, in their order, made on several threads.
 
     What the source or the work raises is raised here in its place. Closing this generator waits for
     what is under way and closes the source.
+
+    Args:
+        source: Gives the items.
+        work: Called for each.
+        threads: How many.
+        depth: So many items are under way at most.
     """
     with contextlib.closing(source), ThreadPoolExecutor(threads, "understudy-pooled") as pool:
         under_way: deque[Future[Made]] = deque()
@@ -76,10 +84,14 @@ def map_on_threads(
 def iter_windows(
     source: Generator[Item, None, None], reach: int, note: Callable[[Item], Made]
 ) -> Generator[tuple[Item, Sequence[Made]], None, None]:
-    """Each item with the notes of those around it in order, its own among them: up to `reach`
-    before and as many after.
+    """Yield each item with the notes of those around it in order, its own among them.
 
     A note is taken when its item comes; the items before are not kept.
+
+    Args:
+        source: Gives the items.
+        reach: So many items before and as many after one belong to its window.
+        note: What is kept of an item.
     """
     ahead_of_caller: deque[Item] = deque()
     notes: deque[Made] = deque()

@@ -1,6 +1,4 @@
-"""Work spread over processes or machines: the same task for many items, results as they come,
-nothing lost with a worker.
-"""
+"""The same task for many items, on processes or machines; nothing is lost with a worker."""
 
 from __future__ import annotations
 
@@ -37,13 +35,17 @@ def map_unordered(
     workers: int | None = None,
     engine: Engine = "local",
 ) -> Generator[tuple[Item, Result], None, None]:
-    """Each item with what `task` makes of it, in whatever order they are ready; at most two a
-    worker are under way.
+    """Yield each item with what `task` makes of it, in whatever order they are ready.
 
-    task, items, results: what can travel to another process. workers: processes, None = one a core;
-    with one, or for one item, the caller's own process does the work. engine: "local" = this
-    machine, "ray" = the Ray cluster at hand. What a task raises is raised here. A worker that dies
-    loses nothing: its items are done again. Closing it drops what waits.
+    At most two a worker are under way. What a task raises is raised here. A worker that dies loses
+    nothing: its items are done again. Closing it drops what waits.
+
+    Args:
+        task: Can travel to another process, as can items and results.
+        items: What it is called with.
+        workers: Processes; None = one a core. With one, or for one item, the caller's own process
+            does the work.
+        engine: "local" = this machine, "ray" = the Ray cluster at hand.
     """
     count = min(workers or cpu_count(), len(items))
     if engine == "ray":
@@ -96,8 +98,9 @@ def _map_on_processes(
 
 
 def _initialize_worker() -> None:
-    """How a worker process lives: one thread each, Ctrl-C is its parent's business, and it ends
-    with its parent.
+    """Set up a worker process: one thread, and it ends with its parent.
+
+    Ctrl-C is the parent's business.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
