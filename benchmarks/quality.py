@@ -22,6 +22,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +44,16 @@ from understudy.parts.models.base.model import Model
 from understudy.stages.jobs import call
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe
-from understudy.stages.train import schedule
-from understudy.stages.train.auto import resolved
+from understudy.stages.train.auto import resolve
+from understudy.stages.train.callbacks.compile_tuner import CompileTuner
 from understudy.stages.train.data import feed
 from understudy.stages.train.data.face_store import FaceStore, load_faces, moved
 from understudy.stages.train.evaluation.validation import Validation
-from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import TrainOptions
 from understudy.stages.train.resolve import resolve_recipe
+from understudy.stages.train.state import TrainState
+from understudy.stages.train.train_step import train_step
+from understudy.stages.train.trainable import TrainableModel
 from understudy.types import FaceType
 
 CPU = torch.device("cpu")
@@ -140,7 +143,8 @@ def compete(name: str, out: Path, minutes: float) -> None:
     cv2.setNumThreads(1)
     project, path = prepared(out), out / f"{name}.jsonl"
     path.unlink(missing_ok=True)
-    options, _ = resolved(project, TrainOptions(name="quality", minutes=minutes, device="cpu"))
+    flags = TrainOptions(name="quality", minutes=minutes, device="cpu")
+    options = resolve(project, flags).options
     recipe, _ = resolve_recipe(project.model("quality"), options)
     face_type = recipe.build(torch.device("meta")).face_type
     step, model, shown = (
@@ -174,19 +178,17 @@ def compete(name: str, out: Path, minutes: float) -> None:
 def auto(project: Project, options: TrainOptions, recipe: ModelRecipe) -> Contender:
     """What `train` makes of the options of auto."""
     src, dst = feed.loaded(project, options, recipe)
-    learner = Learner(recipe, options, CPU)
-    batches = {
-        finishing: feed.batches(options, src, dst, learner, finishing)
-        for finishing in (False, True)
-    }
+    state = TrainState(options, TrainableModel(recipe, options, CPU))
+    tuner = CompileTuner(("off",), CPU)
+    tuner.attach(state.model)
 
     def step(seconds: float) -> None:
-        done = (options, learner.iteration, seconds)
-        learner.step(
-            batches[schedule.finish(*done) > 0].make(learner.iteration), schedule.step_size(*done)
-        )
+        nonlocal state
+        state = replace(state, seconds=seconds)
+        batch = feed.batches(state, src, dst).make(state.iteration)
+        state, _ = train_step(state, batch, tuner)
 
-    return step, learner.model, learner.averaged
+    return step, state.model, state.trainable.averaged
 
 
 def plain(project: Project, name: str, face_type: FaceType) -> Contender:

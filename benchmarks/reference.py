@@ -23,8 +23,8 @@ from understudy.nets.autoencoder.blocks import Up
 from understudy.nets.autoencoder.swappers import DecodedFace, Swapper, TwoDecoders, TwoInters
 from understudy.parts.models.base.autoencoder import SwapperModel
 from understudy.stages.saved_models.recipe import ModelRecipe
-from understudy.stages.train.learner import kind_of
 from understudy.stages.train.options import TrainOptions
+from understudy.stages.train.trainable import optimizer_kind
 
 CPU = torch.device("cpu")
 # Pixels of the stored faces.
@@ -60,7 +60,7 @@ class Reference:
         )
         self.pairs, self.device, self.chance = pairs, device, np.random.default_rng(0)
         self.faces = faces or self.chance.integers(0, 256, (2, 16, STORED, STORED, 4), np.uint8)
-        self.rule, self.lr = kind_of(recipe, TrainOptions()), recipe.model_options.lr
+        self.rule, self.lr = optimizer_kind(recipe, TrainOptions()), recipe.model_options.lr
         self.dropping = recipe.model_options.lr_dropout
         self.memory: dict[int, list[Tensor]] = {}
         self.steps = 0

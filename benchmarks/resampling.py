@@ -29,14 +29,16 @@ from quality import CPU, prepared
 from understudy.core import affine
 from understudy.nets.device import to_tensor
 from understudy.stages.project import Project
-from understudy.stages.train import schedule
+from understudy.stages.train.callbacks.compile_tuner import CompileTuner
 from understudy.stages.train.data import feed
 from understudy.stages.train.data.batches import Batches
 from understudy.stages.train.data.face_store import DENSITY
 from understudy.stages.train.evaluation.validation import Validation
-from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import TrainOptions
 from understudy.stages.train.resolve import resolve_recipe
+from understudy.stages.train.state import TrainState
+from understudy.stages.train.train_step import train_step
+from understudy.stages.train.trainable import TrainableModel
 from understudy.types import Bytes, Doubles, Floats
 
 TINY: dict[str, Any] = {
@@ -125,10 +127,12 @@ def trained(
     options = TrainOptions.layered({**TINY, "seed": seed, "iterations": iterations})
     recipe, _ = resolve_recipe(project.model("resampling"), options)
     src, dst = feed.loaded(project, options, recipe)
-    learner, validation = Learner(recipe, options, CPU), Validation(src, dst)
+    state = TrainState(options, TrainableModel(recipe, options, CPU))
+    tuner, validation = CompileTuner(("off",), CPU), Validation(src, dst)
+    tuner.attach(state.model)
     spent = 0.0
     for number in range(iterations):
-        batches = feed.batches(options, src, dst, learner, schedule.finish(options, number, 0) > 0)
+        batches = feed.batches(state, src, dst)
         if is_chained:
             batches = Chained(
                 **{each.name: getattr(batches, each.name) for each in fields(batches)}
@@ -136,11 +140,11 @@ def trained(
         start = time.process_time()
         batch = batches.make(number)
         spent += time.process_time() - start
-        learner.step(batch, schedule.step_size(options, number, 0))
+        state, _ = train_step(state, batch, tuner)
         if number + 1 in (iterations // 2, iterations):
             made = {"iteration": number + 1, "ms a batch": round(1e3 * spent / (number + 1), 1)}
-            with learner.averaged():
-                measured = validation.measure(learner.model)
+            with state.trainable.averaged():
+                measured = validation.measure(state.model)
             yield made | measured
 
 

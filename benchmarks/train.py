@@ -39,11 +39,19 @@ from understudy.core import affine
 from understudy.nets.device import autocast, resolve_device
 from understudy.parts.models import models
 from understudy.stages.saved_models.recipe import ModelRecipe
-from understudy.stages.train.callbacks.thread_tuner import TIMED, WARMING, Threads, counts_of
+from understudy.stages.train.callbacks.compile_tuner import CompileTuner, compile_modes
+from understudy.stages.train.callbacks.thread_tuner import (
+    TIMED,
+    WARMING,
+    ThreadTuner,
+    thread_counts,
+)
 from understudy.stages.train.data import feed
 from understudy.stages.train.data.face_store import DENSITY, FaceStore
-from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import TrainOptions
+from understudy.stages.train.state import TrainState
+from understudy.stages.train.train_step import train_step
+from understudy.stages.train.trainable import TrainableModel
 
 FORMATS = ("fp32", "bf16")
 VARIANTS = ("reference", *FORMATS)
@@ -86,15 +94,15 @@ class Clock:
 class Ours:
     """A model that learns from batches as `train` makes them, of made-up faces."""
 
-    learner: Learner
+    state: TrainState
     pairs: int
-    threads: Threads
+    threads: ThreadTuner
     number: int = 0
 
     def __post_init__(self) -> None:
-        side, options = self.learner.model.resolution, self.learner.options
+        side, recipe = self.state.model.resolution, self.state.recipe
         inner = round(side * DENSITY)
-        rim = int(np.ceil(self.learner.recipe.model_options.motion.margin * inner)) + 2
+        rim = int(np.ceil(recipe.model_options.motion.margin * inner)) + 2
         chance = np.random.default_rng(0)
         pictures = chance.integers(0, 256, (FACES, inner + 2 * rim, inner + 2 * rim, 4), np.uint8)
         points = chance.uniform(rim, rim + inner, (FACES, 68, 2)).astype(np.float32)
@@ -102,13 +110,16 @@ class Ours:
         faces = FaceStore(
             pictures, points, place, np.zeros(FACES, bool), np.zeros(FACES, np.float32)
         )
-        self.batches = feed.batches(options, faces, faces, self.learner, finishing=False)
+        self.batches = feed.batches(self.state, faces, faces)
+        device, choice = self.state.device, self.state.options.compile
+        self.tuner = CompileTuner(compile_modes(choice, device), device)
+        self.tuner.attach(self.state.model)
 
     def step(self) -> None:
         """Draw a batch and learn from it."""
         start = time.perf_counter()
-        self.learner.step(self.batches.make(self.number))
-        self.threads.took(time.perf_counter() - start)
+        self.state, _ = train_step(self.state, self.batches.make(self.number), self.tuner)
+        self.threads.record(time.perf_counter() - start)
         self.number += 1
 
 
@@ -203,8 +214,9 @@ def serve(
             learning: Ours | reference.Reference = reference.Reference(recipe, pairs, clock.device)
         else:
             asked = TrainOptions.layered({"precision": variant, "batch": pairs, **given})
-            counts = counts_of(asked, clock.device, 1)
-            learning = Ours(Learner(recipe, asked, clock.device), pairs, Threads(counts))
+            counts = thread_counts(asked, clock.device, 1)
+            state = TrainState(asked, TrainableModel(recipe, asked, clock.device))
+            learning = Ours(state, pairs, ThreadTuner(counts))
             trials = len(counts) * (WARMING + TIMED) if len(counts) > 1 else 0
     except AssertionError:
         line.send(None)

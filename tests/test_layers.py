@@ -183,7 +183,7 @@ def test_packages_form_no_circle() -> None:
                     ),
                     min(len(own), len(other)),
                 )
-                if shared < min(len(own), len(other)) and shared < 2:
+                if shared < min(len(own), len(other)):
                     arrows.setdefault(own[:shared], set()).add((own[shared], other[shared]))
     assert {
         folder: circle for folder, found in arrows.items() if (circle := circle_of(found))

@@ -1,10 +1,14 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from understudy.errors import BadOption
+from understudy.stages import swap as swap_module
+from understudy.stages.events import Event, Finished, Note, Progress, Stage
 from understudy.stages.merge.options import MergeOptions
 from understudy.stages.swap import SwapOptions, swap
+from understudy.stages.train.options import TrainOptions
 
 
 @pytest.mark.parametrize("part", [{"frames": "3-5"}, {"preview": True}, {"debug": True}])
@@ -21,3 +25,50 @@ def test_a_swap_makes_a_whole_video(part: dict[str, object], tmp_path: Path) -> 
             )
         )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def out(make_show: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A result to make: its faces are extracted already, and merging only says of which model."""
+    show = make_show(tmp_path / "out.show")
+    for name in ("a.mp4", "b.mp4"):
+        (show / name).touch()
+
+    def extract(*given: object, **options: object) -> Stage:
+        yield Finished(stage="extract")
+
+    def merge(show: Path, options: MergeOptions) -> Stage:
+        (show / "result.mp4").touch()
+        yield Finished(stage="merge", summary={"model": options.model})
+
+    monkeypatch.setattr(swap_module, "extract", extract)
+    monkeypatch.setattr(swap_module, "merge", merge)
+    return tmp_path / "out.mp4"
+
+
+def swapped(out: Path, **options: object) -> list[Event]:
+    out.unlink(missing_ok=True)
+    show, training = out.with_suffix(".show"), {"tiny": {"resolution": 64}, "batch": 1}
+    asked = SwapOptions(train=TrainOptions.layered({**training, "device": "cpu"}), **options)
+    return list(swap(show / "a.mp4", show / "b.mp4", out, asked))
+
+
+@pytest.mark.usefixtures("small_models")
+def test_a_swap_of_less_than_a_second_still_trains(out: Path) -> None:
+    events = swapped(out, minutes=0.01)
+    (merged,) = (each for each in events if isinstance(each, Finished) and each.stage == "merge")
+    assert merged.summary["model"] == "tiny"
+    assert any(isinstance(each, Progress) and each.stage == "train" for each in events)
+
+
+@pytest.mark.usefixtures("small_models")
+def test_a_swap_decides_once_what_it_trains_and_not_again_when_that_is_done(out: Path) -> None:
+    def notes(events: list[Event]) -> list[str]:
+        return [event.text for event in events if isinstance(event, Note)]
+
+    first, second = notes(swapped(out, iterations=2)), notes(swapped(out, iterations=2))
+    assert sum(text.startswith("auto: tiny") for text in first) == 1
+    assert any("learnt as much as was asked for" in text for text in second)
+    third = swapped(out, iterations=3)
+    assert sum(text.startswith("auto: goes on with tiny") for text in notes(third)) == 1
+    assert [each.done for each in third if isinstance(each, Progress)] == [3]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from understudy.errors import BadMedia, BadOption, BadProject
 from understudy.io import atomic
@@ -18,8 +18,10 @@ from understudy.stages.jobs import verb
 from understudy.stages.merge.command import MergeOptions, merge
 from understudy.stages.new import NewOptions, new
 from understudy.stages.project import PROJECT_FILE, Project, settled
-from understudy.stages.train.command import train
 from understudy.stages.train.options import TrainOptions
+
+if TYPE_CHECKING:
+    from understudy.stages.train.auto import Resolved
 
 
 class SwapOptions(Options):
@@ -52,6 +54,10 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
     finished video, .mp4. The work lies in a show beside it (NAME.show): the same command goes on
     where it was stopped.
     """
+    # Late: --help need not wait for torch.
+    from understudy.stages.train.resolve import model_name
+    from understudy.stages.train.run import run_training
+
     options = settled("swap", options)
     suffix = ".mov" if options.merge.encode.codec == "prores" else ".mp4"
     show = validate_out(out, suffix, options.overwrite).with_suffix(".show")
@@ -69,17 +75,18 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
         project = Project.load(show)
     if not (yield from run_to_end(extract(show, options=options.extract))):
         return
-    lesson = _lesson(project, options)
-    if lesson is None:
+    resolved = _resolve_training(project, options)
+    model = model_name(resolved.options)
+    if _is_trained(project.model(model), resolved.options):
         yield Note(
             text=(
                 "train: learnt as much as was asked for already. To learn more, give more minutes"
                 " or iterations."
             )
         )
-    elif not (yield from run_to_end(train(show, lesson))):
+    elif not (yield from run_to_end(run_training(project, resolved))):
         return
-    if not (yield from run_to_end(merge(show, _composite(project, options)))):
+    if not (yield from run_to_end(merge(show, _merge_options(project, options, model)))):
         return
     with atomic.partial_file(out) as partial:
         shutil.copyfile(project.result.with_suffix(out.suffix), partial)
@@ -137,45 +144,36 @@ def _same(project: Project, src: Path, dst: Path) -> Project:
     return project
 
 
-def _composite(project: Project, options: SwapOptions) -> MergeOptions:
+def _merge_options(project: Project, options: SwapOptions, trained: str) -> MergeOptions:
     """The merge options, with the model that was trained when they name none."""
-    from understudy.stages.train.auto import settled as chosen_for
-    from understudy.stages.train.resolve import model_name
-
-    trained = model_name(chosen_for(project, options.train)[0])
-    named = project.options("merge", options.merge).model
-    return (
-        options.merge
-        if named
-        else MergeOptions.layered(options.merge.set_values(), {"model": trained})
-    )
+    if project.options("merge", options.merge).model:
+        return options.merge
+    return MergeOptions.layered(options.merge.set_values(), {"model": trained})
 
 
-def _lesson(project: Project, options: SwapOptions) -> TrainOptions | None:
-    """What is left to train; None when nothing is."""
-    from understudy.stages.saved_models.recipe import CHECKPOINTS
-    from understudy.stages.train.auto import settled as chosen_for
-    from understudy.stages.train.resolve import model_name
+def _resolve_training(project: Project, options: SwapOptions) -> Resolved:
+    """The options of train, with the end that swap sets."""
+    from understudy.stages.train.auto import resolve
 
-    chosen, _ = chosen_for(project, options.train)
-    whole, _ = checkpoint.load_intact(project.model(model_name(chosen)) / CHECKPOINTS)
-    iterations, minutes = (
-        (whole[0].iteration, whole[0].state["seconds"] / 60) if whole else (0, 0.0)
-    )
-    given = options.train.set_values()
-    goal: dict[str, Any]
+    own = project.options("train", options.train)
+    goal: dict[str, Any] = {}
     if options.iterations:
-        goal, is_done = (
-            {
-                "iterations": options.iterations,
-                "minutes": None,
-            },
-            iterations >= options.iterations,
-        )
-    elif "minutes" not in options.model_fields_set and (chosen.iterations or chosen.minutes):
-        # The train options, or the project file, say themselves when to stop.
-        goal, is_done = {}, 0 < (chosen.iterations or 0) <= iterations
-    else:
-        # A second more or less is no reason to begin again: loading alone would cost more.
-        goal, is_done = {"minutes": options.minutes}, options.minutes - minutes < 1 / 60
-    return None if is_done else TrainOptions.layered(given, goal, where="swap")
+        goal = {"iterations": options.iterations, "minutes": None}
+    elif "minutes" in options.model_fields_set or not (own.iterations or own.minutes):
+        goal = {"minutes": options.minutes}
+    # Else the train options, or the project file, say themselves when to stop.
+    flags = TrainOptions.layered(options.train.set_values(), goal, where="swap")
+    return resolve(project, flags)
+
+
+def _is_trained(folder: Path, end: TrainOptions) -> bool:
+    """Whether the model in a folder has learnt as much as the options ask for."""
+    from understudy.stages.saved_models.recipe import CHECKPOINTS
+
+    whole, _ = checkpoint.load_intact(folder / CHECKPOINTS)
+    if not whole:
+        return False
+    minutes = whole[0].state["seconds"] / 60
+    # A second more or less is no reason to begin again: loading alone would cost more.
+    is_long_enough = end.minutes is not None and end.minutes - minutes < 1 / 60
+    return is_long_enough or 0 < (end.iterations or 0) <= whole[0].iteration

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from understudy.io.model_files import history
 from understudy.stages.events import Finished, Note, Progress, Stage, Stop
 from understudy.stages.project import Project
 from understudy.stages.train import auto, schedule
-from understudy.stages.train.callbacks.evaluator import Standing
+from understudy.stages.train.callbacks.evaluator import Evaluator
 from understudy.stages.train.command import train
 from understudy.stages.train.options import TrainOptions
 
@@ -21,7 +22,7 @@ GB = 10**9
 
 
 def test_more_memory_makes_larger_faces_and_never_more_than_fits() -> None:
-    found = [auto.fitting(free * GB, "full", 1000) for free in (3, 5, 8, 24)]
+    found = [auto.largest_fitting(free * GB, "full", 1000) for free in (3, 5, 8, 24)]
     sizes = [choice.settings["resolution"] for choice in found if choice]
     assert len(sizes) == 4 and sizes == sorted(sizes) and sizes[0] < sizes[-1] == 256
     for free, choice in zip((3, 5, 8, 24), found, strict=True):
@@ -32,11 +33,11 @@ def test_more_memory_makes_larger_faces_and_never_more_than_fits() -> None:
             )
             < auto.SHARE * free * GB
         )
-    assert auto.fitting(GB // 10, "full", 1000) is None
+    assert auto.largest_fitting(GB // 10, "full", 1000) is None
 
 
 def test_faces_are_no_larger_than_the_plate_shows_them() -> None:
-    choice = auto.fitting(24 * GB, "half", 140)
+    choice = auto.largest_fitting(24 * GB, "half", 140)
     assert (
         choice is not None
         and choice.settings["resolution"] == 128
@@ -49,13 +50,13 @@ def test_a_processor_gets_tiny_and_a_gpu_what_its_memory_holds(
     show: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = Project.load(show)
-    assert auto.chosen(project, torch.device("cpu")).model == "tiny"
+    assert auto.choose(project, torch.device("cpu")).model == "tiny"
     monkeypatch.setattr(auto, "free_bytes", lambda device: 24 * GB)
-    choice = auto.chosen(project, torch.device("cuda"))
+    choice = auto.choose(project, torch.device("cuda"))
     assert (choice.model, choice.settings["face_type"]) == ("saehd", "full")
-    assert auto.chosen(project, torch.device("cuda"), minutes=10).model == "tiny"
+    assert auto.choose(project, torch.device("cuda"), minutes=10).model == "tiny"
     monkeypatch.setattr(auto, "free_bytes", lambda device: GB // 10)
-    assert auto.chosen(project, torch.device("cuda")).model == "tiny"
+    assert auto.choose(project, torch.device("cuda")).model == "tiny"
 
 
 def test_what_the_user_says_comes_first(show: Path) -> None:
@@ -64,10 +65,12 @@ def test_what_the_user_says_comes_first(show: Path) -> None:
         TrainOptions(model="h64"),
         TrainOptions.layered({"model": "auto", "from_": "elsewhere"}),
     ):
-        assert auto.resolved(project, options) == (options, "")
-    found, reason = auto.resolved(
+        resolved = auto.resolve(project, options)
+        assert resolved.options == options and not resolved.reason
+    resolved = auto.resolve(
         project, TrainOptions.layered({"model": "auto", "tiny": {"resolution": 64}, "seed": 3})
     )
+    found, reason = resolved.options, resolved.reason
     assert (found.model, found.tiny.resolution, found.seed) == (
         "tiny",
         64,
@@ -82,10 +85,26 @@ def test_a_show_goes_on_with_the_model_that_was_trained_last(
 
     for name in ("first", "second"):
         list(call("train")(show, model="tiny", name=name, iterations=1, tiny={"resolution": 64}))
-    found, reason = auto.resolved(Project.load(show), TrainOptions.layered({"model": "auto"}))
-    assert found.name == "second" and "trained last" in reason
+    resolved = auto.resolve(Project.load(show), TrainOptions.layered({"model": "auto"}))
+    assert resolved.options.name == "second" and "trained last" in resolved.reason
     named = TrainOptions.layered({"model": "auto", "name": "first"})
-    assert auto.resolved(Project.load(show), named) == (named, "")
+    resolved = auto.resolve(Project.load(show), named)
+    assert (resolved.options.model, resolved.options.name, resolved.reason) == ("tiny", "first", "")
+
+
+def test_auto_in_the_project_file_goes_on_with_any_model(show: Path, small_models: None) -> None:
+    """It is as good as no word on the model: what there is was built with another."""
+    from understudy.stages.jobs import call
+
+    quick = {"iterations": 1, "device": "cpu", "batch": 1}
+    list(call("train")(show, model="h64", **quick))
+    project = Project.load(show)
+    options = {"train": {"model": "auto"}}
+    replace(project, file=project.file.model_copy(update={"options": options})).save()
+    finished = list(call("train")(show, **{**quick, "iterations": 2}))[-1]
+    assert isinstance(finished, Finished) and finished.summary["model"] == "h64"
+    finished = list(call("train")(show, **quick, name="other", from_="h64"))[-1]
+    assert isinstance(finished, Finished) and finished.summary["model"] == "other"
 
 
 def test_a_run_that_rests_finishes_and_one_that_was_stopped_in_the_finish_ends_where_it_would_have(
@@ -94,13 +113,13 @@ def test_a_run_that_rests_finishes_and_one_that_was_stopped_in_the_finish_ends_w
     small_models: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Standing, "is_at_rest", property(lambda standing: bool(standing.latest)))
-    monkeypatch.setattr(Standing, "is_due", lambda standing: standing._learner.iteration >= 6)
+    monkeypatch.setattr(Evaluator, "has_plateaued", property(lambda self: bool(self.latest)))
+    monkeypatch.setattr(Evaluator, "is_due", lambda self, state: state.iteration >= 6)
     show = make_show(tmp_path / "forty", 40)
     settings = {"tiny": {"resolution": 64}, "batch": 2, "preview_minutes": 0}
     run = train(show, TrainOptions.layered(settings))
     event = next(run)
-    while not (isinstance(event, Note) and "nothing is bent any more" in event.text):
+    while not (isinstance(event, Note) and "nothing is warped any more" in event.text):
         event = next(run)
     while not isinstance(event, Progress):
         event = next(run)

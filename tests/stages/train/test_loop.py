@@ -26,12 +26,14 @@ from understudy.stages.events import (
 from understudy.stages.project import Project
 from understudy.stages.saved_models.load import load_model
 from understudy.stages.train import loop
-from understudy.stages.train.callbacks.loss_guard import Watch
+from understudy.stages.train.callbacks.compile_tuner import CompileTuner
+from understudy.stages.train.callbacks.loss_guard import LossGuard
 from understudy.stages.train.command import train
 from understudy.stages.train.data.batches import Batches, ahead
 from understudy.stages.train.data.face_store import FaceStore, load_faces
-from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import TrainOptions
+from understudy.stages.train.state import TrainState
+from understudy.stages.train.train_step import Losses, train_step
 
 SMALL = {"tiny": {"resolution": 64}, "batch": 1, "device": "cpu", "precision": "fp32"}
 
@@ -176,18 +178,20 @@ def test_losses_that_are_no_numbers_lead_back_to_the_last_checkpoint(
     show: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done(show, iterations=2)
-    good, step, told = newest(show).arrays("weights"), Learner.step, []
+    good, iterations = newest(show).arrays("weights"), []
 
-    def once_poisoned(learner: Learner, batch: Batch, share: float) -> dict[str, torch.Tensor]:
-        told.append(learner.iteration)
-        losses = step(learner, batch, share)
-        if len(told) == 1:
-            for weight in learner.model.parameters():
+    def once_poisoned(
+        state: TrainState, batch: Batch, tuner: CompileTuner
+    ) -> tuple[TrainState, Losses]:
+        iterations.append(state.iteration)
+        state, losses = train_step(state, batch, tuner)
+        if len(iterations) == 1:
+            for weight in state.model.parameters():
                 weight.data.fill_(float("nan"))
-            return {name: loss * float("nan") for name, loss in losses.items()}
-        return losses
+            return state, {name: loss * float("nan") for name, loss in losses.items()}
+        return state, losses
 
-    monkeypatch.setattr(Learner, "step", once_poisoned)
+    monkeypatch.setattr(loop, "train_step", once_poisoned)
     events = done(show, iterations=4)
     warned = [event.text for event in events if isinstance(event, Warned)]
     assert len(warned) == 1 and "not a number" in warned[0] and "Back to 2" in warned[0]
@@ -201,22 +205,22 @@ def test_a_run_that_never_recovers_ends_and_keeps_the_last_good_checkpoint(
     show: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done(show, iterations=1)
-    step = Learner.step
 
-    def poisoned(learner: Learner, batch: Batch, share: float) -> dict[str, torch.Tensor]:
-        return {name: loss * float("nan") for name, loss in step(learner, batch, share).items()}
+    def poisoned(state: TrainState, batch: Batch, tuner: CompileTuner) -> tuple[TrainState, Losses]:
+        state, losses = train_step(state, batch, tuner)
+        return state, {name: loss * float("nan") for name, loss in losses.items()}
 
-    monkeypatch.setattr(Learner, "step", poisoned)
+    monkeypatch.setattr(loop, "train_step", poisoned)
     with pytest.raises(Diverged, match="is kept"):
         done(show, iterations=9)
     assert newest(show).iteration == 1
 
 
-def test_the_watch_knows_a_jump_from_noise() -> None:
-    watch = Watch()
-    assert watch.broken([1.0, 1.3, 0.7] * 10) == ""
-    assert "rose" in watch.broken([1.1, 40.0])
-    assert "not a number" in Watch().broken([float("inf")])
+def test_the_loss_guard_knows_a_jump_from_noise() -> None:
+    guard = LossGuard()
+    assert guard.find_trouble([1.0, 1.3, 0.7] * 10) == ""
+    assert "rose" in guard.find_trouble([1.1, 40.0])
+    assert "not a number" in LossGuard().find_trouble([float("inf")])
 
 
 def test_a_torn_checkpoint_gives_way_to_an_older_one(show: Path) -> None:

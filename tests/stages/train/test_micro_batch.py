@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from stepper import Stepper
 
 from understudy.errors import BadOption
 from understudy.io import system
@@ -20,10 +21,12 @@ from understudy.parts.models.base.model import Batch, Samples
 from understudy.stages.events import Finished, Warned
 from understudy.stages.saved_models.load import load_model
 from understudy.stages.saved_models.recipe import ModelRecipe
-from understudy.stages.train import device_errors, micro_batch
+from understudy.stages.train import device_errors, loop, micro_batch
+from understudy.stages.train.callbacks.compile_tuner import CompileTuner
 from understudy.stages.train.command import train
-from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import TrainOptions
+from understudy.stages.train.state import TrainState
+from understudy.stages.train.train_step import Losses, train_step
 
 CPU = torch.device("cpu")
 SMALL = {"tiny": {"resolution": 64}, "device": "cpu", "precision": "fp32"}
@@ -40,19 +43,19 @@ def batch_of(pairs: int, number: int = 0) -> Batch:
     return Batch(*(Samples(*side) for side in sides))
 
 
-def learner_of(model: str = "h64", **options: object) -> Learner:
+def stepper_of(model: str = "h64", **options: object) -> Stepper:
     recipe = ModelRecipe(model=model, settings={"resolution": 64} if model == "tiny" else {})
-    return Learner(recipe, TrainOptions.layered({"precision": "fp32", **options}), CPU)
+    return Stepper(recipe, TrainOptions.layered({"precision": "fp32", **options}))
 
 
 @pytest.mark.parametrize("clip", [0, 1])
 def test_a_batch_learnt_in_parts_leads_to_the_same_place(clip: float) -> None:
     whole, parts = (
-        learner_of(clip=clip, optimizer="rmsprop"),
-        learner_of(clip=clip, optimizer="rmsprop", accumulate=3),
+        stepper_of(clip=clip, optimizer="rmsprop"),
+        stepper_of(clip=clip, optimizer="rmsprop", accumulate=3),
     )
     for number in range(2):
-        told = [learner.step(batch_of(4, number)) for learner in (whole, parts)]
+        told = [stepper.step(batch_of(4, number)) for stepper in (whole, parts)]
         assert all(
             float(told[0][name]) == pytest.approx(float(loss), rel=1e-4)
             for name, loss in told[1].items()
@@ -63,21 +66,23 @@ def test_a_batch_learnt_in_parts_leads_to_the_same_place(clip: float) -> None:
 
 def test_parts_are_even_and_never_empty() -> None:
     assert [
-        (len(part.dst.mask), share) for part, share in micro_batch.parts_of(batch_of(3), 2)
+        (len(part.dst.mask), share) for part, share in micro_batch.split_batch(batch_of(3), 2)
     ] == [(2, 2 / 3), (1, 1 / 3)]
-    assert [share for _, share in micro_batch.parts_of(batch_of(2), 8)] == [0.5, 0.5]
+    assert [share for _, share in micro_batch.split_batch(batch_of(2), 8)] == [0.5, 0.5]
 
 
 class Short:
-    """In place of `Learner.step`: as if memory did for so many pairs only."""
+    """In place of `train_step`: as if memory did for so many pairs only."""
 
     def __init__(self, pairs: int, error: Exception) -> None:
-        self.pairs, self.error, self.step = pairs, error, Learner.step
+        self.pairs, self.error = pairs, error
 
-    def __call__(self, learner: Learner, batch: Batch, share: float = 1) -> dict[str, torch.Tensor]:
+    def __call__(
+        self, state: TrainState, batch: Batch, tuner: CompileTuner
+    ) -> tuple[TrainState, Losses]:
         if len(batch.src.input) > self.pairs:
             raise self.error
-        return self.step(learner, batch, share)
+        return train_step(state, batch, tuner)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +93,7 @@ def test_where_memory_does_not_suffice_the_batch_halves_and_stays_so(
     show: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = Short(2, error)
-    monkeypatch.setattr(Learner, "step", lambda *given: short(*given))
+    monkeypatch.setattr(loop, "train_step", short)
     events = list(train(show, TrainOptions.layered({**SMALL, "batch": 8, "iterations": 2})))
     said = [event.text for event in events if isinstance(event, Warned)]
     assert len(said) == 2 and "8 pairs" in said[0] and "goes on with 2" in said[1]
@@ -112,7 +117,7 @@ def test_where_not_even_one_pair_fits_it_says_what_to_do_and_other_errors_come_t
     show: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = Short(0, MemoryError())
-    monkeypatch.setattr(Learner, "step", lambda *given: short(*given))
+    monkeypatch.setattr(loop, "train_step", short)
     with pytest.raises(BadOption, match="smaller model"):
         list(train(show, TrainOptions.layered({**SMALL, "batch": 2, "iterations": 2})))
     short.error = RuntimeError("shapes do not fit")
@@ -121,8 +126,8 @@ def test_where_not_even_one_pair_fits_it_says_what_to_do_and_other_errors_come_t
 
 
 def test_an_error_in_a_step_leaves_no_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
-    learner = learner_of("tiny", accumulate=2)
-    losses, calls = learner.model.losses, []
+    stepper = stepper_of("tiny", accumulate=2)
+    losses, calls = stepper.model.losses, []
 
     def failing(batch: Batch, group: str) -> dict[str, torch.Tensor]:
         calls.append(group)
@@ -130,11 +135,12 @@ def test_an_error_in_a_step_leaves_no_gradients(monkeypatch: pytest.MonkeyPatch)
             raise MemoryError
         return losses(batch, group)
 
-    monkeypatch.setattr(learner.model, "losses", failing)
+    monkeypatch.setattr(stepper.model, "losses", failing)
     with pytest.raises(MemoryError):
-        learner.step(batch_of(2))
+        stepper.step(batch_of(2))
     assert (
-        all(weight.grad is None for weight in learner.model.parameters()) and learner.iteration == 0
+        all(weight.grad is None for weight in stepper.model.parameters())
+        and stepper.state.iteration == 0
     )
 
 
@@ -170,9 +176,9 @@ def test_a_gpu_that_cannot_be_used_is_never_passed_over_in_silence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(system, "list_gpus", lambda: ["NVIDIA"])
-    (event,) = device_errors.unused("auto", CPU)
+    (event,) = device_errors.warn_unused_gpu("auto", CPU)
     assert isinstance(event, Warned) and "NVIDIA" in event.text
-    assert not list(device_errors.unused("cpu", CPU))
+    assert not list(device_errors.warn_unused_gpu("cpu", CPU))
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: None)
     with pytest.raises(BadOption, match="best"):
         resolve_device("best")

@@ -50,47 +50,66 @@ class Choice:
     reason: str
 
 
-def settled(project: Project, flags: TrainOptions) -> tuple[TrainOptions, str]:
-    """The options of `train` for a show, with a model in place of auto, and why it is this one."""
-    return resolved(project, project.options("train", flags))
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The options of one run of `train`, with all that `auto` decides decided.
+
+    Attributes:
+        options: Of the run: defaults, files, flags and decisions.
+        flags: Of the command line, and the decisions.
+        reason: Why it is this model; empty when the user named it.
+    """
+
+    options: TrainOptions
+    flags: TrainOptions
+    reason: str
 
 
-def resolved(project: Project, options: TrainOptions) -> tuple[TrainOptions, str]:
-    """The options with a model in place of auto, and why it is this one; "" when the user named
-    one.
+def resolve(project: Project, flags: TrainOptions) -> Resolved:
+    """The options of `train` for a show, with a model in place of auto: once, at the start."""
+    options = project.options("train", flags)
+    decided, reason = _decide(project, options)
+    options, flags = (
+        TrainOptions.layered(_without_auto(each), decided, where="train")
+        for each in (options, flags)
+    )
+    return Resolved(options, flags, reason)
 
-    A show that has a model goes on with the one that was trained last; settings that were asked for
+
+def _decide(project: Project, options: TrainOptions) -> tuple[dict[str, Any], str]:
+    """What `auto` sets, as a layer of options, and why.
+
+    A show that has a model goes on with the one that was trained last. Settings that were asked for
     come before ours.
     """
     if options.model != "auto" or options.from_:
-        return options, ""
+        return {}, ""
     if options.name and (project.model(options.name) / OPTIONS_FILE).exists():
-        return _ending(project, options, read_recipe(project.model(options.name)).model), ""
+        model = read_recipe(project.model(options.name)).model
+        return {"model": model, **_ending(project, options, model)}, ""
     if not options.name and (known := newest_model(project)):
-        options = _ending(
-            project,
-            options.model_copy(update={"name": known}),
-            read_recipe(project.model(known)).model,
+        model = read_recipe(project.model(known)).model
+        return (
+            {"model": model, "name": known, **_ending(project, options, model)},
+            f"goes on with {known}, which was trained last. Another: --model, --name",
         )
-        return options, f"goes on with {known}, which was trained last. Another: --model, --name"
-    choice = chosen(
-        project,
-        resolve_device("auto" if options.device == "all" else options.device),
-        options.minutes,
-    )
-    settings = {**choice.settings, **options.settings_of(choice.model)}
-    given: dict[str, Any] = {
-        "model": choice.model,
-        **({choice.model: settings} if settings else {}),
-    }
+    device = resolve_device("auto" if options.device == "all" else options.device)
+    choice = choose(project, device, options.minutes)
+    decided: dict[str, Any] = {"model": choice.model, **_ending(project, options, choice.model)}
+    if settings := {**choice.settings, **options.settings_of(choice.model)}:
+        decided[choice.model] = settings
     if choice.pairs and not options.batch:
-        given["batch"] = choice.pairs
-    return (
-        _ending(
-            project, TrainOptions.layered(options.set_values(), given, where="train"), choice.model
-        ),
-        choice.reason,
-    )
+        decided["batch"] = choice.pairs
+    return decided, choice.reason
+
+
+def _without_auto(options: TrainOptions) -> dict[str, Any]:
+    """What was set of these options. The model auto is as good as none."""
+    return {
+        name: value
+        for name, value in options.set_values().items()
+        if (name, value) != ("model", "auto")
+    }
 
 
 def newest_model(project: Project) -> str:
@@ -110,7 +129,7 @@ def newest_model(project: Project) -> str:
     )
 
 
-def chosen(project: Project, device: torch.device, minutes: float | None = None) -> Choice:
+def choose(project: Project, device: torch.device, minutes: float | None = None) -> Choice:
     """The model for a device, the faces of a show and the time there is; None = any."""
     if device.type == "cpu":
         return Choice(
@@ -124,8 +143,8 @@ def chosen(project: Project, device: torch.device, minutes: float | None = None)
             f"tiny: what is learnt in {minutes:g} minutes. With {SHORT} or more it would be saehd",
         )
     free = free_bytes(device)
-    face_type, across = shown(project)
-    best = fitting(free, face_type, across)
+    face_type, across = visible_faces(project)
+    best = largest_fitting(free, face_type, across)
     if best is None:
         return Choice(
             "tiny",
@@ -136,7 +155,7 @@ def chosen(project: Project, device: torch.device, minutes: float | None = None)
     return best
 
 
-def fitting(free: int, face_type: FaceType, across: int) -> Choice | None:
+def largest_fitting(free: int, face_type: FaceType, across: int) -> Choice | None:
     """The largest saehd whose steps fit into so many free bytes; None when none does. across: the
     faces' side in the plate, px.
     """
@@ -183,7 +202,7 @@ def free_bytes(device: torch.device) -> int:
     return int(torch.mps.recommended_max_memory()) if device.type == "mps" else 0
 
 
-def shown(project: Project) -> tuple[FaceType, int]:
+def visible_faces(project: Project) -> tuple[FaceType, int]:
     """The widest face type that both facesets show, and the side in the plate, px, of dst's median
     face of that type.
     """
@@ -196,9 +215,8 @@ def shown(project: Project) -> tuple[FaceType, int]:
     )
 
 
-def _ending(project: Project, options: TrainOptions, model: str) -> TrainOptions:
-    """The options with an end of our choice where they name none, when more learning would bring
-    next to nothing.
+def _ending(project: Project, options: TrainOptions, model: str) -> dict[str, Any]:
+    """The end that auto sets where the options name none: once the score has plateaued.
 
     That is the finish, and what follows it where the model has a critic.
     """
@@ -209,8 +227,8 @@ def _ending(project: Project, options: TrainOptions, model: str) -> TrainOptions
         or options.pretrain
         or any(not side.is_dir() or len(Faceset(side)) < MIN_FACES for side in sides)
     ):
-        return options
-    return options.model_copy(update={"until": "gan" if models[model].has_critic() else "finish"})
+        return {}
+    return {"until": "gan" if models[model].has_critic() else "finish"}
 
 
 def _plans(sides: list[int]) -> Iterator[tuple[int, int]]:

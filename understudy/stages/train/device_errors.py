@@ -16,10 +16,8 @@ from understudy.stages.events import Stage, Warned
 
 
 @contextlib.contextmanager
-def explained(device: torch.device, checkpoints: Path) -> Iterator[None]:
-    """Turn an error after which the device no longer answers into DeviceLost; all other errors stay
-    as they are.
-    """
+def translate_device_errors(device: torch.device, checkpoints: Path) -> Iterator[None]:
+    """Turn an error after which the device no longer answers into DeviceLost, and no other."""
     try:
         yield
     except RuntimeError as error:
@@ -38,9 +36,11 @@ def explained(device: torch.device, checkpoints: Path) -> Iterator[None]:
         ) from error
 
 
-def unused(asked: str, device: torch.device) -> Stage:
-    """Say so where the CPU was taken because PyTorch cannot use the GPU that is there. asked: what
-    --device says.
+def warn_unused_gpu(asked: str, device: torch.device) -> Stage:
+    """Warn where the CPU is used because PyTorch cannot use the GPU that is there.
+
+    Args:
+        asked: What --device says.
     """
     found = system.list_gpus() if device.type == "cpu" and asked != "cpu" else []
     if found:

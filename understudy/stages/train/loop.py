@@ -1,353 +1,330 @@
-"""A run of `train`: batches in, events out; it saves, draws, obeys, and steps back when the losses
-leave the rails.
+"""The training loop: batches in, events out. `Trainer` is the one writer of the training state.
+
+An iteration is read from here: a batch (`data.batches`), a step (`train_step`), then whoever takes
+part (`callbacks`). A few times a second the run reports, takes orders and lets callbacks act.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from understudy.errors import BadOption
-from understudy.io.model_files import backups, history
 from understudy.parts.models.base.model import Batch
 from understudy.stages.events import (
-    Backup,
     Change,
+    Event,
+    Finished,
     Note,
-    Order,
     Progress,
-    Save,
-    Saved,
     Stage,
+    Started,
     Stop,
     Warned,
 )
-from understudy.stages.saved_models.recipe import HISTORY, ModelRecipe, write_recipe
-from understudy.stages.train import live_options, micro_batch, schedule
-from understudy.stages.train import resume as train_resume
-from understudy.stages.train.callbacks import gan_phase, previews
-from understudy.stages.train.callbacks.checkpoint_writer import Saver
-from understudy.stages.train.callbacks.collapse_check import Vigil
-from understudy.stages.train.callbacks.evaluator import Standing
-from understudy.stages.train.callbacks.loss_log import Ledger
-from understudy.stages.train.callbacks.recovery import Safety
-from understudy.stages.train.callbacks.thread_tuner import Threads
+from understudy.stages.saved_models.recipe import ModelRecipe, write_recipe
+from understudy.stages.train import micro_batch, resolve, schedule, state_dict
+from understudy.stages.train.callbacks.base import (
+    Actions,
+    Callback,
+    ChangeSettings,
+    Evaluate,
+    Request,
+    Restore,
+    SaveCheckpoint,
+    StopTraining,
+    TrainUntil,
+)
+from understudy.stages.train.callbacks.compile_tuner import CompileTuner
+from understudy.stages.train.callbacks.loss_log import LossLog
 from understudy.stages.train.data import feed
 from understudy.stages.train.data.batches import ahead
 from understudy.stages.train.data.face_store import FaceStore
-from understudy.stages.train.distributed.rank_sync import Lead
-from understudy.stages.train.evaluation.validation import Validation
-from understudy.stages.train.options import TrainOptions
+from understudy.stages.train.distributed.rank_sync import LeadRank
+from understudy.stages.train.resume import resume, warn_renewed
+from understudy.stages.train.state import Phase, TrainState
+from understudy.stages.train.train_step import train_step
 
 # Seconds between two reports at least.
 REPORT = 0.1
-# Seconds between two checkpoints at least.
-LEAST_PAUSE = 20
 
 
-class Run:
-    """One run of one model. ended: why it is over; empty while it is not."""
+class Trainer:
+    """One run of one model.
+
+    Attributes:
+        state: Where the run stands. Nobody else puts another state in its place: callbacks read it,
+            and ask for what they want by requests.
+    """
 
     def __init__(
         self,
-        options: TrainOptions,
-        src: FaceStore,
-        dst: FaceStore,
-        lead: Lead,
-        saver: Saver,
-        threads: Threads,
+        folder: Path,
+        state: TrainState,
+        faces: tuple[FaceStore, FaceStore],
+        ranks: LeadRank,
+        loss_log: LossLog,
+        compile_tuner: CompileTuner,
+        callbacks: Sequence[Callback],
     ) -> None:
-        self.options, self.src, self.dst, self.lead, self.saver, self.threads = (
-            options,
-            src,
-            dst,
-            lead,
-            saver,
-            threads,
-        )
-        self.learner = learner = lead.learner
-        self.folder = folder = saver.folder
-        self.ended = ""
-        self.ledger = Ledger(folder / HISTORY)
-        self.standing = Standing(folder, learner, self.ledger, Validation(src, dst), options.until)
-        self.safety = Safety(folder, learner, self.ledger, saver, Vigil(src, dst))
-        self._reported = self._last_preview = time.monotonic()
+        self.folder, self.state, self.faces, self.ranks = folder, state, faces, ranks
+        self.loss_log, self.compile_tuner = loss_log, compile_tuner
+        self.callbacks = (loss_log, compile_tuner, *callbacks)
+        self._reported = time.monotonic()
         self._waited = 0.0
 
-    def resume(self) -> Stage:
+    def run(self, changes: Sequence[str]) -> Stage:
+        """Train until an end, an order or Ctrl-C; what was learnt is always saved.
+
+        Args:
+            changes: What the options change in the settings of a model that was there, in words.
+        """
+        yield from self._resume()
+        yield from self._record_changes(changes)
+        yield Started(stage="train", total=self.state.options.iterations or None, unit="iteration")
+        try:
+            yield from self._train()
+            self.ranks.end()
+        except KeyboardInterrupt:
+            self._set(end="interrupted")
+            yield from self._save()
+        yield from self._call(lambda each: each.on_stop(self.state), self.callbacks[::-1])
+        yield Finished(stage="train", summary=self._summary())
+
+    def _resume(self) -> Stage:
         """Begin, or go on from the newest checkpoint that is whole."""
-        yield from train_resume.begin(self.folder, self.learner, self.options)
-        self.learner.use(self.options)
-        self.ledger.forget(self.learner.iteration)
-        self.options = schedule.planned(self.options, history.read(self.ledger.path))
-        if not self.safety.begin() and self.learner.has_inherited:
+        resumed = yield from resume(self.folder, self.state)
+        self.state = resumed.state
+        for callback in self.callbacks:
+            callback.on_restore(self.state, resumed.saved)
+        self._set(options=schedule.planned(self.state.options, self.loss_log.read()))
+        if resumed.is_inherited:
             # At once, so that a setback does not lead back to nothing.
-            yield from self.save()
+            yield from self._save()
 
-    def told(self, changes: list[str]) -> Stage:
-        """Tell and record which live settings of the model have changed."""
-        for text in changes:
-            self.ledger.note({"iteration": self.learner.iteration, "changed": text})
-            yield Note(text=text)
-        if changes:
-            # Who loads the model goes by what was saved with its weights.
-            self.safety.saved_at = -1
-            yield from self.save()
-
-    def learn(self) -> Stage:
+    def _train(self) -> Stage:
         """Iterations until something ends them."""
-        self._reported = self._last_preview = time.monotonic()
-        yield from self._harden()
+        self._reported = time.monotonic()
+        yield from self._call(lambda each: each.on_start(self.state))
         while not self._is_over():
-            finishing = self._finished() > 0
-            self.lead.begin(self.options, finishing, anew=True)
-            batches = feed.batches(self.options, self.src, self.dst, self.learner, finishing)
-            coming = ahead(batches.make, self.learner.iteration, feed.workers(self.learner.device))
-            try:
-                with contextlib.closing(coming):
-                    yield from self._stretch(coming, finishing)
-            except (RuntimeError, MemoryError) as error:
-                yield Warned(text=micro_batch.lighter(self.learner, error))
+            yield from self._train_phase()
             if self._is_over():
-                # This may find weights gone bad and step back: then it is not over.
-                yield from self.save()
-                yield from self._harden()
+                # This may find weights gone bad and go back: then it is not over.
+                yield from self._save()
+                yield from self._call(lambda each: each.on_end(self.state))
 
-    def _harden(self) -> Stage:
-        """Where the finish is over: go on against a critic, from a state that can be gone back
-        to.
-        """
-        learner, rows = self.learner, history.read(self.ledger.path)
-        if self.ended not in ("", "iterations") or not gan_phase.is_due(
-            self.options, learner.recipe, learner.iteration, rows
-        ):
-            return
-        at = learner.iteration
-        yield from self._measured()
-        yield from self.save(gan_phase.BEFORE)
-        yield from self.saver.told(wait=True)
-        if learner.iteration != at:
-            # It was not fit to be saved, and has stepped back.
-            return
-        end = schedule.against_critic(self.options, learner.iteration)
-        self.ledger.note({"iteration": learner.iteration, schedule.CRITIC: end})
-        yield from self._become(*gan_phase.with_critic(learner.recipe, self.folder.name))
-        self.options, self.ended = self.options.model_copy(update={"iterations": end}), ""
-        yield Note(
-            text=(
-                f"{self.folder.name}: it learns against a critic, for fine detail, until iteration"
-                f" {end}."
-            )
-        )
+    def _train_phase(self) -> Stage:
+        """Iterations until the end, a setback or another phase: then batches are drawn anew."""
+        if self.ranks.size > 1:
+            # What fitted one process says nothing of shares.
+            self._set(fitting_batch=0)
+        self.ranks.send_block(self.state, renew=True)
+        batches = feed.batches(self.state, *self.faces)
+        coming = ahead(batches.make, self.state.iteration, feed.workers(self.state.device))
+        try:
+            with contextlib.closing(coming):
+                yield from self._train_on(coming)
+        except (RuntimeError, MemoryError) as error:
+            self.state, text = micro_batch.halve_batch(self.state, error)
+            self.compile_tuner.attach(self.state.model)
+            yield Warned(text=text)
 
-    def save(self, backup: str = "") -> Stage:
-        """Save, with a backup where there is a reason for one; steps back in place of saving what
-        has gone wrong.
-        """
-        if self.safety.saved_at == self.learner.iteration and not backup:
-            return
-        if trouble := self._collect() or self.safety.trouble():
-            yield from self._step_back(trouble)
-        else:
-            yield from self.safety.save(self.options, backup)
-
-    def preview(self) -> Stage:
-        """Draw faces and losses, and measure the held-out faces."""
-        with self.learner.averaged():
-            for path in previews.draw(
-                self.folder, self.learner.iteration, self.learner.model, self.src, self.dst
-            ):
-                yield Saved(what="preview", path=path)
-            previews.thin(self.folder, previews.KEPT if self.options.preview_history else 1)
-        yield from self._measured()
-        self.ledger.write(self.learner.iteration)
-        yield Saved(what="loss-plot", path=previews.loss_plot(self.folder))
-        self._last_preview = time.monotonic()
-
-    def summary(self) -> dict[str, Any]:
-        """How far the model is."""
-        iteration, minutes = self.learner.iteration, round(self.learner.seconds / 60, 2)
-        return {
-            "iteration": iteration,
-            "minutes": minutes,
-            "losses": self.ledger.latest,
-            **self.standing.summary(),
-        }
-
-    def _stretch(self, coming: Iterator[tuple[Batch, float]], finishing: bool) -> Stage:
-        """Iterations until the end, a setback or the finish: after each of them batches must be
-        drawn anew.
-        """
-        for batch, waited in coming:
-            start = time.perf_counter()
-            self.ledger.add(self.learner.step(batch, self._step_size()))
-            self.threads.took(waited + time.perf_counter() - start)
-            self._waited += waited
-            has_turned = (self._finished() > 0) != finishing
-            if (
-                self.lead.is_due(time.monotonic() - self._reported >= REPORT)
-                or has_turned
-                or self._is_over()
-            ):
-                setbacks = self.safety.setbacks
+    def _train_on(self, batches: Iterator[tuple[Batch, float]]) -> Stage:
+        phase, restores = self.state.phase, self.state.restores
+        for batch, waited in batches:
+            self._train_iteration(batch, waited)
+            is_time = time.monotonic() - self._reported >= REPORT
+            if self.ranks.is_due(self.state, is_time) or self._is_phase_over(phase):
                 yield from self._report()
-                if (
-                    self.safety.setbacks > setbacks
-                    or self._is_over()
-                    or (self._finished() > 0) != finishing
-                ):
+                if self.state.restores > restores or self._is_phase_over(phase):
                     return
-                self.lead.begin(self.options, finishing)
+                self.ranks.send_block(self.state)
+
+    def _train_iteration(self, batch: Batch, waited: float) -> None:
+        """Train on one batch. waited: the seconds that it was waited for."""
+        start = time.perf_counter()
+        self.state, losses = train_step(self.state, batch, self.compile_tuner)
+        seconds = waited + time.perf_counter() - start
+        self._waited += waited
+        for callback in self.callbacks:
+            callback.on_step(self.state, losses, seconds)
 
     def _report(self) -> Stage:
-        """Say how it goes, take orders, save and draw when it is time."""
-        self.lead.meet(self.ledger)
-        count, before, waited = len(self.ledger), self._reported, self._waited
-        if trouble := self._collect() or self.safety.seen():
-            yield from self._step_back(trouble)
+        """Tell how the run goes, take orders, and let callbacks act."""
+        self.ranks.gather(self.loss_log)
+        count, before, waited = len(self.loss_log), self._reported, self._waited
+        if trouble := self._find_trouble(is_saving=False):
+            yield from self._recover(trouble)
             return
-        span = max(self._reported - before, 1e-6)
-        values = {**self.ledger.latest, "it/s": count / span, "wait": waited / span}
-        total = schedule.total(self.options, self.learner.iteration, self.learner.seconds)
-        self.lead.pace(count * REPORT / span)
-        orders = self.lead.orders(
-            (yield Progress(stage="train", done=self.learner.iteration, total=total, values=values))
-        )
-        now, options = time.monotonic(), self.options
+        state, span = self.state, max(self._reported - before, 1e-6)
+        values = {**self.loss_log.latest, "it/s": count / span, "wait": waited / span}
+        total = schedule.total(state.options, state.iteration, state.seconds)
+        self.ranks.set_pace(count * REPORT / span)
+        progress = Progress(stage="train", done=state.iteration, total=total, values=values)
+        self._publish(progress)
+        orders = self.ranks.take_orders((yield progress))
         for order in orders:
             if isinstance(order, Stop):
-                self.ended = "stopped"
+                self._set(end="stopped")
             elif isinstance(order, Change):
                 yield from self._change(order)
-        # Early on more often: a setback or a kill never costs much more than a third of what was
-        # learnt.
-        pause = min(60 * options.save_minutes, max(LEAST_PAUSE, self.learner.seconds / 2))
-        backup = self._backup_reason(orders)
-        if (
-            backup
-            or any(isinstance(order, Save) for order in orders)
-            or now - self.safety.last_save >= pause
-        ):
-            yield from self.save(backup)
-        yield from self.saver.told()
-        yield from self.learner.compiling.said()
-        yield from self.threads.said()
-        often = options.preview_minutes
-        if often != "never" and now - self._last_preview >= 60 * often:
-            yield from self.preview()
-        if self.standing.is_due():
-            yield from self._measured()
+        yield from self._call(lambda each: each.on_report(self.state, orders))
         # Drawing and saving is no learning: rates and the time spent learning leave it out.
         self._reported = time.monotonic()
 
-    def _measured(self) -> Stage:
-        """Measure the held-out faces; where they rest, the finish may begin."""
-        with self.learner.averaged():
-            yield from self.standing.check()
-        if (
-            self.standing.is_at_rest
-            and not self.ended
-            and (end := schedule.finishing(self.options, self.learner.iteration))
-        ):
-            self.options = self.options.model_copy(update={"iterations": end})
-            self.ledger.note({"iteration": self.learner.iteration, schedule.PLANNED: end})
-            yield Note(
-                text=(
-                    f"{self.folder.name}: nothing is bent any more, and the step size falls, until"
-                    f" iteration {end}."
-                )
-            )
-        if worse := gan_phase.harm(history.read(self.ledger.path)):
-            yield from self._soften(worse)
+    def _find_trouble(self, is_saving: bool) -> str:
+        """Fetch the losses since the last time; what is wrong with the model, or an empty text."""
+        totals: list[float] = []
+        if len(self.loss_log):
+            totals = self.loss_log.fetch(self.state.iteration)
+            now = time.monotonic()
+            self._set(seconds=self.state.seconds + now - self._reported)
+            self._reported, self._waited = now, 0.0
+        troubles = (each.check(self.state, totals, is_saving) for each in self.callbacks)
+        return next(filter(None, troubles), "")
 
-    def _soften(self, worse: float) -> Stage:
-        """Go back to before the critic came, which is the end."""
-        yield from self.saver.told(wait=True)
-        learner, at = self.learner, self.learner.iteration
-        gan_phase.undo(self.folder, learner)
-        self.safety.begin()
-        self.ledger.forget(learner.iteration)
-        told = (
-            f"back from {at}: under the critic the score on held-out faces became {worse:.0%} worse"
-        )
-        self.ledger.note(
-            {"iteration": learner.iteration, "setback": told, schedule.PLANNED: learner.iteration}
-        )
-        self.ledger.write(learner.iteration)
-        self.options, self.ended = (
-            self.options.model_copy(update={"iterations": learner.iteration}),
-            "iterations",
-        )
-        yield Warned(
-            text=(
-                f"{self.folder.name}: {told}. It is as it was at iteration {learner.iteration}, and"
-                " that is the end."
-            )
-        )
+    def _save(self, backup: str = "", anyway: bool = False) -> Stage:
+        """Save, unless this iteration is saved; go back instead where the model has gone wrong.
 
-    def _collect(self) -> str:
-        """Fetch the losses since the last time; what is wrong with them, or an empty text."""
-        if not len(self.ledger):
-            return ""
-        totals = self.ledger.fetch(self.learner.iteration)
-        now = time.monotonic()
-        self.learner.seconds += now - self._reported
-        self._reported, self._waited = now, 0.0
-        return self.learner.watch.broken(totals)
+        Args:
+            backup: The reason for a backup, if there is one.
+            anyway: Save again what is saved.
+        """
+        if self.state.saved_iteration == self.state.iteration and not backup and not anyway:
+            return
+        if trouble := self._find_trouble(is_saving=True):
+            yield from self._recover(trouble)
+            return
+        extra: dict[str, Any] = {}
+        for callback in self.callbacks:
+            extra |= callback.state_dict()
+        snapshot = state_dict.take_snapshot(self.state, extra)
+        yield from self._call(lambda each: each.on_save(self.state, snapshot, backup))
+        self._set(saved_iteration=snapshot.iteration)
 
-    def _backup_reason(self, orders: list[Order]) -> str:
-        """Why to make a backup now; empty where there is no reason."""
-        if any(isinstance(order, Backup) for order in orders):
-            return "order"
-        learner = self.learner
-        return (
-            backups.ROLLING
-            if self.saver.is_backup_due(self.options, learner.iteration, learner.seconds)
-            else ""
+    def _recover(self, trouble: str) -> Stage:
+        yield from self._call(lambda each: each.on_trouble(self.state, trouble))
+
+    def _restore(self, saved: Restore) -> None:
+        """Go back to an earlier state."""
+        if saved.recipe is not None:
+            self._rebuild(saved.recipe)
+        state = (
+            state_dict.restore(self.state, saved.saved)[0]
+            if saved.saved
+            else state_dict.start_over(self.state)
         )
+        self.state = replace(
+            state,
+            lr_scale=state.lr_scale if saved.lr_scale is None else saved.lr_scale,
+            restores=state.restores + 1,
+            end="" if state.end == "iterations" else state.end,
+        )
+        for callback in self.callbacks:
+            callback.on_restore(self.state, saved.saved)
 
     def _change(self, order: Change) -> Stage:
         """Take new values of live options; refuse others."""
-        name = self.folder.name
+        state, name = self.state, self.folder.name
         try:
-            self.options, recipe, changes = live_options.taken(
-                order, self.options, self.learner.recipe, name
+            options, recipe, changes = resolve.change_options(
+                order, state.options, state.recipe, name
             )
         except BadOption as error:
             yield Warned(text=str(error))
             return
+        self._set(options=options)
         if changes:
-            yield from self._become(recipe, changes)
-        self.learner.use(self.options)
+            yield from self._change_settings(recipe, changes)
 
-    def _become(self, recipe: ModelRecipe, changes: list[str]) -> Stage:
+    def _change_settings(self, recipe: ModelRecipe, changes: Sequence[str]) -> Stage:
         """Go on with other live settings of the model."""
-        # What it tells may be of another kind from here on.
-        self.ledger.write(self.learner.iteration)
-        anew = self.learner.change(recipe)
-        write_recipe(self.folder, recipe)
-        yield from self.told(changes)
-        yield from train_resume.anew(self.folder.name, anew)
+        # The losses may be others from here on.
+        self.loss_log.write(self.state.iteration)
+        renewed = self._rebuild(recipe)
+        yield from self._record_changes(changes)
+        yield from warn_renewed(self.folder.name, renewed)
 
-    def _step_back(self, trouble: str) -> Stage:
-        """Return to a good checkpoint, with a smaller step size. Raises Diverged when that is in
-        vain.
-        """
-        if self.ended == "iterations":
-            self.ended = ""
-        yield from self.safety.step_back(trouble, self.options)
+    def _rebuild(self, recipe: ModelRecipe) -> list[str]:
+        renewed = self.state.trainable.change_settings(recipe)
+        for callback in self.callbacks:
+            callback.on_change(self.state)
+        write_recipe(self.folder, recipe)
+        return renewed
+
+    def _record_changes(self, changes: Sequence[str]) -> Stage:
+        """Tell and record which live settings of the model have changed."""
+        for text in changes:
+            self.loss_log.add_row({"iteration": self.state.iteration, "changed": text})
+            yield Note(text=text)
+        if changes:
+            # Who loads the model goes by what was saved with its weights.
+            yield from self._save(anyway=True)
+
+    def _call(
+        self, hook: Callable[[Callback], Actions], callbacks: Sequence[Callback] | None = None
+    ) -> Stage:
+        """Let callbacks act, one after the other: tell their events, carry out their requests."""
+        for callback in self.callbacks if callbacks is None else callbacks:
+            with contextlib.closing(hook(callback)) as actions:
+                action = next(actions, None)
+                while action is not None:
+                    if isinstance(action, Request):
+                        yield from self._carry_out(action)
+                    else:
+                        self._publish(action)
+                        yield action
+                    try:
+                        action = actions.send(self.state)
+                    except StopIteration:
+                        action = None
+
+    def _carry_out(self, request: Request) -> Stage:
+        match request:
+            case SaveCheckpoint(backup=backup):
+                yield from self._save(backup)
+            case Evaluate():
+                yield from self._call(lambda each: each.on_evaluate(self.state))
+            case Restore():
+                self._restore(request)
+            case ChangeSettings(recipe=recipe, changes=changes):
+                yield from self._change_settings(recipe, changes)
+            case TrainUntil(iteration=iteration):
+                options = self.state.options.model_copy(update={"iterations": iteration})
+                self._set(options=options, end="")
+            case StopTraining(reason=reason):
+                self._set(end=reason)
+
+    def _publish(self, event: Event) -> None:
+        for callback in self.callbacks:
+            callback.on_event(event)
+
+    def _is_phase_over(self, phase: Phase) -> bool:
+        """Whether the run has come to its end, or into another phase."""
+        return self._is_over() or self.state.phase != phase
 
     def _is_over(self) -> bool:
-        learner, is_at_rest = self.learner, self.standing.is_at_rest
-        self.ended = self.ended or schedule.end(
-            self.options, learner.iteration, learner.seconds, is_at_rest
-        )
-        return bool(self.ended)
+        """Whether the run has come to its end."""
+        state = self.state
+        if not state.end:
+            self._set(end=schedule.end(state.options, state.iteration, state.seconds))
+        return bool(self.state.end)
 
-    def _step_size(self) -> float:
-        return schedule.step_size(self.options, self.learner.iteration, self.learner.seconds)
+    def _summary(self) -> dict[str, Any]:
+        state = self.state
+        found = {
+            "model": self.folder.name,
+            "ended": state.end,
+            "iteration": state.iteration,
+            "minutes": round(state.seconds / 60, 2),
+        }
+        for callback in self.callbacks:
+            found |= callback.summary()
+        return found
 
-    def _finished(self) -> float:
-        return schedule.finish(self.options, self.learner.iteration, self.learner.seconds)
+    def _set(self, **changes: Any) -> None:
+        self.state = replace(self.state, **changes)

@@ -1,28 +1,23 @@
-"""Batches that are too large for the memory: learnt in parts, or made smaller."""
+"""Batches that are too large for the memory: trained in parts, or made smaller."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
-from typing import TYPE_CHECKING
+from dataclasses import fields, replace
 
 import torch
 
 from understudy.errors import BadOption
 from understudy.nets import ranks
 from understudy.parts.models.base.model import Batch, Samples
-
-if TYPE_CHECKING:
-    from understudy.stages.train.learner import Learner
+from understudy.stages.train.state import TrainState
 
 # What PyTorch says on a CPU, where it has no error of its own for it.
-SAID = ("not enough memory", "can't allocate memory", "out of memory")
+OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
 
-def parts_of(batch: Batch, count: int) -> Iterator[tuple[Batch, float]]:
-    """A batch in `count` parts, as even as they come, none empty; each with its share of the
-    pairs.
-    """
+def split_batch(batch: Batch, count: int) -> Iterator[tuple[Batch, float]]:
+    """Split a batch into `count` even parts, none empty; each with its share of the pairs."""
     pairs = len(batch.src.input)
     if count == 1:
         yield batch, 1.0
@@ -36,32 +31,37 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory did not suffice, on the device or on the machine."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in SAID)
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(each in text for each in OUT_OF_MEMORY)
 
 
-def lighter(learner: Learner, error: Exception) -> str:
-    """Let a learner go on with half the pairs after an error of memory, and say so.
+def halve_batch(state: TrainState, error: Exception) -> tuple[TrainState, str]:
+    """The state with half the pairs of faces an iteration, after an error of memory.
 
-    Raises the error where it is another one, and BadOption where there is no smaller batch, or
-    others learn the same ones.
+    Returns:
+        The state, and what there is to tell.
+
+    Raises:
+        BadOption: There is no smaller batch, or other processes share it.
+        Exception: The error itself, where it is not one of memory.
     """
     if not is_out_of_memory(error):
         raise error
-    before, alone = learner.pairs, ranks.rank_and_world_size()[1] == 1
+    before, alone = state.batch_size, ranks.rank_and_world_size()[1] == 1
     if before == 1 or not alone:
         less = "Set --batch lower" if before > 1 else "Choose a smaller model"
         raise BadOption(
-            f"batch: the memory of {learner.device} does not suffice for {before} pairs of faces."
+            f"batch: the memory of {state.device} does not suffice for {before} pairs of faces."
             f" {less}, or try --checkpointing, --accumulate {max(2, before // 2)} or"
             " --optimizer-memory half."
         ) from None
-    learner.halve()
-    if learner.device.type == "cuda":
+    state = replace(state, fitting_batch=before // 2)
+    if state.device.type == "cuda":
         torch.cuda.empty_cache()
-    return (
-        f"iteration {learner.iteration}: the memory of {learner.device} does not suffice for"
-        f" {before} pairs of faces. It goes on with {learner.pairs} an iteration; --accumulate 2"
-        f" would learn {before} in less memory."
+    return state, (
+        f"iteration {state.iteration}: the memory of {state.device} does not suffice for"
+        f" {before} pairs of faces. It goes on with {state.batch_size} an iteration; --accumulate"
+        f" 2 would learn {before} in less memory."
     )
 
 

@@ -1,11 +1,13 @@
-"""Which model a run of `train` means: its name, and its recipe as the options want it."""
+"""Which model a run of `train` means, its recipe as the options want it, and changes of both."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Final
 
 from understudy.errors import BadOption
 from understudy.parts.models import models
+from understudy.stages.events import Change
 from understudy.stages.saved_models.recipe import (
     OPTIONS_FILE,
     ModelRecipe,
@@ -16,6 +18,18 @@ from understudy.stages.saved_models.recipe import (
     validate_name,
 )
 from understudy.stages.train.options import TrainOptions
+
+# What pretraining sets: nothing is warped or recoloured, every turn of the head comes as often.
+PRETRAINING: Final[dict[str, Any]] = {
+    "warp": 0.0,
+    "src_flip": True,
+    "dst_flip": True,
+    "lr_dropout": False,
+    "random_hsv_power": 0.0,
+    "ct_mode": "none",
+    "uniform_yaw": True,
+    "yaw_matched": False,
+}
 
 
 def model_name(options: TrainOptions) -> str:
@@ -28,8 +42,10 @@ def model_name(options: TrainOptions) -> str:
 
 
 def resolve_recipe(folder: Path, options: TrainOptions) -> tuple[ModelRecipe, list[str]]:
-    """The recipe of the model in `folder` as the options want it, and what changes in it, in words.
-    Nothing is written.
+    """The recipe of the model in `folder` as the options want it. Nothing is written.
+
+    Returns:
+        The recipe, and what changes in it, in words.
 
     Raises BadOption when an option that was set does not fit the model that is there, or the one
     that it is to start from.
@@ -82,10 +98,53 @@ def refuse_other_models(flags: TrainOptions, recipe: ModelRecipe, name: str) -> 
             )
 
 
-def _origin(folder: Path, options: TrainOptions) -> str | None:
-    """The folder that `from` means, absolute; None where it says nothing. Raises BadOption when no
-    model is there.
+def apply_pretraining(options: TrainOptions, recipe: ModelRecipe) -> TrainOptions:
+    """The options as pretraining needs them, where they ask for it.
+
+    Raises BadOption for a model with settings that cannot go with it.
     """
+    if not options.pretrain:
+        return options
+    _refuse_while_pretraining(recipe)
+    return options.model_copy(update=PRETRAINING)
+
+
+def change_options(
+    order: Change, options: TrainOptions, recipe: ModelRecipe, name: str
+) -> tuple[TrainOptions, ModelRecipe, list[str]]:
+    """Options and recipe of a running model `name` as an order wants them.
+
+    Returns:
+        The options, the recipe, and what changes in the recipe, in words.
+
+    Raises:
+        BadOption: A value is wrong, or may not change while the model learns.
+    """
+    wanted = TrainOptions.layered(options.set_values(), order.options, where="train")
+    refuse_other_models(TrainOptions.layered(order.options), recipe, name)
+    fixed = sorted(set(options.changed_in(wanted)) - TrainOptions.live_names())
+    if fixed:
+        raise BadOption(
+            f"train: {', '.join(fixed)} cannot change while the model learns. Stop it, set it,"
+            " start again."
+        )
+    recipe, changes = change_settings(recipe, wanted.settings_of(recipe.model), name)
+    if wanted.pretrain:
+        _refuse_while_pretraining(recipe)
+    return wanted, recipe, changes
+
+
+def _refuse_while_pretraining(recipe: ModelRecipe) -> None:
+    for name in type(recipe.model_options).off_in_pretraining:
+        if getattr(recipe.model_options, name, 0):
+            raise BadOption(
+                f"{recipe.model}.{name}: not while a model pretrains. Set it to 0 until that is"
+                " over."
+            )
+
+
+def _origin(folder: Path, options: TrainOptions) -> str | None:
+    """The folder that `from` means, absolute; None where it says nothing. Raises BadOption."""
     for place in _places(folder, options):
         if (Path(place) / OPTIONS_FILE).exists():
             return place

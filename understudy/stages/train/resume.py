@@ -1,66 +1,78 @@
-"""How a run begins: from nothing, where another stopped, with the weights of another model, or
-after pretraining.
-"""
+"""How a run begins: from nothing, at a checkpoint, with another model's weights, or pretrained."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from understudy.errors import BadOption, BadProject
 from understudy.io.model_files import checkpoint
-from understudy.stages.events import Note, Stage, Warned
+from understudy.io.model_files.checkpoint import Checkpoint
+from understudy.stages.events import Event, Note, Order, Stage, Warned
 from understudy.stages.saved_models.load import newest_checkpoint
-from understudy.stages.saved_models.recipe import (
-    BACKUPS,
-    BEST,
-    CHECKPOINTS,
-    HISTORY,
-    ModelRecipe,
-    write_recipe,
-)
-from understudy.stages.train.learner import Learner
-from understudy.stages.train.options import TrainOptions
+from understudy.stages.saved_models.recipe import BACKUPS, BEST, CHECKPOINTS, HISTORY, write_recipe
+from understudy.stages.train.state import TrainState
+from understudy.stages.train.state_dict import inherit, restore
 
 # What a model leaves behind when it has pretrained, under these names with "-pretrain".
 LEFT = (CHECKPOINTS, "previews", HISTORY, BACKUPS, BEST)
 PRETRAINED = "checkpoints-pretrain"
-# What pretraining sets: nothing is bent or coloured, everything is seen from all sides.
-EASED: dict[str, Any] = {
-    "warp": 0.0,
-    "src_flip": True,
-    "dst_flip": True,
-    "lr_dropout": False,
-    "random_hsv_power": 0.0,
-    "ct_mode": "none",
-    "uniform_yaw": True,
-    "yaw_matched": False,
-}
 
 
-def eased(options: TrainOptions, recipe: ModelRecipe) -> TrainOptions:
-    """The options as pretraining needs them. Raises BadOption as `refuse_powers` does."""
-    refuse_powers(recipe)
-    return options.model_copy(update=EASED)
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Where a run begins.
 
-
-def refuse_powers(recipe: ModelRecipe) -> None:
-    """Raises BadOption for a model that is to learn against critics or by style, which nobody can
-    while it pretrains.
+    Attributes:
+        saved: The checkpoint of this model that it goes on from; None = it begins.
+        is_inherited: Whether it begins with weights from elsewhere.
     """
-    for name in type(recipe.model_options).off_in_pretraining:
-        if getattr(recipe.model_options, name, 0):
-            raise BadOption(
-                f"{recipe.model}.{name}: not while a model pretrains. Set it to 0 until that is"
-                " over."
-            )
+
+    state: TrainState
+    saved: Checkpoint | None = None
+    is_inherited: bool = False
 
 
-def begin(folder: Path, learner: Learner, options: TrainOptions) -> Stage:
-    """Bring the learner to where the run begins, and put the recipe into the model's folder. Raises
-    BadOption, BadProject.
+def resume(folder: Path, state: TrainState) -> Generator[Event, Order | None, Resumed]:
+    """Bring a new state to where the run begins, and write the recipe into the model's folder.
+
+    Raises BadOption, BadProject.
     """
-    name, recipe = folder.name, learner.recipe
+    name = folder.name
+    saved = yield from _newest_checkpoint(folder)
+    pretrains = bool(state.options.pretrain)
+    has_pretrained = saved is not None and saved.state.get("pretraining", False)
+    if saved and pretrains and not has_pretrained:
+        raise BadOption(
+            f"pretrain: {name} has met its people already. Pretrain another model with --name."
+        )
+    if saved and has_pretrained and not pretrains:
+        _set_aside(folder)
+        saved = None
+    write_recipe(folder, state.recipe)
+    if saved is None:
+        return (yield from _begin(folder, state))
+    state, renewed = restore(state, saved)
+    yield from warn_renewed(name, renewed)
+    yield Note(text=f"{name}: goes on from iteration {state.iteration}")
+    kind = state.trainable.optimizer_kind
+    if saved.state.get("optimizer", "adam") != kind:
+        yield Note(text=f"{name}: {kind} starts with no memory of what was learnt before")
+    return Resumed(state, saved)
+
+
+def warn_renewed(name: str, tensors: list[str]) -> Stage:
+    """Warn of the parts of a model that start from their initial values, if there are any."""
+    if tensors:
+        parts = ", ".join(sorted({".".join(each.split(".")[:2]) for each in tensors}))
+        yield Warned(
+            text=f"{name}: {len(tensors)} tensors start anew, in {parts}; all others are kept."
+        )
+
+
+def _newest_checkpoint(folder: Path) -> Generator[Event, Order | None, Checkpoint | None]:
+    """The newest whole checkpoint, with a warning for each that is torn. Raises BadProject."""
     whole, torn = checkpoint.load_intact(folder / CHECKPOINTS)
     for text in torn:
         yield Warned(text=text)
@@ -69,59 +81,37 @@ def begin(folder: Path, learner: Learner, options: TrainOptions) -> Stage:
             f"{folder}: no checkpoint is whole any more. Restore one, or train under another"
             " --name."
         )
-    has_pretrained = bool(whole) and whole[0].state.get("pretraining", False)
-    if whole and options.pretrain and not has_pretrained:
-        raise BadOption(
-            f"pretrain: {name} has met its people already. Pretrain another model with --name."
-        )
-    if whole and has_pretrained and not options.pretrain:
-        _put_by(folder)
-        whole = []
-    if whole:
-        write_recipe(folder, recipe)
-        yield from anew(name, learner.restore(whole[0]))
-        yield Note(text=f"{name}: goes on from iteration {learner.iteration}")
-        if whole[0].state.get("optimizer", "adam") != learner.kind:
-            yield Note(
-                text=f"{name}: {learner.kind} starts with no memory of what was learnt before"
-            )
-        return
-    is_over = (folder / PRETRAINED).is_dir() and not options.pretrain
-    source = (
-        newest_checkpoint(folder, PRETRAINED)
-        if is_over
-        else newest_checkpoint(Path(recipe.origin))
-        if recipe.origin
-        else None
-    )
-    write_recipe(folder, recipe)
-    if source is None:
-        return
-    taken = (
-        f"starts with the weights of {source.folder.parent.parent}, iteration {source.iteration}"
-    )
+    return whole[0] if whole else None
+
+
+def _begin(folder: Path, state: TrainState) -> Generator[Event, Order | None, Resumed]:
+    """Begin at iteration 0: after pretraining, with another model's weights, or from nothing."""
+    name, origin = folder.name, state.recipe.origin
+    is_after_pretraining = (folder / PRETRAINED).is_dir() and not state.options.pretrain
+    if is_after_pretraining:
+        source = newest_checkpoint(folder, PRETRAINED)
+    elif origin:
+        source = newest_checkpoint(Path(origin))
+    else:
+        return Resumed(replace(state, saved_iteration=-1))
     memory = (
         "what its optimizer remembers of them is kept"
-        if is_over
+        if is_after_pretraining
         else "so does the optimizer's memory"
     )
-    yield Note(text=f"{name}: {taken}. Iterations and history start anew; {memory}.")
-    yield from anew(name, learner.inherit(source, keep_memory=is_over))
-
-
-def anew(name: str, tensors: list[str]) -> Stage:
-    """Say which parts of a model start anew."""
-    if tensors:
-        parts = ", ".join(sorted({".".join(each.split(".")[:2]) for each in tensors}))
-        yield Warned(
-            text=f"{name}: {len(tensors)} tensors start anew, in {parts}; all others are kept."
+    yield Note(
+        text=(
+            f"{name}: starts with the weights of {source.folder.parent.parent}, iteration"
+            f" {source.iteration}. Iterations and history start anew; {memory}."
         )
+    )
+    state, renewed = inherit(state, source, keep_memory=is_after_pretraining)
+    yield from warn_renewed(name, renewed)
+    return Resumed(state, is_inherited=True)
 
 
-def _put_by(folder: Path) -> None:
-    """Move what pretraining left out of the way. The checkpoints go last: until then it is not
-    over.
-    """
+def _set_aside(folder: Path) -> None:
+    """Rename what pretraining left. The checkpoints go last: until then it is not over."""
     for name in reversed(LEFT):
         path = folder / name
         if path.exists():

@@ -1,87 +1,133 @@
-"""Who trains: this process alone, the first of a team, one that follows it, or others that are
-started for it.
-"""
+"""Puts a run of `train` together: what it trains, in which processes, and who takes part in it."""
 
 from __future__ import annotations
 
-from understudy.stages.events import Finished, Note, Stage, Started
+import contextlib
+from pathlib import Path
+
+from understudy.stages.events import Note, Stage
 from understudy.stages.project import Project
-from understudy.stages.saved_models.recipe import CHECKPOINTS
-from understudy.stages.train import device_errors, resume
-from understudy.stages.train.auto import settled
-from understudy.stages.train.callbacks import gan_phase
-from understudy.stages.train.callbacks.checkpoint_writer import Saver
-from understudy.stages.train.callbacks.thread_tuner import Threads, counts_of
+from understudy.stages.saved_models.recipe import CHECKPOINTS, HISTORY
+from understudy.stages.train import device_errors
+from understudy.stages.train.auto import Resolved
+from understudy.stages.train.callbacks import tensorboard
+from understudy.stages.train.callbacks.base import Callback
+from understudy.stages.train.callbacks.checkpoint_writer import CheckpointWriter
+from understudy.stages.train.callbacks.collapse_check import CollapseCheck
+from understudy.stages.train.callbacks.compile_tuner import CompileTuner, compile_modes
+from understudy.stages.train.callbacks.evaluator import Evaluator
+from understudy.stages.train.callbacks.gan_phase import GanPhase, refuse_without_critic
+from understudy.stages.train.callbacks.loss_guard import LossGuard
+from understudy.stages.train.callbacks.loss_log import LossLog
+from understudy.stages.train.callbacks.previews import Previews
+from understudy.stages.train.callbacks.recovery import Recovery
+from understudy.stages.train.callbacks.tensorboard import TensorBoard
+from understudy.stages.train.callbacks.thread_tuner import ThreadTuner, thread_counts
 from understudy.stages.train.data import feed
-from understudy.stages.train.distributed.launch import launched
-from understudy.stages.train.distributed.process_group import Team, gpus, joined
-from understudy.stages.train.distributed.rank_sync import Lead, follow, prepare
-from understudy.stages.train.learner import Learner
-from understudy.stages.train.loop import Run
+from understudy.stages.train.data.face_store import FaceStore
+from understudy.stages.train.distributed.launch import launch
+from understudy.stages.train.distributed.process_group import (
+    ProcessGroup,
+    join,
+    processes_to_start,
+)
+from understudy.stages.train.distributed.rank_sync import LeadRank, follow, send_setup
+from understudy.stages.train.evaluation.validation import Validation
+from understudy.stages.train.loop import Trainer
 from understudy.stages.train.options import TrainOptions
-from understudy.stages.train.resolve import model_name, refuse_other_models, resolve_recipe
+from understudy.stages.train.resolve import (
+    apply_pretraining,
+    model_name,
+    refuse_other_models,
+    resolve_recipe,
+)
+from understudy.stages.train.state import TrainState
+from understudy.stages.train.trainable import TrainableModel
 
 
-def training(project: Project, flags: TrainOptions) -> Stage:
-    """Train the model that the options name until they, an order or Ctrl-C end it; what was learnt
-    is always saved.
+def run_training(project: Project, resolved: Resolved) -> Stage:
+    """Train the model that the options name until an end, an order or Ctrl-C.
+
+    What was learnt is always saved.
     """
-    options, reason = settled(project, flags)
-    if (count := gpus(options.device)) > 1:
-        yield from launched(project, flags, count)
+    options = resolved.options
+    if options.tensorboard:
+        tensorboard.refuse_missing()
+    if resolved.reason:
+        yield Note(text=f"auto: {resolved.reason}.")
+    if (count := processes_to_start(options.device)) > 1:
+        yield from launch(project, resolved.flags, count)
         return
-    if reason:
-        yield Note(text=f"auto: {reason}.")
-    with (
-        joined(options.device) as team,
-        Threads(counts_of(options, team.device, team.size)) as threads,
-    ):
-        yield from (
-            _leading(project, flags, options, team, threads)
-            if team.first
-            else follow(project, team)
-        )
+    with join(options.device) as group:
+        counts = thread_counts(options, group.device, group.size)
+        with ThreadTuner(counts) as thread_tuner:
+            yield from (
+                _lead(project, resolved, group, thread_tuner)
+                if group.is_lead
+                else follow(project, group)
+            )
 
 
-def _leading(
-    project: Project, flags: TrainOptions, options: TrainOptions, team: Team, threads: Threads
+def _lead(
+    project: Project, resolved: Resolved, group: ProcessGroup, thread_tuner: ThreadTuner
 ) -> Stage:
-    """The same for the first rank of a team, which mostly is alone."""
-    name = model_name(options)
+    """Train as rank 0, which mostly is the only one."""
+    options, name = resolved.options, model_name(resolved.options)
     folder = project.model(name)
-    with project.held(f"models/{name}"), Saver(folder) as saver:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(project.held(f"models/{name}"))
         recipe, changes = resolve_recipe(folder, options)
-        refuse_other_models(flags, recipe, name)
-        gan_phase.refuse_without(options, recipe)
-        options = resume.eased(options, recipe) if options.pretrain else options
-        prepare(team, options, recipe)
-        yield from device_errors.unused(options.device, team.device)
+        refuse_other_models(resolved.flags, recipe, name)
+        refuse_without_critic(options, recipe)
+        options = apply_pretraining(options, recipe)
+        send_setup(group, options, recipe)
+        yield from device_errors.warn_unused_gpu(options.device, group.device)
         src, dst = feed.loaded(project, options, recipe)
-        run = Run(
-            options,
-            src,
-            dst,
-            Lead(team, Learner(recipe, options, team.device), (src, dst)),
-            saver,
-            threads,
-        )
+        state = TrainState(options, TrainableModel(recipe, options, group.device))
         yield Note(
             text=(
                 f"{name}: {len(src.pictures)} src and {len(dst.pictures)} dst faces, on"
-                f" {team.device}{team.others}"
+                f" {group.device}{group.others}"
             )
         )
-        with device_errors.explained(team.device, folder / CHECKPOINTS):
-            yield from run.resume()
-            yield from run.told(changes)
-            yield Started(stage="train", total=options.iterations or None, unit="iteration")
-            try:
-                yield from run.learn()
-                run.lead.end()
-            except KeyboardInterrupt:
-                run.ended = "interrupted"
-                yield from run.save()
-            yield from run.preview()
-            yield from saver.told(wait=True)
-            yield from run.learner.compiling.said()
-        yield Finished(stage="train", summary={"model": name, "ended": run.ended, **run.summary()})
+        compile_tuner = CompileTuner(compile_modes(options.compile, group.device), group.device)
+        loss_log = LossLog(folder / HISTORY)
+        callbacks = _callbacks(stack, folder, options, (src, dst), loss_log)
+        trainer = Trainer(
+            folder,
+            state,
+            (src, dst),
+            LeadRank(group, (src, dst)),
+            loss_log,
+            compile_tuner,
+            [*callbacks, thread_tuner],
+        )
+        with device_errors.translate_device_errors(group.device, folder / CHECKPOINTS):
+            yield from trainer.run(changes)
+
+
+def _callbacks(
+    stack: contextlib.ExitStack,
+    folder: Path,
+    options: TrainOptions,
+    faces: tuple[FaceStore, FaceStore],
+    loss_log: LossLog,
+) -> list[Callback]:
+    """Who takes part in a run, in the order in which they take turns."""
+    writer = stack.enter_context(CheckpointWriter(folder))
+    callbacks: list[Callback] = [
+        # Both look for trouble: what costs least comes first.
+        LossGuard(),
+        CollapseCheck(*faces),
+        # It answers trouble with an older checkpoint.
+        Recovery(writer, loss_log),
+        writer,
+        # Pictures and measurements come after a checkpoint, which is written meanwhile.
+        Previews(folder, loss_log, *faces),
+        Evaluator(folder, loss_log, Validation(*faces), options.until),
+        # It goes by what was measured.
+        GanPhase(writer, loss_log),
+    ]
+    if options.tensorboard:
+        callbacks.append(stack.enter_context(TensorBoard(folder)))
+    return callbacks

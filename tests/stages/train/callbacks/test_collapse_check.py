@@ -15,10 +15,13 @@ from understudy.core.face import align
 from understudy.io.faceset.faceset import Faceset
 from understudy.stages.project import Project, ProjectFile
 from understudy.stages.saved_models.recipe import ModelRecipe
-from understudy.stages.train.callbacks.collapse_check import Vigil
+from understudy.stages.train.callbacks.collapse_check import CollapseCheck
+from understudy.stages.train.callbacks.compile_tuner import CompileTuner
 from understudy.stages.train.data import feed
-from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import TrainOptions
+from understudy.stages.train.state import TrainState
+from understudy.stages.train.train_step import train_step
+from understudy.stages.train.trainable import TrainableModel
 from understudy.types import AlignedFace, Bytes, Face, Floats
 
 SAEHD = {
@@ -32,9 +35,9 @@ SAEHD = {
 
 
 def troubles(
-    show: Path, model: str, settings: dict[str, object], lr: float, looks: range
+    show: Path, model: str, settings: dict[str, object], lr: float, checks: range
 ) -> list[str]:
-    """What each look tells while a model learns."""
+    """What each check finds while a model learns."""
     given = {
         "model": model,
         "batch": 2,
@@ -44,14 +47,17 @@ def troubles(
         model: settings,
     }
     options = TrainOptions.layered(given)
-    learner = Learner(ModelRecipe(model=model, settings=settings), options, torch.device("cpu"))
-    faces = feed.loaded(Project.load(show), options, learner.recipe)
-    batches, vigil, told = feed.batches(options, *faces, learner, False), Vigil(*faces), []
-    for number in range(looks.stop):
-        if number in looks:
-            told.append(vigil.trouble(learner.model, number))
-        learner.step(batches.make(number))
-    return told
+    recipe, cpu = ModelRecipe(model=model, settings=settings), torch.device("cpu")
+    state = TrainState(options, TrainableModel(recipe, options, cpu))
+    tuner = CompileTuner(("off",), cpu)
+    tuner.attach(state.model)
+    faces = feed.loaded(Project.load(show), options, recipe)
+    batches, check, found = feed.batches(state, *faces), CollapseCheck(*faces), []
+    for number in range(checks.stop):
+        if number in checks:
+            found.append(check.find_trouble(state.model, number))
+        state, _ = train_step(state, batches.make(number), tuner)
+    return found
 
 
 @pytest.mark.usefixtures("small_models")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from stepper import Stepper
 
 from understudy.errors import BadOption
 from understudy.nets import ranks
@@ -19,9 +20,8 @@ from understudy.parts.models.base.model import Batch, Samples
 from understudy.stages.events import Note, Warned
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train.callbacks import compile_tuner
-from understudy.stages.train.callbacks.compile_tuner import Compiling, Way, ways_of
+from understudy.stages.train.callbacks.compile_tuner import CompileTuner, Mode, compile_modes
 from understudy.stages.train.command import train
-from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import TrainOptions
 
 CPU = torch.device("cpu")
@@ -46,17 +46,17 @@ def batch_of(pairs: int, device: torch.device = CPU) -> Batch:
     return Batch(*(Samples(*side) for side in sides))
 
 
-def learner_of(device: torch.device = CPU, model: str = "tiny", **options: object) -> Learner:
+def stepper_of(device: torch.device = CPU, model: str = "tiny", **options: object) -> Stepper:
     recipe = ModelRecipe(model=model, settings={"resolution": 64} if model == "tiny" else {})
-    return Learner(
+    return Stepper(
         recipe,
         TrainOptions.layered({"precision": "fp32", "optimizer": "rmsprop", **options}),
         device,
     )
 
 
-def apart(one: Learner, other: Learner) -> float:
-    """How far the weights of two learners are apart, as a share of their length."""
+def apart(one: Stepper, other: Stepper) -> float:
+    """How far the weights of two steppers are apart, as a share of their length."""
     both = list(zip(one.model.parameters(), other.model.parameters(), strict=True))
     far = sum(float((ours - theirs).detach().square().sum()) for ours, theirs in both)
     return float((far / sum(float(ours.detach().square().sum()) for ours, _ in both)) ** 0.5)
@@ -99,34 +99,34 @@ class Clock:
     [((0.3, 0.2, 0.1), "graphs"), ((0.3, 0.1, 0.2), "on"), ((0.1, 0.3, 0.2), "off")],
 )
 def test_a_trial_keeps_the_fastest_way_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, taking: tuple[float, ...], best: Way
+    monkeypatch: pytest.MonkeyPatch, taking: tuple[float, ...], best: Mode
 ) -> None:
     clock, ways = Clock(), ("off", "on", "graphs")
     tried: list[str] = []
     monkeypatch.setattr(compile_tuner, "time", clock)
     monkeypatch.setattr(torch, "compile", lambda work, **_: work)
-    trial = Compiling(ways, CPU)
-    trial.take(learner_of().model)
+    trial = CompileTuner(ways, CPU)
+    trial.attach(stepper_of().model)
 
     def learn() -> None:
-        tried.append(trial.way)
+        tried.append(trial.mode)
         # Compiling itself takes a minute.
-        clock.now += dict(zip(ways, taking, strict=True))[trial.way] + 60 * (
-            tried.count(trial.way) == 1 and trial.way != "off"
+        clock.now += dict(zip(ways, taking, strict=True))[trial.mode] + 60 * (
+            tried.count(trial.mode) == 1 and trial.mode != "off"
         )
 
     for _ in range(5):
         trial.run(learn, lambda: None)
-    assert trial.way == "off" and not list(trial.said())
+    assert trial.mode == "off" and not list(trial.on_report(None, ()))
     clock.now += compile_tuner.PATIENCE
     for _ in range(3 * (compile_tuner.WARMING + compile_tuner.TIMED)):
         trial.run(learn, lambda: None)
-    assert trial.way == best and list(dict.fromkeys(tried)) == list(ways)
-    (note,) = trial.said()
+    assert trial.mode == best and list(dict.fromkeys(tried)) == list(ways)
+    (note,) = trial.on_report(None, ())
     assert isinstance(note, Note) and f"it goes on {compile_tuner.NAMES[best]}" in note.text
     assert all(f"{1e3 * each:.1f} ms" in note.text for each in taking)
-    trial.take(learner_of().model)
-    assert trial.way == best and not list(trial.said())
+    trial.attach(stepper_of().model)
+    assert trial.mode == best and not list(trial.on_report(None, ()))
 
 
 def test_without_a_compiler_it_learns_on_as_it_stands_and_says_why(
@@ -134,17 +134,17 @@ def test_without_a_compiler_it_learns_on_as_it_stands_and_says_why(
 ) -> None:
     # In the second half of a batch, when there are gradients of the first.
     monkeypatch.setattr(torch, "compile", Broken(after=1))
-    plain, without = (learner_of(compile=choice, accumulate=2) for choice in ("off", "on"))
+    plain, without = (stepper_of(compile=choice, accumulate=2) for choice in ("off", "on"))
     for _ in range(2):
-        told = [learner.step(batch_of(2)) for learner in (plain, without)]
+        told = [stepper.step(batch_of(2)) for stepper in (plain, without)]
         assert all(torch.equal(told[0][name], loss) for name, loss in told[1].items())
-    assert apart(plain, without) == 0 and not list(plain.compiling.said())
-    (warned,) = without.compiling.said()
+    assert apart(plain, without) == 0 and not plain.messages()
+    (warned,) = without.messages()
     assert (
         isinstance(warned, Warned)
         and "No working C++ compiler found. See above. It learns as it stands" in warned.text
     )
-    assert not list(without.compiling.said())
+    assert not without.messages()
 
 
 def test_a_way_that_fails_in_a_trial_leaves_the_fastest_of_the_others(
@@ -152,36 +152,33 @@ def test_a_way_that_fails_in_a_trial_leaves_the_fastest_of_the_others(
 ) -> None:
     monkeypatch.setattr(compile_tuner, "PATIENCE", 0)
     monkeypatch.setattr(torch, "compile", Broken())
-    learner = learner_of()
-    learner.compiling = Compiling(("off", "on"), CPU)
-    learner.compiling.take(learner.model)
+    stepper = stepper_of()
+    stepper.tune(("off", "on"))
     for _ in range(compile_tuner.WARMING + compile_tuner.TIMED + 1):
-        learner.step(batch_of(1))
-    assert learner.compiling.way == "off" and [type(each) for each in learner.compiling.said()] == [
-        Warned
-    ]
+        stepper.step(batch_of(1))
+    assert stepper.tuner.mode == "off" and [type(each) for each in stepper.messages()] == [Warned]
 
 
 def test_in_a_team_a_compiler_that_fails_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", Broken())
-    learner = learner_of(compile="on")
+    stepper = stepper_of(compile="on")
     monkeypatch.setattr(ranks, "rank_and_world_size", lambda: (1, 2))
     with pytest.raises(BadOption, match=r"No working C\+\+ compiler.*All processes end"):
-        learner.step(batch_of(1))
-    assert ways_of("auto", torch.device("cuda")) == ("off",)
+        stepper.step(batch_of(1))
+    assert compile_modes("auto", torch.device("cuda")) == ("off",)
 
 
 def test_an_error_that_is_not_the_compilers_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda work, **_: work)
-    learner = learner_of(compile="on")
+    stepper = stepper_of(compile="on")
     bad = batch_of(1)
     object.__setattr__(bad.src, "mask", torch.rand(1, 1, 7, 7))
     for _ in range(compile_tuner.WARMING):
-        learner.step(batch_of(1))
+        stepper.step(batch_of(1))
     with pytest.raises(RuntimeError, match="size"):
-        learner.step(bad)
-    assert learner.compiling.way == "on" and not list(learner.compiling.said())
-    assert all(weight.grad is None for weight in learner.model.parameters())
+        stepper.step(bad)
+    assert stepper.tuner.mode == "on" and not stepper.messages()
+    assert all(weight.grad is None for weight in stepper.model.parameters())
 
 
 def test_a_cpu_compiles_only_what_it_is_told_to_and_has_no_cuda_graphs(
@@ -189,12 +186,12 @@ def test_a_cpu_compiles_only_what_it_is_told_to_and_has_no_cuda_graphs(
 ) -> None:
     broken = Broken()
     monkeypatch.setattr(torch, "compile", broken)
-    assert (ways_of("auto", CPU), ways_of("on", CPU)) == (("off",), ("on",))
-    assert ways_of("auto", torch.device("cuda")) == ("off", "on")
-    learner_of().step(batch_of(1))
+    assert (compile_modes("auto", CPU), compile_modes("on", CPU)) == (("off",), ("on",))
+    assert compile_modes("auto", torch.device("cuda")) == ("off", "on")
+    stepper_of().step(batch_of(1))
     assert broken.made == 0
     with pytest.raises(BadOption, match="none on cpu, only on CUDA"):
-        learner_of(compile="graphs")
+        stepper_of(compile="graphs")
 
 
 def test_another_network_and_another_batch_are_compiled_anew(
@@ -202,13 +199,13 @@ def test_another_network_and_another_batch_are_compiled_anew(
 ) -> None:
     made: list[object] = []
     monkeypatch.setattr(torch, "compile", lambda work, **_: made.append(work) or work)
-    learner = learner_of(compile="on", batch=4)
-    learner.step(batch_of(4))
-    learner.halve()
-    learner.step(batch_of(2))
-    learner.change(learner.recipe)
-    learner.step(batch_of(2))
-    assert made == [made[0], made[0], learner.model.losses]
+    stepper = stepper_of(compile="on", batch=4)
+    stepper.step(batch_of(4))
+    stepper.halve_batch()
+    stepper.step(batch_of(2))
+    stepper.change_settings(stepper.state.recipe)
+    stepper.step(batch_of(2))
+    assert made == [made[0], made[0], stepper.model.losses]
 
 
 @pytest.mark.parametrize(
@@ -224,30 +221,25 @@ def test_what_pytorch_takes_apart_to_compile_leads_to_the_same_place(
         "compile",
         lambda work, **_: COMPILE(work, dynamic=False, fullgraph=True, backend="aot_eager"),
     )
-    plain, compiled = (learner_of(compile=choice, **options) for choice in ("off", "on"))
+    plain, compiled = (stepper_of(compile=choice, **options) for choice in ("off", "on"))
     keys = list(compiled.model.state_dict())
     for _ in range(3):
-        told = [learner.step(batch_of(2)) for learner in (plain, compiled)]
+        told = [stepper.step(batch_of(2)) for stepper in (plain, compiled)]
     assert all(
         float(told[0][name]) == pytest.approx(float(loss), rel=1e-3)
         for name, loss in told[1].items()
     )
-    assert (
-        apart(plain, compiled) < 1e-3
-        and compiled.compiling.way == "on"
-        and not list(compiled.compiling.said())
-    )
+    assert apart(plain, compiled) < 1e-3 and compiled.tuner.mode == "on" and not compiled.messages()
     assert list(compiled.model.state_dict()) == keys
 
 
-def run_trial(learner: Learner, ways: tuple[Way, ...]) -> list[Note | Warned]:
-    """What is said when a learner of 2 pairs has tried these ways."""
-    learner.compiling = Compiling(ways, learner.device)
-    learner.compiling.take(learner.model)
+def run_trial(stepper: Stepper, ways: tuple[Mode, ...]) -> list[Note | Warned]:
+    """What is said when a stepper of 2 pairs has tried these ways."""
+    stepper.tune(ways)
     for _ in range(len(ways) * (compile_tuner.WARMING + compile_tuner.TIMED)):
-        losses = learner.step(batch_of(2, learner.device))
+        losses = stepper.step(batch_of(2, stepper.state.device))
     assert all(torch.isfinite(loss) for loss in losses.values())
-    return list(learner.compiling.said())  # type: ignore[arg-type]
+    return stepper.messages()  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
@@ -255,8 +247,8 @@ def test_a_trial_with_the_real_compiler(monkeypatch: pytest.MonkeyPatch) -> None
     if not shutil.which("g++"):
         pytest.skip("needs a C++ compiler, g++")
     monkeypatch.setattr(compile_tuner, "PATIENCE", 0)
-    learner = learner_of(model="h64")
-    (note,) = run_trial(learner, ("off", "on"))
+    stepper = stepper_of(model="h64")
+    (note,) = run_trial(stepper, ("off", "on"))
     assert isinstance(note, Note) and "ms as it stands" in note.text and "ms compiled" in note.text
 
 
@@ -270,16 +262,16 @@ def test_a_gpu_learns_the_same_every_way(
     if not torch.cuda.is_available():
         pytest.skip("needs a GPU of CUDA")
     gpu = torch.device("cuda", 0)
-    made = partial(learner_of, gpu, **options)
+    made = partial(stepper_of, gpu, **options)
     plain, others = made(compile="off"), [made(compile="on"), made(compile="graphs")]
     for _ in range(6):
-        told = [learner.step(batch_of(2, gpu)) for learner in (plain, *others)]
-    for learner, losses in zip(others, told[1:], strict=True):
+        told = [stepper.step(batch_of(2, gpu)) for stepper in (plain, *others)]
+    for stepper, losses in zip(others, told[1:], strict=True):
         assert all(
             float(told[0][name]) == pytest.approx(float(loss), rel=1e-2)
             for name, loss in losses.items()
         )
-        assert apart(plain, learner) < 1e-2 and not list(learner.compiling.said())
+        assert apart(plain, stepper) < 1e-2 and not stepper.messages()
     monkeypatch.setattr(compile_tuner, "PATIENCE", 0)
     (note,) = run_trial(made(), ("off", "on", "graphs"))
     assert isinstance(note, Note) and "CUDA graphs" in note.text

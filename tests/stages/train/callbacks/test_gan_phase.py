@@ -17,7 +17,7 @@ from understudy.stages.events import Event, Finished, Note, Progress, Stop, Warn
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import read_recipe
 from understudy.stages.train import auto, loop, schedule
-from understudy.stages.train.callbacks.evaluator import Standing
+from understudy.stages.train.callbacks.evaluator import Evaluator
 from understudy.stages.train.command import train
 from understudy.stages.train.evaluation.validation import Validation
 from understudy.stages.train.options import TrainOptions
@@ -37,11 +37,11 @@ FINISH, END = 10, 13
 
 @pytest.fixture
 def known(make_show: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A show of which every model rests at iteration 6, so that its finish ends at 10 and the
+    """A show of which every model plateaus at iteration 6, so that its finish ends at 10 and the
     critic at 13; all is measured.
     """
-    rests = property(lambda standing: standing._learner.iteration == 6)
-    monkeypatch.setattr(Standing, "is_at_rest", rests)
+    plateaus = property(lambda evaluator: evaluator._measured_at == 6)
+    monkeypatch.setattr(Evaluator, "has_plateaued", plateaus)
     monkeypatch.setattr(Validation, "is_due", lambda validation, learnt: True)
     monkeypatch.setattr(loop, "REPORT", 0)
     return make_show(tmp_path / "show", 40)
@@ -183,12 +183,11 @@ def test_auto_takes_the_critic_where_the_model_has_one(
     known: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, plain = Project.load(known), TrainOptions.layered({"model": "auto"})
-    assert auto.resolved(project, plain)[0].until == "finish"
+    assert auto.resolve(project, plain).options.until == "finish"
     choice = auto.Choice("saehd", {}, 4, "a card")
-    monkeypatch.setattr(auto, "chosen", lambda project, device, minutes: choice)
-    assert auto.resolved(project, plain)[0].until == "gan"
-    limited = TrainOptions.layered({"model": "auto", "iterations": 5})
-    assert auto.resolved(project, limited)[0].until is None
+    monkeypatch.setattr(auto, "choose", lambda project, device, minutes: choice)
+    assert auto.resolve(project, plain).options.until == "gan"
+    assert auto.resolve(project, TrainOptions(iterations=5)).options.until is None
 
 
 def test_the_critics_time_is_the_second_half_of_the_finish_once_more() -> None:

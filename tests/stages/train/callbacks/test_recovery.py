@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +18,22 @@ from understudy.errors import Busy, CannotWrite, DeviceLost, Diverged
 from understudy.io.model_files import checkpoint
 from understudy.parts.models.base.model import Batch
 from understudy.stages.events import Event, Finished, Progress, Warned
-from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train import device_errors, loop
-from understudy.stages.train.callbacks import collapse_check, previews, recovery
-from understudy.stages.train.callbacks.checkpoint_writer import Saver
-from understudy.stages.train.callbacks.collapse_check import Vigil
-from understudy.stages.train.callbacks.loss_log import Ledger
-from understudy.stages.train.callbacks.recovery import Safety
+from understudy.stages.train.callbacks import collapse_check, previews
+from understudy.stages.train.callbacks import recovery as recovery_module
+from understudy.stages.train.callbacks.base import Restore
+from understudy.stages.train.callbacks.checkpoint_writer import CheckpointWriter
+from understudy.stages.train.callbacks.collapse_check import CollapseCheck
+from understudy.stages.train.callbacks.compile_tuner import CompileTuner
+from understudy.stages.train.callbacks.loss_log import LossLog
+from understudy.stages.train.callbacks.recovery import Recovery
 from understudy.stages.train.command import train
-from understudy.stages.train.data import feed
-from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import TrainOptions
+from understudy.stages.train.state import TrainState
+from understudy.stages.train.state_dict import restore, take_snapshot
+from understudy.stages.train.train_step import Losses, train_step
+from understudy.stages.train.trainable import TrainableModel
 
 SMALL = {
     "model": "tiny",
@@ -90,24 +95,26 @@ def test_a_collapse_later_on_leads_back_to_the_last_good_checkpoint(
 ) -> None:
     monkeypatch.setattr(collapse_check, "EARLIEST", 0)
     done(show, iterations=3)
-    step, passes = Learner.step, []
+    steps: list[int] = []
 
-    def dying(learner: Learner, batch: Batch, share: float) -> dict[str, torch.Tensor]:
-        passes.append(learner.iteration)
-        if len(passes) == 2:
-            monkeypatch.setattr(type(learner.model), "passes", black(type(learner.model).passes))
-        return step(learner, batch, share)
+    def dying(state: TrainState, batch: Batch, tuner: CompileTuner) -> tuple[TrainState, Losses]:
+        steps.append(state.iteration)
+        if len(steps) == 2:
+            monkeypatch.setattr(
+                type(state.model), "reconstruct", black(type(state.model).reconstruct)
+            )
+        return train_step(state, batch, tuner)
 
     def black(
         real: Callable[..., dict[str, tuple[torch.Tensor, torch.Tensor]]],
     ) -> Callable[..., object]:
         def once(model: torch.nn.Module, *faces: torch.Tensor) -> object:
-            monkeypatch.setattr(type(model), "passes", real)
+            monkeypatch.setattr(type(model), "reconstruct", real)
             return {name: (0 * face, mask) for name, (face, mask) in real(model, *faces).items()}
 
         return once
 
-    monkeypatch.setattr(Learner, "step", dying)
+    monkeypatch.setattr(loop, "train_step", dying)
     events = done(show, iterations=6)
     (told,) = warned(events)
     assert "black" in told and "Back to 3" in told and saved(show) == 6
@@ -117,39 +124,50 @@ def test_a_collapse_later_on_leads_back_to_the_last_good_checkpoint(
 def test_a_model_that_collapses_again_and_again_ends_and_keeps_what_was_good(
     show: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery, "EARLIEST", 0)
+    monkeypatch.setattr(recovery_module, "EARLIEST", 0)
     done(show, iterations=3)
     before = saved(show)
-    monkeypatch.setattr(Vigil, "trouble", lambda *_: "the model has collapsed (test)")
+    monkeypatch.setattr(CollapseCheck, "find_trouble", lambda *_: "the model has collapsed (test)")
     with pytest.raises(Diverged, match=r"5th time.*is kept"):
         done(show, iterations=6)
     assert saved(show) == before
 
 
 def test_setbacks_count_until_a_run_gets_past_where_it_broke(show: Path) -> None:
-    options = TrainOptions.layered(SMALL)
-    learner = Learner(ModelRecipe(settings={"resolution": 64}), options, torch.device("cpu"))
-    folder, faces = show / "models/tiny", feed.loaded(Project.load(show), options, learner.recipe)
+    options, cpu = TrainOptions.layered(SMALL), torch.device("cpu")
+    recipe, folder = ModelRecipe(settings={"resolution": 64}), show / "models/tiny"
+    state = TrainState(options, TrainableModel(recipe, options, cpu))
     folder.mkdir(parents=True)
-    with Saver(folder) as saver:
-        keeper = Safety(folder, learner, Ledger(folder / "history.jsonl"), saver, Vigil(*faces))
+
+    def save(iteration: int) -> TrainState:
+        at = replace(state, iteration=iteration)
+        for callback in (recovery, writer):
+            list(callback.on_save(at, take_snapshot(at, {"recent": []}), ""))
+        return at
+
+    def go_back(at: TrainState) -> TrainState:
+        actions = recovery.on_trouble(at, "bad")
+        while not isinstance(request := next(actions), Restore):
+            pass
+        assert request.saved is not None and request.lr_scale is not None
+        at = replace(restore(at, request.saved)[0], lr_scale=request.lr_scale)
+        assert "Back to 300" in actions.send(at).text  # type: ignore[union-attr]
+        return at
+
+    with CheckpointWriter(folder) as writer:
+        recovery = Recovery(writer, LossLog(folder / "history.jsonl"))
         for iteration in (100, 200, 300):
-            learner.iteration = iteration
-            list(keeper.save(options))
-        learner.iteration = 350
-        list(keeper.step_back("bad", options))
-        assert (learner.iteration, keeper.setbacks, learner.slowed) == (300, 1, 0.5)
-        learner.iteration = 340
-        list(keeper.save(options))
-        list(keeper.step_back("bad", options))
-        assert (learner.iteration, keeper.setbacks, learner.slowed) == (300, 2, 0.125)
+            save(iteration)
+        state = go_back(replace(state, iteration=350))
+        assert (state.iteration, recovery.setbacks, state.lr_scale) == (300, 1, 0.5)
+        state = go_back(save(340))
+        assert (state.iteration, recovery.setbacks, state.lr_scale) == (300, 2, 0.125)
         assert [each.iteration for each in checkpoint.load_intact(folder / "checkpoints")[0]] == [
             300,
             200,
         ]
-        learner.iteration = 360
-        list(keeper.save(options))
-        assert keeper.setbacks == 0
+        save(360)
+        assert recovery.setbacks == 0
 
 
 def test_what_was_saved_before_the_first_look_may_have_been_dying(
@@ -157,7 +175,7 @@ def test_what_was_saved_before_the_first_look_may_have_been_dying(
 ) -> None:
     done(show, iterations=3)
     trouble = iter(["the model has collapsed (test)"] * 2)
-    monkeypatch.setattr(Vigil, "trouble", lambda *_: next(trouble, ""))
+    monkeypatch.setattr(CollapseCheck, "find_trouble", lambda *_: next(trouble, ""))
     first, second = warned(done(show, iterations=6))
     assert "Back to 3" in first and "Back to 0" in second and saved(show) == 6
 
@@ -188,7 +206,7 @@ def test_a_device_that_falls_out_is_told_from_other_errors(
         raise RuntimeError("CUDA error: device is lost\nmore of it")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Learner, "step", failing)
+        patch.setattr(loop, "train_step", failing)
         with pytest.raises(RuntimeError, match="CUDA error"):
             done(show, iterations=4)
         patch.setattr(device_errors, "is_device_alive", lambda device: False)
@@ -196,7 +214,7 @@ def test_a_device_that_falls_out_is_told_from_other_errors(
             DeviceLost, match=r"device is lost\. What was learnt until iteration 2 is saved"
         ):
             done(show, iterations=4)
-    assert device_errors.answers(torch.device("cpu")) and saved(show) == 2
+    assert device_errors.is_device_alive(torch.device("cpu")) and saved(show) == 2
 
 
 def test_a_clock_that_jumps_changes_neither_minutes_nor_rates(

@@ -12,7 +12,13 @@ import torch
 
 from understudy.stages.events import Note
 from understudy.stages.train.callbacks import thread_tuner
-from understudy.stages.train.callbacks.thread_tuner import PAUSE, TIMED, WARMING, Threads, counts_of
+from understudy.stages.train.callbacks.thread_tuner import (
+    PAUSE,
+    TIMED,
+    WARMING,
+    ThreadTuner,
+    thread_counts,
+)
 from understudy.stages.train.command import train
 from understudy.stages.train.options import TrainOptions
 
@@ -29,14 +35,19 @@ def four() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def used(chosen: Threads, taking: dict[int, float], iterations: int) -> list[int]:
+def messages(tuner: ThreadTuner) -> list[object]:
+    """What the tuner tells at a report."""
+    return list(tuner.on_report(None, ()))  # type: ignore[arg-type]
+
+
+def used(chosen: ThreadTuner, taking: dict[int, float], iterations: int) -> list[int]:
     """With how many threads each of so many iterations computes, where an iteration takes so long
     with each number.
     """
     found: list[int] = []
     for _ in range(iterations):
         found.append(torch.get_num_threads())
-        chosen.took(taking[found[-1]])
+        chosen.record(taking[found[-1]])
     return found
 
 
@@ -51,10 +62,10 @@ def used(chosen: Threads, taking: dict[int, float], iterations: int) -> list[int
     ],
 )
 def test_the_fastest_number_stays(taking: dict[int, float], best: int) -> None:
-    with Threads((4, 2, 1)) as chosen:
+    with ThreadTuner((4, 2, 1)) as chosen:
         used(chosen, taking, 4 * TRIAL)
         *_, last = used(chosen, taking, 1)
-        notes = list(chosen.said())
+        notes = messages(chosen)
     assert last == best and torch.get_num_threads() == 4
     assert len(notes) == (4, 2, 1).index(best)
     if notes:
@@ -62,18 +73,18 @@ def test_the_fastest_number_stays(taking: dict[int, float], best: int) -> None:
             isinstance(notes[-1], Note)
             and f"{best} of 4 compute: {1e3 * taking[best]:.0f} ms" in notes[-1].text
         )
-    assert not list(chosen.said())
+    assert not messages(chosen)
 
 
 def test_it_follows_other_work_that_comes_and_goes() -> None:
     alone, beside = {2: 1.0, 1: 1.5}, {2: 4.0, 1: 1.6}
-    with Threads((2, 1)) as chosen:
+    with ThreadTuner((2, 1)) as chosen:
         assert used(chosen, alone, 3 * TRIAL)[-1] == 2
         assert used(chosen, beside, 2 * PAUSE * TRIAL)[-1] == 1
         # The last trial took long, so the next is longer off.
         assert used(chosen, alone, 6 * PAUSE * TRIAL)[-1] == 2
         assert [
-            note.text.split(" compute")[0] for note in chosen.said() if isinstance(note, Note)
+            note.text.split(" compute")[0] for note in messages(chosen) if isinstance(note, Note)
         ] == [
             "threads: 1 of 2",
             "threads: 2 of 2",
@@ -82,7 +93,7 @@ def test_it_follows_other_work_that_comes_and_goes() -> None:
 
 def test_trials_take_a_small_share_of_the_time() -> None:
     taking = {4: 1.0, 2: 3.0, 1: 9.0}
-    with Threads((4, 2, 1)) as chosen:
+    with ThreadTuner((4, 2, 1)) as chosen:
         counts = used(chosen, taking, 1000)
     assert set(counts) == {4, 2}
     # Of the time that it would have taken without.
@@ -90,13 +101,13 @@ def test_trials_take_a_small_share_of_the_time() -> None:
 
 
 def test_there_is_no_trial_where_the_number_is_asked_for_or_must_not_change() -> None:
-    assert counts_of(TrainOptions(), CPU, ranks=1) == (4, 2, 1)
-    assert counts_of(TrainOptions(threads=3), CPU, ranks=1) == (3,)
-    assert counts_of(TrainOptions(), CPU, ranks=2) == (4,)
-    assert counts_of(TrainOptions(compile="on"), CPU, ranks=1) == (4,)
-    assert counts_of(TrainOptions(), torch.device("cuda"), ranks=1) == (4,)
-    with Threads((3,)) as chosen:
-        assert used(chosen, {3: 1.0}, 100) == [3] * 100 and not list(chosen.said())
+    assert thread_counts(TrainOptions(), CPU, ranks=1) == (4, 2, 1)
+    assert thread_counts(TrainOptions(threads=3), CPU, ranks=1) == (3,)
+    assert thread_counts(TrainOptions(), CPU, ranks=2) == (4,)
+    assert thread_counts(TrainOptions(compile="on"), CPU, ranks=1) == (4,)
+    assert thread_counts(TrainOptions(), torch.device("cuda"), ranks=1) == (4,)
+    with ThreadTuner((3,)) as chosen:
+        assert used(chosen, {3: 1.0}, 100) == [3] * 100 and not messages(chosen)
 
 
 @pytest.mark.usefixtures("small_models")
@@ -123,7 +134,7 @@ def test_a_run_tells_what_it_found_and_puts_the_number_back(
 
 
 def test_an_error_leaves_the_number_as_it_was() -> None:
-    with pytest.raises(ZeroDivisionError), Threads((2, 1)):
+    with pytest.raises(ZeroDivisionError), ThreadTuner((2, 1)):
         assert torch.get_num_threads() == 2
         raise ZeroDivisionError
     assert torch.get_num_threads() == 4

@@ -18,8 +18,9 @@ from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train.data import feed
 from understudy.stages.train.data.face_store import load_faces
-from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import TrainOptions
+from understudy.stages.train.state import TrainState
+from understudy.stages.train.trainable import TrainableModel
 
 pytestmark = pytest.mark.usefixtures("small_models")
 
@@ -27,15 +28,16 @@ pytestmark = pytest.mark.usefixtures("small_models")
 def fed(show: Path, finishing: bool = False, number: int = 0, **options: object) -> Batch:
     """A batch, the first if not told, where without options nothing is moved."""
     still = {"rotation": 0, "shift": 0, "scale": 0, "warp": 0, "batch": 6}
-    chosen = TrainOptions.layered({**still, **options})
-    learner = Learner(ModelRecipe(model="h64"), chosen, torch.device("cpu"))
+    chosen = TrainOptions.layered({**still, "iterations": 10, **options})
+    trainable = TrainableModel(ModelRecipe(model="h64"), chosen, torch.device("cpu"))
+    state = TrainState(chosen, trainable, iteration=9 if finishing else 0)
     src, dst = (
         load_faces(Faceset(Project.load(show).faces(side)), "half", 64, 0.1)
         for side in ("src", "dst")
     )
     # The drawn faces all look straight on; let one in six turn away.
     src, dst = (replace(side, yaw=np.array([0, 0, 0, 0, 0, 1], np.float32)) for side in (src, dst))
-    return feed.batches(chosen, src, dst, learner, finishing).make(number)
+    return feed.batches(state, src, dst).make(number)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from understudy.io.model_files import checkpoint
 from understudy.stages.events import Finished, Progress, Saved, Stop
 from understudy.stages.project import Project
 from understudy.stages.train.command import train
-from understudy.stages.train.distributed.launch import launched
+from understudy.stages.train.distributed.launch import launch
 from understudy.stages.train.options import TrainOptions
 
 pytestmark = pytest.mark.slow
@@ -123,7 +123,7 @@ def test_a_team_that_was_started_here_tells_stops_and_says_what_went_wrong(
     make_show: Make, tmp_path: Path
 ) -> None:
     project = Project.load(make_show(tmp_path / "show"))
-    stage = launched(project, TrainOptions.layered(OPTIONS), 2)
+    stage = launch(project, TrainOptions.layered(OPTIONS), 2)
     event = next(stage)
     while not isinstance(event, Finished):
         event = stage.send(Stop() if isinstance(event, Progress) else None)
@@ -131,7 +131,7 @@ def test_a_team_that_was_started_here_tells_stops_and_says_what_went_wrong(
             assert event.path.exists()
     assert event.summary["ended"] == "stopped" and list(stage) == []
     with pytest.raises(Exception, match="batch: 3 pairs") as found:
-        list(launched(project, TrainOptions.layered({**OPTIONS, "batch": 3}), 2))
+        list(launch(project, TrainOptions.layered({**OPTIONS, "batch": 3}), 2))
     assert not isinstance(found.value, WorkerLost) and type(found.value).__name__ == "BadOption"
 
 
@@ -141,5 +141,5 @@ def test_all_gpus_learn_as_a_team(make_show: Make, tmp_path: Path) -> None:
         pytest.skip("needs two GPUs")
     project = Project.load(make_show(tmp_path / "show"))
     options = {**OPTIONS, "device": "all", "iterations": 4, "batch": 2 * torch.cuda.device_count()}
-    events = list(launched(project, TrainOptions.layered(options), torch.cuda.device_count()))
+    events = list(launch(project, TrainOptions.layered(options), torch.cuda.device_count()))
     assert isinstance(events[-1], Finished) and events[-1].summary["iteration"] == 4

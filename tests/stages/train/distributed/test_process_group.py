@@ -17,8 +17,8 @@ from understudy.errors import BadOption
 from understudy.io.model_files import checkpoint, history
 from understudy.stages.saved_models.recipe import ModelRecipe, read_recipe
 from understudy.stages.train.command import train
-from understudy.stages.train.distributed.process_group import Team, joined
-from understudy.stages.train.distributed.rank_sync import prepare
+from understudy.stages.train.distributed.process_group import ProcessGroup, join
+from understudy.stages.train.distributed.rank_sync import send_setup
 from understudy.stages.train.options import TrainOptions
 
 Make = Callable[..., Path]
@@ -171,16 +171,16 @@ def test_two_learn_as_one_whatever_the_model_and_the_feed(make_show: Make, tmp_p
 
 
 def test_a_batch_that_cannot_be_shared_is_refused_with_those_that_can() -> None:
-    two = Team(torch.device("cpu"), 0, 2)
+    two = ProcessGroup(torch.device("cpu"), 0, 2)
     with pytest.raises(BadOption, match="Take 4 or 6"):
-        prepare(two, TrainOptions(batch=5), ModelRecipe())
+        send_setup(two, TrainOptions(batch=5), ModelRecipe())
     with pytest.raises(BadOption, match="Take 2:"):
-        prepare(two, TrainOptions(batch=1), ModelRecipe())
+        send_setup(two, TrainOptions(batch=1), ModelRecipe())
 
 
 def test_without_torchrun_a_team_is_one_and_nothing_is_started() -> None:
-    with joined("cpu") as team:
-        assert (team.first, team.size, team.others) == (
+    with join("cpu") as group:
+        assert (group.is_lead, group.size, group.others) == (
             True,
             1,
             "",

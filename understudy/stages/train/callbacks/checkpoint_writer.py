@@ -2,54 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from understudy.io.model_files import backups, checkpoint
-from understudy.stages.events import Saved, Stage
+from understudy.stages.events import Backup, Order, Save, Saved
 from understudy.stages.saved_models.recipe import BACKUPS, CHECKPOINTS, backup_files
+from understudy.stages.train.callbacks.base import Actions, Callback, SaveCheckpoint
 from understudy.stages.train.options import TrainOptions
+from understudy.stages.train.state import TrainState
+from understudy.stages.train.state_dict import Parts, Snapshot
 from understudy.types import Array
 
-Parts = Mapping[str, Mapping[str, Array]]
+# Seconds between two checkpoints at least.
+LEAST_PAUSE = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What a checkpoint holds. is_shared: its arrays are still the model's own, and change when it
-    learns.
-    """
+class CheckpointWriter(Callback):
+    """Writes the checkpoints of one model on a thread, one at a time.
 
-    iteration: int
-    parts: Parts
-    state: Mapping[str, Any]
-    is_shared: bool
-
-
-class Saver:
-    """Writes the checkpoints of one model on a thread, one at a time. Use it as a context: at its
-    end what is under way is written.
-
-    Learning waits only while arrays are copied. The copy of a model on the CPU is kept for the next
-    time, since to fill memory anew takes ten times as long: as many bytes again as weights and
-    optimizer have.
+    Use it as a context: at its end what is under way is written. Learning waits only while arrays
+    are copied. The copy of a model on the CPU is kept for the next time, since to fill memory anew
+    takes ten times as long: as many bytes again as weights and optimizer have.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._pool = ThreadPoolExecutor(1, "saver")
+        self._pool = ThreadPoolExecutor(1, "checkpoint-writer")
         self._under_way: Future[list[Saved]] | None = None
         self._copies: dict[str, dict[str, Array]] = {}
         # Iteration and seconds of the backups, in the order in which they were made.
-        self._marks = [
+        self._backups = [
             (each.iteration, each.seconds) for each in backups.list_backups(folder / BACKUPS)
         ]
+        self._last_save = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -62,34 +54,61 @@ class Saver:
     ) -> None:
         self._pool.shutdown()
 
-    def put(self, snapshot: Snapshot, backup: str, keep: int) -> Stage:
-        """Begin to write a checkpoint, and where `backup` gives a reason for one a backup too;
-        `keep` of the rolling ones stay.
-        """
-        yield from self.told(wait=True)
-        parts = self._copied(snapshot.parts) if snapshot.is_shared else snapshot.parts
-        if backup:
-            self._marks.append((snapshot.iteration, float(snapshot.state["seconds"])))
-        self._under_way = self._pool.submit(
-            self._write, snapshot.iteration, parts, snapshot.state, backup, keep
-        )
+    def on_start(self, state: TrainState) -> Actions:
+        self._last_save = time.monotonic()
+        yield from ()
 
-    def told(self, wait: bool = False) -> Stage:
-        """What has come to lie on disk since the last time; `wait` for what is under way. Raises
-        CannotWrite if it did not.
+    def on_report(self, state: TrainState, orders: Sequence[Order]) -> Actions:
+        """Ask for a checkpoint where one is due or ordered, and tell what lies on disk by now."""
+        # Early on more often: a setback or a kill never costs much more than a third of what was
+        # learnt.
+        pause = min(60 * state.options.save_minutes, max(LEAST_PAUSE, state.seconds / 2))
+        is_due = time.monotonic() - self._last_save >= pause
+        backup = self._backup_reason(state, orders)
+        if backup or is_due or any(isinstance(order, Save) for order in orders):
+            yield SaveCheckpoint(backup)
+        yield from self.poll()
+
+    def on_save(self, state: TrainState, snapshot: Snapshot, backup: str) -> Actions:
+        yield from self.write(snapshot, backup, state.options.backups)
+        self._last_save = time.monotonic()
+
+    def on_stop(self, state: TrainState) -> Actions:
+        yield from self.flush()
+
+    def write(self, snapshot: Snapshot, backup: str, keep: int) -> Actions:
+        """Begin to write a checkpoint, once the one before is written.
+
+        Args:
+            backup: The reason for a backup of it too; empty = none.
+            keep: How many of the rolling backups stay.
         """
-        if self._under_way and (wait or self._under_way.done()):
+        yield from self.flush()
+        parts = self._copy(snapshot.parts) if snapshot.is_shared else snapshot.parts
+        if backup:
+            self._backups.append((snapshot.iteration, float(snapshot.state["seconds"])))
+        self._under_way = self._pool.submit(self._write, snapshot, parts, backup, keep)
+
+    def poll(self) -> Actions:
+        """Tell what was written since the last time. Raises CannotWrite where that failed."""
+        if self._under_way and self._under_way.done():
+            yield from self.flush()
+
+    def flush(self) -> Actions:
+        """Wait for what is under way, and tell it. Raises CannotWrite."""
+        if self._under_way:
             done, self._under_way = self._under_way, None
-            # An order may come in with any event, which a list could not take.
+            # The state comes in with any event, which a list could not take.
             for saved in done.result():  # noqa: UP028
                 yield saved
 
     def is_backup_due(self, options: TrainOptions, iteration: int, seconds: float) -> bool:
-        """Whether a backup's hour or iteration has come; by the time spent learning, so that no
-        clock that jumps matters.
+        """Whether a rolling backup is due, by iterations or by the time spent learning.
+
+        No clock counts that may jump.
         """
-        # After a restore those of another course lie ahead.
-        before = [mark for mark in self._marks if mark[0] <= iteration and mark[1] <= seconds]
+        # After a restore those of another run lie ahead.
+        before = [mark for mark in self._backups if mark[0] <= iteration and mark[1] <= seconds]
         last_iteration, last_seconds = before[-1] if before else (0, 0.0)
         every, hours = options.backup_iterations, options.backup_hours
         return bool(
@@ -97,7 +116,13 @@ class Saver:
             or (hours != "never" and seconds - last_seconds >= 3600 * hours)
         )
 
-    def _copied(self, parts: Parts) -> Parts:
+    def _backup_reason(self, state: TrainState, orders: Sequence[Order]) -> str:
+        if any(isinstance(order, Backup) for order in orders):
+            return "order"
+        is_due = self.is_backup_due(state.options, state.iteration, state.seconds)
+        return backups.ROLLING if is_due else ""
+
+    def _copy(self, parts: Parts) -> Parts:
         held, self._copies = self._copies, {}
         for part, arrays in parts.items():
             own = self._copies.setdefault(part, {})
@@ -109,10 +134,8 @@ class Saver:
                 own[name] = copy
         return self._copies
 
-    def _write(
-        self, iteration: int, parts: Parts, state: Mapping[str, Any], backup: str, keep: int
-    ) -> list[Saved]:
-        path = checkpoint.save(self.folder / CHECKPOINTS, iteration, parts, state)
+    def _write(self, snapshot: Snapshot, parts: Parts, backup: str, keep: int) -> list[Saved]:
+        path = checkpoint.save(self.folder / CHECKPOINTS, snapshot.iteration, parts, snapshot.state)
         saved = [Saved(what="checkpoint", path=path)]
         if backup:
             made = backups.create(

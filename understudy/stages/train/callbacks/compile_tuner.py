@@ -1,5 +1,4 @@
-"""Whether the losses of a model and the way back from them are compiled, and the trial that finds
-out whether this pays.
+"""Whether the losses of a model and their gradients are compiled, and the trial that decides it.
 
 torch.compile makes one program of each of them, for one device and one shape of batch. Nothing of
 it is kept with a model.
@@ -9,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeVar
 
 import torch
@@ -18,14 +17,16 @@ from torch import Tensor
 from understudy.errors import BadOption
 from understudy.nets import ranks
 from understudy.parts.models.base.model import Batch, Model
-from understudy.stages.events import Note, Stage, Warned
+from understudy.stages.events import Note, Order, Warned
+from understudy.stages.train.callbacks.base import Actions, Callback
+from understudy.stages.train.state import TrainState
 
-Way = Literal["off", "on", "graphs"]
+Mode = Literal["off", "on", "graphs"]
 Choice = Literal["auto", "off", "on", "graphs"]
 Losses = Callable[[Batch, str], dict[str, Tensor]]
 T = TypeVar("T")
 
-NAMES: dict[Way, str] = {
+NAMES: dict[Mode, str] = {
     "off": "as it stands",
     "on": "compiled",
     "graphs": "compiled with CUDA graphs",
@@ -33,31 +34,45 @@ NAMES: dict[Way, str] = {
 # Seconds of learning before a trial: what is over sooner would not earn back the minutes that
 # compiling takes.
 PATIENCE = 300.0
-# Iterations of each way that do not count, in which it is compiled and recorded, and those whose
+# Iterations of each mode that do not count, in which it is compiled and recorded, and those whose
 # median does.
 WARMING, TIMED = 3, 8
 
 
-class Compiling:
-    """The losses of a model, computed in one of several `ways`; of more than one a trial finds the
-    fastest, while it learns.
+class CompileTuner(Callback):
+    """Computes the losses of a model in one of several modes; a trial finds the fastest.
 
-    way: how they are computed now.
+    Attributes:
+        mode: How they are computed now.
     """
 
-    def __init__(self, ways: tuple[Way, ...], device: torch.device) -> None:
-        self._told: list[Note | Warned] = []
-        self.way: Way = "off"
-        self._ways, self._device = ways, device
+    def __init__(self, modes: tuple[Mode, ...], device: torch.device) -> None:
+        self._messages: list[Note | Warned] = []
+        self.mode: Mode = "off"
+        self._modes, self._device = modes, device
         self._start = time.monotonic()
 
-    def take(self, model: Model) -> None:
-        """Begin with a model, or anew with one that is known: for batches of another size."""
-        self._model, self._medians, self._spent = model, dict[Way, float](), 0.0
-        self._begin(self._ways[0])
+    def on_start(self, state: TrainState) -> Actions:
+        self.attach(state.model)
+        yield from ()
+
+    def on_change(self, state: TrainState) -> None:
+        self.attach(state.model)
+
+    def on_report(self, state: TrainState, orders: Sequence[Order]) -> Actions:
+        while self._messages:
+            yield self._messages.pop(0)
+
+    def on_stop(self, state: TrainState) -> Actions:
+        yield from self.on_report(state, ())
+
+    def attach(self, model: Model) -> None:
+        """Compute the losses of this model from now on; once more for batches of another size."""
+        self._model, self._medians, self._spent = model, dict[Mode, float](), 0.0
+        self._begin(self._modes[0])
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
-        """The model's own, computed this way."""
+        """The model's losses of one group, computed in this mode."""
         return (
             self._model.losses(batch, group)
             if self._program is None
@@ -65,32 +80,25 @@ class Compiling:
         )
 
     def run(self, learn: Callable[[], T], undo: Callable[[], None]) -> T:
-        """What `learn`, an iteration, gives. Where the compiler fails in it: `undo`, and once more
-        without.
-        """
-        is_trial = len(self._ways) > 1 and time.monotonic() - self._start >= PATIENCE
+        """The result of `learn`, an iteration. Where compiling fails: `undo`, then without."""
+        is_trial = len(self._modes) > 1 and time.monotonic() - self._start >= PATIENCE
         self._wait(is_trial)
         start = time.perf_counter()
-        if self.way == "graphs":
+        if self.mode == "graphs":
             # What the iteration before has computed may be written over.
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         made = self._attempt(learn, undo)
         self._wait(is_trial)
-        if is_trial and len(self._ways) > 1:
+        if is_trial and len(self._modes) > 1:
             self._count(time.perf_counter() - start)
         return made
-
-    def said(self) -> Stage:
-        """What there was to say of it since the last time."""
-        while self._told:
-            yield self._told.pop(0)
 
     def _attempt(self, learn: Callable[[], T], undo: Callable[[], None]) -> T:
         try:
             made = learn()
         except Exception as error:
             # Compilers raise all kinds of errors; what has worked so far did not bring this one.
-            if self.way == "off" or self._proven >= WARMING:
+            if self.mode == "off" or self._proven >= WARMING:
                 raise
             self._give_up(error)
         else:
@@ -101,25 +109,23 @@ class Compiling:
         return learn()
 
     def _count(self, seconds: float) -> None:
-        """Note what an iteration took; when it is time, go on to the next way, or stay with the
-        fastest.
-        """
+        """Take note of how long an iteration was; go on to the next mode, or end the trial."""
         self._seconds.append(seconds)
         self._spent += seconds
         if len(self._seconds) < WARMING + TIMED:
             return
-        self._medians[self.way] = statistics.median(self._seconds[WARMING:])
-        if self.way != self._ways[-1]:
-            self._begin(self._ways[self._ways.index(self.way) + 1])
+        self._medians[self.mode] = statistics.median(self._seconds[WARMING:])
+        if self.mode != self._modes[-1]:
+            self._begin(self._modes[self._modes.index(self.mode) + 1])
             return
         self._settle()
         found = ", ".join(
-            f"{1e3 * seconds:.1f} ms {NAMES[way]}" for way, seconds in self._medians.items()
+            f"{1e3 * seconds:.1f} ms {NAMES[mode]}" for mode, seconds in self._medians.items()
         )
-        self._told.append(
+        self._messages.append(
             Note(
                 text=(
-                    f"compile: a step takes {found}; it goes on {NAMES[self.way]}. To try took"
+                    f"compile: a step takes {found}; it goes on {NAMES[self.mode]}. To try took"
                     f" {self._spent:.0f} s."
                 )
             )
@@ -137,27 +143,27 @@ class Compiling:
             ) from error
         self._settle()
         text = (
-            f"compile: {self._device}: {said}. It learns {NAMES[self.way]}; with --compile off it"
+            f"compile: {self._device}: {said}. It learns {NAMES[self.mode]}; with --compile off it"
             " does not try."
         )
-        self._told.append(Warned(text=text))
+        self._messages.append(Warned(text=text))
 
     def _settle(self) -> None:
-        """Stay with the fastest of the ways that were measured; with none of them, as it stands."""
-        best: Way = min(self._medians, key=lambda way: self._medians[way], default="off")
-        self._ways = (best,)
-        if best != self.way:
+        """Stay with the fastest of the modes that were measured; without any, do not compile."""
+        best: Mode = min(self._medians, key=lambda mode: self._medians[mode], default="off")
+        self._modes = (best,)
+        if best != self.mode:
             self._begin(best)
 
-    def _begin(self, way: Way) -> None:
-        if self.way != "off":
+    def _begin(self, mode: Mode) -> None:
+        if self.mode != "off":
             # Programs and graphs hold memory; and after eight of one function PyTorch computes it
             # as it stands, saying nothing.
             torch.compiler.reset()
-        self.way, self._proven, self._seconds = way, 0, list[float]()
-        mode = "reduce-overhead" if way == "graphs" else None
+        self.mode, self._proven, self._seconds = mode, 0, list[float]()
+        how = "reduce-overhead" if mode == "graphs" else None
         self._program: Losses | None = (
-            None if way == "off" else torch.compile(self._model.losses, dynamic=False, mode=mode)
+            None if mode == "off" else torch.compile(self._model.losses, dynamic=False, mode=how)
         )
 
     def _wait(self, is_trial: bool) -> None:
@@ -165,9 +171,8 @@ class Compiling:
             torch.accelerator.synchronize(self._device)
 
 
-def ways_of(choice: Choice, device: torch.device) -> tuple[Way, ...]:
-    """The ways to compute that a choice leaves on a device. Raises BadOption for CUDA graphs
-    elsewhere.
+def compile_modes(choice: Choice, device: torch.device) -> tuple[Mode, ...]:
+    """The modes that a choice leaves on a device. Raises BadOption for CUDA graphs elsewhere.
 
     auto leaves two on CUDA and XPU. On a CPU compiled steps measure slower, on others they are
     young; and processes that learn together would wait for one another's compilers: there auto is

@@ -1,10 +1,9 @@
-"""How good a model is while it learns: measured on held-out faces, its best weights kept, and
-whether more learning is worth it.
-"""
+"""Measures a model on held-out faces, keeps its best weights, and finds its plateau."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +11,36 @@ from understudy.core.training.plateau import Forecast, describe_forecast, foreca
 from understudy.core.training.score import is_better, score_curve
 from understudy.core.training.split import MIN_FACES
 from understudy.errors import BadOption
-from understudy.io.model_files import checkpoint, history
+from understudy.io.model_files import checkpoint
 from understudy.nets.device import tensors_to_numpy
-from understudy.stages.events import Measured, Note, Saved, Stage
+from understudy.stages.events import Measured, Note, Order, Saved
 from understudy.stages.saved_models.recipe import BEST
-from understudy.stages.train.callbacks.loss_log import Ledger
+from understudy.stages.train import schedule
+from understudy.stages.train.callbacks.base import (
+    Actions,
+    Callback,
+    Evaluate,
+    StopTraining,
+    TrainUntil,
+)
+from understudy.stages.train.callbacks.loss_log import LossLog
 from understudy.stages.train.evaluation.validation import Validation
-from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import Until
+from understudy.stages.train.state import TrainState
 
 
-class Standing:
-    """Measures the model of a learner now and then. outlook: of its score over the iterations; None
-    while that is too short.
+class Evaluator(Callback):
+    """Measures the model now and then; where its score has plateaued, the finish or the end comes.
 
-    latest: what was measured last; empty when nothing is held out.
+    Attributes:
+        latest: What was measured last; empty when nothing is held out.
+        outlook: Of its score over the iterations; None while that is too short.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        learner: Learner,
-        ledger: Ledger,
-        validation: Validation,
-        until: Until = None,
+        self, folder: Path, loss_log: LossLog, validation: Validation, until: Until = None
     ) -> None:
-        """Raises BadOption when somebody waits for a plateau that cannot be measured."""
+        """Raises BadOption when the run is to wait for a plateau that cannot be measured."""
         if until and not validation.is_possible:
             raise BadOption(
                 f"until: with fewer than {MIN_FACES} faces none are held out, so no plateau is"
@@ -45,61 +48,33 @@ class Standing:
             )
         self.latest: dict[str, float] = {}
         self.outlook: Forecast | None = None
-        self._folder, self._learner, self._ledger, self._validation = (
-            folder,
-            learner,
-            ledger,
-            validation,
-        )
+        self._folder, self._loss_log, self._validation = folder, loss_log, validation
         self._measured_at = -1
         self._faces = validation.fingerprint()
-        self._has_told = self._was_at_rest = False
+        self._has_named_missing = self._had_plateaued = False
 
     @property
-    def is_possible(self) -> bool:
-        """Whether any face is held out."""
-        return self._validation.is_possible
-
-    @property
-    def is_at_rest(self) -> bool:
+    def has_plateaued(self) -> bool:
         """Whether the score falls no more."""
         return self.outlook is not None and self.outlook.since is not None
 
-    def is_due(self) -> bool:
-        """Whether it is time to measure."""
-        return self._validation.is_due(self._learner.seconds)
+    def on_report(self, state: TrainState, orders: Sequence[Order]) -> Actions:
+        if self.is_due(state):
+            yield Evaluate()
 
-    def check(self) -> Stage:
-        """Measure, unless that has been done at this iteration; keep the weights where they are
-        clearly the best so far.
-        """
-        iteration = self._learner.iteration
-        if not self.is_possible or self._measured_at == iteration:
-            return
-        if not self._has_told and self._validation.missing:
-            yield Note(
-                text=f"Not measured on held-out faces: {'; '.join(self._validation.missing)}."
-            )
-        self._has_told, self._measured_at = True, iteration
-        self._validation.prepare(self._learner.model.resolution)
-        start = time.monotonic()
-        self.latest = self._validation.measure(self._learner.model)
-        minutes = round(self._learner.seconds / 60, 3)
-        self._ledger.note({"iteration": iteration, "minutes": minutes, "held_out": self.latest})
-        self._ledger.write(iteration)
-        yield Measured(model=self._folder.name, iteration=iteration, values=self.latest)
-        if "score" in self.latest:
-            yield from self._kept()
-            self.outlook = forecast(*score_curve(history.read(self._ledger.path)))
-        self._validation.spent(time.monotonic() - start, self._learner.seconds)
-        if self.is_at_rest and not self._was_at_rest:
-            yield Note(text=f"{self._folder.name}: {describe_forecast(self.outlook)}")
-        self._was_at_rest = self.is_at_rest
+    def on_evaluate(self, state: TrainState) -> Actions:
+        if self._validation.is_possible and self._measured_at != state.iteration:
+            with state.trainable.averaged():
+                yield from self._measure(state)
+        if self.has_plateaued and not state.end:
+            yield from self._end(state)
+
+    def is_due(self, state: TrainState) -> bool:
+        """Whether it is time to measure."""
+        return self._validation.is_due(state.seconds)
 
     def summary(self) -> dict[str, Any]:
-        """How good the model is, what more learning would bring, and which of its weights are the
-        better.
-        """
+        """How good the model is, what more learning would bring, and which weights are better."""
         found: dict[str, Any] = {"held_out": self.latest}
         if self.outlook is not None:
             found["outlook"] = describe_forecast(self.outlook)
@@ -112,27 +87,63 @@ class Standing:
             }
         return found
 
-    def _kept(self) -> Stage:
-        """Write the weights down as the best, where nothing else is, or is as good; those of other
-        held-out faces do not count.
+    def _measure(self, state: TrainState) -> Actions:
+        """Measure, and keep the weights where they are clearly the best so far."""
+        name, iteration = self._folder.name, state.iteration
+        if not self._has_named_missing and self._validation.missing:
+            yield Note(
+                text=f"Not measured on held-out faces: {'; '.join(self._validation.missing)}."
+            )
+        self._has_named_missing, self._measured_at = True, iteration
+        self._validation.prepare(state.model.resolution)
+        start = time.monotonic()
+        self.latest = self._validation.measure(state.model)
+        minutes = round(state.seconds / 60, 3)
+        self._loss_log.add_row(
+            {"iteration": iteration, "minutes": minutes, "held_out": self.latest}
+        )
+        self._loss_log.write(iteration)
+        yield Measured(model=name, iteration=iteration, values=self.latest)
+        if "score" in self.latest:
+            yield from self._keep_best(state)
+            self.outlook = forecast(*score_curve(self._loss_log.read()))
+        self._validation.spent(time.monotonic() - start, state.seconds)
+        if self.has_plateaued and not self._had_plateaued:
+            yield Note(text=f"{name}: {describe_forecast(self.outlook)}")
+        self._had_plateaued = self.has_plateaued
+
+    def _end(self, state: TrainState) -> Actions:
+        """End the run, or let its finish begin, where it waits for a plateau."""
+        if end := schedule.finishing(state.options, state.iteration):
+            yield TrainUntil(end)
+            self._loss_log.add_row({"iteration": state.iteration, schedule.PLANNED: end})
+            yield Note(
+                text=(
+                    f"{self._folder.name}: nothing is warped any more, and the step size falls,"
+                    f" until iteration {end}."
+                )
+            )
+        elif reason := schedule.end(state.options, state.iteration, state.seconds, True):
+            yield StopTraining(reason)
+
+    def _keep_best(self, state: TrainState) -> Actions:
+        """Save the weights as the best, where none are kept that are as good.
+
+        Those of other held-out faces do not count.
         """
-        best = checkpoint.peek(self._folder / BEST)
-        score = self.latest["score"]
+        best, score = checkpoint.peek(self._folder / BEST), self.latest["score"]
         if (
             best is not None
             and best.state.get("held_out_faces") == self._faces
             and not is_better(score, best.state["score"])
         ):
             return
-        recipe = self._learner.recipe
-        state = {
-            "settings": recipe.settings,
+        values = {
+            "settings": state.recipe.settings,
             "score": score,
             "held_out_faces": self._faces,
-            "seconds": self._learner.seconds,
+            "seconds": state.seconds,
         }
-        weights = tensors_to_numpy(self._learner.model.state_dict())
-        path = checkpoint.save(
-            self._folder / BEST, self._learner.iteration, {"weights": weights}, state, keep=1
-        )
+        parts = {"weights": tensors_to_numpy(state.model.state_dict())}
+        path = checkpoint.save(self._folder / BEST, state.iteration, parts, values, keep=1)
         yield Saved(what="best", path=path)

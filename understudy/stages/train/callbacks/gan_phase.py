@@ -1,11 +1,8 @@
-"""The last phase of a run that ends by itself: once all else has come to rest it learns on against
-a critic, for fine detail.
-"""
+"""The last phase of a run that ends by itself: it learns on against a critic, for fine detail."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -13,19 +10,25 @@ import numpy as np
 from understudy.core.training.score import score_curve as scored
 from understudy.errors import BadOption, BadProject
 from understudy.io.model_files import backups, checkpoint
-from understudy.stages.saved_models.recipe import (
-    BACKUPS,
-    CHECKPOINTS,
-    ModelRecipe,
-    change_settings,
-    write_recipe,
+from understudy.stages.events import Note, Warned
+from understudy.stages.saved_models.recipe import BACKUPS, CHECKPOINTS, ModelRecipe, change_settings
+from understudy.stages.train.callbacks.base import (
+    Actions,
+    Callback,
+    ChangeSettings,
+    Evaluate,
+    Restore,
+    SaveCheckpoint,
+    StopTraining,
+    TrainUntil,
 )
-from understudy.stages.train.learner import Learner
+from understudy.stages.train.callbacks.checkpoint_writer import CheckpointWriter
+from understudy.stages.train.callbacks.loss_log import LossLog
 from understudy.stages.train.options import TrainOptions
-from understudy.stages.train.schedule import CRITIC, PLANNED
+from understudy.stages.train.schedule import CRITIC, PLANNED, against_critic
+from understudy.stages.train.state import TrainState
 
-# How much the critic asks for, and why there is a backup of the model as it was
-# before.
+# How much the critic counts, and why there is a backup of the model as it was before.
 POWER: Final = 0.1
 BEFORE: Final = "gan"
 # So many times the score before it is more than fine detail is worth; told by so many measurements
@@ -36,7 +39,77 @@ _LAST: Final = 3
 Rows = Sequence[Mapping[str, Any]]
 
 
-def refuse_without(options: TrainOptions, recipe: ModelRecipe) -> None:
+class GanPhase(Callback):
+    """Lets a run go on against a critic where its finish is over, and undoes it where it harms."""
+
+    def __init__(self, writer: CheckpointWriter, loss_log: LossLog) -> None:
+        self._writer, self._loss_log, self._folder = writer, loss_log, writer.folder
+
+    def on_start(self, state: TrainState) -> Actions:
+        yield from self.on_end(state)
+
+    def on_end(self, state: TrainState) -> Actions:
+        rows = self._loss_log.read()
+        if state.end in ("", "iterations") and is_due(
+            state.options, state.recipe, state.iteration, rows
+        ):
+            yield from self._begin(state)
+
+    def on_evaluate(self, state: TrainState) -> Actions:
+        if worse := harm(self._loss_log.read()):
+            yield from self._undo(state, worse)
+
+    def _begin(self, state: TrainState) -> Actions:
+        """Go on against a critic, from a state that can be gone back to."""
+        at = state.iteration
+        yield Evaluate()
+        state = yield SaveCheckpoint(BEFORE)
+        yield from self._writer.flush()
+        if state.iteration != at:
+            # It was not fit to be saved, and has gone back.
+            return
+        end, name = against_critic(state.options, at), self._folder.name
+        self._loss_log.add_row({"iteration": at, CRITIC: end})
+        yield ChangeSettings(*change_settings(state.recipe, {_setting(state.recipe): POWER}, name))
+        yield TrainUntil(end)
+        yield Note(
+            text=f"{name}: it learns against a critic, for fine detail, until iteration {end}."
+        )
+
+    def _undo(self, state: TrainState, worse: float) -> Actions:
+        """Go back to before the critic came, on disk too, which is the end.
+
+        Raises BadProject where that backup is damaged or gone.
+        """
+        yield from self._writer.flush()
+        folder, at = self._folder, state.iteration
+        kept = [each for each in backups.list_backups(folder / BACKUPS) if each.why == BEFORE]
+        if not kept:
+            raise BadProject(
+                f"{folder / BACKUPS}: the backup from before the critic is gone. Set"
+                f" {_setting(state.recipe)} to 0 and train on."
+            )
+        saved = checkpoint.copy_as_current(folder / CHECKPOINTS, kept[-1].folder)
+        recipe, _ = change_settings(state.recipe, {_setting(state.recipe): 0}, folder.name)
+        state = yield Restore(saved, recipe)
+        back = (
+            f"back from {at}: under the critic the score on held-out faces became {worse:.0%} worse"
+        )
+        self._loss_log.add_row(
+            {"iteration": state.iteration, "setback": back, PLANNED: state.iteration}
+        )
+        self._loss_log.write(state.iteration)
+        yield TrainUntil(state.iteration)
+        yield StopTraining("iterations")
+        yield Warned(
+            text=(
+                f"{folder.name}: {back}. It is as it was at iteration {state.iteration}, and that"
+                " is the end."
+            )
+        )
+
+
+def refuse_without_critic(options: TrainOptions, recipe: ModelRecipe) -> None:
     """Raises BadOption when a critic is waited for that the model does not have, or that may not be
     there while it pretrains.
     """
@@ -75,26 +148,9 @@ def harm(rows: Rows) -> float:
     return worse - 1 if worse > WORST else 0.0
 
 
-def with_critic(recipe: ModelRecipe, name: str) -> tuple[ModelRecipe, list[str]]:
-    """The recipe with a critic at work, and what changes, in words."""
-    return change_settings(recipe, {_setting(recipe): POWER}, name)
-
-
-def undo(folder: Path, learner: Learner) -> None:
-    """Make the model what it was before the critic came, on disk too. Raises BadProject where that
-    is damaged or gone.
-    """
-    kept = [each for each in backups.list_backups(folder / BACKUPS) if each.why == BEFORE]
-    if not kept:
-        raise BadProject(
-            f"{folder / BACKUPS}: the backup from before the critic is gone. Set"
-            f" {_setting(learner.recipe)} to 0 and train on."
-        )
-    saved = checkpoint.copy_as_current(folder / CHECKPOINTS, kept[-1].folder)
-    recipe, _ = change_settings(learner.recipe, {_setting(learner.recipe): 0}, folder.name)
-    learner.change(recipe)
-    learner.restore(saved)
-    write_recipe(folder, recipe)
+def _begun(rows: Rows) -> int:
+    """The iteration from which on there has been a critic; 0 where there is none."""
+    return next((row["iteration"] for row in reversed(rows) if CRITIC in row), 0)
 
 
 def _setting(recipe: ModelRecipe) -> str:
@@ -102,8 +158,3 @@ def _setting(recipe: ModelRecipe) -> str:
     name = type(recipe.model_options).gan_setting
     assert name is not None
     return name
-
-
-def _begun(rows: Rows) -> int:
-    """The iteration from which on there has been a critic; 0 where there is none."""
-    return next((row["iteration"] for row in reversed(rows) if CRITIC in row), 0)

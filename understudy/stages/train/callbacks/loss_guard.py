@@ -1,28 +1,45 @@
-"""A watch for runs whose losses go wrong."""
+"""Finds losses that have gone wrong, and weights that are no numbers."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from statistics import median
+from typing import Any, Final
+
+from understudy.io.model_files.checkpoint import Checkpoint
+from understudy.stages.train.callbacks.base import Callback
+from understudy.stages.train.state import TrainState
+from understudy.stages.train.state_dict import has_same_settings
 
 
-@dataclass
-class Watch:
-    """Tells when losses have left the rails: not a number, or far above the median of the recent
-    ones.
-    """
+class LossGuard(Callback):
+    """Finds a loss that is not a number, or far above the median of the recent ones."""
 
-    SPAN = 100
+    SPAN: Final = 100
     # So many before the median means something, and so far above it is too far.
-    FEWEST, FAR = 20, 10
+    FEWEST: Final = 20
+    FAR: Final = 10
 
-    recent: deque[float] = field(default_factory=lambda: deque(maxlen=Watch.SPAN))
+    def __init__(self) -> None:
+        self.recent = deque[float](maxlen=self.SPAN)
 
-    def broken(self, losses: Iterable[float]) -> str:
-        """What is wrong with the first bad loss in a row of them; empty when all is well."""
+    def on_restore(self, state: TrainState, saved: Checkpoint | None) -> None:
+        # Losses of other settings cannot be compared.
+        is_known = saved is not None and has_same_settings(saved, state.recipe)
+        self.recent = deque(saved.state["recent"] if saved and is_known else (), self.SPAN)
+
+    def on_change(self, state: TrainState) -> None:
+        self.recent.clear()
+
+    def check(self, state: TrainState, totals: Sequence[float], is_saving: bool) -> str:
+        if trouble := self.find_trouble(totals):
+            return trouble
+        return "a weight is not a number" if is_saving and not state.trainable.is_finite() else ""
+
+    def find_trouble(self, losses: Iterable[float]) -> str:
+        """What is wrong with the first bad loss; empty when all is well."""
         for loss in losses:
             if not math.isfinite(loss):
                 return "the loss is not a number"
@@ -30,3 +47,6 @@ class Watch:
                 return f"the loss rose to {loss:.3g}, its median was {median(self.recent):.3g}"
             self.recent.append(loss)
         return ""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"recent": list(self.recent)}

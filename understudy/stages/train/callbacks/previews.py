@@ -1,8 +1,9 @@
-"""What a model can do so far: pictures for people."""
+"""Draws what a model makes of faces, and its losses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,11 @@ from understudy.io.footage import stills
 from understudy.io.model_files import history
 from understudy.nets.device import to_numpy, to_tensor
 from understudy.parts.models.base.model import Model
+from understudy.stages.events import Order, Saved
+from understudy.stages.train.callbacks.base import Actions, Callback, Evaluate
+from understudy.stages.train.callbacks.loss_log import LossLog
 from understudy.stages.train.data.face_store import FaceStore
+from understudy.stages.train.state import TrainState
 from understudy.types import Floats
 
 # Faces shown; half of them from the held-out ones.
@@ -29,6 +34,37 @@ TALLEST, WIDE = 1000, 256
 PAIRS = ("ss", "dd", "sd")
 
 Columns = dict[str, Floats]
+
+
+class Previews(Callback):
+    """Draws previews now and then, and at the end."""
+
+    def __init__(self, folder: Path, loss_log: LossLog, src: FaceStore, dst: FaceStore) -> None:
+        self._folder, self._loss_log, self._src, self._dst = folder, loss_log, src, dst
+        self._last = time.monotonic()
+
+    def on_start(self, state: TrainState) -> Actions:
+        self._last = time.monotonic()
+        yield from ()
+
+    def on_report(self, state: TrainState, orders: Sequence[Order]) -> Actions:
+        minutes = state.options.preview_minutes
+        if minutes != "never" and time.monotonic() - self._last >= 60 * minutes:
+            yield from self._draw(state)
+
+    def on_stop(self, state: TrainState) -> Actions:
+        yield from self._draw(state)
+
+    def _draw(self, state: TrainState) -> Actions:
+        """Draw faces, have them measured, and draw the losses."""
+        with state.trainable.averaged():
+            for path in draw(self._folder, state.iteration, state.model, self._src, self._dst):
+                yield Saved(what="preview", path=path)
+            thin(self._folder, KEPT if state.options.preview_history else 1)
+        state = yield Evaluate()
+        self._loss_log.write(state.iteration)
+        yield Saved(what="loss-plot", path=loss_plot(self._folder))
+        self._last = time.monotonic()
 
 
 def draw(

@@ -1,14 +1,16 @@
-"""What a run tells, for TensorBoard."""
+"""Writes what a run tells for TensorBoard."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from understudy.errors import MissingExtra
 from understudy.io.footage import stills
-from understudy.stages.events import Event, Measured, Progress, Saved, Stage
+from understudy.stages.events import Event, Measured, Progress, Saved
+from understudy.stages.train.callbacks.base import Callback
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -26,36 +28,36 @@ def refuse_missing() -> None:
         )
 
 
-def watched(stage: Stage, folder: Path) -> Stage:
-    """The events of a run of `train`, which still takes orders; numbers and previews go into
-    `folder`/tensorboard as well.
-    """
-    # Late: --help need not wait for torch.
-    from torch.utils.tensorboard import SummaryWriter
+class TensorBoard(Callback):
+    """Writes losses, measurements and previews into `folder`/tensorboard. Use it as a context."""
 
-    try:
-        event = next(stage)
-        with SummaryWriter(str(folder / FOLDER)) as writer:
-            while True:
-                try:
-                    _write(writer, event)
-                    order = yield event
-                except BaseException as error:
-                    # Ctrl-C among them: the run saves before it ends.
-                    event = stage.throw(error)
-                else:
-                    event = stage.send(order)
-    except StopIteration:
-        return
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / FOLDER
 
+    def __enter__(self) -> Self:
+        # Late: it is an extra, and takes a second.
+        from torch.utils.tensorboard import SummaryWriter
 
-def _write(writer: SummaryWriter, event: Event) -> None:
-    match event:
-        case Progress(stage="train", done=done, values=values):
-            for name, value in values.items():
-                writer.add_scalar(f"learning/{name}", value, done)
-        case Measured(iteration=iteration, values=values):
-            for name, value in values.items():
-                writer.add_scalar(f"held-out/{name}", value, iteration)
-        case Saved(what="preview", path=path) if path.stem.isdigit():
-            writer.add_image("preview", stills.read_image(path), int(path.stem), dataformats="HWC")
+        self._writer: SummaryWriter = SummaryWriter(str(self._folder))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._writer.close()
+
+    def on_event(self, event: Event) -> None:
+        match event:
+            case Progress(done=done, values=values):
+                for name, value in values.items():
+                    self._writer.add_scalar(f"learning/{name}", value, done)
+            case Measured(iteration=iteration, values=values):
+                for name, value in values.items():
+                    self._writer.add_scalar(f"held-out/{name}", value, iteration)
+            case Saved(what="preview", path=path) if path.stem.isdigit():
+                self._writer.add_image(
+                    "preview", stills.read_image(path), int(path.stem), dataformats="HWC"
+                )

@@ -1,5 +1,4 @@
-"""How many threads compute while a model learns on a CPU: as many as learn fastest beside what else
-runs there.
+"""How many threads compute on a CPU: as many as learn fastest beside what else runs there.
 
 After every operation all of them wait for the last. So where other work keeps one of two cores
 busy, an iteration of a small model takes three times as long on both as on one: then fewer are
@@ -10,12 +9,17 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
+from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import Self
 
 import torch
+from torch import Tensor
 
-from understudy.stages.events import Note, Stage
+from understudy.stages.events import Note, Order
+from understudy.stages.train.callbacks.base import Actions, Callback
 from understudy.stages.train.options import TrainOptions
+from understudy.stages.train.state import TrainState
 
 # Iterations with another number of threads: those that do not count, in which code and memory for
 # it are made, and those that do.
@@ -27,7 +31,7 @@ PAUSE = 20
 GAIN = 0.9
 
 
-class Threads:
+class ThreadTuner(Callback):
     """One of several `counts` of threads, from many to few, as long as the context is open.
 
     Now and then the next smaller or larger count is tried, and stays where it is faster. With one
@@ -35,13 +39,13 @@ class Threads:
     """
 
     def __init__(self, counts: tuple[int, ...]) -> None:
-        self._counts, self._place, self._step = counts, 0, 1
+        self._counts, self._current, self._step = counts, 0, 1
         self._tried: int | None = None
         self._seconds = deque[float](maxlen=WARMING + TIMED)
         self._own = self._rest = 0.0
-        self._told: list[Note] = []
+        self._notes: list[Note] = []
 
-    def __enter__(self) -> Threads:
+    def __enter__(self) -> Self:
         self._before = torch.get_num_threads()
         torch.set_num_threads(self._counts[0])
         return self
@@ -54,8 +58,15 @@ class Threads:
     ) -> None:
         torch.set_num_threads(self._before)
 
-    def took(self, seconds: float) -> None:
-        """Hear how long an iteration was, and choose how many threads compute the next one."""
+    def on_step(self, state: TrainState, losses: Mapping[str, Tensor], seconds: float) -> None:
+        self.record(seconds)
+
+    def on_report(self, state: TrainState, orders: Sequence[Order]) -> Actions:
+        while self._notes:
+            yield self._notes.pop(0)
+
+    def record(self, seconds: float) -> None:
+        """Take note of how long an iteration was, and set the threads for the next one."""
         self._seconds.append(seconds)
         self._rest -= seconds
         if len(self._counts) == 1 or len(self._seconds) < WARMING + TIMED:
@@ -66,16 +77,11 @@ class Threads:
         elif self._rest <= 0:
             self._try(median)
 
-    def said(self) -> Stage:
-        """What there was to say of it since the last time."""
-        while self._told:
-            yield self._told.pop(0)
-
     def _try(self, median: float) -> None:
         """Compute with the next count from here on, to see how long it takes."""
-        if not self._is_there(self._place + self._step):
+        if not self._has(self._current + self._step):
             self._step = -self._step
-        self._own, self._tried = median, self._place + self._step
+        self._own, self._tried = median, self._current + self._step
         self._seconds.clear()
         torch.set_num_threads(self._counts[self._tried])
 
@@ -83,8 +89,8 @@ class Threads:
         """Stay with the count that was tried, or go back."""
         is_faster = median < GAIN * self._own
         if is_faster:
-            self._place = tried
-            self._told.append(
+            self._current = tried
+            self._notes.append(
                 Note(
                     text=(
                         f"threads: {self._counts[tried]} of {self._counts[0]} compute: "
@@ -94,24 +100,24 @@ class Threads:
             )
         # The next one in this direction is tried at once.
         self._rest = (
-            0.0 if is_faster and self._is_there(tried + self._step) else PAUSE * sum(self._seconds)
+            0.0 if is_faster and self._has(tried + self._step) else PAUSE * sum(self._seconds)
         )
         if not is_faster:
             self._step = -self._step
             self._seconds.clear()
         self._tried = None
-        torch.set_num_threads(self._counts[self._place])
+        torch.set_num_threads(self._counts[self._current])
 
-    def _is_there(self, place: int) -> bool:
-        return 0 <= place < len(self._counts)
+    def _has(self, index: int) -> bool:
+        return 0 <= index < len(self._counts)
 
 
-def counts_of(options: TrainOptions, device: torch.device, ranks: int) -> tuple[int, ...]:
-    """The counts of threads to choose from: what the options name; else all that PyTorch has, half
-    of them, and so on to one.
+def thread_counts(options: TrainOptions, device: torch.device, ranks: int) -> tuple[int, ...]:
+    """The counts of threads to choose from: all that PyTorch has, half of them, down to one.
 
-    All of them alone where another device computes; where several `ranks` wait for one another; and
-    where the step is compiled, which is for one count.
+    It is one count where the options name it. It is all of them where another device computes,
+    where several `ranks` wait for one another, and where the step is compiled, which is for one
+    count.
     """
     most = options.threads or torch.get_num_threads()
     if options.threads or device.type != "cpu" or ranks > 1 or options.compile in ("on", "graphs"):

@@ -18,8 +18,8 @@ from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train.data.batches import Batches, Feed
 from understudy.stages.train.data.face_store import FaceStore, load_faces
-from understudy.stages.train.learner import Learner
 from understudy.stages.train.options import TrainOptions
+from understudy.stages.train.state import TrainState
 
 
 def loaded(
@@ -46,13 +46,12 @@ def workers(device: torch.device) -> int:
     return 1 if device.type == "cpu" else min(8, os.cpu_count() or 1)
 
 
-def batches(
-    options: TrainOptions, src: FaceStore, dst: FaceStore, learner: Learner, finishing: bool
-) -> Batches:
-    """Batches for a model that learns. finishing: nothing is bent any more."""
-    own, recipe = learner.recipe.model_options, learner.recipe
+def batches(state: TrainState, src: FaceStore, dst: FaceStore) -> Batches:
+    """The batches of a run, from this state to the end of its phase."""
+    options, own = state.options, state.recipe.model_options
     moved = motions(options, own.motion)
-    src_motion, dst_motion = (replace(each, warp=0.0) for each in moved) if finishing else moved
+    is_warped = state.phase == "warp"
+    src_motion, dst_motion = moved if is_warped else (replace(each, warp=0.0) for each in moved)
     feed = Feed(
         options.uniform_yaw,
         options.yaw_matched,
@@ -60,18 +59,17 @@ def batches(
         _color_fit(options),
         own.plain_every,
     )
-    pairs, resolution = learner.pairs, learner.model.resolution
-    light, device, (rank, size) = options.random_color, learner.device, ranks.rank_and_world_size()
+    rank, size = ranks.rank_and_world_size()
     return Batches(
         src,
         dst,
         src_motion,
         dst_motion,
-        light,
-        resolution,
-        pairs,
-        device,
-        recipe.seed,
+        options.random_color,
+        state.model.resolution,
+        state.batch_size,
+        state.device,
+        state.recipe.seed,
         rank,
         feed,
         size,

@@ -1,6 +1,4 @@
-"""`--device all`: a process for each GPU of this machine, as torchrun would start them, and this
-one passes on what is said.
-"""
+"""`--device all`: a process for each GPU of this machine, as torchrun would start them."""
 
 from __future__ import annotations
 
@@ -18,9 +16,8 @@ from understudy.stages.project import Project
 from understudy.stages.train.options import TrainOptions
 
 
-def launched(project: Project, flags: TrainOptions, count: int) -> Stage:
-    """Train in `count` processes on this machine; events of the first come out, and orders go in to
-    it.
+def launch(project: Project, flags: TrainOptions, count: int) -> Stage:
+    """Train in `count` processes on this machine: events of rank 0 come out, orders go in to it.
 
     Raises what ended them, as one process would.
     """
@@ -46,11 +43,11 @@ def launched(project: Project, flags: TrainOptions, count: int) -> Stage:
         ) as child:
             for line in child.lines():
                 # Libraries may say something too.
-                told = json.loads(line) if line.startswith('{"event"') else {"event": "none"}
-                if told["event"] == "error":
-                    troubles.append(told)
-                elif told["event"] != "none" and (
-                    answer := (yield read_event.validate_python(told))
+                message = json.loads(line) if line.startswith('{"event"') else {"event": "none"}
+                if message["event"] == "error":
+                    troubles.append(message)
+                elif message["event"] != "none" and (
+                    answer := (yield read_event.validate_python(message))
                 ):
                     child.send(answer.model_dump_json())
             code = child.wait_for_exit()

@@ -1,8 +1,7 @@
-"""The processes that learn one model together, one for each device: who they are, and how they
-speak with one another.
+"""The processes that train one model together, one for each device, and what they send each other.
 
-torchrun starts them, on one machine or many. What they say is JSON, over gloo; numbers go by NCCL
-where they lie on CUDA.
+torchrun starts them, on one machine or many. Messages are JSON, over gloo; tensors go by NCCL where
+they lie on CUDA.
 """
 
 from __future__ import annotations
@@ -31,17 +30,15 @@ ANY = ("auto", "best", "all", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
-    """This process among those of its team. rank: 0 is the first, which alone decides, saves and
-    draws.
-    """
+class ProcessGroup:
+    """This process among those that train together. Rank 0 alone decides, saves and draws."""
 
     device: torch.device
     rank: int = 0
     size: int = 1
 
     @property
-    def first(self) -> bool:
+    def is_lead(self) -> bool:
         return self.rank == 0
 
     @property
@@ -49,36 +46,36 @@ class Team:
         """Who else is there, in words that follow a device; empty alone."""
         return f" and on {self.size - 1} more by other processes" if self.size > 1 else ""
 
-    def told(self, words: dict[str, Any] | None = None) -> dict[str, Any]:
-        """What the first rank says, for everyone; the others say nothing."""
-        data = torch.frombuffer(bytearray(json.dumps(words).encode()), dtype=torch.uint8)
+    def broadcast_message(self, message: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The message of rank 0, on every rank; the others give none."""
+        data = torch.frombuffer(bytearray(json.dumps(message).encode()), dtype=torch.uint8)
         length = torch.tensor(len(data))
-        self.spread([length])
-        data = data if self.first else torch.empty(int(length), dtype=torch.uint8)
-        self.spread([data])
-        heard: dict[str, Any] = json.loads(bytes(data.tolist()))
-        return heard
+        self.broadcast([length])
+        data = data if self.is_lead else torch.empty(int(length), dtype=torch.uint8)
+        self.broadcast([data])
+        received: dict[str, Any] = json.loads(bytes(data.tolist()))
+        return received
 
-    def asked(self, words: str = "") -> list[str]:
-        """What each rank has to say, in their order, where it is anything."""
-        data = words.encode()
-        lengths = self._collected(torch.tensor(len(data)))
+    def gather_texts(self, text: str = "") -> list[str]:
+        """The texts of all ranks in their order, without empty ones."""
+        data = text.encode()
+        lengths = self._all_gather(torch.tensor(len(data)))
         longest = max(int(each) for each in lengths)
         if not longest:
             return []
         padded = torch.frombuffer(bytearray(data.ljust(longest)), dtype=torch.uint8)
-        said = zip(self._collected(padded), lengths, strict=True)
-        return [bytes(each[: int(length)].tolist()).decode() for each, length in said if length]
+        texts = zip(self._all_gather(padded), lengths, strict=True)
+        return [bytes(each[: int(length)].tolist()).decode() for each, length in texts if length]
 
-    def spread(self, tensors: Iterable[Tensor]) -> None:
-        """Give every rank the first one's numbers, in place."""
+    def broadcast(self, tensors: Iterable[Tensor]) -> None:
+        """Copy the tensors of rank 0 to every rank, in place."""
         for each in tensors:
             dense = each.detach().contiguous()
             with ranks.explain_lost_ranks():
                 dist.broadcast(dense, 0)
             each.detach().copy_(dense)
 
-    def _collected(self, values: Tensor) -> list[Tensor]:
+    def _all_gather(self, values: Tensor) -> list[Tensor]:
         parts = [torch.empty_like(values) for _ in range(self.size)]
         with ranks.explain_lost_ranks():
             dist.all_gather(parts, values)
@@ -86,16 +83,15 @@ class Team:
 
 
 @contextlib.contextmanager
-def joined(device: str) -> Iterator[Team]:
-    """The team that torchrun's environment tells of, as long as it lasts; a team of one, which
-    costs nothing, without.
+def join(device: str) -> Iterator[ProcessGroup]:
+    """The process group of torchrun's environment; without torchrun one of a single process.
 
     Raises BadOption where the ranks cannot compute on what `device` means, WorkerLost where one of
     them is not to be found.
     """
     rank, size, local = processes.torchrun_ranks()
     if size == 1:
-        yield Team(resolve_device("auto" if device == "all" else device))
+        yield ProcessGroup(resolve_device("auto" if device == "all" else device))
         return
     own = _device(device, local)
     with ranks.explain_lost_ranks():
@@ -114,15 +110,13 @@ def joined(device: str) -> Iterator[Team]:
         backend = "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
     try:
-        yield Team(own, rank, size)
+        yield ProcessGroup(own, rank, size)
     finally:
         dist.destroy_process_group()
 
 
-def gpus(device: str) -> int:
-    """How many processes to start for `device`: with all, one for each GPU of this machine; 1 where
-    torchrun has done so.
-    """
+def processes_to_start(device: str) -> int:
+    """How many processes to start: with "all" one for each GPU; 1 where torchrun has done so."""
     return (
         max(1, torch.cuda.device_count())
         if device == "all" and processes.torchrun_ranks()[1] == 1

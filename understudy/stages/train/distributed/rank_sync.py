@@ -1,15 +1,14 @@
-"""How the ranks of a team stay together: the first says what comes next and the others do it, in
-blocks of iterations.
+"""How the ranks stay together: rank 0 says what comes next, in blocks of iterations.
 
-The first rank alone decides, saves and draws, so nothing that it thinks of needs to be thought of
-twice. Within a block nothing passes between them but gradients; after it the losses, and what the
-others were asked to do.
+Rank 0 alone decides, saves and draws, so nothing has to be decided twice. Within a block nothing
+passes between the ranks but gradients; after it the losses, and the orders that the others got.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,214 +23,215 @@ from understudy.parts.models.base.model import Batch
 from understudy.stages.events import Event, Order, Progress, Stage, read_order
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe
-from understudy.stages.train import schedule
-from understudy.stages.train.callbacks.loss_log import Ledger
+from understudy.stages.train.callbacks.compile_tuner import CompileTuner, compile_modes
+from understudy.stages.train.callbacks.loss_log import LossLog
 from understudy.stages.train.data import feed
 from understudy.stages.train.data.batches import ahead
 from understudy.stages.train.data.face_store import FaceStore
-from understudy.stages.train.distributed.process_group import Team
-from understudy.stages.train.learner import Learner
+from understudy.stages.train.distributed.process_group import ProcessGroup
 from understudy.stages.train.options import TrainOptions
+from understudy.stages.train.state import Phase, TrainState
+from understudy.stages.train.train_step import train_step
+from understudy.stages.train.trainable import TrainableModel
 
 
 class Block(BaseModel):
-    """What the others do next: learn until an iteration, or until the finish begins, with these
-    options.
+    """What the other ranks do next: iterate until one number, or into another phase.
 
-    anew: draw batches anew, from what the first rank has learnt by `iteration`; memory: name, type
-    and shape of each array that its optimizers remember. faces: what `_looks` finds in the first
-    rank's.
+    Attributes:
+        iteration: Where rank 0 stands.
+        renew: Whether batches are drawn anew, from the weights that rank 0 has now.
+        memory: With `renew`, name, type and shape of each array that its optimizers remember.
+        faces: The `_fingerprint` of its faces.
     """
 
     model_config = ConfigDict(frozen=True)
 
     iteration: int
     until: int
-    finishing: bool
+    phase: Phase
     seconds: float
-    slowed: float
+    lr_scale: float
     options: dict[str, Any]
     recipe: dict[str, Any]
     faces: list[list[float]]
-    anew: bool
+    renew: bool
     memory: list[tuple[str, str, list[int]]] = []
 
 
-class Lead:
-    """What the first rank says. Of a team of one it says nothing."""
+class LeadRank:
+    """Rank 0 as the others hear it. Where it is the only process nothing is sent."""
 
-    def __init__(self, team: Team, learner: Learner, faces: tuple[FaceStore, FaceStore]) -> None:
-        self.team, self.learner = team, learner
-        self._faces, self._pace, self._until = faces, 1, 0
-        self._asked: list[Order] = []
+    def __init__(self, group: ProcessGroup, faces: tuple[FaceStore, FaceStore]) -> None:
+        self._group, self._faces = group, faces
+        self._pace, self._until = 1, 0
+        self._orders: list[Order] = []
 
-    def begin(self, options: TrainOptions, finishing: bool, anew: bool = False) -> None:
-        """The next block begins; `anew` where it does not follow from the one before."""
-        if self.team.size == 1:
+    @property
+    def size(self) -> int:
+        return self._group.size
+
+    def send_block(self, state: TrainState, renew: bool = False) -> None:
+        """Begin the next block; `renew` where it does not follow from the one before."""
+        if self.size == 1:
             return
-        learner, memory = self.learner, {}
-        if anew:
-            # What fitted one process says nothing of shares.
-            learner.fits = 0
-            memory = optimizers.state_to_arrays(learner.optimizers, learner.groups)
-        self._until = learner.iteration + self._pace
-        if options.iterations:
-            self._until = min(self._until, options.iterations)
+        memory = (
+            optimizers.state_to_arrays(state.optimizers, state.trainable.groups) if renew else {}
+        )
+        self._until = state.iteration + self._pace
+        if state.options.iterations:
+            self._until = min(self._until, state.options.iterations)
         block = Block(
-            iteration=learner.iteration,
+            iteration=state.iteration,
             until=self._until,
-            finishing=finishing,
-            seconds=learner.seconds,
-            slowed=learner.slowed,
-            options=options.model_dump(mode="json"),
-            recipe=learner.recipe.model_dump(mode="json"),
-            faces=_looks(self._faces),
-            anew=anew,
+            phase=state.phase,
+            seconds=state.seconds,
+            lr_scale=state.lr_scale,
+            options=state.options.model_dump(mode="json"),
+            recipe=state.recipe.model_dump(mode="json"),
+            faces=_fingerprint(self._faces),
+            renew=renew,
             memory=[(name, array.dtype.name, list(array.shape)) for name, array in memory.items()],
         )
-        self.team.told(block.model_dump())
-        if anew:
-            self.team.spread(learner.model.state_dict().values())
-            self.team.spread(torch.from_numpy(array) for array in memory.values())
+        self._group.broadcast_message(block.model_dump())
+        if renew:
+            self._group.broadcast(state.model.state_dict().values())
+            self._group.broadcast(torch.from_numpy(array) for array in memory.values())
 
-    def is_due(self, is_time: bool) -> bool:
-        """Whether to report: when it is time, and with others at the end of a block, since no
-        rank's clock is that of another.
+    def is_due(self, state: TrainState, is_time: bool) -> bool:
+        """Whether to report: when it is time, or with other ranks at the end of a block.
+
+        No rank's clock is that of another.
         """
-        return is_time if self.team.size == 1 else self.learner.iteration >= self._until
+        return is_time if self.size == 1 else state.iteration >= self._until
 
-    def pace(self, iterations: float) -> None:
-        """So many iterations fit into the time between two reports."""
+    def set_pace(self, iterations: float) -> None:
+        """Let a block have so many iterations, as fit into the time between two reports."""
         # Not at once: the first ones of a run are slow, and one that follows too long a block
         # answers nobody.
         self._pace = max(1, min(2 * self._pace, int(iterations)))
 
-    def meet(self, ledger: Ledger) -> None:
-        """A block is over: put together what all ranks lost, and hear what the others were asked to
-        do.
-        """
-        if self.team.size > 1:
-            ledger.share()
-            self._asked += [read_order.validate_json(words) for words in self.team.asked()]
+    def gather(self, loss_log: LossLog) -> None:
+        """End a block: average the losses over all ranks, and gather the orders of the others."""
+        if self.size > 1:
+            loss_log.average_ranks()
+            texts = self._group.gather_texts()
+            self._orders += [read_order.validate_json(text) for text in texts]
 
-    def orders(self, own: Order | None) -> list[Order]:
-        """The orders to obey now: those that the others were given since the last time, and this
-        rank's own.
-        """
-        asked, self._asked = self._asked, []
-        return [*asked, own] if own else asked
+    def take_orders(self, own: Order | None) -> list[Order]:
+        """The orders to obey now: those gathered since the last time, and this rank's own."""
+        gathered, self._orders = self._orders, []
+        return [*gathered, own] if own else gathered
 
     def end(self) -> None:
-        """There is no next block."""
-        if self.team.size > 1:
-            self.team.told({})
+        """Tell the others that there is no next block."""
+        if self.size > 1:
+            self._group.broadcast_message({})
 
 
-def prepare(team: Team, options: TrainOptions, recipe: ModelRecipe) -> None:
+def send_setup(group: ProcessGroup, options: TrainOptions, recipe: ModelRecipe) -> None:
     """Let the other ranks load their faces. Raises BadOption for a batch that cannot be shared."""
     pairs = options.batch or recipe.model_options.batch
-    if pairs % team.size:
-        fewer, more = pairs // team.size * team.size, (pairs // team.size + 1) * team.size
+    if pairs % group.size:
+        fewer, more = pairs // group.size * group.size, (pairs // group.size + 1) * group.size
         raise BadOption(
-            f"batch: {pairs} pairs cannot be shared by {team.size} ranks. Take"
+            f"batch: {pairs} pairs cannot be shared by {group.size} ranks. Take"
             f" {f'{fewer} or {more}' if fewer else more}: --batch."
         )
-    if team.size > 1:
-        team.told(
+    if group.size > 1:
+        group.broadcast_message(
             {"options": options.model_dump(mode="json"), "recipe": recipe.model_dump(mode="json")}
         )
 
 
-def follow(project: Project, team: Team) -> Stage:
-    """Learn as the first rank says, until it says no more. Its events are for orders only: they
-    tell nothing new.
-    """
-    first = team.told()
+def follow(project: Project, group: ProcessGroup) -> Stage:
+    """Train as rank 0 says, until it ends. The events only let orders in: they tell nothing new."""
+    setup = group.broadcast_message()
     follower = _Follower(
         project,
-        team,
-        TrainOptions.model_validate(first["options"]),
-        ModelRecipe.model_validate(first["recipe"]),
+        group,
+        TrainOptions.model_validate(setup["options"]),
+        ModelRecipe.model_validate(setup["recipe"]),
     )
-    block = follower.heard()
+    block = follower.receive()
     while block is not None:
-        follower.take_over(block)
-        with contextlib.closing(follower.batches(block.finishing)) as coming:
-            block = yield from follower.stretch(coming, block)
+        follower.copy_lead(block)
+        with contextlib.closing(follower.batches()) as coming:
+            block = yield from follower.train(coming, block)
 
 
 class _Follower:
-    """A rank that is not the first."""
+    """A rank that is not the first. It writes its own state, by what rank 0 sends."""
 
     def __init__(
-        self, project: Project, team: Team, options: TrainOptions, recipe: ModelRecipe
+        self, project: Project, group: ProcessGroup, options: TrainOptions, recipe: ModelRecipe
     ) -> None:
-        self.team, self.options = team, options
-        self.faces = feed.loaded(project, options, recipe)
-        self.learner = Learner(recipe, options, team.device)
+        self._group = group
+        self._faces = feed.loaded(project, options, recipe)
+        self._state = TrainState(options, TrainableModel(recipe, options, group.device))
+        self._tuner = CompileTuner(compile_modes(options.compile, group.device), group.device)
+        self._tuner.attach(self._state.model)
 
-    def heard(self) -> Block | None:
-        """The next block, with its settings taken; None when there is none."""
-        words = self.team.told()
-        if not words:
+    def receive(self) -> Block | None:
+        """The next block, with its settings taken over; None when there is none."""
+        message = self._group.broadcast_message()
+        if not message:
             return None
-        block, learner = Block.model_validate(words), self.learner
-        if not np.allclose(block.faces, _looks(self.faces), rtol=1e-4):
+        block = Block.model_validate(message)
+        if not np.allclose(block.faces, _fingerprint(self._faces), rtol=1e-4):
             raise BadProject(
-                f"rank {self.team.rank} of {self.team.size}: its faces are not those of the first"
-                " rank. Copy the show's folder anew to this machine, or share it by network, then"
-                " start all again."
+                f"rank {self._group.rank} of {self._group.size}: its faces are not those of the"
+                " first rank. Copy the show's folder anew to this machine, or share it by network,"
+                " then start all again."
             )
-        if block.recipe != learner.recipe.model_dump(mode="json"):
-            learner.change(ModelRecipe.model_validate(block.recipe))
-        self.options = TrainOptions.model_validate(block.options)
-        learner.seconds, learner.slowed = block.seconds, block.slowed
-        learner.use(self.options)
+        if block.recipe != self._state.recipe.model_dump(mode="json"):
+            self._state.trainable.change_settings(ModelRecipe.model_validate(block.recipe))
+            self._tuner.attach(self._state.model)
+        self._state = replace(
+            self._state,
+            options=TrainOptions.model_validate(block.options),
+            seconds=block.seconds,
+            lr_scale=block.lr_scale,
+        )
         return block
 
-    def take_over(self, block: Block) -> None:
-        """Become as the first rank is."""
-        learner = self.learner
-        learner.iteration = block.iteration
-        self.team.spread(learner.model.state_dict().values())
+    def copy_lead(self, block: Block) -> None:
+        """Receive the weights and the optimizer state of rank 0."""
+        state = self._state = replace(self._state, iteration=block.iteration)
+        self._group.broadcast(state.model.state_dict().values())
         memory = {name: np.empty(shape, kind) for name, kind, shape in block.memory}
-        self.team.spread(torch.from_numpy(array) for array in memory.values())
-        optimizers.load_state(learner.optimizers, learner.groups, memory)
+        self._group.broadcast(torch.from_numpy(array) for array in memory.values())
+        optimizers.load_state(state.optimizers, state.trainable.groups, memory)
 
-    def batches(self, finishing: bool) -> Generator[tuple[Batch, float], None, None]:
-        made = feed.batches(self.options, *self.faces, self.learner, finishing)
-        return ahead(made.make, self.learner.iteration, feed.workers(self.learner.device))
+    def batches(self) -> Generator[tuple[Batch, float], None, None]:
+        """This rank's share of the batches that come."""
+        made = feed.batches(self._state, *self._faces)
+        return ahead(made.make, self._state.iteration, feed.workers(self._state.device))
 
-    def stretch(
+    def train(
         self, coming: Iterator[tuple[Batch, float]], block: Block
     ) -> Generator[Event, Order | None, Block | None]:
-        """Blocks until one begins anew, which it returns, or None when there is no more."""
+        """Train block after block. Returns the first that begins anew; None at the end."""
         following: Block | None = block
         while following is not None:
             ranks.all_reduce_mean_(torch.stack(list(self._losses(coming, following))))
-            order = yield Progress(stage="train", done=self.learner.iteration)
-            self.team.asked(order.model_dump_json() if order else "")
-            following = self.heard()
-            if following is not None and following.anew:
+            order = yield Progress(stage="train", done=self._state.iteration)
+            self._group.gather_texts(order.model_dump_json() if order else "")
+            following = self.receive()
+            if following is not None and following.renew:
                 return following
         return None
 
     def _losses(self, coming: Iterator[tuple[Batch, float]], block: Block) -> Iterator[Tensor]:
-        """Learn one block; the losses of each iteration."""
-        learner = self.learner
+        """Train one block; the losses of each iteration."""
         for batch, _ in coming:
-            losses = learner.step(
-                batch, schedule.step_size(self.options, learner.iteration, learner.seconds)
-            )
+            self._state, losses = train_step(self._state, batch, self._tuner)
             yield torch.stack(list(losses.values()))
-            has_turned = (
-                schedule.finish(self.options, learner.iteration, learner.seconds) > 0
-            ) != block.finishing
-            if has_turned or learner.iteration >= block.until:
+            if self._state.phase != block.phase or self._state.iteration >= block.until:
                 return
 
 
-def _looks(faces: tuple[FaceStore, FaceStore]) -> list[list[float]]:
+def _fingerprint(faces: tuple[FaceStore, FaceStore]) -> list[list[float]]:
     """What tells facesets apart: how many faces, and where their landmarks lie."""
     return [
         [len(each.landmarks), float(each.landmarks.mean()), float(each.landmarks.std())]
