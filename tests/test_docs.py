@@ -104,6 +104,24 @@ def test_the_index_links_every_page() -> None:
         assert page.name == "index.md" or f"({page.name})" in index, page.name
 
 
+def test_every_term_is_used_on_another_page() -> None:
+    others = "\n".join(
+        page.read_text(encoding="utf-8") for page in PAGES if page.name != "terms.md"
+    )
+    text = (REPOSITORY / "docs" / "terms.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\*\*.+?) \| ", text, re.MULTILINE)
+    terms = [
+        each
+        for row in rows
+        for term in re.findall(r"\*\*(.+?)\*\*", row)
+        for each in term.split(", ")
+    ]
+    assert len(terms) > 50
+    for term in terms:
+        words = r"[\s-]+".join(re.escape(word) for word in term.strip("`").split())
+        assert re.search(rf"\b{words}", others, re.IGNORECASE), term
+
+
 def test_the_readme_starts_with_the_two_commands() -> None:
     lines = lines_to_type(REPOSITORY / "README.md")
     assert {"python3 run.py demo", "python3 run.py test"} <= set(lines)
