@@ -37,10 +37,10 @@ FaceType = Literal["half", "mid-full", "full", "whole", "head", "no-align", "mar
 
 @dataclass(frozen=True, slots=True)
 class Color:
-    """How a picture's numbers become light: code points of ITU-T H.273, as FFmpeg writes them; 2 =
-    not stated.
+    """How a picture's numbers become light, as code points of ITU-T H.273, which FFmpeg uses too.
 
-    range: 1 = limited ("tv"), 2 = full ("pc"), 0 = not stated.
+    primaries, transfer, matrix: 2 = not stated. range: 1 = limited ("tv"), 2 = full ("pc"), 0 = not
+    stated.
     """
 
     primaries: int = 2
@@ -53,9 +53,12 @@ class Color:
 class Frame:
     """One picture of a footage.
 
-    index: position in the footage, from 0. pts: presentation time in units of time_base, or None
-    for a still. image: (H, W, 3) uint8, uint16 (full scale 65535) or float32, RGB. color: how it
-    was coded in the file.
+    Attributes:
+        index: Position in the footage, from 0.
+        image: (H, W, 3) uint8, uint16 (full scale 65535) or float32, RGB.
+        pts: Presentation time in units of time_base, or None for a still.
+        time_base: Seconds.
+        color: How it was coded in the file.
     """
 
     index: int
@@ -67,8 +70,9 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One face in one frame; the fields are those of `Faces` without the leading N. raw: None = the
-    same as landmarks.
+    """One face in one frame; the fields are those of `Faces` without the leading N.
+
+    raw: None = the same as landmarks.
     """
 
     frame: int
@@ -85,15 +89,19 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """Faces as a table: index it with a number, a mask, a slice or an array, and iterate it face by
-    face.
+    """Faces as a table: index it with a mask, a slice or an array; iterate it face by face.
 
-    frame: (N,) int64 frame index. box: (N, 4) float32 x0 y0 x1 y1 in frame pixels. landmarks: (N,
-    68, 2) float32 in frame pixels, iBUG order, steadied. score: (N,) float32 in 0..1. track: (N,)
-    int64, -1 = none. pose: (N, 3) float32 pitch, yaw, roll in radians. identity: (N, D) float32, or
-    None when nobody asked for them. person: (N,) int64, 0 = who is seen most, -1 = nobody knows.
-    filled: (N,) bool, no detector saw the face: its points were carried over from the frames
-    around. raw: (N, 68, 2) float32, the landmarks before they were steadied.
+    Attributes:
+        frame: (N,) int64 frame index.
+        box: (N, 4) float32 x0 y0 x1 y1 in frame pixels.
+        landmarks: (N, 68, 2) float32 in frame pixels, iBUG order, smoothed over time.
+        score: (N,) float32 in 0..1.
+        track: (N,) int64, -1 = none.
+        pose: (N, 3) float32 pitch, yaw, roll in radians.
+        identity: (N, D) float32, or None when nobody asked for them.
+        person: (N,) int64, 0 = who is seen most, -1 = unknown.
+        filled: (N,) bool: no detector saw the face, its points come from the frames around.
+        raw: (N, 68, 2) float32, the landmarks before smoothing.
     """
 
     frame: NDArray[np.int64]
@@ -202,8 +210,9 @@ class Faces:
 
 @dataclass(frozen=True, slots=True)
 class Polygon:
-    """An outline that somebody drew. points: (N, 2) float32 pixels, N >= 3. includes: what is in it
-    is face; else it is not.
+    """An outline that somebody drew.
+
+    points: (N, 2) float32 pixels, N >= 3. includes: what is in it is face; else it is not.
     """
 
     points: Floats
@@ -214,9 +223,15 @@ class Polygon:
 class AlignedFace:
     """A face, upright and cropped to a square.
 
-    image: (S, S, 3) uint8 RGB. face_from_frame: (2, 3) float64. mask: (S, S) float32 in 0..1, or
-    None: then the hull of the landmarks serves. source: name of the footage file; pts: presentation
-    time in seconds within it, None for stills. polygons: drawn by hand, in face pixels.
+    Attributes:
+        face: The face in its frame.
+        image: (S, S, 3) uint8 RGB.
+        face_from_frame: (2, 3) float64.
+        face_type: How much of the head it shows.
+        mask: (S, S) float32 in 0..1, or None: then the hull of the landmarks serves.
+        source: Name of the footage file.
+        pts: Presentation time in seconds within it, None for stills.
+        polygons: Drawn by hand, in face pixels.
     """
 
     face: Face
@@ -242,10 +257,12 @@ class AlignedFace:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model makes of N dst faces: float32 in 0..1.
+    """What a model makes of N dst faces, float32 in 0..1.
 
-    image: (N, S, S, 3) src's face acting dst's part. mask: (N, S, S) where that face is. dst_mask:
-    (N, S, S) where dst's is.
+    Attributes:
+        image: (N, S, S, 3) src's face acting dst's part.
+        mask: (N, S, S) where that face is.
+        dst_mask: (N, S, S) where dst's is.
     """
 
     image: Floats
@@ -255,10 +272,12 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """What a compositor gets of one frame.
+    """What compositing makes of one frame.
 
-    image: the finished frame, dtype and shape of the plate. matte: (H, W) float32 in 0..1. face:
-    (H, W, 3) float32 in 0..1, the new face alone, defined where the matte is above 0.
+    Attributes:
+        image: The finished frame, dtype and shape of the plate.
+        matte: (H, W) float32 in 0..1.
+        face: (H, W, 3) float32 in 0..1, the new face alone, defined where the matte is above 0.
     """
 
     image: Array

@@ -17,9 +17,14 @@ _GRID_HEADER, _GRID_INK = 22, (40, 40, 40)
 
 
 def draw_contact_sheet(rows: dict[str, list[Bytes]], captions: list[str] | None = None) -> Bytes:
-    """One picture with a labelled row for each entry; all pictures (H, W, 3) uint8 RGB of one size.
+    """Draw a labelled row of pictures for each entry.
 
-    captions: one for each column, drawn above the first row.
+    Args:
+        rows: Pictures (H, W, 3) uint8 RGB by the name of their row, all of one size.
+        captions: One for each column, above the first row.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
     """
     height, width = next(iter(rows.values()))[0].shape[:2]
     columns = max(len(pictures) for pictures in rows.values())
@@ -40,10 +45,15 @@ def draw_contact_sheet(rows: dict[str, list[Bytes]], captions: list[str] | None 
 
 
 def draw_tiles(pictures: Sequence[tuple[str, Array]], columns: int, side: int) -> Bytes:
-    """One picture of named ones of any size, each as large as it can be in its tile of side x side,
-    its name above.
+    """Draw named pictures of any size, each as large as it can be in its tile, its name above.
 
-    pictures: (H, W) or (H, W, 3), uint8, uint16, or float32 in 0..1.
+    Args:
+        pictures: (H, W) or (H, W, 3), uint8, uint16, or float32 in 0..1.
+        columns: Tiles in a row.
+        side: Side of a tile in pixels.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
     """
     down, across = side + _HEADER, side + _GAP
     paper = np.full(
@@ -83,8 +93,14 @@ def draw_grid(columns: Mapping[str, Floats | Bytes], gap: int = 2) -> Bytes:
 
 
 def fit_within(picture: Array, size: tuple[int, int]) -> Bytes:
-    """The whole picture (H, W) or (H, W, 3), as large as it can be within (width, height), as (h,
-    w, 3) uint8 RGB.
+    """Resize the whole picture to be as large as it can be within a size.
+
+    Args:
+        picture: (H, W) or (H, W, 3), uint8, uint16, or float32 in 0..1.
+        size: (width, height) that it may have at most.
+
+    Returns:
+        (h, w, 3) uint8 RGB.
     """
     scale = min(size[0] / picture.shape[1], size[1] / picture.shape[0])
     wanted = (max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1))
@@ -93,8 +109,16 @@ def fit_within(picture: Array, size: tuple[int, int]) -> Bytes:
 
 
 def crop_head(image: Bytes, landmarks: Floats, side: int = 240, room: float = 1.75) -> Bytes:
-    """The head around a face, upright as it stands in the frame: (side, side, 3); `room` times the
-    face's height.
+    """Crop the head around a face, upright as it stands in the frame.
+
+    Args:
+        image: (H, W, 3) uint8.
+        landmarks: (68, 2) pixels of the image.
+        side: Side of the crop in pixels.
+        room: Width of the crop in heights of the face.
+
+    Returns:
+        (side, side, 3) uint8.
     """
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     reach = room * float(max(high - low))

@@ -1,6 +1,4 @@
-"""What was found, drawn onto the frame: for a person who wants to see why a face is right or
-wrong.
-"""
+"""Draws what was found onto the frame: why a face is right or wrong."""
 
 from __future__ import annotations
 
@@ -43,15 +41,21 @@ _LINES: Final = (
 def draw_overlay(
     image: Bytes, faces: Faces, face_from_frame: Doubles | None = None, size: int = 0
 ) -> Bytes:
-    """A copy of the frame with every face drawn in its track's colour.
+    """Draw every face onto a copy of the frame, in its track's colour.
 
-    Steady landmarks as white dots on their lines, raw ones dark behind them; the hull of the points
-    and the detector's box in a darker shade; the outline of the face picture with an arrow that
-    shows where its top is; a label with track, person, score, and "filled" where no detector saw
-    the face: its box then shows corners only. Lines grow with frame and face.
+    Smoothed landmarks are white dots on their lines, raw ones dark behind them. The hull of the
+    points and the detector's box have a darker shade. The outline of the face picture has an arrow
+    at its top. A label tells track, person, score, and "filled" where no detector saw the face: its
+    box then shows corners only. Lines grow with frame and face.
 
-    image: (H, W, 3) uint8. face_from_frame: (N, 2, 3), size: side of the face pictures; without
-    them no outline.
+    Args:
+        image: (H, W, 3) uint8.
+        faces: N faces.
+        face_from_frame: (N, 2, 3) to the face pictures; without it no outline is drawn.
+        size: Side of the face pictures.
+
+    Returns:
+        (H, W, 3) uint8.
     """
     drawn = image.copy()
     labels = _Labels(drawn)
@@ -71,9 +75,7 @@ def draw_overlay(
 
 
 def track_color(track: int) -> Color:
-    """A bright colour, far from those of the tracks before and after; grey for a face without a
-    track.
-    """
+    """Return a bright colour, unlike those of the tracks before and after; grey without a track."""
     if track < 0:
         return _NOBODY
     # Steps of the golden ratio around the colour wheel never meet again soon.
@@ -134,9 +136,7 @@ def _points(pen: _Pen, face: Face, color: Color) -> None:
 
 
 class _Pen:
-    """Draws on one picture, anti-aliased, with a dark rim so that every colour shows on every
-    ground.
-    """
+    """Draws on one picture, anti-aliased, with a dark rim so that every colour shows everywhere."""
 
     def __init__(self, picture: Bytes, unit: float) -> None:
         self._picture, self.unit = picture, unit
@@ -174,8 +174,9 @@ class _Labels:
         self._placed: list[tuple[tuple[int, int, int, int], str, Color, float]] = []
 
     def add(self, face: Face, around: Doubles, color: Color, unit: float) -> None:
-        """Find a place for the label of a face that reaches over the points `around`; unit: the
-        pen's.
+        """Find a place for the label of a face.
+
+        around: (N, 2) points that the face reaches over. unit: the pen's.
         """
         (left, top), (right, bottom) = around.min(axis=0), around.max(axis=0)
         unit = max(unit, 0.8)

@@ -64,8 +64,9 @@ class CurvePlot:
 
 @dataclass(frozen=True)
 class Bar:
-    """What lasts on a timeline. solid, pale: positions (frames) where it is there, and where it is
-    only supposed to be.
+    """What lasts on a timeline.
+
+    solid, pale: positions (frames) where it is there, and where it is only supposed to be.
     """
 
     name: str
@@ -75,11 +76,19 @@ class Bar:
 
 
 def timeline(bars: Sequence[Bar], bad: NDArray[np.int64], span: tuple[int, int], label: str) -> str:
-    """Bars over positions, as many above each other as overlap; below them a strip of the bad
-    positions.
+    """Draw bars over positions, and a strip of the bad positions below them.
 
-    span: first and last position. label: what the strip of bad ones is called. However long, the
-    plot stays small: what falls on one of its columns is drawn once.
+    Bars that overlap lie above each other. However long, the plot stays small: what falls on one of
+    its columns is drawn once.
+
+    Args:
+        bars: In the order of their starts.
+        bad: Positions.
+        span: First and last position.
+        label: What the strip of bad ones is called.
+
+    Returns:
+        An SVG element.
     """
     lanes = _lanes(bars)
     count = max(lanes, default=0) + 1
@@ -112,7 +121,18 @@ def histogram(
     low: float | None = None,
     high: float | None = None,
 ) -> str:
-    """How often each value occurs; low, high: ends of the axis, else those of the values."""
+    """Draw how often each value occurs.
+
+    Args:
+        values: (N,); what is not finite is left out.
+        unit: Of the values, for the tooltips.
+        bins: How many.
+        low: Left end of the axis; None = the lowest value.
+        high: Right end; None = the highest value.
+
+    Returns:
+        An SVG element, or a paragraph where there is nothing to draw.
+    """
     each = np.asarray(values, np.float64)
     each = each[np.isfinite(each)]
     if not len(each):
@@ -146,11 +166,19 @@ def heatmap(
     least: tuple[float, float],
     sides: tuple[str, str, str, str],
 ) -> str:
-    """How often each pair (x, y) occurs, in squares of `step`; both axes run from high to low, so
-    that left is +x and up +y.
+    """Draw how often each pair (x, y) occurs, in squares.
 
-    least: so far each axis reaches at least, both ways. sides: what lies at the left, right, top
-    and bottom.
+    Both axes run from high to low, so that left is +x and up +y.
+
+    Args:
+        x: (N,).
+        y: (N,).
+        step: Side of a square.
+        least: So far each axis reaches at least, both ways.
+        sides: What lies at the left, right, top and bottom.
+
+    Returns:
+        An SVG element.
     """
     across, up = np.asarray(x, np.float64), np.asarray(y, np.float64)
     reach = [
@@ -315,9 +343,7 @@ class _Axis:
         return self._left + (value - self._low) / (self._high - self._low) * self._width
 
     def columns(self, positions: NDArray[np.int64]) -> list[tuple[float, float]]:
-        """(x, width) of the runs of whole positions, none narrower than a unit, those that touch
-        joined.
-        """
+        """(x, width) of the runs of whole positions, each at least a unit wide."""
         if not len(positions):
             return []
         unit = (self._high - self._low) / self._width
@@ -350,9 +376,7 @@ def _points(x: Sequence[float], y: Sequence[float], logarithmic: bool) -> NDArra
 
 
 def _lanes(bars: Sequence[Bar]) -> list[int]:
-    """The lowest lane that is free for each bar, at most `_LANES`; bars come in the order of their
-    starts.
-    """
+    """The lowest lane that is free for each bar, at most `_LANES`."""
     ends: list[int] = []
     lanes = []
     for bar in bars:

@@ -1,11 +1,11 @@
 """From landmarks to a square face picture; how much of the head it shows is the face type.
 
-The unit square of `TEMPLATE` is the half face. A wider type shows a square `FACE_TYPE_SCALE` times
-as long: around the same centre, a little higher (whole), or higher and towards the back of the head
-(head). The types half to head stand upright with the face and lie within one another. no-align is
-as large as full but upright in the frame; mark-only is the whole frame. The crop's *area* (from
--0.5 to size - 0.5) is what maps to the square in the frame, and nothing is rounded, so a face that
-moves by a tenth of a pixel moves its crop by a tenth of a pixel.
+The unit square of `TEMPLATE` is the half face. A wider type shows a square that is
+`FACE_TYPE_SCALE` times as long: around the same centre, a little higher (whole), or higher and
+towards the back of the head (head). The types half to head stand upright with the face and lie
+within one another. no-align is as large as full but upright in the frame; mark-only is the whole
+frame. The crop's *area* (from -0.5 to size - 0.5) is what maps to the square in the frame. Nothing
+is rounded, so a face that moves by a tenth of a pixel moves its crop by a tenth of a pixel.
 """
 
 from __future__ import annotations
@@ -43,12 +43,23 @@ _MOST_BACK: Final = (FACE_TYPE_SCALE["head"] - FACE_TYPE_SCALE["whole"]) / 2
 def face_from_frame(
     landmarks: Floats, face_type: FaceType, size: int, frame_size: tuple[int, int] | None = None
 ) -> Doubles:
-    """The (2, 3) map from frame pixels to the pixels of a (size, size) face picture.
+    """Return the map from frame pixels to the pixels of a (size, size) face picture.
 
-    landmarks: (68, 2) frame pixels. The similarity that best carries points 17..48 and 54 (brows,
-    nose, eyes, corners of the mouth: a talking chin does not move the crop) onto the template.
-    frame_size: (width, height), which mark-only alone needs: there the frame is fitted into the
-    square, landmarks or not. Raises DegeneratePoints.
+    It is the similarity that best carries points 17..48 and 54 onto the template: brows, nose,
+    eyes, corners of the mouth. A talking chin does not move the crop.
+
+    Args:
+        landmarks: (68, 2) frame pixels.
+        face_type: How much of the head the picture shows.
+        size: Side of the picture in pixels.
+        frame_size: (width, height). mark-only alone needs it: there the frame is fitted into the
+            square, landmarks or not.
+
+    Returns:
+        (2, 3) float64.
+
+    Raises:
+        DegeneratePoints: No similarity fits the landmarks.
     """
     if face_type == "mark-only":
         assert frame_size is not None
@@ -70,10 +81,18 @@ def face_from_frame(
 
 
 def face_from_face(stored: AlignedFace, wanted: FaceType, size: int) -> Doubles:
-    """The (2, 3) map from the pixels of a stored face picture to those of the same face as another
-    type and size.
+    """Return the map from a stored face picture to one of the same face as another type and size.
 
-    Only for a type that the stored one `contains`. Raises DegeneratePoints.
+    Args:
+        stored: The picture; its type must contain the wanted one (`contains`).
+        wanted: Type of the new picture.
+        size: Side of the new picture in pixels.
+
+    Returns:
+        (2, 3) float64, between pixels of both pictures.
+
+    Raises:
+        DegeneratePoints: No similarity fits the landmarks.
     """
     if wanted == "mark-only":
         # The frame's size is not known here, but it is the same frame.
@@ -85,11 +104,10 @@ def face_from_face(stored: AlignedFace, wanted: FaceType, size: int) -> Doubles:
 
 
 def contains(stored: FaceType, wanted: FaceType) -> bool:
-    """Whether a picture of type `stored` shows everything of the frame that one of type `wanted`
-    would, however the head is held.
+    """Whether a picture of type `stored` shows all that one of type `wanted` would, at any pose.
 
-    mark-only shows the frame, so it contains every type; no-align, whose square may stand at any
-    angle to the face, only half.
+    mark-only shows the frame, so it contains every type. no-align, whose square may stand at any
+    angle to the face, contains only half.
     """
     if stored == wanted or stored == "mark-only":
         return True
@@ -99,10 +117,14 @@ def contains(stored: FaceType, wanted: FaceType) -> bool:
 
 
 def template_points(face_type: FaceType, size: int) -> Floats:
-    """Where points 17..67 of the average face, upright and looking ahead, lie in a (size, size)
-    face picture, (51, 2) pixels.
+    """Return where points 17..67 of the average face, looking ahead, lie in a face picture.
 
-    There is no such place in mark-only.
+    Args:
+        face_type: Any but mark-only, which has no such places.
+        size: Side of the picture in pixels.
+
+    Returns:
+        (51, 2) float32 pixels.
     """
     aligned: FaceType = "full" if face_type == "no-align" else face_type
     return affine.apply(_face_from_unit(aligned, size, 0), TEMPLATE).astype(np.float32)
@@ -116,9 +138,7 @@ def _face_from_unit(face_type: FaceType, size: int, back: float) -> Doubles:
 
 
 def _back(points: Doubles) -> float:
-    """How far to the right the back of a turned head lies, in template units: from where jaw and
-    bridge of the nose are.
-    """
+    """How far right the back of a turned head lies, in template units, by jaw and nose."""
     x = points[:, 0]
     turn = float(np.mean(x[[16, 15, 14]] + x[[0, 1, 2]] - 2 * x[[27, 28, 29]]))
     # Damped: near the front, where the sign is noise, a head does not sway.

@@ -22,13 +22,19 @@ _PIXEL: Final = 0.5
 
 
 def measure_detail(image: Bytes, landmarks: Floats, scale: float = 1.0) -> float:
-    """How many pixels wide a perfectly sharp picture of this face would be that shows as much,
-    brows to chin.
+    """Measure how many pixels wide a perfectly sharp picture with as much detail would be.
 
-    image: (H, W, 3) uint8. landmarks: (68, 2) in it. scale: picture pixels per frame pixel; a
-    picture that was enlarged is judged at the size it had in the frame. So neither enlarging nor a
-    soft 4K lens adds detail; noise hardly does. At most the face's own width in frame pixels, or in
-    picture pixels where the picture is the smaller. 0: no face to be seen.
+    Neither enlarging nor a soft 4K lens adds detail; noise hardly does.
+
+    Args:
+        image: (H, W, 3) uint8.
+        landmarks: (68, 2) pixels of the image.
+        scale: Image pixels per frame pixel. A picture that was enlarged is judged at the size it
+            had in the frame.
+
+    Returns:
+        Pixels from brows to chin. At most the face's own width, in frame pixels or in image pixels,
+        whichever is less. 0 where no face is to be seen.
     """
     face = _face(image, landmarks, scale)
     if min(face.shape) < 4:
@@ -43,12 +49,11 @@ def measure_face_detail(face: AlignedFace) -> float:
 
 
 def _blur(face: Floats, probe: float) -> float:
-    """Standard deviation, in pixels, of the blur in the direction that is blurred most: motion
-    counts as much as focus.
+    """Standard deviation, in pixels, of the blur in the direction that is blurred most.
 
-    An edge blurred by s has gradient energy 1 / s. Blurring it again by p leaves the share R = s /
-    sqrt(s^2 + p^2), so s^2 = p^2 R^2 / (1 - R^2); R is the largest share over all directions, an
-    eigenvalue of both gradient tensors.
+    So motion counts as much as focus. An edge blurred by s has gradient energy 1 / s. Blurring it
+    again by p leaves the share R = s / sqrt(s^2 + p^2), so s^2 = p^2 R^2 / (1 - R^2). R is the
+    largest share over all directions, an eigenvalue of both gradient tensors.
     """
     soft = np.asarray(cv2.GaussianBlur(face, (0, 0), _SOFTENED), np.float32)
     before, after = (

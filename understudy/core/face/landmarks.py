@@ -29,11 +29,15 @@ MIRROR = np.array(
 
 
 def face_size(landmarks: Floats | Doubles) -> Doubles:
-    """How large faces are, (...) pixels, from (..., 68, 2): their eye distance, if they looked into
-    the camera.
+    """How large faces are: about their eye distance, if they looked into the camera.
 
-    Unlike the eye distance itself it hardly shrinks when a head turns: 5/3 of the points' standard
-    deviation.
+    Unlike the eye distance itself it hardly shrinks when a head turns.
+
+    Args:
+        landmarks: (..., 68, 2) pixels.
+
+    Returns:
+        (...) float64 pixels: 5/3 of the points' standard deviation.
     """
     points = np.asarray(landmarks, np.float64)
     spread = ((points - points.mean(axis=-2, keepdims=True)) ** 2).sum(axis=-1).mean(axis=-1)

@@ -1,6 +1,4 @@
-"""Soft mattes from landmarks: float32 in 0..1, an edge pixel holding the share of its area that is
-covered.
-"""
+"""Soft masks from landmarks, float32 in 0..1: an edge pixel holds the share that is covered."""
 
 from __future__ import annotations
 
@@ -15,12 +13,19 @@ from understudy.types import Doubles, Floats, Polygon
 
 
 def hull_mask(landmarks: Floats, size: tuple[int, int], brow: float = 1.0) -> Floats:
-    """The face within its landmarks, (height, width) float32 in 0..1, anti-aliased.
+    """Draw the face within its landmarks, anti-aliased.
 
-    landmarks: (68, 2) pixels of the picture, may lie outside it. size: (width, height). brow: how
-    far the brow line is lifted towards the forehead; 1 = by half the distance between eye and brow,
-    0 = not at all. The union of eight convex hulls, so that cheeks and temples stay inside without
-    closing over the hollows beside the nose.
+    It is the union of eight convex hulls, so that cheeks and temples stay inside without closing
+    over the hollows beside the nose.
+
+    Args:
+        landmarks: (68, 2) pixels of the picture, may lie outside it.
+        size: (width, height) of the picture.
+        brow: How far the brow line is lifted towards the forehead. 1 = by half the distance between
+            eye and brow, 0 = not at all.
+
+    Returns:
+        (height, width) float32 in 0..1.
     """
     lifted = raise_brows(landmarks, brow).astype(np.float32)
     return fill_polygons(
@@ -29,8 +34,14 @@ def hull_mask(landmarks: Floats, size: tuple[int, int], brow: float = 1.0) -> Fl
 
 
 def mouth_mask(landmarks: Floats, size: tuple[int, int]) -> Floats:
-    """The lips and what they enclose with a little skin around, (height, width) float32 in 0..1;
-    landmarks: (68, 2) pixels.
+    """Draw the lips and what they enclose, with a little skin around.
+
+    Args:
+        landmarks: (68, 2) pixels of the picture.
+        size: (width, height) of the picture.
+
+    Returns:
+        (height, width) float32 in 0..1.
     """
     lips = np.asarray(landmarks, np.float64)[48:60]
     middle = lips.mean(0)
@@ -39,8 +50,14 @@ def mouth_mask(landmarks: Floats, size: tuple[int, int]) -> Floats:
 
 
 def eyes_mask(landmarks: Floats, size: tuple[int, int]) -> Floats:
-    """Both eyes with their lids, open or shut, (height, width) float32 in 0..1; landmarks: (68, 2)
-    pixels.
+    """Draw both eyes with their lids, open or shut.
+
+    Args:
+        landmarks: (68, 2) pixels of the picture.
+        size: (width, height) of the picture.
+
+    Returns:
+        (height, width) float32 in 0..1.
     """
     shapes = []
     for eye in (np.asarray(landmarks, np.float64)[part] for part in (LEFT_EYE, RIGHT_EYE)):
@@ -51,8 +68,14 @@ def eyes_mask(landmarks: Floats, size: tuple[int, int]) -> Floats:
 
 
 def raise_brows(landmarks: Floats, brow: float = 1.0) -> Doubles:
-    """The landmarks with every brow point moved away from the eye by `brow` x half its distance to
-    it, (68, 2) float64.
+    """Move every brow point away from the eye by `brow` x half its distance to it.
+
+    Args:
+        landmarks: (68, 2) pixels.
+        brow: 1 = by half the distance, 0 = not at all.
+
+    Returns:
+        All landmarks, (68, 2) float64.
     """
     points = np.array(landmarks, np.float64)
     temple_left, temple_right = (points[0] + points[36]) / 2, (points[16] + points[45]) / 2
@@ -64,8 +87,14 @@ def raise_brows(landmarks: Floats, brow: float = 1.0) -> Doubles:
 
 
 def fill_polygons(shapes: list[Floats], size: tuple[int, int]) -> Floats:
-    """The union of filled polygons, (height, width) float32 in 0..1, anti-aliased; shapes: (N, 2)
-    pixels each.
+    """Draw the union of filled polygons, anti-aliased.
+
+    Args:
+        shapes: (N, 2) pixels each.
+        size: (width, height) of the picture.
+
+    Returns:
+        (height, width) float32 in 0..1.
     """
     width, height = size
     matte = np.zeros((height, width), np.float32)
@@ -106,10 +135,17 @@ _PARTS: Final = [
 
 
 def polygon_mask(drawn: Sequence[Polygon], size: tuple[int, int]) -> Floats:
-    """What the polygons leave of a picture, (height, width) float32 in 0..1, anti-aliased.
+    """Draw what hand-drawn polygons leave of a picture, anti-aliased.
 
-    drawn: in its pixels. size: (width, height). First all that include count, the whole picture
-    where none does; then those that exclude take away.
+    First all that include count, or the whole picture where none does. Then those that exclude are
+    taken away.
+
+    Args:
+        drawn: Polygons in pixels of the picture.
+        size: (width, height) of the picture.
+
+    Returns:
+        (height, width) float32 in 0..1.
     """
     inside = [each.points for each in drawn if each.includes]
     outside = [each.points for each in drawn if not each.includes]

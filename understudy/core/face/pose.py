@@ -13,12 +13,21 @@ from understudy.types import Doubles, Floats
 
 
 def estimate_pose(landmarks: Floats, frame_size: tuple[int, int]) -> Floats:
-    """Pitch, yaw, roll of the head against the camera's axis, (3,) float32 radians.
+    """Estimate pitch, yaw and roll of the head against the camera's axis.
 
-    landmarks: (68, 2) frame pixels. frame_size: (width, height). Pitch above 0 looks up, yaw above
-    0 turns the nose towards the left of the picture, roll above 0 turns the head clockwise on
-    screen. The lens is guessed: focal length = the longer side of the frame, no distortion; so the
-    values rank and match faces, they are no survey. Raises DegeneratePoints.
+    Pitch above 0 looks up. Yaw above 0 turns the nose towards the left of the picture. Roll above 0
+    turns the head clockwise on screen. The lens is guessed: its focal length is the longer side of
+    the frame, without distortion. So the values rank and match faces; they are no survey.
+
+    Args:
+        landmarks: (68, 2) frame pixels.
+        frame_size: (width, height).
+
+    Returns:
+        (3,) float32 radians: pitch, yaw, roll.
+
+    Raises:
+        DegeneratePoints: No pose fits the landmarks.
     """
     points = np.asarray(landmarks, np.float64)[RIGID_POINTS]
     model = HEAD_MODEL[RIGID_POINTS]

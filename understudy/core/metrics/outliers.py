@@ -65,8 +65,9 @@ class OutlierBounds(Options):
 
 @dataclass(frozen=True, slots=True)
 class Outlier:
-    """A face worth a look. row: in the table. value: what was measured; bound: what it went over,
-    or under.
+    """A face worth a look.
+
+    row: in the table. value: what was measured. bound: what it went over, or under.
     """
 
     row: int
@@ -82,11 +83,19 @@ def find_outliers(
     frame_size: tuple[int, int] | None = None,
     detail: Floats | None = None,
 ) -> list[Outlier]:
-    """Every reason to look at a face, by row; a face may have several.
+    """Find every reason to look at a face; a face may have several.
 
-    frame_size: (width, height); without it nothing is told of the frame's edge. detail: (N,) of
-    `detail.measure_detail`, NaN where nobody looked; without it nothing is told of blur. Jumps and
-    sizes need tracks, the same person twice needs people.
+    Jumps and sizes need tracks; the same person twice needs people.
+
+    Args:
+        faces: N faces.
+        bounds: From where on a face is suspicious.
+        frame_size: (width, height); without it nothing is said of the frame's edge.
+        detail: (N,) of `measure_detail`, NaN where it was not measured; without it nothing is said
+            of blur.
+
+    Returns:
+        The outliers, by row.
     """
     bounds = bounds or OutlierBounds()
     # A face that nobody saw has no certainty of its own.
@@ -114,11 +123,16 @@ def find_outliers(
 
 
 def shape_errors(landmarks: Floats) -> Doubles:
-    """(N,): root mean square distance of the points from those of a mean rigid head, turned to fit;
-    in eye distances.
+    """Measure how far points lie from those of a mean rigid head, turned to fit.
 
     A talking mouth and a face of one's own reach about 0.1. Weak perspective: the best affine
     camera, made a scaled rotation.
+
+    Args:
+        landmarks: (N, 68, 2) pixels.
+
+    Returns:
+        (N,) float64: root mean square distance in eye distances.
     """
     return np.concatenate(
         [np.zeros(0), *(_shape_errors(landmarks[rows]) for rows in iter_row_blocks(len(landmarks)))]
@@ -126,12 +140,18 @@ def shape_errors(landmarks: Floats) -> Doubles:
 
 
 def jump_distances(faces: Faces) -> Doubles:
-    """(N,): root mean square distance of the points from where the track's nearest faces let them
-    be expected.
+    """Measure how far points lie from where the track's nearest faces let them be expected.
 
-    In radii of the face. Expected is a straight way through up to six others around it, by the
-    medians of Theil and Sen: a steady walk and one bad neighbour change nothing. 0 without a track,
-    or with fewer than three others.
+    Expected is a straight way through up to six others around it, by the medians of Theil and Sen.
+    So a steady walk and one bad neighbour change nothing.
+
+    Args:
+        faces: N faces.
+
+    Returns:
+        (N,) float64: root mean square distance in radii of the face. 0 without a track, or with
+            fewer
+        than three others.
     """
     result = np.zeros(len(faces))
     radii = _radii(faces.landmarks)
@@ -151,8 +171,13 @@ def jump_distances(faces: Faces) -> Doubles:
 
 
 def size_ratios(faces: Faces) -> Doubles:
-    """(N,): how many times larger or smaller (always at least 1) than the median of the track's 51
-    faces around.
+    """Measure how many times larger or smaller a face is than the track's 51 faces around.
+
+    Args:
+        faces: N faces.
+
+    Returns:
+        (N,) float64, at least 1: to their median, whichever is larger.
     """
     result = np.ones(len(faces))
     radii = np.log(_radii(faces.landmarks))
@@ -164,7 +189,15 @@ def size_ratios(faces: Faces) -> Doubles:
 
 
 def outside_shares(landmarks: Floats, frame_size: tuple[int, int]) -> Doubles:
-    """(N,): the share of the box around the points that lies outside the frame."""
+    """Measure the share of the box around the points that lies outside the frame.
+
+    Args:
+        landmarks: (N, 68, 2) pixels.
+        frame_size: (width, height).
+
+    Returns:
+        (N,) float64 in 0..1.
+    """
     low, high = landmarks.min(axis=1).astype(np.float64), landmarks.max(axis=1).astype(np.float64)
     inside = np.maximum(np.minimum(high, np.asarray(frame_size) - 0.5) - np.maximum(low, -0.5), 0)
     return np.asarray(1 - inside.prod(axis=1) / np.maximum((high - low).prod(axis=1), 1e-9))

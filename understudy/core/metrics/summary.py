@@ -23,7 +23,7 @@ _STEP_DEGREES = 10
 
 @dataclass(frozen=True)
 class FootageInfo:
-    """What the faces do not say of themselves.
+    """What a report needs to know besides the faces.
 
     source: name of the footage. frames: indices of those that were looked at. failed: frame and
     reason. frame_size: (width, height), None = unknown.
@@ -40,7 +40,7 @@ class _Part(BaseModel):
 
 
 class Quantiles(_Part):
-    """Where values lie: the lowest, the tenth, half and nine tenths of the way up, the highest."""
+    """Where values lie: the lowest, 10 %, 50 % and 90 % of the way up, the highest."""
 
     lowest: float
     tenth: float
@@ -50,8 +50,9 @@ class Quantiles(_Part):
 
 
 class Histogram(_Part):
-    """How many values lie between each edge and the next, in degrees; what lies beyond the ends is
-    counted there.
+    """How many values lie between each edge and the next, in degrees.
+
+    What lies beyond the ends is counted there.
     """
 
     edges: list[int]
@@ -59,7 +60,7 @@ class Histogram(_Part):
 
 
 class PersonRow(_Part):
-    """One person. person: -1 = faces of whom nobody knows who they are."""
+    """One person; person -1 = faces of whom nobody knows who they are."""
 
     person: int
     faces: int
@@ -69,8 +70,10 @@ class PersonRow(_Part):
 
 
 class TrackRow(_Part):
-    """One track. jitter: of the points as found and as steadied, in % of the eye distance, None =
-    not measured.
+    """One track.
+
+    jitter_raw, jitter: of the points as found and smoothed, in % of the eye distance; None = not
+    measured.
     """
 
     track: int
@@ -86,8 +89,10 @@ class TrackRow(_Part):
 
 
 class Report(_Part):
-    """The whole. gaps, failed: ranges of frames. detail, size: pixels across the face, seen and
-    covered (core/face/detail.py).
+    """The numbers of an extraction, as report.json has them.
+
+    gaps, failed: ranges of frames. size, detail: pixels across the face, covered and seen
+    (core/face/detail.py).
     """
 
     version: Literal[1] = 1
@@ -113,8 +118,13 @@ class Report(_Part):
 def summarize(
     faces: Faces, facts: FootageInfo, detail: Floats, odd: Sequence[Outlier] = ()
 ) -> Report:
-    """The numbers. detail: (N,) of `detail.measure_detail`, NaN where nobody looked; odd: what
-    `find_outliers` found of these faces.
+    """Summarize the faces of a footage in numbers.
+
+    Args:
+        faces: N faces.
+        info: The footage.
+        detail: (N,) of `measure_detail`, NaN where it was not measured.
+        odd: The outliers among them.
     """
     looked = np.unique(facts.frames)
     without = np.setdiff1d(np.setdiff1d(looked, faces.frame), [frame for frame, _ in facts.failed])
@@ -145,16 +155,22 @@ def summarize(
 
 
 def face_widths(faces: Faces) -> Floats:
-    """(N,): width or height, whichever is longer, of each face from brows to chin, in frame pixels:
-    what `detail` is at most.
+    """Measure each face from brows to chin, in frame pixels: what `detail` is at most.
+
+    Args:
+        faces: N faces.
+
+    Returns:
+        (N,) float32: width or height, whichever is longer.
     """
     inner = faces.landmarks[:, 17:]
     return np.asarray((inner.max(axis=1) - inner.min(axis=1)).max(axis=1, initial=0), np.float32)
 
 
 def _track(faces: Faces, rows: NDArray[np.int64], detail: Floats) -> TrackRow:
-    """Of the faces in those rows; their points stay where they are, since a track may be as long as
-    the film.
+    """The row of the track of the faces in those rows.
+
+    Their points stay where they are, since a track may be as long as the film.
     """
     raw, steady = _jitter(faces, rows)
     detail = detail[rows]

@@ -1,6 +1,4 @@
-"""How good a swap is, in numbers: whose face it is, whether it acts, whether it trembles, how close
-two pictures are.
-"""
+"""How good a swap is, in numbers: identity, expression, jitter, and how close two pictures are."""
 
 from __future__ import annotations
 
@@ -24,9 +22,11 @@ SLOW_MOTION = 0.006
 class IdentityShift:
     """Whose face a result shows.
 
-    shift: 0 = still the dst, 1 = as much the src as the src's own clip. to_src, to_dst: median
-    distances of the result's embeddings to both people. spread: median distance within the src's
-    clip: the ceiling of what to_src can reach.
+    Attributes:
+        shift: 0 = still the dst, 1 = as much the src as the src's own clip.
+        to_src: Median distance of the result's embeddings to the src's.
+        to_dst: Median distance to the dst's.
+        spread: Median distance within the src's clip: what to_src can reach at best.
     """
 
     shift: float
@@ -36,12 +36,19 @@ class IdentityShift:
 
 
 def identity_shift(result: RealArray, src: RealArray, dst: RealArray) -> IdentityShift:
-    """Where the result stands on the way from dst to src, by identity embeddings (N, D), (M, D),
-    (K, D).
+    """Measure where the result stands on the way from dst to src.
 
-    The shift is the median projection on the line between the two centroids. A relative score on
-    the same footage, not a judgement between people: read it together with `expression_movement`,
-    since a blur without expression scores about 0.3.
+    The shift is the median projection on the line between the two centroids. It is a relative score
+    on the same footage, not a judgement between people. Read it together with
+    `expression_movement`: a blur without expression scores about 0.3.
+
+    Args:
+        result: (N, D) embeddings.
+        src: (M, D) embeddings.
+        dst: (K, D) embeddings.
+
+    Raises:
+        ValueError: src and dst have the same embeddings.
     """
     start, goal = _centre(dst), _centre(src)
     way = goal - start
@@ -58,12 +65,15 @@ def identity_shift(result: RealArray, src: RealArray, dst: RealArray) -> Identit
 
 
 def jitter(landmarks: RealArray, slow: NDArray[np.bool_] | None = None) -> float:
-    """How much points tremble: mean |x(t-1) - 2 x(t) + x(t+1)| of the 51 inner ones, in % of the
-    outer-eye distance.
+    """Measure how much the inner points tremble: mean |x(t-1) - 2 x(t) + x(t+1)|.
 
-    landmarks: (T, 68, 2) of consecutive frames; rows of NaN where a frame has no face. slow: (T -
-    2,) which of the middle frames count, `slow_frames` of one clip to compare two on the same
-    frames. NaN when none are left.
+    Args:
+        landmarks: (T, 68, 2) of consecutive frames; rows of NaN where a frame has no face.
+        slow: (T - 2,) which of the middle frames count; by default `slow_frames` of these points.
+            Give those of one clip to compare two on the same frames.
+
+    Returns:
+        % of the outer-eye distance; NaN when no frames are left.
     """
     points = np.asarray(landmarks, np.float64)
     if len(points) < 3:
@@ -80,8 +90,15 @@ def jitter(landmarks: RealArray, slow: NDArray[np.bool_] | None = None) -> float
 
 
 def slow_frames(landmarks: RealArray) -> NDArray[np.bool_]:
-    """(T - 2,): whether the median inner point moves by less than `SLOW_MOTION` eye distances
-    before and after the middle frame.
+    """Find the frames in which a face hardly moves.
+
+    Args:
+        landmarks: (T, 68, 2) of consecutive frames.
+
+    Returns:
+        (T - 2,): whether the median inner point moves by less than `SLOW_MOTION` eye distances,
+            before
+        and after the middle frame.
     """
     points = np.asarray(landmarks, np.float64)
     steps = np.linalg.norm(np.diff(points[:, INNER], axis=0), axis=-1)
@@ -91,11 +108,15 @@ def slow_frames(landmarks: RealArray) -> NDArray[np.bool_]:
 
 
 def expression_features(landmarks: RealArray) -> Doubles:
-    """What a face does: (T, 4) opening of the mouth, its width, opening of the eyes, height of the
-    brows; in eye distances.
+    """Measure what a face does: mouth opening, mouth width, eye opening, brow height.
 
-    landmarks: (T, 68, 2). Measured between points of one face, so neither place, size nor tilt of
-    the head matter.
+    Distances between points of one face: neither place, size nor tilt of the head matter.
+
+    Args:
+        landmarks: (T, 68, 2).
+
+    Returns:
+        (T, 4) float64 in eye distances.
     """
     points = np.asarray(landmarks, np.float64)
 
@@ -112,11 +133,16 @@ def expression_features(landmarks: RealArray) -> Doubles:
 
 
 def expression_movement(result: RealArray, dst: RealArray) -> tuple[float, float]:
-    """How much of dst's acting the result has, and how well in step: ratio of deviations (1 = all),
-    correlation (-1..1).
+    """Measure how much of dst's acting the result has, and how well in step.
 
-    result, dst: `expression_features` of the same frames, (T, 4). Each feature counts by how much
-    dst moves it. NaN without movement.
+    Each feature counts by how much dst moves it.
+
+    Args:
+        result: (T, 4) `expression_features`.
+        dst: (T, 4) `expression_features` of the same frames.
+
+    Returns:
+        Ratio of standard deviations (1 = all), and correlation (-1..1); NaN without movement.
     """
     ours, theirs = (np.asarray(side, np.float64) - np.mean(side, axis=0) for side in (result, dst))
     total = float((theirs**2).sum())
@@ -127,11 +153,17 @@ def expression_movement(result: RealArray, dst: RealArray) -> tuple[float, float
 
 
 def landmark_error(found: RealArray, true: RealArray) -> float:
-    """The mean distance of the 51 inner points from the truth, in % of the outer-eye distance, (T,
-    68, 2) each.
+    """Measure the mean distance of the inner points from the truth.
 
-    The constant offset of each point is taken out first (after a similarity to the first face):
+    The constant offset of each point is taken out first, after a similarity to the first face:
     landmarkers differ in where exactly they put a point, and that does no harm.
+
+    Args:
+        found: (T, 68, 2).
+        true: (T, 68, 2).
+
+    Returns:
+        % of the outer-eye distance.
     """
     found, true = np.asarray(found, np.float64), np.asarray(true, np.float64)
     upright = [affine.fit_similarity(face[INNER], true[0, INNER]) for face in true]

@@ -1,6 +1,4 @@
-"""Another look for the synthetic people's portrait: hair, brows, stubble, complexion, clothes and
-backdrop. Colour only.
-"""
+"""Another look for the portrait of the synthetic people, by colour only."""
 
 from __future__ import annotations
 
@@ -11,7 +9,15 @@ from understudy.types import Bytes, Doubles, Floats
 
 
 def restyle_portrait(picture: Bytes, points: Doubles) -> Bytes:
-    """The portrait recoloured. points: (68 or more, 2) on `picture`, iBUG order."""
+    """Recolour the portrait: hair, brows, stubble, complexion, clothes and backdrop.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        points: (68 or more, 2) pixels, iBUG order.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
     image: Floats = np.asarray(picture / np.float32(255), np.float32)
     face = _blurred(_filled(image, np.concatenate([points[:17], points[26:16:-1] - (0, 7)])), 2.0)
     hair = _hair(image, points)

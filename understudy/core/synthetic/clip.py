@@ -1,10 +1,9 @@
-"""Two people who do not exist, as short clips with known landmarks: made from one portrait, for the
-demo and the tests.
+"""Short clips of two people who do not exist, with known landmarks, for the demo and the tests.
 
-Both are cut from scikit-image's public-domain portrait of the astronaut Eileen Collins. Person "a"
-is the portrait; person "b" is its mirror image with another skull, nose, jaw, brows, hair, stubble
-and clothes. They move in different ways at different times: head turns, blinks, speech, smiles and
-brows, under a hand-held camera and drifting light.
+Both are made from scikit-image's public-domain portrait of the astronaut Eileen Collins. Person
+"a" is the portrait. Person "b" is its mirror image with another skull, nose, jaw, brows, hair,
+stubble and clothes. They move in different ways at different times: head turns, blinks, speech,
+smiles and brows, under a hand-held camera and changing light.
 """
 
 from __future__ import annotations
@@ -129,11 +128,18 @@ def render_clip(
     seed: int = 0,
     fps: float = 25.0,
 ) -> Iterator[tuple[Bytes, Floats]]:
-    """A clip of one person, frame by frame: picture (height, width, 3) uint8 RGB and its true
-    landmarks (68, 2) float32.
+    """Render a clip of one person; the same arguments give the same clip.
 
-    portrait: (512, 512, 3) uint8 RGB, `skimage.data.astronaut()`. size: width, height. The same
-    arguments give the same clip.
+    Args:
+        portrait: (512, 512, 3) uint8 RGB, `skimage.data.astronaut()`.
+        person: Which of the two.
+        frames: How many.
+        size: (width, height).
+        seed: Every seed is another performance.
+        fps: Frames a second.
+
+    Yields:
+        A frame (height, width, 3) uint8 RGB and its true landmarks (68, 2) float32.
     """
     puppet = make_rig(portrait, person)
     acting = Performance.of(person, seed)
@@ -147,7 +153,15 @@ def render_clip(
 
 
 def make_rig(portrait: Bytes, person: Person) -> FaceRig:
-    """The person, ready to act. portrait: see `render_clip`."""
+    """Make the rig of a person.
+
+    Args:
+        portrait: As for `render_clip`.
+        person: Which of the two.
+
+    Raises:
+        ValueError: The portrait has another shape or dtype.
+    """
     if portrait.shape != (512, 512, 3) or portrait.dtype != np.uint8:
         raise ValueError(
             f"portrait is {portrait.shape} {portrait.dtype}, expected (512, 512, 3) uint8."
@@ -161,9 +175,7 @@ def make_rig(portrait: Bytes, person: Person) -> FaceRig:
 
 @dataclass(frozen=True)
 class Performance:
-    """What a person does over time, as smooth random movement. Every seed is another
-    performance.
-    """
+    """What a person does over time: smooth random movement, by its seed."""
 
     seed: int
 
@@ -173,7 +185,15 @@ class Performance:
         return cls(seed * 2 + (person == "b"))
 
     def points(self, rest: Doubles, second: float) -> Doubles:
-        """The 72 points at a time, in person pixels."""
+        """Return the points at a time.
+
+        Args:
+            rest: (72, 2) rest shape of the person.
+            second: The time.
+
+        Returns:
+            (72, 2) float64 person pixels.
+        """
         points = rest.copy()
         unit = (
             float(np.linalg.norm(rest[45] - rest[36])) / 60
@@ -184,7 +204,16 @@ class Performance:
         return points
 
     def camera(self, rest: Doubles, size: tuple[int, int], second: float) -> Doubles:
-        """frame_from_person, (2, 3): a hand-held camera that keeps the face in the picture."""
+        """Return frame_from_person of a hand-held camera that keeps the face in the picture.
+
+        Args:
+            rest: (72, 2) rest shape of the person.
+            size: (width, height) of the frame.
+            second: The time.
+
+        Returns:
+            (2, 3) float64.
+        """
         width, height = size
         face = float(np.ptp(rest[:27, 1]))
         zoom = 0.46 * min(height, width) / face * (1 + 0.06 * self._drift("zoom", second, 0.1))
@@ -267,8 +296,9 @@ class Performance:
 
 
 def _other_skull(points: Doubles) -> Doubles:
-    """Person b's rest shape: broad square jaw, long broad nose, narrow deep-set eyes, low straight
-    brows, full wide mouth.
+    """Person b's rest shape.
+
+    Broad square jaw, long broad nose, narrow deep-set eyes, low straight brows, full wide mouth.
     """
     shaped = points.copy()
     centre = points[27]

@@ -1,10 +1,9 @@
-"""A portrait that can be moved by its landmarks: lids that close over the eye, lips that part, a
-jaw that drops.
+"""A portrait that is moved by its landmarks: lids close, lips part, the jaw drops.
 
-Skin is carried by thin-plate splines (Bookstein 1989) through the landmarks. Upper lids and upper
-lip use one spline, lower lids and lower lip another, because the two meet on one line when an eye
-or the mouth closes: a single smooth map would tear there. What lies between them (eyeball, teeth,
-dark of the mouth) is a layer of its own that moves with the skull.
+Skin is warped by thin-plate splines (Bookstein 1989) through the landmarks. Upper lids and upper
+lip use one spline, lower lids and lower lip another. The two meet on one line when an eye or the
+mouth closes: a single smooth map would tear there. What lies between them (eyeball, teeth, dark of
+the mouth) is a layer of its own that moves with the skull.
 """
 
 from __future__ import annotations
@@ -34,9 +33,11 @@ _LIP_LINE = np.array([96.0, 44.0, 42.0], np.float32)
 class FaceRig:
     """A portrait with its landmarks, and the rest shape it takes.
 
-    picture: (H, W, 3) uint8. drawn: (72, 2) where the points lie in `picture`. rest: (72, 2) where
-    they lie on this person: the portrait is reshaped to that for good, so one portrait can play
-    different people.
+    Attributes:
+        picture: (H, W, 3) uint8.
+        drawn: (72, 2) where the points lie in `picture`.
+        rest: (72, 2) where they lie on this person. The portrait is reshaped to that for good, so
+            one portrait can play different people.
     """
 
     picture: Bytes
@@ -44,11 +45,15 @@ class FaceRig:
     rest: Doubles
 
     def render(self, moved: Doubles, frame_from_person: Doubles, size: tuple[int, int]) -> Bytes:
-        """The picture (height, width, 3) with the points at `moved` (72, 2), seen by a camera. One
-        resampling per layer.
+        """Render the person as a camera sees it, with one resampling per layer.
 
-        moved: like `rest`. frame_from_person: (2, 3). size: width, height of the picture that comes
-        out.
+        Args:
+            moved: (72, 2) where the points are now, person pixels like `rest`.
+            frame_from_person: (2, 3).
+            size: (width, height) of the frame.
+
+        Returns:
+            (height, width, 3) uint8.
         """
         where = _person_pixels(frame_from_person, size)
         skin = where + self._skin(moved, _UPPER_ONLY, where)
@@ -67,9 +72,7 @@ class FaceRig:
 
     @cached_property
     def _bounds(self) -> tuple[float, float, float, float]:
-        """Left, top, right, bottom of the part that moves: the head with air around it, in person
-        pixels.
-        """
+        """Left, top, right, bottom of the part that moves, in person pixels."""
         centre = self.rest[:68].mean(axis=0)
         reach = 2.1 * np.ptp(self.rest[:17, 0]) / 2
         return (
@@ -93,9 +96,7 @@ class FaceRig:
         return self._field(self.rest, self.drawn)
 
     def _field(self, at: Doubles, goal: Doubles) -> Floats:
-        """Offsets on the nodes that carry `at` to `goal` and die out at the rim of the moving
-        part.
-        """
+        """Offsets on the nodes that carry `at` to `goal`, 0 at the rim of the moving part."""
         left, top, right, bottom = self._bounds
         columns = np.arange(left, right + _STEP, _STEP)
         rows = np.arange(top, bottom + _STEP, _STEP)
@@ -171,9 +172,7 @@ class FaceRig:
             part += (0.7 * np.exp(-0.5 * (gap / 2) ** 2) * line)[..., None] * (_LIP_LINE - part)
 
     def _skull(self, place: Floats, rims: tuple[tuple[int, ...], ...], moved: Doubles) -> Floats:
-        """Where, at rest, lies what is seen at `place` between the rims: it moves with the skull
-        and never with the lids.
-        """
+        """Where, at rest, lies what is seen at `place` between the rims."""
         if rims is MOUTH:
             return np.asarray(place - (moved[33] - self.rest[33]), np.float32)
         corners = [rims[0][0], rims[0][-1]]
@@ -227,9 +226,7 @@ def _box(points: Doubles, margin: float) -> tuple[slice, slice]:
 
 
 def _above(points: Doubles, where: Floats) -> Floats:
-    """1 where the upper spline holds, 0 where the lower one does: a hard step inside lids and lips,
-    soft elsewhere.
-    """
+    """1 where the upper spline holds, 0 where the lower one does; hard inside lids and lips."""
     x, y = where[..., 0], where[..., 1]
     eyes = [_side(points, rims, x, y) for rims in EYES]
     middle = (points[39, 0] + points[42, 0]) / 2

@@ -1,6 +1,4 @@
-"""A voice for a synthetic person: a hum through the formants of an open mouth, louder the wider it
-opens.
-"""
+"""A voice for a synthetic person: a hum through the formants of an open mouth."""
 
 from __future__ import annotations
 
@@ -12,8 +10,17 @@ from understudy.types import Floats
 def synthesize_voice(
     opening: Floats, fps: float = 25.0, rate: int = 48000, pitch: float = 120.0, seed: int = 0
 ) -> Floats:
-    """Sound in -1..1, (samples,) float32, as long as the clip. opening: (frames,) of the mouth, any
-    unit; pitch in hertz.
+    """Synthesize a voice that is louder the wider the mouth opens, as long as the clip.
+
+    Args:
+        opening: (frames,) opening of the mouth, any unit.
+        fps: Frames a second.
+        rate: Samples a second.
+        pitch: Hertz.
+        seed: Every seed is another voice.
+
+    Returns:
+        (samples,) float32 in -1..1.
     """
     seconds = np.arange(round(len(opening) / fps * rate)) / rate
     wide = np.interp(

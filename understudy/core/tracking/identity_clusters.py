@@ -1,4 +1,4 @@
-"""Whose tracks are whose: people, as groups of tracks whose identities lie close together."""
+"""People, as groups of tracks whose identities lie close together."""
 
 from __future__ import annotations
 
@@ -20,11 +20,18 @@ _LIKE: Final = 0.6
 
 
 def cluster_identities(track: Rows, frame: Rows, seen: IdentitySamples) -> Rows:
-    """The person of each face, (N,): 0 has the most faces, and so on; -1 where nothing is known of
-    the track.
+    """Tell the person of each face, by average linkage over the tracks' mean identities.
 
-    track, frame: (N,), track -1 = none. seen: identities of some of the rows. Average linkage over
-    the tracks' mean identities; tracks that show in one frame are never one person.
+    Tracks that show in one frame are never one person.
+
+    Args:
+        track: (N,) track of each face, -1 = none.
+        frame: (N,) frame of each face.
+        seen: Identities of some of the rows.
+
+    Returns:
+        (N,) numbers of people: 0 has the most faces, and so on. -1 where nothing is known of the
+            track.
     """
     person = np.full(len(track), -1, np.int64)
     on_track = track[seen.rows] >= 0
@@ -41,10 +48,12 @@ def cluster_identities(track: Rows, frame: Rows, seen: IdentitySamples) -> Rows:
 
 
 def match_identity(person: Rows, vectors: Floats, wanted: Floats) -> int | None:
-    """The number of the person whose identity lies nearest to `wanted` (D,); None when nobody's
-    lies near.
+    """Return the person whose mean identity lies nearest to the wanted one; None when none is near.
 
-    person: (M,) whose each of the sampled `vectors` (M, D) is; -1 = nobody's.
+    Args:
+        person: (M,) whose each sampled vector is, -1 = nobody's.
+        vectors: (M, D) sampled identities.
+        wanted: (D,) an identity.
     """
     numbers = np.unique(person[person >= 0])
     means = [vectors[person == number].mean(axis=0, dtype=np.float64) for number in numbers]
@@ -66,10 +75,10 @@ def _together(track: Rows, frame: Rows, known: Rows) -> NDArray[np.bool_]:
 
 
 def _grouped(far: Doubles, apart: NDArray[np.bool_], weight: Doubles) -> Rows:
-    """The group of each of K tracks, (K,), by average linkage; a track counts by `weight`, how
-    often it was sampled.
+    """The group of each of K tracks, (K,), by average linkage.
 
-    far: (K, K) distances, which are used up. apart: which must not be in one group.
+    far: (K, K) distances, which are overwritten. apart: (K, K) which must not be in one group.
+    weight: (K,) how often a track was sampled.
     """
     far[apart] = np.inf
     np.fill_diagonal(far, np.inf)

@@ -1,8 +1,8 @@
-"""Which faces of different frames are one and the same: tracks.
+"""Tracks: which faces of different frames are one and the same.
 
 Faces of neighbouring frames are linked first, wherever there is no doubt. The pieces that result
-are joined over gaps and over doubtful places by how they move, how they look and, where it was
-sampled, whose face it is (`core.tracking.stitch`).
+are joined over gaps and over doubtful places by movement, look and, where it was sampled, identity
+(`core.tracking.stitch`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PLAIN: Final = 0.5
 
 
 class FaceTable(Protocol):
-    """What is asked of a table of faces, `Faces` or another: see there."""
+    """The columns that tracking needs of a table of faces; see `Faces`."""
 
     @property
     def frame(self) -> Rows: ...
@@ -39,8 +39,9 @@ class FaceTable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class IdentitySamples:
-    """Identities that were sampled. rows: (M,) int64 rows of a table of faces. vectors: (M, D)
-    float32. M may be 0.
+    """Identities that were sampled; there may be none.
+
+    rows: (M,) int64 rows of a table of faces. vectors: (M, D) float32.
     """
 
     rows: Rows
@@ -54,9 +55,7 @@ class IdentitySamples:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Frames that are missing inside a track: those between the frames of two rows that follow each
-    other on it.
-    """
+    """Frames that are missing inside a track, between two rows that follow each other on it."""
 
     track: int
     first_row: int
@@ -64,13 +63,21 @@ class Gap:
 
 
 def link_tracks(faces: FaceTable, shot: Rows, fps: float, seen: IdentitySamples) -> Rows:
-    """The track of each face, (N,), numbered from 0 in the order they begin; -1 for the lesser of
-    two finds of one face.
+    """Tell the track of each face.
 
-    shot: the shot of every frame, so that shot[faces.frame] is known; no track goes on over a cut.
-    A face may be hidden for up to a second. Where place and movement leave a doubt, as when two
-    people cross, identity decides; if identities were sampled, but not there, the track ends. The
-    same faces give the same tracks.
+    A face may be hidden for up to a second; no track goes on over a cut. Where place and movement
+    leave a doubt, as when two people cross, identity decides. If identities were sampled, but not
+    there, the track ends. The same faces give the same tracks.
+
+    Args:
+        faces: N faces in any order.
+        shot: (frames,) the shot of every frame of the footage.
+        fps: Frames a second.
+        seen: Identities of some of the rows.
+
+    Returns:
+        (N,) numbers from 0 in the order in which tracks begin; -1 for the less certain of two
+        detections of one face.
     """
     track = np.full(len(faces.frame), -1, np.int64)
     order = np.lexsort((-faces.score, faces.frame))
@@ -91,8 +98,15 @@ def link_tracks(faces: FaceTable, shot: Rows, fps: float, seen: IdentitySamples)
 
 
 def find_gaps(faces: FaceTable, track: Rows, most: int) -> list[Gap]:
-    """Where faces of a track have at most `most` frames missing between them, in the order of
-    tracks and frames.
+    """Find where faces of a track have at most `most` frames missing between them.
+
+    Args:
+        faces: N faces.
+        track: (N,) the track of each.
+        most: Frames.
+
+    Returns:
+        The gaps in the order of tracks and frames.
     """
     order = np.lexsort((faces.frame, track))
     missing = np.diff(faces.frame[order]) - 1
@@ -102,8 +116,9 @@ def find_gaps(faces: FaceTable, track: Rows, most: int) -> list[Gap]:
 
 
 def _found_twice(frame: Rows, landmarks: FloatRows, order: Rows) -> NDArray[np.bool_]:
-    """Which faces, (N,), cover the place of one before them in the same frame. frame: ascending;
-    order: their rows.
+    """Which faces, (N,), cover the place of one before them in the same frame.
+
+    frame: (N,) ascending; order: (N,) their rows.
     """
     boxes = np.zeros((len(frame), 4), np.float32)
     for rows in iter_row_blocks(len(frame)):
@@ -120,8 +135,7 @@ def _found_twice(frame: Rows, landmarks: FloatRows, order: Rows) -> NDArray[np.b
 
 
 def _linked(table: SortedFaces) -> tuple[Rows, Doubles]:
-    """The face before each face, (N,) or -1, one frame earlier, and how far it has moved since, in
-    face sizes, (N,).
+    """The face one frame before each face, (N,) or -1, and its movement since, in face sizes.
 
     Only links without doubt: either face is by far the nearest of the other.
     """
@@ -142,9 +156,7 @@ def _linked(table: SortedFaces) -> tuple[Rows, Doubles]:
 
 
 def _moves(table: SortedFaces, one: Rows, other: Rows) -> tuple[Rows, Rows, Doubles]:
-    """Those of the pairs that may be one face, and how far their points lie apart, in face
-    sizes.
-    """
+    """Those of the pairs that may be one face, and how far apart they lie, in face sizes."""
     size = (table.size[one] + table.size[other]) / 2
     near = np.linalg.norm(table.middle[one] - table.middle[other], axis=1) < _REACH * size
     near &= table.shot[one] == table.shot[other]
@@ -155,9 +167,7 @@ def _moves(table: SortedFaces, one: Rows, other: Rows) -> tuple[Rows, Rows, Doub
 
 
 def _lead(ends: Rows, cost: Doubles) -> Doubles:
-    """By how much each pair is better than the best other pair with the same end; -1 when it is not
-    the best.
-    """
+    """By how much each pair beats the best other pair with the same end; -1 = not the best."""
     order = np.lexsort((cost, ends))
     sorted_ends, sorted_cost = ends[order], cost[order]
     first = np.diff(sorted_ends, prepend=-1) != 0
@@ -180,9 +190,7 @@ def _numbered(before: Rows) -> Rows:
 
 
 def _changes(piece: Rows, moved: Doubles, rows: Rows, vectors: Doubles) -> Rows:
-    """The faces whose link to the one before must go, since identity says that it joins two
-    people.
-    """
+    """The faces whose link to the one before must go: by identity it joins two people."""
     cuts: list[int] = []
     order = np.lexsort((rows, piece[rows]))
     for group in np.split(order, np.flatnonzero(np.diff(piece[rows[order]])) + 1):

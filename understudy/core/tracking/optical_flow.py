@@ -1,6 +1,4 @@
-"""Where the points of a face lie in the next frame, as the picture itself moves: dense flow
-(Kroeger et al. 2016, DIS).
-"""
+"""Where the points of a face lie in the next frame, by dense flow (DIS, Kroeger et al. 2016)."""
 
 from __future__ import annotations
 
@@ -29,11 +27,11 @@ _MARGIN: Final = 1.5
 
 @dataclass(frozen=True, slots=True)
 class TrackedPoints:
-    """Points carried from one frame to another.
+    """Points followed by flow from one frame into another.
 
     points: (68, 2) float32 pixels of the other frame. error: (68,) float32, how many pixels from
-    its start a point comes back when flow carries it there and back: small where the picture tells,
-    large where something was hidden or left the frame.
+    its start a point comes back when flow carries it there and back. It is small where the picture
+    is clear, large where something was hidden or left the frame.
     """
 
     points: Floats
@@ -41,8 +39,18 @@ class TrackedPoints:
 
 
 def track_points(before: Bytes, after: Bytes, points: Floats) -> TrackedPoints:
-    """Where `points` (68, 2) of the frame `before` lie in the frame `after`; both (H, W, 3) uint8.
-    Raises DegeneratePoints.
+    """Follow points of one frame into another.
+
+    Args:
+        before: (H, W, 3) uint8 frame in which the points lie.
+        after: (H, W, 3) uint8 frame into which they are followed.
+        points: (68, 2) pixels of `before`.
+
+    Returns:
+        The points in `after`.
+
+    Raises:
+        DegeneratePoints: The points are not finite.
     """
     views = _views(before, after, points, points)
     return _read(views, points, 0)
@@ -51,18 +59,36 @@ def track_points(before: Bytes, after: Bytes, points: Floats) -> TrackedPoints:
 def track_both_ways(
     before: Bytes, after: Bytes, points_before: Floats, points_after: Floats
 ) -> tuple[TrackedPoints, TrackedPoints]:
-    """The points of one face in two frames, each carried into the other frame: forward, backward.
+    """Follow the points of one face in two frames, each into the other frame.
 
     Both ways share their two flow fields. The squares follow the face, so a fast move is no large
-    flow. Raises DegeneratePoints.
+    flow.
+
+    Args:
+        before: (H, W, 3) uint8 frame.
+        after: (H, W, 3) uint8 frame.
+        points_before: (68, 2) pixels of `before`.
+        points_after: (68, 2) pixels of `after`.
+
+    Returns:
+        The points of `before` in `after`, and those of `after` in `before`.
+
+    Raises:
+        DegeneratePoints: The points are not finite.
     """
     views = _views(before, after, points_before, points_after)
     return _read(views, points_before, 0), _read(views, points_after, 1)
 
 
 def track_through(frames: Iterable[Bytes], points: Floats) -> Floats:
-    """`points` (68, 2) of the first frame, carried from frame to frame: (T - 1, 68, 2) in the
-    frames after it.
+    """Follow points from frame to frame.
+
+    Args:
+        frames: T frames (H, W, 3) uint8.
+        points: (68, 2) pixels of the first frame.
+
+    Returns:
+        (T - 1, 68, 2) float32, in the frames after the first.
     """
     result: list[Floats] = []
     before: Bytes | None = None
@@ -76,10 +102,9 @@ def track_through(frames: Iterable[Bytes], points: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Views:
-    """Two squares of equal size, each in its frame, and the flow between them both ways, (S, S, 2)
-    view pixels.
+    """Two squares of equal size, each in its frame, and the flow between them both ways.
 
-    view_from_frame: for each of the two frames.
+    flows: (S, S, 2) view pixels each. view_from_frame: for each of the two frames.
     """
 
     flows: tuple[Floats, Floats]
@@ -117,9 +142,7 @@ def _flow(start: MatLike, goal: MatLike) -> Floats:
 
 
 def _square(frame: Bytes, corner: tuple[int, int], side: int) -> MatLike:
-    """The square of `side` frame pixels at `corner`, grey, (160, 160); beyond the frame its edge
-    goes on.
-    """
+    """The square of `side` frame pixels at `corner`, grey, (160, 160), padded by its edge."""
     x, y = corner
     height, width = frame.shape[:2]
     x0, x1 = (min(max(at, 0), width - 1) for at in (x, x + side - 1))

@@ -31,8 +31,13 @@ _FLASH: Final = 4
 
 
 def frame_signature(image: Bytes) -> Floats:
-    """A frame as a few numbers, (144,): how bright its 16 x 9 blocks are, 0..255. image: (H, W, 3)
-    uint8.
+    """Describe a frame by the brightness of its 16 x 9 blocks.
+
+    Args:
+        image: (H, W, 3) uint8.
+
+    Returns:
+        (144,) float32 in 0..255.
     """
     step = max(1, min(image.shape[:2]) // 120)
     grey = cv2.cvtColor(
@@ -42,12 +47,17 @@ def frame_signature(image: Bytes) -> Floats:
 
 
 def detect_shots(signatures: FloatRows) -> NDArray[np.int64]:
-    """The number of the shot that each frame belongs to, (T,), from 0. signatures: (T, 144), of
-    frames in order.
+    """Tell the shot that each frame belongs to.
 
     A hard cut starts a new shot. Flashes, pans, shakes and changes of light do not; neither does a
     picture that is gone for at most 4 frames. A dissolve is one shot from end to end. After a fade
     through black a new shot starts if the picture is new.
+
+    Args:
+        signatures: (T, 144) of frames in order.
+
+    Returns:
+        (T,) int64 numbers from 0.
     """
     result = np.zeros(len(signatures), np.int64)
     contrast = [
@@ -74,9 +84,7 @@ def detect_shots(signatures: FloatRows) -> NDArray[np.int64]:
 
 
 def _bustle(change: Floats, at: int) -> float:
-    """How much frames differ from each other around a change: the usual before or after it,
-    whichever is more.
-    """
+    """How much frames differ before or after a change, whichever is more: the median of a few."""
     sides = change[max(at - _AROUND, 0) : at], change[at + 1 : at + 1 + _AROUND]
     return max((float(np.median(side)) for side in sides if len(side)), default=0.0)
 
@@ -98,9 +106,7 @@ def _pictures(signatures: FloatRows, rows: NDArray[np.int64]) -> Floats:
 
 
 def _differences(ones: Floats, others: Floats) -> Floats:
-    """How much pictures (N, 9, 16) differ pair by pair, (N,) in 0..1, after the pan that explains
-    most.
-    """
+    """How much pictures (N, 9, 16) differ pair by pair, (N,) in 0..1, after the best pan."""
     least = _unlike(ones, others)
     rows = np.flatnonzero(least > _DIFFERENT)
     for down in range(-_PAN[1], _PAN[1] + 1):
@@ -116,9 +122,7 @@ def _common(pictures: Floats, right: int, down: int) -> Floats:
 
 
 def _unlike(ones: Floats, others: Floats) -> Floats:
-    """1 - the normalized cross correlation, at most 1: a change of brightness or contrast is no
-    difference.
-    """
+    """1 - the normalized cross correlation, (N,) in 0..1, whatever brightness and contrast."""
     a, b = (each - each.mean(axis=(1, 2), keepdims=True) for each in (ones, others))
     shared, power = (a * b).sum(axis=(1, 2)), (a * a).sum(axis=(1, 2)) * (b * b).sum(axis=(1, 2))
     return np.asarray(1 - np.clip(shared / np.sqrt(np.maximum(power, 1e-6)), 0, 1), np.float32)

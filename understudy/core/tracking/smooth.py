@@ -1,4 +1,4 @@
-"""Steadies what shakes from frame to frame, without lag, and fills short gaps."""
+"""Smooths landmarks and alignments over time without lag, and fills short gaps."""
 
 from __future__ import annotations
 
@@ -30,18 +30,16 @@ _APART: Final = 0.1
 def forward_pass(
     landmarks: Floats, forward: TrackedPoints, start: Doubles | None = None
 ) -> Doubles:
-    """Steady the points of one face from the first frame on; optical flow says how they moved.
-
-    The mean of this and of `backward_pass` lags behind nothing.
+    """Smooth points by flow from the first frame on: flow moves them, the landmarker places them.
 
     Args:
-        landmarks: (T, 68, 2), finite, of frames next to each other without a cut.
-        forward: All but the last carried into the frame after it, (T - 1, 68, 2) and (T - 1, 68);
-            NaN where flow knows nothing: the next frame starts anew.
-        start: (68, 2) where it stands in the first frame; None = it starts there.
+        landmarks: (T, 68, 2).
+        forward: Each but the last frame's points in the frame after: (T - 1, 68, 2), (T - 1, 68).
+            NaN: flow knows nothing there, and the next frame starts afresh.
+        start: (68, 2) smooth points of the first frame; None = its own points.
 
     Returns:
-        (T, 68, 2).
+        (T, 68, 2) float64.
     """
     points = np.asarray(landmarks, np.float64)
     size = face_size(points)
@@ -53,15 +51,15 @@ def forward_pass(
 def backward_pass(
     landmarks: Floats, backward: TrackedPoints, end: Doubles | None = None
 ) -> Doubles:
-    """Steady the points of one face from the last frame back.
+    """Smooth points by flow from the last frame back.
 
     Args:
-        landmarks: As for `forward_pass`.
-        backward: All but the first carried into the frame before it, as for `forward_pass`.
-        end: (68, 2) where it stands in the last frame; None = it starts there.
+        landmarks: (T, 68, 2).
+        backward: Each but the first frame's points in the frame before, likewise.
+        end: (68, 2) smooth points of the last frame; None = its own points.
 
     Returns:
-        (T, 68, 2).
+        (T, 68, 2) float64.
     """
     points = np.asarray(landmarks, np.float64)
     size = face_size(points)
@@ -70,13 +68,13 @@ def backward_pass(
 
 
 def smooth_savgol(landmarks: Floats) -> Floats:
-    """Steady the points of one face without flow: Savitzky-Golay, 7 frames wide, order 2.
+    """Smooth the points of one face without flow: Savitzky-Golay, 7 frames wide, order 2.
 
     What the filter takes away is usually noise. Where it takes far more than usual from a point of
-    this face, it is movement, and the point stays.
+    this face, that is movement, and the point stays.
 
     Args:
-        landmarks: As for `forward_pass`.
+        landmarks: (T, 68, 2) finite, of frames next to each other without a cut.
 
     Returns:
         (T, 68, 2) float32.
@@ -89,27 +87,47 @@ def smooth_savgol(landmarks: Floats) -> Floats:
 
 
 def filter_residual(points: Doubles, smooth: Doubles) -> Doubles:
-    """What the filter takes away from each point, (T, 68), in face sizes."""
+    """How far the filter moved each point, in face sizes.
+
+    Args:
+        points: (T, 68, 2) as found.
+        smooth: (T, 68, 2) filtered.
+
+    Returns:
+        (T, 68) float64.
+    """
     return np.asarray(
         np.linalg.norm(points - smooth, axis=-1) / face_size(points)[:, None], np.float64
     )
 
 
 def restore_fast_moves(points: Doubles, smooth: Doubles, usual: float) -> Floats:
-    """The smooth points, (T, 68, 2), but those that the filter takes far more from than `usual`:
-    they stay as they were.
+    """Put back the points that the filter moved far more than usual.
+
+    Args:
+        points: (T, 68, 2) as found.
+        smooth: (T, 68, 2) filtered.
+        usual: The usual `filter_residual`.
+
+    Returns:
+        (T, 68, 2) float32.
     """
     kept = np.clip(filter_residual(points, smooth) / (3 * max(usual, 1e-9)) - 0.5, 0, 1)[..., None]
     return np.asarray(smooth + kept * (points - smooth), np.float32)
 
 
 def fill_gap(forward: Floats, backward: Floats) -> Floats | None:
-    """The points in the G frames of a gap, (G, 68, 2), or None when the two sides disagree: the
-    face was hidden or gone.
+    """Return the points in the G frames of a gap; None when both sides disagree.
 
-    forward: (G, 68, 2), the face before the gap carried on by flow, frame by frame. backward: (G,
-    68, 2), in the same order of frames, the face after the gap carried back. Either counts the
-    more, the nearer it is to where it comes from.
+    They disagree where the face was hidden. Either side counts the more, the nearer it is to where
+    it comes from.
+
+    Args:
+        forward: (G, 68, 2) the face before the gap, followed by flow from frame to frame.
+        backward: (G, 68, 2) the face after the gap, followed back; in the same order of frames.
+
+    Returns:
+        (G, 68, 2) float32.
     """
     ahead, behind = np.asarray(forward, np.float64), np.asarray(backward, np.float64)
     apart = np.linalg.norm(ahead - behind, axis=-1)[:, INNER].mean(axis=1)
@@ -120,12 +138,18 @@ def fill_gap(forward: Floats, backward: Floats) -> Floats | None:
 
 
 def smooth_alignment(face_from_frame: Doubles, faces: Faces, size: int) -> Doubles:
-    """The (N, 2, 3) similarities, each face's smoothed along its unbroken run of frames; rows as in
-    `faces`.
+    """Smooth each face's similarity along its unbroken run of frames.
 
-    faces: (N,). size: side of the face pictures that the matrices lead to. Middle, size and angle
-    of the face square each go through a Savitzky-Golay filter, 7 frames wide, order 2: zero phase,
-    so that fast moves are followed and only noise goes.
+    Middle, size and angle of the face square each go through a Savitzky-Golay filter, 7 frames
+    wide, order 2. It has zero phase: fast moves are followed and only noise goes.
+
+    Args:
+        face_from_frame: (N, 2, 3) similarities.
+        faces: N faces, whose rows they belong to.
+        size: Side of the face pictures in pixels.
+
+    Returns:
+        (N, 2, 3) float64.
     """
     result = np.array(face_from_frame, np.float64)
     for run in find_runs(faces):
@@ -135,8 +159,7 @@ def smooth_alignment(face_from_frame: Doubles, faces: Faces, size: int) -> Doubl
 
 
 def find_runs(faces: Faces) -> list[list[int]]:
-    """Rows of `faces` that show one face in frames next to each other, each run in the order of the
-    frames.
+    """Find the rows that show one face in frames next to each other, each run in frame order.
 
     Faces of one track belong together; without tracks those whose boxes overlap most do.
     """
@@ -167,8 +190,13 @@ def find_runs(faces: Faces) -> list[list[int]]:
 
 
 def savgol_filter(values: Doubles) -> Doubles:
-    """(N, K) values, each column fitted by a parabola over 7 neighbours; at the ends the first and
-    last fit serve.
+    """Fit each column by a parabola over 7 neighbours; at the ends the first and last fit serve.
+
+    Args:
+        values: (N, K).
+
+    Returns:
+        (N, K) float64.
     """
     window = min(_WINDOW, len(values) - (len(values) + 1) % 2)
     half = window // 2
@@ -183,8 +211,9 @@ def savgol_filter(values: Doubles) -> Doubles:
 def _followed(
     points: Doubles, moved: Doubles, error: Doubles, size: Doubles, start: Doubles | None
 ) -> Doubles:
-    """One pass over the points (T, 68, 2). moved: (T - 1, 68, 2) by flow. error: (T - 1, 68) of it,
-    in face sizes.
+    """One pass over the points (T, 68, 2).
+
+    moved: (T - 1, 68, 2) by flow. error: (T - 1, 68) of it, in face sizes.
     """
     result = points.copy()
     if start is not None:
@@ -200,9 +229,7 @@ def _followed(
 
 
 def _likeness(faces: Faces, one: int, other: int) -> float:
-    """Share of the union that two boxes have in common; 1 for the same track, 0 for different
-    ones.
-    """
+    """Intersection over union of two boxes; 1 on the same track, 0 on different ones."""
     tracks = faces.track[one], faces.track[other]
     if min(tracks) >= 0:
         return float(tracks[0] == tracks[1])

@@ -1,4 +1,4 @@
-"""Steady points of runs of any length: stretch by stretch, as if a run were steadied as a whole."""
+"""Smooth points of runs of any length, block by block, with the result of the whole run at once."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ _STRETCH: Final = 4096
 
 
 class FlowTable(Protocol):
-    """Points, and where flow puts them in the next and the previous frame: columns of
-    `stages.extract.detections.Detections`.
-    """
+    """Points and where flow puts them in the frames beside: columns of `extract`'s `Detections`."""
 
     @property
     def landmarks(self) -> FloatRows: ...
@@ -34,10 +32,14 @@ class FlowTable(Protocol):
 
 
 def smooth_with_flow(found: FlowTable, run: Rows) -> Iterator[tuple[Rows, Floats]]:
-    """Yield the steady points of a run as rows and their points (K, 68, 2); some rows come twice.
+    """Smooth the points of a run by flow: the mean of a pass forward and a pass backward.
 
-    The mean of `smooth.forward_pass` and `smooth.backward_pass`. run: rows of one face in frames
-    next to each other.
+    Args:
+        found: The points and their flow.
+        run: Rows of one face in frames next to each other.
+
+    Yields:
+        Rows and their points (K, 68, 2) float32; some rows come twice, with the same points.
     """
     # Neighbours share a row, in which a pass goes on where it stood.
     parts = [
@@ -63,7 +65,15 @@ def smooth_with_flow(found: FlowTable, run: Rows) -> Iterator[tuple[Rows, Floats
 
 
 def smooth_savgol(landmarks: FloatRows, run: Rows) -> Iterator[tuple[Rows, Floats]]:
-    """Yield the same by `smooth.smooth_savgol`, without flow, at 544 bytes a face."""
+    """Smooth the points of a run by `smooth.smooth_savgol`, in 544 bytes a face.
+
+    Args:
+        landmarks: (N, 68, 2).
+        run: Rows of one face in frames next to each other.
+
+    Yields:
+        Rows and their points (K, 68, 2) float32.
+    """
     if len(run) <= _STRETCH:
         yield run, tracking_smooth.smooth_savgol(landmarks[run])
         return

@@ -1,6 +1,4 @@
-"""Pieces of tracks, joined to whole ones: over gaps, and over places where it was in doubt which
-face is which.
-"""
+"""Joins pieces of tracks to whole ones, over gaps and where it was in doubt which face is which."""
 
 from __future__ import annotations
 
@@ -52,8 +50,13 @@ class SortedFaces:
 
     @classmethod
     def of(cls, frame: Rows, landmarks: FloatRows, order: Rows, shot: Rows) -> Self:
-        """The table of the faces in the rows `order`. frame: ascending; every n-th frame may have
-        been looked at.
+        """Make the table of the faces in the rows `order`.
+
+        Args:
+            frame: (N,) ascending; only every n-th frame may have been looked at.
+            landmarks: (M, 68, 2).
+            order: (N,) rows of `landmarks`.
+            shot: (N,).
         """
         apart = np.diff(np.unique(frame))
         middle, size = np.zeros((len(frame), 2)), np.zeros(len(frame))
@@ -75,12 +78,20 @@ class SortedFaces:
 def stitch_tracks(
     table: SortedFaces, piece: Rows, fps: float, rows: Rows, vectors: Doubles
 ) -> Rows:
-    """The track of each face, (N,), numbered in the order they begin.
+    """Join pieces of tracks and tell the track of each face.
 
-    piece: (N,) what is surely one face frame by frame, numbered in the order they begin. rows,
-    vectors: where identities are known. The best joins come first. With identities, a join that is
-    in doubt waits until others have settled it; if none does, it is not made. Without them, the
-    likeliest join is all there is.
+    The best joins come first. With identities, a join that is in doubt waits until others have
+    settled it; if none does, it is not made. Without them, the likeliest join is all there is.
+
+    Args:
+        table: N faces.
+        piece: (N,) what is surely one face frame by frame, numbered in the order they begin.
+        fps: Frames a second.
+        rows: (M,) faces whose identity is known.
+        vectors: (M, D) these identities.
+
+    Returns:
+        (N,) tracks, numbered in the order they begin.
     """
     ends = _Ends.of(table, piece, max(round(_TREND * fps / table.step), 1))
     chains = _Chains.of(ends, piece[rows], vectors)
@@ -116,7 +127,7 @@ class _Ends:
     """Where the P pieces begin and end.
 
     first, last: (P,) rows. start, end: (P,) frames. speed_first, speed_last: (P, 2) pixels a frame
-    at either end. weight: (P,) how many frames the speed was taken over; 0 = nothing known.
+    at either end. weight: (P,) frames that the speed was taken over; 0 = nothing known.
     """
 
     first: Rows
@@ -148,10 +159,10 @@ class _Ends:
 
 @dataclass(slots=True)
 class _Chains:
-    """Which pieces have been joined. chain: of each piece. spans: the pieces of a chain as (start,
-    end), ascending.
+    """Which pieces have been joined.
 
-    identity, known: by chain, the sum of the vectors and how many there are.
+    chain: of each piece. spans: the pieces of a chain as (start, end), ascending. identity, known:
+    by chain, the sum of the vectors and how many there are.
     """
 
     chain: list[int]
@@ -182,9 +193,7 @@ class _Chains:
         return bool(self.known[self.chain[join.before]] and self.known[self.chain[join.after]])
 
     def may_join(self, join: _Join) -> bool:
-        """Whether the two are not one already, nowhere in the same frame, and not known to be two
-        people.
-        """
+        """Whether the two are not one yet, never in one frame, and not known to be two people."""
         one, other = self.chain[join.before], self.chain[join.after]
         if one == other or not self.fit(join.before, join.after):
             return False
@@ -238,8 +247,9 @@ def _in_doubt(join: _Join, beside: dict[int, list[_Join]], chains: _Chains) -> b
 
 
 def _joins(table: SortedFaces, ends: _Ends, chains: _Chains, hidden: int) -> list[_Join]:
-    """All pairs of pieces that may be one face, the likeliest first. hidden: frames that may be
-    missing between them.
+    """All pairs of pieces that may be one face, the likeliest first.
+
+    hidden: frames that may be missing between them.
     """
     result: list[_Join] = []
     reached = np.searchsorted(ends.start, ends.end + hidden + table.step, "right")

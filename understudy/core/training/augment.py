@@ -1,6 +1,4 @@
-"""Chance for training: where the pixels of one training picture come from, as maps into its stored
-face.
-"""
+"""Random augmentation: where the pixels of a training picture come from in its stored face."""
 
 from __future__ import annotations
 
@@ -21,11 +19,15 @@ WARP_REACH, NORMAL_CUT = 0.24, 2.5
 
 @dataclass(frozen=True, slots=True)
 class AugmentConfig:
-    """How far pictures are moved at random, evenly both ways. rotation: radians. shift: in widths
-    of the face.
+    """How far pictures are moved at random, evenly both ways.
 
-    scale: 0.05 = up to 5 % larger or smaller. flip: mirror every second one. warp: how much the
-    input is bent, 0..1. zoom: 0.1 = all of them 10 % larger.
+    Attributes:
+        rotation: Radians.
+        shift: In widths of the face.
+        scale: 0.05 = up to 5 % larger or smaller.
+        flip: Mirror every second picture.
+        warp: How much the input is warped, 0..1.
+        zoom: 0.1 = all pictures 10 % larger.
     """
 
     rotation: float = math.radians(10)
@@ -37,7 +39,7 @@ class AugmentConfig:
 
     @property
     def margin(self) -> float:
-        """How much of the surroundings the motion can reach on each side, in widths of the face."""
+        """How much of the surroundings can come into view on each side, in widths of the face."""
         turned = math.cos(self.rotation) + math.sin(self.rotation)
         return max(0.0, (0.5 * (1 + self.scale) * turned + self.shift) / (1 + self.zoom) - 0.5)
 
@@ -45,10 +47,17 @@ class AugmentConfig:
 def sample_augmentation(
     rng: np.random.Generator, motion: AugmentConfig, size: int
 ) -> tuple[Doubles, Floats]:
-    """One picture's motion: moved_from_picture, (2, 3) between pictures of `size` pixels, and the
-    nodes of its warp.
+    """Draw the augmentation of one picture.
 
-    nodes: (cells + 1, cells + 1, 2) float32, how far to look aside in pixels; nought on the rim.
+    Args:
+        rng: Where the random numbers come from.
+        motion: How far it may move.
+        size: Side of the picture in pixels.
+
+    Returns:
+        moved_from_picture, (2, 3) float64 between pictures of `size` pixels. And the nodes of its
+            warp,
+        (cells + 1, cells + 1, 2) float32: how many pixels aside to look, 0 on the rim.
     """
     middle = np.full(2, size / 2 - 0.5)
     angle = rng.uniform(-motion.rotation, motion.rotation)
@@ -76,8 +85,15 @@ def sample_augmentation(
 
 
 def sampling_map(store_from_picture: Doubles, nodes: Floats, size: int) -> Floats:
-    """Where each pixel of the (size, size) picture looks in the store: (size, size, 2) xy, float32;
-    bent by `nodes`.
+    """Return where each pixel of a picture looks in the store, for `cv2.remap`.
+
+    Args:
+        store_from_picture: (2, 3).
+        nodes: (n, n, 2) of the warp, pixels.
+        size: Side of the picture in pixels.
+
+    Returns:
+        (size, size, 2) float32 xy in the store.
     """
     weights = _spread(len(nodes), size)
     aside = np.stack([weights @ nodes[..., axis] @ weights.T for axis in (0, 1)], -1)
@@ -86,8 +102,9 @@ def sampling_map(store_from_picture: Doubles, nodes: Floats, size: int) -> Float
 
 
 def _spread(nodes: int, size: int) -> Floats:
-    """How much each node counts for each pixel, bilinear, (size, nodes); nodes lie evenly from rim
-    to rim of the area.
+    """How much each node counts for each pixel, bilinear, (size, nodes).
+
+    Nodes lie evenly from rim to rim of the area.
     """
     places = (np.arange(size, dtype=np.float32) + 0.5) / size * (nodes - 1)
     weights: Floats = np.maximum(

@@ -1,6 +1,4 @@
-"""Whether a model still paints faces: a few numbers of what it makes of faces that it learns, and
-what is wrong with them.
-"""
+"""Whether a model has collapsed, by a few numbers of what it makes of faces that it learns."""
 
 from __future__ import annotations
 
@@ -35,10 +33,13 @@ MIN_SPREAD = 0.01
 class OutputStats:
     """How faces came out, within their masks; nan where the true faces cannot tell.
 
-    fit: squared error, 1 = as that of the best flat colour for each face. stuck: share of values
-    that are black or full where the face is neither. within, between: spread within a face, and
-    between faces, 1 = as it should be. inside, outside: mean of the painted mask within the true
-    one and around it.
+    Attributes:
+        error: Squared error, 1 = as that of the best flat colour for each face.
+        saturated: Share of values that are black or full where the face is neither.
+        contrast: Spread of values within a face, 1 = as it should be.
+        variation: Spread between faces, 1 = as it should be.
+        mask_inside: Mean of the predicted mask within the true one.
+        mask_outside: Its mean around the true one.
     """
 
     error: float
@@ -50,8 +51,16 @@ class OutputStats:
 
 
 def measure_outputs(faces: Floats, masks: Floats, true: Floats, true_masks: Floats) -> OutputStats:
-    """What was painted, faces (N, S, S, 3) and masks (N, S, S), in 0..1, against what it should
-    have been.
+    """Measure what a model made against what it should have made.
+
+    Args:
+        faces: (N, S, S, 3) in 0..1, what it made.
+        masks: (N, S, S) in 0..1, what it made.
+        true: (N, S, S, 3) in 0..1.
+        true_masks: (N, S, S) in 0..1.
+
+    Returns:
+        The statistics over all N faces.
     """
     weight = true_masks[..., None]
     flat, own = (_mean(each, weight) for each in (true, faces))
@@ -80,17 +89,16 @@ def measure_outputs(faces: Floats, masks: Floats, true: Floats, true_masks: Floa
 
 @dataclass(slots=True)
 class CollapseDetector:
-    """The best that one side's faces have been in a run: a collapse is a fall from there."""
+    """The best outputs of one side in a run; a collapse is a fall from there."""
 
     error: float = math.inf
     variation: float = 0.0
 
     def check(self, seen: OutputStats, iteration: int) -> str:
-        """What is wrong with what was painted after so many iterations; empty, and the best brought
-        up to date, when all is well.
+        """Say what is wrong with the outputs after so many iterations; empty when all is well.
 
-        A model of the first minutes, which paints the same mean face for everybody, is well:
-        nothing here holds it to more.
+        When all is well the best values are updated. A model of the first minutes, which makes the
+        same mean face for everybody, is well: nothing here holds it to more.
         """
         if trouble := self._trouble(seen, iteration):
             return trouble

@@ -1,6 +1,4 @@
-"""Whether a curve that falls while a model learns has come to rest, and what as much learning again
-would bring.
-"""
+"""Whether a loss curve has reached a plateau, and what as much training again would bring."""
 
 from __future__ import annotations
 
@@ -36,9 +34,12 @@ _NEAR: Final = 5
 class Forecast:
     """Where a curve stands and goes.
 
-    since: the first iteration from which neither what came nor what is to come is worth it; None =
-    it still falls. now: its value without the noise. then: its value after as many iterations
-    again. doubt: standard deviation of `then`. noise: of one measurement.
+    Attributes:
+        since: First iteration of the plateau; None = the curve still falls.
+        current: Its value without the noise.
+        projected: Its value after as many iterations again.
+        uncertainty: Standard deviation of `projected`.
+        noise: Standard deviation of one measurement.
     """
 
     since: int | None
@@ -49,19 +50,20 @@ class Forecast:
 
     @property
     def gain(self) -> float:
-        """The share of the value that as many iterations again would take off; below 0 it would
-        rise.
-        """
+        """Share of the value that as many iterations again would take off; below 0: a rise."""
         return 1 - self.projected / self.current
 
 
 def forecast(iterations: Sequence[float], values: Sequence[float]) -> Forecast | None:
-    """What a curve of measurements above 0 says, its iterations above 0 and rising; None while it
-    is too short to say.
+    """Extrapolate a curve; None while it is too short.
 
-    The curve is taken for a + b x^-c with noise. Every c of a grid is fitted by least squares and
-    counts by its likelihood, so that the doubt holds what the fit does not know (Bayesian model
-    averaging). a is not below 0.
+    The curve is taken for a + b x^-c with noise, where a is not below 0. Every c of a grid is
+    fitted by least squares and counts by its likelihood. So the uncertainty holds what the fit does
+    not know (Bayesian model averaging).
+
+    Args:
+        iterations: Above 0 and rising.
+        values: Measurements above 0.
     """
     every_x, every_y = np.asarray(iterations, np.float64), np.asarray(values, np.float64)
     x, y = (each[every_x >= _PART * every_x[-1:]] for each in (every_x, every_y))
@@ -86,14 +88,21 @@ def forecast(iterations: Sequence[float], values: Sequence[float]) -> Forecast |
 
 
 def running_median(values: ArrayLike) -> Doubles:
-    """The running median of a curve: what one outlier does not move."""
+    """The running median of a curve: what one outlier does not move.
+
+    Args:
+        values: (N,).
+
+    Returns:
+        (N,) float64.
+    """
     half = _NEAR // 2
     padded = np.pad(np.asarray(values, np.float64), half, mode="edge")
     return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, _NEAR), axis=1))
 
 
 def describe_forecast(forecast: Forecast | None) -> str:
-    """The outlook of a model's score in one line for people; empty where nobody can say yet."""
+    """Describe the forecast of a model's score in one line; empty where there is none yet."""
     if forecast is None:
         return ""
     share, doubt = 100 * forecast.gain, 100 * forecast.uncertainty / forecast.current
@@ -109,7 +118,7 @@ def describe_forecast(forecast: Forecast | None) -> str:
 
 
 def _since(found: Forecast, x: Doubles, y: Doubles, course: Doubles) -> int | None:
-    """Since when the curve rests; the doubt has to be overcome before it does."""
+    """Since when the curve is at rest; the uncertainty has to be overcome before it is."""
     lowest = int(running_median(y).argmin())
     waited = x[-1] / x[lowest]
     if waited >= _RISING and _rise(y[lowest:]) > 2 * found.noise:
@@ -123,8 +132,9 @@ def _since(found: Forecast, x: Doubles, y: Doubles, course: Doubles) -> int | No
 
 
 def _rise(y: Doubles) -> float:
-    """How much higher the second half of some values lies than the first, for noise that many
-    values even out; 0 for too few.
+    """How much higher the second half of some values lies than the first; 0 for too few.
+
+    It is scaled so that noise, which many values even out, gives the same figure for any number.
     """
     half = len(y) // 2
     return (
@@ -135,9 +145,7 @@ def _rise(y: Doubles) -> float:
 
 
 def _noise(x: Doubles, y: Doubles) -> float:
-    """Standard deviation of one measurement, by how far each lies from the line between its
-    neighbours.
-    """
+    """Standard deviation of a measurement, by its distance from its neighbours' line."""
     share = (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
     off = y[1:-1] - (1 - share) * y[:-2] - share * y[2:]
     off /= np.sqrt(1 + share**2 + (1 - share) ** 2)
@@ -147,8 +155,9 @@ def _noise(x: Doubles, y: Doubles) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """One law: base + drop * x^-power, x in ends of the curve. rest: deviation of what it leaves.
-    doubt: variance at 2, noise 1.
+    """One law: base + drop * x^-power, x in ends of the curve.
+
+    rest: standard deviation of what it leaves. doubt: variance at x = 2 for a noise of 1.
     """
 
     power: float

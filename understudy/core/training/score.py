@@ -1,6 +1,4 @@
-"""What measurements on held-out faces say together: one score for a model, and its course over the
-iterations.
-"""
+"""One score for a model from measurements on held-out faces, and its curve over the iterations."""
 
 from __future__ import annotations
 
@@ -17,11 +15,11 @@ _SWAP: Final = 0.1
 
 
 def compute_score(measured: Mapping[str, float]) -> float:
-    """One number for a model, lower is better; NaN where nothing was held out.
+    """Return one number for a model, lower is better; NaN where nothing was held out.
 
-    The mean over both sides of L1 + DSSIM, times 1.1 for a swap that is all dst or does not act at
-    all, to 1 for one that is as much src as src itself and acts in step with dst. What was not
-    measured does not count.
+    It is the mean over both sides of L1 + DSSIM, times a factor of 1.1 to 1 for the swap. The
+    factor is 1.1 for a swap that is all dst or does not act at all. It is 1 for one as much src as
+    src itself, and in step with dst. What was not measured does not count.
     """
     rebuilt = [
         measured[f"{side} l1"] + measured[f"{side} dssim"]
@@ -44,8 +42,9 @@ def is_better(score: float, other: float) -> bool:
 
 
 def score_curve(rows: Iterable[Mapping[str, Any]]) -> tuple[list[int], list[float]]:
-    """(iterations, scores) of a model's history since what it learns from last changed: a curve
-    before that says nothing now.
+    """Return iterations and scores of a history since its last change of settings.
+
+    A curve before such a change says nothing about the model now.
     """
     found: dict[int, float] = {}
     for row in rows:

@@ -1,6 +1,4 @@
-"""Which faces of a set are never learnt from, so that a model can be asked what it makes of faces
-it has not seen.
-"""
+"""Splits faces into those to learn from and held-out ones, on which a model is measured."""
 
 from __future__ import annotations
 
@@ -23,11 +21,16 @@ RowMask = NDArray[np.bool_]
 
 
 def split_held_out(tracks: NDArray[np.int64]) -> tuple[RowMask, RowMask]:
-    """Of faces in order of time, (N,) each: which are held out, and which beside those are spared,
-    so that nobody learns them.
+    """Choose the held-out faces of a set, and spared ones beside them that are not learnt either.
 
-    tracks: (N,), -1 = none. Whole tracks where the set has some that make up the share, else runs
-    of neighbours, the last at the end of the set.
+    Whole tracks where the set has some that make up the share, else runs of neighbours, the last at
+    the end of the set.
+
+    Args:
+        tracks: (N,) of faces in order of time, -1 = none.
+
+    Returns:
+        Two masks (N,): held out, and spared.
     """
     count = len(tracks)
     chosen = np.zeros(count, bool)
@@ -42,9 +45,7 @@ def split_held_out(tracks: NDArray[np.int64]) -> tuple[RowMask, RowMask]:
 
 
 def _whole(tracks: NDArray[np.int64], goal: int) -> list[int]:
-    """Tracks of `goal` faces together, the longest that fit first; none where they would be fewer
-    than half of that.
-    """
+    """The longest tracks that give about `goal` faces; none if they give less than half."""
     names, counts = np.unique(tracks[tracks >= 0], return_counts=True)
     taken: list[int] = []
     total = 0

@@ -1,6 +1,4 @@
-"""Which faces to draw, by how far the heads turn: angles are radians, above 0 to the picture's
-left, as `pose` tells them.
-"""
+"""Draws faces by yaw, in radians, above 0 to the picture's left, as `estimate_pose` has it."""
 
 from __future__ import annotations
 
@@ -20,8 +18,15 @@ _FOLLOWING: Final = (64, 1.0)
 
 
 def sample_uniform(rng: np.random.Generator, yaw: Floats, count: int) -> Rows:
-    """Rows of `yaw` (N,) such that every angle that is there comes as often as any other: a bin
-    with faces, then one of them.
+    """Draw rows such that every yaw that is there comes as often as any other.
+
+    Args:
+        rng: Where the random numbers come from.
+        yaw: (N,) radians.
+        count: Rows to draw.
+
+    Returns:
+        (count,) rows: for each a bin with faces, then one of them.
     """
     bins = _bins(yaw, *_EVENLY)
     return _one_of_each(rng, bins, rng.choice(np.unique(bins), count))
@@ -30,10 +35,16 @@ def sample_uniform(rng: np.random.Generator, yaw: Floats, count: int) -> Rows:
 def sample_matching(
     rng: np.random.Generator, yaw: Floats, wanted: Floats, flips: bool
 ) -> tuple[Rows, NDArray[np.bool_]]:
-    """For each wanted angle (M,) a row of `yaw` (N,) near it, by chance one of the nearest bin, and
-    whether to mirror that face.
+    """Draw for each wanted yaw a row near it: one of the nearest bin.
 
-    flips: a face that turns to the other side serves too, mirrored.
+    Args:
+        rng: Where the random numbers come from.
+        yaw: (N,) radians.
+        wanted: (M,) radians.
+        flips: A face that turns to the other side serves too, mirrored.
+
+    Returns:
+        (M,) rows, and (M,) whether to mirror that face.
     """
     bins, goals = _bins(yaw, *_FOLLOWING), _bins(wanted, *_FOLLOWING)
     last = _FOLLOWING[0] - 1
@@ -52,9 +63,7 @@ def _bins(yaw: Floats, count: int, reach: float) -> Rows:
 
 
 def _order(filled: Rows, goals: Rows, place: int) -> Rows:
-    """When the search comes to each bin: by distance, and among equals by `place`, above the goal
-    two places later.
-    """
+    """When the search comes to each bin: by distance, then by `place`, above the goal later."""
     return np.asarray(np.abs(filled - goals) * 4 + place + 2 * (filled > goals), np.int64)
 
 
