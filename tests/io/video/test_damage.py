@@ -117,23 +117,24 @@ def test_chunks_tell_the_same_as_one_pass(clip, number):
 
 def test_a_hole_over_many_keyframes_costs_one_pass(clip):
     path = clip(frames=400, options={"g": "4", "bf": "0", "sc_threshold": "0"})
+    # The processor's time, which no other work on the machine makes longer.
     with open_footage(path) as footage:
-        began = time.perf_counter()
+        began = time.process_time()
         assert not bad(tried(footage))
-        whole = time.perf_counter() - began
+        whole = time.process_time() - began
     data = bytearray(path.read_bytes())
     data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 4)
     path.write_bytes(data)
     with open_footage(path) as footage:
-        began = time.perf_counter()
+        began = time.process_time()
         found = tried(footage)
-        assert time.perf_counter() - began < 3 * whole + 0.5
+        assert time.process_time() - began < 3 * whole + 0.5
         assert len(found) == 400 and len(bad(found)) > 80
         last = bad(found)[-1]
         # A seek into the hole steps back over it.
-        began = time.perf_counter()
+        began = time.process_time()
         assert bad(tried(footage, range(last, last + 2))) == [last]
-        assert time.perf_counter() - began < 2 * whole + 0.5
+        assert time.process_time() - began < 2 * whole + 0.5
 
 
 def test_the_random_access_goes_on_after_a_damaged_frame(clip):
