@@ -14,10 +14,10 @@ TERMINATE_SECONDS = 60
 
 def torchrun_ranks() -> tuple[int, int, int]:
     """Return rank, world size and local rank as torchrun sets them; (0, 1, 0) without it."""
-    told = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")]
-    if "MASTER_ADDR" not in os.environ or not all(each.isdigit() for each in told[:2]):
+    values = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")]
+    if "MASTER_ADDR" not in os.environ or not all(each.isdigit() for each in values[:2]):
         return 0, 1, 0
-    return int(told[0]), int(told[1]), int(told[2] or 0)
+    return int(values[0]), int(values[1]), int(values[2] or 0)
 
 
 class Child:

@@ -48,7 +48,7 @@ def ffmpeg_versions() -> dict[str, str]:
 
 def missing_encoders(names: tuple[str, ...]) -> list[str]:
     """Return those of the named encoders that PyAV was built without."""
-    return [name for name in names if not _encodes(name)]
+    return [name for name in names if not _has_encoder(name)]
 
 
 def free_bytes(folder: Path) -> int:
@@ -80,12 +80,12 @@ def cpu_count() -> int:
 def free_memory() -> int | None:
     """Return the bytes of memory that are available without swapping; None where unknown."""
     try:
-        told = re.search(
+        match = re.search(
             r"^MemAvailable:\s+(\d+) kB",
             Path("/proc/meminfo").read_text(encoding="ascii"),
             re.MULTILINE,
         )
-        return 1024 * int(told.group(1)) if told else None
+        return 1024 * int(match.group(1)) if match else None
     except OSError:
         return None
 
@@ -141,7 +141,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _encodes(name: str) -> bool:
+def _has_encoder(name: str) -> bool:
     try:
         return bool(av.codec.Codec(name, "w").is_encoder)
     except ValueError:

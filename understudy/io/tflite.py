@@ -37,9 +37,9 @@ def load(path: Path, threads: int = 1, member: str = "") -> Network:
     # Not at the top: loading it takes a while, and most commands never see a network.
     from ai_edge_litert.interpreter import Interpreter
 
-    content = _member(path, member) if member else path.read_bytes()
+    content = _read_member(path, member) if member else path.read_bytes()
     try:
-        with _quiet():
+        with _silence_stderr():
             interpreter = Interpreter(model_content=content, num_threads=threads)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
@@ -65,7 +65,7 @@ def sigmoid(logit: float) -> float:
     return 1 / (1 + math.exp(-min(max(logit, -60), 60)))
 
 
-def _member(bundle: Path, name: str) -> bytes:
+def _read_member(bundle: Path, name: str) -> bytes:
     """A file of a bundle, which is a zip archive."""
     try:
         with zipfile.ZipFile(bundle) as members, members.open(name) as file:
@@ -89,7 +89,7 @@ def _member(bundle: Path, name: str) -> bytes:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _silence_stderr() -> Iterator[None]:
     """Hold back what the C++ side writes to standard error."""
     stderr = 2
     kept = os.dup(stderr)

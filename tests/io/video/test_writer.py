@@ -217,7 +217,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(clip, tmp_path, monkeypatch):
     def full(*_: object) -> int:
         raise av.error.OSError(errno.ENOSPC, "No space left on device", "out.mp4")
 
-    monkeypatch.setattr(writer, "_mux", full)
+    monkeypatch.setattr(writer, "_mux_packets", full)
     with (
         open_footage(clip()) as source,
         pytest.raises(CannotWrite, match=r"out\.mp4: the disk is full"),

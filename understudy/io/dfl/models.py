@@ -107,7 +107,7 @@ def read_model(place: DflModel) -> DflModelInfo:
             f"{place.data}: not the file of a model (no iter and options in it). Take it from a"
             " backup of the model."
         )
-    iteration, options = _plainer(held["iter"]), held["options"]
+    iteration, options = _simplify(held["iter"]), held["options"]
     if type(iteration) is not int or not 0 <= iteration <= MAX_ITERATIONS:
         raise BadMedia(
             f"{place.data}: iter is {iteration!r:.40}, no number of iterations. Take it from a"
@@ -119,19 +119,19 @@ def read_model(place: DflModel) -> DflModelInfo:
         )
     parts = {
         path.stem.removeprefix(f"{place.label}_"): path
-        for path in sorted(place.folder.glob(f"{_exact(place.label)}_*.npy"))
+        for path in sorted(place.folder.glob(f"{_fits_exactly(place.label)}_*.npy"))
     }
     return DflModelInfo(
         place,
         iteration,
-        {name: _plainer(value) for name, value in options.items()},
+        {name: _simplify(value) for name, value in options.items()},
         _losses(held.get("loss_history")),
         {part: path for part, path in parts.items() if not _ASIDE.fullmatch(part)},
         tuple(path.name for part, path in parts.items() if _ASIDE.fullmatch(part)),
     )
 
 
-def _plainer(value: object) -> Any:
+def _simplify(value: object) -> Any:
     """A number of numpy's as one of Python's."""
     return value.item() if isinstance(value, np.generic) else value
 
@@ -141,7 +141,7 @@ def _losses(held: object) -> tuple[tuple[float, ...], ...]:
     rows: list[tuple[float, ...]] = []
     for row in reversed(held) if isinstance(held, list) else ():
         values = (
-            [_plainer(each) for each in row]
+            [_simplify(each) for each in row]
             if isinstance(row, list | tuple | np.ndarray) and np.ndim(row) == 1
             else []
         )
@@ -153,5 +153,5 @@ def _losses(held: object) -> tuple[tuple[float, ...], ...]:
     return tuple(reversed(rows))
 
 
-def _exact(label: str) -> str:
+def _fits_exactly(label: str) -> str:
     return re.sub(r"([*?\[])", r"[\1]", label)

@@ -86,10 +86,10 @@ class PickleMachine:
     def run(self, data: bytes) -> object:
         for order, argument, _ in pickletools.genops(io.BytesIO(data)):
             self.orders += 1
-            self._obey(order.name, argument)
+            self._execute(order.name, argument)
         return self.stack.pop()
 
-    def _obey(self, order: str, argument: Any) -> None:
+    def _execute(self, order: str, argument: Any) -> None:
         if order in _PUSHES:
             self.stack.append(argument)
         elif order in _CONSTANTS:
@@ -117,17 +117,17 @@ class PickleMachine:
             case "POP":
                 self._pop(1)
             case "POP_MARK":
-                self._marked()
+                self._pop_to_mark()
             case "TUPLE":
-                self.stack.append(tuple(self._marked()))
+                self.stack.append(tuple(self._pop_to_mark()))
             case "LIST":
-                self.stack.append(self._marked())
+                self.stack.append(self._pop_to_mark())
             case "DICT":
-                items = self._marked()
+                items = self._pop_to_mark()
                 self.stack.append({})
                 self._set(items)
             case "FROZENSET":
-                self.stack.append(frozenset(_keys(self._marked())))
+                self.stack.append(frozenset(_check_keys(self._pop_to_mark())))
             case "APPEND" | "APPENDS" | "ADDITEMS" | "SETITEM" | "SETITEMS":
                 self._fill(order)
             case _:
@@ -137,26 +137,26 @@ class PickleMachine:
         """The orders that put values into the container below them."""
         match order:
             case "APPEND" | "APPENDS":
-                items = self._pop(1) if order == "APPEND" else self._marked()
+                items = self._pop(1) if order == "APPEND" else self._pop_to_mark()
                 self._top(list).extend(items)
             case "ADDITEMS":
-                items = self._marked()
-                self._top(set).update(_keys(items))
+                items = self._pop_to_mark()
+                self._top(set).update(_check_keys(items))
             case "SETITEM" | "SETITEMS":
-                self._set(self._pop(2) if order == "SETITEM" else self._marked())
+                self._set(self._pop(2) if order == "SETITEM" else self._pop_to_mark())
 
     def _call(self, order: str, argument: Any) -> None:
         """The orders that ask for calls: known names become values, all else is refused."""
         match order:
             case "GLOBAL" | "STACK_GLOBAL":
                 module, name = argument.split(" ", 1) if order == "GLOBAL" else self._pop(2)
-                self.stack.append(_known(module, name))
+                self.stack.append(_resolve_name(module, name))
             case "REDUCE":
                 maker, arguments = self._pop(2)
-                self.stack.append(self._made(maker, arguments))
+                self.stack.append(self._reduce(maker, arguments))
             case "BUILD":
                 made, state = self._pop(2)
-                self._finish(made, state)
+                self._set_state(made, state)
                 self.stack.append(made)
             case _:
                 raise UnsafePickle(f"an object of another program (order {order})")
@@ -168,7 +168,7 @@ class PickleMachine:
         del self.stack[-count:]
         return taken
 
-    def _marked(self) -> list[Any]:
+    def _pop_to_mark(self) -> list[Any]:
         start = self.marks.pop()
         taken = self.stack[start:]
         del self.stack[start:]
@@ -181,9 +181,9 @@ class PickleMachine:
 
     def _set(self, items: list[Any]) -> None:
         held = self._top(dict)
-        held.update(zip(_keys(items[::2]), items[1::2], strict=True))
+        held.update(zip(_check_keys(items[::2]), items[1::2], strict=True))
 
-    def _made(self, maker: object, arguments: object) -> object:
+    def _reduce(self, maker: object, arguments: object) -> object:
         """What a known name stands for with these arguments."""
         if not isinstance(maker, _Name) or not isinstance(arguments, tuple):
             raise ValueError("calls what cannot be called")
@@ -195,7 +195,7 @@ class PickleMachine:
                 return b""
             case "set" | "frozenset", (list(items),):
                 self._spend(8 * len(items))
-                return (set if maker.word == "set" else frozenset)(_keys(items))
+                return (set if maker.word == "set" else frozenset)(_check_keys(items))
             case "dtype", (str(code), *_):
                 return _dtype(code)
             case "_reconstruct", (_Name("ndarray"), (0,), _):
@@ -206,12 +206,12 @@ class PickleMachine:
                 tuple(shape),
                 "C" | "F" as order,
             ):
-                return PendingArray(self._array(data, kind, shape, order))
+                return PendingArray(self._make_array(data, kind, shape, order))
             case "scalar", (PendingDtype() as kind, bytes(data)):
-                return self._array(data, kind, (), "C")[()]
+                return self._make_array(data, kind, (), "C")[()]
         raise ValueError(f"{maker.word} with other arguments than numpy's")
 
-    def _finish(self, made: object, state: object) -> None:
+    def _set_state(self, made: object, state: object) -> None:
         match made, state:
             case PendingDtype(), (int(), "<" | ">" | "|" | "=" as order, None, None, None, *_):
                 made.order = order
@@ -222,13 +222,15 @@ class PickleMachine:
                 bool() | 0 | 1 as fortran,
                 bytes(data),
             ):
-                made.array = self._array(data, kind, shape, "F" if fortran else "C")
+                made.array = self._make_array(data, kind, shape, "F" if fortran else "C")
             case PendingArray(array=None), (int(), tuple(), PendingDtype(), _, list()):
                 raise UnsafePickle("an array of objects")
             case _:
                 raise ValueError("a state that is not numpy's")
 
-    def _array(self, data: bytes, kind: PendingDtype, shape: tuple[Any, ...], order: Any) -> Array:
+    def _make_array(
+        self, data: bytes, kind: PendingDtype, shape: tuple[Any, ...], order: Any
+    ) -> Array:
         dtype = kind.dtype()
         if len(shape) > 16 or any(type(side) is not int or side < 0 for side in shape):
             raise ValueError("an array of no such shape")
@@ -247,7 +249,7 @@ class PickleMachine:
             raise UnsafePickle("orders to fill the memory")
 
 
-def _known(module: object, name: object) -> _Name:
+def _resolve_name(module: object, name: object) -> _Name:
     if not isinstance(module, str) or not isinstance(name, str):
         raise ValueError("a name that is no text")
     if (module, name) not in _KNOWN:
@@ -264,7 +266,7 @@ def _dtype(code: str) -> PendingDtype:
     return PendingDtype(found[2], found[1] or "=")
 
 
-def _keys(keys: list[Any]) -> list[Any]:
+def _check_keys(keys: list[Any]) -> list[Any]:
     """The keys, each one plain value or a tuple of some.
 
     Hashing a deep tree would overrun Python's own stack.

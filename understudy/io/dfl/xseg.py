@@ -58,7 +58,7 @@ def group_layers(arrays: Mapping[str, Array], path: Path) -> list[Layer]:
     groups: dict[str, dict[str, Array]] = defaultdict(dict)
     for name, array in arrays.items():
         cut = max(name.rfind("/"), name.rfind("."))
-        if not _blurs(array):
+        if not _is_blur_filter(array):
             groups[name[: max(cut, 0)]][name[cut + 1 :].removesuffix(":0")] = np.asarray(
                 array, np.float32
             )
@@ -85,23 +85,23 @@ def assign_layers(found: Sequence[Layer], slots: Sequence[Slot], path: Path) -> 
     """
     waiting: dict[str, list[Layer]] = defaultdict(list)
     for layer in found:
-        waiting[_likeness(layer)].append(layer)
+        waiting[_signature(layer)].append(layer)
     empty: list[Slot] = []
     tensors: dict[str, Array] = {}
     for slot in slots:
-        if not waiting[_likeness(slot)]:
+        if not waiting[_signature(slot)]:
             empty.append(slot)
             continue
-        taken = waiting[_likeness(slot)].pop(0)
+        taken = waiting[_signature(slot)].pop(0)
         tensors |= {f"{slot.name}.{role}": array for role, array in taken.tensors.items()}
     left = [layer for group_layers in waiting.values() for layer in group_layers]
     if left:
         raise BadMedia(
-            f"{path}: '{left[0].name}', a {_likeness(left[0])}, is not of XSeg at 256 px. {_OTHER}"
+            f"{path}: '{left[0].name}', a {_signature(left[0])}, is not of XSeg at 256 px. {_OTHER}"
         )
     if empty:
         raise BadMedia(
-            f"{path}: no {_likeness(empty[0])} is left for our {empty[0].name}; {len(empty)} are"
+            f"{path}: no {_signature(empty[0])} is left for our {empty[0].name}; {len(empty)} are"
             f" missing. {_OTHER}"
         )
     return tensors
@@ -121,7 +121,7 @@ def _layers_of(prefix: str, members: dict[str, Array], path: Path) -> Iterator[L
     names = set(members)
     kernel = next((word for word, array in members.items() if array.ndim > 1), None)
     if kernel:
-        yield _weighted(prefix, members.pop(kernel), take("bias", "bias"), path)
+        yield _kernel_layer(prefix, members.pop(kernel), take("bias", "bias"), path)
     number = next(
         (word for word, array in members.items() if array.size == 1 and word not in _TAU), None
     )
@@ -140,7 +140,7 @@ def _layers_of(prefix: str, members: dict[str, Array], path: Path) -> Iterator[L
         )
 
 
-def _weighted(name: str, kernel: Array, bias: Array, path: Path) -> Layer:
+def _kernel_layer(name: str, kernel: Array, bias: Array, path: Path) -> Layer:
     """The layer of a kernel: (height, width, in, out), transposed (…, out, in), or (in, out)."""
     if kernel.ndim == 2 and bias.shape == kernel.shape[1:]:
         return Layer("dense layer", name, {"weight": kernel.T, "bias": bias})
@@ -154,7 +154,7 @@ def _weighted(name: str, kernel: Array, bias: Array, path: Path) -> Layer:
     )
 
 
-def _blurs(array: Array) -> bool:
+def _is_blur_filter(array: Array) -> bool:
     """Whether this is the fixed binomial filter of a pooling, the same for all channels."""
     if array.ndim < 3 or array.shape[0] != array.shape[1] or array.shape[0] > 4:
         return False
@@ -163,7 +163,7 @@ def _blurs(array: Array) -> bool:
     return np.allclose(planes, (np.outer(row, row) / row.sum() ** 2)[..., None], atol=1e-6)
 
 
-def _likeness(layer: Layer | Slot) -> str:
+def _signature(layer: Layer | Slot) -> str:
     shapes = (
         f"{role} {'x'.join(map(str, shape)) or 'one number'}"
         for role, shape in sorted(layer.shapes.items())

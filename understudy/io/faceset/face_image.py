@@ -148,9 +148,9 @@ def read(path: Path) -> AlignedFace:
     Raises:
         BadMedia: Unreadable, damaged, not square, not a face picture, or from a newer version.
     """
-    data = _bytes(path)
-    container, metadata = _parsed(data, path)
-    image = _decoded(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, str(path))
+    data = _read_bytes(path)
+    container, metadata = _parse(data, path)
+    image = _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, str(path))
     if image.shape != (container.height, container.width, 3):
         raise BadMedia(
             f"{path}: a damaged picture: its pixels do not fit its header. Delete it, or extract"
@@ -159,7 +159,7 @@ def read(path: Path) -> AlignedFace:
     return AlignedFace(
         face=metadata.face,
         image=np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8),
-        face_from_frame=_rescaled(metadata, container.width),
+        face_from_frame=_rescale(metadata, container.width),
         face_type=metadata.face_type,
         mask=_mask(metadata, container.width, path),
         source=metadata.source,
@@ -173,7 +173,7 @@ def read_metadata(path: Path) -> tuple[FaceMetadata, int]:
 
     Pixels stay undecoded. Raises as `read`.
     """
-    container, metadata = _parsed(_bytes(path), path)
+    container, metadata = _parse(_read_bytes(path), path)
     return metadata, container.width
 
 
@@ -222,25 +222,25 @@ def metadata_json(face: AlignedFace) -> str:
         "pts": None if face.pts is None else round(float(face.pts), 6),
         # File names may hold bytes that are no text.
         "source": face.source.encode("utf-8", "replace").decode("utf-8"),
-        "box": _rounded(face.face.box, 4),
-        "landmarks": _rounded(face.face.landmarks, 4),
+        "box": _round(face.face.box, 4),
+        "landmarks": _round(face.face.landmarks, 4),
         "score": round(float(face.face.score), 6),
         "track": int(face.face.track),
-        "pose": _rounded(face.face.pose, 6),
-        "identity": None if identity is None else _rounded(identity, 6),
+        "pose": _round(face.face.pose, 6),
+        "identity": None if identity is None else _round(identity, 6),
         "mask": None if mask is None else _mask_text(mask, face.size),
         "person": int(face.face.person),
         "filled": bool(face.face.filled),
-        "raw": None if face.face.raw is None else _rounded(face.face.raw, 4),
+        "raw": None if face.face.raw is None else _round(face.face.raw, 4),
         "polygons": [
-            {"includes": bool(each.includes), "points": _rounded(each.points, 4)}
+            {"includes": bool(each.includes), "points": _round(each.points, 4)}
             for each in face.polygons
         ],
     }
     return json.dumps(fields, allow_nan=False, separators=(",", ":"))
 
 
-def _parsed(data: bytes, path: Path) -> tuple[image_metadata.ImageContainer, FaceMetadata]:
+def _parse(data: bytes, path: Path) -> tuple[image_metadata.ImageContainer, FaceMetadata]:
     container = image_metadata.inspect(data, str(path))
     if container.block is None:
         raise BadMedia(
@@ -279,7 +279,7 @@ class _Versioned(BaseModel):
     version: int
 
 
-def _rescaled(metadata: FaceMetadata, size: int) -> Doubles:
+def _rescale(metadata: FaceMetadata, size: int) -> Doubles:
     return affine.compose(affine.scaling(size / metadata.size), metadata.face_from_frame)
 
 
@@ -302,7 +302,7 @@ def _mask(metadata: FaceMetadata, size: int, path: Path) -> Floats | None:
             f"{where}: not a PNG of {metadata.size}x{metadata.size}. Delete the picture, or extract"
             " the frame again."
         )
-    mask = _decoded(data, cv2.IMREAD_GRAYSCALE, where)
+    mask = _decode(data, cv2.IMREAD_GRAYSCALE, where)
     return as_float(resize(mask, (size, size)))
 
 
@@ -313,7 +313,7 @@ def _mask_text(mask: Floats, size: int) -> str:
     return base64.b64encode(stills.encode_image(levels, ".png")).decode("ascii")
 
 
-def _decoded(data: bytes, flags: int, where: str) -> Bytes:
+def _decode(data: bytes, flags: int, where: str) -> Bytes:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
@@ -326,7 +326,7 @@ def _decoded(data: bytes, flags: int, where: str) -> Bytes:
     return np.asarray(image, np.uint8)
 
 
-def _bytes(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise BadMedia(
@@ -340,6 +340,6 @@ def _bytes(path: Path) -> bytes:
         ) from None
 
 
-def _rounded(values: Floats, digits: int) -> list[object]:
+def _round(values: Floats, digits: int) -> list[object]:
     rounded: list[object] = np.asarray(values, np.float64).round(digits).tolist()
     return rounded

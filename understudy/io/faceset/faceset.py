@@ -119,7 +119,7 @@ class Faceset:
             bin.mkdir(exist_ok=True)
             for path, unwanted in zip(self.paths, mask, strict=True):
                 if unwanted:
-                    moved.append(path.rename(_free(bin / path.name)))
+                    moved.append(path.rename(_free_path(bin / path.name)))
         self.rescan()
         return moved
 
@@ -133,6 +133,6 @@ class Faceset:
         return self._known
 
 
-def _free(path: Path) -> Path:
+def _free_path(path: Path) -> Path:
     others = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
     return next(each for each in itertools.chain([path], others) if not each.exists())

@@ -123,22 +123,22 @@ def _is_our_part(segment: Segment) -> bool:
 def _text(kind: bytes, body: bytes) -> bytes:
     """The text after the keyword; other tools may have moved ours into any of the three kinds."""
     if kind == b"tEXt":
-        return _bounded(body)
+        return _check_length(body)
     if kind == b"zTXt":
-        return _inflated(body[1:])
+        return _inflate(body[1:])
     if len(body) < 2 or body.count(b"\0", 2) < 2:
         raise Damaged("our text chunk is malformed")
     text = body[2:].split(b"\0", 2)[2]
-    return _inflated(text) if body[0] == 1 else _bounded(text)
+    return _inflate(text) if body[0] == 1 else _check_length(text)
 
 
-def _inflated(data: bytes) -> bytes:
+def _inflate(data: bytes) -> bytes:
     unpacker = zlib.decompressobj()
     try:
         text = unpacker.decompress(data, MAX_BLOCK + 1)
     except zlib.error:
         raise Damaged("our text chunk cannot be unpacked") from None
-    return _bounded(text)
+    return _check_length(text)
 
 
 def _inspect_jpg(data: bytes, where: str) -> ImageContainer:
@@ -152,10 +152,10 @@ def _inspect_jpg(data: bytes, where: str) -> ImageContainer:
         elif _is_our_part(segment):
             parts.append(segment.body[len(_MAGIC) :])
     _check_sides(width, height, where)
-    return ImageContainer("jpg", width, height, _joined(parts))
+    return ImageContainer("jpg", width, height, _join_parts(parts))
 
 
-def _joined(parts: list[bytes]) -> bytes | None:
+def _join_parts(parts: list[bytes]) -> bytes | None:
     """The block from its numbered parts, which may come in any order."""
     if not parts:
         return None
@@ -167,7 +167,7 @@ def _joined(parts: list[bytes]) -> bytes | None:
         if number in by_number or count != len(parts) or number >= count:
             raise Damaged("our segments are doubled or incomplete")
         by_number[number] = part[4:]
-    return _bounded(b"".join(by_number[number] for number in range(len(parts))))
+    return _check_length(b"".join(by_number[number] for number in range(len(parts))))
 
 
 def _segments(block: bytes) -> Iterator[bytes]:
@@ -200,7 +200,7 @@ def _check_sides(width: int, height: int, where: str) -> None:
         )
 
 
-def _bounded(block: bytes) -> bytes:
+def _check_length(block: bytes) -> bytes:
     if len(block) > MAX_BLOCK:
         raise Damaged(f"our data in it is larger than {MAX_BLOCK >> 20} MB")
     return block

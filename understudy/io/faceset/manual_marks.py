@@ -26,7 +26,7 @@ Frame = Annotated[int, Field(ge=0, le=2**48)]
 
 
 class Mark(BaseModel):
-    """One face, told in one of three ways, in frame pixels whose centres lie at whole numbers.
+    """One face, marked in one of three ways, in frame pixels whose centres lie at whole numbers.
 
     box: x0 y0 x1 y1 around the face. points5: the eyes, the tip of the nose, the corners of the
     mouth; left first, as seen in the picture. points: all 68, in the iBUG order.

@@ -68,16 +68,16 @@ class FaceTable:
         Raises:
             BadMedia: Some pictures are no faces of ours; names them.
         """
-        names, facts = _pictures(folder)
+        names, facts = _list_pictures(folder)
         table = cls(names)
         reading = _TableReader(folder, table, facts)
-        if not reading.take_cached():
+        if not reading.load_cached():
             # A folder that cannot be written to, or whose names are no text, can still be read: the
             # cache only saves time.
             with contextlib.suppress(CannotWrite, ValueError):
                 reading.renew_cache()
-            reading.read_the_rest()
-        return table._in_order()
+            reading.read_missing()
+        return table._sort()
 
     @property
     def pts(self) -> list[float | None]:
@@ -109,7 +109,7 @@ class FaceTable:
         self._identities[row] = face.identity
         self.polygons[row] = metadata.polygons_in_picture(affine.invert(metadata.face_from_frame))
 
-    def _in_order(self) -> Self:
+    def _sort(self) -> Self:
         """By source, frame and name. Identities are kept only when every face has one."""
         if not all(self._key(row) <= self._key(row + 1) for row in range(len(self.names) - 1)):
             order = sorted(range(len(self.names)), key=self._key)
@@ -156,11 +156,11 @@ class _TableReader:
         self._is_read = np.zeros(len(facts), bool)
         self._problems: list[str] = []
 
-    def take_cached(self) -> bool:
+    def load_cached(self) -> bool:
         """Fill the rows that the cache knows; return whether it fits the folder exactly."""
         names, lines = self._table.names, 0
         try:
-            for place, entry in _cached(self._cache):
+            for place, entry in _iter_cache(self._cache):
                 lines += 1
                 row = bisect.bisect_left(names, entry.name)
                 if names[row : row + 1] == [entry.name] and self._facts[row].tolist() == [
@@ -204,13 +204,13 @@ class _TableReader:
                         metadata=slim,
                     )
                     new.write(entry.model_dump_json().encode() + b"\n")
-            self._complain()
+            self._raise_problems()
 
-    def read_the_rest(self) -> None:
+    def read_missing(self) -> None:
         """Read the pictures that are not read yet. Raises BadMedia."""
         for row in np.flatnonzero(~self._is_read).tolist():
             self._read(row)
-        self._complain()
+        self._raise_problems()
 
     def _read(self, row: int) -> tuple[face_image.FaceMetadata, int] | None:
         self._is_read[row] = True
@@ -222,7 +222,7 @@ class _TableReader:
         self._table.set_row(row, side, metadata)
         return metadata, side
 
-    def _complain(self) -> None:
+    def _raise_problems(self) -> None:
         if self._problems:
             more = (
                 f"\n… and {len(self._problems) - _NAMED} more pictures like these."
@@ -232,7 +232,7 @@ class _TableReader:
             raise BadMedia("\n".join(self._problems[:_NAMED]) + more)
 
 
-def _pictures(folder: Path) -> tuple[list[str], NDArray[np.int64]]:
+def _list_pictures(folder: Path) -> tuple[list[str], NDArray[np.int64]]:
     """The names of all pictures, ascending; and (N, 2) bytes and mtime_ns of each."""
     names, facts = list[str](), array("q")
     try:
@@ -244,10 +244,10 @@ def _pictures(folder: Path) -> tuple[list[str], NDArray[np.int64]]:
                 with contextlib.suppress(
                     FileNotFoundError
                 ):  # deleted this moment: then it is no face any more
-                    told = file.stat()
-                    if stat.S_ISREG(told.st_mode):
+                    status = file.stat()
+                    if stat.S_ISREG(status.st_mode):
                         names.append(file.name)
-                        facts.extend((told.st_size, told.st_mtime_ns))
+                        facts.extend((status.st_size, status.st_mtime_ns))
     except OSError as error:
         raise BadMedia(
             f"{folder}: no faceset: {error.strerror}. Run: understudy extract, or check the path."
@@ -256,7 +256,7 @@ def _pictures(folder: Path) -> tuple[list[str], NDArray[np.int64]]:
     return [names[row] for row in order], np.array(facts, np.int64).reshape(-1, 2)[order]
 
 
-def _cached(path: Path) -> Iterator[tuple[int, _Entry]]:
+def _iter_cache(path: Path) -> Iterator[tuple[int, _Entry]]:
     """Each entry of the cache, and where its line begins.
 
     Raises OSError, ValueError when it is not as we write it.

@@ -32,7 +32,7 @@ def make_denoiser(size: tuple[int, int], factor: float) -> Callable[[Array], Arr
     Returns:
         A function of (H, W, 3) RGB uint8 or uint16.
     """
-    graph, source, sink = _graph(size, max(1.0, _STRENGTH_PER_LEVEL * factor))
+    graph, source, sink = _filter_graph(size, max(1.0, _STRENGTH_PER_LEVEL * factor))
     count = 0
 
     def denoise(image: Array) -> Array:
@@ -50,7 +50,7 @@ def make_denoiser(size: tuple[int, int], factor: float) -> Callable[[Array], Arr
     return denoise
 
 
-def _graph(
+def _filter_graph(
     size: tuple[int, int], strength: float
 ) -> tuple[Graph, av.filter.context.FilterContext, av.filter.context.FilterContext]:
     graph = Graph()

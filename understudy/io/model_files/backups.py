@@ -58,7 +58,7 @@ def create(folder: Path, saved: Path, beside: Iterable[Path], why: str, keep: in
             about = {"number": number, "why": why, "made": time.strftime("%Y-%m-%d %H:%M:%S")}
             atomic.write_text(partial / ABOUT, json.dumps(about))
             partial.chmod(0o755)
-            final = partial.rename(_free(folder, saved.name[:9]))
+            final = partial.rename(_free_path(folder, saved.name[:9]))
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -93,7 +93,7 @@ def _read(folder: Path) -> Backup:
     )
 
 
-def _free(folder: Path, iteration: str) -> Path:
+def _free_path(folder: Path, iteration: str) -> Path:
     """A name of iteration and time that is not taken: a clock may show the same time twice."""
     base = f"{iteration}-{time.strftime('%Y%m%d-%H%M%S')}"
     path, number = folder / base, 2

@@ -174,14 +174,14 @@ def _fill(
         sums[path.name] = {
             name: zlib.crc32(np.asarray(array, order="C").data) for name, array in arrays.items()
         }
-    told = {
+    written = {
         "schema_version": SCHEMA,
         "iteration": iteration,
         "sha256": hashes,
         "state": state,
         "crc32": sums,
     }
-    (partial / STATE).write_text(json.dumps(told, indent=1), encoding="utf-8")
+    (partial / STATE).write_text(json.dumps(written, indent=1), encoding="utf-8")
     for path in partial.iterdir():
         with path.open("rb+") as file:
             os.fsync(file.fileno())
@@ -196,11 +196,11 @@ def _verify(step: Path) -> Checkpoint:
         )
     for name, expected in found["sha256"].items():
         if _sha256(step / name) != expected:
-            raise ValueError(_fault(step / name, found.get("crc32", {}).get(name, {})))
+            raise ValueError(_describe_damage(step / name, found.get("crc32", {}).get(name, {})))
     return Checkpoint(step, int(found["iteration"]), dict(found["state"]))
 
 
-def _fault(path: Path, sums: Mapping[str, int]) -> str:
+def _describe_damage(path: Path, sums: Mapping[str, int]) -> str:
     """What is wrong with a file that is not what was written, and with which of its tensors."""
     try:
         arrays = load_file(path)

@@ -164,16 +164,18 @@ def _read_info(path: Path, data: bytes) -> DfmInfo:
     inputs = {each.name: each for each in model.graph.input if each.name not in held}
     outputs = {each.name: each for each in model.graph.output}
     names = _names(path, inputs, outputs)
-    batch, side = _face(path, _shape(path, inputs[names[FACE]]))
+    batch, side = _face_shape(path, _shape(path, inputs[names[FACE]]))
     for name, channels in CHANNELS.items():
-        _fits(path, name, _shape(path, outputs[names[name]]), (batch, side, side, channels))
+        _check_shape(path, name, _shape(path, outputs[names[name]]), (batch, side, side, channels))
     if MORPH in names:
-        _fits(path, MORPH, _shape(path, inputs[names[MORPH]]), (1,))
-    told = {each.key: each.value for each in model.metadata_props}
-    face_type: Any = told.get(FACE_TYPE)
+        _check_shape(path, MORPH, _shape(path, inputs[names[MORPH]]), (1,))
+    metadata = {each.key: each.value for each in model.metadata_props}
+    face_type: Any = metadata.get(FACE_TYPE)
     known = face_type if face_type in get_args(FaceType) else None
-    morph = min(1.0, _number(path, told.get(OWN_MORPH, "1"))) if MORPH in names else None
-    return DfmInfo(side, batch, names, known, int(_number(path, told.get(ITERATION, "0"))), morph)
+    morph = min(1.0, _number(path, metadata.get(OWN_MORPH, "1"))) if MORPH in names else None
+    return DfmInfo(
+        side, batch, names, known, int(_number(path, metadata.get(ITERATION, "0"))), morph
+    )
 
 
 def _number(path: Path, text: str) -> float:
@@ -214,9 +216,9 @@ def _names(path: Path, inputs: dict[str, Any], outputs: dict[str, Any]) -> dict[
     made = {f"{name.removesuffix(':0')}:0": name for name in outputs}
     if FACE not in found or set(found) - {FACE, MORPH} or set(OUTPUTS) - set(made):
         raise BadMedia(
-            f"{path}: is no face model. It takes {_listed(inputs)} and gives {_listed(outputs)};"
-            f" one that can be used takes {FACE}, some also {MORPH}, and gives"
-            f" {', '.join(OUTPUTS)}."
+            f"{path}: is no face model. It takes {_join_names(inputs)} and gives"
+            f" {_join_names(outputs)}; one that can be used takes {FACE}, some also {MORPH},"
+            f" and gives {', '.join(OUTPUTS)}."
         )
     return {**found, **{name: made[name] for name in OUTPUTS}}
 
@@ -241,7 +243,7 @@ def _shape(path: Path, value: Any) -> list[int | str]:
     ]
 
 
-def _face(path: Path, shape: list[int | str]) -> tuple[int, int]:
+def _face_shape(path: Path, shape: list[int | str]) -> tuple[int, int]:
     """Batch and side."""
     if len(shape) == 4 and shape[1] == shape[2] and shape[3] == 3 and isinstance(shape[1], int):
         low, high = _SIDES
@@ -249,20 +251,20 @@ def _face(path: Path, shape: list[int | str]) -> tuple[int, int]:
         if low <= shape[1] <= high and 0 <= batch <= 1024:
             return max(0, batch), shape[1]
     raise BadMedia(
-        f"{path}: {FACE} is {_told(shape)}; expected N x R x R x 3, R from {_SIDES[0]} to"
+        f"{path}: {FACE} is {_shape_text(shape)}; expected N x R x R x 3, R from {_SIDES[0]} to"
         f" {_SIDES[1]}. Take another file."
     )
 
 
-def _fits(path: Path, name: str, shape: list[int | str], expected: tuple[int, ...]) -> None:
+def _check_shape(path: Path, name: str, shape: list[int | str], expected: tuple[int, ...]) -> None:
     """Check the sides that are declared; open ones, and an open batch, are tried when it runs."""
     sides = zip(shape, expected, strict=False)
     if len(shape) != len(expected) or any(
         isinstance(side, int) and side > 0 and wanted and side != wanted for side, wanted in sides
     ):
         raise BadMedia(
-            f"{path}: {name} is {_told(shape)}; expected"
-            f" {_told([each or 'N' for each in expected])}. Take another file."
+            f"{path}: {name} is {_shape_text(shape)}; expected"
+            f" {_shape_text([each or 'N' for each in expected])}. Take another file."
         )
 
 
@@ -304,9 +306,9 @@ def _first_line(error: Exception) -> str:
     return (lines[0] if lines else type(error).__name__)[:300].rstrip(".")
 
 
-def _listed(names: dict[str, Any]) -> str:
+def _join_names(names: dict[str, Any]) -> str:
     return ", ".join(sorted(names)[:8]) or "nothing"
 
 
-def _told(shape: list[int | str]) -> str:
+def _shape_text(shape: list[int | str]) -> str:
     return " x ".join(str(side) for side in shape) or "a single number"

@@ -19,19 +19,22 @@ _AXES = {"ReduceMean", "ReduceSum", "Squeeze", "Unsqueeze"}
 
 
 def finalize(
-    model: Any, resolution: int, batch: int | None, told: Mapping[str, str]
+    model: Any, resolution: int, batch: int | None, metadata: Mapping[str, str]
 ) -> tuple[bytes, int]:
     """Return the file's bytes and its opset: 12 where the graph can be written in it, else its own.
 
-    model: ModelProto with the literal names. batch: None = any. told: its metadata.
+    model: ModelProto with the literal names. batch: None = any. metadata: of the file.
 
     Raises:
         BadOption: It is larger than 2 GiB.
     """
     _strip(model)
     _declare_shapes(model, resolution, batch)
-    onnx_package("onnx.helper").set_model_props(model, dict(told))
-    model.producer_name, model.producer_version = "Understudy", told.get("understudy.version", "")
+    onnx_package("onnx.helper").set_model_props(model, dict(metadata))
+    model.producer_name, model.producer_version = (
+        "Understudy",
+        metadata.get("understudy.version", ""),
+    )
     if model.ByteSize() > LIMIT:
         raise BadOption(
             f"export: {model.ByteSize() / 2**30:.1f} GiB do not fit into one file of ONNX (2)."

@@ -104,12 +104,12 @@ def sign(
                         # Its own history is kept inside ours.
                         with path.open("rb") as file:
                             builder.add_ingredient(
-                                _ingredient(number, path, roles[number]), _kind(path), file
+                                _ingredient(number, path, roles[number]), _media_type(path), file
                             )
                 with _signer(chosen) as signing:
                     builder.sign_file(unsigned, partial, signing)
         except c2pa.C2paError as error:
-            raise _explained(error, unsigned, signed) from error
+            raise _translate_error(error, unsigned, signed) from error
 
 
 def validate_credentials() -> Credentials:
@@ -163,7 +163,7 @@ def read_manifest(path: Path, trusted: str = "") -> Manifest:
         raise BadMedia(
             f"{path}: content credentials cannot be read: {error}. Ask for the original file."
         ) from None
-    return _manifest(report, state)
+    return _parse_report(report, state)
 
 
 def fingerprint(path: Path) -> str:
@@ -227,19 +227,19 @@ def _definition(
 def _ingredient(number: int, path: Path, role: str) -> dict[str, str]:
     return {
         "title": path.name,
-        "format": _kind(path),
+        "format": _media_type(path),
         "relationship": role,
         "label": f"footage-{number}",
     }
 
 
-def _kind(path: Path) -> str:
+def _media_type(path: Path) -> str:
     return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
 
 
 def _has_manifest(path: Path) -> bool:
     """Whether there is one that can be read; else it is footage like any other."""
-    if not path.is_file() or _kind(path) not in c2pa.Builder.get_supported_mime_types():
+    if not path.is_file() or _media_type(path) not in c2pa.Builder.get_supported_mime_types():
         return False
     try:
         reader = c2pa.Reader.try_create(path)
@@ -251,7 +251,7 @@ def _has_manifest(path: Path) -> bool:
     return True
 
 
-def _explained(error: c2pa.C2paError, unsigned: Path, signed: Path) -> Exception:
+def _translate_error(error: c2pa.C2paError, unsigned: Path, signed: Path) -> Exception:
     if isinstance(error, c2pa.C2paError.Io):
         return CannotWrite(
             f"{signed}: signing failed: {error}. Check the space on the disk and the folder's"
@@ -266,7 +266,7 @@ def _explained(error: c2pa.C2paError, unsigned: Path, signed: Path) -> Exception
     )
 
 
-def _manifest(report: dict[str, Any], state: str) -> Manifest:
+def _parse_report(report: dict[str, Any], state: str) -> Manifest:
     active = report.get("manifests", {}).get(report.get("active_manifest"), {})
     tool = (active.get("claim_generator_info") or [{}])[0]
     assertions = {each["label"]: each.get("data", {}) for each in active.get("assertions", [])}

@@ -52,8 +52,8 @@ def load_credentials() -> Credentials:
             "signing: UNDERSTUDY_SIGN_CERT and UNDERSTUDY_SIGN_KEY belong together. Set both, or"
             " neither."
         )
-    if not (credentials_folder() / KEY).exists() or _expired(credentials_folder() / CERTIFICATE):
-        _make(credentials_folder())
+    if not (credentials_folder() / KEY).exists() or _is_expired(credentials_folder() / CERTIFICATE):
+        _make_credentials(credentials_folder())
     return _read(credentials_folder() / CERTIFICATE, credentials_folder() / KEY)
 
 
@@ -102,7 +102,7 @@ def _algorithm(key: object, path: Path) -> str:
 _CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 
 
-def _expired(certificate: Path) -> bool:
+def _is_expired(certificate: Path) -> bool:
     now = datetime.datetime.now(datetime.UTC)
     try:
         return any(
@@ -113,7 +113,7 @@ def _expired(certificate: Path) -> bool:
         return False  # reading it properly will say what is wrong
 
 
-def _make(place: Path) -> None:
+def _make_credentials(place: Path) -> None:
     """Make a small authority and a certificate signed by it.
 
     The authority's key is forgotten at once, so it signs nothing else.
@@ -145,7 +145,7 @@ def _make(place: Path) -> None:
 
 
 def _take_place(made: Path, place: Path) -> None:
-    if (place / KEY).exists() and _expired(place / CERTIFICATE):
+    if (place / KEY).exists() and _is_expired(place / CERTIFICATE):
         place.rename(
             place.with_name(
                 f"{place.name}-expired-{datetime.datetime.now(datetime.UTC):%Y%m%d%H%M%S}"

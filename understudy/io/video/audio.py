@@ -48,13 +48,13 @@ class AudioCopier:
             stream.index: _add_stream(stream, output, sound, target)
             for stream in select_tracks(source, sound)
         }
-        self._packets = self._within(source)
+        self._packets = self._iter_packets(source)
         self._next: Packet[Stream] | None = None
         self._advance()
 
     def copy_until(self, seconds: Fraction | None) -> None:
         """Write the packets that begin before this time of the output (None = all the rest)."""
-        while self._next is not None and (seconds is None or _begins(self._next) <= seconds):
+        while self._next is not None and (seconds is None or _start_time(self._next) <= seconds):
             self._output.mux(self._next)
             self._advance()
 
@@ -66,13 +66,13 @@ class AudioCopier:
                 f"{self._sound.path}: its sound breaks off: {error.strerror}. Fetch the file again."
             ) from None
 
-    def _within(self, source: InputContainer) -> Iterator[Packet[Stream]]:
+    def _iter_packets(self, source: InputContainer) -> Iterator[Packet[Stream]]:
         start, stop = self._sound.start, self._sound.stop
         streams = [source.streams[index] for index in self._streams]
         for packet in source.demux(streams) if streams else ():
             if not packet.size:
                 continue
-            begin = _begins(packet)
+            begin = _start_time(packet)
             if start is not None and begin < start:
                 continue
             if stop is not None and begin + (packet.duration or 0) * packet.time_base > stop:
@@ -130,6 +130,6 @@ def _add_stream(
     return added
 
 
-def _begins(packet: Packet[Stream]) -> Fraction:
+def _start_time(packet: Packet[Stream]) -> Fraction:
     time = packet.pts if packet.pts is not None else packet.dts
     return (time or 0) * packet.time_base

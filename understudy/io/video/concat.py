@@ -51,14 +51,16 @@ def concat(
     """
     check_target(path, options)
     coding = Encoding(like, options)
-    orders = [_order(part, _header(parts[0].path)) for part in parts]
+    orders = [_display_order(part, _header(parts[0].path)) for part in parts]
     frames = [index for part in parts for index in part.frames]
-    shown, lasting = _shown(frames, coding, from_zero=sound is not None and sound.start is not None)
-    decoded = _decoded(
+    shown, lasting = _presentation_times(
+        frames, coding, from_zero=sound is not None and sound.start is not None
+    )
+    decoded = _decoding_times(
         shown, max(place - rank for order in orders for place, rank in enumerate(order))
     )
     with atomic_video(path) as partial, ExitStack() as stack:
-        output = stack.enter_context(av.open(str(partial), "w", options=coding.muxing(path)))
+        output = stack.enter_context(av.open(str(partial), "w", options=coding.muxer_options(path)))
         if comment:
             output.metadata["comment"] = comment
         stream = _stream(output, parts[0].path, coding)
@@ -66,7 +68,7 @@ def concat(
         copy = AudioCopier(sound, source, output, path) if sound and source else None
         done = 0
         for part, order in zip(parts, orders, strict=True):
-            for place, packet in enumerate(_packets(part.path)):
+            for place, packet in enumerate(_iter_packets(part.path)):
                 at = done + order[place]
                 packet.pts, packet.dts, packet.duration = (
                     shown[at],
@@ -83,7 +85,7 @@ def concat(
             copy.copy_until(None)
 
 
-def _order(part: EncodedPart, header: bytes) -> list[int]:
+def _display_order(part: EncodedPart, header: bytes) -> list[int]:
     """Which frame of the part each of its packets is, in decoding order.
 
     header: what the part must begin with.
@@ -94,7 +96,7 @@ def _order(part: EncodedPart, header: bytes) -> list[int]:
                 f"{part.path}: coded by another version of the encoder than those before. Delete it"
                 " and run the same command again."
             )
-        times = [packet.pts for packet in _packets(part.path)]
+        times = [packet.pts for packet in _iter_packets(part.path)]
     except av.FFmpegError as error:
         raise BadMedia(
             f"{part.path}: cannot be read: {error.strerror}. Delete it and run the same command"
@@ -117,14 +119,16 @@ def _header(path: Path) -> bytes:
         return bytes(container.streams.video[0].codec_context.extradata or b"")
 
 
-def _packets(path: Path) -> Iterator[Packet[VideoStream]]:
+def _iter_packets(path: Path) -> Iterator[Packet[VideoStream]]:
     with packets.open_container(path) as container:
         for packet in container.demux(container.streams.video[0]):
             if packet.size:
                 yield packet
 
 
-def _shown(frames: Sequence[int], coding: Encoding, from_zero: bool) -> tuple[list[int], list[int]]:
+def _presentation_times(
+    frames: Sequence[int], coding: Encoding, from_zero: bool
+) -> tuple[list[int], list[int]]:
     """When each frame appears and how long it stays, in ticks."""
     if not coding.like.is_video:
         return list(range(len(frames))), [1] * len(frames)
@@ -134,7 +138,7 @@ def _shown(frames: Sequence[int], coding: Encoding, from_zero: bool) -> tuple[li
     ]
 
 
-def _decoded(shown: Sequence[int], delay: int) -> list[int]:
+def _decoding_times(shown: Sequence[int], delay: int) -> list[int]:
     """The decoding time of each packet: ascending, and never after its own frame is shown.
 
     delay: how many packets a frame comes later at most than its place among the frames.

@@ -31,7 +31,7 @@ _NO_VIDEO = frozenset({"hls", "concat", "dash", "image2", "tty", "sdp"})
 class VideoIndex(FootageIndex):
     """What opening a video finds out. The fields that `Footage` has mean the same.
 
-    bytes: size of the file. keys: pts of the keyframes. is_exact: whether the packets told of all
+    bytes: size of the file. keys: pts of the keyframes. is_exact: whether the packets list all
     frames, so that keyframes can be sought. If not, the frames were counted by decoding, and `lost`
     are those that have a time but no picture. coded_size: before `orientation`.
     """
@@ -71,13 +71,13 @@ def read_index(path: Path, partial: bool) -> VideoIndex:
             f"{path}: the file is cut off after {table.seconds:.2f} seconds. Fetch it again, or"
             f" keep what is there: understudy cut {path.name} whole.mp4 --end {table.seconds:.2f}."
         )
-    head, undecoded = _head(path)
+    head, undecoded = _first_frames(path)
     first = head[0]
     orientation, color = video_color.read_orientation(first), _readable_color(first, path)
     is_turned = video_color.swaps_sides(orientation)
     index = VideoIndex(
         bytes=path.stat().st_size,
-        pts=_decodable(table, head, undecoded),
+        pts=_decodable_times(table, head, undecoded),
         last_duration=table.last_duration,
         fps=Fraction(25),
         time_base=time_base,
@@ -94,7 +94,7 @@ def read_index(path: Path, partial: bool) -> VideoIndex:
     )
     if not index.pts or table.is_cut_off:
         index = _reconcile(table, _count_frames(index, path))
-    fps = _rate(stated, index.pts, time_base)
+    fps = _frame_rate(stated, index.pts, time_base)
     notes = tuple(_notes(path, table.pts, index, any(frame.interlaced_frame for frame in head)))
     return replace(
         index,
@@ -128,7 +128,7 @@ def _usable_stream(container: InputContainer, path: Path) -> VideoStream:
     return stream
 
 
-def _head(path: Path) -> tuple[list[VideoFrame], set[int | None]]:
+def _first_frames(path: Path) -> tuple[list[VideoFrame], set[int | None]]:
     """The first few frames, and the pts of packets that could not be decoded by then."""
     head: list[VideoFrame] = []
     undecoded: set[int | None] = set()
@@ -154,7 +154,7 @@ def _readable_color(frame: VideoFrame, path: Path) -> Color:
     return color
 
 
-def _decodable(
+def _decodable_times(
     table: packets.PacketTable, head: list[VideoFrame], undecoded: set[int | None]
 ) -> list[int]:
     """The times from the first frame that decodes on, or from the keyframe it should build on.
@@ -181,7 +181,7 @@ def _count_frames(index: VideoIndex, path: Path) -> VideoIndex:
         for frame in frames or []:
             times.append(frame.pts if frame.pts is not None else (times[-1] + step if times else 0))
             keys.append(frame.key_frame)
-    times = _ascending(times)
+    times = _make_ascending(times)
     begin = min([times[0], *index.keys])
     # A cut-off file's last packet is half a frame.
     lost = {
@@ -195,7 +195,7 @@ def _count_frames(index: VideoIndex, path: Path) -> VideoIndex:
     return replace(index, pts=pts, keys=sorted(sure), is_exact=False, lost=places)
 
 
-def _ascending(times: list[int]) -> list[int]:
+def _make_ascending(times: list[int]) -> list[int]:
     """The times in ascending order, with as few as possible moved later, or else earlier."""
     later, earlier = list(times), list(times)
     for place in range(1, len(times)):
@@ -217,7 +217,7 @@ def _reconcile(table: packets.PacketTable, counted: VideoIndex) -> VideoIndex:
     return replace(counted, pts=table.pts[begin:], keys=table.keys, is_exact=True, lost=frozenset())
 
 
-def _rate(stated: Fraction | None, pts: list[int], time_base: Fraction) -> Fraction:
+def _frame_rate(stated: Fraction | None, pts: list[int], time_base: Fraction) -> Fraction:
     """Frames a second: exact where they come evenly, as stated where nearly, else the mean."""
     steps = {later - earlier for earlier, later in pairwise(pts)}
     if len(steps) == 1:

@@ -77,7 +77,7 @@ def read_packet_table(container: InputContainer, stream: VideoStream, path: Path
     pts = [time for time, _ in shown]
     return PacketTable(
         pts=pts if is_even and len(set(pts)) == len(pts) else [],
-        keys=sorted(keys | _marked(stream, places)),
+        keys=sorted(keys | _indexed_keyframes(stream, places)),
         last_duration=shown[-1][1] if shown else 0,
         seconds=float((pts[-1] - pts[0]) * (stream.time_base or 0)) if pts else 0.0,
         is_cut_off=_is_cut_off(stream, path, end),
@@ -103,7 +103,7 @@ def decode_packets(
         stream.codec_context.thread_count = threads
         if seek_to is not None:
             container.seek(seek_to, stream=stream, backward=True)
-        for packet in _readable(container, stream):
+        for packet in _iter_readable(container, stream):
             try:
                 frames = packet.decode()
             except av.FFmpegError:
@@ -120,7 +120,7 @@ def decode_packets(
             yield packet, frames[first:]
 
 
-def _readable(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+def _iter_readable(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
     try:
         yield from container.demux(stream)
     except av.FFmpegError:
@@ -129,7 +129,7 @@ def _readable(container: InputContainer, stream: VideoStream) -> Iterator[Packet
         return
 
 
-def _marked(stream: VideoStream, places: dict[int | None, int]) -> set[int]:
+def _indexed_keyframes(stream: VideoStream, places: dict[int | None, int]) -> set[int]:
     """The pts of the keyframes that the container marks: damaged ones no longer look like one.
 
     places: position in the file -> pts, of all packets.

@@ -49,7 +49,7 @@ class VideoFootage(Footage):
         self.color, self.bits, self.pixel_aspect = known.color, known.bits, known.pixel_aspect
         self.has_audio, self.is_cut_off, self.notes = known.has_audio, known.is_cut_off, known.notes
         self._keys = sorted(
-            {0, *(place for place in map(self._shown, known.keys) if place is not None)}
+            {0, *(place for place in map(self._index_at, known.keys) if place is not None)}
         )
 
     @property
@@ -65,9 +65,9 @@ class VideoFootage(Footage):
         index = next(wanted, None)
         if index is None:
             return
-        for at, found in self._judged(index):
+        for at, found in self._iter_checked(index):
             while index == at:
-                yield self._converted(at, found)
+                yield self._convert(at, found)
                 # Zip-like: the same index twice is legal, and costs only a conversion.
                 index = next(wanted, None)
             if index is None:
@@ -88,10 +88,10 @@ class VideoFootage(Footage):
         self._random = (index + 1, frames)
         return frame
 
-    def _judged(self, first: int) -> Generator[tuple[int, av.VideoFrame | str]]:
+    def _iter_checked(self, first: int) -> Generator[tuple[int, av.VideoFrame | str]]:
         """Frame `first` and all that follow, without a gap; for a bad one, what is wrong."""
         spoilt_from = spoilt_to = 0
-        for at, frame in self._numbered(first):
+        for at, frame in self._iter_numbered(first):
             why = (
                 "it cannot be decoded"
                 if frame is None
@@ -108,11 +108,11 @@ class VideoFootage(Footage):
             if at >= first:
                 yield at, why if frame is None or why else frame
 
-    def _numbered(self, first: int) -> Generator[tuple[int, av.VideoFrame | None]]:
+    def _iter_numbered(self, first: int) -> Generator[tuple[int, av.VideoFrame | None]]:
         """The frames from a keyframe at or before `first` on, numbered; None for a missing one."""
-        at, frames = self._reached(first)
+        at, frames = self._seek(first)
         for frame in frames:
-            place = self._place(frame, at)
+            place = self._index_of(frame, at)
             if place is None:
                 continue
             yield from ((missing, None) for missing in range(at, place))
@@ -120,28 +120,28 @@ class VideoFootage(Footage):
             at = place + 1
         yield from ((missing, None) for missing in range(at, len(self)))
 
-    def _place(self, frame: av.VideoFrame, least: int) -> int | None:
+    def _index_of(self, frame: av.VideoFrame, least: int) -> int | None:
         """The number of a decoded frame; None when the index has none like it from `least` on."""
         if self._index.is_exact:
-            place = self._shown(frame.pts)
+            place = self._index_at(frame.pts)
             return None if place is None or place < least else place
         return next(
             (place for place in range(least, len(self)) if place not in self._index.lost), None
         )
 
-    def _shown(self, pts: int | None) -> int | None:
+    def _index_at(self, pts: int | None) -> int | None:
         """The number of the frame with that time, if there is one."""
         place = len(self) if pts is None else bisect.bisect_left(self.pts, pts)
         return place if place < len(self) and self.pts[place] == pts else None
 
-    def _reached(self, first: int) -> tuple[int, Iterator[av.VideoFrame]]:
+    def _seek(self, first: int) -> tuple[int, Iterator[av.VideoFrame]]:
         """A number at or before `first`, and the frames from there on; sought where possible."""
         keys = self._index.keys
         at, back = bisect.bisect_right(keys, self.pts[first]) - 1, 1
         while self._index.is_exact and first and at > 0:
-            frames = self._raw(keys[at])
+            frames = self._decode(keys[at])
             begin = next(frames, None)
-            place = None if begin is None else self._place(begin, 0)
+            place = None if begin is None else self._index_of(begin, 0)
             # Only from a sound keyframe: on a damaged one the frames after it cannot build.
             if (
                 begin is not None
@@ -151,9 +151,9 @@ class VideoFootage(Footage):
                 return place, itertools.chain([begin], frames)
             # The steps back grow, so that a long dead stretch is not walked key by key.
             at, back = at - back, back * 2
-        return 0, self._raw()
+        return 0, self._decode()
 
-    def _raw(self, seek_to: int | None = None) -> Generator[av.VideoFrame]:
+    def _decode(self, seek_to: int | None = None) -> Generator[av.VideoFrame]:
         threads = self._threads if self._index.is_exact else 1
         try:
             for _, frames in packets.decode_packets(self.path, seek_to, threads):
@@ -164,8 +164,8 @@ class VideoFootage(Footage):
                 " that it is there."
             ) from None
 
-    def _converted(self, index: int, found: av.VideoFrame | str) -> Frame | BadFrame:
-        why = found if isinstance(found, str) else self._misfit(found)
+    def _convert(self, index: int, found: av.VideoFrame | str) -> Frame | BadFrame:
+        why = found if isinstance(found, str) else self._size_mismatch(found)
         if not isinstance(found, str) and not why:
             known = self._index
             try:
@@ -178,7 +178,7 @@ class VideoFootage(Footage):
         what_now = "Fetch the file again, or keep the part before it with understudy cut."
         return BadFrame(index, f"{self.path}, frame {index}: {why}. {what_now}")
 
-    def _misfit(self, frame: av.VideoFrame) -> str:
+    def _size_mismatch(self, frame: av.VideoFrame) -> str:
         """Why the frame cannot stand beside the first one, or "". Another scale alone is fine."""
         width, height = self._index.coded_size
         if abs(frame.width * height - frame.height * width) <= 0.02 * frame.height * width:

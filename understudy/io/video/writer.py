@@ -194,7 +194,7 @@ class Encoding:
         """Seconds a tick of its clock."""
         return self.like.time_base if self.like.is_video else 1 / self.fps
 
-    def muxing(self, path: Path, is_part: bool = False) -> dict[str, str]:
+    def muxer_options(self, path: Path, is_part: bool = False) -> dict[str, str]:
         """Return the muxer's options: playable while it loads, unless a part; source's ticks."""
         if path.suffix.lower() == ".mkv":
             return {}
@@ -218,7 +218,7 @@ def _write(
     check_target(path, coding.options)
     with atomic_video(path) as partial, ExitStack() as stack:
         output = stack.enter_context(
-            av.open(str(partial), "w", options=coding.muxing(path, comment is None))
+            av.open(str(partial), "w", options=coding.muxer_options(path, comment is None))
         )
         if comment:
             output.metadata["comment"] = comment
@@ -228,14 +228,14 @@ def _write(
         durations: dict[int, int] = {}
         done = coded = 0
         for frame in frames:
-            picture = _picture(frame, done, str(stream.codec_context.pix_fmt), coding)
+            picture = _to_av_frame(frame, done, str(stream.codec_context.pix_fmt), coding)
             if (
                 frame.pts is not None
                 and frame.time_base == coding.like.time_base
                 and 0 <= frame.index < len(coding.like)
             ):
                 durations[frame.pts] = frame_duration(frame.index, coding.like)
-            coded += _mux(output, stream.encode(picture), durations, copy)
+            coded += _mux_packets(output, stream.encode(picture), durations, copy)
             done += 1
             yield done
         if done == 0:
@@ -247,7 +247,7 @@ def _write(
         for packet in rest[: done == 1]:
             # To a picture that is all alone x265 gives a random time to be decoded at.
             packet.dts = packet.pts
-        coded += _mux(output, rest, durations, copy)
+        coded += _mux_packets(output, rest, durations, copy)
         if copy:
             copy.copy_until(None)
         if coded != done:
@@ -267,14 +267,14 @@ def _from_zero(frames: Iterable[Frame]) -> Iterator[Frame]:
         yield replace(frame, pts=frame.pts - first)
 
 
-def _picture(frame: Frame, place: int, layout: str, coding: Encoding) -> av.VideoFrame:
+def _to_av_frame(frame: Frame, place: int, layout: str, coding: Encoding) -> av.VideoFrame:
     """The frame as it goes to the encoder; place: its number, its time where it has none."""
     if frame.image.shape[:2] != coding.like.size[::-1]:
         raise ValueError(
             f"frame {frame.index} has shape {frame.image.shape}, expected {coding.like.size[::-1]}."
         )
     picture = video_color.from_rgb(
-        _as_whole(frame.image), layout, video_color.output_color(coding.like.color)
+        _to_integers(frame.image), layout, video_color.output_color(coding.like.color)
     )
     ticks = coding.time_base
     picture.pts, picture.time_base = (
@@ -312,7 +312,7 @@ def _stream(output: OutputContainer, coding: Encoding) -> VideoStream:
     return stream
 
 
-def _as_whole(image: Array) -> Bytes | NDArray[np.uint16]:
+def _to_integers(image: Array) -> Bytes | NDArray[np.uint16]:
     """The image as uint8 or uint16; float pictures are 0..1 and become uint16."""
     if image.dtype == np.uint8:
         return cast(Bytes, image)
@@ -321,7 +321,7 @@ def _as_whole(image: Array) -> Bytes | NDArray[np.uint16]:
     return np.round(np.clip(image.astype(np.float32), 0, 1) * 65535).astype(np.uint16)
 
 
-def _mux(
+def _mux_packets(
     output: OutputContainer,
     packets: list[Packet[VideoStream]],
     durations: dict[int, int],

@@ -34,10 +34,10 @@ def weight_path(name: str, *instead: str) -> Path:
         WeightsMissing: They are nowhere and cannot be fetched; names the file and where to put it.
     """
     for each in (name, *instead):
-        place, path = _locate(_known(each))
+        place, path = _locate(_weight(each))
         if place != "missing":
             return path
-    weight = _known(name)
+    weight = _weight(name)
     if weight.package:
         raise WeightsMissing(_advice(weight, f"the package {weight.package} is not installed"))
     with atomic.explain_os_errors(cache_folder()):
@@ -54,7 +54,7 @@ def weight_path(name: str, *instead: str) -> Path:
 
 def weight_status(name: str) -> WeightPlace:
     """Return where the weights called `name` lie now; nothing is fetched."""
-    return _locate(_known(name))[0]
+    return _locate(_weight(name))[0]
 
 
 def cache_folder() -> Path:
@@ -64,7 +64,7 @@ def cache_folder() -> Path:
     return user_folders.cache_folder("weights")
 
 
-def _known(name: str) -> Weight:
+def _weight(name: str) -> Weight:
     if name not in WEIGHTS:
         raise WeightsMissing(
             f"There are no weights called '{name}'. Choose one of: {', '.join(sorted(WEIGHTS))}."

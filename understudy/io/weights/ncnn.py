@@ -32,7 +32,7 @@ def read_tensors(path: Path, shapes: Mapping[str, Shape]) -> dict[str, Floats]:
     for name, shape in shapes.items():
         kind: np.dtype[np.generic] = np.dtype("<f4")
         if len(shape) == 4:
-            kind, place = _kind(data, place, path, name), place + 4
+            kind, place = _number_type(data, place, path, name), place + 4
         count = math.prod(shape)
         if place + count * kind.itemsize > len(data):
             raise WeightsMissing(f"{path}: ends within '{name}'. {_ADVICE}")
@@ -49,7 +49,7 @@ def read_tensors(path: Path, shapes: Mapping[str, Shape]) -> dict[str, Floats]:
     return found
 
 
-def _kind(data: bytes, place: int, path: Path, name: str) -> np.dtype[np.generic]:
+def _number_type(data: bytes, place: int, path: Path, name: str) -> np.dtype[np.generic]:
     if place + 4 > len(data):
         raise WeightsMissing(f"{path}: ends before '{name}'. {_ADVICE}")
     (mark,) = struct.unpack_from("<I", data, place)

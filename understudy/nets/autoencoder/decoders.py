@@ -56,12 +56,15 @@ class FaceMaskDecoder(nn.Module):
         head = (
             PixelShuffleHead(face[-1], 3)
             if config.pixel_shuffle_head
-            else _head(face[-1], 3, config.kernel)
+            else _output_conv(face[-1], 3, config.kernel)
         )
-        self.face = nn.Sequential(*_steps(in_channels, face, config), head)
+        self.face = nn.Sequential(*_upsampling_blocks(in_channels, face, config), head)
         plain = replace(config, residuals=0, scaled_residual=False, highres_residual=False)
         self.mask = (
-            nn.Sequential(*_steps(in_channels, mask, plain), _head(mask[-1], 1, config.kernel))
+            nn.Sequential(
+                *_upsampling_blocks(in_channels, mask, plain),
+                _output_conv(mask[-1], 1, config.kernel),
+            )
             if mask
             else None
         )
@@ -69,19 +72,19 @@ class FaceMaskDecoder(nn.Module):
         per_step = 1 + config.residuals + config.scaled_residual + config.highres_residual
         self.after = [per_step * (len(face) - back) for back in (2, 1)] if config.multiscale else []
         self.smaller = nn.ModuleList(
-            _head(face[-1 - back], 3, config.kernel) for back in (2, 1)[: len(self.after)]
+            _output_conv(face[-1 - back], 3, config.kernel) for back in (2, 1)[: len(self.after)]
         )
 
     def forward(self, maps: Tensor) -> tuple[Tensor, ...]:
         """Return face and mask; if multiscale also the face at a quarter and at half its size."""
         # In fp32: bf16 knows but 128 steps between a half and one.
-        painted: list[Tensor] = []
-        seen = maps
+        smaller: list[Tensor] = []
+        features = maps
         for count, layer in enumerate(self.face, 1):
-            seen = layer(seen)
+            features = layer(features)
             if count in self.after:
-                painted.append(self.smaller[len(painted)](seen).float().sigmoid())
-        face = seen.float().sigmoid()
+                smaller.append(self.smaller[len(smaller)](features).float().sigmoid())
+        face = features.float().sigmoid()
         # The clamp makes ones: a sigmoid is never above. `ones_like` would fix the batch's size
         # where this becomes a graph.
         mask = (
@@ -89,7 +92,7 @@ class FaceMaskDecoder(nn.Module):
             if self.mask is None
             else self.mask(maps).float().sigmoid()
         )
-        return face, mask, *painted
+        return face, mask, *smaller
 
 
 class PixelShuffleHead(nn.Module):
@@ -100,14 +103,16 @@ class PixelShuffleHead(nn.Module):
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(_head(in_channels, channels, side) for side in (1, 3, 3, 3))
+        self.heads = nn.ModuleList(
+            _output_conv(in_channels, channels, side) for side in (1, 3, 3, 3)
+        )
         self.shuffle = nn.PixelShuffle(2)
 
     def forward(self, maps: Tensor) -> Tensor:
-        painted: Tensor = self.shuffle(
+        faces: Tensor = self.shuffle(
             torch.stack([head(maps) for head in self.heads], 2).flatten(1, 2)
         )
-        return painted
+        return faces
 
 
 class ConditionalDecoder(nn.Module):
@@ -142,7 +147,9 @@ class ConditionalDecoder(nn.Module):
         return both[:, :3], both[:, 3:]
 
 
-def _steps(in_channels: int, widths: tuple[int, ...], config: DecoderConfig) -> list[nn.Module]:
+def _upsampling_blocks(
+    in_channels: int, widths: tuple[int, ...], config: DecoderConfig
+) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for before, after in zip((in_channels, *widths), widths, strict=False):
         layers += [
@@ -159,5 +166,5 @@ def _steps(in_channels: int, widths: tuple[int, ...], config: DecoderConfig) -> 
     return layers
 
 
-def _head(in_channels: int, channels: int, kernel: int) -> nn.Conv2d:
+def _output_conv(in_channels: int, channels: int, kernel: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, channels, kernel, 1, kernel // 2)

@@ -95,7 +95,7 @@ class SharedDecoder(Swapper):
         self.encoder, self.inter, self.decoder = encoder, inter, decoder
 
     def forward(self, src: Tensor, dst: Tensor) -> Reconstruction:
-        codes = self.inter.code(self.encoder(_signed(torch.cat([src, dst]))))
+        codes = self.inter.code(self.encoder(_to_signed(torch.cat([src, dst]))))
         (src_maps, dst_maps), (src_code, dst_code) = self.inter.maps(codes).chunk(2), codes.chunk(2)
         faces, masks = self.decoder(
             torch.cat([src_maps, dst_maps, dst_maps]), (2 * len(src), len(dst))
@@ -106,7 +106,7 @@ class SharedDecoder(Swapper):
         return Reconstruction(own, rebuilt, src_code, dst_code, src_maps, dst_maps, swapped)
 
     def swap(self, dst: Tensor) -> tuple[DecodedFace, DecodedFace]:
-        maps = self.inter(self.encoder(_signed(dst)))
+        maps = self.inter(self.encoder(_to_signed(dst)))
         faces, masks = self.decoder(torch.cat([maps, maps]), (len(dst), len(dst)))
         swapped, rebuilt = (
             DecodedFace(*each) for each in zip(faces.chunk(2), masks.chunk(2), strict=True)
@@ -134,22 +134,24 @@ class TwoInters(Swapper):
         codes = self.ab.code(features)
         src_shared, dst_shared = self.ab.maps(codes).chunk(2)
         src_code, dst_code = codes.chunk(2)
-        src_maps, swap_maps = _twice(src_shared), _twice(dst_shared)
-        both = self._both(src_maps, self.b(features[len(src) :]), dst_shared)
+        src_maps, swap_maps = _concat_twice(src_shared), _concat_twice(dst_shared)
+        both = self._decode_both(src_maps, self.b(features[len(src) :]), dst_shared)
         return Reconstruction(*both, src_code, dst_code, src_maps, swap_maps)
 
     def swap(self, dst: Tensor) -> tuple[DecodedFace, DecodedFace]:
         features = self.encoder(dst)
         shared = self.ab(features)
-        return self._both(_twice(shared), self.b(features), shared)
+        return self._decode_both(_concat_twice(shared), self.b(features), shared)
 
     def decode_src(self, maps: Tensor) -> DecodedFace:
         return DecodedFace(*self.decoder(maps))
 
-    def _both(
+    def _decode_both(
         self, src_maps: Tensor, dst_own: Tensor, dst_shared: Tensor
     ) -> tuple[DecodedFace, DecodedFace]:
-        return _halves(self.decoder(torch.cat([src_maps, torch.cat([dst_own, dst_shared], 1)])))
+        return _split_people(
+            self.decoder(torch.cat([src_maps, torch.cat([dst_own, dst_shared], 1)]))
+        )
 
 
 class MorphSwapper(Swapper):
@@ -183,13 +185,13 @@ class MorphSwapper(Swapper):
         self.drawn += 1
         own = (order < int(self.src.channels * self.share))[:, :, None, None]
         src_maps = torch.where(own, self.src(src_code), as_dst)
-        both = _halves(self.decoder(torch.cat([src_maps, dst_maps])))
+        both = _split_people(self.decoder(torch.cat([src_maps, dst_maps])))
         return Reconstruction(
             *both,
             src_code,
             dst_code,
             src_maps,
-            self._mixed(self.src(dst_code), dst_maps, self.morph),
+            self._mix_channels(self.src(dst_code), dst_maps, self.morph),
         )
 
     def swap(self, dst: Tensor) -> tuple[DecodedFace, DecodedFace]:
@@ -208,7 +210,7 @@ class MorphSwapper(Swapper):
         """
         code = self.squeeze(self.encoder(faces))
         as_src, as_dst = self.src(code), self.dst(code)
-        maps = torch.cat([self._mixed(as_src, as_dst, morph) for morph in morphs])
+        maps = torch.cat([self._mix_channels(as_src, as_dst, morph) for morph in morphs])
         return [
             DecodedFace(*each)
             for each in zip(
@@ -219,7 +221,7 @@ class MorphSwapper(Swapper):
     def decode_src(self, maps: Tensor) -> DecodedFace:
         return DecodedFace(*self.decoder(maps))
 
-    def _mixed(self, as_src: Tensor, as_dst: Tensor, morph: float) -> Tensor:
+    def _mix_channels(self, as_src: Tensor, as_dst: Tensor, morph: float) -> Tensor:
         count = int(self.src.channels * morph)
         return torch.cat([as_src[:, :count], as_dst[:, count:]], 1)
 
@@ -237,17 +239,17 @@ def splitmix64(number: Tensor, rows: int, columns: int) -> Tensor:
     return (mixed ^ ((mixed >> 31) & ((1 << 33) - 1))).view(rows, columns)
 
 
-def _twice(maps: Tensor) -> Tensor:
+def _concat_twice(maps: Tensor) -> Tensor:
     return torch.cat([maps, maps], 1)
 
 
-def _halves(painted: tuple[Tensor, ...]) -> tuple[DecodedFace, DecodedFace]:
-    """What was painted of two people in one pass."""
+def _split_people(decoded: tuple[Tensor, ...]) -> tuple[DecodedFace, DecodedFace]:
+    """What was decoded for two people in one pass, for each of them."""
     first, second = (
-        DecodedFace(*each) for each in zip(*(planes.chunk(2) for planes in painted), strict=True)
+        DecodedFace(*each) for each in zip(*(planes.chunk(2) for planes in decoded), strict=True)
     )
     return first, second
 
 
-def _signed(faces: Tensor) -> Tensor:
+def _to_signed(faces: Tensor) -> Tensor:
     return faces * 2 - 1

@@ -53,7 +53,7 @@ class PatchCritic(nn.Module):
         self.downs = nn.ModuleList(
             nn.Conv2d(in_channels, out_channels, 3, stride, 1)
             for (in_channels, out_channels), stride in zip(
-                _pairs(widths), self.strides, strict=True
+                _channel_pairs(widths), self.strides, strict=True
             )
         )
         self.centre, self.turn = nn.Conv2d(widths[-1], 1, 1), nn.Conv2d(widths[-1], widths[-1], 1)
@@ -94,14 +94,14 @@ def resolve_patch(resolution: int, patch: int | None) -> int:
     Raises:
         BadOption: The critic could not halve that resolution as often as the patch needs.
     """
-    fitting = [each for each in STRIDED_PATCHES if resolution % _shrinks(each) == 0]
+    fitting = [each for each in STRIDED_PATCHES if resolution % _downscale(each) == 0]
     if patch is None and fitting:
         return min(fitting, key=lambda each: abs(each - resolution / 8))
     patch = patch or 0
-    if patch < 3 or resolution % _shrinks(patch):
+    if patch < 3 or resolution % _downscale(patch):
         raise BadOption(
             f"gan_patch_size: {patch} does not fit faces of {resolution} px: it must be 3 at least,"
-            f" and the side a multiple of {_shrinks(patch)}. Take"
+            f" and the side a multiple of {_downscale(patch)}. Take"
             f" {' or '.join(map(str, fitting)) or '3'}."
         )
     return patch
@@ -114,9 +114,9 @@ def strides_for(patch: int) -> tuple[int, ...]:
     for depth in range(1, 10):
         for later in itertools.product((1, 2), repeat=depth - 1):
             strides = (2, *later)
-            known = best.setdefault(_field(strides), strides)
+            known = best.setdefault(_receptive_field(strides), strides)
             if len(known) == depth and sum(strides) > sum(known):
-                best[_field(strides)] = strides
+                best[_receptive_field(strides)] = strides
     return best[min(best, key=lambda field: (abs(field - patch), field))]
 
 
@@ -140,17 +140,17 @@ def gan_loss(logits: Iterable[Tensor], is_real: bool) -> Tensor:
     ).sum()
 
 
-def _field(strides: tuple[int, ...]) -> int:
+def _receptive_field(strides: tuple[int, ...]) -> int:
     """The receptive field of convolutions 3x3 with these strides, in pixels."""
     return 1 + 2 * sum(
         itertools.accumulate((1, *strides[:-1]), lambda product, stride: product * stride)
     )
 
 
-def _shrinks(patch: int) -> int:
+def _downscale(patch: int) -> int:
     """By what the critic for this patch divides the side of a face."""
     return int(2 ** strides_for(patch).count(2))
 
 
-def _pairs(widths: list[int]) -> Iterable[tuple[int, int]]:
+def _channel_pairs(widths: list[int]) -> Iterable[tuple[int, int]]:
     return itertools.pairwise(widths)

@@ -30,13 +30,13 @@ def ssim(ours: Tensor, theirs: Tensor, window: int = 11, sigma: float = SIGMA) -
     Returns:
         (N, C, H - window + 1, W - window + 1) with k1 0.01, k2 0.03, population variances.
     """
-    with _exactly(ours.device):
+    with _no_autocast(ours.device):
         one, other = ours.float(), theirs.float()
         # The four maps in one convolution: twice as fast as four. bf16 would cancel in E[x²] -
         # E[x]².
         maps = torch.cat([one, other, one * one + other * other, one * other], 1)
         channels = maps.shape[1]
-        row = _bell(window, sigma, one.device).expand(channels, 1, 1, window)
+        row = _gaussian_window(window, sigma, one.device).expand(channels, 1, 1, window)
         if window > SEPARABLE_FROM:
             seen = functional.conv2d(
                 functional.conv2d(maps, row, groups=channels), row.mT, groups=channels
@@ -135,10 +135,10 @@ def energy_distance(ones: Tensor, others: Tensor) -> Tensor:
     distances within a cloud count against those between, so a cloud gains nothing by shrinking. It
     may be slightly below 0 by chance.
     """
-    with _exactly(ones.device):
+    with _no_autocast(ones.device):
         scale = ones.shape[1] ** -0.5
         one, other = ones.float() * scale, others.float() * scale
-        return 2 * torch.cdist(one, other).mean() - _spread(one) - _spread(other)
+        return 2 * torch.cdist(one, other).mean() - _mean_distance(one) - _mean_distance(other)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -154,9 +154,9 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 def gaussian_blur(planes: Tensor, sigma: float) -> Tensor:
     """Return pictures or masks (N, C, H, W) blurred by `sigma` pixels; their border repeats."""
-    with _exactly(planes.device):
+    with _no_autocast(planes.device):
         reach, channels = max(1, round(3 * sigma)), planes.shape[1]
-        row = _bell(2 * reach + 1, sigma, planes.device).expand(channels, 1, 1, -1)
+        row = _gaussian_window(2 * reach + 1, sigma, planes.device).expand(channels, 1, 1, -1)
         padded = functional.pad(planes.float(), (reach, reach, reach, reach), mode="replicate")
         return functional.conv2d(
             functional.conv2d(padded, row, groups=channels), row.mT, groups=channels
@@ -178,12 +178,12 @@ def blur_background(pictures: Tensor, mask: Tensor, sigma: float) -> Tensor:
     return torch.lerp(surroundings, pictures.float(), mask.float())
 
 
-def _exactly(device: torch.device) -> contextlib.AbstractContextManager[object]:
+def _no_autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
     known = torch.amp.is_autocast_available(device.type)
     return torch.autocast(device.type, enabled=False) if known else contextlib.nullcontext()
 
 
-def _bell(width: int, sigma: float, device: torch.device) -> Tensor:
+def _gaussian_window(width: int, sigma: float, device: torch.device) -> Tensor:
     places = torch.arange(width, device=device, dtype=torch.float32) - (width - 1) / 2
     heights = torch.exp(-0.5 * (places / sigma) ** 2)
     return heights / heights.sum()
@@ -198,7 +198,7 @@ def _moments(picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     return mean, (variance + 1e-6).sqrt()
 
 
-def _spread(points: Tensor) -> Tensor:
+def _mean_distance(points: Tensor) -> Tensor:
     """The mean distance between different points of a cloud (N, C); 0 for a single one."""
     distances = torch.pdist(points)
     return distances.sum() / max(1, distances.numel())

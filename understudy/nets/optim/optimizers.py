@@ -103,7 +103,7 @@ def step_in_backward(optimizer: Optimizer, parameters: Iterable[Parameter]) -> I
 
     def move(parameter: Tensor) -> None:
         assert isinstance(parameter, Parameter)
-        _advance(optimizer, parameter)
+        _step_one(optimizer, parameter)
         parameter.grad = None
 
     learning = [each for each in parameters if each.requires_grad]
@@ -168,7 +168,8 @@ def load_state(
             # What has never had a gradient has no state either.
             if any(f"{group}/{name}/{field}" in arrays for field in wanted):
                 state[place] = {
-                    field: _like(parameter, arrays[f"{group}/{name}/{field}"]) for field in wanted
+                    field: _tensor_like(parameter, arrays[f"{group}/{name}/{field}"])
+                    for field in wanted
                 }
         if arrays and not state:
             raise KeyError(f"{group}: no saved state of {type(optimizer).__name__}")
@@ -180,14 +181,14 @@ def load_state(
             )
 
 
-def _advance(optimizer: Optimizer, parameter: Parameter) -> None:
+def _step_one(optimizer: Optimizer, parameter: Parameter) -> None:
     if isinstance(optimizer, UncorrectedOptimizer):
         optimizer.step_parameters([parameter])
         return
     assert parameter.grad is not None
     if parameter.grad.dtype != parameter.dtype:
         if parameter in optimizer.state and parameter.is_contiguous():
-            _in_pieces(optimizer, parameter, parameter.grad)
+            _adam_in_chunks(optimizer, parameter, parameter.grad)
             return
         parameter.grad = parameter.grad.to(parameter.dtype)
     (settings,) = optimizer.param_groups
@@ -198,7 +199,7 @@ def _advance(optimizer: Optimizer, parameter: Parameter) -> None:
         settings["params"] = everyone
 
 
-def _in_pieces(optimizer: Optimizer, parameter: Parameter, gradient: Tensor) -> None:
+def _adam_in_chunks(optimizer: Optimizer, parameter: Parameter, gradient: Tensor) -> None:
     """Adam's step by a gradient in bf16, which is never all of it in fp32."""
     (settings,), memory = optimizer.param_groups, optimizer.state[parameter]
     (beta1, beta2), lr, eps = settings["betas"], settings["lr"], settings["eps"]
@@ -227,7 +228,7 @@ def _in_pieces(optimizer: Optimizer, parameter: Parameter, gradient: Tensor) -> 
         )
 
 
-def _like(parameter: Parameter, array: Array) -> Tensor:
+def _tensor_like(parameter: Parameter, array: Array) -> Tensor:
     """The array as a tensor in the memory layout of the parameter, as the fused step wants both."""
     found = torch.from_numpy(np.array(array))
     return (

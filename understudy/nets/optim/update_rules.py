@@ -63,7 +63,7 @@ class UncorrectedOptimizer(Optimizer):
         apart = bool(learning) and (learning[0].device.type == "cpu" or self.memory == "host")
         with torch.no_grad():
             for part in [[each] for each in learning] if apart else [learning] if learning else []:
-                self._move(part)
+                self._update(part)
 
     def update_direction(
         self, gradients: list[Tensor], *memories: list[Tensor]
@@ -81,18 +81,20 @@ class UncorrectedOptimizer(Optimizer):
         for place, fields in memories.items():
             parameter = self.param_groups[0]["params"][place]
             for field, value in fields.items():
-                self.state[parameter][field] = self._blank(parameter).copy_(value)
+                self.state[parameter][field] = self._new_state(parameter).copy_(value)
         self.steps = steps
 
-    def _move(self, learning: list[Parameter]) -> None:
+    def _update(self, learning: list[Parameter]) -> None:
         device = learning[0].device
         lr = self.param_groups[0]["lr"] * (
             (math.cos(2 * math.pi * self.steps / PERIOD) + 1) / 2 if self.cosine else 1.0
         )
         chance = StepRng(device, (*self.seed, self.steps, self._places[learning[0]]))
-        held = [[self._memory(parameter, field) for parameter in learning] for field in self.FIELDS]
+        held = [
+            [self._state_of(parameter, field) for parameter in learning] for field in self.FIELDS
+        ]
         for rows in _chunks(
-            [list[Tensor](learning), [_gradient(each) for each in learning], *held]
+            [list[Tensor](learning), [_gradient_like(each) for each in learning], *held]
         ):
             weights, gradients, *kept = rows
             wide = [[each.to(device, torch.float32) for each in field] for field in kept]
@@ -109,13 +111,13 @@ class UncorrectedOptimizer(Optimizer):
                             chance.round_stochastic(new) if old.dtype == torch.bfloat16 else new
                         )
 
-    def _memory(self, parameter: Parameter, field: str) -> Tensor:
+    def _state_of(self, parameter: Parameter, field: str) -> Tensor:
         memory: dict[str, Tensor] = self.state[parameter]
         if field not in memory:
-            memory[field] = self._blank(parameter).zero_()
+            memory[field] = self._new_state(parameter).zero_()
         return memory[field]
 
-    def _blank(self, parameter: Parameter) -> Tensor:
+    def _new_state(self, parameter: Parameter) -> Tensor:
         host = self.memory == "host" and parameter.device.type != "cpu"
         blank = torch.empty_like(
             parameter,
@@ -172,32 +174,32 @@ class StepRng:
         # take four times as long.
         if self._device.type == "cpu":
             return torch.from_numpy(
-                np.multiply(lead.numpy(), self._drawn(lead.numel()) < KEEP_SHARE * 65536)
+                np.multiply(lead.numpy(), self._random_bits(lead.numel()) < KEEP_SHARE * 65536)
             )
-        return lead * torch.rand(lead.shape, device=self._device, generator=self._on_device()).lt_(
-            KEEP_SHARE
-        )
+        return lead * torch.rand(
+            lead.shape, device=self._device, generator=self._device_generator()
+        ).lt_(KEEP_SHARE)
 
     def round_stochastic(self, wide: Tensor) -> Tensor:
         """Round float32 to bf16, up or down at random, so that on average small changes remain."""
         if self._device.type == "cpu":
-            noise = torch.from_numpy(self._drawn(wide.numel()).astype(np.int32)).view_as(wide)
+            noise = torch.from_numpy(self._random_bits(wide.numel()).astype(np.int32)).view_as(wide)
         else:
             noise = torch.randint(
                 1 << 16,
                 wide.shape,
                 device=self._device,
                 dtype=torch.int32,
-                generator=self._on_device(),
+                generator=self._device_generator(),
             )
         return (noise.add_(wide.view(torch.int32)) & -65536).view(torch.float32).to(torch.bfloat16)
 
-    def _drawn(self, count: int) -> NDArray[np.uint16]:
+    def _random_bits(self, count: int) -> NDArray[np.uint16]:
         self._words = self._words or np.random.SFC64(self._seeds)
         words: NDArray[np.uint64] = self._words.random_raw((count + 3) // 4)
         return words.view(np.uint16)[:count]
 
-    def _on_device(self) -> torch.Generator:
+    def _device_generator(self) -> torch.Generator:
         if self._generator is None:
             seed = int(self._seeds.generate_state(1, np.uint64)[0] >> np.uint64(1))
             self._generator = torch.Generator(self._device).manual_seed(seed)
@@ -215,7 +217,7 @@ def _chunks(rows: list[list[Tensor]]) -> Iterator[list[list[Tensor]]]:
         yield [[piece] for piece in pieces]
 
 
-def _gradient(parameter: Parameter) -> Tensor:
+def _gradient_like(parameter: Parameter) -> Tensor:
     """The gradient, in the memory layout of the parameter."""
     assert parameter.grad is not None
     alike = parameter.grad.stride() == parameter.stride()

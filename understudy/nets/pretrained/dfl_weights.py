@@ -83,18 +83,20 @@ def convert_weights(part: nn.Module, arrays: Mapping[str, Array], source: str) -
         ours, found = own.get(shape, []), theirs.get(shape, [])
         if len(ours) != len(found):
             fault = (
-                f"no tensor of shape {_told(shape)} is left for {ours[len(found)].name}.weight"
+                f"no tensor of shape {_shape_text(shape)} is left for"
+                f" {ours[len(found)].name}.weight"
                 if len(found) < len(ours)
-                else f"there is no place for the tensor {found[len(ours)].name}, {_told(shape)}"
+                else f"there is no place for the tensor {found[len(ours)].name},"
+                f" {_shape_text(shape)}"
             )
             raise BadMedia(
                 f"{source}: {fault}. It is of another model than its data file says: take both from"
                 " one backup."
             )
-        doubts += [f"{source}: {doubt}" for doubt in [_doubt(ours, found)] if doubt]
+        doubts += [f"{source}: {doubt}" for doubt in [_order_doubt(ours, found)] if doubt]
         for layer, their in zip(ours, found, strict=True):
-            weights[f"{layer.name}.weight"] = _ours(their.kernel, layer)
-            weights[f"{layer.name}.bias"] = _ours(their.bias, layer)
+            weights[f"{layer.name}.weight"] = _to_our_layout(their.kernel, layer)
+            weights[f"{layer.name}.bias"] = _to_our_layout(their.bias, layer)
     return ConvertedWeights(weights, doubts)
 
 
@@ -161,17 +163,17 @@ def _their_layers(arrays: Mapping[str, Array], source: str) -> list[_Theirs]:
             or len(names) > 2
             or arrays[biases[0]].shape[0] != arrays[kernels[0]].shape[-1]
         ):
-            told = ", ".join(f"{name} {_told(arrays[name].shape)}" for name in names)
+            described = ", ".join(f"{name} {_shape_text(arrays[name].shape)}" for name in names)
             raise BadMedia(
-                f"{source}: {told} is no kernel and its bias. Take the file from a backup of the"
-                " model."
+                f"{source}: {described} is no kernel and its bias. Take the file from a backup"
+                " of the model."
             )
         layers.append(_Theirs(layer or names[0], arrays[kernels[0]], arrays[biases[0]]))
     return layers
 
 
-def _ours(array: Array, layer: _Ours) -> Array:
-    """A kernel or bias of theirs as ours is laid out."""
+def _to_our_layout(array: Array, layer: _Ours) -> Array:
+    """A kernel or bias of theirs in our layout."""
     turned = array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
     if layer.shuffled:
         # From (pixel, channel) to (channel, pixel): nn.PixelShuffle counts so.
@@ -188,11 +190,11 @@ def _ours(array: Array, layer: _Ours) -> Array:
     return np.array(turned, np.float32, order="C")
 
 
-def _doubt(ours: list[_Ours], theirs: list[_Theirs]) -> str:
+def _order_doubt(ours: list[_Ours], theirs: list[_Theirs]) -> str:
     """What speaks against the order in which layers of one shape were taken; "" without."""
     names = [layer.name for layer in theirs]
     taken = f"{', '.join(names)} are of one shape and were taken in the file's order"
-    if names != sorted(names, key=_counted):
+    if names != sorted(names, key=_natural_key):
         return (
             f"{taken}, though they are numbered otherwise. Look at the preview before you use the"
             " model."
@@ -205,10 +207,10 @@ def _doubt(ours: list[_Ours], theirs: list[_Theirs]) -> str:
     return ""
 
 
-def _counted(name: str) -> list[tuple[int, str]]:
+def _natural_key(name: str) -> list[tuple[int, str]]:
     """A key that sorts conv2 before conv10."""
     return [(int(word), "") if word.isdigit() else (0, word) for word in re.split(r"(\d+)", name)]
 
 
-def _told(shape: tuple[int, ...]) -> str:
+def _shape_text(shape: tuple[int, ...]) -> str:
     return "x".join(str(side) for side in shape) or "one number"

@@ -41,15 +41,15 @@ class FAN(nn.Module):
         planes = avg_pool2d(self.conv2(relu(self.bn1(self.conv1(pictures)))), 2)
         planes = self.conv4(self.conv3(planes))
         for number in range(_STACK):
-            seen = self._part("top_m_", number, self._part("m", number, planes))
-            seen = relu(self._part("bn_end", number, self._part("conv_last", number, seen)))
-            heat = self._part("l", number, seen)
+            seen = self._layer("top_m_", number, self._layer("m", number, planes))
+            seen = relu(self._layer("bn_end", number, self._layer("conv_last", number, seen)))
+            heat = self._layer("l", number, seen)
             if number < _STACK - 1:
                 # The next hourglass sees the picture, what this one thought, and what it concluded.
-                planes = planes + self._part("bl", number, seen) + self._part("al", number, heat)
+                planes = planes + self._layer("bl", number, seen) + self._layer("al", number, heat)
         return heat
 
-    def _part(self, name: str, number: int, planes: Tensor) -> Tensor:
+    def _layer(self, name: str, number: int, planes: Tensor) -> Tensor:
         found: Tensor = self.get_submodule(f"{name}{number}")(planes)
         return found
 
@@ -144,11 +144,11 @@ class _Hourglass(nn.Module):
         self.b2_plus_1 = _Block(_WIDTH, _WIDTH)
 
     def forward(self, planes: Tensor) -> Tensor:
-        return self._seen(planes, _LEVELS)
+        return self._forward_level(planes, _LEVELS)
 
-    def _seen(self, planes: Tensor, level: int) -> Tensor:
+    def _forward_level(self, planes: Tensor, level: int) -> Tensor:
         small = self.get_submodule(f"b2_{level}")(avg_pool2d(planes, 2))
-        small = self._seen(small, level - 1) if level > 1 else self.b2_plus_1(small)
+        small = self._forward_level(small, level - 1) if level > 1 else self.b2_plus_1(small)
         large = interpolate(
             self.get_submodule(f"b3_{level}")(small), scale_factor=2.0, mode="nearest"
         )

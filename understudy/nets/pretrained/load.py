@@ -26,7 +26,7 @@ def load_pretrained(net: Net, tensors: Mapping[str, Tensor | Array], source: str
     wanted = net.state_dict()
     given = {name: torch.as_tensor(value) for name, value in tensors.items()}
     for name in sorted({*wanted, *given}):
-        problem = _misfit(wanted.get(name), given.get(name))
+        problem = _mismatch(wanted.get(name), given.get(name))
         if problem:
             raise WeightsMissing(
                 f"{source}: tensor '{name}' {problem}. This is not the file for this network;"
@@ -61,7 +61,7 @@ def parse_torch_file(data: bytes, source: str) -> dict[str, Tensor]:
     return found
 
 
-def _misfit(wanted: Tensor | None, given: Tensor | None) -> str:
+def _mismatch(wanted: Tensor | None, given: Tensor | None) -> str:
     if given is None:
         return "is missing"
     if wanted is None:

@@ -21,7 +21,7 @@ class PNet(nn.Module):
         self.conv4_1, self.conv4_2 = nn.Conv2d(32, 2, 1), nn.Conv2d(32, 4, 1)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        planes = _pooled(self.prelu1(self.conv1(pictures)), 2)
+        planes = _max_pool(self.prelu1(self.conv1(pictures)), 2)
         planes = self.prelu3(self.conv3(self.prelu2(self.conv2(planes))))
         return torch.softmax(self.conv4_1(planes), 1)[:, 1], self.conv4_2(planes)
 
@@ -38,9 +38,9 @@ class RNet(nn.Module):
         self.dense5_1, self.dense5_2 = nn.Linear(128, 2), nn.Linear(128, 4)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        planes = _pooled(self.prelu1(self.conv1(crops)), 3)
+        planes = _max_pool(self.prelu1(self.conv1(crops)), 3)
         planes = nn.functional.max_pool2d(self.prelu2(self.conv2(planes)), 3, 2)
-        code = self.prelu4(self.dense4(_flattened(self.prelu3(self.conv3(planes)))))
+        code = self.prelu4(self.dense4(_flatten(self.prelu3(self.conv3(planes)))))
         return torch.softmax(self.dense5_1(code), 1)[:, 1], self.dense5_2(code)
 
 
@@ -61,10 +61,10 @@ class ONet(nn.Module):
         self.dense6_3 = nn.Linear(256, 10)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        planes = _pooled(self.prelu1(self.conv1(crops)), 3)
+        planes = _max_pool(self.prelu1(self.conv1(crops)), 3)
         planes = nn.functional.max_pool2d(self.prelu2(self.conv2(planes)), 3, 2)
-        planes = _pooled(self.prelu3(self.conv3(planes)), 2)
-        code = self.prelu5(self.dense5(_flattened(self.prelu4(self.conv4(planes)))))
+        planes = _max_pool(self.prelu3(self.conv3(planes)), 2)
+        code = self.prelu5(self.dense5(_flatten(self.prelu4(self.conv4(planes)))))
         points = self.dense6_3(code).reshape(-1, 2, 5).transpose(1, 2)
         return torch.softmax(self.dense6_1(code), 1)[:, 1], self.dense6_2(code), points
 
@@ -77,11 +77,11 @@ class MTCNN(nn.Module):
         self.pnet, self.rnet, self.onet = PNet(), RNet(), ONet()
 
 
-def _flattened(planes: Tensor) -> Tensor:
+def _flatten(planes: Tensor) -> Tensor:
     """(N, C, H, W) as (N, W * H * C): the order that the published weights mean."""
     return planes.permute(0, 3, 2, 1).flatten(1)
 
 
-def _pooled(planes: Tensor, size: int) -> Tensor:
+def _max_pool(planes: Tensor, size: int) -> Tensor:
     """Half the size, rounded up: the last window may hang over the edge."""
     return nn.functional.max_pool2d(planes, size, 2, ceil_mode=True)

@@ -55,11 +55,11 @@ class S3FD(nn.Module):
 
     def forward(self, pictures: Tensor) -> list[tuple[Tensor, Tensor]]:
         return [
-            self._seen(name, planes)
-            for (name, _, _), planes in zip(_HEADS, self._scales(pictures), strict=True)
+            self._predict(name, planes)
+            for (name, _, _), planes in zip(_HEADS, self._scale_maps(pictures), strict=True)
         ]
 
-    def _scales(self, planes: Tensor) -> list[Tensor]:
+    def _scale_maps(self, planes: Tensor) -> list[Tensor]:
         """The planes that the six heads see, finest first."""
         scales = []
         for stage, (_, _, convolutions) in enumerate(_VGG, start=1):
@@ -77,7 +77,7 @@ class S3FD(nn.Module):
             scales.append(planes)
         return scales
 
-    def _seen(self, name: str, planes: Tensor) -> tuple[Tensor, Tensor]:
+    def _predict(self, name: str, planes: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.get_submodule(f"{name}_mbox_conf")(planes)
         background = logits[:, :-1].amax(1)
         return torch.sigmoid(logits[:, -1] - background), self.get_submodule(f"{name}_mbox_loc")(

@@ -99,7 +99,7 @@ class UpBlock(nn.Module):
         super().__init__()
         self.up = nn.ConvTranspose2d(in_channels, up, 3, 2)
         self.norm, self.threshold = FilterResponseNorm(up), ThresholdedLinearUnit(up)
-        self.blocks = _blocks(up + out_channels, out_channels, count)
+        self.blocks = _conv_blocks(up + out_channels, out_channels, count)
 
     def forward(self, maps: Tensor, across: Tensor) -> Tensor:
         # The full result has one row and one column more than twice the size.
@@ -118,7 +118,7 @@ class XSeg(nn.Module):
         super().__init__()
         factors, counts, filters, up_factors = zip(*_LEVELS, strict=True)
         widths, ups = [base * each for each in factors], [base * each for each in up_factors]
-        self.down = nn.ModuleList(map(_blocks, (3, *widths), widths, counts))
+        self.down = nn.ModuleList(map(_conv_blocks, (3, *widths), widths, counts))
         self.pools = nn.ModuleList(BlurPool(each) for each in filters)
         bottom = (widths[-1], size // 2 ** len(_LEVELS), size // 2 ** len(_LEVELS))
         self.code = nn.Linear(math.prod(bottom), _CODE)
@@ -139,7 +139,7 @@ class XSeg(nn.Module):
         return logits
 
 
-def _blocks(in_channels: int, out_channels: int, count: int) -> nn.Sequential:
+def _conv_blocks(in_channels: int, out_channels: int, count: int) -> nn.Sequential:
     return nn.Sequential(
         *(
             ConvBlock(in_channels if place == 0 else out_channels, out_channels)
