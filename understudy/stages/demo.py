@@ -80,9 +80,7 @@ def demo(out: Path = Path("demo"), *, options: DemoOptions) -> Stage:
 
 
 def load_portrait() -> Bytes:
-    """The picture that both people are made from. Raises MissingExtra without scikit-image, which
-    brings it.
-    """
+    """The picture that both people are made from. Raises MissingExtra without scikit-image."""
     if importlib.util.find_spec("skimage") is None:
         raise MissingExtra(
             "demo: scikit-image, whose portrait it uses, is not installed. Run: pip install"

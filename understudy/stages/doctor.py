@@ -35,8 +35,9 @@ class DoctorOptions(Options):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. missing: the error that a command would end with for want of it; None =
-    all is well.
+    """One thing looked at.
+
+    missing: the error that a command would end with for want of it; None = all is well.
     """
 
     topic: str

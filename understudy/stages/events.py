@@ -1,5 +1,4 @@
-"""What a stage tells while it runs, and the orders it takes. Both travel as JSON lines between
-processes.
+"""Events that a stage yields while it runs, and orders that it takes; both travel as JSON lines.
 
 A stage is a generator: `for event in stage(...)`. An order goes in by `.send()`; a stage looks at
 it when it is safe to.
@@ -22,8 +21,9 @@ class _Message(BaseModel):
 
 
 class Started(_Message):
-    """A stage begins. total: steps to come, or None when nobody can know; unit: what a step is
-    ("frame", "iteration").
+    """A stage begins.
+
+    total: steps to come, or None when nobody can know. unit: what a step is ("frame", "iteration").
     """
 
     event: Literal["started"] = "started"
@@ -57,9 +57,7 @@ class Warned(_Message):
 
 
 class FailedFrame(_Message):
-    """A frame that could not be done: it is passed through or left out, listed, and makes the exit
-    code non-zero.
-    """
+    """A frame that could not be done: passed through or left out; the exit code is not zero."""
 
     event: Literal["failed-frame"] = "failed-frame"
     frame: int
@@ -67,8 +65,9 @@ class FailedFrame(_Message):
 
 
 class Saved(_Message):
-    """A file that a user may want to open now lies at `path`. what: "result", "preview",
-    "checkpoint", "faceset", …
+    """A file that a user may want to open now lies at `path`.
+
+    what: "result", "preview", "checkpoint", "faceset", …
     """
 
     event: Literal["saved"] = "saved"
@@ -77,8 +76,9 @@ class Saved(_Message):
 
 
 class FaceRow(_Message):
-    """One face of a faceset, as `Face` has it. pts: seconds, or None in stills; pose: pitch, yaw,
-    roll; file: the picture.
+    """One face of a faceset, as `Face` has it.
+
+    pts: seconds, or None in stills. pose: pitch, yaw, roll. file: the picture.
     """
 
     event: Literal["face"] = "face"
@@ -97,8 +97,10 @@ class FaceRow(_Message):
 
 
 class Suspicious(_Message):
-    """A face worth a look. reason: see `core.metrics.outliers`; value: what was measured; bound:
-    what it went over, or under.
+    """A face worth a look.
+
+    reason: see `core.metrics.outliers`. value: what was measured. bound: what it went over, or
+    under.
     """
 
     event: Literal["suspicious"] = "suspicious"
@@ -112,8 +114,9 @@ class Suspicious(_Message):
 
 
 class Measured(_Message):
-    """A row of a model's history. values: losses, or measurements on held-out faces; text: what
-    happened, such as a change.
+    """A row of a model's history.
+
+    values: losses, or measurements on held-out faces. text: what happened, such as a change.
     """
 
     event: Literal["measured"] = "measured"

@@ -1,6 +1,4 @@
-"""`faces`: the table of a faceset, read out face by face; `faces check`: those of them that deserve
-a look.
-"""
+"""`faces` reads out the table of a faceset; `faces check` tells which faces deserve a look."""
 
 from __future__ import annotations
 

@@ -154,8 +154,9 @@ def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
 
 
 def pick_frames(footage: Footage, fps: float | None) -> list[int]:
-    """Which frame is on screen at 0, 1/fps, 2/fps, … seconds after the first one, until the end;
-    fps None: every frame once.
+    """Pick the frames on screen at 0, 1/fps, 2/fps, … seconds after the first one, until the end.
+
+    fps: None = every frame once.
     """
     if fps is None:
         return list(range(len(footage)))
@@ -168,7 +169,7 @@ def pick_frames(footage: Footage, fps: float | None) -> list[int]:
 
 
 def parse_time(clock: str, name: str) -> Fraction:
-    """ "90", "1:30" or "00:01:30.000" as seconds. Raises BadOption that names the option."""
+    """Read "90", "1:30" or "00:01:30.000" as seconds. Raises BadOption that names the option."""
     parts = clock.strip().split(":")
     try:
         values = [Fraction(part) for part in parts]

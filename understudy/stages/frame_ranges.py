@@ -1,4 +1,4 @@
-"""Frames told as stretches, for people and for files."""
+"""Ranges of frames as text, for people and for files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ OPEN_END: Final = sys.maxsize
 
 
 def group_ranges(numbers: Iterable[int], step: int = 1) -> list[list[int]]:
-    """Ascending numbers as [first, last] of every stretch in which one follows the other by
-    `step`.
-    """
+    """Group ascending numbers into [first, last] of every range with that step."""
     result: list[list[int]] = []
     for number in numbers:
         if result and number == result[-1][1] + step:
@@ -27,10 +25,16 @@ def group_ranges(numbers: Iterable[int], step: int = 1) -> list[list[int]]:
 
 
 def parse_ranges(text: str, where: str) -> tuple[range, ...]:
-    """The stretches that a text such as "100-120,200,300-" names, in its order; one without an end
-    goes on to `OPEN_END`.
+    """Read the ranges of a text such as "100-120,200,300-", in its order.
 
-    where: what the text stands in, for messages. Raises BadOption.
+    One without an end goes on to `OPEN_END`.
+
+    Args:
+        text: The text.
+        where: What it stands in, for messages.
+
+    Raises:
+        BadOption: It names no frames.
     """
     result = []
     for part in text.split(","):
@@ -52,10 +56,15 @@ def parse_ranges(text: str, where: str) -> tuple[range, ...]:
 
 
 def resolve_ranges(text: str | None, count: int, where: str) -> list[range]:
-    """The stretches that a text names of footage of `count` frames: ascending, each frame once; all
-    of it for None.
+    """Read the ranges of a text for footage of `count` frames: ascending, each frame once.
 
-    Raises BadOption when the text names no frames, or none that are there.
+    Args:
+        text: The text; empty = all frames.
+        count: Frames of the footage.
+        where: What the text stands in, for messages.
+
+    Raises:
+        BadOption: It names no frames, or none that are there.
     """
     named = parse_ranges(text, where) if text else (range(count),)
     chosen: list[range] = []

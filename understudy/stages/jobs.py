@@ -1,6 +1,4 @@
-"""A job is data: a verb, its arguments and its options. The same job runs from Python, the CLI and
-a file.
-"""
+"""A job is data: a verb, its arguments and its options, from Python, the CLI or a file."""
 
 from __future__ import annotations
 
@@ -67,9 +65,7 @@ def options_of(function: Verb) -> type[Options]:
 
 
 class Job(BaseModel):
-    """One order for one verb. arguments and options are plain values: this is what lies in a job
-    file.
-    """
+    """One order for one verb; arguments and options are plain values, as in a job file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -91,8 +87,10 @@ class Job(BaseModel):
 
 
 def run(job: Job) -> Stage:
-    """Run a job and yield its events; orders that are sent in reach the stage. Raises BadOption for
-    an unknown verb.
+    """Run a job and yield its events; orders that are sent in reach the stage.
+
+    Raises:
+        BadOption: There is no such verb, or an option is wrong.
     """
     known = verbs()
     if job.verb not in known:
@@ -109,11 +107,10 @@ def run(job: Job) -> Stage:
 
 
 def call(name: str) -> Verb:
-    """A command as a Python function that yields its events: `call("swap")("a.mp4", "b.mp4",
-    "c.mp4", minutes=5)`.
+    """A command as a Python function: `call("swap")("a.mp4", "b.mp4", "c.mp4", minutes=5)`.
 
-    Its arguments are those of the command; options go in by name, nested ones as dicts, or all
-    together as `options=`.
+    It yields the command's events. Its arguments are those of the command. Options go in by name,
+    nested ones as dicts, or all together as `options=`.
     """
     function = verbs()[name]
     arguments = inspect.Signature(

@@ -117,9 +117,7 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
 
 
 def main_faces(faces: Faces) -> dict[int, Floats]:
-    """The largest face of each frame: frame -> landmarks (68, 2), as they were found: so are those
-    of the result.
-    """
+    """The largest face of each frame, by frame: landmarks (68, 2), not smoothed."""
     area = np.prod(faces.box[:, 2:] - faces.box[:, :2], axis=1)
     return {int(faces.frame[row]): faces.raw[row] for row in np.argsort(area, kind="stable")}
 
@@ -147,9 +145,7 @@ def format_measures(values: dict[str, Any]) -> str:
 def _found_again(
     footage: Footage, dst: FaceTrack, settings: ExtractOptions, every: int
 ) -> Generator[Event, Order | None, dict[int, Floats] | None]:
-    """The face of each frame of the result that lies where dst's main face was; None when told to
-    stop.
-    """
+    """The face of each frame of the result that lies where dst's was; None when stopped."""
     look = make_analyser(settings)
     indices = [index for index in range(0, len(footage), every) if index in dst.points]
     found: dict[int, Floats] = {}

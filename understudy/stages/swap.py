@@ -95,9 +95,7 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
 
 
 def run_to_end(stage: Stage) -> Generator[Event, Order | None, bool]:
-    """Pass a stage's events on and orders in to it; whether it came to its end rather than being
-    stopped.
-    """
+    """Pass a stage's events on and orders in to it; False when it was stopped."""
     last: Event | None = None
     order: Order | None = None
     try:
@@ -114,8 +112,10 @@ def run_to_end(stage: Stage) -> Generator[Event, Order | None, bool]:
 
 
 def validate_out(out: Path, suffix: str, overwrite: bool) -> Path:
-    """`out` when a result may be written there. Raises BadOption when it is there already or is
-    named for another format.
+    """Return `out` when a result may be written there.
+
+    Raises:
+        BadOption: It is there already, or named for another format.
     """
     if out.suffix != suffix:
         raise BadOption(

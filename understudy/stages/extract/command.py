@@ -1,6 +1,4 @@
-"""`extract`: the faces of the footage, upright and cropped, as pictures that say where they came
-from.
-"""
+"""`extract`: the faces of the footage, upright and cropped, as pictures."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Cutting faces out of a stretch of footage: the last part of `extract`, and one piece of work for
-one process.
-"""
+"""Crops faces out of a range of frames: the last part of `extract`, a task for one process."""
 
 from __future__ import annotations
 
@@ -32,8 +30,9 @@ _DEBUG_QUALITY = 85
 
 @dataclass(frozen=True, slots=True)
 class CropTask:
-    """The faces to cut out of these frames, ascending. numbers: (N,) the place of each face among
-    its frame's.
+    """The faces to crop out of these frames, ascending.
+
+    numbers: (N,) the place of each face among its frame's.
     """
 
     film: FootageHandle
@@ -46,7 +45,7 @@ class CropTask:
 class CropTasks(Sequence[CropTask]):
     """The tasks of a run, each made when it is asked for: the points of all faces are many.
 
-    chosen: which faces of `solved` to cut out. frames: those of each task, ascending, none of them
+    chosen: which faces of `solved` to crop out. frames: those of each task, ascending, none of them
     empty.
     """
 
@@ -87,8 +86,9 @@ class CropTasks(Sequence[CropTask]):
 
 @dataclass(frozen=True, slots=True)
 class CropResult:
-    """Files to write, as (name, bytes): face pictures, and frames with what was found drawn onto
-    them. failed: frame, reason.
+    """Files to write, as (name, bytes).
+
+    pictures: of faces. overlays: frames with what was found drawn onto them. failed: frame, reason.
     """
 
     pictures: list[tuple[str, bytes]]
@@ -97,7 +97,7 @@ class CropResult:
 
 
 def crop_faces(task: CropTask) -> CropResult:
-    """The task's pictures, encoded; a frame that fails is listed."""
+    """Crop and encode the task's pictures; a frame that fails is listed."""
     reader, result = open_reader(task.film, rough=False), CropResult([], [], [])
     with contextlib.closing(prefetch(reader.iter_frames_or_bad(task.frames), _DEPTH)) as attempts:
         for attempt in attempts:

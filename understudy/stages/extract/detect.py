@@ -1,6 +1,4 @@
-"""Looking for faces in a stretch of footage: the first, costly part of `extract`, and one piece of
-work for one process.
-"""
+"""Detects faces in a range of frames: the first part of `extract`, a task for one process."""
 
 from __future__ import annotations
 
@@ -35,8 +33,9 @@ FRAME_ERRORS = (BadMedia, DegeneratePoints, ArithmeticError, ValueError, cv2.err
 
 @dataclass(frozen=True, slots=True)
 class DetectTask:
-    """Frames of a footage to look at, ascending. The flow is followed on into frame `following`; -1
-    = into none.
+    """Frames of a footage to look at, ascending.
+
+    The flow is followed on into frame `following`; -1 = into none.
     """
 
     film: FootageHandle
@@ -47,9 +46,12 @@ class DetectTask:
 
 
 def detect_faces(task: DetectTask) -> Detections:
-    """The faces of the task's frames, and of the one that follows; a frame that fails is listed.
+    """Detect the faces of the task's frames and of the next one; a frame that fails is listed.
 
-    Raises BadOption, MissingExtra and WeightsMissing.
+    Raises:
+        BadOption: No such part.
+        MissingExtra: A part's package is not installed.
+        WeightsMissing: A part's weights are not there.
     """
     options, reader = task.options, open_reader(task.film, rough=True)
     look, embed = make_analyser(options, task.marks), make_embedder(options)
@@ -95,8 +97,9 @@ class _Looked:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """OpenCV on one thread: into how many strips it cuts a picture for several changes the flow,
-    and so the faceset.
+    """OpenCV on one thread, so that the result is the same everywhere.
+
+    Into how many strips it cuts a picture for several threads changes the flow, and so the faceset.
     """
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
@@ -121,9 +124,7 @@ def _follow(before: _Looked, now: _Looked) -> None:
 
 
 def _ask(embed: Embed, now: _Looked, before: _Looked, every: int) -> None:
-    """Ask who a face is: now and then, when it was not there before, and often while it touches
-    another.
-    """
+    """Sample identities: now and then, for a new face, and often while it touches another."""
     assert now.image is not None
     for face in now.faces:
         is_new = not any(affine.iou(face.box, other.box) > _STAYED for other in before.faces)

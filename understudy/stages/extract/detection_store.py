@@ -1,6 +1,4 @@
-"""All that was found in a footage, as one table: what is small in memory, points and pictures'
-signatures on disk.
-"""
+"""All detections of a footage as one table: points and signatures on disk, the rest in memory."""
 
 from __future__ import annotations
 
@@ -29,11 +27,10 @@ _STORED = {
 
 @dataclass(frozen=True, slots=True)
 class DetectionStore:
-    """The columns of `Detections` for a whole footage; those with points are read a few rows at a
-    time.
+    """The columns of `Detections` for a whole footage; points are read a few rows at a time.
 
-    seen: the identities that were asked for. signature: of each of `frames`; None when no frame
-    could be looked at.
+    seen: identities that were sampled. signature: of each of `frames`; None when no frame could be
+    read.
     """
 
     frame: NDArray[np.int64]
@@ -51,8 +48,11 @@ class DetectionStore:
 
     @classmethod
     def collect(cls, parts: Iterable[Detections], folder: Path) -> Self:
-        """The table of `parts`, which come in the order of frames; none is kept. folder: where the
-        stored columns lie.
+        """Collect the table of all parts, of which none stays in memory.
+
+        Args:
+            parts: In the order of frames.
+            folder: Where the stored columns lie.
         """
         stored: dict[str, Any] = {
             name: DiskColumn(folder, shape) for name, shape in _STORED.items()
@@ -86,9 +86,7 @@ class DetectionStore:
         return len(self.frame)
 
     def append_faces(self, seen: Sequence[DetectedFace]) -> Self:
-        """The same with further rows at the end, in frames that count as looked at already. This
-        table is used up.
-        """
+        """The table with further rows, in frames that were looked at; this one is used up."""
         if not seen:
             return self
         more = Detections.of(seen, [], [], [])

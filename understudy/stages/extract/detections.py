@@ -1,6 +1,4 @@
-"""What looking at frames gave: faces as they were seen, and what ties them to the frames beside.
-One table, kept on disk.
-"""
+"""Faces as detected in single frames, and their flow into the frames beside: one table."""
 
 from __future__ import annotations
 
@@ -20,8 +18,7 @@ _POINTS = (68, 2)
 
 @dataclass(slots=True)
 class DetectedFace:
-    """One face as it was seen in one frame: a row of `Detections`. None: not followed, not
-    asked."""
+    """A face in a frame: a row of `Detections`; None = flow not followed, identity not sampled."""
 
     frame: int
     box: Floats
@@ -35,16 +32,24 @@ class DetectedFace:
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """A table of sightings, rows in the order of frames, within a frame the largest first; frame
-    pixels throughout.
+    """A table of detected faces, in the order of frames, within a frame the largest first.
 
-    frame: (N,) int64. box: (N, 4). landmarks: (N, 68, 2) unsmoothed. score: (N,). frame_size: (N,
-    2) int64 width, height. ahead, back: (N, 68, 2) where the points lie in the next and the
-    previous frame by optical flow; ahead_error, back_error: (N, 68) how far the flow there and back
-    misses, in pixels. Where it was not followed the points stand still, and the error is inf.
-    known: (M,) int64 rows, ascending, whose identity was asked; identity: (M, D). frames: (T,)
-    int64 that were looked at; signature: (T, K) for `core.tracking.shots`. failed: frame and
-    reason.
+    Attributes:
+        frame: (N,) int64.
+        box: (N, 4) frame pixels, as all places here.
+        landmarks: (N, 68, 2) not smoothed.
+        score: (N,).
+        frame_size: (N, 2) int64 width, height.
+        ahead: (N, 68, 2) where the points lie in the next frame, by optical flow. Where it was not
+            followed the points stand still, and the error is inf.
+        ahead_error: (N, 68) how far the flow there and back misses, in pixels.
+        back: (N, 68, 2) likewise in the previous frame.
+        back_error: (N, 68).
+        known: (M,) int64 rows, ascending, whose identity was sampled.
+        identity: (M, D).
+        frames: (T,) int64 that were looked at.
+        signature: (T, K) for `core.tracking.shots`.
+        failed: Frame and reason.
     """
 
     frame: NDArray[np.int64]
@@ -70,7 +75,14 @@ class Detections:
         signatures: Sequence[Floats],
         failed: Sequence[tuple[int, str]],
     ) -> Self:
-        """The table of these sightings; `seen` in order."""
+        """Make the table of detected faces, given in order.
+
+        Args:
+            seen: The faces.
+            frames: Those that were looked at.
+            signatures: (K,) of each of them.
+            failed: Frame and reason.
+        """
         ahead, back = (
             [getattr(each, way) or _unknown(each) for each in seen] for way in ("ahead", "back")
         )
@@ -95,8 +107,11 @@ class Detections:
 
     @classmethod
     def read(cls, columns: dict[str, Any], notes: dict[str, str]) -> Self:
-        """The table from its columns and notes. Raises KeyError or ValueError when they are not
-        such a table.
+        """Make the table from its columns and notes.
+
+        Raises:
+            KeyError: A column is missing.
+            ValueError: They are not such a table.
         """
         failed = tuple((int(frame), str(reason)) for frame, reason in json.loads(notes["failed"]))
         return cls(
@@ -125,7 +140,7 @@ class Detections:
         return {*self.frames.tolist(), *(frame for frame, _ in self.failed)}
 
     def select(self, rows: NDArray[np.bool_], frames: NDArray[np.bool_]) -> Detections:
-        """The rows and the looked-at frames for which the masks (N,) and (T,) are true."""
+        """Select rows, by a mask (N,), and frames that were looked at, by a mask (T,)."""
         place = np.cumsum(rows) - 1
         kept = rows[self.known]
         looked = set(self.frames[frames].tolist())
@@ -140,7 +155,7 @@ class Detections:
         )
 
     def before(self, frame: int) -> Detections:
-        """What was found before a frame; it shares the memory of this table."""
+        """The rows and frames before a frame; they share the memory of this table."""
         row, place = (int(np.searchsorted(column, frame)) for column in (self.frame, self.frames))
         columns = {name: getattr(self, name)[:row] for name in _ROWS}
         count = int(np.searchsorted(self.known, row))
@@ -154,13 +169,13 @@ class Detections:
         )
 
     def drop_frames(self, frames: set[int]) -> Detections:
-        """As if those frames had not been looked at."""
+        """The table as if those frames had not been looked at."""
         gone = np.array(sorted(frames), np.int64)
         return self.select(~np.isin(self.frame, gone), ~np.isin(self.frames, gone))
 
 
 def concat_detections(parts: Sequence[Detections]) -> Detections:
-    """One table of several, in the order of frames."""
+    """Make one table of several, in the order of frames."""
     return _concatenated(
         list(
             drop_shared_frames(
@@ -174,11 +189,11 @@ def concat_detections(parts: Sequence[Detections]) -> Detections:
 
 
 def drop_shared_frames(parts: Iterable[Detections]) -> Iterator[Detections]:
-    """The same parts, which come in the order of frames, without the frame that two of them share;
-    one is held at a time.
+    """Yield the parts, in the order of frames, without the frame that two of them share.
 
-    A part may end with the frame that the next one starts with, since it followed the flow into it:
-    that frame counts once, with the way back that only the former part knows.
+    A part may end with the frame that the next one starts with, since it followed the flow into it.
+    That frame counts once, with the way back that only the former part knows. One part is held at a
+    time.
     """
     before: Detections | None = None
     for part in parts:

@@ -1,4 +1,4 @@
-"""Who is in a frame: detector, landmarker and identity put together, made once a process."""
+"""Detector, landmarker and identity put together, made once a process."""
 
 from __future__ import annotations
 
@@ -26,10 +26,13 @@ _SAME_FACE, _WITHIN = 0.5, 0.9
 
 
 def make_analyser(options: ExtractOptions, marks: Marks | None = None) -> Analyse:
-    """A function from a frame's number and picture to its faces, largest first, each once.
+    """Make a function from a frame's number and picture to its faces, largest first, each once.
 
-    What `marks` say of a frame stands in place of what the detector sees there. Raises BadOption,
-    WeightsMissing.
+    What `marks` say of a frame stands in place of what the detector sees there.
+
+    Raises:
+        BadOption: No such part.
+        WeightsMissing: A part's weights are not there.
     """
     detect, locate = _parts(options.model_dump_json())
 
@@ -51,7 +54,7 @@ def make_analyser(options: ExtractOptions, marks: Marks | None = None) -> Analys
 
 
 def make_landmarker(options: ExtractOptions) -> Locate:
-    """The landmarker that the options ask for. Raises BadOption, WeightsMissing."""
+    """Make the landmarker that the options ask for. Raises BadOption, WeightsMissing."""
     return _parts(options.model_dump_json())[1]
 
 
@@ -94,9 +97,7 @@ def _within(
 
 
 def _marked(index: int, image: Bytes, mark: Mark, locate: Locate) -> DetectedFace:
-    """A face that a person marked: by its points, or by a place in which the landmarker puts them.
-    Raises BadMedia.
-    """
+    """A face marked by hand: by its points, or by a place for the landmarker. Raises BadMedia."""
     if mark.points is not None:
         points = np.array(mark.points, np.float32)
         return DetectedFace(index, affine.bounding_box(points), points, 1.0, _size(image))
@@ -112,9 +113,7 @@ def _marked(index: int, image: Bytes, mark: Mark, locate: Locate) -> DetectedFac
 
 
 def _around(mark: Mark) -> Detection:
-    """A mark as a detection: its box, or the half-face square that eyes, nose and corners of the
-    mouth tell.
-    """
+    """A mark as a detection: its box, or the half-face square by its five points."""
     none = np.zeros((0, 2), np.float32)
     if mark.points5 is None:
         return Detection(np.array(mark.box, np.float32), 1.0, 0.0, none)
@@ -134,8 +133,7 @@ def _around(mark: Mark) -> Detection:
 
 
 def _distinct(faces: list[DetectedFace]) -> list[DetectedFace]:
-    """The faces in their order, each person's once: of two whose points cover the same place the
-    surer one stays.
+    """The faces in their order, without those whose points cover the place of a surer one.
 
     Two detections of one face are common; the landmarks then settle on the same features.
     """
@@ -159,8 +157,7 @@ def _on_one_face(one: Floats, other: Floats) -> bool:
 
 
 def _fits(found: FaceLandmarks, detection: Detection) -> bool:
-    """Whether the points span about what was detected: otherwise they have slipped onto something
-    else.
+    """Whether the points span about what was detected; else they slipped onto something else.
 
     The half-face square covers 0.4 to 1.0 of a BlazeFace box on real faces; the bounds leave room
     for other detectors.

@@ -1,6 +1,4 @@
-"""The run behind `extract`: find faces in every chunk of frames, solve who is who and where, cut
-the pictures.
-"""
+"""The run behind `extract`: detect faces, track them, crop the pictures."""
 
 from __future__ import annotations
 
@@ -56,9 +54,7 @@ Result = TypeVar("Result", Detections, CropResult)
 
 
 class Extraction:
-    """The extraction of one side. What is done is on disk at once, so a run that was killed goes on
-    from there.
-    """
+    """The extraction of one side; what is done is on disk at once, so a killed run goes on."""
 
     def __init__(self, footage: Footage, folder: Path, side: Side, options: ExtractOptions) -> None:
         if not len(footage):
@@ -76,7 +72,7 @@ class Extraction:
         options.landmarker_part()
 
     def run(self) -> Step:
-        """Do what is left to do; True when it ended by itself, False when it was told to stop."""
+        """Do what is left to do; True when it ended by itself, False when it was stopped."""
         yield Started(stage=f"extract {self.side}", total=None)
         self.record, said = record.prepare_record(self.folder, self._order(), self.options)
         yield from (
@@ -124,9 +120,7 @@ class Extraction:
         )
 
     def _find(self) -> Step:
-        """Look at all frames that no table of a former run tells of; then the tables tell of all.
-        False when told to stop.
-        """
+        """Look at all frames of which no table is there; False when stopped."""
         again, pending = record.load_redone(self.folder), set(self.record.pending)
         anew, left = again.attempted_frames() | pending, []
         for chunk in self.chunks:
@@ -178,8 +172,9 @@ class Extraction:
         )
 
     def _cut(self, solved: TrackedFaces) -> Step:
-        """Write the pictures, chunk by chunk; frames that were looked at again get theirs anew.
-        Raises NoFaces.
+        """Write the pictures, chunk by chunk; False when stopped. Raises NoFaces.
+
+        Frames that were looked at again get theirs anew.
         """
         chosen = solved.select(self.options)
         if not len(chosen):
@@ -224,8 +219,9 @@ class Extraction:
         tasks: Sequence[Task],
         keep: Callable[[Task, Result], int],
     ) -> Step:
-        """Do the tasks, wherever; `keep` stores what each gave and says how many faces it holds.
-        False when told to stop.
+        """Do the tasks, wherever; False when stopped.
+
+        keep: stores what each gave and says how many faces it holds.
         """
         stage, total, began = (
             f"{name} {self.side}",

@@ -1,6 +1,4 @@
-"""What an extraction has done so far: `extract.json` and the tables in `found` beside the faces.
-They let a run go on.
-"""
+"""What an extraction has done so far: `extract.json`, and tables in `found` beside it."""
 
 from __future__ import annotations
 
@@ -25,12 +23,16 @@ REDONE = "again"
 
 
 class ExtractRecord(BaseModel):
-    """The order that a faceset follows, and how far it came.
+    """What a faceset was asked for, and how far it came; extract.json.
 
-    finding, cutting: the options that decide which faces are found and which pictures are made of
-    them. marks: what was marked by hand, by frame. cut: first frames of the chunks whose pictures
-    are written. pending: frames to be looked at again. bare: first and last frames of the stretches
-    without a face. failed: frame and reason.
+    Attributes:
+        finding: Options that decide which faces are found.
+        cutting: Options that decide which pictures are made of them.
+        marks: What was marked by hand, by frame.
+        cut: First frames of the chunks whose pictures are written.
+        pending: Frames to be looked at again.
+        bare: First and last frames of the ranges without a face.
+        failed: Frame and reason.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -49,9 +51,7 @@ class ExtractRecord(BaseModel):
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:
-        """The record of the faces in `folder`; None when there is none that this version can
-        read.
-        """
+        """Load the record of the faces in `folder`; None without one that this version can read."""
         try:
             return cls.model_validate_json(record_path(folder).read_bytes())
         except (OSError, ValidationError):
@@ -75,12 +75,14 @@ class ExtractRecord(BaseModel):
 def prepare_record(
     folder: Path, order: ExtractRecord, options: ExtractOptions
 ) -> tuple[ExtractRecord, list[str]]:
-    """The record to go on from, with what lies in and beside `folder` (the faces) in the state it
-    tells of; and what to say.
+    """Return the record to go on from, and what to say; the files are made to match it.
 
     Faces that follow another order are moved aside with all that belongs to them, to
     `<name>_old_N`: nothing is lost, nothing is mixed. What was found is kept for a new order that
-    only cuts other pictures from it. Raises BadProject.
+    only crops other pictures from it.
+
+    Raises:
+        BadProject: --redo-missing cannot be done here.
     """
     for each in (folder, detections_folder(folder), debug_folder(folder)):
         if each.is_dir():
@@ -144,8 +146,9 @@ def _started_anew(
 def _asked_again(
     folder: Path, known: ExtractRecord | None, order: ExtractRecord
 ) -> tuple[ExtractRecord, list[str]]:
-    """The frames whose debug picture was deleted are looked at again, whatever the finding options
-    are now.
+    """Have the frames looked at again whose debug picture was deleted.
+
+    The former finding options stay on record, whatever they are now.
     """
     if known is None or not known.is_complete or not known.cutting.get("debug") == "jpg":
         raise BadProject(
@@ -176,9 +179,7 @@ def record_path(folder: Path) -> Path:
 
 
 def detections_folder(folder: Path) -> Path:
-    """Where the tables of what was found lie. They are a cache: without them, the footage is looked
-    through again.
-    """
+    """Where the tables of detections lie, a cache: what misses is detected again."""
     return folder.with_name("found")
 
 
@@ -198,12 +199,12 @@ def chunk_name(first: int) -> str:
 
 
 def save_detections(folder: Path, name: str, finds: Detections) -> None:
-    """Keep a table of what was found under `name`."""
+    """Keep a table of detections under `name`."""
     tables.write_table(_table(folder, name), finds.columns(), finds.notes())
 
 
 def load_detections(folder: Path, name: str, frames: Sequence[int] = ()) -> Detections | None:
-    """The table kept under `name`; None when there is none, or not of these frames."""
+    """Load the table kept under `name`; None when there is none, or not of these frames."""
     read = tables.read_table(_table(folder, name))
     if read is None:
         return None
@@ -215,15 +216,19 @@ def load_detections(folder: Path, name: str, frames: Sequence[int] = ()) -> Dete
 
 
 def load_redone(folder: Path) -> Detections:
-    """What was found in the frames that were looked at again; it counts in place of what was found
-    there first.
-    """
+    """Load the detections of frames that were looked at again; they replace the first ones."""
     return load_detections(folder, REDONE) or concat_detections([])
 
 
 def iter_detections(folder: Path, chunks: Sequence[Sequence[int]]) -> Iterator[Detections]:
-    """All that was found, in parts in the order of frames, one read at a time. chunks: the frames
-    of each. Raises BadProject.
+    """Yield all detections, in parts in the order of frames, one read at a time.
+
+    Args:
+        folder: Of the faces.
+        chunks: The frames of each part.
+
+    Raises:
+        BadProject: A table is missing.
     """
     again = load_redone(folder)
     looked = again.attempted_frames()

@@ -1,6 +1,4 @@
-"""The report of an extraction: a few lines for the terminal, report.json, and report.html, one page
-to look at.
-"""
+"""The report of an extraction: lines for the terminal, report.json, and report.html."""
 
 from __future__ import annotations
 
@@ -20,8 +18,10 @@ SAMPLES = 200
 
 
 def write_report(folder: Path, faceset: Faceset, info: FootageInfo) -> Report:
-    """Look at the faces, and leave report.json and report.html in `folder`, each all or nothing.
-    Raises CannotWrite.
+    """Measure the faces, and write report.json and report.html into `folder`, each all or nothing.
+
+    Raises:
+        CannotWrite: The disk is full, or not writable.
     """
     faces = faceset.faces
     detail = np.full(len(faces), np.nan, np.float32)

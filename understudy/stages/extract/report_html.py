@@ -236,7 +236,7 @@ class ReportPage:
 
 
 def evenly_spaced(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Take at most `count` of the rows, evenly over them, the first and the last among them."""
+    """Take at most `count` of the rows (N,), evenly, the first and the last among them."""
     return (
         rows[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))]
         if len(rows)

@@ -1,6 +1,4 @@
-"""From what single frames showed to tracks of people with steady points: the middle part of
-`extract`.
-"""
+"""Tracks faces through the footage and smooths their points: the middle part of `extract`."""
 
 from __future__ import annotations
 
@@ -41,10 +39,9 @@ _NEAR = 0.1
 
 @dataclass(frozen=True, slots=True)
 class TrackedFaces:
-    """All faces of the footage, (N,) by frame, the largest first: the columns of `Faces`, those
-    with points on disk.
+    """All faces of the footage by frame, the largest first: the columns of `Faces`, points on disk.
 
-    rows: (N,) where a face stands in `landmarks` and `raw`. seen: who some of them are.
+    rows: (N,) where a face stands in `landmarks` and `raw`. seen: identities of some of them.
     """
 
     frame: NDArray[np.int64]
@@ -62,8 +59,14 @@ class TrackedFaces:
         return len(self.frame)
 
     def select(self, options: ExtractOptions) -> NDArray[np.int64]:
-        """Which faces become pictures: of the person asked for, the largest of each frame. Raises
-        BadOption, NoFaces.
+        """Select the faces that become pictures: of the wanted person, the largest of each frame.
+
+        Returns:
+            (M,) rows.
+
+        Raises:
+            BadOption: There is no such person.
+            NoFaces: Nobody looks like the picture.
         """
         wanted = self._wanted(options)
         chosen = np.arange(len(self)) if wanted is None else np.flatnonzero(self.person == wanted)
@@ -74,7 +77,7 @@ class TrackedFaces:
         )
 
     def faces(self, chosen: NDArray[np.int64]) -> Faces:
-        """Those faces, in memory."""
+        """Those faces, in memory; chosen: (M,) rows."""
         rows = self.rows[chosen]
         return Faces(
             frame=self.frame[chosen],
@@ -136,11 +139,15 @@ class TrackedFaces:
 def track_faces(
     found: DetectionStore, footage: Footage, options: ExtractOptions, marks: Marks
 ) -> TrackedFaces:
-    """Tracks, people and steady points of everything that was found; short gaps in a track are
-    filled.
+    """Tell tracks and people of all detections, smooth their points and fill short gaps.
 
-    found: of the whole footage; it is used up. What is marked as no face is not filled.
-    Deterministic.
+    Deterministic. What is marked as no face is not filled.
+
+    Args:
+        found: Of the whole footage; it is used up.
+        footage: Where gaps are filled from.
+        options: How to smooth and fill.
+        marks: What was marked by hand.
     """
     track = _tracks(found, footage)
     filled = [] if options.every > 1 else _filled(found, track, footage, options, marks)
@@ -169,7 +176,7 @@ def track_faces(
 
 
 def rank_in_frame(frame: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The place of each face among those of its frame, (N,), from 0. frame: ascending."""
+    """The place of each face among those of its frame, (N,), from 0. frame: (N,) ascending."""
     return np.arange(len(frame)) - np.searchsorted(frame, frame)
 
 
@@ -202,8 +209,9 @@ def _filled(
     options: ExtractOptions,
     marks: Marks,
 ) -> list[tuple[int, DetectedFace]]:
-    """Faces for the frames that short gaps in tracks leave out, each with its track; score 0 where
-    only flow tells of it.
+    """Faces for the frames that short gaps in tracks leave out, each with its track.
+
+    Their score is 0 where only flow knows of them.
     """
     locate = make_landmarker(options)
     result: list[tuple[int, DetectedFace]] = []
@@ -251,9 +259,7 @@ def _confirmed(locate: Locate, image: Bytes, face: DetectedFace) -> DetectedFace
 
 
 def _steady(found: DetectionStore, track: NDArray[np.int64], options: ExtractOptions) -> FloatRows:
-    """The points of all faces without what trembles, (N, 68, 2); each unbroken run of a track by
-    itself.
-    """
+    """The smoothed points of all faces, (N, 68, 2); each unbroken run of a track by itself."""
     if options.steady == "off" or options.every > 1:
         return found.landmarks
     result = found.landmarks.blank()

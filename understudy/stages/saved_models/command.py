@@ -1,6 +1,4 @@
-"""`trained`: the models of a show; `trained rename`, `trained copy` and `trained trash` keep them
-in order.
-"""
+"""`trained`: the models of a show; `trained rename`, `copy` and `trash` keep them in order."""
 
 from __future__ import annotations
 
@@ -126,9 +124,7 @@ def _folders(project: Project) -> list[Path]:
 
 
 def find_model_folder(project: Project, name: str) -> Path:
-    """The folder of a model. Raises BadProject, with the names there are, when there is none of
-    that name.
-    """
+    """The folder of a model. Raises BadProject, with the names there are, when there is none."""
     names = sorted(each.name for each in _folders(project))
     if name not in names:
         raise BadProject(
@@ -139,9 +135,7 @@ def find_model_folder(project: Project, name: str) -> Path:
 
 
 def new_model_folder(project: Project, name: str) -> Path:
-    """The folder of a model to come. Raises BadOption when something is there, or no folder can be
-    called that.
-    """
+    """The folder of a new model. Raises BadOption when it is there, or cannot be a folder."""
     folder = project.model(validate_name(name))
     if folder.exists():
         raise BadOption(

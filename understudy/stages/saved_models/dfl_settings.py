@@ -1,6 +1,4 @@
-"""What the options of a model of DeepFaceLab 2 are called here: settings of the model, and flags of
-`train`.
-"""
+"""Translates options of DeepFaceLab 2 into settings of a model and flags of `train`."""
 
 from __future__ import annotations
 
@@ -38,8 +36,10 @@ _KEPT: dict[ModelKind, tuple[str, ...]] = {
 
 
 def convert_recipe(theirs: DflModelInfo) -> ModelRecipe:
-    """How the model is built here. Raises BadMedia where an option is missing, or of a model that
-    is not to be had.
+    """Convert the options of a model into a recipe.
+
+    Raises:
+        BadMedia: An option is missing, or such a model cannot be built here.
     """
     kind, given = theirs.place.kind, theirs.options
     missing = [name for name in _NEEDED[kind] if name not in given]

@@ -1,6 +1,4 @@
-"""`trained import`: models of DeepFaceLab 2 become models of a show, so that nobody loses what was
-trained for years.
-"""
+"""`trained import`: models of DeepFaceLab 2 become models of a show."""
 
 from __future__ import annotations
 
@@ -86,9 +84,7 @@ def _segmenter(path: Path) -> Path | None:
 
 
 def _picked(path: Path, pick: str | None) -> DflModel:
-    """The model that is meant. Raises BadOption, with the names there are, when that is not
-    clear.
-    """
+    """The model that is meant. Raises BadOption, with all names, when that is not clear."""
     places = models.list_models(path.parent if path.is_file() else path)
     if path.is_file():
         places = [each for each in places if path.name.startswith(f"{each.label}_")]
@@ -161,8 +157,9 @@ def _settle(
 
 
 def _lines(theirs: DflModelInfo) -> Iterator[history.Row]:
-    """Losses as lines of a history, each the mean of ten iterations or more; the last is that of
-    the model's iteration.
+    """Losses as rows of a history, each the mean of ten iterations or more.
+
+    The last row is that of the model's iteration.
     """
     rows = theirs.losses[-theirs.iteration :] if theirs.iteration else ()
     step = max(10, -(-len(rows) // MAX_ROWS))

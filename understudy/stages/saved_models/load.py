@@ -1,4 +1,4 @@
-"""A model's weights, on their way in from its folder."""
+"""Loads a model's weights from its folder."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ from understudy.types import Array
 
 
 def load_model(folder: Path, device: str, best: bool = False) -> Model:
-    """The model in eval mode, with its newest weights or those that did best on held-out faces.
-    Raises BadProject without any.
+    """Load a model in eval mode, with its newest weights or those that did best on held-out faces.
+
+    Raises:
+        BadProject: There are no such weights.
     """
     recipe, place, saved = (
         read_recipe(folder),
@@ -41,9 +43,7 @@ def load_model(folder: Path, device: str, best: bool = False) -> Model:
 
 
 def newest_checkpoint(folder: Path, checkpoints: str = CHECKPOINTS) -> checkpoint.Checkpoint:
-    """The newest whole checkpoint of the model in `folder`. Raises BadProject without one, naming
-    what is torn.
-    """
+    """The newest whole checkpoint. Raises BadProject without one, naming what is damaged."""
     whole, torn = checkpoint.load_intact(folder / checkpoints)
     if not whole:
         raise BadProject(
@@ -61,9 +61,7 @@ def newest_checkpoint(folder: Path, checkpoints: str = CHECKPOINTS) -> checkpoin
 
 
 def best_checkpoint(folder: Path) -> checkpoint.Checkpoint:
-    """The weights that did best on held-out faces. Raises BadProject where none were kept, naming
-    what is torn.
-    """
+    """The weights that did best on held-out faces. Raises BadProject where none were kept."""
     whole, torn = checkpoint.load_intact(folder / BEST)
     if not whole:
         needs = (
@@ -80,9 +78,7 @@ def recipe_at(saved: checkpoint.Checkpoint, recipe: ModelRecipe) -> ModelRecipe:
 
 
 def load_weights(model: Model, saved: checkpoint.Checkpoint) -> None:
-    """Fill the model from a checkpoint. Raises BadProject, naming the tensors, when they do not
-    belong together.
-    """
+    """Load a checkpoint into a model. Raises BadProject, naming what does not match."""
     weights, own = saved.arrays("weights"), model.state_dict()
     faults = [
         *(f"{name} is missing" for name in own if name not in weights),
@@ -103,9 +99,7 @@ def load_weights(model: Model, saved: checkpoint.Checkpoint) -> None:
 
 
 def load_matching_weights(model: Model, weights: Mapping[str, Array]) -> list[str]:
-    """Fill what a changed model shares with its former self; the names of its tensors that keep
-    their own start.
-    """
+    """Load the tensors that match by name and shape; returns the names of the others."""
     own = model.state_dict()
     apart = {name for name in own if name not in weights} | set(mismatched_shapes(own, weights))
     fitting = {name: torch.from_numpy(weights[name]) for name in own if name not in apart}
@@ -114,7 +108,7 @@ def load_matching_weights(model: Model, weights: Mapping[str, Array]) -> list[st
 
 
 def inter_tensor_names(model: Model) -> set[str]:
-    """Names of the tensors that know whom they have met: encoders and decoders serve everybody."""
+    """Names of the inters' tensors, which depend on the people that were seen."""
     found = [
         name for name, module in model.named_modules() if isinstance(module, Inter | CodeToMaps)
     ]

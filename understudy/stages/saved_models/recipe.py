@@ -1,6 +1,4 @@
-"""What a model keeps for life, in its folder: which class it is of, how it is built, where chance
-and its weights come from.
-"""
+"""What a model keeps for life, in its folder: its class, its settings and its seed."""
 
 from __future__ import annotations
 
@@ -30,8 +28,9 @@ SCHEMA_VERSION = 1
 
 
 class ModelRecipe(Options):
-    """What a model is. settings: those of its class in the registry of models, of which only live
-    ones ever change.
+    """What a model is.
+
+    settings: those of its class in the registry of models, of which only live ones ever change.
     """
 
     schema_version: int = option(SCHEMA_VERSION, "Version of this file's layout", low=1)
@@ -59,7 +58,7 @@ class ModelRecipe(Options):
 
 
 def validate_name(name: str) -> str:
-    """`name`, when a folder can have it. Raises BadOption."""
+    """Return `name` when a folder can have it. Raises BadOption."""
     if not re.fullmatch(r"[\w][\w .-]{0,63}", name):
         raise BadOption(
             f"name: '{name}' cannot be a folder's name. Use letters, digits, '-', '_' and '.'."
@@ -68,20 +67,18 @@ def validate_name(name: str) -> str:
 
 
 def read_recipe(folder: Path) -> ModelRecipe:
-    """The recipe of a model. Raises BadProject: none there, unreadable, or of a newer version."""
+    """Read the recipe of a model. Raises BadProject: missing, unreadable, or too new."""
     missing = f"{folder}: no model here (no {OPTIONS_FILE}). Train one: understudy train."
     return settings_file.read(folder / OPTIONS_FILE, ModelRecipe, SCHEMA_VERSION, missing)
 
 
 def write_recipe(folder: Path, recipe: ModelRecipe) -> None:
-    """Put the recipe into the model's folder."""
+    """Write the recipe into the model's folder."""
     settings_file.write(folder / OPTIONS_FILE, recipe)
 
 
 def backup_files(folder: Path) -> list[Path]:
-    """What a backup holds of a model besides a checkpoint: what it is, its history, and its newest
-    picture.
-    """
+    """What a backup holds besides a checkpoint: recipe, history, and the newest preview."""
     pictures = sorted(path for path in (folder / "previews").glob("*.png") if path.stem.isdigit())
     return [folder / OPTIONS_FILE, folder / HISTORY, *pictures[-1:]]
 
@@ -89,8 +86,10 @@ def backup_files(folder: Path) -> list[Path]:
 def change_settings(
     recipe: ModelRecipe, given: dict[str, Any], name: str
 ) -> tuple[ModelRecipe, list[str]]:
-    """The recipe with the settings that are `given`, and what changes, in words. Raises BadOption
-    where one may not change.
+    """Return the recipe with the given settings, and what changes, in words.
+
+    Raises:
+        BadOption: One of them may not change.
     """
     before = recipe.model_options
     after = type(before).layered(before.model_dump(mode="json"), given, where=recipe.model)

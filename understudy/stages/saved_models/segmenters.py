@@ -35,11 +35,16 @@ _LOOKED_AT, _FOLLOWS = 32, 0.5
 
 
 def import_segmenter(project: Project, path: Path, name: str | None) -> Stage:
-    """Bring a trained XSeg into the show, and tell how well it follows dst's faces where there are
-    any.
+    """Import a trained XSeg into the show, and measure how well it follows dst's faces.
 
-    path: XSeg_256.npy, or the folder that it lies in. name: what the segmenter shall be called;
-    None = xseg. Raises BadMedia naming what does not fit, BadOption for a name that is taken.
+    Args:
+        project: The show.
+        path: XSeg_256.npy, or the folder that it lies in.
+        name: What the segmenter shall be called; empty = xseg.
+
+    Raises:
+        BadMedia: It does not fit; the message names what.
+        BadOption: The name is taken.
     """
     weights = _weights(path)
     goal = _path(project, validate_name(name or "xseg"))
@@ -76,11 +81,13 @@ def import_segmenter(project: Project, path: Path, name: str | None) -> Stage:
 def select_segmenter(
     project: Project, name: str | None, masks: Sequence[str], settings: Options
 ) -> SegmenterFile | None:
-    """The segmenter of that name, or the only one that the show has; None when no mask asks for
-    one.
+    """The segmenter of that name, or the only one of the show; None when no mask asks for one.
 
-    Where the show has none of that name it may be one that needs no training. Raises WeightsMissing
-    without one, or with one that is damaged; BadOption where several are and none was named.
+    Where the show has none of that name it may be one that needs no training.
+
+    Raises:
+        WeightsMissing: There is none, or it is damaged.
+        BadOption: There are several and none was named.
     """
     if not {ON_PRD, ON_DST} & names_in(masks):
         return None
@@ -107,10 +114,10 @@ def select_segmenter(
 
 
 def measure_overlap(project: Project, file: SegmenterFile) -> float | None:
-    """How well a segmenter follows dst's faces: intersection over union with the hull of the
-    landmarks; None without faces.
+    """Measure how well a segmenter follows dst's faces; None without faces.
 
-    The mean of up to 32 faces, evenly drawn.
+    Returns:
+        Intersection over union with the hull of the landmarks, the mean of up to 32 faces.
     """
     folder = project.faces("dst")
     faceset = Faceset(folder)
@@ -174,9 +181,7 @@ def _weights(path: Path) -> Path:
 
 
 def _face_type(data: Path) -> tuple[FaceType, Note | Warned]:
-    """What the pictures showed that XSeg learnt from, by the file beside its weights, and what to
-    tell of that.
-    """
+    """The face type that XSeg learnt from, by the file beside its weights; and what to say."""
     assumed = "Taken as trained on whole faces, XSeg's own default."
     if not data.is_file():
         return "whole", Note(text=f"{data}: not there. {assumed}")
@@ -194,8 +199,9 @@ def _face_type(data: Path) -> tuple[FaceType, Note | Warned]:
 
 
 def _slots(upwards: bool) -> list[legacy.Slot]:
-    """Our layers in the order in which a picture passes them; upwards: but the way up from the full
-    size on.
+    """Our layers in the order in which a picture passes them.
+
+    upwards: but the way up from the full size on.
     """
     # Late: --help need not wait for torch.
     import torch

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 
 def select_model_folder(project: Project, name: str | None) -> Path:
-    """The folder of the model to use. Raises BadProject when there is none, or several and none was
-    named.
-    """
+    """The folder of the model to use. Raises BadProject: none, or several and none named."""
     folder, trained = project.folder / "models", list_model_names(project)
     if name and name not in trained:
         there = (
@@ -39,8 +37,11 @@ def select_model_folder(project: Project, name: str | None) -> Path:
 
 
 def select_model_path(project: Project, name: str | None) -> Path:
-    """As `select_model_folder`; a name that ends as a file of a model does is the path of one.
-    Raises BadMedia when it is not there.
+    """As `select_model_folder`; a name that ends like a model file is the path of one.
+
+    Raises:
+        BadMedia: There is no such file.
+        BadProject: As for `select_model_folder`.
     """
     if name is None or Path(name).suffix not in SUFFIXES or name in list_model_names(project):
         return select_model_folder(project, name)
@@ -50,7 +51,7 @@ def select_model_path(project: Project, name: str | None) -> Path:
 
 
 def set_face_type(model: Predictor, face_type: FaceType) -> None:
-    """Take the model's faces for that type. Raises BadOption when it is known to be of another."""
+    """Have the model work on that face type. Raises BadOption when it was trained on another."""
     if isinstance(model, DfmModel):
         model.set_face_type(face_type)
     elif model.face_type != face_type:
@@ -61,9 +62,7 @@ def set_face_type(model: Predictor, face_type: FaceType) -> None:
 
 
 def describe_model(model: Predictor, iteration: int) -> str:
-    """What there is to say of the model: how far it is; of a file, where it runs, and what is taken
-    for granted.
-    """
+    """Describe a model: its iteration, or of a file, where it runs and what is assumed."""
     if not isinstance(model, DfmModel):
         return f"iteration {iteration}"
     doubt = (
