@@ -46,7 +46,7 @@ def swap_at(plate, x, y, side=60.0, angle=0.2, face=None, mask=1.0):
         np.full((SIZE, SIZE), mask, np.float32),
         plain(),
         TRANSFERS["none"],
-        blend.overlay,
+        blend.OVERLAY,
     )
 
 

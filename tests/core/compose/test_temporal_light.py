@@ -46,7 +46,7 @@ def test_a_trembling_outline_flickers_far_less_than_with_opencv():
     plate, face = scene()
     rng = np.random.default_rng(1)
     mattes = [trembling(rng) for _ in range(FRAMES)]
-    lights = [blend.seamless.light(plate, face, matte) for matte in mattes]
+    lights = [blend.SEAMLESS.light(plate, face, matte) for matte in mattes]
     told = [
         temporal_light.sample_light(light, ROI_FROM_FACE, SIDE, matte > blend.CORE)
         for light, matte in zip(lights, mattes, strict=True)
@@ -64,7 +64,7 @@ def test_a_trembling_outline_flickers_far_less_than_with_opencv():
 def test_equal_light_stays_exactly_as_it_is():
     plate, face = scene()
     matte = trembling(np.random.default_rng(2))
-    light = blend.seamless.light(plate, face, matte)
+    light = blend.SEAMLESS.light(plate, face, matte)
     told = temporal_light.sample_light(light, ROI_FROM_FACE, SIDE, matte > blend.CORE)
     assert np.array_equal(
         temporal_light.correct_light(light, told, told.copy(), ROI_FROM_FACE, SIDE), light

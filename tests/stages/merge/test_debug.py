@@ -89,7 +89,7 @@ def green_face(plate: Array, person: int) -> MergeFace:
         np.ones((32, 32), np.float32),
         options,
         UNCHANGED,
-        blend.seamless,
+        blend.SEAMLESS,
     )
     params = fit_match(swap)
     warped = warp_face(plate, swap, params)

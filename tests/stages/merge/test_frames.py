@@ -85,18 +85,19 @@ def clip(tmp_path_factory):
     return path
 
 
-def merged(clip, model, frames=range(FRAMES), faces=None, **options):
+def context_of(footage, model, faces=None, **options):
     table = Faces.of(faces or [face(frame) for frame in range(FRAMES) if frame != BARE])
     chosen = MergeOptions(**{**PLAIN, **options})
     places = DstFaces(table, ((),) * len(table)).place(
         model.face_type, model.resolution, smooth=True
     )
+    return MergeContext(footage, chosen, Keyframes.parse(chosen), Path("model"), model, places)
+
+
+def merged(clip, model, frames=range(FRAMES), faces=None, **options):
     report = FrameReport()
     with open_footage(clip) as footage:
-        context = MergeContext(
-            footage, chosen, Keyframes.parse(chosen), Path("model"), model, places
-        )
-        merged = merge_frames(context, report, frames)
+        merged = merge_frames(context_of(footage, model, faces, **options), report, frames)
         return [each.frame.image for each in merged], report
 
 
@@ -207,3 +208,14 @@ def test_grain_and_texture_make_no_frame_different_from_an_equal_one(clip):
     model = Flickers(0.0)
     one, other = (merged(clip, model, range(4, 5), grain=100, texture=100)[0][0] for _ in range(2))
     assert np.array_equal(one, other)
+
+
+def test_each_face_carries_the_very_options_that_hold_for_it(clip):
+    """No copy with other names between the command line and the pixels."""
+    with open_footage(clip) as footage:
+        context = context_of(footage, Flickers(), at=("2: erode=7 formulas=dfl",))
+        frames = list(merge_frames(context, FrameReport(), range(1, 4)))
+    for frame in frames:
+        (one,) = frame.faces.values()
+        assert one.swap.options is context.keyframes.options_at(frame.frame.index, 0)
+    assert [next(iter(each.faces.values())).swap.options.erode for each in frames] == [2, 7, 2]

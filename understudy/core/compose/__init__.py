@@ -1,1 +1,1 @@
-"""A new face laid into a frame: tones, light, matte, blend, grain and blur."""
+"""A new face composited into a frame: colours, light, matte, blend, grain and blur."""

@@ -46,8 +46,8 @@ def _blend_bands(plate: Floats, face: Floats, matte: Floats, light: Floats | Non
 
 
 # The face as it is.
-overlay: Final = Blend(_no_light, _add_light)
+OVERLAY: Final = Blend(_no_light, _add_light)
 # The face's detail in the plate's light.
-seamless: Final = Blend(solve_light, _add_light)
+SEAMLESS: Final = Blend(solve_light, _add_light)
 # Coarse light joins over a wide border, fine detail at the matte's edge.
-pyramid: Final = Blend(_no_light, _blend_bands)
+PYRAMID: Final = Blend(_no_light, _blend_bands)

@@ -11,7 +11,7 @@ from understudy.core.compose.composite import MatchParams, WarpedFace, render_la
 from understudy.types import Array, Floats
 
 # Longer arrays are told by their shape, range and mean.
-_TOLD: Final = 64
+_MAX_LISTED: Final = 64
 
 
 def step_images(
@@ -87,7 +87,7 @@ def step_numbers(
 def summarize_array(values: Array) -> Any:
     """Return an array as plain lists; a long one as shape, lowest, highest and mean value."""
     exact = np.asarray(values, np.float64)
-    if exact.size <= _TOLD:
+    if exact.size <= _MAX_LISTED:
         return exact.round(6).tolist()
     facts = {"low": exact.min(), "high": exact.max(), "mean": exact.mean()}
     return {

@@ -12,4 +12,4 @@ class Overlay(Blender):
     """Lays the face in as it is."""
 
     def build(self) -> Blend:
-        return blend.overlay
+        return blend.OVERLAY

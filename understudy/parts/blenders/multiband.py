@@ -12,4 +12,4 @@ class Pyramid(Blender):
     """Joins coarse detail over a wide border and fine detail over a narrow one."""
 
     def build(self) -> Blend:
-        return blend.pyramid
+        return blend.PYRAMID

@@ -14,4 +14,4 @@ class Seamless(Blender):
     has_light = True
 
     def build(self) -> Blend:
-        return blend.seamless
+        return blend.SEAMLESS
