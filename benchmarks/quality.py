@@ -288,7 +288,7 @@ def curves(rows: dict[str, Rows]) -> str:
         }
         title = f"{what} over minutes of learning"
         plots.append(svg.CurvePlot(title, lines, (), what == "dssim", "minutes"))
-    return svg.curves_file(plots)
+    return svg.draw_curves_file(plots)
 
 
 def arguments() -> argparse.Namespace:

@@ -102,10 +102,10 @@ def test_the_found_landmarks_are_near_the_true_ones(
     finished: tuple[Path, list[Event]], people: dict[str, Any]
 ) -> None:
     from understudy.core.metrics.swap_metrics import landmark_error
-    from understudy.stages.measure import main_faces
+    from understudy.stages.measure import select_main_faces
 
     for side, person in (("src", "a"), ("dst", "b")):
-        found = main_faces(Faceset(finished[0].with_suffix(".show") / side / "faces").faces)
+        found = select_main_faces(Faceset(finished[0].with_suffix(".show") / side / "faces").faces)
         true = np.stack([landmarks for _, landmarks in people[person]])
         assert landmark_error(np.stack([found[index] for index in range(10)]), true) < 4
 

@@ -91,7 +91,7 @@ def history(show: Path, options: HistoryOptions) -> Stage:
         for name, each in curves.items()
         if each.forecast is not None
     }
-    atomic.write_text(picture, svg.curves_file(list(plots.values())))
+    atomic.write_text(picture, svg.draw_curves_file(list(plots.values())))
     atomic.write_text(page, _page(project.folder.resolve().name, curves, plots, forecasts))
     for name, text in forecasts.items():
         yield Note(text=f"{name}: {text}")
@@ -109,7 +109,7 @@ def _plots(curves: dict[str, TrainingCurves]) -> dict[Kind, svg.CurvePlot]:
             _TITLES[kind][0],
             merged.lines[kind] if is_one else select_lines(merged.lines[kind], shared),
             merged.events,
-            logarithmic=kind != "swap",
+            is_logarithmic=kind != "swap",
         )
         for kind, shared in _SHARED_LINES.items()
     }
@@ -125,7 +125,7 @@ def _page(
         {
             "title": plot.title,
             "note": _TITLES[kind][1],
-            "svg": svg.curves(plot.lines, plot.markers, plot.logarithmic),
+            "svg": svg.draw_curves(plot.lines, plot.markers, plot.is_logarithmic),
             "names": list(plot.lines),
         }
         for kind, plot in plots.items()

@@ -19,7 +19,7 @@ def render_page(template: str, **values: Any) -> str:
     return (
         _environment()
         .get_template(template)
-        .render(**values, plot_style=svg.STYLE, kinds=svg.KINDS)
+        .render(**values, plot_style=svg.STYLE, color_count=svg.COLOR_COUNT)
     )
 
 

@@ -69,7 +69,7 @@ class FaceTrack:
     footage: Footage
     points: dict[int, Floats]
 
-    def spread(self, count: int) -> list[int]:
+    def sample_frames(self, count: int) -> list[int]:
         """At most `count` of its frames, evenly over the clip."""
         frames = sorted(self.points)
         return [
@@ -98,8 +98,8 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
         # With the colours that extraction looked at.
         open_footage(project.result, rough=True) as looked_at,
     ):
-        src = FaceTrack(src_footage, main_faces(Faceset(project.faces("src")).faces))
-        dst = FaceTrack(dst_footage, main_faces(Faceset(project.faces("dst")).faces))
+        src = FaceTrack(src_footage, select_main_faces(Faceset(project.faces("src")).faces))
+        dst = FaceTrack(dst_footage, select_main_faces(Faceset(project.faces("dst")).faces))
         found = yield from _found_again(
             looked_at, dst, project.options("extract", ExtractOptions()), options.every
         )
@@ -116,7 +116,7 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
     yield Finished(stage="measure", summary=values)
 
 
-def main_faces(faces: Faces) -> dict[int, Floats]:
+def select_main_faces(faces: Faces) -> dict[int, Floats]:
     """The largest face of each frame, by frame: landmarks (68, 2), not smoothed."""
     area = np.prod(faces.box[:, 2:] - faces.box[:, :2], axis=1)
     return {int(faces.frame[row]): faces.raw[row] for row in np.argsort(area, kind="stable")}
@@ -210,13 +210,13 @@ def _identity(
 
 
 def _embedded(track: FaceTrack, embed: Embed, count: int) -> Floats:
-    frames = track.footage.iter_frames(track.spread(count))
+    frames = track.footage.iter_frames(track.sample_frames(count))
     return np.stack([embed(as_bytes(frame.image), track.points[frame.index]) for frame in frames])
 
 
 def _sheet(src: FaceTrack, dst: FaceTrack, result: FaceTrack, options: MeasureOptions) -> Bytes:
-    chosen = result.spread(options.columns)
-    frames = {"src": src.spread(options.columns), "dst": chosen, "result": chosen}
+    chosen = result.sample_frames(options.columns)
+    frames = {"src": src.sample_frames(options.columns), "dst": chosen, "result": chosen}
     rows = {
         name: [
             crop_head(as_bytes(frame.image), track.points[frame.index], options.side)

@@ -27,14 +27,14 @@ def test_tracks_that_overlap_lie_above_each_other():
         Bar("b", 1, np.arange(40, 90), NONE),
         Bar("c", 2, np.arange(60, 99), NONE),
     ]
-    told = groups(svg.timeline(bars, NONE, (0, 99), "no face"))
+    told = groups(svg.draw_timeline(bars, NONE, (0, 99), "no face"))
     rows = {name: told[name][0].get("y") for name in "abc"}
     assert rows["a"] == rows["c"] != rows["b"]
 
 
 def test_a_long_clip_makes_a_small_plot_and_one_bad_frame_still_shows():
     flicker = np.arange(0, 1_000_000, 2)
-    text = svg.timeline(
+    text = svg.draw_timeline(
         [Bar("a", 0, flicker, flicker)], np.array([123_456]), (0, 999_999), "no face"
     )
     assert len(text) < 200_000
@@ -43,7 +43,9 @@ def test_a_long_clip_makes_a_small_plot_and_one_bad_frame_still_shows():
 
 
 def test_names_cannot_break_the_page():
-    text = svg.timeline([Bar("<script>&\"'", 0, np.arange(3), NONE)], NONE, (0, 2), "no <face>")
+    text = svg.draw_timeline(
+        [Bar("<script>&\"'", 0, np.arange(3), NONE)], NONE, (0, 2), "no <face>"
+    )
     assert "<script>" not in text and "no <face>" not in text
     assert "<script>&\"'" in groups(text)
 
@@ -51,7 +53,7 @@ def test_names_cannot_break_the_page():
 def test_many_tracks_at_once_share_the_last_lane():
     bars = [Bar(str(number), number, np.arange(number, 200), NONE) for number in range(100)]
     height = float(
-        ElementTree.fromstring(svg.timeline(bars, NONE, (0, 200), "x"))
+        ElementTree.fromstring(svg.draw_timeline(bars, NONE, (0, 200), "x"))
         .get("viewBox", "")
         .split()[3]
     )
@@ -59,15 +61,17 @@ def test_many_tracks_at_once_share_the_last_lane():
 
 
 def test_a_histogram_counts_every_value_and_leaves_out_what_is_unknown():
-    titles = groups(svg.histogram([1, 1, 2, 9, np.nan, np.inf], "pixels", bins=10, low=0, high=10))
+    titles = groups(
+        svg.draw_histogram([1, 1, 2, 9, np.nan, np.inf], "pixels", bins=10, low=0, high=10)
+    )
     assert sum(int(title.rsplit(": ")[-1]) for title in titles) == 4
-    assert "nothing measured" in svg.histogram([np.nan], "pixels")
-    assert ElementTree.fromstring(svg.histogram([3.0], "pixels")) is not None
+    assert "nothing measured" in svg.draw_histogram([np.nan], "pixels")
+    assert ElementTree.fromstring(svg.draw_histogram([3.0], "pixels")) is not None
 
 
 def test_a_head_that_looks_left_lies_left_on_the_map():
     def place(yaw: float, pitch: float) -> tuple[float, float]:
-        text = svg.heatmap([yaw], [pitch], 5, (45, 30), ("l", "r", "u", "d"))
+        text = svg.draw_heatmap([yaw], [pitch], 5, (45, 30), ("l", "r", "u", "d"))
         (rect,) = [rect for rects in groups(text).values() for rect in rects]
         return float(rect.get("x", 0)), float(rect.get("y", 0))
 
@@ -77,18 +81,18 @@ def test_a_head_that_looks_left_lies_left_on_the_map():
 
 def test_an_empty_timeline_and_a_single_frame_can_be_drawn():
     for text in (
-        svg.timeline([], NONE, (0, 0), "x"),
-        svg.timeline([Bar("a", -1, np.array([0]), NONE)], NONE, (0, 0), "x"),
+        svg.draw_timeline([], NONE, (0, 0), "x"),
+        svg.draw_timeline([Bar("a", -1, np.array([0]), NONE)], NONE, (0, 0), "x"),
     ):
         ElementTree.fromstring(text)
 
 
 def test_curves_fall_where_values_do_and_marks_stand_where_something_happened() -> None:
     x = list(range(1, 101))
-    text = svg.curves(
+    text = svg.draw_curves(
         {"a <b>": (x, [2 / i for i in x]), "none": ([], [])},
         [(50, "plateau & more")],
-        logarithmic=True,
+        is_logarithmic=True,
     )
     root = ElementTree.fromstring(text)
     (line,) = [group for group in root.iter(f"{SVG}g") if group.findtext(f"{SVG}title") == "a <b>"]
@@ -104,10 +108,10 @@ def test_curves_fall_where_values_do_and_marks_stand_where_something_happened() 
 
 
 def test_without_a_value_to_draw_it_says_so() -> None:
-    assert "nothing measured" in svg.curves(
-        {"a": ([1, 2], [0, float("nan")])}, [], logarithmic=True
+    assert "nothing measured" in svg.draw_curves(
+        {"a": ([1, 2], [0, float("nan")])}, [], is_logarithmic=True
     )
-    assert "<svg" in svg.curves({"a": ([1], [0])}, [], logarithmic=False)
+    assert "<svg" in svg.draw_curves({"a": ([1], [0])}, [], is_logarithmic=False)
 
 
 def test_a_file_of_curves_stands_alone_with_titles_legend_and_colours() -> None:
@@ -116,7 +120,7 @@ def test_a_file_of_curves_stands_alone_with_titles_legend_and_colours() -> None:
         svg.CurvePlot("nothing", {}),
         svg.CurvePlot("many", {str(n): ([0, 1], [n, n + 1]) for n in range(30)}, (), False),
     ]
-    root = ElementTree.fromstring(svg.curves_file(plots))
+    root = ElementTree.fromstring(svg.draw_curves_file(plots))
     texts = [text.text or "" for text in root.iter(f"{SVG}text")]
     for shown in ("losses <a>", "src & dst", "nothing measured yet", "29"):
         assert shown in texts
@@ -130,8 +134,8 @@ def test_a_file_of_curves_stands_alone_with_titles_legend_and_colours() -> None:
 
 
 def test_a_logarithmic_axis_has_round_values_that_are_not_all_powers_of_ten() -> None:
-    text = svg.curves({"a": ([1, 2, 3], [0.012, 0.3, 1.4])}, [], logarithmic=True)
+    text = svg.draw_curves({"a": ([1, 2, 3], [0.012, 0.3, 1.4])}, [], is_logarithmic=True)
     shown = {each.text for each in ElementTree.fromstring(text).iter(f"{SVG}text")}
     assert {"0.02", "0.05", "0.1", "0.2", "0.5"} <= shown
-    flat = svg.curves({"a": ([1, 2], [0.5, 0.5])}, [], logarithmic=True)
+    flat = svg.draw_curves({"a": ([1, 2], [0.5, 0.5])}, [], is_logarithmic=True)
     assert "0.5" in flat

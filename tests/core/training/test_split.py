@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from understudy.core.training.split import GAP, split_held_out
+from understudy.core.training.split import SPARED_GAP, split_held_out
 
 
 def test_of_one_track_two_runs_of_neighbours_with_a_gap_around_them() -> None:
     kept, spared = split_held_out(np.zeros(200, np.int64))
     assert kept.sum() == 8 and kept[-4:].all() and np.diff(np.flatnonzero(kept)).max() > 50
-    assert spared.sum() == 3 * GAP and not (kept & spared).any()
+    assert spared.sum() == 3 * SPARED_GAP and not (kept & spared).any()
     learnt = np.flatnonzero(~(kept | spared))
-    assert np.abs(np.flatnonzero(kept)[:, None] - learnt).min() > GAP
+    assert np.abs(np.flatnonzero(kept)[:, None] - learnt).min() > SPARED_GAP
 
 
 def test_of_several_tracks_whole_ones() -> None:
@@ -22,7 +22,7 @@ def test_of_several_tracks_whole_ones() -> None:
         and set(tracks[kept]) == {1, 3}
         and not np.isin(tracks[~kept], [1, 3]).any()
     )
-    assert not (kept & spared).any() and spared.sum() == 4 * GAP
+    assert not (kept & spared).any() and spared.sum() == 4 * SPARED_GAP
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from understudy.core import affine
 from understudy.types import Bytes, Doubles, Face, Faces
 
-Color = tuple[int, int, int]
+Rgb = tuple[int, int, int]
 
 # Lines are one pixel wide on a picture of this height and on a face of this width, and grow with
 # the lesser of both.
@@ -74,7 +74,7 @@ def draw_overlay(
     return drawn
 
 
-def track_color(track: int) -> Color:
+def track_color(track: int) -> Rgb:
     """Return a bright colour, unlike those of the tracks before and after; grey without a track."""
     if track < 0:
         return _NOBODY
@@ -83,7 +83,7 @@ def track_color(track: int) -> Color:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def _darker(color: Color) -> Color:
+def _darker(color: Rgb) -> Rgb:
     return color[0] * 5 // 8, color[1] * 5 // 8, color[2] * 5 // 8
 
 
@@ -93,7 +93,7 @@ def _unit(face: Face, image: Bytes) -> float:
     return float(np.clip(min(min(image.shape[:2]) / _FRAME, width / _FACE), 0.5, None))
 
 
-def _crop(pen: _Pen, frame_from_face: Doubles, size: int, color: Color) -> Doubles:
+def _crop(pen: _Pen, frame_from_face: Doubles, size: int, color: Rgb) -> Doubles:
     """Draw the outline of the face picture and its arrow; returns their corners."""
     outline = affine.apply(frame_from_face, affine.corners((size, size)))
     # From the middle of the top edge upwards, a twelfth of the picture long.
@@ -113,7 +113,7 @@ def _crop(pen: _Pen, frame_from_face: Doubles, size: int, color: Color) -> Doubl
     return np.vstack([outline, tip])
 
 
-def _box(pen: _Pen, face: Face, color: Color) -> None:
+def _box(pen: _Pen, face: Face, color: Rgb) -> None:
     x0, y0, x1, y1 = face.box
     corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
     if face.filled:
@@ -125,7 +125,7 @@ def _box(pen: _Pen, face: Face, color: Color) -> None:
         pen.line(corners, color, 1, closed=True)
 
 
-def _points(pen: _Pen, face: Face, color: Color) -> None:
+def _points(pen: _Pen, face: Face, color: Rgb) -> None:
     hull = cv2.convexHull(np.asarray(face.landmarks, np.float32))[:, 0]
     pen.line(hull, _darker(color), 1, closed=True, rim=False)
     if face.raw is not None:
@@ -142,7 +142,7 @@ class _Pen:
         self._picture, self.unit = picture, unit
 
     def line(
-        self, points: ArrayLike, color: Color, width: float, closed: bool = False, rim: bool = True
+        self, points: ArrayLike, color: Rgb, width: float, closed: bool = False, rim: bool = True
     ) -> None:
         """A line through (N, 2) points; width in units of the pen."""
         corners = [_fixed(points)]
@@ -159,7 +159,7 @@ class _Pen:
             )
         cv2.polylines(self._picture, corners, closed, color, thick, cv2.LINE_AA, _SHIFT)
 
-    def dots(self, points: ArrayLike, color: Color, radius: float) -> None:
+    def dots(self, points: ArrayLike, color: Rgb, radius: float) -> None:
         """A dot at each of (N, 2) points."""
         reach = round(radius * self.unit * (1 << _SHIFT))
         for x, y in _fixed(points):
@@ -171,9 +171,9 @@ class _Labels:
 
     def __init__(self, picture: Bytes) -> None:
         self._picture = picture
-        self._placed: list[tuple[tuple[int, int, int, int], str, Color, float]] = []
+        self._placed: list[tuple[tuple[int, int, int, int], str, Rgb, float]] = []
 
-    def add(self, face: Face, around: Doubles, color: Color, unit: float) -> None:
+    def add(self, face: Face, around: Doubles, color: Rgb, unit: float) -> None:
         """Find a place for the label of a face.
 
         around: (N, 2) points that the face reaches over. unit: the pen's.

@@ -1,6 +1,6 @@
 """Plots as SVG text, for a page or as a file; `STYLE` gives them colours in light and in dark.
 
-Marks take the classes `c0` … `c7` (kinds), `none` (no kind) and `bad`; lines and letters are
+Marks take the classes `c0` … `c7` (colours), `none` (no colour) and `bad`; lines and letters are
 `axis`, `tick`, `name` and `title`.
 """
 
@@ -19,7 +19,7 @@ Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 Markers = Sequence[tuple[float, str]]
 
 WIDTH = 960
-KINDS = 8
+COLOR_COUNT = 8
 _LEFT, _RIGHT = 60, 12
 _LANES = 40
 # Of curves: where axes lie, and how much room title, legend and its rows take in a file.
@@ -53,12 +53,13 @@ svg .title{fill:var(--ink);font:600 16px system-ui,sans-serif}
 
 @dataclass(frozen=True)
 class CurvePlot:
-    """One plot of a file. lines, markers, logarithmic: as for `curves`. x_name: what x counts."""
+    """One plot of a file. lines, markers, is_logarithmic: as for `draw_curves`. x_name: what x
+    counts."""
 
     title: str
     lines: Lines
     markers: Markers = ()
-    logarithmic: bool = True
+    is_logarithmic: bool = True
     x_name: str = "iteration"
 
 
@@ -70,12 +71,14 @@ class Bar:
     """
 
     name: str
-    kind: int
+    color: int
     solid: NDArray[np.int64]
     pale: NDArray[np.int64]
 
 
-def timeline(bars: Sequence[Bar], bad: NDArray[np.int64], span: tuple[int, int], label: str) -> str:
+def draw_timeline(
+    bars: Sequence[Bar], bad: NDArray[np.int64], span: tuple[int, int], label: str
+) -> str:
     """Draw bars over positions, and a strip of the bad positions below them.
 
     Bars that overlap lie above each other. However long, the plot stays small: what falls on one of
@@ -101,7 +104,8 @@ def timeline(bars: Sequence[Bar], bad: NDArray[np.int64], span: tuple[int, int],
         for positions, shade in ((bar.pale, " pale"), (bar.solid, "")):
             rects = "".join(_rect(x, y, width, tall - 1.5) for x, width in axis.columns(positions))
             parts.append(
-                f'<g class="{_kind(bar.kind)}{shade}"><title>{escape(bar.name)}</title>{rects}</g>'
+                f'<g class="{_color_class(bar.color)}{shade}"><title>{escape(bar.name)}</title>'
+                f"{rects}</g>"
             )
     strip = "".join(_rect(x, floor + 4, width, 8) for x, width in axis.columns(bad))
     parts.append(_rect(_LEFT, floor + 4, WIDTH - _LEFT - _RIGHT, 8, "track"))
@@ -114,7 +118,7 @@ def timeline(bars: Sequence[Bar], bad: NDArray[np.int64], span: tuple[int, int],
     return _svg(WIDTH, floor + 44, "timeline", parts)
 
 
-def histogram(
+def draw_histogram(
     values: ArrayLike,
     unit: str,
     bins: int = 24,
@@ -159,7 +163,7 @@ def histogram(
     return _svg(width, height, f"histogram, {unit}", [*parts, axis.drawn(height - 24)])
 
 
-def heatmap(
+def draw_heatmap(
     x: ArrayLike,
     y: ArrayLike,
     step: float,
@@ -222,28 +226,28 @@ def heatmap(
     return _svg(width, height, "heat map", parts)
 
 
-def curves(lines: Lines, markers: Markers, logarithmic: bool) -> str:
+def draw_curves(lines: Lines, markers: Markers, is_logarithmic: bool) -> str:
     """Draw named lines of (x, y), x from 0, each in the colour of its place.
 
     Args:
         lines: x and y by name. On a logarithmic axis what is not above 0 is left out.
         markers: x and text of what happened there; the text shows as a tooltip.
-        logarithmic: Whether the y axis is.
+        is_logarithmic: Whether the y axis is.
 
     Returns:
         An SVG element, or a paragraph where there is nothing to draw.
     """
-    parts = _curve_parts(lines, markers, logarithmic, is_labelled=False)
+    parts = _curve_parts(lines, markers, is_logarithmic, is_labelled=False)
     if not parts:
         return f'<p class="none">{_NOTHING}</p>'
     return _svg(WIDTH, _CURVES_HEIGHT, "curves", parts)
 
 
-def curves_file(plots: Sequence[CurvePlot]) -> str:
+def draw_curves_file(plots: Sequence[CurvePlot]) -> str:
     """Draw plots below one another as an SVG file with its own colours, titles and legends."""
     width, parts, y = WIDTH + _LEGEND, [], 0.0
     for plot in plots:
-        drawn = _curve_parts(plot.lines, plot.markers, plot.logarithmic, is_labelled=True)
+        drawn = _curve_parts(plot.lines, plot.markers, plot.is_logarithmic, is_labelled=True)
         if not drawn:
             drawn = [f'<text class="tick" x="{_LEFT}" y="40">{_NOTHING}</text>']
         title = f'<text class="title" x="{_LEFT}" y="28">{escape(plot.title)}</text>'
@@ -260,9 +264,11 @@ def curves_file(plots: Sequence[CurvePlot]) -> str:
     return _svg(width, y, "curves", [style, ground, *parts]) + "\n"
 
 
-def _curve_parts(lines: Lines, markers: Markers, logarithmic: bool, is_labelled: bool) -> list[str]:
+def _curve_parts(
+    lines: Lines, markers: Markers, is_logarithmic: bool, is_labelled: bool
+) -> list[str]:
     """Axes, markers and lines; empty where there is nothing to draw."""
-    kept = {name: _points(*line, logarithmic) for name, line in lines.items()}
+    kept = {name: _points(*line, is_logarithmic) for name, line in lines.items()}
     if not any(len(line) for line in kept.values()):
         return []
     every = np.concatenate(list(kept.values()))
@@ -271,9 +277,9 @@ def _curve_parts(lines: Lines, markers: Markers, logarithmic: bool, is_labelled:
     high = max(high, low + 1e-3)
     up = _Axis(low, high, _CURVES_FLOOR - _CURVES_TOP, left=0, right=0)
     parts = []
-    for value in _log_ticks(low, high) if logarithmic else _ticks(low, high):
+    for value in _log_ticks(low, high) if is_logarithmic else _ticks(low, high):
         y = _CURVES_FLOOR - up.at(value)
-        shown = 10**value if logarithmic else value
+        shown = 10**value if is_logarithmic else value
         parts.append(f'<path class="axis" d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}"/>')
         parts.append(
             f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}"'
@@ -322,7 +328,7 @@ def _legend(names: Iterable[str]) -> list[str]:
 
 def _line_class(place: int) -> str:
     # After as many lines as there are colours they come again, dashed.
-    return f"{_kind(place)} line{' dashed' if place >= KINDS else ''}"
+    return f"{_color_class(place)} line{' dashed' if place >= COLOR_COUNT else ''}"
 
 
 class _Axis:
@@ -368,11 +374,11 @@ class _Axis:
         return "".join(parts)
 
 
-def _points(x: Sequence[float], y: Sequence[float], logarithmic: bool) -> NDArray[np.float64]:
+def _points(x: Sequence[float], y: Sequence[float], is_logarithmic: bool) -> NDArray[np.float64]:
     """What of a line can be drawn, (n, 2); y as its power of ten on a logarithmic axis."""
     line = np.stack([np.asarray(x, np.float64), np.asarray(y, np.float64)], 1)
-    line = line[np.isfinite(line[:, 1]) & ((line[:, 1] > 0) | (not logarithmic))]
-    return np.stack([line[:, 0], np.log10(line[:, 1])], 1) if logarithmic else line
+    line = line[np.isfinite(line[:, 1]) & ((line[:, 1] > 0) | (not is_logarithmic))]
+    return np.stack([line[:, 0], np.log10(line[:, 1])], 1) if is_logarithmic else line
 
 
 def _lanes(bars: Sequence[Bar]) -> list[int]:
@@ -411,8 +417,8 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return inside if len(inside) > 1 else [low, high]
 
 
-def _kind(kind: int) -> str:
-    return f"c{kind % KINDS}" if kind >= 0 else "none"
+def _color_class(color: int) -> str:
+    return f"c{color % COLOR_COUNT}" if color >= 0 else "none"
 
 
 def _rect(x: float, y: float, width: float, height: float, kind: str = "") -> str:

@@ -13,6 +13,7 @@ from understudy.types import Doubles, Floats
 
 COUNT = 68
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
+# Without the jaw line, where landmarkers disagree most.
 INNER = slice(17, 68)
 
 # MIRROR[i] is the point that takes the place of point i when the picture is flipped left to right.

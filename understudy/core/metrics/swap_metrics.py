@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core import affine
+from understudy.core.face.landmarks import INNER
 from understudy.types import Doubles
 
 RealArray = NDArray[np.float32] | NDArray[np.float64]
 
-# Brows, nose, eyes and mouth: the jaw line is where landmarkers disagree most.
-INNER = slice(17, 68)
 # Of the outer-eye distance in a frame: below this, what moves is noise more than the head.
 SLOW_MOTION = 0.006
 

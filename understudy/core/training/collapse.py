@@ -11,19 +11,19 @@ from understudy.types import Floats
 
 # Values this near to black or full colour count as stuck there, where the face is at least FAR from
 # it.
-NEAR, FAR = 0.02, 0.1
+SATURATION_MARGIN, SATURATION_ERROR = 0.02, 0.1
 # From this share of stuck values on faces are lost. Of a model that learns, however young, it was
 # 0.00 in every look.
-STUCK = 0.5
+MAX_SATURATED = 0.5
 # Once faces came nearer than LEARNT, they are never again worse than a flat colour (1), unless the
 # model has collapsed.
-LEARNT, LOST = 0.5, 1.0
+LEARNT_ERROR, LOST_ERROR = 0.5, 1.0
 # Differences between faces, as a share of the true ones: once more than TOLD_APART, and now less
 # than ALIKE.
-DISTINCT, ALIKE = 0.3, 0.03
+DISTINCT_VARIATION, ALIKE_VARIATION = 0.3, 0.03
 # After so many iterations a model paints more than one flat colour (so much of a face's own spread
 # at least), and its mask is neither nowhere nor everywhere.
-MIN_ITERATION, FLAT, EMPTY, FULL = 500, 0.03, 0.02, 0.98
+MIN_ITERATION, FLAT_CONTRAST, EMPTY_MASK, FULL_MASK = 500, 0.03, 0.02, 0.98
 # What differs less than this between true faces tells nothing about the painted ones; as much must
 # lie outside a mask.
 MIN_SPREAD = 0.01
@@ -64,8 +64,8 @@ def measure_outputs(faces: Floats, masks: Floats, true: Floats, true_masks: Floa
     """
     weight = true_masks[..., None]
     flat, own = (_mean(each, weight) for each in (true, faces))
-    beside = np.abs(np.where(faces < 0.5, true, 1 - true)) > FAR
-    stuck = ((faces < NEAR) | (faces > 1 - NEAR)) & beside
+    beside = np.abs(np.where(faces < 0.5, true, 1 - true)) > SATURATION_ERROR
+    stuck = ((faces < SATURATION_MARGIN) | (faces > 1 - SATURATION_MARGIN)) & beside
     shared = true_masks.min(0)[..., None]
     around = 1 - true_masks
     apart = _ratio((true.std(0) * shared).sum(), 3 * shared.sum())
@@ -107,30 +107,30 @@ class CollapseDetector:
         # What has not learnt faces yet may paint noise, which differs from face to face too.
         self.variation = (
             max(self.variation, seen.variation)
-            if seen.error < LEARNT and seen.variation > 0
+            if seen.error < LEARNT_ERROR and seen.variation > 0
             else self.variation
         )
         return ""
 
     def _trouble(self, seen: OutputStats, iteration: int) -> str:
-        if seen.saturated > STUCK:
+        if seen.saturated > MAX_SATURATED:
             return f"{seen.saturated:.0%} of what it paints is black or full colour and no face"
-        if self.error < LEARNT and seen.error > LOST:
+        if self.error < LEARNT_ERROR and seen.error > LOST_ERROR:
             return (
                 "what it paints is further from the faces than a flat colour, and was near them"
                 " before"
             )
-        if self.variation > DISTINCT and seen.variation < ALIKE:
+        if self.variation > DISTINCT_VARIATION and seen.variation < ALIKE_VARIATION:
             return "all faces come out alike, and did not before"
         # Some models begin with a mask that is all but everywhere, or with hardly more than one
         # colour.
         if iteration < MIN_ITERATION:
             return ""
-        if seen.contrast < FLAT:
+        if seen.contrast < FLAT_CONTRAST:
             return "it paints one flat colour"
-        if seen.mask_inside < EMPTY:
+        if seen.mask_inside < EMPTY_MASK:
             return "the mask is gone"
-        return "the mask is everywhere" if seen.mask_outside > FULL else ""
+        return "the mask is everywhere" if seen.mask_outside > FULL_MASK else ""
 
 
 def _mean(faces: Floats, weight: Floats) -> Floats:

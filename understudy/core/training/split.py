@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 # This share is held out, in so many runs of neighbours where it cannot be whole tracks; of fewer
 # faces none is.
-SHARE, RUNS, MIN_FACES = 0.04, 2, 40
+HELD_OUT_SHARE, HELD_OUT_RUNS, MIN_FACES = 0.04, 2, 40
 # So many faces at most, before and after those held out, are neither learnt nor measured:
 # neighbours look too much alike.
-GAP: Final = 5
+SPARED_GAP: Final = 5
 # A track of fewer faces may be a mistake of the detector; and so far above the share whole tracks
 # may go.
 _SHORTEST, _MOST = 4, 1.5
@@ -35,11 +35,11 @@ def split_held_out(tracks: NDArray[np.int64]) -> tuple[RowMask, RowMask]:
     count = len(tracks)
     chosen = np.zeros(count, bool)
     if count >= MIN_FACES:
-        goal = max(4, round(count * SHARE))
+        goal = max(4, round(count * HELD_OUT_SHARE))
         chosen = np.isin(tracks, _whole(tracks, goal))
         if not chosen.any():
-            chosen = _runs(count, goal // RUNS)
-    gap = min(GAP, count // MIN_FACES)
+            chosen = _runs(count, goal // HELD_OUT_RUNS)
+    gap = min(SPARED_GAP, count // MIN_FACES)
     near = np.convolve(chosen, np.ones(2 * gap + 1, int), "same") > 0 if count else chosen
     return chosen, near & ~chosen
 
@@ -58,6 +58,6 @@ def _whole(tracks: NDArray[np.int64], goal: int) -> list[int]:
 
 def _runs(count: int, length: int) -> RowMask:
     chosen = np.zeros(count, bool)
-    for last in np.linspace(0, count, RUNS + 1).round().astype(int)[1:]:
+    for last in np.linspace(0, count, HELD_OUT_RUNS + 1).round().astype(int)[1:]:
         chosen[last - length : last] = True
     return chosen

@@ -7,9 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.core.row_blocks import Rows
 from understudy.types import Floats
-
-Rows = NDArray[np.int64]
 
 # Drawing evenly, and following another side: so many bins over plus and minus so much; the outer
 # ones take all beyond.

@@ -29,7 +29,7 @@ _STORED = {
 class DetectionStore:
     """The columns of `Detections` for a whole footage; points are read a few rows at a time.
 
-    seen: identities that were sampled. signature: of each of `frames`; None when no frame could be
+    identities: that were sampled. signature: of each of `frames`; None when no frame could be
     read.
     """
 
@@ -42,7 +42,7 @@ class DetectionStore:
     ahead_error: DiskColumn
     back: DiskColumn
     back_error: DiskColumn
-    seen: IdentitySamples
+    identities: IdentitySamples
     frames: NDArray[np.int64]
     signature: DiskColumn | None
 
@@ -80,7 +80,7 @@ class DetectionStore:
             if rows
             else IdentitySamples.empty()
         )
-        return cls(**columns, **stored, seen=seen, signature=signature)
+        return cls(**columns, **stored, identities=seen, signature=signature)
 
     def __len__(self) -> int:
         return len(self.frame)

@@ -123,7 +123,7 @@ class ReportPage:
         ]
         bars.sort(key=lambda bar: int(np.concatenate([bar.solid, bar.pale]).min()))
         without = np.setdiff1d(looked, faces.frame)
-        return svg.timeline(bars, without, (int(looked.min()), int(looked.max())), "no face")
+        return svg.draw_timeline(bars, without, (int(looked.min()), int(looked.max())), "no face")
 
     def _bar(self, rows: NDArray[np.int64], track: int) -> svg.Bar:
         frame, person = self._faces.frame[rows], int(self._faces.person[rows[0]])
@@ -180,7 +180,7 @@ class ReportPage:
             "down": (int(pitch.argmin()), pitch),
         }
         return {
-            "map": svg.heatmap(yaw, pitch, 5, (45, 30), ("left", "right", "up", "down")),
+            "map": svg.draw_heatmap(yaw, pitch, 5, (45, 30), ("left", "right", "up", "down")),
             "furthest": [
                 self._picture(row, caption=f"furthest {side}, {abs(angles[row]):.0f}°")
                 for side, (row, angles) in furthest.items()
@@ -195,9 +195,13 @@ class ReportPage:
         size = "So wide the face is in its frame, brows to chin."
         score = "How sure detector and landmarker were, 0 to 1."
         plots = [
-            ("Detail", detail, svg.histogram(self._detail, "pixels", low=0)),
-            ("Size", size, svg.histogram(face_widths(faces), "pixels", low=0)),
-            ("Certainty", score, svg.histogram(faces.score[~faces.filled], "", low=0, high=1.0)),
+            ("Detail", detail, svg.draw_histogram(self._detail, "pixels", low=0)),
+            ("Size", size, svg.draw_histogram(face_widths(faces), "pixels", low=0)),
+            (
+                "Certainty",
+                score,
+                svg.draw_histogram(faces.score[~faces.filled], "", low=0, high=1.0),
+            ),
         ]
         return [{"name": name, "note": note, "svg": drawn} for name, note, drawn in plots]
 

@@ -41,7 +41,7 @@ _NEAR = 0.1
 class TrackedFaces:
     """All faces of the footage by frame, the largest first: the columns of `Faces`, points on disk.
 
-    rows: (N,) where a face stands in `landmarks` and `raw`. seen: identities of some of them.
+    rows: (N,) where a face stands in `landmarks` and `raw`. identities: of some of them.
     """
 
     frame: NDArray[np.int64]
@@ -53,7 +53,7 @@ class TrackedFaces:
     rows: NDArray[np.int64]
     landmarks: FloatRows
     raw: FloatRows
-    seen: link.IdentitySamples
+    identities: link.IdentitySamples
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -126,7 +126,9 @@ class TrackedFaces:
                 f"{path}: no face found on it. Give a picture that shows the person's face clearly."
             )
         person: int | None = identity_clusters.match_identity(
-            self.person[self.seen.rows], self.seen.vectors, embed(image, shown[0].landmarks)
+            self.person[self.identities.rows],
+            self.identities.vectors,
+            embed(image, shown[0].landmarks),
         )
         if person is None:
             raise NoFaces(
@@ -160,18 +162,20 @@ def track_faces(
     rows = kept[np.lexsort((-area[kept], found.frame[kept]))]
     place = np.full(len(found), -1, np.int64)
     place[rows] = np.arange(len(rows))
-    known = place[found.seen.rows] >= 0
+    known = place[found.identities.rows] >= 0
     return TrackedFaces(
         frame=found.frame[rows],
         box=found.box[rows],
         score=found.score[rows],
         track=track[rows],
         pose=_poses(steady, rows, found.frame_size),
-        person=identity_clusters.cluster_identities(track, found.frame, found.seen)[rows],
+        person=identity_clusters.cluster_identities(track, found.frame, found.identities)[rows],
         rows=rows,
         landmarks=steady,
         raw=found.landmarks,
-        seen=link.IdentitySamples(place[found.seen.rows[known]], found.seen.vectors[known]),
+        identities=link.IdentitySamples(
+            place[found.identities.rows[known]], found.identities.vectors[known]
+        ),
     )
 
 
@@ -188,7 +192,7 @@ def _tracks(found: DetectionStore, footage: Footage) -> NDArray[np.int64]:
     by_frame = shot[
         np.maximum(np.searchsorted(found.frames, np.arange(len(footage)), "right") - 1, 0)
     ]
-    return link.link_tracks(found, by_frame, float(footage.fps), found.seen)
+    return link.link_tracks(found, by_frame, float(footage.fps), found.identities)
 
 
 def _poses(landmarks: FloatRows, rows: NDArray[np.int64], frame_size: NDArray[np.int64]) -> Floats:

@@ -166,7 +166,7 @@ def loss_plot(folder: Path) -> Path:
             x.append(row["iteration"])
             y.append(value)
     path = folder / "previews" / "loss.svg"
-    atomic.write_text(path, svg.curves_file([svg.CurvePlot(f"{folder.name}: losses", lines)]))
+    atomic.write_text(path, svg.draw_curves_file([svg.CurvePlot(f"{folder.name}: losses", lines)]))
     return path
 
 

@@ -19,6 +19,7 @@ import torch
 from understudy.core import affine
 from understudy.core.color.maps import ColorFit, Pixels, tabulate
 from understudy.core.face import mask
+from understudy.core.row_blocks import Rows
 from understudy.core.training import augment, yaw_sampling
 from understudy.nets import augment as on_device
 from understudy.nets.device import to_device, to_tensor
@@ -102,7 +103,7 @@ class Batches:
         """Which of the drawn pairs are this rank's."""
         return slice(self.rank, None, self.ranks)
 
-    def _rows(self, rng: np.random.Generator, store: FaceStore) -> yaw_sampling.Rows:
+    def _rows(self, rng: np.random.Generator, store: FaceStore) -> Rows:
         if self.feed.uniform_yaw:
             return store.learnt[yaw_sampling.sample_uniform(rng, store.turns, self.pairs)]
         return rng.choice(store.learnt, self.pairs)
@@ -112,7 +113,7 @@ class Batches:
         rng: np.random.Generator,
         store: FaceStore,
         motion: augment.AugmentConfig,
-        rows: yaw_sampling.Rows,
+        rows: Rows,
     ) -> _Drawn:
         moves = [augment.sample_augmentation(rng, motion, self.resolution) for _ in rows]
         light = (
@@ -159,9 +160,7 @@ class Batches:
         mouths, eyes = self._features(store.landmarks[drawn.rows], drawn.chains)
         return Samples(warped, target, matte, mouths, (mouths + eyes).clamp_(max=1).mul_(matte))
 
-    def _recoloured(
-        self, rng: np.random.Generator, rows: yaw_sampling.Rows, src: Samples
-    ) -> Samples:
+    def _recoloured(self, rng: np.random.Generator, rows: Rows, src: Samples) -> Samples:
         """src's samples in the colours that the feed gives them."""
         if self.feed.color_fit is not None:
             like = rng.choice(self.dst.learnt, self.pairs)
@@ -239,7 +238,7 @@ class _Drawn:
     and offset if these change.
     """
 
-    rows: yaw_sampling.Rows
+    rows: Rows
     chains: list[Doubles]
     nodes: list[Floats]
     light: list[Doubles]
