@@ -4,7 +4,6 @@ tested by being there.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import pkgutil
 import re
@@ -23,21 +22,10 @@ from understudy import cli
 from understudy.cli_app import Manner
 from understudy.errors import BadOption
 from understudy.options import Options
-from understudy.registry import Registry
+from understudy.parts import families
 from understudy.stages import jobs
 
-
-def families() -> dict[str, Registry[object]]:
-    """Every registry of a module in `parts`, by the name of its family."""
-    found: dict[str, Registry[object]] = {}
-    for module in pkgutil.iter_modules(understudy.parts.__path__, "understudy.parts."):
-        for value in vars(importlib.import_module(module.name)).values():
-            if isinstance(value, Registry):
-                found[value.family] = value
-    return found
-
-
-FAMILIES = families()
+FAMILIES = {registry.family: registry for registry in families.FAMILIES}
 PARTS = [(family, name) for family, registry in FAMILIES.items() for name in registry]
 VERBS = jobs.verbs()
 
@@ -107,6 +95,11 @@ def test_nothing_but_none_means_not_set() -> None:
         for name, info in options.model_fields.items():
             default = info.get_default(call_default_factory=True)
             check_unset(f"{options.__name__}.{name}", default, info)
+
+
+def test_every_folder_of_parts_is_a_family() -> None:
+    folders = {each.name for each in pkgutil.iter_modules(understudy.parts.__path__) if each.ispkg}
+    assert folders == set(FAMILIES)
 
 
 def test_help_comes_without_loading_torch() -> None:

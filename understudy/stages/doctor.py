@@ -14,6 +14,7 @@ from understudy.io.provenance import signing_key
 from understudy.io.weights.catalog import WEIGHTS
 from understudy.io.weights.fetch import cache_folder
 from understudy.options import Options, option
+from understudy.parts.families import FAMILIES
 from understudy.stages.events import Finished, Note, Stage, Warned
 from understudy.stages.jobs import verb
 from understudy.stages.models import fetch_weights, is_prefetched, locate_weight
@@ -90,6 +91,7 @@ def _findings(folder: Path) -> Iterator[Finding]:
     yield from _opencv()
     yield from _codecs()
     yield from _weights()
+    yield from _outside_parts()
     yield from _disk(folder)
     yield _signing()
 
@@ -207,6 +209,17 @@ def _disk(folder: Path) -> Iterator[Finding]:
     models = os.environ.get("UNDERSTUDY_MODELS")
     if models:
         yield Finding("models folder", models)
+
+
+def _outside_parts() -> Iterator[Finding]:
+    """The parts that other packages brought, and what of them cannot be used."""
+    topic = "parts of other packages"
+    for family in FAMILIES:
+        for name, origin in family.origins().items():
+            yield Finding(topic, f"{family.noun} {name}, of {origin}")
+        for each in family.unusable():
+            text = f"{family.noun} {each.name}, of {each.origin}, cannot be used: {each.reason}"
+            yield Finding(topic, text.removesuffix("."), each.advice)
 
 
 def _signing() -> Finding:
