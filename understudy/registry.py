@@ -49,6 +49,7 @@ class Unusable:
 
 _REGISTRIES: dict[str, Registry[Any]] = {}
 _OUTSIDE = "Update the package, or remove it: pip uninstall NAME."
+_RENAME = "Let the `settings_name` of its class say another."
 _INSIDE = "Mend the file, or delete it."
 
 
@@ -73,7 +74,9 @@ class Registry(Generic[AnyPart]):
     def register(self, name: str) -> Callable[[type[Registered]], type[Registered]]:
         """A class decorator that registers a part under `name`.
 
-        Raises ValueError when another part has that name, or it is none to type.
+        Raises:
+            ValueError: Another part has that name, or it is none to type.
+            TypeError: It is no class of options.
         """
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
             raise ValueError(
@@ -82,6 +85,8 @@ class Registry(Generic[AnyPart]):
             )
 
         def decorate(part: type[Registered]) -> type[Registered]:
+            if not (isinstance(part, type) and issubclass(part, Part)):
+                raise TypeError(f"{self.family}: '{name}' must be a class that inherits Part.")
             known: Any = self._parts.get(name, part)
             if known is not part:
                 raise ValueError(
@@ -139,13 +144,13 @@ class Registry(Generic[AnyPart]):
                 return f"it is of {each.origin} and cannot be used: {each.reason} {each.advice}"
         return f"there is no such name. Choose one of: {', '.join(choices or self)}."
 
-    def reject(self, name: str, reason: str) -> None:
+    def reject(self, name: str, reason: str, advice: str = _OUTSIDE) -> None:
         """Take out a part of an installed package. Raises ValueError for one of our own."""
         origin = self.origins().get(name)
         if origin is None:
             raise ValueError(f"{self.family}: '{name}': {reason}")
         del self._parts[name]
-        self._unusable.append(Unusable(name, origin, reason, _OUTSIDE))
+        self._unusable.append(Unusable(name, origin, reason, advice))
 
     def _load(self) -> None:
         if self._loaded:
@@ -177,9 +182,7 @@ class Registry(Generic[AnyPart]):
         except Exception as error:
             for half_loaded in set(self._parts) - before:
                 del self._parts[half_loaded]
-            reason = str(error).strip() or type(error).__name__
-            reason = f"{reason.removesuffix('.')}."
-            self._unusable.append(Unusable(name, origin, reason, advice))
+            self._unusable.append(Unusable(name, origin, _reason(error), advice))
         finally:
             self._origin = ""
 
@@ -285,14 +288,15 @@ def with_parts(
                 if not part.model_fields:
                     continue
                 if field in fields or hasattr(options, field) or field in options.model_fields:
-                    registry.reject(
-                        name,
-                        f"the name '{field}' for its settings is taken. Let its `settings_name`"
-                        " say another.",
-                    )
+                    registry.reject(name, f"the name '{field}' of its settings is taken.", _RENAME)
+                    continue
+                try:
+                    default = part()
+                except Exception as error:
+                    registry.reject(name, f"its settings have no defaults: {_reason(error)}")
                     continue
                 about = f"Settings of the {registry.noun} {name}"
-                fields[field] = (part, option(part(), about, **of_options))
+                fields[field] = (part, option(default, about, **of_options))
         for info in options.model_fields.values():
             _list_names(info)
         made = create_model(
@@ -318,3 +322,10 @@ def _list_names(field: FieldInfo) -> None:
 
 def _place(part: type[Part]) -> str:
     return f"{part.__module__}.{part.__qualname__}"
+
+
+def _reason(error: Exception) -> str:
+    words = " ".join(str(error).split()).removesuffix(".")
+    # An error of ours, or of a part's author, says enough by itself.
+    kind = "" if isinstance(error, ValueError | TypeError) and words else type(error).__name__
+    return ": ".join(each for each in (kind, words) if each) + "."
