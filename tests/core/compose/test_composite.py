@@ -54,7 +54,7 @@ def laid_in(plate, swaps, options):
     named = {
         "options": options,
         "transfer": TRANSFERS[options.color_transfer],
-        "blender": getattr(blend, options.blender),
+        "blender": getattr(blend, options.blender.upper()),
     }
     return composite(plate, [replace(swap, **named) for swap in swaps])
 

@@ -40,7 +40,7 @@ def swapped(options: CompositeOptions) -> Swap:
         mask,
         options,
         UNCHANGED,
-        getattr(blend, options.blender),
+        getattr(blend, options.blender.upper()),
     )
 
 
