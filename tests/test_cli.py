@@ -109,7 +109,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
 
 
 def test_a_line_becomes_a_job_with_only_what_was_said() -> None:
-    ordered = cli.understood(["paint", "a", "b", "--out", "c", "--blur.amount", "4", "--no-keep"])
+    ordered = cli.parse(["paint", "a", "b", "--out", "c", "--blur.amount", "4", "--no-keep"])
     assert ordered is not None
     assert ordered.job.verb == "paint"
     assert ordered.job.arguments == {"src": Path("a"), "dst": Path("b"), "out": Path("c")}
@@ -117,7 +117,7 @@ def test_a_line_becomes_a_job_with_only_what_was_said() -> None:
 
 
 def test_arguments_may_all_be_flags() -> None:
-    ordered = cli.understood(["paint", "--dst", "b", "--src", "a", "--out", "c"])
+    ordered = cli.parse(["paint", "--dst", "b", "--src", "a", "--out", "c"])
     assert ordered is not None and ordered.job.arguments == {
         "src": Path("a"),
         "dst": Path("b"),
@@ -126,7 +126,7 @@ def test_arguments_may_all_be_flags() -> None:
 
 
 def test_an_argument_with_a_default_may_be_left_out() -> None:
-    without, with_side = cli.understood(["heed", "x"]), cli.understood(["heed", "x", "dst"])
+    without, with_side = cli.parse(["heed", "x"]), cli.parse(["heed", "x", "dst"])
     assert without is not None and without.job.arguments == {"show": Path("x")}
     assert with_side is not None and with_side.job.arguments == {"show": Path("x"), "side": "dst"}
 

@@ -79,7 +79,7 @@ def test_every_line_to_type_is_understood(page: Path, capsys: pytest.CaptureFixt
         words = [] if PATTERN.search(line) else words_of(line)
         if words == ["run", "job.json"] or not words:
             continue
-        cli.understood(words)
+        cli.parse(words)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)

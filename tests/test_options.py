@@ -267,7 +267,7 @@ def test_a_former_number_reads_as_the_word_of_today(
 
 def test_flags_may_say_what_they_said(tmp_path: Path) -> None:
     words = "train show --batch 0 --clip -1 --iterations none --name= --warp 0 --backup-hours 0"
-    asked = cli.understood(words.split())
+    asked = cli.parse(words.split())
     assert asked is not None
     assert asked.job.options == {
         "batch": None,

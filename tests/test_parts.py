@@ -19,7 +19,7 @@ from pydantic_core import PydanticUndefined
 
 import understudy.parts
 from understudy import cli
-from understudy.cli_app import Manner
+from understudy.cli_app import GlobalFlags
 from understudy.errors import BadOption
 from understudy.options import Options
 from understudy.parts import families
@@ -154,7 +154,7 @@ def test_a_command_declares_its_options_well(name: str) -> None:
     options = jobs.options_of(VERBS[name])
     check_options(options)
     assert options.live_names() <= {dotted for dotted, _, _ in options_within(options)}
-    taken = {*Manner.__dataclass_fields__, "help", "version"}
+    taken = {*GlobalFlags.__dataclass_fields__, "help", "version"}
     arguments = {one for one in inspect.signature(VERBS[name]).parameters if one != "options"}
     own = {dotted for dotted, _, _ in options_within(options)}
     assert not own & taken and not arguments & taken, "these flags mean the same in every command"

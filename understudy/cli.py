@@ -16,7 +16,7 @@ from pathlib import Path
 from cyclopts.exceptions import CycloptsError
 from pydantic import ValidationError
 
-from understudy.cli_app import Manner, Ordered, application
+from understudy.cli_app import GlobalFlags, ParsedCommand, build_app
 from understudy.cli_orders import Orders
 from understudy.cli_view import JsonView, ScreenView, View
 from understudy.errors import (
@@ -44,10 +44,10 @@ def main(tokens: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     words = list(sys.argv[1:] if tokens is None else tokens)
-    with _view(Manner.told_by(words)) as view:
+    with _view(GlobalFlags.from_tokens(words)) as view:
         try:
-            ordered = understood(words)
-            return 0 if ordered is None else _carried_out(ordered, view)
+            command = parse(words)
+            return 0 if command is None else _run(command, view)
         except UnderstudyError as error:
             view.error(str(error), type(error).__name__, error.exit_code)
             return error.exit_code
@@ -75,14 +75,13 @@ def main(tokens: Sequence[str] | None = None) -> int:
             return 1
 
 
-def understood(tokens: Sequence[str]) -> Ordered | None:
-    """The job and the manner that a command line asks for, or None after --help and --version,
-    which are shown at once.
+def parse(tokens: Sequence[str]) -> ParsedCommand | None:
+    """Parse a command line; None after --help and --version, which are shown at once.
 
     Raises BadOption for a line that is not understood.
     """
     try:
-        asked: Ordered | None = application().meta(
+        asked: ParsedCommand | None = build_app().meta(
             list(tokens), exit_on_error=False, print_error=False
         )
     except CycloptsError as error:
@@ -90,20 +89,20 @@ def understood(tokens: Sequence[str]) -> Ordered | None:
     return asked
 
 
-def _carried_out(ordered: Ordered, view: View) -> int:
-    """The exit code of a job whose events went to the view."""
-    if ordered.manner.config is not None:
-        if not ordered.manner.config.is_file():
+def _run(command: ParsedCommand, view: View) -> int:
+    """Run the job, show its events, and return its exit code."""
+    if command.flags.config is not None:
+        if not command.flags.config.is_file():
             raise BadOption(
-                f"{ordered.manner.config}: there is no such options file. Mend --config, or leave"
+                f"{command.flags.config}: there is no such options file. Mend --config, or leave"
                 " it out."
             )
-        os.environ["UNDERSTUDY_CONFIG"] = str(ordered.manner.config)
+        os.environ["UNDERSTUDY_CONFIG"] = str(command.flags.config)
     failed = False
-    view.begin(ordered.job)
-    stage = jobs.run(ordered.job)
+    view.begin(command.job)
+    stage = jobs.run(command.job)
     with (
-        Orders(from_stdin=ordered.manner.orders, say=view.say) as orders,
+        Orders(from_stdin=command.flags.orders, say=view.say) as orders,
         contextlib.closing(stage),
         explain_os_errors(Path.cwd()),
     ):
@@ -120,8 +119,8 @@ def _carried_out(ordered: Ordered, view: View) -> int:
 
 
 @contextlib.contextmanager
-def _view(manner: Manner) -> Iterator[View]:
-    view: View = JsonView() if manner.json else ScreenView(quiet=manner.quiet)
+def _view(flags: GlobalFlags) -> Iterator[View]:
+    view: View = JsonView() if flags.json else ScreenView(quiet=flags.quiet)
     if processes.torchrun_ranks()[0]:
         # The first process of a team tells what all of them do.
         view = _ErrorView(view)

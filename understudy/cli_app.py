@@ -1,5 +1,6 @@
-"""The grammar of the command line, made from the verbs: parameters before `options` are arguments,
-option fields are flags.
+"""The grammar of the command line, made from the verbs.
+
+Parameters of a verb before `options` are arguments; the fields of its options are flags.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _ALWAYS = Group("Options of every command", sort_key=4)
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How the command line tells and listens, whatever the command."""
+class GlobalFlags:
+    """The flags that mean the same in every command."""
 
     json: bool = False
     quiet: bool = False
@@ -40,24 +41,26 @@ class Manner:
     config: Path | None = None
 
     @classmethod
-    def told_by(cls, tokens: Sequence[str]) -> Manner:
-        """A first guess before the line is understood, so that even a line that is not gets its
-        answer in the right form.
+    def from_tokens(cls, tokens: Sequence[str]) -> GlobalFlags:
+        """Guess before the line is parsed.
+
+        So even a line that cannot be parsed gets its answer in the right form.
         """
         return cls(json="--json" in tokens, quiet="--quiet" in tokens)
 
 
 @dataclass(frozen=True)
-class Ordered:
+class ParsedCommand:
     """What a command line asks for."""
 
     job: Job
-    manner: Manner
+    flags: GlobalFlags
 
 
-def application() -> App:
-    """The parser of every command; `application().meta(tokens)` gives an `Ordered`, or None after
-    --help or --version.
+def build_app() -> App:
+    """Build the parser of every command.
+
+    `build_app().meta(tokens)` gives an `ParsedCommand`, or None after --help or --version.
     """
     app = App(
         name="understudy",
@@ -72,7 +75,7 @@ def application() -> App:
         # `faces_check` is the command `check` of `faces`.
         above, _, below = name.partition("_")
         (app[above] if below else app).command(
-            _command(verb), name=below or name, sort_key=place, help=_paragraph(verb)
+            _command(verb), name=below or name, sort_key=place, help=_first_paragraph(verb)
         )
     app.command(
         _run,
@@ -80,11 +83,11 @@ def application() -> App:
         sort_key=len(jobs.verbs()),
         help="Run a job from a JSON file: verb, arguments, options.",
     )
-    _add_manner(app)
+    _add_global_flags(app)
     return app
 
 
-def _add_manner(app: App) -> None:
+def _add_global_flags(app: App) -> None:
     """Let --json, --quiet, --config and --orders stand anywhere in the line."""
 
     def launch(
@@ -112,9 +115,9 @@ def _add_manner(app: App) -> None:
                 help="Take orders (stop, save, change, …) as JSON lines on standard input.",
             ),
         ] = False,
-    ) -> Ordered | None:
+    ) -> ParsedCommand | None:
         job = app(tokens, exit_on_error=False, print_error=False)
-        return None if job is None else Ordered(job, Manner(json, quiet, orders, config))
+        return None if job is None else ParsedCommand(job, GlobalFlags(json, quiet, orders, config))
 
     app.meta.result_action = "return_value"
     app.meta.default(launch)
@@ -125,12 +128,10 @@ def _run(job: Annotated[Path, Parameter(group=_ARGUMENTS, help="The job file.")]
 
 
 def _command(verb: Verb) -> Callable[..., Job]:
-    """A function for cyclopts whose parameters are those of the verb, and that returns the job
-    instead of running it.
-    """
+    """Make a function for cyclopts that has the verb's parameters and returns the job."""
     parameters = []
     for parameter in _arguments(verb):
-        note = Parameter(group=_ARGUMENTS, help=_about(parameter.name, verb))
+        note = Parameter(group=_ARGUMENTS, help=_argument_help(parameter.name, verb))
         parameters.append(parameter.replace(annotation=Annotated[parameter.annotation, note]))
     options: Any = Annotated[
         _with_headings(jobs.options_of(verb)), Parameter(name="*", group=_OPTIONS)
@@ -173,7 +174,13 @@ def _with_headings(options: type[Options], path: str = "") -> type[Options]:
                 Field(default, description=info.description),
             )
     return (
-        create_model(options.__name__, __base__=options, __doc__=options.__doc__, **fields)
+        create_model(
+            options.__name__,
+            __base__=options,
+            __module__=options.__module__,
+            __doc__=options.__doc__,
+            **fields,
+        )
         if fields
         else options
     )
@@ -187,15 +194,13 @@ def _arguments(verb: Verb) -> list[inspect.Parameter]:
     ]
 
 
-def _paragraph(verb: Verb) -> str:
+def _first_paragraph(verb: Verb) -> str:
     """The first paragraph of a docstring, on one line."""
     return " ".join(inspect.cleandoc(verb.__doc__ or "").split("\n\n")[0].split())
 
 
-def _about(argument: str, verb: Verb) -> str:
-    """What a docstring says behind `argument:`, up to the next argument, what it raises, or the
-    end.
-    """
+def _argument_help(argument: str, verb: Verb) -> str:
+    """Find what a docstring says behind `argument:`."""
     names = "|".join(one.name for one in _arguments(verb))
     for paragraph in inspect.cleandoc(verb.__doc__ or "").split("\n\n")[1:]:
         found = re.search(

@@ -37,8 +37,9 @@ AnyOptions = TypeVar("AnyOptions", bound=Options)
 
 @dataclass(frozen=True)
 class Unusable:
-    """What could not be loaded: an entry point or a file by name, where it comes from, why, and
-    what to do now.
+    """An entry point or a file that could not be loaded.
+
+    name: its own. origin: where it comes from. reason: why. advice: what to do now.
     """
 
     name: str

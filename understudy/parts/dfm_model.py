@@ -17,13 +17,18 @@ _CUSTOM: FaceType = "whole"
 
 
 class DfmModel:
-    """Predicts as a trained model does. face_type: of the file, or what `set_face_type` said of one
-    that does not tell.
+    """Predicts as a trained model does.
+
+    face_type: of the file, or what `set_face_type` said of one that states none.
     """
 
     def __init__(self, path: Path, device: str = "auto") -> None:
-        """Raises BadMedia when the file is none that can be used, BadOption for a device that is
-        not there, MissingExtra.
+        """Load the file.
+
+        Raises:
+            BadMedia: The file is none that can be used.
+            BadOption: The device is not there.
+            MissingExtra: onnxruntime is not installed.
         """
         self._file = Dfm(path, device)
         self.path, self.device, self.iteration = path, self._file.device, self._file.facts.iteration
@@ -37,8 +42,9 @@ class DfmModel:
         return self._stated is not None
 
     def set_face_type(self, face_type: FaceType) -> None:
-        """Say what the faces of a file show that does not tell it. Raises BadOption when it tells
-        otherwise.
+        """Say what the faces of a file show that states none.
+
+        Raises BadOption when it states another.
         """
         if self._stated not in (None, face_type):
             raise BadOption(
@@ -48,8 +54,9 @@ class DfmModel:
         self.face_type = face_type
 
     def set_morph(self, share: float) -> None:
-        """Let so much of the face, 0..1, become src's. Raises BadOption for a file that does not
-        ask for it.
+        """Let so much of the face, 0..1, become src's.
+
+        Raises BadOption for a file that takes no such value.
         """
         if self._file.facts.morph is None:
             raise BadOption(
@@ -58,8 +65,16 @@ class DfmModel:
         self._morph = share
 
     def predict(self, images: Floats) -> Prediction:
-        """What becomes of dst faces (N, R, R, 3), float32 RGB in 0..1. Raises BadMedia when the
-        file fails.
+        """Swap dst faces.
+
+        Args:
+            images: (N, R, R, 3) float32 RGB in 0..1.
+
+        Returns:
+            Faces of the same shape, and masks (N, R, R) in 0..1.
+
+        Raises:
+            BadMedia: The file fails.
         """
         if not len(images):
             return Prediction(images, images[..., 0], images[..., 0])

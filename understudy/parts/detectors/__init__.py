@@ -1,7 +1,7 @@
 """Detectors: where in a picture are faces?
 
-A detector is a class of options whose `build()` gives a function: picture (H, W, 3) uint8 RGB ->
-its faces, largest first.
+A detector is a class of options. Its `build()` gives a function from a picture (H, W, 3) uint8 RGB
+to its faces, largest first.
 """
 
 from __future__ import annotations

@@ -21,8 +21,9 @@ from understudy.types import Bytes
 
 @detectors.register("blazeface")
 class BlazeFace(SearchDetector):
-    """Finds faces from about a twentieth of the frame's longer side upwards, in any rotation; fast,
-    6 key points each.
+    """Fast, in any rotation, with 6 key points.
+
+    Finds faces from about a twentieth of the frame's longer side upwards.
     """
 
     when_nothing_found = "Lower blazeface.score, set blazeface.tiles for small faces"

@@ -1,6 +1,4 @@
-"""dlib's face detectors: HOG with linear classifiers, or a small convolutional network, both by
-Davis King.
-"""
+"""dlib's face detectors, both by Davis King: HOG, or a small convolutional network."""
 
 from __future__ import annotations
 
@@ -19,8 +17,9 @@ from understudy.types import Bytes, Doubles
 
 @detectors.register("dlib")
 class DlibBoxes(SearchDetector):
-    """Needs the extra `dlib`. Finds upright faces of about 80 pixels of `side` upwards, 40 with
-    `cnn`; no key points.
+    """Needs the extra `dlib`; upright faces only, without key points.
+
+    Finds faces from about 80 pixels of `side` upwards, with `cnn` from 40.
     """
 
     side: int = option(

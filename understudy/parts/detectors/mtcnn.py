@@ -1,5 +1,6 @@
-"""MTCNN (Zhang et al. 2016) with the weights of facenet-pytorch: three small networks, each
-stricter than the one before.
+"""MTCNN (Zhang et al. 2016): three small networks, each stricter than the one before.
+
+The weights are those of facenet-pytorch.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 
 @detectors.register("mtcnn")
 class Mtcnn(SearchDetector):
-    """Finds faces from a thirtieth of the frame's longer side upwards, also turned or laughing
-    ones; 5 key points each.
+    """Finds turned and laughing faces too, with 5 key points.
+
+    Finds faces from a thirtieth of the frame's longer side upwards.
     """
 
     score: float = option(0.8, "How sure a detection must be", low=0.05, high=1)

@@ -1,5 +1,6 @@
-"""S3FD, a large and thorough face detector (Zhang et al. 2017), with the weights of the
-face-alignment project.
+"""S3FD, a large and thorough face detector (Zhang et al. 2017).
+
+The weights are those of the face-alignment project.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 
 @detectors.register("s3fd")
 class S3fd(SearchDetector):
-    """Finds faces from about a fiftieth of the frame's longer side upwards, half hidden ones too;
-    slow without a GPU.
+    """Finds half hidden faces too; slow without a GPU.
+
+    Finds faces from about a fiftieth of the frame's longer side upwards.
     """
 
     side: int = option(
@@ -42,8 +44,9 @@ class S3fd(SearchDetector):
     )
 
     def view_detector(self) -> ViewDetector:
-        """The network with its weights, fetched from their publisher (90 MB). Raises
-        WeightsMissing, BadOption.
+        """The network with its weights, fetched from their publisher (90 MB).
+
+        Raises WeightsMissing, BadOption.
         """
         # Late, here and below: --help need not wait for torch.
         from understudy.nets.pretrained.load import load_pretrained, parse_torch_file
@@ -79,9 +82,7 @@ class S3fd(SearchDetector):
 
 
 def _decoded(score: Tensor, box: Tensor, stride: int, least: float) -> tuple[Doubles, Doubles]:
-    """The boxes (N, 4) and scores (N,) of one scale, of those that are sure enough, after Liu et
-    al. (2016).
-    """
+    """Decode the sure boxes (N, 4) and scores (N,) of one scale, after Liu et al. (2016)."""
     rows, columns = (score[0] >= least).nonzero(as_tuple=True)
     shifts = box[0, :, rows, columns].double().cpu().numpy().T
     # Pixel centres lie at whole numbers, so a cell's middle lies half a pixel before (i + 0.5) *

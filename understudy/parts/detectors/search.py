@@ -1,6 +1,4 @@
-"""The search that detectors share: the whole frame, then turned by quarters, then from nearer by;
-every face once.
-"""
+"""The search that detectors share: the whole frame, turned by quarters, then from nearer by."""
 
 from __future__ import annotations
 
@@ -63,8 +61,9 @@ def _number(value: object) -> object:
 
 
 class SearchDetector(Detector):
-    """The options of a detector that looks at views of the frame: a detector of its own only says
-    what one view shows.
+    """A detector that looks at views of the frame.
+
+    Those who inherit only say what one view shows.
     """
 
     score: float = option(0.5, "How sure a detection must be", low=0.05, high=1)
@@ -116,8 +115,9 @@ class SearchDetector(Detector):
         return detect
 
     def _whole(self, network: ViewDetector, image: Bytes, whole: _Region) -> list[Detection]:
-        """The faces in the whole frame; it is turned only if need be, so that a plain frame costs
-        one look.
+        """Detect faces in the whole frame.
+
+        It is turned only if need be, so that a plain frame costs one look.
         """
         found = list(_faces(network, image, [(whole, 0)]))
         # Seen upright, a lying head shows as a doubtful one, or not at all.
@@ -127,8 +127,9 @@ class SearchDetector(Detector):
         return found
 
     def _turns(self, found: list[Detection], sure: float) -> tuple[int, ...]:
-        """The quarter turns in which to look from nearer by: most heads in a frame stand the same
-        way as the surest one.
+        """The quarter turns in which to look from nearer by.
+
+        Most heads in a frame stand the same way as the surest one.
         """
         if self.rotations == "all":
             return _TURNS
@@ -138,8 +139,9 @@ class SearchDetector(Detector):
         return (_turn(surest),) if surest.score >= sure else _TURNS
 
     def _levels(self, found: list[Detection], network: ViewDetector, side: int) -> int:
-        """How often to look from nearer by: auto = once, if that can find faces which the whole
-        frame may have hidden.
+        """How often to look from nearer by.
+
+        auto: once, if that can find faces which the whole frame may have hidden.
         """
         if self.tiles != "auto":
             return self.tiles
@@ -152,8 +154,9 @@ class SearchDetector(Detector):
 
 
 def merge_overlapping(boxes: Doubles, scores: Doubles, keypoints: Doubles) -> ViewFaces:
-    """Overlapping detections of one view as one: their mean, weighted by score, which is steadier
-    than the best alone.
+    """Merge overlapping detections of one view: their mean, weighted by score.
+
+    The mean is steadier than the best alone.
     """
     left, faces = np.argsort(-scores, kind="stable"), []
     while len(left):
@@ -181,9 +184,7 @@ def merge_overlapping(boxes: Doubles, scores: Doubles, keypoints: Doubles) -> Vi
 def _faces(
     network: ViewDetector, image: Bytes, views: Iterable[tuple[_Region, int]]
 ) -> Iterator[Detection]:
-    """What the network sees in the areas of the frame, each looked at after so many quarter turns,
-    as frame pixels.
-    """
+    """Detect faces in areas of the frame, each turned by so many quarters; in frame pixels."""
     for area, quarters in views:
         view_from_frame, size = _view(area, quarters, network.side)
         seen = network.look(warp(image, view_from_frame, size))
@@ -206,8 +207,9 @@ def _angle(points: Floats, quarters: int) -> float:
 
 
 def _view(area: _Region, quarters: int, side: int) -> tuple[Doubles, tuple[int, int]]:
-    """view_from_frame for an area seen after quarter turns, and the view's (width, height), the
-    longer of which is `side`.
+    """view_from_frame for an area seen after quarter turns, and the view's (width, height).
+
+    The longer side is `side`.
     """
     scale = side / max(area.size)
     width, height = (max(1, round(length * scale)) for length in area.size)
@@ -225,8 +227,9 @@ def _whole(size: tuple[int, int], is_square: bool) -> _Region:
 
 
 def _tiles(size: tuple[int, int], side: float) -> list[_Region]:
-    """Squares that cover the frame and overlap by half, so that a face on a seam lies whole in
-    another of them.
+    """Squares that cover the frame.
+
+    They overlap by half, so that a face on a seam lies whole in another of them.
     """
     columns, rows = (_middles(length, side) for length in size)
     return [_Region((x, y), (side, side)) for y in rows for x in columns]
@@ -246,8 +249,9 @@ def _turn(face: Detection) -> int:
 
 
 def _distinct(found: list[Detection], sure: float) -> list[Detection]:
-    """The detections of all views without repetitions: the surer stays, as heads are surest when
-    upright in their view.
+    """The detections of all views, each face once.
+
+    The surer one stays: heads are surest when they are upright in their view.
     """
 
     def worth(face: Detection) -> tuple[bool, float]:

@@ -16,8 +16,9 @@ from understudy.types import Bytes
 
 @detectors.register("yunet")
 class YuNet(SearchDetector):
-    """Finds faces from about a fiftieth of the frame's longer side upwards; seldom wrong, 5 key
-    points each.
+    """Seldom wrong, with 5 key points.
+
+    Finds faces from about a fiftieth of the frame's longer side upwards.
     """
 
     score: float = option(0.6, "How sure a detection must be", low=0.05, high=1)

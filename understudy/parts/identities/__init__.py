@@ -1,7 +1,7 @@
 """Identities: whose face is it? Only for measuring and sorting, never for naming people.
 
-An identity is a class of options whose `build()` gives a function: picture (H, W, 3) uint8 RGB, its
-landmarks (68, 2) -> a vector that lies near that of another picture of the same person.
+An identity is a class of options. Its `build()` gives a function from a picture (H, W, 3) uint8 RGB
+and landmarks (68, 2) to a vector. Vectors of one person lie near each other.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ class Identity(Part):
     """The options of one identity network; `build` makes it ready."""
 
     def build(self) -> Embed:
-        """The network as a function; its result is (D,) float32. Raises MissingExtra,
-        WeightsMissing.
+        """The network as a function; its result is (D,) float32.
+
+        Raises MissingExtra, WeightsMissing.
         """
         raise NotImplementedError
 

@@ -1,7 +1,7 @@
 """Landmarkers: where in a detected face do the 68 points lie?
 
-A landmarker is a class of options whose `build()` gives a function: picture (H, W, 3) uint8 RGB,
-detection -> its points, or None when there is no face after all.
+A landmarker is a class of options. Its `build()` gives a function from a picture (H, W, 3) uint8
+RGB and a detection to points. None says that there is no face after all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from understudy.types import Bytes, Floats
 
 @dataclass(frozen=True, slots=True)
 class FaceLandmarks:
-    """landmarks: (68, 2) float32 frame pixels, iBUG order (`core.face.landmarks`). score: 0..1, how
+    """The points of a face.
+
+    landmarks: (68, 2) float32 frame pixels, iBUG order (`core.face.landmarks`). score: 0..1, how
     sure that this is a face.
     """
 

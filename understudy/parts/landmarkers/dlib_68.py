@@ -1,5 +1,6 @@
-"""dlib's 68 points: an ensemble of regression trees (Kazemi and Sullivan 2014), trained on iBUG
-300-W.
+"""dlib's 68 points: an ensemble of regression trees (Kazemi and Sullivan 2014).
+
+It was trained on iBUG 300-W.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from understudy.types import Bytes, Doubles
 
 @landmarkers.register("dlib")
 class Dlib68(Landmarker):
-    """Needs the extra `dlib`. Follows the true jaw; trembles more than a mesh. Not for commercial
-    use, by its training data.
+    """Needs the extra `dlib`. Follows the true jaw; trembles more than a mesh.
+
+    Not for commercial use, by its training data.
     """
 
     # The detector dlib has the plain name.
@@ -70,8 +72,9 @@ class Dlib68(Landmarker):
 
 
 def _crop_from_frame(detection: Detection) -> Doubles:
-    """The upright crop in which dlib's box around the face is `_FACE` pixels wide: its points lie
-    at whole pixels.
+    """The upright crop in which dlib's box around the face is `_FACE` pixels wide.
+
+    Its points lie at whole pixels.
     """
     low, high = detection.box[:2].astype(np.float64), detection.box[2:].astype(np.float64)
     side = _BOX * float((high - low).max())
@@ -79,9 +82,7 @@ def _crop_from_frame(detection: Detection) -> Doubles:
 
 
 def _box_of(points: Doubles) -> tuple[Doubles, float]:
-    """Middle and side of the box that dlib's own detector would put around a face with these
-    points.
-    """
+    """Middle and side of the box that dlib's own detector would put around these points."""
     inner = points[INNER]
     middle = inner.mean(axis=0)
     side = float(np.linalg.norm(inner - middle, axis=1).mean()) / _SPREAD

@@ -13,8 +13,9 @@ from understudy.types import Doubles, Floats
 
 @landmarkers.register("facemesh")
 class FaceMesh(MeshLandmarker):
-    """68 points from a mesh of 468: steady from frame to frame, in any rotation, through blur and
-    noise.
+    """68 points from a mesh of 468.
+
+    Steady from frame to frame, in any rotation, through blur and noise.
     """
 
     def network(self) -> MeshNetwork:

@@ -1,6 +1,4 @@
-"""FAN, the landmark network of the face-alignment project (Bulat and Tzimiropoulos 2017), with its
-published weights.
-"""
+"""FAN, the landmark network of the face-alignment project (Bulat and Tzimiropoulos 2017)."""
 
 from __future__ import annotations
 
@@ -22,8 +20,9 @@ if TYPE_CHECKING:
 
 @landmarkers.register("fan")
 class Fan(Landmarker):
-    """Strong on turned and half hidden heads; slow without a GPU. Not for commercial use, by its
-    training data.
+    """Strong on turned and half hidden heads; slow without a GPU.
+
+    Not for commercial use, by its training data.
     """
 
     dims: Literal["2d", "3d"] = option(
@@ -38,8 +37,9 @@ class Fan(Landmarker):
     device: str = option("auto", "Where to compute: auto, cpu, cuda, mps", affects="nothing")
 
     def build(self) -> Locate:
-        """The landmarker, its weights fetched from their publisher (96 MB). Raises WeightsMissing,
-        BadOption.
+        """The landmarker, its weights fetched from their publisher (96 MB).
+
+        Raises WeightsMissing, BadOption.
         """
         # Late, here and below: --help need not wait for torch.
         from understudy.nets.pretrained.fan import FAN
@@ -95,8 +95,9 @@ class Fan(Landmarker):
 
 
 def _around(points: Doubles, angle: float) -> Doubles:
-    """unit_from_frame of the square around points, turned by `angle`, as the network's training cut
-    it.
+    """unit_from_frame of the square around points, as the network's training cut it.
+
+    angle: by which it is turned.
     """
     upright_from_frame = affine.square_crop((0, 0), 1, angle, 1)
     upright = affine.apply(upright_from_frame, points)

@@ -1,5 +1,6 @@
-"""MediaPipe's FaceLandmarker: a mesh of 478 vertices, and from it 52 measures of what a face does;
-run by LiteRT.
+"""MediaPipe's FaceLandmarker: a mesh of 478 vertices, run by LiteRT.
+
+From the mesh follow 52 measures of what a face does.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ Express = Callable[[Bytes, Detection], Floats | None]
 
 @landmarkers.register("mediapipe")
 class MediaPipe(MeshLandmarker):
-    """68 points from a mesh of 478, which follows lids and lips more closely than `facemesh` and
-    takes three times as long.
+    """68 points from a mesh of 478.
+
+    It follows lids and lips more closely than `facemesh`, and takes three times as long.
     """
 
     def network(self) -> MeshNetwork:
@@ -47,10 +49,13 @@ class MediaPipe(MeshLandmarker):
         return MeshNetwork(_SIDE, _CERTAIN, run)
 
     def build_expression(self) -> Express:
-        """A function that tells what a face does: (52,) float32 in 0..1, named in `EXPRESSIONS`;
-        None = no face after all.
+        """A function that measures what a face does.
 
-        Raises WeightsMissing.
+        Returns:
+            A function to (52,) float32 in 0..1, named in `EXPRESSIONS`; None = no face after all.
+
+        Raises:
+            WeightsMissing: The weights are not there.
         """
         network = self.network()
         measure = tflite.load(weight_path("mediapipe"), self.threads, "face_blendshapes.tflite")

@@ -1,6 +1,4 @@
-"""What landmarkers with a mesh share: crop, look, crop again by what was seen, and in the end look
-from several sides.
-"""
+"""What landmarkers with a mesh share: crop, look, crop again, and look from several sides."""
 
 from __future__ import annotations
 
@@ -24,11 +22,11 @@ from understudy.types import Bytes, Doubles, Floats
 
 @dataclass(frozen=True, slots=True)
 class MeshNetwork:
-    """A network that lays a mesh on a face. side: of its input, in pixels. certain: the score that
-    only upright heads reach.
+    """A network that lays a mesh on a face.
 
-    run: crop (side, side, 3) float32 RGB in 0..1 -> mesh (V, 2) in pixels of the crop, V >= 468,
-    and 0..1, how sure it is.
+    side: of its input, in pixels. certain: the score that only upright heads reach. run: takes a
+    crop (side, side, 3) float32 RGB in 0..1. It gives a mesh (V, 2) in pixels of the crop, V >=
+    468, and how sure it is, 0..1.
     """
 
     side: int
@@ -89,11 +87,17 @@ class MeshLandmarker(Landmarker):
 def find_crop(
     network: MeshNetwork, image: Bytes, detection: Detection, quarters: int, looks: int
 ) -> Doubles | None:
-    """unit_from_frame of the square around a face, turned so that the eyes lie level; None when
-    there is no face after all.
+    """Find the square around a face, turned so that the eyes lie level.
 
-    quarters: by how many right angles the head is turned beyond what the detector says. looks: how
-    often to mend the square.
+    Args:
+        network: Lays the mesh.
+        image: (H, W, 3) uint8 RGB.
+        detection: The face.
+        quarters: Right angles by which the head is turned beyond what the detector says.
+        looks: How often to mend the square.
+
+    Returns:
+        unit_from_frame (2, 3), or None when there is no face after all.
     """
     low, high = detection.box[:2].astype(np.float64), detection.box[2:].astype(np.float64)
     angle = detection.angle + quarters * math.pi / 2
@@ -120,9 +124,7 @@ def find_crop(
 
 
 def _mean_face(detection: Detection) -> FaceLandmarks | None:
-    """The mean head laid onto the eyes and the nose that a sure detector saw; the detector's word
-    for it.
-    """
+    """The mean head laid onto the eyes and the nose that a sure detector saw."""
     if detection.score < _SURE or len(detection.keypoints) < 3:
         return None
     head = HEAD_MODEL[:, :2]
@@ -146,8 +148,9 @@ def to_network_input(crop: Bytes) -> Floats:
 def _averaged(
     network: MeshNetwork, image: Bytes, unit_from_frame: Doubles, crops: int
 ) -> FaceLandmarks:
-    """The mean of several looks. Their crops are cut from one picture of the face: each from the
-    frame would cost too much.
+    """The mean of several looks.
+
+    Their crops are cut from one picture of the face: each from the frame would cost too much.
     """
     side = network.side
     room = math.ceil(_ROOM * side) if crops > _UNMOVED else 0

@@ -13,8 +13,9 @@ VERTICES: Final = 468
 
 
 def _weights(sides: dict[int, int]) -> Doubles:
-    """68_from_mesh, (68, 468), each row summing to 1; sides: the vertex that takes each vertex's
-    place on the other side.
+    """68_from_mesh, (68, 468), each row summing to 1.
+
+    sides: the vertex that takes each vertex's place on the other side.
     """
     matrix = np.zeros((COUNT, VERTICES))
     for point, mix in _HALF.items():

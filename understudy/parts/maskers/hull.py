@@ -11,8 +11,9 @@ from understudy.types import Floats
 
 @maskers.register("dst")
 class Hull(Masker):
-    """The hull of dst's landmarks, brows lifted: steady, but it knows nothing of hands or hair
-    before the face.
+    """The hull of dst's landmarks, brows lifted.
+
+    Steady, but it knows nothing of hands or hair before the face.
     """
 
     def build(self) -> Mask:

@@ -64,8 +64,9 @@ class Predictor(Protocol):
         """Swap dst faces (N, R, R, 3), float32 RGB in 0..1."""
 
     def set_morph(self, share: float) -> None:
-        """Let so much of the face, 0..1, become src's. Raises BadOption where that cannot be
-        chosen.
+        """Let so much of the face, 0..1, become src's.
+
+        Raises BadOption where that cannot be chosen.
         """
 
 
@@ -73,8 +74,9 @@ models: Registry[ModelOptions] = Registry("models", __name__, "model")
 
 
 def require_multiple(side: int, step: int) -> int:
-    """`side`, when its faces can be halved as often as the network does. Raises BadOption with the
-    sides next to it.
+    """Return `side` when its faces can be halved as often as the network does.
+
+    Raises BadOption with the sides next to it.
     """
     if side % step:
         raise BadOption(

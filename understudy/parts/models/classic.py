@@ -65,8 +65,9 @@ class H128(Classic):
 
 @models.register("df")
 class Df(Classic):
-    """Full faces of 128 pixels, a decoder for each person: keeps src's looks best. 138.4 M
-    parameters.
+    """Full faces of 128 pixels, a decoder for each person: keeps src's looks best.
+
+    138.4 M parameters.
     """
 
     def build(self) -> Model:
@@ -77,8 +78,9 @@ class Df(Classic):
 
 @models.register("liaef128")
 class Liaef128(Classic):
-    """Full faces of 128 pixels, one decoder for both: follows dst's shape and light more than DF
-    does. 136.1 M parameters.
+    """Full faces of 128 pixels, one decoder for both people.
+
+    Follows dst's shape and light more than DF does. 136.1 M parameters.
     """
 
     def build(self) -> Model:

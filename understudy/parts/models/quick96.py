@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 @models.register("quick96")
 class Quick96(ModelOptions):
-    """Full faces of 96 pixels, for a first look within an hour on a small GPU. 38.3 M
-    parameters.
+    """Full faces of 96 pixels, for a first look within an hour on a small GPU.
+
+    38.3 M parameters.
     """
 
     optimizer = "rmsprop"

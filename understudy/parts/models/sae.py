@@ -1,6 +1,4 @@
-"""`sae`: the model from which SAEHD grew, with wide residual decoders and a loss of its users'
-choice.
-"""
+"""`sae`: the model from which SAEHD grew, with wide residual decoders."""
 
 from __future__ import annotations
 
@@ -20,8 +18,9 @@ if TYPE_CHECKING:
 
 @models.register("sae")
 class Sae(ModelOptions):
-    """Two residual blocks after each step of the decoders. 137.5 M parameters with archi df, 128.6
-    M with liae.
+    """Two residual blocks after each step of the decoders.
+
+    137.5 M parameters with archi df, 128.6 M with liae.
     """
 
     off_in_pretraining = (

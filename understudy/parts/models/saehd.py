@@ -1,5 +1,6 @@
-"""`saehd`: the model most used in the field, at any size; df keeps src's looks best, liae follows
-dst's light and shape more.
+"""`saehd`: the model most used in the field, at any size.
+
+df keeps src's looks best, liae follows dst's light and shape more.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
 @models.register("saehd")
 class Saehd(ModelOptions):
-    """Encoder, inter and decoders of any size. 82.4 M parameters as it stands, 57.5 M with archi
-    df.
+    """Encoder, inter and decoders of any size.
+
+    82.4 M parameters as it stands, 57.5 M with archi df.
     """
 
     optimizer = "adabelief"
@@ -198,16 +200,15 @@ def require_even(**dims: int | None) -> None:
 
 
 def resolve_mask_dims(asked: int | None, d_dims: int) -> int:
-    """Channels of the mask's decoder: as asked for, or the even number about a third of the
-    face's.
-    """
+    """Channels of the mask's decoder: as asked for, or the even number about a third of d_dims."""
     third = d_dims // 3
     return asked or third + third % 2
 
 
 def build_network(archi: str, side: int, code: int, e: int, d: int, dm: int) -> Swapper:
-    """The net of an architecture for faces of `side` pixels. code, e, d, dm: dims of code, encoder,
-    decoder and mask.
+    """Build the network of an archi for faces of `side` pixels.
+
+    code, e, d, dm: dims of code, encoder, decoder and mask.
     """
     from understudy.nets.autoencoder.decoders import DecoderConfig, FaceMaskDecoder
     from understudy.nets.autoencoder.encoders import Encoder, Inter

@@ -1,5 +1,6 @@
-"""`saehd1`: SAEHD as it was at first, with an encoder of four reaches and decoders that look closer
-at each step.
+"""`saehd1`: SAEHD as it was at first.
+
+Its encoder has four reaches; its decoders look closer at each step.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 @models.register("saehd1")
 class Saehd1(ModelOptions):
-    """Four columns see the face at different reaches. 88.3 M parameters with archi df, 148.3 M with
-    liae.
+    """Four columns see the face at different reaches.
+
+    88.3 M parameters with archi df, 148.3 M with liae.
     """
 
     optimizer = "rmsprop"

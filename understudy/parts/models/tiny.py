@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 @models.register("tiny")
 class Tiny(ModelOptions):
-    """One decoder for both people that keeps dst's acting, small enough for a CPU: ten minutes on
-    two cores. 3.1 M parameters.
+    """One decoder for both people that keeps dst's acting, small enough for a CPU.
+
+    Ten minutes on two cores. 3.1 M parameters.
     """
 
     # At twice this a run broke down after 943 iterations.

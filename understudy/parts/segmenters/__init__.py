@@ -1,8 +1,7 @@
-"""Segmenters: networks that tell for every pixel of a face picture whether it belongs to the face;
-hands and hair do not.
+"""Segmenters: which pixels of a face picture are face? Hands and hair are not.
 
-A segmenter is a class of options whose `build(file, device)` gives a function: faces -> masks. The
-file holds the weights that somebody trained, or those that it fetches for everybody.
+A segmenter is a class of options. Its `build(file, device)` gives a function from faces to masks.
+The file holds the weights that somebody trained, or those that it fetches for everybody.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ _ROUNDS: Final = 3
 class RealEsrgan(Upscaler):
     """Real-ESRGAN x4plus, for photographs.
 
-    By itself it repaints: eyes glare, colours wander. So what its result differs by, made small
-    again, from the face is taken off again (back-projection after Irani and Peleg, 1991): it adds
+    By itself it repaints: eyes glare, colours wander. So what its result, made small again, differs
+    by from the face is taken off again (back-projection after Irani and Peleg, 1991). It adds
     detail, and no light and no colour.
     """
 

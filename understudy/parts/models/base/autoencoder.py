@@ -1,6 +1,4 @@
-"""Learns to rebuild two people through one code: the model behind several presets over shared
-nets.
-"""
+"""Models that rebuild two people through one code."""
 
 from __future__ import annotations
 
@@ -28,12 +26,12 @@ MaskLoss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class AutoencoderLossConfig:
-    """What counts, as weights. dssim, l1, mse: within the mask. around: l1 of the whole picture.
-    mask: of `mask_loss`.
+    """Weights of the loss terms; 0 leaves one out.
 
-    codes: that both people's codes lie among each other, so that src's decoder knows what to make
-    of dst's. mouth: that the swapped face holds its mouth as dst does: what src never shows would
-    else be damped, or torn.
+    dssim, l1, mse: within the mask. around: l1 of the whole picture. mask: of `mask_loss`. codes:
+    that both people's codes lie among each other, so that src's decoder knows what to make of
+    dst's. mouth: that the swapped face holds its mouth as dst does. What src never shows would else
+    be damped, or torn.
     """
 
     dssim: float = 10
@@ -104,7 +102,7 @@ class Autoencoder(SwapperModel):
 
     def losses(self, batch: Batch, group: str) -> dict[str, Tensor]:
         rebuilt = self.net(batch.src.input, batch.dst.input)
-        told = {
+        losses = {
             # Maps in fp32, some ten of them at full size: cheap to compute again.
             "src": checkpointed(
                 self._face_loss, rebuilt.src.face, batch.src.target, batch.src.mask
@@ -118,10 +116,10 @@ class Autoencoder(SwapperModel):
         }
         if self.loss_config.codes:
             codes = (ranks.all_gather(each) for each in (rebuilt.src_code, rebuilt.dst_code))
-            told["codes"] = self.loss_config.codes * reconstruction.energy_distance(*codes)
+            losses["codes"] = self.loss_config.codes * reconstruction.energy_distance(*codes)
         if self.loss_config.mouth and rebuilt.swapped is not None:
-            told["mouth"] = self.loss_config.mouth * self._mouth_loss(rebuilt.swapped, batch.dst)
-        return told
+            losses["mouth"] = self.loss_config.mouth * self._mouth_loss(rebuilt.swapped, batch.dst)
+        return losses
 
     def _face_loss(self, ours: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         loss_config, total = self.loss_config, torch.zeros((), device=target.device)

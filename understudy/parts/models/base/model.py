@@ -14,11 +14,11 @@ from understudy.types import FaceType, Floats, Prediction
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """One side of a batch, float in 0..1: input (B, 3, R, R) warped, target (B, 3, R, R) and its
-    soft masks (B, 1, R, R).
+    """One side of a batch, float in 0..1.
 
-    mask: the face. mouth: lips and what they enclose. eyes_mouth: that and the eyes, within the
-    face.
+    input: (B, 3, R, R) warped. target: (B, 3, R, R). mask, mouth, eyes_mouth: soft masks (B, 1, R,
+    R) of the target. mask: the face. mouth: lips and what they enclose. eyes_mouth: that and the
+    eyes.
     """
 
     input: Tensor
@@ -50,8 +50,9 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def parameter_groups(self) -> dict[str, dict[str, Parameter]]:
-        """Parameters by name, by group; each group has an optimizer and a pass of `losses` of its
-        own.
+        """Parameters by name, by group.
+
+        Each group has an optimizer and a pass of `losses` of its own.
         """
         raise NotImplementedError
 
@@ -64,14 +65,22 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def reconstruct(self, src: Tensor, dst: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        """Faces and masks as "ss", "dd" and "sd" (src's identity, dst's expression) of unwarped
-        faces (N, 3, R, R).
+        """Rebuild and swap faces.
+
+        Args:
+            src: (N, 3, R, R) unwarped faces of src, in 0..1.
+            dst: The same of dst.
+
+        Returns:
+            Faces (N, 3, R, R) and masks (N, 1, R, R) as "ss", "dd" and "sd" (src's identity, dst's
+            expression).
         """
         raise NotImplementedError
 
     def set_morph(self, share: float) -> None:
-        """Let so much of the face, 0..1, become src's in `predict`. Raises BadOption for a model
-        without that choice.
+        """Let so much of the face, 0..1, become src's in `predict`.
+
+        Raises BadOption for a model without that choice.
         """
         raise BadOption(
             "morph: this model always paints src's face; how much of it is a choice that amp has."

@@ -1,6 +1,4 @@
-"""What the models of the SAE line learn from: structure, pixels, masks, eyes, styles, and critics
-that learn against them.
-"""
+"""What the models of the SAE line learn from, and the critics that learn against them."""
 
 from __future__ import annotations
 
@@ -24,15 +22,15 @@ from understudy.types import FaceType
 
 @dataclass(frozen=True)
 class SaeLossConfig:
-    """What counts, as weights; 0 leaves a term out.
+    """Weights of the loss terms; 0 leaves one out.
 
-    structure, at `scales` scales, and pixel: of both people's faces as `shade` shows them: whole up
-    to the mask's edge and a ramp beyond, under the blurred mask, or with all that is around. eyes:
-    of what `Samples.eyes_mouth` shows. blur_out: the surroundings count blurred. face_style,
-    background_style: that the swap has dst's light and dst's surroundings; style_of: dst's light as
-    it is painted, or as it truly is. true_face, gan: that critics take src's codes for dst's, and
-    painted faces for true ones; gan_both: dst's faces too. backdrop: what dst's decoder does
-    outside of the mask. compat: slips of the former tools, kept.
+    structure, at `scales` scales, and pixel: of both people's faces as `shade` shows them. shade:
+    whole up to the mask's edge and a ramp beyond, under the blurred mask, or with all that is
+    around. eyes: of what `Samples.eyes_mouth` shows. blur_out: the surroundings count blurred.
+    face_style, background_style: that the swap has dst's light and dst's surroundings. style_of:
+    dst's light as it is painted, or as it truly is. true_face: that a critic takes src's codes for
+    dst's. gan: that a critic takes painted faces for true ones. gan_both: dst's faces too.
+    backdrop: what dst's decoder does outside of the mask. compat: slips of the former tools, kept.
     """
 
     structure: float = 10
@@ -55,8 +53,9 @@ class SaeLossConfig:
 
 @dataclass(frozen=True)
 class CriticInput:
-    """What the critics get of one pass of the generator, with the batch that it was painted for; no
-    gradient goes back.
+    """What the critics get of one pass of the generator, and its batch.
+
+    No gradient goes back.
     """
 
     batch: Batch
@@ -88,8 +87,9 @@ class SaeModel(SwapperModel):
         self._shown: CriticInput | None = None
 
     def parameter_groups(self) -> dict[str, dict[str, Parameter]]:
-        """The generator's, then those of each critic; what is frozen stays in its group, without a
-        gradient.
+        """The generator's, then those of each critic.
+
+        What is frozen stays in its group, without a gradient.
         """
         places = {"generator": "net.", **{name: f"critics.{name}." for name in self.critics}}
         named = dict(self.named_parameters())
@@ -107,7 +107,7 @@ class SaeModel(SwapperModel):
         loss_config, rebuilt = self.loss_config, self.net(batch.src.input, batch.dst.input)
         src, dst = self._shade(batch.src.mask), self._shade(batch.dst.mask)
         true_src, true_dst = self._target(batch.src), self._target(batch.dst)
-        told = {
+        losses = {
             "src": self._face_loss(rebuilt.src, true_src, src, batch.src),
             "dst": self._face_loss(rebuilt.dst, true_dst, dst, batch.dst),
         }
@@ -115,18 +115,18 @@ class SaeModel(SwapperModel):
             masks = reconstruction.mse(rebuilt.src.mask, batch.src.mask) + reconstruction.mse(
                 rebuilt.dst.mask, batch.dst.mask
             )
-            told["mask"] = loss_config.mask * masks
-        told |= self._styles(batch, rebuilt, true_dst)
+            losses["mask"] = loss_config.mask * masks
+        losses |= self._styles(batch, rebuilt, true_dst)
         if loss_config.backdrop:
-            told["backdrop"] = self._smooth(rebuilt.dst, true_dst, dst, loss_config.backdrop)
+            losses["backdrop"] = self._smooth(rebuilt.dst, true_dst, dst, loss_config.backdrop)
         if self.critics:
             true, painted = self._for_critic(rebuilt, (true_src, true_dst), (src, dst))
-            told |= self._against_critics(rebuilt, painted)
+            losses |= self._against_critics(rebuilt, painted)
             if loss_config.gan and loss_config.shade != "none":
-                told["smooth"] = self._smooth(rebuilt.src, true_src, src, 0.02)
+                losses["smooth"] = self._smooth(rebuilt.src, true_src, src, 0.02)
             kept = (each.detach() for each in (true, painted, rebuilt.src_maps, rebuilt.swap_maps))
             self._shown = CriticInput(batch, *kept)
-        return told
+        return losses
 
     def _face_loss(self, ours: DecodedFace, target: Tensor, shade: Tensor, true: Samples) -> Tensor:
         # Maps in fp32, some ten of them at full size: cheap to compute again.
@@ -157,9 +157,9 @@ class SaeModel(SwapperModel):
 
     def _styles(self, batch: Batch, rebuilt: Reconstruction, true_dst: Tensor) -> dict[str, Tensor]:
         """That the swap takes its light and its surroundings from dst."""
-        loss_config, told = self.loss_config, {}
+        loss_config, losses = self.loss_config, {}
         if loss_config.face_style:
-            told["face_style"] = loss_config.face_style * self._light(
+            losses["face_style"] = loss_config.face_style * self._light(
                 rebuilt, true_dst, self._shade(batch.dst.mask)
             )
         if loss_config.background_style:
@@ -167,10 +167,10 @@ class SaeModel(SwapperModel):
             # The former tool took the mask of whichever src face came along.
             outside = 1 - self._shade((batch.src if loss_config.compat else batch.dst).mask)
             weights = (loss_config.structure, loss_config.pixel)
-            told["bg_style"] = loss_config.background_style * style.background_loss(
+            losses["bg_style"] = loss_config.background_style * style.background_loss(
                 swapped.face, true_dst, outside, weights
             )
-        return told
+        return losses
 
     def _light(self, rebuilt: Reconstruction, true_dst: Tensor, shade: Tensor) -> Tensor:
         sigma = max(1, self.resolution // self.loss_config.style_reach)
@@ -183,19 +183,19 @@ class SaeModel(SwapperModel):
         return style.style_loss(swapped.face * swapped.mask.detach(), wanted, sigma)
 
     def _against_critics(self, rebuilt: Reconstruction, painted: Tensor) -> dict[str, Tensor]:
-        loss_config, told = self.loss_config, {}
+        loss_config, losses = self.loss_config, {}
         if loss_config.true_face:
-            told["true_face"] = loss_config.true_face * gan_loss(
+            losses["true_face"] = loss_config.true_face * gan_loss(
                 frozen_logits(self.critics["code_critic"], rebuilt.src_maps), True
             )
         if loss_config.gan:
             sides = 1 + loss_config.gan_both
-            told["gan"] = (
+            losses["gan"] = (
                 loss_config.gan
                 * sides
                 * gan_loss(frozen_logits(self.critics["critic"], painted), True)
             )
-        return told
+        return losses
 
     def _for_critic(
         self, rebuilt: Reconstruction, true: tuple[Tensor, Tensor], shades: tuple[Tensor, Tensor]
