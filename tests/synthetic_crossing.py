@@ -67,24 +67,24 @@ def crossing(
 class _Actor:
     """A person in one frame. moved: (72, 2) points in person pixels."""
 
-    puppet: FaceRig
+    rig: FaceRig
     moved: Doubles
     frame_from_person: Doubles
 
     @classmethod
     def at(
         cls,
-        puppet: FaceRig,
-        acting: Performance,
+        rig: FaceRig,
+        performance: Performance,
         place: tuple[float, float],
         size: tuple[int, int],
         second: float,
     ) -> _Actor:
         """The person with the face at a place given in shares of the frame's width and height."""
-        moved = acting.points(puppet.rest, second)
-        zoom = _FACE * size[1] / float(np.ptp(puppet.rest[:27, 1]))
-        shift = np.array(place) * size - zoom * puppet.rest[:27].mean(axis=0)
-        return cls(puppet, moved, np.column_stack([zoom * np.eye(2), shift]))
+        moved = performance.points(rig.rest, second)
+        zoom = _FACE * size[1] / float(np.ptp(rig.rest[:27, 1]))
+        shift = np.array(place) * size - zoom * rig.rest[:27].mean(axis=0)
+        return cls(rig, moved, np.column_stack([zoom * np.eye(2), shift]))
 
     @property
     def landmarks(self) -> Doubles:
@@ -93,7 +93,7 @@ class _Actor:
     @property
     def oval(self) -> tuple[Doubles, Doubles]:
         """Centre and half axes of what is seen of the person, in frame pixels."""
-        rest = affine.apply(self.frame_from_person, self.puppet.rest[:27])
+        rest = affine.apply(self.frame_from_person, self.rig.rest[:27])
         low, high = rest.min(axis=0), rest.max(axis=0)
         return (low + high) / 2 - (0, 0.12 * (high - low)[1]), np.array(_OVAL) * (high - low)
 
@@ -112,7 +112,7 @@ class _Actor:
         crop_from_person = affine.compose(
             np.array([[1.0, 0, -x0], [0, 1, -y0]]), self.frame_from_person
         )
-        head = self.puppet.render(self.moved, crop_from_person, (int(x1 - x0), int(y1 - y0)))
+        head = self.rig.render(self.moved, crop_from_person, (int(x1 - x0), int(y1 - y0)))
         y, x = np.mgrid[y0:y1, x0:x1]
         inside = 1 - np.hypot((x - centre[0]) / half[0], (y - centre[1]) / half[1])
         matte = np.clip(inside * half.min() / 2, 0, 1)[..., None]

@@ -58,7 +58,7 @@ def demo(out: Path = Path("demo"), *, options: DemoOptions) -> Stage:
     result, sheet, show = out / "result.mp4", out / "sheet.png", out / "result.show"
     for person, name in (("src", "a"), ("dst", "b")):
         if not (out / f"{person}.mp4").exists() and not (
-            yield from _filmed(out / f"{person}.mp4", person, name, options)
+            yield from _film(out / f"{person}.mp4", person, name, options)
         ):
             return
     if result.exists():
@@ -90,7 +90,7 @@ def load_portrait() -> Bytes:
     return picture
 
 
-def _filmed(
+def _film(
     path: Path, side: str, name: str, options: DemoOptions
 ) -> Generator[Event, Order | None, bool]:
     """Make one clip with its sound; False when told to stop."""
@@ -104,10 +104,10 @@ def _filmed(
     )
     stage = f"film {side}"
     yield Started(stage=stage, total=frames)
-    acting = clip.Performance.of(person, options.seed)
-    puppet = clip.make_rig(load_portrait(), person)
+    performance = clip.Performance.of(person, options.seed)
+    rig = clip.make_rig(load_portrait(), person)
     opening = np.array(
-        [_mouth(acting.points(puppet.rest, number / FPS)) for number in range(frames)], np.float32
+        [_mouth(performance.points(rig.rest, number / FPS)) for number in range(frames)], np.float32
     )
     sound = synthesize_voice(
         opening, FPS, pitch=205.0 if person == "a" else 115.0, seed=options.seed

@@ -59,7 +59,7 @@ def faces(show: Path, side: Side, *, options: FacesOptions) -> Stage:
     """
     project = Project.load(show)
     options = project.options("faces", options)
-    faceset, table = _opened(project, side)
+    faceset, table = _load(project, side)
     shown = 0
     pts, face_types, paths = faceset.pts, faceset.face_types, faceset.paths
     for row, face in enumerate(table):
@@ -80,7 +80,7 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
     """
     project = Project.load(show)
     options = project.options("faces_check", options)
-    faceset, table = _opened(project, side)
+    faceset, table = _load(project, side)
     if (table.track < 0).all():
         yield Note(
             text=(
@@ -96,7 +96,7 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
                 " frame's edge cuts."
             )
         )
-    detail = (yield from _details(faceset)) if options.pixels else None
+    detail = (yield from _measure_details(faceset)) if options.pixels else None
     if options.pixels and detail is None:
         return
     found = find_outliers(table, options, frame_size=frame_size, detail=detail)
@@ -119,7 +119,7 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
     )
 
 
-def _opened(project: Project, side: Side) -> tuple[Faceset, Faces]:
+def _load(project: Project, side: Side) -> tuple[Faceset, Faces]:
     faceset = Faceset(project.faces(side))
     table = faceset.faces
     if not len(table):
@@ -159,7 +159,7 @@ def _frame_size(project: Project, side: Side) -> tuple[int, int] | None:
         return None
 
 
-def _details(faceset: Faceset) -> Generator[Event, Order | None, Floats | None]:
+def _measure_details(faceset: Faceset) -> Generator[Event, Order | None, Floats | None]:
     """(N,) the detail of every face; None when told to stop."""
     result = np.zeros(len(faceset), np.float32)
     yield Started(stage="look", total=len(faceset), unit="face")

@@ -129,8 +129,8 @@ def cut(footage: Path, out: Path, options: CutOptions) -> Stage:
             )
         first, stop = _span(source, options)
         sound = _sound(source, options, first, stop)
-        shifted = (_shifted(frame, source, first) for frame in source.frames(first, stop))
-        yield from _encoded("cut", source, shifted, stop - first, out, options, sound)
+        shifted = (_shift_time(frame, source, first) for frame in source.frames(first, stop))
+        yield from _encode("cut", source, shifted, stop - first, out, options, sound)
 
 
 @verb
@@ -144,13 +144,13 @@ def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
     options = settled("denoise", options)
     with open_footage(footage) as source:
         if isinstance(source, ImageSequence):
-            yield from _denoised_pictures(source, out, options.factor)
+            yield from _denoise_pictures(source, out, options.factor)
             return
         _check_new(out, options)
         clean = make_denoiser(source.size, options.factor)
         cleaned = (replace(frame, image=clean(frame.image)) for frame in source)
         sound = AudioClip(footage) if source.has_audio else None
-        yield from _encoded("denoise", source, cleaned, len(source), out, options, sound)
+        yield from _encode("denoise", source, cleaned, len(source), out, options, sound)
 
 
 def pick_frames(footage: Footage, fps: float | None) -> list[int]:
@@ -231,12 +231,12 @@ def _sound(source: Footage, options: CutOptions, first: int, stop: int) -> Audio
     return sound
 
 
-def _shifted(frame: Frame, source: Footage, first: int) -> Frame:
+def _shift_time(frame: Frame, source: Footage, first: int) -> Frame:
     """The frame with its time counted from frame `first`."""
     return frame if frame.pts is None else replace(frame, pts=frame.pts - source.pts[first])
 
 
-def _encoded(
+def _encode(
     stage: str,
     source: Footage,
     images: Iterator[Frame],
@@ -258,7 +258,7 @@ def _encoded(
     yield Finished(stage=stage, summary={"frames": total, "stopped": False})
 
 
-def _denoised_pictures(source: ImageSequence, out: Path, factor: int) -> Stage:
+def _denoise_pictures(source: ImageSequence, out: Path, factor: int) -> Stage:
     """Each picture under its own name in `out`; those that are there already stay."""
     clean = make_denoiser(source.size, factor)
     plan: dict[str, object] = {

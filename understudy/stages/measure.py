@@ -100,14 +100,16 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
     ):
         src = FaceTrack(src_footage, select_main_faces(Faceset(project.faces("src")).faces))
         dst = FaceTrack(dst_footage, select_main_faces(Faceset(project.faces("dst")).faces))
-        found = yield from _found_again(
+        found = yield from _find_again(
             looked_at, dst, project.options("extract", ExtractOptions()), options.every
         )
         if found is None:
             return
         result = FaceTrack(result_footage, found)
-        values = _acting(result, dst, options) | (yield from _identity(src, dst, result, options))
-        sheet = _sheet(src, dst, result, options)
+        values = _measure_movement(result, dst, options) | (
+            yield from _measure_identity(src, dst, result, options)
+        )
+        sheet = _draw_sheet(src, dst, result, options)
     atomic.write_text(project.folder / "measures.json", json.dumps(values, indent=1) + "\n")
     stills.write_image(project.folder / "sheet.png", sheet)
     yield Note(text=format_measures(values))
@@ -142,7 +144,7 @@ def format_measures(values: dict[str, Any]) -> str:
     )
 
 
-def _found_again(
+def _find_again(
     footage: Footage, dst: FaceTrack, settings: ExtractOptions, every: int
 ) -> Generator[Event, Order | None, dict[int, Floats] | None]:
     """The face of each frame of the result that lies where dst's was; None when stopped."""
@@ -171,7 +173,7 @@ def _found_again(
     return found
 
 
-def _acting(result: FaceTrack, dst: FaceTrack, options: MeasureOptions) -> dict[str, Any]:
+def _measure_movement(result: FaceTrack, dst: FaceTrack, options: MeasureOptions) -> dict[str, Any]:
     shared = sorted(set(result.points) & set(dst.points))
     ours, theirs = (
         measures.expression_features(np.stack([side.points[index] for index in shared]))
@@ -194,7 +196,7 @@ def _acting(result: FaceTrack, dst: FaceTrack, options: MeasureOptions) -> dict[
     return values
 
 
-def _identity(
+def _measure_identity(
     src: FaceTrack, dst: FaceTrack, result: FaceTrack, options: MeasureOptions
 ) -> Generator[Event, Order | None, dict[str, Any]]:
     if options.identity == "none":
@@ -204,17 +206,19 @@ def _identity(
     except MissingExtra as error:
         yield Warned(text=f"Whose face it is was not measured. {error}")
         return {}
-    rows = [_embedded(track, embed, options.samples) for track in (result, src, dst)]
+    rows = [_embed(track, embed, options.samples) for track in (result, src, dst)]
     shift = measures.identity_shift(*rows)
     return {f"identity_{name}": round(value, 4) for name, value in asdict(shift).items()}
 
 
-def _embedded(track: FaceTrack, embed: Embed, count: int) -> Floats:
+def _embed(track: FaceTrack, embed: Embed, count: int) -> Floats:
     frames = track.footage.iter_frames(track.sample_frames(count))
     return np.stack([embed(as_bytes(frame.image), track.points[frame.index]) for frame in frames])
 
 
-def _sheet(src: FaceTrack, dst: FaceTrack, result: FaceTrack, options: MeasureOptions) -> Bytes:
+def _draw_sheet(
+    src: FaceTrack, dst: FaceTrack, result: FaceTrack, options: MeasureOptions
+) -> Bytes:
     chosen = result.sample_frames(options.columns)
     frames = {"src": src.sample_frames(options.columns), "dst": chosen, "result": chosen}
     rows = {

@@ -68,7 +68,7 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
                 f" {show} --{name} …"
             )
     if (show / PROJECT_FILE).exists():
-        project = _same(Project.load(show), src, dst)
+        project = _check_footage(Project.load(show), src, dst)
         yield Note(text=f"{show.name}: goes on with the work that is there")
     else:
         yield from new(show, src, dst, NewOptions(consent=options.consent))
@@ -128,7 +128,7 @@ def validate_out(out: Path, suffix: str, overwrite: bool) -> Path:
     return out
 
 
-def _same(project: Project, src: Path, dst: Path) -> Project:
+def _check_footage(project: Project, src: Path, dst: Path) -> Project:
     """The show, when it is about this very footage: other work is never mixed in."""
     for name, path, known in (
         ("src", src, project.footage("src")),

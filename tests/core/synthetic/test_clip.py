@@ -69,9 +69,9 @@ def test_both_people_blink_speak_and_smile_but_not_together() -> None:
     acts = {}
     for person in ("a", "b"):
         rest = synthetic_clip.make_rig(load_portrait(), person).rest
-        acting = synthetic_clip.Performance.of(person, 0)
+        performance = synthetic_clip.Performance.of(person, 0)
         acts[person] = expression_features(
-            np.stack([acting.points(rest, number / 25)[:68] for number in range(150)])
+            np.stack([performance.points(rest, number / 25)[:68] for number in range(150)])
         )
         mouth, width, eyes, brows = acts[person].T
         assert eyes.min() < 0.25 * eyes.max(), "the eyes close"
@@ -81,15 +81,15 @@ def test_both_people_blink_speak_and_smile_but_not_together() -> None:
 
 
 def test_a_closed_eye_shows_skin_and_no_eyeball() -> None:
-    puppet = synthetic_clip.make_rig(load_portrait(), "a")
+    rig = synthetic_clip.make_rig(load_portrait(), "a")
     camera = np.array([[2.0, 0, -300], [0, 2.0, -100]])
-    shut = puppet.rest.copy()
+    shut = rig.rest.copy()
     shut[[37, 38, 43, 44]] = shut[[41, 40, 47, 46]]
     opened, closed = (
-        puppet.render(points, camera, (320, 240)).astype(int) for points in (puppet.rest, shut)
+        rig.render(points, camera, (320, 240)).astype(int) for points in (rig.rest, shut)
     )
     x, y = (
-        (puppet.rest[[37, 38, 40, 41]].mean(axis=0) @ camera[:, :2].T + camera[:, 2])
+        (rig.rest[[37, 38, 40, 41]].mean(axis=0) @ camera[:, :2].T + camera[:, 2])
         .round()
         .astype(int)
     )

@@ -47,7 +47,7 @@ def test_two_runs_on_one_side_do_not_meet(film):
 
 
 def test_missing_footage_and_an_unknown_detector_are_named(film, tmp_path):
-    with pytest.raises(BadOption, match="no 'nose'"):
+    with pytest.raises(BadOption, match="cannot be 'nose'"):
         list(
             extract(
                 film.folder, "dst", options=film.options().model_copy(update={"detector": "nose"})

@@ -105,7 +105,7 @@ def all_at_once(finds, filled, steady):
     )
     track = np.concatenate([track, [number for number, _ in filled]]).astype(np.int64)
     points = raw.copy()
-    for run in extract_track._runs(column["frame"], track):
+    for run in extract_track._find_runs(column["frame"], track):
         there, return_ = (
             TrackedPoints(ahead[run[:-1]], ahead_error[run[:-1]]),
             TrackedPoints(back[run[1:]], back_error[run[1:]]),
@@ -140,9 +140,9 @@ def test_faces_solved_bit_by_bit_are_those_solved_at_once(steady, marked, tmp_pa
         filled.extend(fill(*given))
         return filled
 
-    fill = extract_track._filled
-    monkeypatch.setattr(extract_track, "_filled", noted)
-    monkeypatch.setattr(extract_track, "_confirmed", lambda locate, image, face: face)
+    fill = extract_track._fill_gaps
+    monkeypatch.setattr(extract_track, "_fill_gaps", noted)
+    monkeypatch.setattr(extract_track, "_confirm", lambda locate, image, face: face)
     monkeypatch.setattr(smooth_long, "_STRETCH", 10)
     monkeypatch.setattr(row_blocks, "_CHUNK", 7)
     found = DetectionStore.collect(drop_shared_frames(parts()), tmp_path)

@@ -145,7 +145,7 @@ class _Pen:
         self, points: ArrayLike, color: Rgb, width: float, closed: bool = False, rim: bool = True
     ) -> None:
         """A line through (N, 2) points; width in units of the pen."""
-        corners = [_fixed(points)]
+        corners = [_fixed_point(points)]
         thick = max(round(width * self.unit), 1)
         if rim:
             cv2.polylines(
@@ -162,7 +162,7 @@ class _Pen:
     def dots(self, points: ArrayLike, color: Rgb, radius: float) -> None:
         """A dot at each of (N, 2) points."""
         reach = round(radius * self.unit * (1 << _SHIFT))
-        for x, y in _fixed(points):
+        for x, y in _fixed_point(points):
             cv2.circle(self._picture, (int(x), int(y)), reach, color, -1, cv2.LINE_AA, _SHIFT)
 
 
@@ -180,10 +180,10 @@ class _Labels:
         """
         (left, top), (right, bottom) = around.min(axis=0), around.max(axis=0)
         unit = max(unit, 0.8)
-        text = _told(face, short=False)
-        if _extent(text, unit)[0] > 1.3 * (right - left):
-            text = _told(face, short=True)
-        width, height = _extent(text, unit)
+        text = _label_text(face, short=False)
+        if _label_size(text, unit)[0] > 1.3 * (right - left):
+            text = _label_text(face, short=True)
+        width, height = _label_size(text, unit)
         x = int(np.clip(left, 0, max(self._picture.shape[1] - width, 0)))
         tries = [top - height * step for step in range(1, 6)] + [
             bottom + height * step for step in range(5)
@@ -192,7 +192,7 @@ class _Labels:
         free = (
             y
             for y in inside
-            if not any(_meet((x, y, width, height), plate) for plate, *_ in self._placed)
+            if not any(_overlap((x, y, width, height), plate) for plate, *_ in self._placed)
         )
         self._placed.append(((x, next(free, inside[0]), width, height), text, color, unit))
 
@@ -208,7 +208,7 @@ class _Labels:
             )
 
 
-def _told(face: Face, short: bool) -> str:
+def _label_text(face: Face, short: bool) -> str:
     track, person = ("t", "p") if short else ("track ", "person ")
     parts = [f"{track}{face.track}" if face.track >= 0 else "no track"]
     if face.person >= 0:
@@ -216,14 +216,14 @@ def _told(face: Face, short: bool) -> str:
     return " ".join([*parts, f"{face.score:.2f}", *(["filled"] if face.filled else [])])
 
 
-def _extent(text: str, unit: float) -> tuple[int, int]:
+def _label_size(text: str, unit: float) -> tuple[int, int]:
     """Width and height of a label's plate."""
     (across, up), below = cv2.getTextSize(text, _FONT, _LETTERS * unit, max(round(unit), 1))
     edge = round(4 * unit)
     return across + 2 * edge, up + below + 2 * edge
 
 
-def _meet(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
     return (
         one[0] < other[0] + other[2]
         and other[0] < one[0] + one[2]
@@ -232,7 +232,7 @@ def _meet(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> b
     )
 
 
-def _fixed(points: ArrayLike) -> NDArray[np.int32]:
+def _fixed_point(points: ArrayLike) -> NDArray[np.int32]:
     # Far outside the picture OpenCV's fixed-point numbers would overflow.
     bounded = np.clip(np.asarray(points, np.float64), -1e5, 1e5)
     return np.rint(bounded * (1 << _SHIFT)).astype(np.int32)

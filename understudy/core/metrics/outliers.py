@@ -99,26 +99,26 @@ def find_outliers(
     """
     bounds = bounds or OutlierBounds()
     # A face that nobody saw has no certainty of its own.
-    found = _told(
+    found = _collect(
         "low score", (faces.score < bounds.score) & ~faces.filled, faces.score, bounds.score
     )
-    found += _told("filled", faces.filled, faces.filled, 0)
+    found += _collect("filled", faces.filled, faces.filled, 0)
     shape, jump, size, count = (
         shape_errors(faces.landmarks),
         jump_distances(faces),
         size_ratios(faces),
         _per_frame(faces),
     )
-    found += _told("odd shape", shape > bounds.shape, shape, bounds.shape)
-    found += _told("jump", jump > bounds.jump, jump, bounds.jump)
-    found += _told("wrong size", size > bounds.size, size, bounds.size)
-    found += _told("same person twice", count > 1, count, 1)
+    found += _collect("odd shape", shape > bounds.shape, shape, bounds.shape)
+    found += _collect("jump", jump > bounds.jump, jump, bounds.jump)
+    found += _collect("wrong size", size > bounds.size, size, bounds.size)
+    found += _collect("same person twice", count > 1, count, 1)
     if frame_size is not None:
         share = outside_shares(faces.landmarks, frame_size)
-        found += _told("cut by the edge", share > bounds.cut, share, bounds.cut)
+        found += _collect("cut by the edge", share > bounds.cut, share, bounds.cut)
     if detail is not None:
-        sharp = _relative(detail, faces.person)
-        found += _told("blurred", sharp < bounds.blur, sharp, bounds.blur)
+        sharp = _relative_detail(detail, faces.person)
+        found += _collect("blurred", sharp < bounds.blur, sharp, bounds.blur)
     return sorted(found, key=lambda suspect: suspect.row)
 
 
@@ -155,12 +155,12 @@ def jump_distances(faces: Faces) -> Doubles:
     """
     result = np.zeros(len(faces))
     radii = _radii(faces.landmarks)
-    for rows in _unbroken(faces):
+    for rows in _by_run(faces):
         for place, row in enumerate(rows):
             start = min(max(place - _NEAR // 2, 0), max(len(rows) - _NEAR, 0))
             others = [int(each) for each in rows[start : start + _NEAR] if each != row]
             if len(others) >= 3:
-                expected = _expected(
+                expected = _expected_points(
                     faces.frame[others], faces.landmarks[others], int(faces.frame[row])
                 )
                 result[row] = (
@@ -215,7 +215,7 @@ def _shape_errors(landmarks: Floats) -> Doubles:
     return np.asarray(np.sqrt((apart**2).sum(axis=-1).mean(axis=-1)) / eyes)
 
 
-def _told(reason: Reason, mask: NDArray[np.bool_], values: Array, bound: float) -> list[Outlier]:
+def _collect(reason: Reason, mask: NDArray[np.bool_], values: Array, bound: float) -> list[Outlier]:
     return [
         Outlier(int(row), reason, float(values[row]), float(bound)) for row in np.flatnonzero(mask)
     ]
@@ -232,7 +232,7 @@ def _per_frame(faces: Faces) -> Doubles:
     return np.where(faces.person >= 0, counts[place.reshape(-1)], 1).astype(np.float64)
 
 
-def _relative(detail: Floats, person: NDArray[np.int64]) -> Doubles:
+def _relative_detail(detail: Floats, person: NDArray[np.int64]) -> Doubles:
     """(N,): the detail as a share of the person's median; 1 where nobody looked."""
     result = np.ones(len(detail))
     for each in np.unique(person):
@@ -242,7 +242,7 @@ def _relative(detail: Floats, person: NDArray[np.int64]) -> Doubles:
     return result
 
 
-def _expected(frames: NDArray[np.int64], points: Floats, frame: int) -> Doubles:
+def _expected_points(frames: NDArray[np.int64], points: Floats, frame: int) -> Doubles:
     times, values = frames.astype(np.float64) - frame, points.astype(np.float64)
     one, other = np.triu_indices(len(times), 1)
     slope = np.median(
@@ -267,7 +267,7 @@ def _by_track(faces: Faces) -> Iterator[NDArray[np.int64]]:
         yield rows[np.unique(faces.frame[rows], return_index=True)[1]]
 
 
-def _unbroken(faces: Faces) -> Iterator[NDArray[np.int64]]:
+def _by_run(faces: Faces) -> Iterator[NDArray[np.int64]]:
     """The same, parted where a track is lost for more than a few frames."""
     for rows in _by_track(faces):
         yield from np.split(rows, np.flatnonzero(np.diff(faces.frame[rows]) > _APART) + 1)

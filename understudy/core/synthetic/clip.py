@@ -22,7 +22,7 @@ from understudy.types import Bytes, Doubles, Floats
 Person = Literal["a", "b"]
 
 # The 68 points on the 512 px portrait, checked by eye at 18 times its size, then the four extra
-# points of `puppet`. fmt: off
+# points of `face_warp`. fmt: off
 PORTRAIT_LANDMARKS = np.array(
     [
         (179.3, 102.7),
@@ -141,13 +141,13 @@ def render_clip(
     Yields:
         A frame (height, width, 3) uint8 RGB and its true landmarks (68, 2) float32.
     """
-    puppet = make_rig(portrait, person)
-    acting = Performance.of(person, seed)
+    rig = make_rig(portrait, person)
+    performance = Performance.of(person, seed)
     for number in range(frames):
         second = number / fps
-        moved = acting.points(puppet.rest, second)
-        frame_from_person = acting.camera(puppet.rest, size, second)
-        image = _lit(puppet.render(moved, frame_from_person, size), acting, second)
+        moved = performance.points(rig.rest, second)
+        frame_from_person = performance.camera(rig.rest, size, second)
+        image = _light(rig.render(moved, frame_from_person, size), performance, second)
         seen = moved[:68] @ frame_from_person[:, :2].T + frame_from_person[:, 2]
         yield image, seen.astype(np.float32)
 
@@ -329,8 +329,8 @@ def _other_skull(points: Doubles) -> Doubles:
     return shaped
 
 
-def _lit(image: Bytes, acting: Performance, second: float) -> Bytes:
-    gain, warmth, slope = acting.light(second)
+def _light(image: Bytes, performance: Performance, second: float) -> Bytes:
+    gain, warmth, slope = performance.light(second)
     across = (
         1 + gain + slope * np.linspace(-0.5, 0.5, image.shape[1], dtype=np.float32)[None, :, None]
     )

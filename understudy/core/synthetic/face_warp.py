@@ -35,13 +35,13 @@ class FaceRig:
 
     Attributes:
         picture: (H, W, 3) uint8.
-        drawn: (72, 2) where the points lie in `picture`.
+        picture_points: (72, 2) where the points lie in `picture`.
         rest: (72, 2) where they lie on this person. The portrait is reshaped to that for good, so
             one portrait can play different people.
     """
 
     picture: Bytes
-    drawn: Doubles
+    picture_points: Doubles
     rest: Doubles
 
     def render(self, moved: Doubles, frame_from_person: Doubles, size: tuple[int, int]) -> Bytes:
@@ -63,8 +63,8 @@ class FaceRig:
         part += _above(moved, place)[..., None] * (
             place + self._skin(moved, _LOWER_ONLY, place) - part
         )
-        source = self._drawn_at(skin)
-        image = self._sampled(source)
+        source = self._picture_place(skin)
+        image = self._sample(source)
         for rims in EYES:
             self._paint_inside(image, rims, moved, where, frame_from_person)
         self._paint_inside(image, MOUTH, moved, where, frame_from_person)
@@ -92,8 +92,8 @@ class FaceRig:
 
     @cached_property
     def _reshape(self) -> Floats:
-        """Offsets drawn - person on the nodes, (rows, columns, 2)."""
-        return self._field(self.rest, self.drawn)
+        """Offsets picture - person on the nodes, (rows, columns, 2)."""
+        return self._field(self.rest, self.picture_points)
 
     def _field(self, at: Doubles, goal: Doubles) -> Floats:
         """Offsets on the nodes that carry `at` to `goal`, 0 at the rim of the moving part."""
@@ -103,28 +103,28 @@ class FaceRig:
         nodes = np.stack(np.meshgrid(columns, rows), axis=-1)
         anchors = np.concatenate([at, self._ring])
         offsets = np.concatenate([goal - at, np.zeros_like(self._ring)])
-        field = _spline(anchors, offsets, nodes.reshape(-1, 2)).reshape(nodes.shape)
+        field = _thin_plate_spline(anchors, offsets, nodes.reshape(-1, 2)).reshape(nodes.shape)
         across = np.minimum(columns - left, right - columns) / (0.15 * (right - left))
         down = np.minimum(rows - top, bottom - rows) / (0.15 * (bottom - top))
         return np.asarray(
-            field * (_smooth(down)[:, None] * _smooth(across)[None])[..., None], np.float32
+            field * (_smoothstep(down)[:, None] * _smoothstep(across)[None])[..., None], np.float32
         )
 
     def _skin(self, moved: Doubles, left_out: tuple[int, ...], where: Floats) -> Floats:
         kept = np.setdiff1d(np.arange(len(moved)), left_out)
-        return self._looked_up(self._field(moved[kept], self.rest[kept]), where)
+        return self._look_up(self._field(moved[kept], self.rest[kept]), where)
 
-    def _sampled(self, source: Floats) -> Floats:
+    def _sample(self, source: Floats) -> Floats:
         across, down = np.ascontiguousarray(source[..., 0]), np.ascontiguousarray(source[..., 1])
         found = cv2.remap(
             self.picture, across, down, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101
         )
         return np.asarray(found, np.float32)
 
-    def _drawn_at(self, where: Floats) -> Floats:
-        return where + self._looked_up(self._reshape, where)
+    def _picture_place(self, where: Floats) -> Floats:
+        return where + self._look_up(self._reshape, where)
 
-    def _looked_up(self, field: Floats, where: Floats) -> Floats:
+    def _look_up(self, field: Floats, where: Floats) -> Floats:
         # Offsets, not positions, are looked up: OpenCV rounds coordinates to 1/32 of a node.
         origin = np.array(self._bounds[:2], np.float32)
         nodes = np.asarray((where - origin) / np.float32(_STEP), np.float32)
@@ -152,17 +152,17 @@ class FaceRig:
             return
         mouth = rims is MOUTH
         still = self._skull(place, rims, moved)
-        layer = self._sampled(self._drawn_at(still))
+        layer = self._sample(self._picture_place(still))
         gap = float(np.linalg.norm(moved[62] - moved[66]))
         if mouth:
             edge = _height(_curve(self.rest[list(rims[1])]), still[..., 0])
-            behind = _smooth((still[..., 1] - edge + 2.2) / 2.6)[..., None]
-            tongue = _smooth((place[..., 1] - _height(lower, place[..., 0]) + 6) / 7)[..., None]
+            behind = _smoothstep((still[..., 1] - edge + 2.2) / 2.6)[..., None]
+            tongue = _smoothstep((place[..., 1] - _height(lower, place[..., 0]) + 6) / 7)[..., None]
             layer *= 0.6 + 0.4 * min(
                 1.0, gap / 3
             )  # little light falls through lips that are nearly closed
             layer += behind * (_CAVITY + tongue * (_TONGUE - _CAVITY) - layer)
-        matte = _filled(outline - origin, part.shape[:2])
+        matte = _fill(outline - origin, part.shape[:2])
         part += matte[..., None] * (layer - part)
         if mouth:
             line = _stroke(
@@ -188,20 +188,20 @@ class FaceRig:
         return float(np.mean(points[list(rims[1][1:-1]), 1] - points[list(rims[0][1:-1]), 1]))
 
 
-def _spline(anchors: Doubles, values: Doubles, at: Doubles) -> Doubles:
+def _thin_plate_spline(anchors: Doubles, values: Doubles, at: Doubles) -> Doubles:
     """The thin-plate spline through `values` (N, 2) at `anchors` (N, 2), evaluated at (M, 2)."""
     count = len(anchors)
     system = np.zeros((count + 3, count + 3))
-    system[:count, :count] = _bend(anchors, anchors)
+    system[:count, :count] = _spline_kernel(anchors, anchors)
     system[:count, count:] = np.column_stack([np.ones(count), anchors])
     system[count:, :count] = system[:count, count:].T
     weights = np.linalg.solve(system, np.vstack([values, np.zeros((3, 2))]))
     return np.asarray(
-        _bend(at, anchors) @ weights[:count] + weights[count] + at @ weights[count + 1 :]
+        _spline_kernel(at, anchors) @ weights[:count] + weights[count] + at @ weights[count + 1 :]
     )
 
 
-def _bend(points: Doubles, anchors: Doubles) -> Doubles:
+def _spline_kernel(points: Doubles, anchors: Doubles) -> Doubles:
     squared = (points**2).sum(axis=1)[:, None] + (anchors**2).sum(axis=1) - 2 * points @ anchors.T
     squared = np.maximum(squared, 1e-9)  # zero but for rounding at the anchors themselves
     return np.asarray(squared * np.log(squared))
@@ -230,10 +230,10 @@ def _above(points: Doubles, where: Floats) -> Floats:
     x, y = where[..., 0], where[..., 1]
     eyes = [_side(points, rims, x, y) for rims in EYES]
     middle = (points[39, 0] + points[42, 0]) / 2
-    beside = _smooth((x - middle) / (points[42, 0] - points[39, 0]) + 0.5)
+    beside = _smoothstep((x - middle) / (points[42, 0] - points[39, 0]) + 0.5)
     at_eyes = eyes[0] + beside * (eyes[1] - eyes[0])
     eye_line, mouth_line = points[36:48, 1].mean(), points[60:68, 1].mean()
-    down = _smooth((y - eye_line) / (mouth_line - eye_line) * 1.6 - 0.3)
+    down = _smoothstep((y - eye_line) / (mouth_line - eye_line) * 1.6 - 0.3)
     return np.asarray(at_eyes + down * (_side(points, MOUTH, x, y) - at_eyes), np.float32)
 
 
@@ -241,7 +241,7 @@ def _side(points: Doubles, rims: tuple[tuple[int, ...], ...], x: Floats, y: Floa
     upper, lower = (_curve(points[list(rim)]) for rim in rims)
     seam = (upper + lower) / 2
     beyond = np.maximum(np.maximum(seam[0, 0] - x, x - seam[-1, 0]), 0)
-    return _smooth(0.5 + (_height(seam, x) - y) / (0.01 + 1.5 * beyond))
+    return _smoothstep(0.5 + (_height(seam, x) - y) / (0.01 + 1.5 * beyond))
 
 
 def _height(curve: Doubles, x: Floats) -> Floats:
@@ -260,7 +260,7 @@ def _curve(points: Doubles, pieces: int = 8) -> Doubles:
     return np.concatenate([inner.reshape(-1, 2), points[-1:]])
 
 
-def _filled(outline: Doubles, shape: tuple[int, ...]) -> Floats:
+def _fill(outline: Doubles, shape: tuple[int, ...]) -> Floats:
     matte = np.zeros(shape, np.uint8)
     cv2.fillPoly(matte, [np.rint(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
     return np.asarray(cv2.GaussianBlur(matte, (3, 3), 0) / np.float32(255), np.float32)
@@ -272,6 +272,6 @@ def _stroke(line: Doubles, shape: tuple[int, ...]) -> Floats:
     return np.asarray(cv2.GaussianBlur(matte, (3, 3), 0) / np.float32(255), np.float32)
 
 
-def _smooth(x: Floats | Doubles) -> Floats:
+def _smoothstep(x: Floats | Doubles) -> Floats:
     t: Doubles = np.clip(np.asarray(x, np.float64), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)

@@ -41,10 +41,12 @@ def cluster_identities(track: Rows, frame: Rows, seen: IdentitySamples) -> Rows:
     weight = np.bincount(number).astype(np.float64)
     mean = np.zeros((len(known), seen.vectors.shape[1]))
     np.add.at(mean, number, seen.vectors[on_track])
-    group = _grouped(_distances(mean / weight[:, None]), _together(track, frame, known), weight)
+    group = _average_linkage(
+        _distances(mean / weight[:, None]), _tracks_in_one_frame(track, frame, known), weight
+    )
     rows = np.flatnonzero(np.isin(track, known))
     person[rows] = group[np.searchsorted(known, track[rows])]
-    return _by_size(person, frame)
+    return _renumber_by_size(person, frame)
 
 
 def match_identity(person: Rows, vectors: Floats, wanted: Floats) -> int | None:
@@ -61,7 +63,7 @@ def match_identity(person: Rows, vectors: Floats, wanted: Floats) -> int | None:
     return int(numbers[np.argmin(far)]) if far and min(far) <= _LIKE else None
 
 
-def _together(track: Rows, frame: Rows, known: Rows) -> NDArray[np.bool_]:
+def _tracks_in_one_frame(track: Rows, frame: Rows, known: Rows) -> NDArray[np.bool_]:
     """Which of the known tracks are in a frame together, (K, K)."""
     rows = np.flatnonzero(np.isin(track, known))
     rows = rows[np.argsort(frame[rows], kind="stable")]
@@ -74,7 +76,7 @@ def _together(track: Rows, frame: Rows, known: Rows) -> NDArray[np.bool_]:
     return result
 
 
-def _grouped(far: Doubles, apart: NDArray[np.bool_], weight: Doubles) -> Rows:
+def _average_linkage(far: Doubles, apart: NDArray[np.bool_], weight: Doubles) -> Rows:
     """The group of each of K tracks, (K,), by average linkage.
 
     far: (K, K) distances, which are overwritten. apart: (K, K) which must not be in one group.
@@ -114,7 +116,7 @@ def _distances(vectors: Doubles) -> Doubles:
     return result
 
 
-def _by_size(person: Rows, frame: Rows) -> Rows:
+def _renumber_by_size(person: Rows, frame: Rows) -> Rows:
     """The same people, renumbered: the most faces first, then who comes first."""
     known = person >= 0
     numbers, place, count = np.unique(person[known], return_inverse=True, return_counts=True)

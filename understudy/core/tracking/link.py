@@ -81,7 +81,7 @@ def link_tracks(faces: FaceTable, shot: Rows, fps: float, seen: IdentitySamples)
     """
     track = np.full(len(faces.frame), -1, np.int64)
     order = np.lexsort((-faces.score, faces.frame))
-    order = order[~_found_twice(faces.frame[order], faces.landmarks, order)]
+    order = order[~_find_duplicates(faces.frame[order], faces.landmarks, order)]
     if not len(order):
         return track
     table = SortedFaces.of(
@@ -91,9 +91,9 @@ def link_tracks(faces: FaceTable, shot: Rows, fps: float, seen: IdentitySamples)
     place[order] = np.arange(len(order))
     kept = place[seen.rows] >= 0
     rows, vectors = place[seen.rows[kept]], seen.vectors[kept].astype(np.float64)
-    before, cost = _linked(table)
-    before[_changes(_numbered(before), cost, rows, vectors)] = -1
-    track[order] = stitch_tracks(table, _numbered(before), fps, rows, vectors)
+    before, cost = _link_neighbours(table)
+    before[_find_identity_changes(_number_pieces(before), cost, rows, vectors)] = -1
+    track[order] = stitch_tracks(table, _number_pieces(before), fps, rows, vectors)
     return track
 
 
@@ -115,7 +115,7 @@ def find_gaps(faces: FaceTable, track: Rows, most: int) -> list[Gap]:
     return [Gap(int(track[order[at]]), int(order[at]), int(order[at + 1])) for at in found]
 
 
-def _found_twice(frame: Rows, landmarks: FloatRows, order: Rows) -> NDArray[np.bool_]:
+def _find_duplicates(frame: Rows, landmarks: FloatRows, order: Rows) -> NDArray[np.bool_]:
     """Which faces, (N,), cover the place of one before them in the same frame.
 
     frame: (N,) ascending; order: (N,) their rows.
@@ -134,7 +134,7 @@ def _found_twice(frame: Rows, landmarks: FloatRows, order: Rows) -> NDArray[np.b
     return again
 
 
-def _linked(table: SortedFaces) -> tuple[Rows, Doubles]:
+def _link_neighbours(table: SortedFaces) -> tuple[Rows, Doubles]:
     """The face one frame before each face, (N,) or -1, and its movement since, in face sizes.
 
     Only links without doubt: either face is by far the nearest of the other.
@@ -142,20 +142,20 @@ def _linked(table: SortedFaces) -> tuple[Rows, Doubles]:
     frame = table.frame
     following = np.searchsorted(frame, frame, "right")
     found = [
-        _moves(table, one, other)
+        _candidate_links(table, one, other)
         for one, other in iter_row_pairs(
             following, np.searchsorted(frame, frame + table.step, "right")
         )
     ]
     one, other = (np.concatenate([each[side] for each in found]) for side in (0, 1))
     cost = np.concatenate([each[2] for each in found])
-    plain = (_lead(one, cost) >= _PLAIN) & (_lead(other, cost) >= _PLAIN)
+    plain = (_margin(one, cost) >= _PLAIN) & (_margin(other, cost) >= _PLAIN)
     before, moved = np.full(len(frame), -1, np.int64), np.zeros(len(frame))
     before[other[plain]], moved[other[plain]] = one[plain], cost[plain]
     return before, moved
 
 
-def _moves(table: SortedFaces, one: Rows, other: Rows) -> tuple[Rows, Rows, Doubles]:
+def _candidate_links(table: SortedFaces, one: Rows, other: Rows) -> tuple[Rows, Rows, Doubles]:
     """Those of the pairs that may be one face, and how far apart they lie, in face sizes."""
     size = (table.size[one] + table.size[other]) / 2
     near = np.linalg.norm(table.middle[one] - table.middle[other], axis=1) < _REACH * size
@@ -166,7 +166,7 @@ def _moves(table: SortedFaces, one: Rows, other: Rows) -> tuple[Rows, Rows, Doub
     return one[close], other[close], cost[close]
 
 
-def _lead(ends: Rows, cost: Doubles) -> Doubles:
+def _margin(ends: Rows, cost: Doubles) -> Doubles:
     """By how much each pair beats the best other pair with the same end; -1 = not the best."""
     order = np.lexsort((cost, ends))
     sorted_ends, sorted_cost = ends[order], cost[order]
@@ -177,7 +177,7 @@ def _lead(ends: Rows, cost: Doubles) -> Doubles:
     return lead
 
 
-def _numbered(before: Rows) -> Rows:
+def _number_pieces(before: Rows) -> Rows:
     """The piece of each face, (N,): that of the face before it, or a new one."""
     piece = np.empty(len(before), np.int64)
     count = 0
@@ -189,7 +189,7 @@ def _numbered(before: Rows) -> Rows:
     return piece
 
 
-def _changes(piece: Rows, moved: Doubles, rows: Rows, vectors: Doubles) -> Rows:
+def _find_identity_changes(piece: Rows, moved: Doubles, rows: Rows, vectors: Doubles) -> Rows:
     """The faces whose link to the one before must go: by identity it joins two people."""
     cuts: list[int] = []
     order = np.lexsort((rows, piece[rows]))

@@ -52,8 +52,8 @@ def track_points(before: Bytes, after: Bytes, points: Floats) -> TrackedPoints:
     Raises:
         DegeneratePoints: The points are not finite.
     """
-    views = _views(before, after, points, points)
-    return _read(views, points, 0)
+    views = _compute_flow(before, after, points, points)
+    return _carry_points(views, points, 0)
 
 
 def track_both_ways(
@@ -76,8 +76,8 @@ def track_both_ways(
     Raises:
         DegeneratePoints: The points are not finite.
     """
-    views = _views(before, after, points_before, points_after)
-    return _read(views, points_before, 0), _read(views, points_after, 1)
+    views = _compute_flow(before, after, points_before, points_after)
+    return _carry_points(views, points_before, 0), _carry_points(views, points_after, 1)
 
 
 def track_through(frames: Iterable[Bytes], points: Floats) -> Floats:
@@ -101,7 +101,7 @@ def track_through(frames: Iterable[Bytes], points: Floats) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class _Views:
+class _FlowPair:
     """Two squares of equal size, each in its frame, and the flow between them both ways.
 
     flows: (S, S, 2) view pixels each. view_from_frame: for each of the two frames.
@@ -111,7 +111,9 @@ class _Views:
     view_from_frame: tuple[Doubles, Doubles]
 
 
-def _views(before: Bytes, after: Bytes, points_before: Floats, points_after: Floats) -> _Views:
+def _compute_flow(
+    before: Bytes, after: Bytes, points_before: Floats, points_after: Floats
+) -> _FlowPair:
     boxes = [
         affine.bounding_box(points).astype(np.float64) for points in (points_before, points_after)
     ]
@@ -125,12 +127,13 @@ def _views(before: Bytes, after: Bytes, points_before: Floats, points_after: Flo
         tuple(np.floor((box[:2] + box[2:] - side + 1) / 2).astype(int).tolist()) for box in boxes
     ]
     one, other = (
-        _square(frame, corner, side) for frame, corner in zip((before, after), corners, strict=True)
+        _crop_square(frame, corner, side)
+        for frame, corner in zip((before, after), corners, strict=True)
     )
     there, back = _flow(one, other), _flow(other, one)
     view = affine.scaling(_SIDE / side)
     maps = [affine.compose(view, np.array([[1.0, 0, -x], [0, 1, -y]])) for x, y in corners]
-    return _Views((there, back), (maps[0], maps[1]))
+    return _FlowPair((there, back), (maps[0], maps[1]))
 
 
 def _flow(start: MatLike, goal: MatLike) -> Floats:
@@ -141,7 +144,7 @@ def _flow(start: MatLike, goal: MatLike) -> Floats:
     return np.asarray(dis.calc(start, goal, np.zeros((*start.shape, 2), np.float32)), np.float32)
 
 
-def _square(frame: Bytes, corner: tuple[int, int], side: int) -> MatLike:
+def _crop_square(frame: Bytes, corner: tuple[int, int], side: int) -> MatLike:
     """The square of `side` frame pixels at `corner`, grey, (160, 160), padded by its edge."""
     x, y = corner
     height, width = frame.shape[:2]
@@ -157,18 +160,18 @@ def _square(frame: Bytes, corner: tuple[int, int], side: int) -> MatLike:
     )
 
 
-def _read(views: _Views, points: Floats, way: int) -> TrackedPoints:
+def _carry_points(views: _FlowPair, points: Floats, way: int) -> TrackedPoints:
     view_from_start, view_from_goal = views.view_from_frame[way], views.view_from_frame[1 - way]
     start = affine.apply(view_from_start, points)
-    goal = start + _at(views.flows[way], start)
+    goal = start + _sample_flow(views.flows[way], start)
     error = np.linalg.norm(
-        goal + _at(views.flows[1 - way], goal) - start, axis=-1
+        goal + _sample_flow(views.flows[1 - way], goal) - start, axis=-1
     ) / affine.scale_of(view_from_start)
     there = affine.apply(affine.invert(view_from_goal), goal)
     return TrackedPoints(there.astype(np.float32), error.astype(np.float32))
 
 
-def _at(flow: Floats, points: Doubles) -> Doubles:
+def _sample_flow(flow: Floats, points: Doubles) -> Doubles:
     """The flow (S, S, 2) at points (N, 2), (N, 2); beyond the picture that of its edge."""
     across, down = (points[:, None, axis].astype(np.float32) for axis in (0, 1))
     found = cv2.remap(

@@ -76,14 +76,14 @@ def detect_shots(signatures: FloatRows) -> NDArray[np.int64]:
     sudden = [
         at
         for at in np.flatnonzero(change > _DIFFERENT).tolist()
-        if change[at] > _DIFFERENT / 2 + _SUDDEN * _bustle(change, at)
+        if change[at] > _DIFFERENT / 2 + _SUDDEN * _usual_change(change, at)
     ]
     cuts = [at for at in sudden if not _comes_back(signatures, shown, at, float(change[at]))]
     result[shown[np.array(cuts, np.int64) + 1]] = 1
     return np.cumsum(result)
 
 
-def _bustle(change: Floats, at: int) -> float:
+def _usual_change(change: Floats, at: int) -> float:
     """How much frames differ before or after a change, whichever is more: the median of a few."""
     sides = change[max(at - _AROUND, 0) : at], change[at + 1 : at + 1 + _AROUND]
     return max((float(np.median(side)) for side in sides if len(side)), default=0.0)
@@ -107,21 +107,24 @@ def _pictures(signatures: FloatRows, rows: NDArray[np.int64]) -> Floats:
 
 def _differences(ones: Floats, others: Floats) -> Floats:
     """How much pictures (N, 9, 16) differ pair by pair, (N,) in 0..1, after the best pan."""
-    least = _unlike(ones, others)
+    least = _correlation_distance(ones, others)
     rows = np.flatnonzero(least > _DIFFERENT)
     for down in range(-_PAN[1], _PAN[1] + 1):
         for right in range(-_PAN[0], _PAN[0] + 1):
-            one, other = _common(ones[rows], right, down), _common(others[rows], -right, -down)
-            least[rows] = np.minimum(least[rows], _unlike(one, other))
+            one, other = (
+                _crop_common(ones[rows], right, down),
+                _crop_common(others[rows], -right, -down),
+            )
+            least[rows] = np.minimum(least[rows], _correlation_distance(one, other))
     return least
 
 
-def _common(pictures: Floats, right: int, down: int) -> Floats:
+def _crop_common(pictures: Floats, right: int, down: int) -> Floats:
     height, width = pictures.shape[1:]
     return pictures[:, max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
 
 
-def _unlike(ones: Floats, others: Floats) -> Floats:
+def _correlation_distance(ones: Floats, others: Floats) -> Floats:
     """1 - the normalized cross correlation, (N,) in 0..1, whatever brightness and contrast."""
     a, b = (each - each.mean(axis=(1, 2), keepdims=True) for each in (ones, others))
     shared, power = (a * b).sum(axis=(1, 2)), (a * a).sum(axis=(1, 2)) * (b * b).sum(axis=(1, 2))

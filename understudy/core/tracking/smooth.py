@@ -43,7 +43,7 @@ def forward_pass(
     """
     points = np.asarray(landmarks, np.float64)
     size = face_size(points)
-    return _followed(
+    return _filter_pass(
         points, forward.points - points[:-1], forward.error / size[:-1, None], size, start
     )
 
@@ -64,7 +64,7 @@ def backward_pass(
     points = np.asarray(landmarks, np.float64)
     size = face_size(points)
     moved, error = backward.points - points[1:], backward.error / size[1:, None]
-    return _followed(points[::-1], moved[::-1], error[::-1], size[::-1], end)[::-1]
+    return _filter_pass(points[::-1], moved[::-1], error[::-1], size[::-1], end)[::-1]
 
 
 def smooth_savgol(landmarks: Floats) -> Floats:
@@ -171,7 +171,7 @@ def find_runs(faces: Faces) -> list[list[int]]:
         rows = [int(row) for row in np.flatnonzero(faces.frame == frame)]
         pairs = sorted(
             (
-                (_likeness(faces, run[-1], row), at, row)
+                (_overlap(faces, run[-1], row), at, row)
                 for at, run in enumerate(going_on)
                 for row in rows
             ),
@@ -208,7 +208,7 @@ def savgol_filter(values: Doubles) -> Doubles:
     )[: len(values)]
 
 
-def _followed(
+def _filter_pass(
     points: Doubles, moved: Doubles, error: Doubles, size: Doubles, start: Doubles | None
 ) -> Doubles:
     """One pass over the points (T, 68, 2).
@@ -228,7 +228,7 @@ def _followed(
     return result
 
 
-def _likeness(faces: Faces, one: int, other: int) -> float:
+def _overlap(faces: Faces, one: int, other: int) -> float:
     """Intersection over union of two boxes; 1 on the same track, 0 on different ones."""
     tracks = faces.track[one], faces.track[other]
     if min(tracks) >= 0:

@@ -79,14 +79,17 @@ def smooth_savgol(landmarks: FloatRows, run: Rows) -> Iterator[tuple[Rows, Float
         return
     taken = np.empty((len(run), 68))
     for rows in iter_row_blocks(len(run), _STRETCH):
-        points, smooth = _smoothed(landmarks, run, rows)
+        points, smooth = _smooth_rows(landmarks, run, rows)
         taken[rows] = tracking_smooth.filter_residual(points, smooth)
     usual = float(np.median(taken, overwrite_input=True))
     for rows in iter_row_blocks(len(run), _STRETCH):
-        yield run[rows], tracking_smooth.restore_fast_moves(*_smoothed(landmarks, run, rows), usual)
+        yield (
+            run[rows],
+            tracking_smooth.restore_fast_moves(*_smooth_rows(landmarks, run, rows), usual),
+        )
 
 
-def _smoothed(landmarks: FloatRows, run: Rows, rows: Rows) -> tuple[Doubles, Doubles]:
+def _smooth_rows(landmarks: FloatRows, run: Rows, rows: Rows) -> tuple[Doubles, Doubles]:
     """The points of those rows of a run, and their smooth points, (K, 68, 2) each."""
     # At the ends of the run the first and the last fit of the filter serve, so these are whole.
     first = max(

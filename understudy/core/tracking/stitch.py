@@ -95,7 +95,7 @@ def stitch_tracks(
     """
     ends = _Ends.of(table, piece, max(round(_TREND * fps / table.step), 1))
     chains = _Chains.of(ends, piece[rows], vectors)
-    joins = _joins(table, ends, chains, max(round(_HIDDEN * fps), 1))
+    joins = _candidate_joins(table, ends, chains, max(round(_HIDDEN * fps), 1))
     beside: dict[int, list[_Join]] = defaultdict(list)
     for join in joins:
         beside[join.before].append(join)
@@ -106,11 +106,11 @@ def stitch_tracks(
         for join in waiting:
             if not chains.may_join(join):
                 continue
-            if len(rows) and not chains.are_known(join) and _in_doubt(join, beside, chains):
+            if len(rows) and not chains.are_known(join) and _is_in_doubt(join, beside, chains):
                 joins.append(join)
             else:
                 chains.join(join)
-    return _renumbered(np.array(chains.chain, np.int64)[piece])
+    return _renumber(np.array(chains.chain, np.int64)[piece])
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -231,7 +231,7 @@ class _Chains:
         return np.asarray(self.identity[chain] / self.known[chain], np.float64)
 
 
-def _in_doubt(join: _Join, beside: dict[int, list[_Join]], chains: _Chains) -> bool:
+def _is_in_doubt(join: _Join, beside: dict[int, list[_Join]], chains: _Chains) -> bool:
     """Whether about as good a join would forbid this one."""
     for end in (join.before, join.after):
         for rival in beside[end]:
@@ -246,7 +246,7 @@ def _in_doubt(join: _Join, beside: dict[int, list[_Join]], chains: _Chains) -> b
     return False
 
 
-def _joins(table: SortedFaces, ends: _Ends, chains: _Chains, hidden: int) -> list[_Join]:
+def _candidate_joins(table: SortedFaces, ends: _Ends, chains: _Chains, hidden: int) -> list[_Join]:
     """All pairs of pieces that may be one face, the likeliest first.
 
     hidden: frames that may be missing between them.
@@ -261,7 +261,7 @@ def _joins(table: SortedFaces, ends: _Ends, chains: _Chains, hidden: int) -> lis
         reach = (_REACH[0] + hidden_for * (_REACH[1] - _REACH[0])) * np.where(
             apart <= SAME_PERSON, 2, 1
         )
-        miss = _misses(table, ends, one, other) / reach
+        miss = _prediction_errors(table, ends, one, other) / reach
         near = miss < 1
         one, other, miss = one[near], other[near], miss[near]
         shapes = [
@@ -287,7 +287,7 @@ def _joins(table: SortedFaces, ends: _Ends, chains: _Chains, hidden: int) -> lis
     return sorted(result)
 
 
-def _misses(table: SortedFaces, ends: _Ends, one: Rows, other: Rows) -> Doubles:
+def _prediction_errors(table: SortedFaces, ends: _Ends, one: Rows, other: Rows) -> Doubles:
     """How far the later piece begins from where the earlier one was going, in face sizes.
 
     A face that was hidden may have stopped on its way, at little extra cost.
@@ -321,7 +321,7 @@ def _identity_distances(chains: _Chains, one: Rows, other: Rows) -> Doubles:
     return distance
 
 
-def _renumbered(track: Rows) -> Rows:
+def _renumber(track: Rows) -> Rows:
     """The same tracks, numbered from 0 in the order they begin."""
     _, first, inverse = np.unique(track, return_index=True, return_inverse=True)
     return np.asarray(np.argsort(np.argsort(first))[inverse], np.int64)

@@ -74,7 +74,7 @@ def sample_augmentation(
     nodes = np.zeros((cells + 1, cells + 1, 2), np.float32)
     if motion.warp:
         nodes[1:-1, 1:-1] = (
-            _cut_normal(rng, (cells - 1, cells - 1, 2))
+            _truncated_normal(rng, (cells - 1, cells - 1, 2))
             / NORMAL_CUT
             * motion.warp
             * WARP_REACH
@@ -95,13 +95,13 @@ def sampling_map(store_from_picture: Doubles, nodes: Floats, size: int) -> Float
     Returns:
         (size, size, 2) float32 xy in the store.
     """
-    weights = _spread(len(nodes), size)
+    weights = _bilinear_weights(len(nodes), size)
     aside = np.stack([weights @ nodes[..., axis] @ weights.T for axis in (0, 1)], -1)
     places = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1)
     return affine.apply(store_from_picture, places + aside).astype(np.float32)
 
 
-def _spread(nodes: int, size: int) -> Floats:
+def _bilinear_weights(nodes: int, size: int) -> Floats:
     """How much each node counts for each pixel, bilinear, (size, nodes).
 
     Nodes lie evenly from rim to rim of the area.
@@ -113,7 +113,7 @@ def _spread(nodes: int, size: int) -> Floats:
     return weights
 
 
-def _cut_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+def _truncated_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     """Normal numbers, drawn again until all lie within the cut."""
     drawn = rng.standard_normal(shape, np.float32)
     while (outside := np.abs(drawn) > NORMAL_CUT).any():

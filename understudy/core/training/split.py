@@ -36,15 +36,15 @@ def split_held_out(tracks: NDArray[np.int64]) -> tuple[RowMask, RowMask]:
     chosen = np.zeros(count, bool)
     if count >= MIN_FACES:
         goal = max(4, round(count * HELD_OUT_SHARE))
-        chosen = np.isin(tracks, _whole(tracks, goal))
+        chosen = np.isin(tracks, _choose_tracks(tracks, goal))
         if not chosen.any():
-            chosen = _runs(count, goal // HELD_OUT_RUNS)
+            chosen = _choose_runs(count, goal // HELD_OUT_RUNS)
     gap = min(SPARED_GAP, count // MIN_FACES)
     near = np.convolve(chosen, np.ones(2 * gap + 1, int), "same") > 0 if count else chosen
     return chosen, near & ~chosen
 
 
-def _whole(tracks: NDArray[np.int64], goal: int) -> list[int]:
+def _choose_tracks(tracks: NDArray[np.int64], goal: int) -> list[int]:
     """The longest tracks that give about `goal` faces; none if they give less than half."""
     names, counts = np.unique(tracks[tracks >= 0], return_counts=True)
     taken: list[int] = []
@@ -56,7 +56,7 @@ def _whole(tracks: NDArray[np.int64], goal: int) -> list[int]:
     return taken if 2 * total >= goal else []
 
 
-def _runs(count: int, length: int) -> RowMask:
+def _choose_runs(count: int, length: int) -> RowMask:
     chosen = np.zeros(count, bool)
     for last in np.linspace(0, count, HELD_OUT_RUNS + 1).round().astype(int)[1:]:
         chosen[last - length : last] = True

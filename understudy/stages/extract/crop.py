@@ -113,7 +113,7 @@ def crop_faces(task: CropTask) -> CropResult:
                     for each in points
                 ]
                 for row, face_from_frame in zip(rows, maps, strict=True):
-                    face = _aligned(
+                    face = _align(
                         reader.footage, image, task.faces.face(row), face_from_frame, task.options
                     )
                     name = f"{attempt.index:06d}_{task.numbers[row]}.{task.options.format}"
@@ -140,7 +140,7 @@ def crop_faces(task: CropTask) -> CropResult:
     return result
 
 
-def _aligned(
+def _align(
     footage: Footage, image: Bytes, face: Face, face_from_frame: Doubles, options: ExtractOptions
 ) -> AlignedFace:
     # What lies outside the frame is as its edge: black would pull the colours of the face to it.

@@ -59,7 +59,7 @@ def detect_faces(task: DetectTask) -> Detections:
     looked: list[int] = []
     signatures: list[Floats] = []
     failed: list[tuple[int, str]] = []
-    before = _Looked(-2, None, [])
+    before = _Frame(-2, None, [])
     wanted = [*task.frames, *([task.following] if task.following >= 0 else [])]
     with (
         _one_thread(),
@@ -70,15 +70,15 @@ def detect_faces(task: DetectTask) -> Detections:
                 if isinstance(attempt, BadFrame):
                     raise BadMedia(attempt.reason)
                 image = as_bytes(attempt.image)
-                now = _Looked(attempt.index, image, look(attempt.index, image))
+                now = _Frame(attempt.index, image, look(attempt.index, image))
             except FRAME_ERRORS as error:
                 failed.append((attempt.index, str(error)))
-                before = _Looked(-2, None, [])
+                before = _Frame(-2, None, [])
                 continue
             if options.follows_flow and before.index == now.index - 1:
-                _follow(before, now)
+                _follow_flow(before, now)
             if embed is not None and now.index != task.following:
-                _ask(embed, now, before, options.sample)
+                _sample_identities(embed, now, before, options.sample)
             seen += now.faces
             looked.append(now.index)
             signatures.append(shots.frame_signature(image))
@@ -87,7 +87,7 @@ def detect_faces(task: DetectTask) -> Detections:
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
+class _Frame:
     """A frame that was looked at."""
 
     index: int
@@ -109,7 +109,7 @@ def _one_thread() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def _follow(before: _Looked, now: _Looked) -> None:
+def _follow_flow(before: _Frame, now: _Frame) -> None:
     """Note where the points of each face lie in the other frame, as the picture moved."""
     assert before.image is not None and now.image is not None
     for face in before.faces:
@@ -123,7 +123,7 @@ def _follow(before: _Looked, now: _Looked) -> None:
         )
 
 
-def _ask(embed: Embed, now: _Looked, before: _Looked, every: int) -> None:
+def _sample_identities(embed: Embed, now: _Frame, before: _Frame, every: int) -> None:
     """Sample identities: now and then, for a new face, and often while it touches another."""
     assert now.image is not None
     for face in now.faces:

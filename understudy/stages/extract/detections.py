@@ -84,24 +84,24 @@ class Detections:
             failed: Frame and reason.
         """
         ahead, back = (
-            [getattr(each, way) or _unknown(each) for each in seen] for way in ("ahead", "back")
+            [getattr(each, way) or _no_flow(each) for each in seen] for way in ("ahead", "back")
         )
         named = [(row, each.identity) for row, each in enumerate(seen) if each.identity is not None]
         real = np.float32
         return cls(
             frame=np.array([each.frame for each in seen], np.int64),
-            box=_stacked([each.box for each in seen], (4,)),
-            landmarks=_stacked([each.landmarks for each in seen], _POINTS),
+            box=_stack([each.box for each in seen], (4,)),
+            landmarks=_stack([each.landmarks for each in seen], _POINTS),
             score=np.array([each.score for each in seen], real),
             frame_size=np.array([each.frame_size for each in seen], np.int64).reshape(-1, 2),
-            ahead=_stacked([each.points for each in ahead], _POINTS),
-            ahead_error=_stacked([each.error for each in ahead], (68,)),
-            back=_stacked([each.points for each in back], _POINTS),
-            back_error=_stacked([each.error for each in back], (68,)),
+            ahead=_stack([each.points for each in ahead], _POINTS),
+            ahead_error=_stack([each.error for each in ahead], (68,)),
+            back=_stack([each.points for each in back], _POINTS),
+            back_error=_stack([each.error for each in back], (68,)),
             known=np.array([row for row, _ in named], np.int64),
-            identity=_stacked([vector for _, vector in named], (0,)),
+            identity=_stack([vector for _, vector in named], (0,)),
             frames=np.array(frames, np.int64),
-            signature=_stacked(list(signatures), (0,)),
+            signature=_stack(list(signatures), (0,)),
             failed=tuple(failed),
         )
 
@@ -176,7 +176,7 @@ class Detections:
 
 def concat_detections(parts: Sequence[Detections]) -> Detections:
     """Make one table of several, in the order of frames."""
-    return _concatenated(
+    return _concatenate(
         list(
             drop_shared_frames(
                 sorted(
@@ -202,7 +202,7 @@ def drop_shared_frames(parts: Iterable[Detections]) -> Iterator[Detections]:
         if before is not None:
             shared = int(part.frames[0])
             if before.frames[-1] == shared:
-                part = _with_way_back(part, before, shared)
+                part = _with_backward_flow(part, before, shared)
                 before = before.before(shared)
             yield before
         before = part
@@ -210,7 +210,7 @@ def drop_shared_frames(parts: Iterable[Detections]) -> Iterator[Detections]:
         yield before
 
 
-def _with_way_back(part: Detections, before: Detections, frame: int) -> Detections:
+def _with_backward_flow(part: Detections, before: Detections, frame: int) -> Detections:
     ours, theirs = part.frame == frame, before.frame == frame
     if ours.sum() != theirs.sum():
         return part
@@ -219,7 +219,7 @@ def _with_way_back(part: Detections, before: Detections, frame: int) -> Detectio
     return replace(part, back=back, back_error=back_error)
 
 
-def _concatenated(parts: Sequence[Detections]) -> Detections:
+def _concatenate(parts: Sequence[Detections]) -> Detections:
     if not parts:
         return Detections.of([], [], [], [])
     starts = np.cumsum([0, *(len(part.frame) for part in parts)])
@@ -243,11 +243,11 @@ def _concatenated(parts: Sequence[Detections]) -> Detections:
     )
 
 
-def _unknown(face: DetectedFace) -> TrackedPoints:
+def _no_flow(face: DetectedFace) -> TrackedPoints:
     return TrackedPoints(face.landmarks, np.full(68, np.inf, np.float32))
 
 
-def _stacked(values: Sequence[Floats], shape: tuple[int, ...]) -> Floats:
+def _stack(values: Sequence[Floats], shape: tuple[int, ...]) -> Floats:
     return np.stack(values).astype(np.float32) if values else np.zeros((0, *shape), np.float32)
 
 

@@ -39,16 +39,16 @@ def make_analyser(options: ExtractOptions, marks: Marks | None = None) -> Analys
     def look(index: int, image: Bytes) -> list[DetectedFace]:
         marked = None if marks is None else marks.faces_at(index)
         if marked is not None:
-            return [_marked(index, image, mark, locate) for mark in marked]
+            return [_from_mark(index, image, mark, locate) for mark in marked]
         found = []
-        for detection in _within(detect, image, options.region):
+        for detection in _detect_within(detect, image, options.region):
             points = locate(image, detection)
             if points is not None and _fits(points, detection):
                 score = min(detection.score, points.score)
                 found.append(
                     DetectedFace(index, detection.box, points.landmarks, score, _size(image))
                 )
-        return _distinct(found)
+        return _drop_duplicates(found)
 
     return look
 
@@ -77,7 +77,7 @@ def _parts(settings: str) -> tuple[Detect, Locate]:
     return options.detector_part().build(), options.landmarker_part().build()
 
 
-def _within(
+def _detect_within(
     detect: Detect, image: Bytes, region: tuple[float, float, float, float]
 ) -> list[Detection]:
     """The detections in a region of the frame, largest first, in the frame's pixels."""
@@ -96,12 +96,12 @@ def _within(
     return sorted(moved, key=lambda each: _area(each.box), reverse=True)
 
 
-def _marked(index: int, image: Bytes, mark: Mark, locate: Locate) -> DetectedFace:
+def _from_mark(index: int, image: Bytes, mark: Mark, locate: Locate) -> DetectedFace:
     """A face marked by hand: by its points, or by a place for the landmarker. Raises BadMedia."""
     if mark.points is not None:
         points = np.array(mark.points, np.float32)
         return DetectedFace(index, affine.bounding_box(points), points, 1.0, _size(image))
-    detection = _around(mark)
+    detection = _detection_of_mark(mark)
     found = locate(image, detection)
     if found is None:
         where = ", ".join(f"{edge:.0f}" for edge in detection.box)
@@ -112,7 +112,7 @@ def _marked(index: int, image: Bytes, mark: Mark, locate: Locate) -> DetectedFac
     return DetectedFace(index, detection.box, found.landmarks, found.score, _size(image))
 
 
-def _around(mark: Mark) -> Detection:
+def _detection_of_mark(mark: Mark) -> Detection:
     """A mark as a detection: its box, or the half-face square by its five points."""
     none = np.zeros((0, 2), np.float32)
     if mark.points5 is None:
@@ -132,7 +132,7 @@ def _around(mark: Mark) -> Detection:
     )
 
 
-def _distinct(faces: list[DetectedFace]) -> list[DetectedFace]:
+def _drop_duplicates(faces: list[DetectedFace]) -> list[DetectedFace]:
     """The faces in their order, without those whose points cover the place of a surer one.
 
     Two detections of one face are common; the landmarks then settle on the same features.

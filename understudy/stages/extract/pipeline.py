@@ -135,7 +135,7 @@ class Extraction:
 
         def keep(task: DetectTask, finds: Detections) -> int:
             record.save_detections(self.folder, record.chunk_name(task.frames[0]), finds)
-            return _count(task, finds)
+            return _count_faces(task, finds)
 
         if not (yield from self._work("find", detect_faces, left, keep)):
             return False
@@ -143,7 +143,7 @@ class Extraction:
 
         def renew(task: DetectTask, finds: Detections) -> int:
             fresh.append(finds)
-            return _count(task, finds)
+            return _count_faces(task, finds)
 
         asked = [[frame for frame in chunk.frames if frame in pending] for chunk in self.chunks]
         if not (
@@ -355,5 +355,5 @@ class Extraction:
         return f"{where}: no face found in any frame. {advice}, or give other footage."
 
 
-def _count(task: DetectTask, finds: Detections) -> int:
+def _count_faces(task: DetectTask, finds: Detections) -> int:
     return int(np.isin(finds.frame, task.frames).sum())

@@ -93,9 +93,9 @@ def prepare_record(
         # again.
         known = known.model_copy(update={"cut": [], "is_complete": False})
     if options.redo_missing:
-        return _asked_again(folder, known, order)
+        return _redo_missing(folder, known, order)
     if known is None or options.redo or known.differences(order):
-        return _started_anew(folder, known, order, options.redo)
+        return _start_anew(folder, known, order, options.redo)
     changed = {
         int(frame)
         for frame in {*known.marks, *order.marks}
@@ -112,7 +112,7 @@ def prepare_record(
     return record, ["going on where the last run came to. To start anew: --redo."]
 
 
-def _started_anew(
+def _start_anew(
     folder: Path, known: ExtractRecord | None, order: ExtractRecord, redo: bool
 ) -> tuple[ExtractRecord, list[str]]:
     said = []
@@ -143,7 +143,7 @@ def _started_anew(
     return record, said
 
 
-def _asked_again(
+def _redo_missing(
     folder: Path, known: ExtractRecord | None, order: ExtractRecord
 ) -> tuple[ExtractRecord, list[str]]:
     """Have the frames looked at again whose debug picture was deleted.

@@ -151,11 +151,11 @@ def track_faces(
         options: How to smooth and fill.
         marks: What was marked by hand.
     """
-    track = _tracks(found, footage)
-    filled = [] if options.every > 1 else _filled(found, track, footage, options, marks)
+    track = _link_tracks(found, footage)
+    filled = [] if options.every > 1 else _fill_gaps(found, track, footage, options, marks)
     found = found.append_faces([face for _, face in filled])
     track = np.concatenate([track, [number for number, _ in filled]]).astype(np.int64)
-    steady = _steady(found, track, options)
+    steady = _smooth(found, track, options)
     # The lesser of two finds of one face has no track.
     kept = np.flatnonzero(track >= 0)
     area = (found.box[:, 2:] - found.box[:, :2]).prod(axis=1)
@@ -168,7 +168,7 @@ def track_faces(
         box=found.box[rows],
         score=found.score[rows],
         track=track[rows],
-        pose=_poses(steady, rows, found.frame_size),
+        pose=_estimate_poses(steady, rows, found.frame_size),
         person=identity_clusters.cluster_identities(track, found.frame, found.identities)[rows],
         rows=rows,
         landmarks=steady,
@@ -184,7 +184,7 @@ def rank_in_frame(frame: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.arange(len(frame)) - np.searchsorted(frame, frame)
 
 
-def _tracks(found: DetectionStore, footage: Footage) -> NDArray[np.int64]:
+def _link_tracks(found: DetectionStore, footage: Footage) -> NDArray[np.int64]:
     """The track of each face, (N,), -1 = none."""
     if found.signature is None:
         return np.zeros(0, np.int64)
@@ -195,7 +195,9 @@ def _tracks(found: DetectionStore, footage: Footage) -> NDArray[np.int64]:
     return link.link_tracks(found, by_frame, float(footage.fps), found.identities)
 
 
-def _poses(landmarks: FloatRows, rows: NDArray[np.int64], frame_size: NDArray[np.int64]) -> Floats:
+def _estimate_poses(
+    landmarks: FloatRows, rows: NDArray[np.int64], frame_size: NDArray[np.int64]
+) -> Floats:
     """The pose of each face, (N, 3). frame_size: (M, 2), as `landmarks` (M, 68, 2)."""
     result = np.zeros((len(rows), 3), np.float32)
     for some in iter_row_blocks(len(rows)):
@@ -206,7 +208,7 @@ def _poses(landmarks: FloatRows, rows: NDArray[np.int64], frame_size: NDArray[np
     return result
 
 
-def _filled(
+def _fill_gaps(
     found: DetectionStore,
     track: NDArray[np.int64],
     footage: Footage,
@@ -242,7 +244,7 @@ def _filled(
                 result.append(
                     (
                         gap.track,
-                        _confirmed(
+                        _confirm(
                             locate,
                             images[step + 1],
                             DetectedFace(frame, box, points[step], 0.0, footage.size),
@@ -252,7 +254,7 @@ def _filled(
     return result
 
 
-def _confirmed(locate: Locate, image: Bytes, face: DetectedFace) -> DetectedFace:
+def _confirm(locate: Locate, image: Bytes, face: DetectedFace) -> DetectedFace:
     """The face as the landmarker sees it after all, where it finds it just there; else as it is."""
     found = locate(image, Detection(face.box, 1.0, 0.0, np.zeros((0, 2), np.float32)))
     if found is None:
@@ -262,12 +264,12 @@ def _confirmed(locate: Locate, image: Bytes, face: DetectedFace) -> DetectedFace
     return replace(face, landmarks=found.landmarks, score=found.score) if near else face
 
 
-def _steady(found: DetectionStore, track: NDArray[np.int64], options: ExtractOptions) -> FloatRows:
+def _smooth(found: DetectionStore, track: NDArray[np.int64], options: ExtractOptions) -> FloatRows:
     """The smoothed points of all faces, (N, 68, 2); each unbroken run of a track by itself."""
     if options.steady == "off" or options.every > 1:
         return found.landmarks
     result = found.landmarks.blank()
-    for run in _runs(found.frame, track):
+    for run in _find_runs(found.frame, track):
         done = (
             smooth_long.smooth_savgol(found.landmarks, run)
             if options.steady == "filter"
@@ -278,7 +280,7 @@ def _steady(found: DetectionStore, track: NDArray[np.int64], options: ExtractOpt
     return result
 
 
-def _runs(frame: NDArray[np.int64], track: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def _find_runs(frame: NDArray[np.int64], track: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Rows of one track in frames next to each other, run by run."""
     order = np.lexsort((frame, track))
     order = order[track[order] >= 0]

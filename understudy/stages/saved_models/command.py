@@ -36,7 +36,7 @@ def trained(show: Path, options: TrainedOptions) -> Stage:
     summary: dict[str, dict[str, Any]] = {}
     for folder in sorted(_folders(project), key=_saved_at, reverse=True):
         try:
-            summary[folder.name] = _described(folder)
+            summary[folder.name] = _describe(folder)
         except (BadProject, BadOption) as error:
             yield Warned(text=str(error))
     if not summary:
@@ -61,7 +61,7 @@ def trained_rename(show: Path, name: str, new: str, options: TrainedOptions) -> 
     ):
         source.rename(goal)
     yield Saved(what="model", path=goal)
-    yield from _mentions(project, name)
+    yield from _warn_of_mentions(project, name)
     yield Finished(stage="trained_rename", summary={"model": new})
 
 
@@ -110,7 +110,7 @@ def trained_trash(show: Path, name: str, options: TrainedOptions) -> Stage:
             " it, delete it."
         )
     )
-    yield from _mentions(project, name)
+    yield from _warn_of_mentions(project, name)
     yield Finished(stage="trained_trash", summary={"model": name, "folder": str(goal)})
 
 
@@ -145,7 +145,7 @@ def new_model_folder(project: Project, name: str) -> Path:
     return folder
 
 
-def _described(folder: Path) -> dict[str, Any]:
+def _describe(folder: Path) -> dict[str, Any]:
     recipe = read_recipe(folder)
     saved = checkpoint.peek(folder / CHECKPOINTS)
     told: dict[str, Any] = {
@@ -169,7 +169,7 @@ def _saved_at(folder: Path) -> float:
     return (current if current.exists() else folder / OPTIONS_FILE).stat().st_mtime
 
 
-def _mentions(project: Project, name: str) -> Stage:
+def _warn_of_mentions(project: Project, name: str) -> Stage:
     """Warn when the project file still names a model that is gone."""
     for stage, key in (("train", "name"), ("merge", "model")):
         if project.file.options.get(stage, {}).get(key) == name:

@@ -49,21 +49,21 @@ def trained_import(show: Path, path: Path, options: TrainedImportOptions) -> Sta
     """
     project = Project.load(show)
     options = project.options("trained_import", options)
-    if segmenter := _segmenter(path):
+    if segmenter := _find_segmenter(path):
         from understudy.stages.saved_models.segmenters import import_segmenter
 
         yield from import_segmenter(project, segmenter, options.name)
         return
-    theirs = models.read_model(_picked(path, options.pick))
+    theirs = models.read_model(_pick_model(path, options.pick))
     goal = new_model_folder(project, options.name or theirs.place.name)
     recipe = convert_recipe(theirs)
-    weights, doubts = _weights(theirs, recipe)
+    weights, doubts = _convert_weights(theirs, recipe)
     for doubt in doubts:
         yield Warned(text=doubt)
     with project.held(f"models/{goal.name}"), atomic.explain_os_errors(goal):
-        _settle(goal, recipe, weights, theirs)
+        _write_model(goal, recipe, weights, theirs)
     yield Saved(what="model", path=goal)
-    for text in _told(theirs, recipe, goal.name):
+    for text in _notes(theirs, recipe, goal.name):
         yield Note(text=text)
     summary = {
         "model": goal.name,
@@ -74,7 +74,7 @@ def trained_import(show: Path, path: Path, options: TrainedImportOptions) -> Sta
     yield Finished(stage="trained_import", summary=summary)
 
 
-def _segmenter(path: Path) -> Path | None:
+def _find_segmenter(path: Path) -> Path | None:
     """The weights of an XSeg, where the path means them: itself, or all that the folder holds."""
     if path.is_file():
         return path if path.name.startswith("XSeg") and path.suffix == ".npy" else None
@@ -83,7 +83,7 @@ def _segmenter(path: Path) -> Path | None:
     return found[0] if found and only else None
 
 
-def _picked(path: Path, pick: str | None) -> DflModel:
+def _pick_model(path: Path, pick: str | None) -> DflModel:
     """The model that is meant. Raises BadOption, with all names, when that is not clear."""
     places = models.list_models(path.parent if path.is_file() else path)
     if path.is_file():
@@ -99,7 +99,9 @@ def _picked(path: Path, pick: str | None) -> DflModel:
     return places[0]
 
 
-def _weights(theirs: DflModelInfo, recipe: ModelRecipe) -> tuple[dict[str, Array], list[str]]:
+def _convert_weights(
+    theirs: DflModelInfo, recipe: ModelRecipe
+) -> tuple[dict[str, Array], list[str]]:
     """Every tensor of the model, and what could not be told for certain. Raises BadMedia."""
     import torch
 
@@ -132,7 +134,7 @@ def _weights(theirs: DflModelInfo, recipe: ModelRecipe) -> tuple[dict[str, Array
     return tensors_to_numpy(model.state_dict()), doubts
 
 
-def _settle(
+def _write_model(
     goal: Path, recipe: ModelRecipe, weights: dict[str, Array], theirs: DflModelInfo
 ) -> None:
     """Make the model's folder, whole or not at all."""
@@ -141,7 +143,7 @@ def _settle(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     write_recipe(partial, recipe)
-    history.append(partial / HISTORY, _lines(theirs))
+    history.append(partial / HISTORY, _history_rows(theirs))
     state = {
         "seconds": 0.0,
         "slowed": 1.0,
@@ -156,7 +158,7 @@ def _settle(
     partial.rename(goal)
 
 
-def _lines(theirs: DflModelInfo) -> Iterator[history.Row]:
+def _history_rows(theirs: DflModelInfo) -> Iterator[history.Row]:
     """Losses as rows of a history, each the mean of ten iterations or more.
 
     The last row is that of the model's iteration.
@@ -170,7 +172,7 @@ def _lines(theirs: DflModelInfo) -> Iterator[history.Row]:
         yield {"iteration": iteration, "losses": dict(zip(("src", "dst"), means, strict=True))}
 
 
-def _told(theirs: DflModelInfo, recipe: ModelRecipe, name: str) -> Iterator[str]:
+def _notes(theirs: DflModelInfo, recipe: ModelRecipe, name: str) -> Iterator[str]:
     """What the user should know of a model that came in."""
     settings: dict[str, Any] = recipe.settings
     yield (

@@ -35,11 +35,11 @@ def trained_restore(
     project = Project.load(show)
     folder = find_model_folder(project, name)
     if not backup:
-        yield from _listed(folder)
+        yield from _list_backups(folder)
         return
     with project.held(f"models/{name}"), atomic.explain_os_errors(folder):
-        chosen = _chosen(folder, backup)
-        yield from _put_by(folder)
+        chosen = _choose_backup(folder, backup)
+        yield from _backup_present_state(folder)
         found = checkpoint.copy_as_current(folder / CHECKPOINTS, chosen.folder)
         for file in (OPTIONS_FILE, HISTORY):
             if (chosen.folder / file).is_file():
@@ -59,7 +59,7 @@ def trained_restore(
     )
 
 
-def _listed(folder: Path) -> Stage:
+def _list_backups(folder: Path) -> Stage:
     summary: dict[str, Any] = {}
     for each in reversed(backups.list_backups(folder / BACKUPS)):
         told = {
@@ -80,7 +80,7 @@ def _listed(folder: Path) -> Stage:
     yield Finished(stage="trained_restore", summary=summary)
 
 
-def _chosen(folder: Path, wanted: str) -> backups.Backup:
+def _choose_backup(folder: Path, wanted: str) -> backups.Backup:
     """Raises BadOption, with the names there are, when none or several are meant."""
     known = backups.list_backups(folder / BACKUPS)
     found = [each for each in known if wanted in (each.folder.name, str(each.iteration))]
@@ -91,7 +91,7 @@ def _chosen(folder: Path, wanted: str) -> backups.Backup:
     return found[0]
 
 
-def _put_by(folder: Path) -> Stage:
+def _backup_present_state(folder: Path) -> Stage:
     """Make the present state a backup."""
     try:
         whole, torn = checkpoint.load_intact(folder / CHECKPOINTS)

@@ -71,7 +71,7 @@ def import_segmenter(project: Project, path: Path, name: str | None) -> Stage:
     yield Saved(what="segmenter", path=goal)
     overlap = measure_overlap(project, segmenter_file.read(goal))
     if overlap is not None:
-        yield from _judged(goal, overlap)
+        yield from _report_overlap(goal, overlap)
     summary = {"segmenter": goal.stem, "face_type": face_type} | (
         {} if overlap is None else {"overlap": round(overlap, 3)}
     )
@@ -140,7 +140,7 @@ def measure_overlap(project: Project, file: SegmenterFile) -> float | None:
     return _overlap(segmenters[file.kind]().build(file, "auto")(np.stack(seen)), np.stack(hulls))
 
 
-def _judged(path: Path, overlap: float) -> Stage:
+def _report_overlap(path: Path, overlap: float) -> Stage:
     told = (
         f"{path.stem}: its masks overlap the hull of the landmarks on dst's faces by {overlap:.2f}"
         " (intersection over union)"
