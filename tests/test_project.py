@@ -107,7 +107,7 @@ def test_a_killed_run_lets_go(show: Project) -> None:
         "import os, sys; from pathlib import Path; from understudy.stages.project import Project\n"
         "with Project.load(Path(sys.argv[1])).held('dst'): os._exit(1)"
     )
-    subprocess.run([sys.executable, "-c", code, str(show.folder)], check=False, timeout=60)
+    subprocess.run([sys.executable, "-c", code, str(show.folder)], check=False, timeout=300)
     with show.held("dst"):
         pass
 

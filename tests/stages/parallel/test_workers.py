@@ -83,10 +83,36 @@ def test_workers_end_with_a_parent_that_was_killed():
     killed = subprocess.run(
         [sys.executable, "-c", ORPHANS, Path(__file__).parent], stdout=subprocess.PIPE, text=True
     )
-    worker, deadline = int(killed.stdout), time.monotonic() + 10
+    worker, deadline = int(killed.stdout), time.monotonic() + 60
     while is_alive(worker) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert killed.returncode == -9 and not is_alive(worker)
+
+
+class Fatal:
+    """Kills the process that sends it to a worker, which is by then begun and not yet ready."""
+
+    def __reduce__(self):
+        os.kill(os.getpid(), 9)
+
+
+YOUNG_ORPHANS = """
+import sys
+sys.path[:0] = [sys.argv[1]]
+import test_workers as t
+from understudy.stages.parallel import workers
+workers._IDLE = 3600
+next(workers.map_unordered(t.where, [t.Fatal(), t.Fatal()], 2))
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="a process of Windows does not learn that its parent is gone"
+)
+def test_workers_that_are_still_starting_end_with_a_parent_that_was_killed():
+    # The workers hold its standard output, so this waits for all of them.
+    order = [sys.executable, "-c", YOUNG_ORPHANS, Path(__file__).parent]
+    assert subprocess.run(order, stdout=subprocess.PIPE, timeout=300).returncode == -9
 
 
 def is_alive(process):

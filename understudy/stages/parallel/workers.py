@@ -70,7 +70,11 @@ def _map_on_processes(
         # The same processes serve the next task too, with the footage and the networks that they
         # have open.
         pool = get_reusable_executor(
-            count, timeout=_IDLE, initializer=_initialize_worker, env={"OMP_NUM_THREADS": "1"}
+            count,
+            timeout=_IDLE,
+            initializer=_initialize_worker,
+            initargs=(os.getpid(),),
+            env={"OMP_NUM_THREADS": "1"},
         )
         under_way: dict[Future[Result], int] = {}
         try:
@@ -97,14 +101,18 @@ def _map_on_processes(
                 future.cancel()
 
 
-def _initialize_worker() -> None:
+def _initialize_worker(parent: int) -> None:
     """Set up a worker process: one thread, and it ends with its parent.
 
     Ctrl-C is the parent's business.
+
+    Args:
+        parent: Process id. The parent passes it: the system would name another process where the
+            parent was killed before the worker has begun.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
-    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
 
 
 def _exit_with_parent(parent: int) -> None:

@@ -44,7 +44,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     opened, write = threading.Event(), checkpoint._fill
 
     def waiting(*args: object) -> None:
-        assert opened.wait(10)
+        assert opened.wait(60)
         write(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(checkpoint, "_fill", waiting)
