@@ -4,8 +4,9 @@ they are at hand.
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,19 @@ def footage_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real footage in {folder}")
     return folder
+
+
+@pytest.fixture(scope="module")
+def one_parser() -> Iterator[None]:
+    """The parser of the command line is built once for all lines that a module tries.
+
+    To build it takes longer than to parse a line.
+    """
+    from understudy import cli
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "build_app", functools.cache(cli.build_app))
+        yield
 
 
 @pytest.fixture

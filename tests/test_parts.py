@@ -161,6 +161,7 @@ def test_a_command_declares_its_options_well(name: str) -> None:
     assert not own & arguments, "an argument and an option share a name"
 
 
+@pytest.mark.usefixtures("one_parser")
 @pytest.mark.parametrize("name", VERBS)
 def test_the_help_of_a_command_names_every_argument_and_option(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -174,6 +175,7 @@ def test_the_help_of_a_command_names_every_argument_and_option(
         assert argument == "options" or argument.upper() in told
 
 
+@pytest.mark.usefixtures("one_parser")
 @pytest.mark.parametrize("name", VERBS)
 def test_a_command_refuses_what_it_does_not_know(
     name: str, capsys: pytest.CaptureFixture[str]
