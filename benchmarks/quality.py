@@ -46,8 +46,8 @@ from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train.auto import resolve
 from understudy.stages.train.callbacks.compile_tuner import CompileTuner
-from understudy.stages.train.data import feed
-from understudy.stages.train.data.face_store import FaceStore, load_faces, moved
+from understudy.stages.train.data import input_pipeline
+from understudy.stages.train.data.face_store import FaceStore, load_face_store, warp_face
 from understudy.stages.train.evaluation.validation import Validation
 from understudy.stages.train.options import TrainOptions
 from understudy.stages.train.resolve import resolve_recipe
@@ -151,7 +151,7 @@ def compete(name: str, out: Path, minutes: float) -> None:
         auto(project, options, recipe) if name == "auto" else plain(project, name, face_type)
     )
     src, dst = (
-        load_faces(Faceset(project.faces(side)), face_type, SIZE, 0) for side in ("src", "dst")
+        load_face_store(Faceset(project.faces(side)), face_type, SIZE, 0) for side in ("src", "dst")
     )
     validation, seen = Validation(src, dst), AtSize(model, SIZE)
     validation.prepare(SIZE)
@@ -177,7 +177,7 @@ def compete(name: str, out: Path, minutes: float) -> None:
 
 def auto(project: Project, options: TrainOptions, recipe: ModelRecipe) -> Contender:
     """What `train` makes of the options of auto."""
-    src, dst = feed.loaded(project, options, recipe)
+    src, dst = input_pipeline.load_faces(project, options, recipe)
     state = TrainState(options, TrainableModel(recipe, options, CPU))
     tuner = CompileTuner(("off",), CPU)
     tuner.attach(state.model)
@@ -185,7 +185,7 @@ def auto(project: Project, options: TrainOptions, recipe: ModelRecipe) -> Conten
     def step(seconds: float) -> None:
         nonlocal state
         state = replace(state, seconds=seconds)
-        batch = feed.batches(state, src, dst).make(state.iteration)
+        batch = input_pipeline.make_batches(state, src, dst).make(state.iteration)
         state, _ = train_step(state, batch, tuner)
 
     return step, state.model, state.trainable.averaged
@@ -197,14 +197,14 @@ def plain(project: Project, name: str, face_type: FaceType) -> Contender:
     """
     settings, pairs = PLAIN[name]
     stores = [
-        load_faces(Faceset(project.faces(side)), face_type, reference.STORED, 0)
+        load_face_store(Faceset(project.faces(side)), face_type, reference.STORED, 0)
         for side in ("src", "dst")
     ]
     faces = [
         np.stack(
             [
-                moved(store.pictures[row], store.store_from_face, reference.STORED)
-                for row in store.learnt
+                warp_face(store.pictures[row], store.store_from_face, reference.STORED)
+                for row in store.train_rows
             ]
         )
         for store in stores
@@ -225,7 +225,7 @@ def sheet(model: Model, src: FaceStore, dst: FaceStore) -> np.ndarray:
     held = [np.flatnonzero(each.held_out) for each in (src, dst)]
     rows = [each[np.linspace(0, len(each) - 1, SHOWN).astype(int)] for each in held]
     (src_faces, _), (dst_faces, mask) = (
-        store.upright(few, SIZE) for store, few in zip((src, dst), rows, strict=True)
+        store.aligned(few, SIZE) for store, few in zip((src, dst), rows, strict=True)
     )
     made = model.reconstruct(to_tensor(src_faces, CPU), to_tensor(dst_faces, CPU))
     painted, matte = {name: to_numpy(face) for name, (face, _) in made.items()}, mask[..., None]

@@ -30,9 +30,9 @@ from understudy.core import affine
 from understudy.nets.device import to_tensor
 from understudy.stages.project import Project
 from understudy.stages.train.callbacks.compile_tuner import CompileTuner
-from understudy.stages.train.data import feed
+from understudy.stages.train.data import input_pipeline
 from understudy.stages.train.data.batches import Batches
-from understudy.stages.train.data.face_store import DENSITY
+from understudy.stages.train.data.face_store import OVERSAMPLING
 from understudy.stages.train.evaluation.validation import Validation
 from understudy.stages.train.options import TrainOptions
 from understudy.stages.train.resolve import resolve_recipe
@@ -52,10 +52,10 @@ TINY: dict[str, Any] = {
 class Chained(Batches):
     """Batches whose pixels are resampled three times."""
 
-    def _on_cpu(
+    def _remap_on_cpu(
         self, stored: Bytes, chains: list[Doubles], maps: Floats
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        inner, whole = round(self.resolution * DENSITY), stored.astype(np.float32) / 255
+        inner, whole = round(self.resolution * OVERSAMPLING), stored.astype(np.float32) / 255
         turns = [affine.compose(chain, affine.scaling(self.resolution / inner)) for chain in chains]
         bent = [
             warped(face[..., :3], chain, at)
@@ -126,13 +126,13 @@ def trained(
     """What is measured in the middle and at the end of a run."""
     options = TrainOptions.layered({**TINY, "seed": seed, "iterations": iterations})
     recipe, _ = resolve_recipe(project.model("resampling"), options)
-    src, dst = feed.loaded(project, options, recipe)
+    src, dst = input_pipeline.load_faces(project, options, recipe)
     state = TrainState(options, TrainableModel(recipe, options, CPU))
     tuner, validation = CompileTuner(("off",), CPU), Validation(src, dst)
     tuner.attach(state.model)
     spent = 0.0
     for number in range(iterations):
-        batches = feed.batches(state, src, dst)
+        batches = input_pipeline.make_batches(state, src, dst)
         if is_chained:
             batches = Chained(
                 **{each.name: getattr(batches, each.name) for each in fields(batches)}

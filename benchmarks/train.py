@@ -42,12 +42,12 @@ from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train.callbacks.compile_tuner import CompileTuner, compile_modes
 from understudy.stages.train.callbacks.thread_tuner import (
     TIMED,
-    WARMING,
+    WARMUP,
     ThreadTuner,
     thread_counts,
 )
-from understudy.stages.train.data import feed
-from understudy.stages.train.data.face_store import DENSITY, FaceStore
+from understudy.stages.train.data import input_pipeline
+from understudy.stages.train.data.face_store import OVERSAMPLING, FaceStore
 from understudy.stages.train.options import TrainOptions
 from understudy.stages.train.state import TrainState
 from understudy.stages.train.train_step import train_step
@@ -101,7 +101,7 @@ class Ours:
 
     def __post_init__(self) -> None:
         side, recipe = self.state.model.resolution, self.state.recipe
-        inner = round(side * DENSITY)
+        inner = round(side * OVERSAMPLING)
         rim = int(np.ceil(recipe.model_options.motion.margin * inner)) + 2
         chance = np.random.default_rng(0)
         pictures = chance.integers(0, 256, (FACES, inner + 2 * rim, inner + 2 * rim, 4), np.uint8)
@@ -110,7 +110,7 @@ class Ours:
         faces = FaceStore(
             pictures, points, place, np.zeros(FACES, bool), np.zeros(FACES, np.float32)
         )
-        self.batches = feed.batches(self.state, faces, faces)
+        self.batches = input_pipeline.make_batches(self.state, faces, faces)
         device, choice = self.state.device, self.state.options.compile
         self.tuner = CompileTuner(compile_modes(choice, device), device)
         self.tuner.attach(self.state.model)
@@ -217,7 +217,7 @@ def serve(
             counts = thread_counts(asked, clock.device, 1)
             state = TrainState(asked, TrainableModel(recipe, asked, clock.device))
             learning = Ours(state, pairs, ThreadTuner(counts))
-            trials = len(counts) * (WARMING + TIMED) if len(counts) > 1 else 0
+            trials = len(counts) * (WARMUP + TIMED) if len(counts) > 1 else 0
     except AssertionError:
         line.send(None)
         return

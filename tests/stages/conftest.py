@@ -43,7 +43,7 @@ def small_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from understudy.parts.models.base.model import Model
     from understudy.parts.models.tiny import Tiny
     from understudy.stages.train.evaluation import validation
-    from understudy.stages.train.evaluation.swap_metrics import Judges
+    from understudy.stages.train.evaluation.swap_metrics import MetricNets
 
     def build(options: Tiny) -> Model:
         encoder = Encoder(options.resolution, (8, 8, 16), fold=2)
@@ -61,7 +61,7 @@ def small_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(Tiny, "build", build)
     monkeypatch.setattr(classic, "h64", h64)
-    monkeypatch.setattr(validation, "judges", Judges)
+    monkeypatch.setattr(validation, "load_metric_nets", MetricNets)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -41,7 +41,7 @@ def test_the_example_of_orders_ends_training_by_a_loss_that_is_told(
     file = project.file.model_copy(update={"options": {"train": SMALL}})
     Project(show, file).save()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(loop, "REPORT", 0)
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0)
     (code,) = re.findall(r"```python\n(.*?)```", section("Orders"), re.DOTALL)
     # Numbers alone are other than on the page: there it would take minutes to get so far.
     for page, here in (("10_000", "30"), ("1.0) < 0.05", "1e9) < 1e6")):

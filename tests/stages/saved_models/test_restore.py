@@ -48,7 +48,7 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:  # t
 @pytest.fixture
 def backed(show: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A show whose model has learnt six iterations, with backups of the second and the fourth."""
-    monkeypatch.setattr(loop, "REPORT", 0)
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0)
     done(show, iterations=6, backup_iterations=2, backups=2)
     return show
 

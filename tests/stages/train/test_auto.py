@@ -22,22 +22,22 @@ GB = 10**9
 
 
 def test_more_memory_makes_larger_faces_and_never_more_than_fits() -> None:
-    found = [auto.largest_fitting(free * GB, "full", 1000) for free in (3, 5, 8, 24)]
+    found = [auto.largest_that_fits(free * GB, "full", 1000) for free in (3, 5, 8, 24)]
     sizes = [choice.settings["resolution"] for choice in found if choice]
     assert len(sizes) == 4 and sizes == sorted(sizes) and sizes[0] < sizes[-1] == 256
     for free, choice in zip((3, 5, 8, 24), found, strict=True):
         assert choice is not None
         assert (
-            auto.step_memory(
+            auto.estimate_memory(
                 auto.ModelRecipe(model="saehd", settings=choice.settings), choice.pairs
             )
-            < auto.SHARE * free * GB
+            < auto.MEMORY_SHARE * free * GB
         )
-    assert auto.largest_fitting(GB // 10, "full", 1000) is None
+    assert auto.largest_that_fits(GB // 10, "full", 1000) is None
 
 
 def test_faces_are_no_larger_than_the_plate_shows_them() -> None:
-    choice = auto.largest_fitting(24 * GB, "half", 140)
+    choice = auto.largest_that_fits(24 * GB, "half", 140)
     assert (
         choice is not None
         and choice.settings["resolution"] == 128
@@ -129,22 +129,22 @@ def test_a_run_that_rests_finishes_and_one_that_was_stopped_in_the_finish_ends_w
     assert isinstance(finished, Finished) and finished.summary["ended"] == "iterations"
     assert 6 / 0.6 <= finished.summary["iteration"] <= math.ceil(rested / 0.6)
     plans = [
-        row[schedule.PLANNED]
+        row[schedule.FINISH_UNTIL]
         for row in history.read(show / "models/tiny/history.jsonl")
-        if schedule.PLANNED in row
+        if schedule.FINISH_UNTIL in row
     ]
     assert plans == [finished.summary["iteration"]]
 
 
 def test_only_a_run_without_an_end_gets_a_finish() -> None:
-    assert schedule.finishing(TrainOptions(until="finish"), 600) == 1000
-    assert schedule.finishing(TrainOptions(until="finish", minutes=5), 600) == 0
+    assert schedule.finish_end(TrainOptions(until="finish"), 600) == 1000
+    assert schedule.finish_end(TrainOptions(until="finish", minutes=5), 600) == 0
     assert (
-        schedule.finishing(TrainOptions(until="plateau"), 600)
-        == schedule.finishing(TrainOptions(), 600)
+        schedule.finish_end(TrainOptions(until="plateau"), 600)
+        == schedule.finish_end(TrainOptions(), 600)
         == 0
     )
-    assert schedule.end(TrainOptions(until="finish"), 600, 1, is_at_rest=True) == ""
+    assert schedule.end_reason(TrainOptions(until="finish"), 600, 1, has_plateaued=True) == ""
 
 
 def _stopped(run: Stage) -> Stage:

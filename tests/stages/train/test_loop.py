@@ -29,8 +29,8 @@ from understudy.stages.train import loop
 from understudy.stages.train.callbacks.compile_tuner import CompileTuner
 from understudy.stages.train.callbacks.loss_guard import LossGuard
 from understudy.stages.train.command import train
-from understudy.stages.train.data.batches import Batches, ahead
-from understudy.stages.train.data.face_store import FaceStore, load_faces
+from understudy.stages.train.data.batches import Batches, prefetch
+from understudy.stages.train.data.face_store import FaceStore, load_face_store
 from understudy.stages.train.options import TrainOptions
 from understudy.stages.train.state import TrainState
 from understudy.stages.train.train_step import Losses, train_step
@@ -80,7 +80,7 @@ def test_a_run_leaves_a_model_that_predicts_pictures_and_a_history(show: Path) -
 def test_a_run_in_two_parts_equals_an_unbroken_one(
     make_show: Make, tmp_path: Path, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "REPORT", 0)
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0)
     whole, parts = make_show(tmp_path / "whole"), make_show(tmp_path / "parts")
     settings = {"iterations": 6, "precision": precision, "threads": 2}
     done(whole, **settings)
@@ -292,8 +292,8 @@ def test_previews_measure_held_out_faces(make_show: Make, tmp_path: Path) -> Non
 
 def test_faces_in_memory_show_what_the_model_will_see(show: Path) -> None:
     faceset = Faceset(Project.load(show).faces("src"))
-    faces = load_faces(faceset, "full", 64, 0.2)
-    seen, masks = faces.upright(np.arange(6), 64)
+    faces = load_face_store(faceset, "full", 64, 0.2)
+    seen, masks = faces.aligned(np.arange(6), 64)
     original = cv2.resize(faceset.load(0).image, (64, 64), interpolation=cv2.INTER_AREA)
     assert np.abs(seen[0] * 255 - original).mean() < 3
     assert masks.shape == (6, 64, 64) and masks[0, 32, 32] == 1 and masks[0, 2, 2] == 0
@@ -307,7 +307,7 @@ def batches(
 
 
 def test_a_batch_follows_from_seed_and_number_alone(show: Path) -> None:
-    faces = load_faces(Faceset(Project.load(show).faces("src")), "full", 64, 0.2)
+    faces = load_face_store(Faceset(Project.load(show).faces("src")), "full", 64, 0.2)
     one, again, other = (
         batches(faces, True).make(3),
         batches(faces, True).make(3),
@@ -323,7 +323,7 @@ def test_a_batch_follows_from_seed_and_number_alone(show: Path) -> None:
 
 
 def test_without_warp_input_and_target_are_the_same_face(show: Path) -> None:
-    faces = load_faces(Faceset(Project.load(show).faces("src")), "full", 64, 0.2)
+    faces = load_face_store(Faceset(Project.load(show).faces("src")), "full", 64, 0.2)
     plain, tinted = batches(faces).make(0).src, batches(faces, color=1).make(0).src
     assert float((plain.input - plain.target).abs().mean()) < 0.02
     assert (
@@ -334,15 +334,15 @@ def test_without_warp_input_and_target_are_the_same_face(show: Path) -> None:
 
 
 def test_other_devices_sample_the_same_batch(show: Path) -> None:
-    faces = load_faces(Faceset(Project.load(show).faces("src")), "full", 64, 0.2)
+    faces = load_face_store(Faceset(Project.load(show).faces("src")), "full", 64, 0.2)
     maker = batches(faces, True)
     moved = [np.array(faces.store_from_face)] * 2
     maps = np.stack(
         [np.stack(np.meshgrid(np.arange(64), np.arange(64)), -1).astype(np.float32) + 12.3] * 2
     )
     for ours, theirs in zip(
-        maker._on_cpu(faces.pictures[:2], moved, maps),
-        maker._on_device(faces.pictures[:2], moved, maps),
+        maker._remap_on_cpu(faces.pictures[:2], moved, maps),
+        maker._remap_on_device(faces.pictures[:2], moved, maps),
         strict=True,
     ):
         assert float((ours - theirs).abs().mean()) < 0.004
@@ -354,7 +354,7 @@ def test_batches_come_in_order_and_errors_come_through() -> None:
             raise ValueError("five")
         return number
 
-    coming = ahead(make, 2, workers=3)
+    coming = prefetch(make, 2, workers=3)
     assert [next(coming)[0] for _ in range(3)] == [2, 3, 4]
     with pytest.raises(ValueError, match="five"):
         next(coming)

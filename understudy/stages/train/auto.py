@@ -1,4 +1,4 @@
-"""`auto`: which model to train when nobody says, by what this machine holds and the faces show."""
+"""`auto`: which model to train when nobody says, by this machine's memory and the faces."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from understudy.types import FaceType
 
 # Sides of the faces to choose from, the best first, and pairs of faces an iteration. What is larger
 # learns for weeks.
-SIDES = (256, 224, 192, 160, 128, 96)
-PAIRS = (16, 8, 4)
+RESOLUTIONS = (256, 224, 192, 160, 128, 96)
+BATCH_SIZES = (16, 8, 4)
 # In fewer minutes than this no large model learns much.
-SHORT = 60
+MIN_MINUTES = 60
 # The share of a card's free memory that a step may take: what the libraries of the network use by
 # the way is not counted.
-SHARE = 0.75
+MEMORY_SHARE = 0.75
 # From the widest on: the face types that the models of a GPU learn.
-_TYPES: tuple[FaceType, ...] = ("whole", "full", "mid-full", "half")
+_FACE_TYPES: tuple[FaceType, ...] = ("whole", "full", "mid-full", "half")
 
 
 @dataclass(frozen=True)
@@ -86,16 +86,16 @@ def _decide(project: Project, options: TrainOptions) -> tuple[dict[str, Any], st
         return {}, ""
     if options.name and (project.model(options.name) / OPTIONS_FILE).exists():
         model = read_recipe(project.model(options.name)).model
-        return {"model": model, **_ending(project, options, model)}, ""
+        return {"model": model, **_decide_end(project, options, model)}, ""
     if not options.name and (known := newest_model(project)):
         model = read_recipe(project.model(known)).model
         return (
-            {"model": model, "name": known, **_ending(project, options, model)},
+            {"model": model, "name": known, **_decide_end(project, options, model)},
             f"goes on with {known}, which was trained last. Another: --model, --name",
         )
     device = resolve_device("auto" if options.device == "all" else options.device)
     choice = choose(project, device, options.minutes)
-    decided: dict[str, Any] = {"model": choice.model, **_ending(project, options, choice.model)}
+    decided: dict[str, Any] = {"model": choice.model, **_decide_end(project, options, choice.model)}
     if settings := {**choice.settings, **options.settings_of(choice.model)}:
         decided[choice.model] = settings
     if choice.pairs and not options.batch:
@@ -113,9 +113,7 @@ def _without_auto(options: TrainOptions) -> dict[str, Any]:
 
 
 def newest_model(project: Project) -> str:
-    """The name of the model of a show that was trained last; empty when it has none with
-    weights.
-    """
+    """The name of the model of a show that was trained last; empty where none has weights."""
     folder = project.folder / "models"
     found = (
         [each for each in folder.iterdir() if checkpoint.peek(each / CHECKPOINTS)]
@@ -135,16 +133,17 @@ def choose(project: Project, device: torch.device, minutes: float | None = None)
         return Choice(
             "tiny", {}, None, "tiny: what a processor learns in minutes. On a GPU it would be saehd"
         )
-    if minutes and minutes < SHORT:
+    if minutes and minutes < MIN_MINUTES:
         return Choice(
             "tiny",
             {},
             None,
-            f"tiny: what is learnt in {minutes:g} minutes. With {SHORT} or more it would be saehd",
+            f"tiny: what is learnt in {minutes:g} minutes. With {MIN_MINUTES} or more it would"
+            " be saehd",
         )
     free = free_bytes(device)
     face_type, across = visible_faces(project)
-    best = largest_fitting(free, face_type, across)
+    best = largest_that_fits(free, face_type, across)
     if best is None:
         return Choice(
             "tiny",
@@ -155,21 +154,24 @@ def choose(project: Project, device: torch.device, minutes: float | None = None)
     return best
 
 
-def largest_fitting(free: int, face_type: FaceType, across: int) -> Choice | None:
-    """The largest saehd whose steps fit into so many free bytes; None when none does. across: the
-    faces' side in the plate, px.
+def largest_that_fits(free: int, face_type: FaceType, across: int) -> Choice | None:
+    """The largest saehd whose steps fit into the memory; None when none does.
+
+    Args:
+        free: Bytes that are free on the device.
+        across: The side of dst's faces in the plate, px.
     """
     # Beyond what the plate shows there is nothing to learn; the smallest is taken however small the
     # faces are.
-    sides = [side for side in SIDES if side <= across] or [SIDES[-1]]
-    for side, pairs in _plans(sides):
+    sides = [side for side in RESOLUTIONS if side <= across] or [RESOLUTIONS[-1]]
+    for side, pairs in _candidates(sides):
         settings = {
             "resolution": side,
             "archi": "liae-ud" if side < 192 else "liae-udt",
             "face_type": face_type,
         }
-        needed = step_memory(ModelRecipe(model="saehd", settings=settings), pairs)
-        if needed <= SHARE * free:
+        needed = estimate_memory(ModelRecipe(model="saehd", settings=settings), pairs)
+        if needed <= MEMORY_SHARE * free:
             why = (
                 f"saehd {settings['archi']} at {side} px, {pairs} pairs: a step takes about"
                 f" {needed / 1e9:.1f} of the {free / 1e9:.1f} GB that are free, and dst's"
@@ -179,7 +181,7 @@ def largest_fitting(free: int, face_type: FaceType, across: int) -> Choice | Non
     return None
 
 
-def step_memory(recipe: ModelRecipe, pairs: int) -> int:
+def estimate_memory(recipe: ModelRecipe, pairs: int) -> int:
     """Bytes that a step of a model takes in float32; in bf16 it is less."""
     meta = torch.device("meta")
     model = recipe.build(meta)
@@ -203,19 +205,19 @@ def free_bytes(device: torch.device) -> int:
 
 
 def visible_faces(project: Project) -> tuple[FaceType, int]:
-    """The widest face type that both facesets show, and the side in the plate, px, of dst's median
-    face of that type.
-    """
+    """The widest face type that both facesets show, and how wide dst's median face is, in px."""
     sets = [Faceset(project.faces("src")), Faceset(project.faces("dst"))]
-    common = (kind for kind in _TYPES if all(align.contains(each.face_type, kind) for each in sets))
-    face_type = next(common, _TYPES[-1])
+    common = (
+        kind for kind in _FACE_TYPES if all(align.contains(each.face_type, kind) for each in sets)
+    )
+    face_type = next(common, _FACE_TYPES[-1])
     matrices = [align.face_from_frame(points, face_type, 1) for points in sets[1].faces.landmarks]
     return face_type, round(
         1 / float(np.median([np.sqrt(abs(np.linalg.det(each[:, :2]))) for each in matrices]))
     )
 
 
-def _ending(project: Project, options: TrainOptions, model: str) -> dict[str, Any]:
+def _decide_end(project: Project, options: TrainOptions, model: str) -> dict[str, Any]:
     """The end that auto sets where the options name none: once the score has plateaued.
 
     That is the finish, and what follows it where the model has a critic.
@@ -231,9 +233,9 @@ def _ending(project: Project, options: TrainOptions, model: str) -> dict[str, An
     return {"until": "gan" if models[model].has_critic() else "finish"}
 
 
-def _plans(sides: list[int]) -> Iterator[tuple[int, int]]:
+def _candidates(sides: list[int]) -> Iterator[tuple[int, int]]:
     """Sides and pairs, the best first: the largest face with enough pairs; few pairs only where
     nothing else fits.
     """
-    yield from ((side, pairs) for side in sides for pairs in PAIRS[:2])
-    yield from ((side, PAIRS[2]) for side in reversed(sides))
+    yield from ((side, pairs) for side in sides for pairs in BATCH_SIZES[:2])
+    yield from ((side, BATCH_SIZES[2]) for side in reversed(sides))

@@ -41,8 +41,8 @@ from understudy.stages.train.callbacks.base import (
 )
 from understudy.stages.train.callbacks.compile_tuner import CompileTuner
 from understudy.stages.train.callbacks.loss_log import LossLog
-from understudy.stages.train.data import feed
-from understudy.stages.train.data.batches import ahead
+from understudy.stages.train.data import input_pipeline
+from understudy.stages.train.data.batches import prefetch
 from understudy.stages.train.data.face_store import FaceStore
 from understudy.stages.train.distributed.rank_sync import LeadRank
 from understudy.stages.train.resume import resume, warn_renewed
@@ -50,7 +50,7 @@ from understudy.stages.train.state import Phase, TrainState
 from understudy.stages.train.train_step import train_step
 
 # Seconds between two reports at least.
-REPORT = 0.1
+REPORT_SECONDS = 0.1
 
 
 class Trainer:
@@ -101,7 +101,7 @@ class Trainer:
         self.state = resumed.state
         for callback in self.callbacks:
             callback.on_restore(self.state, resumed.saved)
-        self._set(options=schedule.planned(self.state.options, self.loss_log.read()))
+        self._set(options=schedule.with_planned_end(self.state.options, self.loss_log.read()))
         if resumed.is_inherited:
             # At once, so that a setback does not lead back to nothing.
             yield from self._save()
@@ -123,8 +123,10 @@ class Trainer:
             # What fitted one process says nothing of shares.
             self._set(fitting_batch=0)
         self.ranks.send_block(self.state, renew=True)
-        batches = feed.batches(self.state, *self.faces)
-        coming = ahead(batches.make, self.state.iteration, feed.workers(self.state.device))
+        batches = input_pipeline.make_batches(self.state, *self.faces)
+        coming = prefetch(
+            batches.make, self.state.iteration, input_pipeline.worker_count(self.state.device)
+        )
         try:
             with contextlib.closing(coming):
                 yield from self._train_on(coming)
@@ -137,7 +139,7 @@ class Trainer:
         phase, restores = self.state.phase, self.state.restores
         for batch, waited in batches:
             self._train_iteration(batch, waited)
-            is_time = time.monotonic() - self._reported >= REPORT
+            is_time = time.monotonic() - self._reported >= REPORT_SECONDS
             if self.ranks.is_due(self.state, is_time) or self._is_phase_over(phase):
                 yield from self._report()
                 if self.state.restores > restores or self._is_phase_over(phase):
@@ -162,8 +164,8 @@ class Trainer:
             return
         state, span = self.state, max(self._reported - before, 1e-6)
         values = {**self.loss_log.latest, "it/s": count / span, "wait": waited / span}
-        total = schedule.total(state.options, state.iteration, state.seconds)
-        self.ranks.set_pace(count * REPORT / span)
+        total = schedule.total_iterations(state.options, state.iteration, state.seconds)
+        self.ranks.set_pace(count * REPORT_SECONDS / span)
         progress = Progress(stage="train", done=state.iteration, total=total, values=values)
         self._publish(progress)
         orders = self.ranks.take_orders((yield progress))
@@ -311,7 +313,7 @@ class Trainer:
         """Whether the run has come to its end."""
         state = self.state
         if not state.end:
-            self._set(end=schedule.end(state.options, state.iteration, state.seconds))
+            self._set(end=schedule.end_reason(state.options, state.iteration, state.seconds))
         return bool(self.state.end)
 
     def _summary(self) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def resolve_recipe(folder: Path, options: TrainOptions) -> tuple[ModelRecipe, li
     return recipe.model_copy(update={"origin": origin, "seed": options.seed}), changes
 
 
-def refuse_other_models(flags: TrainOptions, recipe: ModelRecipe, name: str) -> None:
+def validate_model_flags(flags: TrainOptions, recipe: ModelRecipe, name: str) -> None:
     """Raises BadOption when the flags hold a setting of a model that this one is not of."""
     for other in TrainOptions.kinds():
         settings = flags.settings_of(other)
@@ -105,7 +105,7 @@ def apply_pretraining(options: TrainOptions, recipe: ModelRecipe) -> TrainOption
     """
     if not options.pretrain:
         return options
-    _refuse_while_pretraining(recipe)
+    _validate_pretraining(recipe)
     return options.model_copy(update=PRETRAINING)
 
 
@@ -121,7 +121,7 @@ def change_options(
         BadOption: A value is wrong, or may not change while the model learns.
     """
     wanted = TrainOptions.layered(options.set_values(), order.options, where="train")
-    refuse_other_models(TrainOptions.layered(order.options), recipe, name)
+    validate_model_flags(TrainOptions.layered(order.options), recipe, name)
     fixed = sorted(set(options.changed_in(wanted)) - TrainOptions.live_names())
     if fixed:
         raise BadOption(
@@ -130,11 +130,11 @@ def change_options(
         )
     recipe, changes = change_settings(recipe, wanted.settings_of(recipe.model), name)
     if wanted.pretrain:
-        _refuse_while_pretraining(recipe)
+        _validate_pretraining(recipe)
     return wanted, recipe, changes
 
 
-def _refuse_while_pretraining(recipe: ModelRecipe) -> None:
+def _validate_pretraining(recipe: ModelRecipe) -> None:
     for name in type(recipe.model_options).off_in_pretraining:
         if getattr(recipe.model_options, name, 0):
             raise BadOption(

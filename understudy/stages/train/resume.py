@@ -16,7 +16,7 @@ from understudy.stages.train.state import TrainState
 from understudy.stages.train.state_dict import inherit, restore
 
 # What a model leaves behind when it has pretrained, under these names with "-pretrain".
-LEFT = (CHECKPOINTS, "previews", HISTORY, BACKUPS, BEST)
+PRETRAINING_FILES = (CHECKPOINTS, "previews", HISTORY, BACKUPS, BEST)
 PRETRAINED = "checkpoints-pretrain"
 
 
@@ -112,7 +112,7 @@ def _begin(folder: Path, state: TrainState) -> Generator[Event, Order | None, Re
 
 def _set_aside(folder: Path) -> None:
     """Rename what pretraining left. The checkpoints go last: until then it is not over."""
-    for name in reversed(LEFT):
+    for name in reversed(PRETRAINING_FILES):
         path = folder / name
         if path.exists():
             path.rename(path.with_name(f"{path.stem}-pretrain{path.suffix}"))

@@ -16,14 +16,14 @@ from understudy.stages.train.callbacks.checkpoint_writer import CheckpointWriter
 from understudy.stages.train.callbacks.collapse_check import CollapseCheck
 from understudy.stages.train.callbacks.compile_tuner import CompileTuner, compile_modes
 from understudy.stages.train.callbacks.evaluator import Evaluator
-from understudy.stages.train.callbacks.gan_phase import GanPhase, refuse_without_critic
+from understudy.stages.train.callbacks.gan_phase import GanPhase, validate_gan_phase
 from understudy.stages.train.callbacks.loss_guard import LossGuard
 from understudy.stages.train.callbacks.loss_log import LossLog
 from understudy.stages.train.callbacks.previews import Previews
 from understudy.stages.train.callbacks.recovery import Recovery
 from understudy.stages.train.callbacks.tensorboard import TensorBoard
 from understudy.stages.train.callbacks.thread_tuner import ThreadTuner, thread_counts
-from understudy.stages.train.data import feed
+from understudy.stages.train.data import input_pipeline
 from understudy.stages.train.data.face_store import FaceStore
 from understudy.stages.train.distributed.launch import launch
 from understudy.stages.train.distributed.process_group import (
@@ -38,8 +38,8 @@ from understudy.stages.train.options import TrainOptions
 from understudy.stages.train.resolve import (
     apply_pretraining,
     model_name,
-    refuse_other_models,
     resolve_recipe,
+    validate_model_flags,
 )
 from understudy.stages.train.state import TrainState
 from understudy.stages.train.trainable import TrainableModel
@@ -52,7 +52,7 @@ def run_training(project: Project, resolved: Resolved) -> Stage:
     """
     options = resolved.options
     if options.tensorboard:
-        tensorboard.refuse_missing()
+        tensorboard.require_tensorboard()
     if resolved.reason:
         yield Note(text=f"auto: {resolved.reason}.")
     if (count := processes_to_start(options.device)) > 1:
@@ -77,12 +77,12 @@ def _lead(
     with contextlib.ExitStack() as stack:
         stack.enter_context(project.held(f"models/{name}"))
         recipe, changes = resolve_recipe(folder, options)
-        refuse_other_models(resolved.flags, recipe, name)
-        refuse_without_critic(options, recipe)
+        validate_model_flags(resolved.flags, recipe, name)
+        validate_gan_phase(options, recipe)
         options = apply_pretraining(options, recipe)
         send_setup(group, options, recipe)
         yield from device_errors.warn_unused_gpu(options.device, group.device)
-        src, dst = feed.loaded(project, options, recipe)
+        src, dst = input_pipeline.load_faces(project, options, recipe)
         state = TrainState(options, TrainableModel(recipe, options, group.device))
         yield Note(
             text=(

@@ -65,7 +65,7 @@ class TrainState:
     @property
     def phase(self) -> Phase:
         """What is trained now; see `Phase`."""
-        if not schedule.finish(self.options, self.iteration, self.seconds):
+        if not schedule.finish_progress(self.options, self.iteration, self.seconds):
             return "warp"
         critic = self.trainable.model_options.gan_setting
         has_critic = critic is not None and self.recipe.settings.get(critic)
@@ -79,7 +79,7 @@ class TrainState:
     @property
     def lr_share(self) -> float:
         """The share of `lr` for the next iteration: 1 before the finish, in which it falls."""
-        return schedule.step_size(self.options, self.iteration, self.seconds)
+        return schedule.lr_share(self.options, self.iteration, self.seconds)
 
     @property
     def clip(self) -> float | None:

@@ -17,7 +17,7 @@ from understudy.stages.project import Project, ProjectFile
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train.callbacks.collapse_check import CollapseCheck
 from understudy.stages.train.callbacks.compile_tuner import CompileTuner
-from understudy.stages.train.data import feed
+from understudy.stages.train.data import input_pipeline
 from understudy.stages.train.options import TrainOptions
 from understudy.stages.train.state import TrainState
 from understudy.stages.train.train_step import train_step
@@ -51,8 +51,8 @@ def troubles(
     state = TrainState(options, TrainableModel(recipe, options, cpu))
     tuner = CompileTuner(("off",), cpu)
     tuner.attach(state.model)
-    faces = feed.loaded(Project.load(show), options, recipe)
-    batches, check, found = feed.batches(state, *faces), CollapseCheck(*faces), []
+    faces = input_pipeline.load_faces(Project.load(show), options, recipe)
+    batches, check, found = input_pipeline.make_batches(state, *faces), CollapseCheck(*faces), []
     for number in range(checks.stop):
         if number in checks:
             found.append(check.find_trouble(state.model, number))

@@ -119,7 +119,7 @@ def test_a_trial_keeps_the_fastest_way_and_says_so(
         trial.run(learn, lambda: None)
     assert trial.mode == "off" and not list(trial.on_report(None, ()))
     clock.now += compile_tuner.PATIENCE
-    for _ in range(3 * (compile_tuner.WARMING + compile_tuner.TIMED)):
+    for _ in range(3 * (compile_tuner.WARMUP + compile_tuner.TIMED)):
         trial.run(learn, lambda: None)
     assert trial.mode == best and list(dict.fromkeys(tried)) == list(ways)
     (note,) = trial.on_report(None, ())
@@ -154,7 +154,7 @@ def test_a_way_that_fails_in_a_trial_leaves_the_fastest_of_the_others(
     monkeypatch.setattr(torch, "compile", Broken())
     stepper = stepper_of()
     stepper.tune(("off", "on"))
-    for _ in range(compile_tuner.WARMING + compile_tuner.TIMED + 1):
+    for _ in range(compile_tuner.WARMUP + compile_tuner.TIMED + 1):
         stepper.step(batch_of(1))
     assert stepper.tuner.mode == "off" and [type(each) for each in stepper.messages()] == [Warned]
 
@@ -173,7 +173,7 @@ def test_an_error_that_is_not_the_compilers_stays_as_it_is(monkeypatch: pytest.M
     stepper = stepper_of(compile="on")
     bad = batch_of(1)
     object.__setattr__(bad.src, "mask", torch.rand(1, 1, 7, 7))
-    for _ in range(compile_tuner.WARMING):
+    for _ in range(compile_tuner.WARMUP):
         stepper.step(batch_of(1))
     with pytest.raises(RuntimeError, match="size"):
         stepper.step(bad)
@@ -236,7 +236,7 @@ def test_what_pytorch_takes_apart_to_compile_leads_to_the_same_place(
 def run_trial(stepper: Stepper, ways: tuple[Mode, ...]) -> list[Note | Warned]:
     """What is said when a stepper of 2 pairs has tried these ways."""
     stepper.tune(ways)
-    for _ in range(len(ways) * (compile_tuner.WARMING + compile_tuner.TIMED)):
+    for _ in range(len(ways) * (compile_tuner.WARMUP + compile_tuner.TIMED)):
         losses = stepper.step(batch_of(2, stepper.state.device))
     assert all(torch.isfinite(loss) for loss in losses.values())
     return stepper.messages()  # type: ignore[arg-type]

@@ -44,7 +44,7 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr(Validation, "measure", measure)
     monkeypatch.setattr(Validation, "is_due", lambda self, learnt: True)
-    monkeypatch.setattr(loop, "REPORT", 0)
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0)
     return coming
 
 
@@ -127,8 +127,8 @@ def test_a_plateau_without_held_out_faces_is_refused(show: Path) -> None:
 def test_a_real_run_measures_often_at_first_and_says_what_it_cannot(
     known: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(validation, "LEAST", 0)
-    monkeypatch.setattr(loop, "REPORT", 0)
+    monkeypatch.setattr(validation, "MIN_PAUSE", 0)
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0)
     monkeypatch.setattr(Validation, "missing", ("whose face it is: dlib",))
     events = done(known, iterations=4)
     assert sum("whose face it is" in event.text for event in events if isinstance(event, Note)) == 1

@@ -43,7 +43,7 @@ def known(make_show: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.Mo
     plateaus = property(lambda evaluator: evaluator._measured_at == 6)
     monkeypatch.setattr(Evaluator, "has_plateaued", plateaus)
     monkeypatch.setattr(Validation, "is_due", lambda validation, learnt: True)
-    monkeypatch.setattr(loop, "REPORT", 0)
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0)
     return make_show(tmp_path / "show", 40)
 
 
@@ -154,7 +154,7 @@ def test_a_run_that_is_stopped_under_the_critic_ends_where_it_would_have(
     assert isinstance(stopped, Finished) and stopped.summary["iteration"] == FINISH + 1
     assert run(known)[-1].summary["iteration"] == END  # type: ignore[union-attr]
     assert (
-        len([row for row in told(known) if schedule.CRITIC in row]) == 1
+        len([row for row in told(known) if schedule.GAN_UNTIL in row]) == 1
         and before(known).iteration == FINISH
     )
 
@@ -166,7 +166,7 @@ def test_a_run_that_was_killed_while_the_critic_came_still_gets_one(
     list(run(known, until="finish"))
     assert newest(known).iteration == FINISH
     history.append(
-        known / "models/saehd/history.jsonl", [{"iteration": FINISH, schedule.CRITIC: END}]
+        known / "models/saehd/history.jsonl", [{"iteration": FINISH, schedule.GAN_UNTIL: END}]
     )
     assert run(known)[-1].summary["iteration"] == END  # type: ignore[union-attr]
     assert any("critic" in name for name in newest(known).arrays("weights"))
@@ -191,8 +191,8 @@ def test_auto_takes_the_critic_where_the_model_has_one(
 
 
 def test_the_critics_time_is_the_second_half_of_the_finish_once_more() -> None:
-    options = TrainOptions(iterations=schedule.against_critic(TrainOptions(), 1000))
+    options = TrainOptions(iterations=schedule.gan_end(TrainOptions(), 1000))
     assert options.iterations == 1250
-    assert math.isclose(schedule.finish(options, 1000, 0), 0.5) and math.isclose(
-        schedule.step_size(options, 1250, 0), schedule.LEAST_STEP
+    assert math.isclose(schedule.finish_progress(options, 1000, 0), 0.5) and math.isclose(
+        schedule.lr_share(options, 1250, 0), schedule.MIN_LR_SHARE
     )

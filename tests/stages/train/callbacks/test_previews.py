@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from understudy.parts.models.base.model import Model
-from understudy.stages.train.callbacks.previews import pages
+from understudy.stages.train.callbacks.previews import draw_pages
 from understudy.stages.train.data.face_store import FaceStore
 from understudy.types import Bytes, FaceType
 
@@ -40,7 +40,7 @@ def store(side: int, count: int = 8) -> FaceStore:
 
 def drawn(model: Painter) -> dict[str, Bytes]:
     faces = store(model.resolution)
-    found = pages(model, faces, faces)
+    found = draw_pages(model, faces, faces)
     return {
         name: cv2.imdecode(np.frombuffer(page, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
         for name, page in found.items()

@@ -221,7 +221,7 @@ def test_a_clock_that_jumps_changes_neither_minutes_nor_rates(
     show: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, steps = time.time, iter([0, 86_400, -86_400, 90_000_000] * 10_000)
-    monkeypatch.setattr(loop, "REPORT", 0)
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0)
     monkeypatch.setattr(time, "time", lambda: now() + next(steps))
     events = done(show, iterations=6, backup_iterations=2)
     finished = events[-1]
@@ -234,7 +234,7 @@ def test_hours_of_learning_make_backups_across_runs(
     show: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, ticks = time.monotonic, iter(range(0, 10**9, 600))
-    monkeypatch.setattr(loop, "REPORT", 0)
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0)
     monkeypatch.setattr(loop.time, "monotonic", lambda: real() + next(ticks))
     done(show, iterations=2, backup_hours=0.5)
     done(show, iterations=8, backup_hours=0.5)
@@ -259,11 +259,11 @@ def test_previews_of_earlier_iterations_are_thinned_out_evenly(tmp_path: Path) -
     for iteration in range(10, 1000, 10):
         for page in ("", "-masked"):
             (folder / f"{iteration:09d}{page}.png").touch()
-        previews.thin(tmp_path, 10)
+        previews.thin_out(tmp_path, 10)
     (folder / "loss.svg").touch()
     kept = sorted(int(path.stem) for path in folder.glob("*.png") if path.stem.isdigit())
     assert len(kept) == 10 and kept[0] == 10 and kept[-1] == 990 and max(np.diff(kept)) <= 320
-    previews.thin(tmp_path, 1)
+    previews.thin_out(tmp_path, 1)
     assert {path.name for path in folder.iterdir()} == {
         "000000990.png",
         "000000990-masked.png",

@@ -39,7 +39,7 @@ def test_numbers_and_previews_are_written_and_orders_still_reach_the_run(
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.setattr(loop, "REPORT", 0)
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0)
     show = make_show(tmp_path / "show", 40)
     run = train(show, OPTIONS)
     while not (isinstance(event := next(run), Progress) and event.done == 3):

@@ -15,14 +15,14 @@ from understudy.stages.train.callbacks import thread_tuner
 from understudy.stages.train.callbacks.thread_tuner import (
     PAUSE,
     TIMED,
-    WARMING,
+    WARMUP,
     ThreadTuner,
     thread_counts,
 )
 from understudy.stages.train.command import train
 from understudy.stages.train.options import TrainOptions
 
-TRIAL = WARMING + TIMED
+TRIAL = WARMUP + TIMED
 CPU = torch.device("cpu")
 
 

@@ -11,7 +11,7 @@ from understudy.core.face import align, landmarks
 from understudy.core.training.augment import AugmentConfig
 from understudy.parts.color_transfers import color_transfers
 from understudy.parts.models.base.model import Batch, Samples
-from understudy.stages.train.data.batches import Batches, Feed
+from understudy.stages.train.data.batches import Batches, Sampling
 from understudy.stages.train.data.face_store import FaceStore
 
 STILL = AugmentConfig(0, 0, 0, warp=0)
@@ -59,15 +59,15 @@ def fit(name: str) -> ColorFit:
 def batch(
     src: FaceStore,
     dst: FaceStore,
-    feed: Feed,
+    sampling: Sampling,
     *,
     number: int = 0,
     motions: tuple[AugmentConfig, AugmentConfig] = (STILL, STILL),
     pairs: int = 4,
 ) -> Batch:
-    return Batches(src, dst, *motions, 0, SIDE, pairs, torch.device("cpu"), 7, feed=feed).make(
-        number
-    )
+    return Batches(
+        src, dst, *motions, 0, SIDE, pairs, torch.device("cpu"), 7, sampling=sampling
+    ).make(number)
 
 
 def rows(samples: Samples) -> list[int]:
@@ -81,7 +81,11 @@ def mirrored(samples: Samples) -> list[bool]:
 def test_a_plain_batch_is_what_it_has_always_been() -> None:
     found = hashlib.sha256()
     made = batch(
-        noise(6), noise(5, 1), Feed(), number=3, motions=(AugmentConfig(flip=True), AugmentConfig())
+        noise(6),
+        noise(5, 1),
+        Sampling(),
+        number=3,
+        motions=(AugmentConfig(flip=True), AugmentConfig()),
     )
     for side in (made.src, made.dst):
         for part in (side.input, side.target, side.mask, side.mouth):
@@ -90,18 +94,18 @@ def test_a_plain_batch_is_what_it_has_always_been() -> None:
 
 
 @pytest.mark.parametrize(
-    "feed",
+    "sampling",
     [
-        Feed(hsv=0.2),
-        Feed(color_fit=fit("rct")),
-        Feed(color_fit=fit("sot")),
-        Feed(uniform_yaw=True),
-        Feed(yaw_matched=True),
+        Sampling(hsv=0.2),
+        Sampling(color_fit=fit("rct")),
+        Sampling(color_fit=fit("sot")),
+        Sampling(uniform_yaw=True),
+        Sampling(yaw_matched=True),
     ],
 )
-def test_every_feed_follows_from_the_number_alone(feed: Feed) -> None:
+def test_every_sampling_follows_from_the_number_alone(sampling: Sampling) -> None:
     src, dst = turned([-0.5, 0, 0.1, 0.5, 0.52]), turned([0.2, 0.5, -0.5])
-    one, again, other = (batch(src, dst, feed, number=number, pairs=8) for number in (2, 2, 3))
+    one, again, other = (batch(src, dst, sampling, number=number, pairs=8) for number in (2, 2, 3))
     for side in ("src", "dst"):
         for part in Samples.__slots__:
             assert torch.equal(
@@ -113,7 +117,7 @@ def test_every_feed_follows_from_the_number_alone(feed: Feed) -> None:
 def test_every_third_batch_is_the_one_before_again_unbent() -> None:
     src, dst, moved = noise(6), noise(5, 1), (AugmentConfig(flip=True), AugmentConfig())
     fed, plain = (
-        [batch(src, dst, Feed(plain_every=every), number=n, motions=moved) for n in range(5)]
+        [batch(src, dst, Sampling(plain_every=every), number=n, motions=moved) for n in range(5)]
         for every in (3, 0)
     )
     for side in ("src", "dst"):
@@ -131,11 +135,15 @@ def test_eyes_and_mouth_are_shown_within_the_face_where_the_motion_takes_them() 
     faces = noise(1)
     faces.pictures[..., 3] = 255
     faces.pictures[:, 70:, :, 3] = 0
-    still = batch(faces, faces, Feed(), pairs=1).src.eyes_mouth[0, 0]
+    still = batch(faces, faces, Sampling(), pairs=1).src.eyes_mouth[0, 0]
     x, y = ((points()[landmarks.LEFT_EYE].mean(0) - 12.125) / 1.25).round().astype(int)
     assert still[y, x] == 1 and 0.005 < float(still.mean()) < 0.06 and not still[48:].any()
     smaller = batch(
-        faces, faces, Feed(), pairs=1, motions=(AugmentConfig(0, 0, 0, warp=0, zoom=-0.2), STILL)
+        faces,
+        faces,
+        Sampling(),
+        pairs=1,
+        motions=(AugmentConfig(0, 0, 0, warp=0, zoom=-0.2), STILL),
     ).src.eyes_mouth[0, 0]
     x, y = (round(31.5 + 0.8 * (place - 31.5)) for place in (x, y))
     assert smaller[y, x] == 1 and 0.5 < float(smaller.sum() / still.sum()) < 0.8
@@ -145,10 +153,10 @@ def test_src_takes_dsts_colours_alike_in_input_and_target() -> None:
     src, dst = noise(3), noise(4, 1)
     src.pictures[..., 3] = dst.pictures[..., 3] = 255
     dst.pictures[..., :3] = dst.pictures[..., :3] // 2 + np.array([0, 20, 60], np.uint8)
-    plain = batch(src, dst, Feed())
+    plain = batch(src, dst, Sampling())
     goal = torch.from_numpy(dst.pictures[..., :3].reshape(-1, 3).mean(0) / 255)
     for name in ("rct", "lct", "mkl", "idt", "sot"):
-        made = batch(src, dst, Feed(color_fit=fit(name)))
+        made = batch(src, dst, Sampling(color_fit=fit(name)))
         assert torch.equal(made.dst.target, plain.dst.target) and torch.equal(
             made.src.mask, plain.src.mask
         )
@@ -162,10 +170,10 @@ def test_only_what_the_masks_show_speaks_for_a_face() -> None:
     for store in (src, dst):
         store.pictures[..., 3] = 255
         store.pictures[:, :30, :, 3] = 0
-    one = batch(src, dst, Feed(color_fit=fit("mkl"))).src.target[:, :, 24:]
+    one = batch(src, dst, Sampling(color_fit=fit("mkl"))).src.target[:, :, 24:]
     src.pictures[:, :30, :, :3], dst.pictures[:, :30, :, :3] = 0, 255
     assert torch.allclose(
-        batch(src, dst, Feed(color_fit=fit("mkl"))).src.target[:, :, 24:], one, atol=1e-5
+        batch(src, dst, Sampling(color_fit=fit("mkl"))).src.target[:, :, 24:], one, atol=1e-5
     )
 
 
@@ -173,15 +181,15 @@ def test_a_face_with_an_empty_mask_keeps_its_colours() -> None:
     src, dst = noise(2), noise(2, 1)
     src.pictures[..., 3] = 0
     assert torch.allclose(
-        batch(src, dst, Feed(color_fit=fit("rct"))).src.target,
-        batch(src, dst, Feed()).src.target,
+        batch(src, dst, Sampling(color_fit=fit("rct"))).src.target,
+        batch(src, dst, Sampling()).src.target,
         atol=1e-6,
     )
 
 
 def test_other_hues_are_for_srcs_input_alone() -> None:
     src, dst = noise(3), noise(3, 1)
-    plain, made = batch(src, dst, Feed()), batch(src, dst, Feed(hsv=0.3))
+    plain, made = batch(src, dst, Sampling()), batch(src, dst, Sampling(hsv=0.3))
     assert torch.equal(plain.src.target, made.src.target) and torch.equal(
         plain.dst.input, made.dst.input
     )
@@ -191,13 +199,13 @@ def test_other_hues_are_for_srcs_input_alone() -> None:
 
 def test_uniform_yaw_draws_rare_turns_as_often() -> None:
     src = turned([0.0] * 20 + [0.9])
-    drawn = np.array(rows(batch(src, src, Feed(uniform_yaw=True), pairs=64).src))
+    drawn = np.array(rows(batch(src, src, Sampling(uniform_yaw=True), pairs=64).src))
     assert 20 <= (drawn == 20).sum() <= 44
 
 
 def test_yaw_matched_src_turns_as_dst_does() -> None:
     src, dst = turned([-0.6, -0.2, 0.2]), turned([-0.6, -0.2, 0.2, 0.6])
-    made = batch(src, dst, Feed(yaw_matched=True), pairs=40)
+    made = batch(src, dst, Sampling(yaw_matched=True), pairs=40)
     wanted = {0: 0, 1: 1, 2: 2, 3: 2}
     assert (
         rows(made.src) == [wanted[row] for row in rows(made.dst)] and len(set(rows(made.dst))) == 4
@@ -208,7 +216,7 @@ def test_yaw_matched_src_turns_as_dst_does() -> None:
 def test_yaw_matched_src_is_mirrored_where_it_may_be() -> None:
     src, dst = turned([-0.6, -0.2, 0.2]), turned([-0.6, -0.2, 0.2, 0.6])
     flips = AugmentConfig(0, 0, 0, flip=True, warp=0)
-    made = batch(src, dst, Feed(yaw_matched=True), pairs=40, motions=(flips, flips))
+    made = batch(src, dst, Sampling(yaw_matched=True), pairs=40, motions=(flips, flips))
     looks = [
         angle * (-1 if flip else 1)
         for side, store in ((made.src, src), (made.dst, dst))

@@ -14,7 +14,7 @@ from understudy.parts.landmarkers import FaceLandmarks
 from understudy.parts.models.base.model import Model
 from understudy.stages.train.data.face_store import FaceStore
 from understudy.stages.train.evaluation import swap_metrics, validation
-from understudy.stages.train.evaluation.swap_metrics import Judge, Judges, Shown
+from understudy.stages.train.evaluation.swap_metrics import FaceImages, MetricNets, SwapEvaluator
 from understudy.stages.train.evaluation.validation import Validation
 from understudy.types import Bytes, Floats
 
@@ -51,8 +51,10 @@ def store(seed: int, held: int = 4, count: int = 8) -> FaceStore:
 
 
 @pytest.fixture(autouse=True)
-def _no_judges(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validation, "judges", lambda: Judges(missing=("whose face it is",)))
+def _no_metric_nets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        validation, "load_metric_nets", lambda: MetricNets(missing=("whose face it is",))
+    )
 
 
 def test_what_is_rebuilt_well_scores_near_0_and_what_is_darker_does_not() -> None:
@@ -87,8 +89,8 @@ def test_measuring_takes_no_more_than_its_share_of_the_time() -> None:
         learnt += 1
         if measuring.is_due(learnt):
             spent += 3
-            measuring.spent(3, learnt)
-    assert 0.03 * learnt < spent <= validation.SHARE * learnt and measuring.cost == spent
+            measuring.record_cost(3, learnt)
+    assert 0.03 * learnt < spent <= validation.MAX_SHARE * learnt and measuring.cost == spent
 
 
 def test_other_held_out_faces_have_another_fingerprint() -> None:
@@ -104,8 +106,8 @@ def test_what_cannot_be_measured_is_told() -> None:
     assert Validation(store(0), store(1)).missing == ("whose face it is",)
 
 
-def shown(points: Floats, light: int) -> Shown:
-    return Shown(np.full((len(points), SIZE, SIZE, 3), light, np.uint8), points)
+def shown(points: Floats, light: int) -> FaceImages:
+    return FaceImages(np.full((len(points), SIZE, SIZE, 3), light, np.uint8), points)
 
 
 def speaking(rng: np.random.Generator, count: int = 12) -> Floats:
@@ -133,8 +135,10 @@ def with_network(points: Floats) -> swap_metrics.Locate:
 def test_a_swap_that_acts_as_dst_does_is_in_step_and_one_without_a_face_is_not_found() -> None:
     points = speaking(np.random.default_rng(0))
     for light, share in ((90, 1.0), (0, 0.0)):
-        judge = Judge(shown(points, 200), shown(points, 90), Judges(locate=with_network(points)))
-        found = judge.of(np.full((len(points), SIZE, SIZE, 3), light, np.uint8))
+        evaluator = SwapEvaluator(
+            shown(points, 200), shown(points, 90), MetricNets(locate=with_network(points))
+        )
+        found = evaluator.measure(np.full((len(points), SIZE, SIZE, 3), light, np.uint8))
         assert found["found"] == share and "identity" not in found
         if share:
             assert (
@@ -149,7 +153,7 @@ def test_identity_is_0_for_dst_and_1_for_src() -> None:
     def embed(image: Bytes, landmarks: Floats) -> Floats:
         return np.full(8, image.mean(), np.float32)
 
-    judge = Judge(shown(points, 200), shown(points, 100), Judges(embed=embed))
+    evaluator = SwapEvaluator(shown(points, 200), shown(points, 100), MetricNets(embed=embed))
     for light, shift in ((100, 0), (200, 1), (150, 0.5)):
-        found = judge.of(np.full((len(points), SIZE, SIZE, 3), light, np.uint8))
+        found = evaluator.measure(np.full((len(points), SIZE, SIZE, 3), light, np.uint8))
         assert found["identity"] == pytest.approx(shift) and "expression" not in found

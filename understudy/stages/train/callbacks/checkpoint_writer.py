@@ -21,7 +21,7 @@ from understudy.stages.train.state_dict import Parts, Snapshot
 from understudy.types import Array
 
 # Seconds between two checkpoints at least.
-LEAST_PAUSE = 20
+MIN_PAUSE = 20
 
 
 class CheckpointWriter(Callback):
@@ -62,7 +62,7 @@ class CheckpointWriter(Callback):
         """Ask for a checkpoint where one is due or ordered, and tell what lies on disk by now."""
         # Early on more often: a setback or a kill never costs much more than a third of what was
         # learnt.
-        pause = min(60 * state.options.save_minutes, max(LEAST_PAUSE, state.seconds / 2))
+        pause = min(60 * state.options.save_minutes, max(MIN_PAUSE, state.seconds / 2))
         is_due = time.monotonic() - self._last_save >= pause
         backup = self._backup_reason(state, orders)
         if backup or is_due or any(isinstance(order, Save) for order in orders):

@@ -63,6 +63,6 @@ class CollapseCheck(Callback):
 
 def _sample(store: FaceStore, size: int) -> tuple[Floats, Floats]:
     """Faces spread over those that are learnt, and their masks."""
-    rows = store.learnt
+    rows = store.train_rows
     # Of both sides as many: some models want it.
-    return store.upright(rows[np.linspace(0, len(rows) - 1, FACES).round().astype(int)], size)
+    return store.aligned(rows[np.linspace(0, len(rows) - 1, FACES).round().astype(int)], size)

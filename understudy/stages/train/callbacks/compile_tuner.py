@@ -22,7 +22,7 @@ from understudy.stages.train.callbacks.base import Actions, Callback
 from understudy.stages.train.state import TrainState
 
 Mode = Literal["off", "on", "graphs"]
-Choice = Literal["auto", "off", "on", "graphs"]
+CompileOption = Literal["auto", "off", "on", "graphs"]
 Losses = Callable[[Batch, str], dict[str, Tensor]]
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ NAMES: dict[Mode, str] = {
 PATIENCE = 300.0
 # Iterations of each mode that do not count, in which it is compiled and recorded, and those whose
 # median does.
-WARMING, TIMED = 3, 8
+WARMUP, TIMED = 3, 8
 
 
 class CompileTuner(Callback):
@@ -98,7 +98,7 @@ class CompileTuner(Callback):
             made = learn()
         except Exception as error:
             # Compilers raise all kinds of errors; what has worked so far did not bring this one.
-            if self.mode == "off" or self._proven >= WARMING:
+            if self.mode == "off" or self._proven >= WARMUP:
                 raise
             self._give_up(error)
         else:
@@ -112,9 +112,9 @@ class CompileTuner(Callback):
         """Take note of how long an iteration was; go on to the next mode, or end the trial."""
         self._seconds.append(seconds)
         self._spent += seconds
-        if len(self._seconds) < WARMING + TIMED:
+        if len(self._seconds) < WARMUP + TIMED:
             return
-        self._medians[self.mode] = statistics.median(self._seconds[WARMING:])
+        self._medians[self.mode] = statistics.median(self._seconds[WARMUP:])
         if self.mode != self._modes[-1]:
             self._begin(self._modes[self._modes.index(self.mode) + 1])
             return
@@ -171,7 +171,7 @@ class CompileTuner(Callback):
             torch.accelerator.synchronize(self._device)
 
 
-def compile_modes(choice: Choice, device: torch.device) -> tuple[Mode, ...]:
+def compile_modes(choice: CompileOption, device: torch.device) -> tuple[Mode, ...]:
     """The modes that a choice leaves on a device. Raises BadOption for CUDA graphs elsewhere.
 
     auto leaves two on CUDA and XPU. On a CPU compiled steps measure slower, on others they are

@@ -107,23 +107,23 @@ class Evaluator(Callback):
         if "score" in self.latest:
             yield from self._keep_best(state)
             self.outlook = forecast(*score_curve(self._loss_log.read()))
-        self._validation.spent(time.monotonic() - start, state.seconds)
+        self._validation.record_cost(time.monotonic() - start, state.seconds)
         if self.has_plateaued and not self._had_plateaued:
             yield Note(text=f"{name}: {describe_forecast(self.outlook)}")
         self._had_plateaued = self.has_plateaued
 
     def _end(self, state: TrainState) -> Actions:
         """End the run, or let its finish begin, where it waits for a plateau."""
-        if end := schedule.finishing(state.options, state.iteration):
+        if end := schedule.finish_end(state.options, state.iteration):
             yield TrainUntil(end)
-            self._loss_log.add_row({"iteration": state.iteration, schedule.PLANNED: end})
+            self._loss_log.add_row({"iteration": state.iteration, schedule.FINISH_UNTIL: end})
             yield Note(
                 text=(
                     f"{self._folder.name}: nothing is warped any more, and the step size falls,"
                     f" until iteration {end}."
                 )
             )
-        elif reason := schedule.end(state.options, state.iteration, state.seconds, True):
+        elif reason := schedule.end_reason(state.options, state.iteration, state.seconds, True):
             yield StopTraining(reason)
 
     def _keep_best(self, state: TrainState) -> Actions:

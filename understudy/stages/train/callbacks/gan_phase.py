@@ -25,7 +25,7 @@ from understudy.stages.train.callbacks.base import (
 from understudy.stages.train.callbacks.checkpoint_writer import CheckpointWriter
 from understudy.stages.train.callbacks.loss_log import LossLog
 from understudy.stages.train.options import TrainOptions
-from understudy.stages.train.schedule import CRITIC, PLANNED, against_critic
+from understudy.stages.train.schedule import FINISH_UNTIL, GAN_UNTIL, gan_end
 from understudy.stages.train.state import TrainState
 
 # How much the critic counts, and why there is a backup of the model as it was before.
@@ -33,7 +33,7 @@ POWER: Final = 0.1
 BEFORE: Final = "gan"
 # So many times the score before it is more than fine detail is worth; told by so many measurements
 # of each side at most.
-WORST: Final = 1.1
+MAX_INCREASE: Final = 1.1
 _LAST: Final = 3
 
 Rows = Sequence[Mapping[str, Any]]
@@ -56,7 +56,7 @@ class GanPhase(Callback):
             yield from self._begin(state)
 
     def on_evaluate(self, state: TrainState) -> Actions:
-        if worse := harm(self._loss_log.read()):
+        if worse := score_increase(self._loss_log.read()):
             yield from self._undo(state, worse)
 
     def _begin(self, state: TrainState) -> Actions:
@@ -68,8 +68,8 @@ class GanPhase(Callback):
         if state.iteration != at:
             # It was not fit to be saved, and has gone back.
             return
-        end, name = against_critic(state.options, at), self._folder.name
-        self._loss_log.add_row({"iteration": at, CRITIC: end})
+        end, name = gan_end(state.options, at), self._folder.name
+        self._loss_log.add_row({"iteration": at, GAN_UNTIL: end})
         yield ChangeSettings(*change_settings(state.recipe, {_setting(state.recipe): POWER}, name))
         yield TrainUntil(end)
         yield Note(
@@ -96,7 +96,7 @@ class GanPhase(Callback):
             f"back from {at}: under the critic the score on held-out faces became {worse:.0%} worse"
         )
         self._loss_log.add_row(
-            {"iteration": state.iteration, "setback": back, PLANNED: state.iteration}
+            {"iteration": state.iteration, "setback": back, FINISH_UNTIL: state.iteration}
         )
         self._loss_log.write(state.iteration)
         yield TrainUntil(state.iteration)
@@ -109,7 +109,7 @@ class GanPhase(Callback):
         )
 
 
-def refuse_without_critic(options: TrainOptions, recipe: ModelRecipe) -> None:
+def validate_gan_phase(options: TrainOptions, recipe: ModelRecipe) -> None:
     """Raises BadOption when a critic is waited for that the model does not have, or that may not be
     there while it pretrains.
     """
@@ -127,12 +127,14 @@ def is_due(options: TrainOptions, recipe: ModelRecipe, iteration: int, rows: Row
     """
     if options.until != "gan" or recipe.settings[_setting(recipe)]:
         return False
-    ends = [(key, row[key]) for row in rows for key in (PLANNED, CRITIC) if key in row]
+    ends = [(key, row[key]) for row in rows for key in (FINISH_UNTIL, GAN_UNTIL) if key in row]
     # With the end of its time written down and no critic there, the run was killed in between.
-    return bool(ends) and (ends[-1][0] == CRITIC or (not _begun(rows) and iteration >= ends[-1][1]))
+    return bool(ends) and (
+        ends[-1][0] == GAN_UNTIL or (not _begun(rows) and iteration >= ends[-1][1])
+    )
 
 
-def harm(rows: Rows) -> float:
+def score_increase(rows: Rows) -> float:
     """By what share the score on held-out faces has become worse under the critic; 0 where that is
     bearable or not known yet.
     """
@@ -145,12 +147,12 @@ def harm(rows: Rows) -> float:
     if not begun or not before or len(since) < 2:
         return 0.0
     worse = float(np.median(since) / np.median(before))
-    return worse - 1 if worse > WORST else 0.0
+    return worse - 1 if worse > MAX_INCREASE else 0.0
 
 
 def _begun(rows: Rows) -> int:
     """The iteration from which on there has been a critic; 0 where there is none."""
-    return next((row["iteration"] for row in reversed(rows) if CRITIC in row), 0)
+    return next((row["iteration"] for row in reversed(rows) if GAN_UNTIL in row), 0)
 
 
 def _setting(recipe: ModelRecipe) -> str:

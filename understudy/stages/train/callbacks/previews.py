@@ -25,7 +25,7 @@ from understudy.stages.train.state import TrainState
 from understudy.types import Floats
 
 # Faces shown; half of them from the held-out ones.
-SHOWN = 6
+ROWS = 6
 # Iterations whose previews are kept.
 KEPT = 100
 # Pixels of faces below one another, where more than two are shown; and the largest faces of which
@@ -58,27 +58,29 @@ class Previews(Callback):
     def _draw(self, state: TrainState) -> Actions:
         """Draw faces, have them measured, and draw the losses."""
         with state.trainable.averaged():
-            for path in draw(self._folder, state.iteration, state.model, self._src, self._dst):
+            for path in write_previews(
+                self._folder, state.iteration, state.model, self._src, self._dst
+            ):
                 yield Saved(what="preview", path=path)
-            thin(self._folder, KEPT if state.options.preview_history else 1)
+            thin_out(self._folder, KEPT if state.options.preview_history else 1)
         state = yield Evaluate()
         self._loss_log.write(state.iteration)
-        yield Saved(what="loss-plot", path=loss_plot(self._folder))
+        yield Saved(what="loss-plot", path=write_loss_plot(self._folder))
         self._last = time.monotonic()
 
 
-def draw(
+def write_previews(
     folder: Path, iteration: int, model: Model, src: FaceStore, dst: FaceStore
 ) -> Iterator[Path]:
-    """Write every page of `pages` for a model in `folder`; their paths."""
-    for page, picture in pages(model, src, dst).items():
+    """Write every page of `draw_pages` for a model in `folder`; their paths."""
+    for page, picture in draw_pages(model, src, dst).items():
         path = folder / "previews" / f"{iteration:09d}{page and '-'}{page}.png"
         atomic.write_bytes(path, picture)
         yield path
 
 
 @torch.inference_mode()
-def pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]:
+def draw_pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]:
     """PNGs of what the model makes of both people, by page; "" is the one to look at first.
 
     "": src, ss, dst, dd, sd; "masked": the same within their masks. Of large faces a page holds two
@@ -86,9 +88,9 @@ def pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]:
     its masks and dst's.
     """
     size = model.resolution
-    count = min(SHOWN, max(2, TALLEST // size), len(src.pictures), len(dst.pictures))
-    src_faces, src_mask = src.upright(_shown(src, count), size)
-    dst_faces, dst_mask = dst.upright(_shown(dst, count), size)
+    count = min(ROWS, max(2, TALLEST // size), len(src.pictures), len(dst.pictures))
+    src_faces, src_mask = src.aligned(_preview_rows(src, count), size)
+    dst_faces, dst_mask = dst.aligned(_preview_rows(dst, count), size)
     device = next(model.parameters()).device
     made = model.reconstruct(to_tensor(src_faces, device), to_tensor(dst_faces, device))
     faces = {name: to_numpy(face) for name, (face, _) in made.items()}
@@ -115,7 +117,7 @@ def pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]:
         "sd mask": faces["sd"] * laid,
         "sd in dst": faces["sd"] * laid + dst_faces * (1 - laid),
     }
-    found = _paged(plain, masked, size)
+    found = _split_pages(plain, masked, size)
     if further := [name for name in faces if name not in PAIRS]:
         found["more"] = {
             "dst": dst_faces,
@@ -133,7 +135,7 @@ def pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]:
     }
 
 
-def thin(folder: Path, most: int) -> None:
+def thin_out(folder: Path, most: int) -> None:
     """Remove previews of a model in `folder` until those of `most` iterations are left: evenly
     spread, the newest among them.
     """
@@ -150,7 +152,7 @@ def thin(folder: Path, most: int) -> None:
             path.unlink(missing_ok=True)
 
 
-def loss_plot(folder: Path) -> Path:
+def write_loss_plot(folder: Path) -> Path:
     """Draw the losses of a model's history; the picture's path."""
     rows = history.read(folder / "history.jsonl")
     lines: dict[str, tuple[list[float], list[float]]] = {}
@@ -170,7 +172,7 @@ def loss_plot(folder: Path) -> Path:
     return path
 
 
-def _paged(plain: Columns, masked: Columns, size: int) -> dict[str, Columns]:
+def _split_pages(plain: Columns, masked: Columns, size: int) -> dict[str, Columns]:
     found = {"": plain, "masked": masked}
     if size > WIDE:
         columns = {**plain, **masked}
@@ -187,11 +189,11 @@ def _paged(plain: Columns, masked: Columns, size: int) -> dict[str, Columns]:
     return found
 
 
-def _shown(store: FaceStore, count: int) -> NDArray[np.int64]:
+def _preview_rows(store: FaceStore, count: int) -> NDArray[np.int64]:
     """Rows for the picture: held-out faces for one half, learnt ones for the other, spread over the
     set.
     """
-    kept, learnt = np.flatnonzero(store.held_out), store.learnt
+    kept, learnt = np.flatnonzero(store.held_out), store.train_rows
     first = min(len(kept), count // 2)
     spread = (
         np.linspace(0, len(rows) - 1, share).round().astype(int)

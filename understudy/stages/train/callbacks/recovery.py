@@ -16,7 +16,7 @@ from understudy.stages.train.state import TrainState
 from understudy.stages.train.state_dict import Snapshot
 
 # So many setbacks in a row, and nothing helps.
-SETBACKS = 4
+MAX_SETBACKS = 4
 
 
 class Recovery(Callback):
@@ -42,7 +42,7 @@ class Recovery(Callback):
         name, folder, at = self._folder.name, self._folder / CHECKPOINTS, state.iteration
         self.setbacks += 1
         self._broke_at = max(self._broke_at, at)
-        if self.setbacks > SETBACKS:
+        if self.setbacks > MAX_SETBACKS:
             kept = " The last good checkpoint is kept." if checkpoint.peek(folder) else ""
             raise Diverged(
                 f"{name}, iteration {at}: {trouble}, for the {self.setbacks}th time.{kept} Lower"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FOLDER = "tensorboard"
 
 
-def refuse_missing() -> None:
+def require_tensorboard() -> None:
     """Raises MissingExtra where the package tensorboard is not installed."""
     if importlib.util.find_spec("tensorboard") is None:
         raise MissingExtra(

@@ -23,7 +23,7 @@ from understudy.stages.train.state import TrainState
 
 # Iterations with another number of threads: those that do not count, in which code and memory for
 # it are made, and those that do.
-WARMING, TIMED = 1, 5
+WARMUP, TIMED = 1, 5
 # So many times as long as a trial took that changed nothing there is no other.
 PAUSE = 20
 # How much of the time with the number that is in use another may take to be taken, lest chance
@@ -41,7 +41,7 @@ class ThreadTuner(Callback):
     def __init__(self, counts: tuple[int, ...]) -> None:
         self._counts, self._current, self._step = counts, 0, 1
         self._tried: int | None = None
-        self._seconds = deque[float](maxlen=WARMING + TIMED)
+        self._seconds = deque[float](maxlen=WARMUP + TIMED)
         self._own = self._rest = 0.0
         self._notes: list[Note] = []
 
@@ -69,9 +69,9 @@ class ThreadTuner(Callback):
         """Take note of how long an iteration was, and set the threads for the next one."""
         self._seconds.append(seconds)
         self._rest -= seconds
-        if len(self._counts) == 1 or len(self._seconds) < WARMING + TIMED:
+        if len(self._counts) == 1 or len(self._seconds) < WARMUP + TIMED:
             return
-        median = statistics.median(list(self._seconds)[WARMING:])
+        median = statistics.median(list(self._seconds)[WARMUP:])
         if self._tried is not None:
             self._decide(self._tried, median)
         elif self._rest <= 0:

@@ -1,4 +1,4 @@
-"""A side's faces in memory, decoded once and cut as a model sees them, with what surrounds them."""
+"""A side's faces in memory, decoded once and cropped for a model, with what surrounds them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ from understudy.io.faceset.faceset import Faceset
 from understudy.types import AlignedFace, Bytes, Doubles, FaceType, Floats
 
 # Stored pixels for each pixel of the model: enough that looking between them costs no sharpness.
-DENSITY = 1.25
+OVERSAMPLING = 1.25
 
 
 @dataclass(frozen=True, slots=True)
 class FaceStore:
     """A side's faces, decoded once.
 
-    pictures: (N, P, P, 4) uint8, RGB and mask. landmarks: (N, 68, 2) in their pixels.
-    store_from_face: (2, 3) from the model's pixels. held_out: (N,) bool. yaw: (N,) how far the
-    heads turn, in radians; drawing by it needs it. spared: (N,) bool, those that are neither learnt
-    nor held out; empty = none.
+    Attributes:
+        pictures: (N, P, P, 4) uint8, RGB and mask.
+        landmarks: (N, 68, 2) in their pixels.
+        store_from_face: (2, 3) from the model's pixels.
+        held_out: (N,) bool, faces that the model is measured on.
+        yaw: (N,) how far the heads turn, in radians; sampling by yaw needs it.
+        excluded: (N,) bool, faces that are neither trained on nor held out; empty = none.
     """
 
     pictures: Bytes
@@ -36,36 +39,44 @@ class FaceStore:
     store_from_face: Doubles
     held_out: NDArray[np.bool_]
     yaw: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
-    spared: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    excluded: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     @property
-    def turns(self) -> Floats:
-        """The yaw of the rows to learn from."""
-        return self.yaw[self.learnt]
+    def train_yaw(self) -> Floats:
+        """The yaw of `train_rows`."""
+        return self.yaw[self.train_rows]
 
     @property
-    def learnt(self) -> NDArray[np.int64]:
-        """Rows to learn from."""
+    def train_rows(self) -> NDArray[np.int64]:
+        """Rows to train on."""
         return np.flatnonzero(
-            ~(self.held_out | self.spared) if len(self.spared) else ~self.held_out
+            ~(self.held_out | self.excluded) if len(self.excluded) else ~self.held_out
         )
 
-    def upright(self, rows: NDArray[np.int64], size: int) -> tuple[Floats, Floats]:
-        """Faces as the model sees them at work, (n, size, size, 3), and masks (n, size, size), both
-        0..1.
+    def aligned(self, rows: NDArray[np.int64], size: int) -> tuple[Floats, Floats]:
+        """Faces as the model sees them when it merges, without augmentation.
+
+        Returns:
+            Faces (n, size, size, 3) and masks (n, size, size), both 0..1.
         """
         seen: Floats = np.stack(
-            [moved(self.pictures[row], self.store_from_face, size) for row in rows]
+            [warp_face(self.pictures[row], self.store_from_face, size) for row in rows]
         ).astype(np.float32)
         seen /= 255
         return seen[..., :3], seen[..., 3]
 
 
-def load_faces(faceset: Faceset, face_type: FaceType, resolution: int, margin: float) -> FaceStore:
-    """Every face of a set for a model, with `margin` widths of surroundings, in memory or on disk
-    as `scratch.zeros` finds room.
+def load_face_store(
+    faceset: Faceset, face_type: FaceType, resolution: int, margin: float
+) -> FaceStore:
+    """Load every face of a set for a model, into memory or, as `scratch.zeros` decides, on disk.
 
-    Raises BadProject when they show too little, CannotWrite.
+    Args:
+        margin: How much around each face is kept, in face widths.
+
+    Raises:
+        BadProject: They show too little of the face.
+        CannotWrite: There is no room.
     """
     if not align.contains(faceset.face_type, face_type):
         raise BadProject(
@@ -73,7 +84,7 @@ def load_faces(faceset: Faceset, face_type: FaceType, resolution: int, margin: f
             f" {face_type}. Extract again with --face-type {face_type}, or train a model for less"
             " of the face."
         )
-    inner = round(resolution * DENSITY)
+    inner = round(resolution * OVERSAMPLING)
     rim = int(np.ceil(margin * inner)) + 2
     store_from_inner = np.array([[1.0, 0, rim], [0, 1, rim]])
 
@@ -89,28 +100,33 @@ def load_faces(faceset: Faceset, face_type: FaceType, resolution: int, margin: f
             store_from_inner, align.face_from_face(face, face_type, inner)
         )
         points[row] = affine.apply(store_from_face, face.landmarks)
-        pictures[row] = _stored(face, points[row], store_from_face, size)
+        pictures[row] = _face_with_mask(face, points[row], store_from_face, size)
 
     with ThreadPoolExecutor() as pool:
         for _ in pool.map(fill, range(len(faceset))):
             pass
     store_from_model = affine.compose(store_from_inner, affine.scaling(inner / resolution))
-    held_out, spared = split.split_held_out(faceset.faces.track)
-    return FaceStore(pictures, points, store_from_model, held_out, faceset.faces.pose[:, 1], spared)
+    held_out, excluded = split.split_held_out(faceset.faces.track)
+    return FaceStore(
+        pictures, points, store_from_model, held_out, faceset.faces.pose[:, 1], excluded
+    )
 
 
-def moved(stored: Bytes, store_from_picture: Doubles, size: int) -> Bytes:
-    """A stored face (P, P, C), or its part, as a picture of (size, size) pixels."""
-    # Cubic, since this is the target: a linear look would teach the model to be soft.
+def warp_face(stored: Bytes, store_from_picture: Doubles, size: int) -> Bytes:
+    """Resample a stored face (P, P, C) to a picture of (size, size, C)."""
+    # Cubic, since this is the target: linear interpolation would teach the model to be soft.
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(
         stored, store_from_picture, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE
     )  # type: ignore[return-value]
 
 
-def _stored(face: AlignedFace, points: Floats, store_from_face: Doubles, size: int) -> Bytes:
-    """A face picture with its mask, (size, size, 4): the mask it carries, else the hull of its
-    landmarks, `points` there.
+def _face_with_mask(
+    face: AlignedFace, points: Floats, store_from_face: Doubles, size: int
+) -> Bytes:
+    """A face picture with its mask, (size, size, 4).
+
+    The mask is the one that it carries, else the hull of its landmarks, `points` in this picture.
     """
     picture = image.warp(face.image, store_from_face, (size, size), "replicate")
     if face.mask is None:

@@ -25,8 +25,8 @@ from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train.callbacks.compile_tuner import CompileTuner, compile_modes
 from understudy.stages.train.callbacks.loss_log import LossLog
-from understudy.stages.train.data import feed
-from understudy.stages.train.data.batches import ahead
+from understudy.stages.train.data import input_pipeline
+from understudy.stages.train.data.batches import prefetch
 from understudy.stages.train.data.face_store import FaceStore
 from understudy.stages.train.distributed.process_group import ProcessGroup
 from understudy.stages.train.options import TrainOptions
@@ -167,7 +167,7 @@ class _Follower:
         self, project: Project, group: ProcessGroup, options: TrainOptions, recipe: ModelRecipe
     ) -> None:
         self._group = group
-        self._faces = feed.loaded(project, options, recipe)
+        self._faces = input_pipeline.load_faces(project, options, recipe)
         self._state = TrainState(options, TrainableModel(recipe, options, group.device))
         self._tuner = CompileTuner(compile_modes(options.compile, group.device), group.device)
         self._tuner.attach(self._state.model)
@@ -205,8 +205,10 @@ class _Follower:
 
     def batches(self) -> Generator[tuple[Batch, float], None, None]:
         """This rank's share of the batches that come."""
-        made = feed.batches(self._state, *self._faces)
-        return ahead(made.make, self._state.iteration, feed.workers(self._state.device))
+        made = input_pipeline.make_batches(self._state, *self._faces)
+        return prefetch(
+            made.make, self._state.iteration, input_pipeline.worker_count(self._state.device)
+        )
 
     def train(
         self, coming: Iterator[tuple[Batch, float]], block: Block

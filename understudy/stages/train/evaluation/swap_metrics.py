@@ -1,4 +1,4 @@
-"""What becomes of a swap: whose face it is, whether it acts as dst does, how sharp it is."""
+"""Measures swapped faces: whose face it is, whether it moves as dst does, how sharp it is."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from understudy.types import Bytes, Floats
 
 LANDMARKER, IDENTITY = "facemesh", "dlib-resnet"
 # With fewer faces nothing can be said of how they move.
-FEWEST = 3
-# Whose face it is costs the most to ask, and differs little from one swap to the next: so many are
-# asked.
-ASKED = 8
+MIN_FACES = 3
+# The identity costs the most, and differs little from one swap to the next: it is measured on so
+# many.
+IDENTITY_FACES = 8
 # Columns of `swap_metrics.expression_features`.
 _MOUTH, _EYES = 0, 2
 
-Measured = dict[str, float]
+Metrics = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Judges:
-    """Who looks at swapped faces. missing: who does not, and what now, in words."""
+class MetricNets:
+    """The networks that measure faces. missing: what cannot be measured, and what now, in words."""
 
     locate: Locate | None = None
     embed: Embed | None = None
@@ -42,8 +42,8 @@ class Judges:
 
 
 @functools.lru_cache(maxsize=1)
-def judges() -> Judges:
-    """The landmarker and the identity network that are at hand; nothing is fetched for this."""
+def load_metric_nets() -> MetricNets:
+    """Load the landmarker and the identity network that are at hand; nothing is fetched."""
     missing: list[str] = []
     locate: Locate | None = None
     embed: Embed | None = None
@@ -59,52 +59,56 @@ def judges() -> Judges:
         embed = identities[IDENTITY]().build()
     else:
         missing.append("whose face it is: pip install 'understudy[dlib]'")
-    return Judges(locate, embed, tuple(missing))
+    return MetricNets(locate, embed, tuple(missing))
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class FaceImages:
     """Faces as a model sees them. faces: (n, S, S, 3) uint8. landmarks: (n, 68, 2) in them."""
 
     faces: Bytes
     landmarks: Floats
 
 
-class Judge:
-    """Compares swapped faces with the dst faces that they replace and with src's, which it looks at
-    but once.
-    """
+class SwapEvaluator:
+    """Compares swapped faces with the dst faces that they replace, and with src's."""
 
-    def __init__(self, src: Shown, dst: Shown, judges: Judges) -> None:
-        self._src, self._dst, self._judges = src, dst, judges
-        self._points = _located(dst, judges.locate)
-        self._embedded = [_embedded(each, judges.embed) for each in (src, dst)]
-        self._detail = _sharp(src)
+    def __init__(self, src: FaceImages, dst: FaceImages, nets: MetricNets) -> None:
+        self._dst, self._nets = dst, nets
+        self._points = _locate(dst, nets.locate)
+        self._embeddings = [_embed(each, nets.embed) for each in (src, dst)]
+        self._src_sharpness = _sharpness(src)
 
-    def of(self, swapped: Bytes) -> Measured:
-        """What there is to say of the swaps of all dst faces (n, S, S, 3), in their order.
+    def measure(self, swapped: Bytes) -> Metrics:
+        """Measure the swaps of all dst faces.
 
-        identity: 0 = still dst, 1 = as much src as src's own faces. expression, mouth, eyes:
-        whether it acts in step with dst, -1..1; "… scale": how much of dst's movement it has, 1 =
-        all. pose: mean difference to dst, in degrees. found: share in which the landmarker sees a
-        face. sharpness: median detail as a share of src's.
+        Args:
+            swapped: (n, S, S, 3), in the order of dst's faces.
+
+        Returns:
+            identity: 0 = still dst, 1 = as much src as src's own faces.
+            expression, mouth, eyes: Whether it moves as dst does, -1..1; with " scale" how much of
+            dst's movement it has, 1 = all.
+            pose: The mean difference to dst, in degrees.
+            found: The share in which the landmarker finds a face.
+            sharpness: The median detail as a share of src's.
         """
-        shown = Shown(swapped, self._dst.landmarks)
-        found = {"sharpness": _sharp(shown) / max(self._detail, 1e-6)}
-        src, dst = self._embedded
-        if self._judges.embed is not None and not np.array_equal(src, dst):
+        shown = FaceImages(swapped, self._dst.landmarks)
+        found = {"sharpness": _sharpness(shown) / max(self._src_sharpness, 1e-6)}
+        src, dst = self._embeddings
+        if self._nets.embed is not None and not np.array_equal(src, dst):
             found["identity"] = swap_metrics.identity_shift(
-                _embedded(shown, self._judges.embed), src, dst
+                _embed(shown, self._nets.embed), src, dst
             ).shift
-        if self._judges.locate is not None:
-            found |= self._acting(_located(shown, self._judges.locate))
+        if self._nets.locate is not None:
+            found |= self._expression_metrics(_locate(shown, self._nets.locate))
         return found
 
-    def _acting(self, points: Floats) -> Measured:
+    def _expression_metrics(self, points: Floats) -> Metrics:
         there = np.isfinite(self._points).all((1, 2))
         both = there & np.isfinite(points).all((1, 2))
         found = {"found": float(both.sum()) / max(int(there.sum()), 1)}
-        if both.sum() < FEWEST:
+        if both.sum() < MIN_FACES:
             return found
         ours, theirs = (
             swap_metrics.expression_features(each[both]) for each in (points, self._points)
@@ -121,7 +125,7 @@ class Judge:
         return found
 
 
-def _located(shown: Shown, locate: Locate | None) -> Floats:
+def _locate(shown: FaceImages, locate: Locate | None) -> Floats:
     """The points that the landmarker finds, (n, 68, 2); rows of NaN where it sees no face."""
     points = np.full((len(shown.faces), 68, 2), np.nan, np.float32)
     if locate is None:
@@ -143,14 +147,14 @@ def _located(shown: Shown, locate: Locate | None) -> Floats:
     return points
 
 
-def _embedded(shown: Shown, embed: Embed | None) -> Floats:
+def _embed(shown: FaceImages, embed: Embed | None) -> Floats:
     if embed is None:
         return np.zeros((0, 0), np.float32)
-    rows = np.unique(np.linspace(0, len(shown.faces) - 1, ASKED).round().astype(int))
+    rows = np.unique(np.linspace(0, len(shown.faces) - 1, IDENTITY_FACES).round().astype(int))
     return np.stack([embed(shown.faces[row], shown.landmarks[row]) for row in rows])
 
 
-def _sharp(shown: Shown) -> float:
+def _sharpness(shown: FaceImages) -> float:
     return float(
         np.median(
             [

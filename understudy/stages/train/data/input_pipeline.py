@@ -1,4 +1,4 @@
-"""How the options of `train`, and where they say nothing those of the model, become batches."""
+"""From the options of `train` to batches: which faces are loaded, and how they are augmented."""
 
 from __future__ import annotations
 
@@ -16,43 +16,42 @@ from understudy.nets import ranks
 from understudy.parts.color_transfers import color_transfers
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe
-from understudy.stages.train.data.batches import Batches, Feed
-from understudy.stages.train.data.face_store import FaceStore, load_faces
+from understudy.stages.train.data.batches import Batches, Sampling
+from understudy.stages.train.data.face_store import FaceStore, load_face_store
 from understudy.stages.train.options import TrainOptions
 from understudy.stages.train.state import TrainState
 
 
-def loaded(
+def load_faces(
     project: Project, options: TrainOptions, recipe: ModelRecipe
 ) -> tuple[FaceStore, FaceStore]:
-    """src's and dst's faces for a model; where it pretrains, those of many people for both."""
+    """Load src's and dst's faces for a model; where it pretrains, those of many people for both."""
     shape = recipe.build(torch.device("meta"))
-    margin = max(each.margin for each in motions(options, recipe.model_options.motion))
+    margin = max(each.margin for each in augment_configs(options, recipe.model_options.motion))
     places = (
         [Path(options.pretrain)]
         if options.pretrain
         else [project.faces("src"), project.faces("dst")]
     )
     found = [
-        load_faces(Faceset(each), shape.face_type, shape.resolution, margin) for each in places
+        load_face_store(Faceset(each), shape.face_type, shape.resolution, margin) for each in places
     ]
     return found[0], found[-1]
 
 
-def workers(device: torch.device) -> int:
-    """How many threads make batches: where the CPU is the device they would only take cores from
-    it.
-    """
+def worker_count(device: torch.device) -> int:
+    """How many threads make batches."""
+    # Where the CPU is the device more would only take cores from it.
     return 1 if device.type == "cpu" else min(8, os.cpu_count() or 1)
 
 
-def batches(state: TrainState, src: FaceStore, dst: FaceStore) -> Batches:
+def make_batches(state: TrainState, src: FaceStore, dst: FaceStore) -> Batches:
     """The batches of a run, from this state to the end of its phase."""
-    options, own = state.options, state.recipe.model_options
-    moved = motions(options, own.motion)
-    is_warped = state.phase == "warp"
-    src_motion, dst_motion = moved if is_warped else (replace(each, warp=0.0) for each in moved)
-    feed = Feed(
+    options, own = state.options, state.trainable.model_options
+    configs = augment_configs(options, own.motion)
+    if state.phase != "warp":
+        configs = replace(configs[0], warp=0.0), replace(configs[1], warp=0.0)
+    sampling = Sampling(
         options.uniform_yaw,
         options.yaw_matched,
         options.random_hsv_power,
@@ -63,15 +62,14 @@ def batches(state: TrainState, src: FaceStore, dst: FaceStore) -> Batches:
     return Batches(
         src,
         dst,
-        src_motion,
-        dst_motion,
+        *configs,
         options.random_color,
         state.model.resolution,
         state.batch_size,
         state.device,
         state.recipe.seed,
         rank,
-        feed,
+        sampling,
         size,
     )
 
@@ -82,10 +80,10 @@ def _color_fit(options: TrainOptions) -> ColorFit | None:
     return color_transfers.configured(options.ct_mode, options).pixel_fit()
 
 
-def motions(options: TrainOptions, own: AugmentConfig) -> tuple[AugmentConfig, AugmentConfig]:
-    """How src's and dst's faces move: what the options say, and where they say nothing (-1) what is
-    the model's own.
-    """
+def augment_configs(
+    options: TrainOptions, own: AugmentConfig
+) -> tuple[AugmentConfig, AugmentConfig]:
+    """How src's and dst's faces are augmented: as the options say, else as the model prefers."""
     both = AugmentConfig(
         own.rotation if options.rotation is None else math.radians(options.rotation),
         own.shift if options.shift is None else options.shift,

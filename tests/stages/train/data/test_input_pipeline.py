@@ -16,8 +16,8 @@ from understudy.parts.models.base.model import Batch
 from understudy.parts.models.classic import H64
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe
-from understudy.stages.train.data import feed
-from understudy.stages.train.data.face_store import load_faces
+from understudy.stages.train.data import input_pipeline
+from understudy.stages.train.data.face_store import load_face_store
 from understudy.stages.train.options import TrainOptions
 from understudy.stages.train.state import TrainState
 from understudy.stages.train.trainable import TrainableModel
@@ -32,12 +32,12 @@ def fed(show: Path, finishing: bool = False, number: int = 0, **options: object)
     trainable = TrainableModel(ModelRecipe(model="h64"), chosen, torch.device("cpu"))
     state = TrainState(chosen, trainable, iteration=9 if finishing else 0)
     src, dst = (
-        load_faces(Faceset(Project.load(show).faces(side)), "half", 64, 0.1)
+        load_face_store(Faceset(Project.load(show).faces(side)), "half", 64, 0.1)
         for side in ("src", "dst")
     )
     # The drawn faces all look straight on; let one in six turn away.
     src, dst = (replace(side, yaw=np.array([0, 0, 0, 0, 0, 1], np.float32)) for side in (src, dst))
-    return feed.batches(state, src, dst).make(number)
+    return input_pipeline.make_batches(state, src, dst).make(number)
 
 
 @pytest.mark.parametrize(
@@ -80,8 +80,10 @@ def test_a_model_may_ask_for_every_second_batch_unbent(
 
 def test_where_options_say_nothing_the_model_decides() -> None:
     own = AugmentConfig(0.1, 0.2, 0.3, warp=0.5)
-    assert feed.motions(TrainOptions(), own) == (own, own)
-    src, dst = feed.motions(TrainOptions(rotation=5, src_flip=True, src_scale=-0.1), own)
+    assert input_pipeline.augment_configs(TrainOptions(), own) == (own, own)
+    src, dst = input_pipeline.augment_configs(
+        TrainOptions(rotation=5, src_flip=True, src_scale=-0.1), own
+    )
     assert src == replace(own, rotation=math.radians(5), flip=True, zoom=-0.1) and dst == replace(
         own, rotation=math.radians(5)
     )
