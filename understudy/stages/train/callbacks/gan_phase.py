@@ -36,7 +36,7 @@ BEFORE: Final = "gan"
 MAX_INCREASE: Final = 1.1
 _LAST: Final = 3
 
-Rows = Sequence[Mapping[str, Any]]
+HistoryRows = Sequence[Mapping[str, Any]]
 
 
 class GanPhase(Callback):
@@ -121,7 +121,7 @@ def validate_gan_phase(options: TrainOptions, recipe: ModelRecipe) -> None:
         )
 
 
-def is_due(options: TrainOptions, recipe: ModelRecipe, iteration: int, rows: Rows) -> bool:
+def is_due(options: TrainOptions, recipe: ModelRecipe, iteration: int, rows: HistoryRows) -> bool:
     """Whether the critic comes now, once: where a finish that the run began by itself is over.
     rows: of the history.
     """
@@ -134,7 +134,7 @@ def is_due(options: TrainOptions, recipe: ModelRecipe, iteration: int, rows: Row
     )
 
 
-def score_increase(rows: Rows) -> float:
+def score_increase(rows: HistoryRows) -> float:
     """By what share the score on held-out faces has become worse under the critic; 0 where that is
     bearable or not known yet.
     """
@@ -150,7 +150,7 @@ def score_increase(rows: Rows) -> float:
     return worse - 1 if worse > MAX_INCREASE else 0.0
 
 
-def _begun(rows: Rows) -> int:
+def _begun(rows: HistoryRows) -> int:
     """The iteration from which on there has been a critic; 0 where there is none."""
     return next((row["iteration"] for row in reversed(rows) if GAN_UNTIL in row), 0)
 
