@@ -122,7 +122,7 @@ def summarize(
 
     Args:
         faces: N faces.
-        info: The footage.
+        facts: The footage.
         detail: (N,) of `measure_detail`, NaN where it was not measured.
         odd: The outliers among them.
     """
