@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import understudy
 from understudy import cli
@@ -21,6 +22,7 @@ from understudy.io.faceset.faceset import Faceset
 from understudy.io.open_footage import open_footage
 from understudy.parts.detectors import detectors
 from understudy.parts.families import FAMILIES
+from understudy.registry import registry_of
 from understudy.stages import jobs
 from understudy.stages.events import Event, Finished
 from understudy.stages.extract.options import ExtractOptions
@@ -141,29 +143,47 @@ def test_the_detector_finds_the_face_that_was_drawn() -> None:
     assert np.abs(found.box - FACE).max() <= 3
 
 
-def test_a_swap_is_made_with_all_of_them(show: Path) -> None:
+def merged(show: Path, **options: Any) -> NDArray[np.int_]:
+    """The first frame of a merge with the examples, and with these options."""
+    parts = {
+        "masks": ["oval*xseg-dst"],
+        "segmenter": "skin-pixels",
+        "color_transfer": "mean-colour",
+        "mode": "ghost",
+        "super_resolution": 100,
+        "upscaler": "lanczos",
+        "texture": 0,
+        "encode": {"crf": 2, "preset": "ultrafast"},
+    }
+    done(understudy.merge(show, **parts, **options))
+    with open_footage(show / "result.mp4") as opened:
+        return opened[0].image.astype(int)
+
+
+def test_a_swap_is_made_with_all_of_them(show: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: set[str] = set()
+    for family, name, *_ in EXAMPLES:
+        part = registry_of(family)[name]
+
+        def noted(self: Any, *given: Any, name: str = name, build: Any = part.build) -> Any:
+            built.add(name)
+            return build(self, *given)
+
+        monkeypatch.setattr(part, "build", noted)
     parts = {"detector": "skin", "landmarker": "mean-face", "identity": "face-colours"}
-    done(understudy.extract(show, **parts, size=256, steady="off", format="png"))
+    done(understudy.extract(show, **parts, size=256, steady="off", format="png", workers=1))
     assert len(Faceset(show / "dst" / "faces")) == 3
     done(understudy.train(show, model="little", iterations=2, batch=2, device="cpu"))
-    done(
-        understudy.merge(
-            show,
-            masks=["oval*xseg-dst"],
-            segmenter="skin-pixels",
-            color_transfer="mean-colour",
-            mode="ghost",
-            super_resolution=100,
-            upscaler="lanczos",
-            encode={"crf": 2, "preset": "ultrafast"},
-        )
-    )
-    with open_footage(show / "result.mp4") as opened:
-        merged = opened[0].image
-    changed = np.abs(merged.astype(int) - face_picture(20)).max(-1) > 16
-    beside = np.ones(changed.shape, bool)
+    swapped = merged(show)
+    assert built == {name for _, name, *_ in EXAMPLES}
+    # Their settings count, and what was rendered with others is not taken for the same.
+    unchanged, narrow = merged(show, ghost={"opacity": 0}), merged(show, oval={"size": 0.4})
+    assert np.abs(unchanged - face_picture(20)).mean() < 2
+    most, few = (np.abs(each - unchanged).max(-1) > 8 for each in (swapped, narrow))
+    beside = np.ones(most.shape, bool)
     beside[FACE[1] - 12 : FACE[3] + 12, FACE[0] - 12 : FACE[2] + 12] = False
-    assert changed[~beside].mean() > 0.2 and not changed[beside].any()
+    assert most[~beside].mean() > 0.2 and not most[beside].any()
+    assert 0 < few.sum() < 0.5 * most.sum()
 
 
 def test_doctor_tells_of_them_and_of_what_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
