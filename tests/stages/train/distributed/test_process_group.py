@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import socket
 import subprocess
 import sys
@@ -34,6 +35,16 @@ POWERS = {
     "bg_style_power": 2.0,
 }
 
+RANK = Path(__file__).with_name("rank.py")
+# In float64 two ranks and one end 2e-14 apart after plain gradient steps: they add the same numbers
+# in another order. The mildest of six faults put into the sharing of a batch ends 0.03 apart.
+EXACT = 1e-9
+# In float32 the last digit may decide on which side of a kink of |x| or ReLU a number falls. Adam
+# divides by the size of the gradient, so this reaches every weight. One process whose batch lies in
+# another order ends 0.004 from itself, two ranks up to 0.006 from one. The faults end 0.03 to 0.5
+# apart.
+ROUNDING = 0.03
+
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
@@ -58,7 +69,7 @@ def pair(folder: Path, *runs: Options) -> tuple[list[Options], list[Options]]:
     place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
     ranks = [
         subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("rank.py"), order],
+            [sys.executable, RANK, order],
             env={**os.environ, **place, "RANK": str(rank), "LOCAL_RANK": str(rank)},
         )
         for rank in range(2)
@@ -94,6 +105,24 @@ def apart(one: Path, other: Path, name: str = "tiny") -> float:
     return float(np.sqrt(gap / way))
 
 
+def apart_in_float64(run: Options) -> float:
+    """How far the weights in the run's file, of two ranks, are from those of one process.
+
+    1 = as far as these moved.
+    """
+    train_in_float64 = runpy.run_path(str(RANK))["train_in_float64"]
+    ours = train_in_float64(Path(run["show"]), Path(run["model"]), run["options"])
+    theirs, recipe = torch.load(run["weights"]), read_recipe(Path(run["model"]))
+    fresh = recipe.build(torch.device("cpu"))
+    fresh.initialise(torch.Generator().manual_seed(recipe.seed))
+    start = {name: each.detach() for name, each in fresh.named_parameters()}
+    gap, way = (
+        sum(float((ours[key] - each[key]).square().sum()) for key in ours)
+        for each in (theirs, start)
+    )
+    return float(np.sqrt(gap / way))
+
+
 def losses(show: Path, name: str = "tiny") -> dict[str, float]:
     rows = [
         row for row in history.read(show / "models" / name / "history.jsonl") if "losses" in row
@@ -121,11 +150,10 @@ def test_two_learn_as_one_heed_orders_to_either_and_end_when_one_dies(
         {"show": str(stopped), "options": TINY, "die": 1},
     )
     alone(parts, {**steady, "iterations": 6})
-    # The order in which floats are added differs, and nothing else does.
-    assert apart(whole, parts) < 1e-4
+    assert apart(whole, parts) < ROUNDING
     ours, theirs = newest(whole), newest(parts)
     assert ours.iteration == theirs.iteration == 6
-    assert np.allclose(ours.state["recent"], theirs.state["recent"], rtol=1e-5)
+    assert np.allclose(ours.state["recent"], theirs.state["recent"], rtol=1e-3)
     assert (first[0]["ended"], first[1]["ended"], second) == ("iterations", "stopped", [{}, {}])
     assert first[2]["error"] == "WorkerLost" and "checkpoint stands" in first[2]["text"]
     assert newest(stopped).iteration == first[1]["iteration"] >= 3
@@ -140,34 +168,40 @@ def test_two_learn_as_one_whatever_the_model_and_the_feed(make_show: Make, tmp_p
         "yaw_matched": True,
         "src_flip": True,
     }
-    wanted: dict[str, tuple[Options, float]] = {
-        "tiny": ({**TINY, **fed}, 1e-4),
-        # Where a gradient is nearly nothing, adabelief divides noise by noise.
-        "saehd": ({**CPU, "model": "saehd", "saehd": {**SMALL, **POWERS, "archi": "df"}}, 0.03),
-        "amp": (
-            {
-                **CPU,
-                "model": "amp",
-                "amp": {**SMALL, "inter_dims": 32, "face_type": "full", "gan_power": 0.1},
-            },
-            0.03,
-        ),
+    wanted: dict[str, Options] = {
+        "tiny": {**TINY, **fed},
+        "saehd": {**CPU, "model": "saehd", "saehd": {**SMALL, **POWERS, "archi": "df"}},
+        "amp": {
+            **CPU,
+            "model": "amp",
+            "amp": {**SMALL, "inter_dims": 32, "face_type": "full", "gan_power": 0.1},
+        },
     }
-    for name, (options, _) in wanted.items():
-        options["iterations"] = 5
+    for name, options in wanted.items():
+        # The last of them is of the finish.
+        options["iterations"] = 4
         alone(make_show(tmp_path / f"{name}-alone"), options)
     runs = [
         {"show": str(make_show(tmp_path / name)), "options": options}
-        for name, (options, _) in wanted.items()
+        for name, options in wanted.items()
     ]
-    pair(tmp_path, *runs)
-    for name, (_, far) in wanted.items():
+    in_float64 = [
+        {
+            **each,
+            "model": f"{tmp_path}/{name}-alone/models/{name}",
+            "weights": f"{tmp_path}/{name}.pt",
+        }
+        for name, each in zip(wanted, runs, strict=True)
+    ]
+    pair(tmp_path, *runs, *in_float64)
+    for name, each in zip(wanted, in_float64, strict=True):
         one, two = tmp_path / f"{name}-alone", tmp_path / name
-        assert apart(one, two, name) < far, name
+        assert apart(one, two, name) < ROUNDING, name
         ours, theirs = losses(one, name), losses(two, name)
         assert ours.keys() == theirs.keys() and all(
-            np.isclose(ours[key], theirs[key], rtol=1e-4) for key in ours
+            np.isclose(ours[key], theirs[key], rtol=1e-3) for key in ours
         ), name
+        assert apart_in_float64(each) < EXACT, name
 
 
 def test_a_batch_that_cannot_be_shared_is_refused_with_those_that_can() -> None:
