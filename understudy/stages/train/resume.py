@@ -50,9 +50,11 @@ def resume(folder: Path, state: TrainState) -> Generator[Event, Order | None, Re
     if saved and has_pretrained and not pretrains:
         _set_aside(folder)
         saved = None
+    # Looked for before anything is written: a model that cannot begin leaves no folder.
+    source = None if saved else _source(folder, state)
     write_recipe(folder, state.recipe)
     if saved is None:
-        return (yield from _begin(folder, state))
+        return (yield from _begin(name, state, source))
     state, renewed = restore(state, saved)
     yield from warn_renewed(name, renewed)
     yield Note(text=f"{name}: goes on from iteration {state.iteration}")
@@ -84,16 +86,20 @@ def _newest_checkpoint(folder: Path) -> Generator[Event, Order | None, Checkpoin
     return whole[0] if whole else None
 
 
-def _begin(folder: Path, state: TrainState) -> Generator[Event, Order | None, Resumed]:
+def _source(folder: Path, state: TrainState) -> Checkpoint | None:
+    """The checkpoint whose weights a model begins with; None = from nothing. Raises BadProject."""
+    if (folder / PRETRAINED).is_dir() and not state.options.pretrain:
+        return newest_checkpoint(folder, PRETRAINED)
+    return newest_checkpoint(Path(state.recipe.origin)) if state.recipe.origin else None
+
+
+def _begin(
+    name: str, state: TrainState, source: Checkpoint | None
+) -> Generator[Event, Order | None, Resumed]:
     """Begin at iteration 0: after pretraining, with another model's weights, or from nothing."""
-    name, origin = folder.name, state.recipe.origin
-    is_after_pretraining = (folder / PRETRAINED).is_dir() and not state.options.pretrain
-    if is_after_pretraining:
-        source = newest_checkpoint(folder, PRETRAINED)
-    elif origin:
-        source = newest_checkpoint(Path(origin))
-    else:
+    if source is None:
         return Resumed(replace(state, saved_iteration=-1))
+    is_after_pretraining = source.folder.parent.name == PRETRAINED
     memory = (
         "what its optimizer remembers of them is kept"
         if is_after_pretraining
