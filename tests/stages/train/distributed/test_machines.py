@@ -108,7 +108,7 @@ def test_two_machines_run_one_job_and_only_the_first_keeps_the_model(
                 text=True,
             )
         )
-    (told, said), (silence, also) = (each.communicate(timeout=300) for each in ends)
+    (told, said), (silence, also) = (each.communicate(timeout=1200) for each in ends)
     assert [each.returncode for each in ends] == [0, 0], said + also
     last = [json.loads(line) for line in told.splitlines() if line.startswith('{"event"')][-1]
     assert last["event"] == "finished" and last["summary"]["iteration"] == 4

@@ -75,7 +75,7 @@ def pair(folder: Path, *runs: Options) -> tuple[list[Options], list[Options]]:
         for rank in range(2)
     ]
     for each in ranks:
-        each.wait(300)
+        each.wait(1200)
     told = [Path(f"{folder}/told{rank}") for rank in range(2)]
     first, second = (json.loads(each.read_text()) if each.exists() else [] for each in told)
     return first, second
