@@ -19,6 +19,11 @@ from understudy.io.video.clip_writer import write_clip
 from understudy.stages.demo import load_portrait
 from understudy.types import Bytes, Floats
 
+# Before torch is there, and for the processes that tests start. The networks here are so small that
+# a second thread makes nothing faster and takes up to twice the processor's time. On a busy machine
+# it also makes the first one wait. `test_thread_tuner` asks for more.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 Clip = list[tuple[Bytes, Floats]]
 
 SIZE, FRAMES = (320, 240), 10

@@ -4,6 +4,7 @@ collapsed one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -35,7 +36,7 @@ SAEHD = {
 
 
 def troubles(
-    show: Path, model: str, settings: dict[str, object], lr: float, checks: range
+    show: Path, model: str, settings: dict[str, object], lr: float, checks: Sequence[int]
 ) -> list[str]:
     """What each check finds while a model learns."""
     given = {
@@ -53,7 +54,7 @@ def troubles(
     tuner.attach(state.model)
     faces = input_pipeline.load_faces(Project.load(show), options, recipe)
     batches, check, found = input_pipeline.make_batches(state, *faces), CollapseCheck(*faces), []
-    for number in range(checks.stop):
+    for number in range(checks[-1] + 1):
         if number in checks:
             found.append(check.find_trouble(state.model, number))
         state, _ = train_step(state, batches.make(number), tuner)
@@ -66,7 +67,7 @@ def test_a_healthy_young_model_is_never_taken_for_a_collapsed_one(show: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "settings"), [("tiny", {}), ("saehd", SAEHD)])
+@pytest.mark.parametrize(("model", "settings"), [("tiny", {"resolution": 64}), ("saehd", SAEHD)])
 def test_on_a_clip_the_first_minutes_give_no_alarm(
     model: str,
     settings: dict[str, object],
@@ -78,7 +79,9 @@ def test_on_a_clip_the_first_minutes_give_no_alarm(
         faces = Faceset(tmp_path / side / "faces")
         for frame, (picture, points) in enumerate(people[name]):
             faces.add(cut(frame, picture, points.astype(np.float32)), suffix=".png")
-    assert set(troubles(tmp_path, model, settings, 0, range(0, 501, 10))) == {""}
+    # Until after the 500 from which on more is asked of a model; closest where it changes most.
+    checks = [*range(0, 100, 10), *range(100, 501, 50)]
+    assert set(troubles(tmp_path, model, settings, 0, checks)) == {""}
 
 
 def cut(frame: int, picture: Bytes, points: Floats) -> AlignedFace:
