@@ -46,7 +46,7 @@ class FacesCheckOptions(OutlierBounds):
 
     pixels: bool = option(
         True,
-        "Also read every picture, to tell which are blurred; without it the check takes a moment",
+        "Also read every picture, to find blurred ones; without it the check takes a moment",
     )
 
 
@@ -84,16 +84,16 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
     if (table.track < 0).all():
         yield Note(
             text=(
-                f"{faceset.folder}: these faces have no tracks, so jumps and wrong sizes cannot be"
-                " told. Extract anew."
+                f"{faceset.folder}: these faces have no tracks, so jumps and wrong sizes are not"
+                " found. Extract again."
             )
         )
     frame_size = _frame_size(project, side)
     if frame_size is None:
         yield Note(
             text=(
-                f"{project.footage(side)}: cannot be read, so it is not told which faces the"
-                " frame's edge cuts."
+                f"{project.footage(side)}: cannot be read, so faces that the frame's edge cuts are"
+                " not reported."
             )
         )
     detail = (yield from _measure_details(faceset)) if options.pixels else None

@@ -147,7 +147,7 @@ def test_faces_of_unknown_origin_are_moved_aside(film, record):
     path = film.folder / "dst" / "extract.json"
     path.unlink() if record is None else path.write_text(record)
     assert any(
-        "nothing tells how they were made" in event.text
+        "there is no record of how they were made" in event.text
         for event in film.run()
         if isinstance(event, Note)
     )

@@ -35,29 +35,29 @@ class OutlierBounds(Options):
     """From where on a face is suspicious."""
 
     score: float = option(
-        0.5, "Tell faces that were found with less certainty than this", low=0, high=1
+        0.5, "Report faces that were found with less certainty than this", low=0, high=1
     )
     jump: float = option(
         0.1,
-        "Tell faces whose points lie so far from where the track's others put them",
+        "Report faces whose points lie so far from where the track's others put them",
         low=0,
         unit="face radii",
     )
     shape: float = option(
         0.14,
-        "Tell faces whose points lie so far from those of any turned head",
+        "Report faces whose points lie so far from those of any turned head",
         low=0,
         unit="eye distances",
     )
     size: float = option(
-        1.6, "Tell faces so many times larger or smaller than the track's others around", low=1
+        1.6, "Report faces so many times larger or smaller than the track's others around", low=1
     )
     cut: float = option(
-        0.05, "Tell faces of which more than this share lies outside the frame", low=0, high=1
+        0.05, "Report faces of which more than this share lies outside the frame", low=0, high=1
     )
     blur: float = option(
         0.35,
-        "Tell faces with less than this share of the detail of the person's others",
+        "Report faces with less than this share of the detail of the person's others",
         low=0,
         high=1,
     )

@@ -24,7 +24,7 @@ DISTINCT_VARIATION, ALIKE_VARIATION = 0.3, 0.03
 # After so many iterations a model paints more than one flat colour (so much of a face's own spread
 # at least), and its mask is neither nowhere nor everywhere.
 MIN_ITERATION, FLAT_CONTRAST, EMPTY_MASK, FULL_MASK = 500, 0.03, 0.02, 0.98
-# What differs less than this between true faces tells nothing about the painted ones; as much must
+# What differs less than this between true faces says nothing about the predicted ones; as much must
 # lie outside a mask.
 MIN_SPREAD = 0.01
 
@@ -102,7 +102,7 @@ class CollapseDetector:
         """
         if trouble := self._trouble(seen, iteration):
             return trouble
-        # Comparisons with nan are false: what cannot be told never counts.
+        # Comparisons with nan are false: what is unknown never counts.
         self.error = min(seen.error, self.error)
         # What has not learnt faces yet may paint noise, which differs from face to face too.
         self.variation = (
@@ -114,11 +114,10 @@ class CollapseDetector:
 
     def _trouble(self, seen: OutputStats, iteration: int) -> str:
         if seen.saturated > MAX_SATURATED:
-            return f"{seen.saturated:.0%} of what it paints is black or full colour and no face"
+            return f"{seen.saturated:.0%} of its output is black or full colour and no face"
         if self.error < LEARNT_ERROR and seen.error > LOST_ERROR:
             return (
-                "what it paints is further from the faces than a flat colour, and was near them"
-                " before"
+                "its output is further from the faces than a flat colour, and was near them before"
             )
         if self.variation > DISTINCT_VARIATION and seen.variation < ALIKE_VARIATION:
             return "all faces come out alike, and did not before"
@@ -127,7 +126,7 @@ class CollapseDetector:
         if iteration < MIN_ITERATION:
             return ""
         if seen.contrast < FLAT_CONTRAST:
-            return "it paints one flat colour"
+            return "its output is one flat colour"
         if seen.mask_inside < EMPTY_MASK:
             return "the mask is gone"
         return "the mask is everywhere" if seen.mask_outside > FULL_MASK else ""

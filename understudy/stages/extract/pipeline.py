@@ -67,7 +67,7 @@ class Extraction:
         self.marks_path = folder.with_name("marks.json")
         self.marks = read_marks(self.marks_path) if self.marks_path.exists() else Marks()
         self.failed: dict[int, str] = {}
-        # A wrong name is told before anything is touched.
+        # A wrong name is refused before anything is touched.
         options.detector_part()
         options.landmarker_part()
 
@@ -80,8 +80,8 @@ class Extraction:
             for each in [*self.footage.notes, *said, *self._advice()]
         )
         if self.record.is_complete and not self.record.pending:
-            # What failed has not been mended since: it is told again, so that no run looks better
-            # than its faces.
+            # What failed has not been mended since: it is reported again, so that no run looks
+            # better than its faces.
             yield from (
                 FailedFrame(frame=frame, text=reason) for frame, reason in self.record.failed
             )
@@ -101,7 +101,7 @@ class Extraction:
     def _advice(self) -> list[str]:
         if self.asked.identity == "auto" and self.options.identity == "none":
             return [
-                "nobody is told apart without the extra dlib (pip install 'understudy[dlib]');"
+                "people are not told apart without the extra dlib (pip install 'understudy[dlib]');"
                 " --identity none leaves it at that."
             ]
         return []

@@ -108,8 +108,8 @@ def prepare_record(
     if changed:
         return record, [f"{len(changed)} frames were marked since; they are looked at again."]
     if record.is_complete and not record.pending:
-        return record, ["all frames are done already; nothing to do. To start anew: --redo."]
-    return record, ["going on where the last run came to. To start anew: --redo."]
+        return record, ["all frames are done already; nothing to do. To start again: --redo."]
+    return record, ["going on where the last run came to. To start again: --redo."]
 
 
 def _start_anew(
@@ -122,7 +122,7 @@ def _start_anew(
         why = (
             f"they were made with other settings ({differences})"
             if differences
-            else "nothing tells how they were made"
+            else "there is no record of how they were made"
         )
         said = [
             f"the faces that were there are in {aside.name} now:"
@@ -160,7 +160,7 @@ def _redo_missing(
         raise BadProject(
             f"{folder}: --redo-missing keeps the kind of pictures, but"
             f" {', '.join(known.differences(order))} differ from what is there. Give the same, or"
-            " start anew with --redo."
+            " start again with --redo."
         )
     every = known.finding["every"]
     missing = [

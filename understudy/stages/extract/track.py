@@ -104,7 +104,7 @@ class TrackedFaces:
         known = np.unique(self.person[self.person >= 0])
         if not len(known):
             raise BadOption(
-                "extract: nobody can be told apart here, so --person and --like choose nothing. "
+                "extract: people are not told apart here, so --person and --like choose nothing. "
                 "Install the extra: pip install 'understudy[dlib]', and leave --identity at auto."
             )
         if options.like is not None:

@@ -68,7 +68,7 @@ def describe_model(model: Predictor, iteration: int) -> str:
     doubt = (
         ""
         if model.has_face_type
-        else "; the file does not tell the face type, say it with --face-type if that is wrong"
+        else "; the file does not state the face type, set it with --face-type if that is wrong"
     )
     return (
         f"by onnxruntime on {model.device}, {model.face_type} faces of {model.resolution} px{doubt}"
