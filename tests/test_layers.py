@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -165,6 +166,24 @@ def test_a_folder_holds_no_more_than_a_newcomer_can_survey() -> None:
     assert {folder: count for folder, count in crowds.items() if count > 20 + 1} == {}, (
         "__init__.py is not counted"
     )
+
+
+def test_the_architecture_page_names_every_file() -> None:
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w/]+)` \| .+ \| ([\w, ]+) \|$", page, re.MULTILINE)
+    named = {folder: files.split(", ") for folder, files in rows}
+    there: dict[str, list[str]] = {}
+    for path in MODULES:
+        if not path.stem.startswith("__"):
+            folder = path.parent.relative_to(PACKAGE).as_posix()
+            there.setdefault("understudy" if folder == "." else folder, []).append(path.stem)
+    assert named == {folder: sorted(files) for folder, files in there.items()}
+
+
+def test_the_architecture_page_names_files_that_are_there() -> None:
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:core|nets|io|parts|stages)/[\w/]+\.py)`", page))
+    assert len(named) > 15 and [each for each in named if not (PACKAGE / each).is_file()] == []
 
 
 def test_packages_form_no_circle() -> None:
