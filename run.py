@@ -53,9 +53,7 @@ def main(words: list[str]) -> int:
 
 
 def set_up(extras: set[str]) -> None:
-    """Make .venv hold Understudy with these extras, as pinned in constraints.txt. Does nothing when
-    it does already.
-    """
+    """Make .venv hold Understudy with these extras, as pinned, unless it does already."""
     done = stamp()
     wanted = extras | set(done.get("extras", []))
     if done.get("of") == fingerprint() and wanted == set(done["extras"]):
@@ -124,9 +122,7 @@ def stamp() -> dict[str, Any]:
 
 
 def fingerprint() -> str:
-    """A hash of everything that the set-up follows from: the two files, the Python, and where this
-    clone lies.
-    """
+    """A hash of what the set-up follows from: both files, the Python, and where this clone lies."""
     parts = [(ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt")]
     return hashlib.sha256(
         b"\0".join([*parts, sys.version.encode(), str(ROOT).encode()])

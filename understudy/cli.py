@@ -1,6 +1,4 @@
-"""The command line: every verb of the stages is a command, its options are flags, its events become
-lines, bars or JSON.
-"""
+"""The command line: a verb is a command, its options are flags, its events lines, bars or JSON."""
 
 from __future__ import annotations
 
@@ -35,8 +33,9 @@ from understudy.stages.jobs import Job
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code: docs/exit-codes.md. tokens: without the
-    program's name.
+    """Run one command line and return its exit code: docs/exit-codes.md.
+
+    tokens: without the program's name; None = those of this process.
     """
     # Threads that spin while they wait steal the cores from the readers and writers, and those that
     # sleep at once wake too late for the next operation: they spin for a tenth of a millisecond.

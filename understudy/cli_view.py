@@ -1,6 +1,4 @@
-"""How events reach the user: JSON lines for programs; bars, lines and a closing table for
-people.
-"""
+"""How events reach the user: JSON lines for programs; bars, lines and a table for people."""
 
 from __future__ import annotations
 
@@ -46,8 +44,9 @@ class View(Protocol):
 
 
 class JsonView:
-    """One JSON object a line on standard output; the last one is `{"event": "error", …}` when the
-    run failed.
+    """One JSON object a line on standard output.
+
+    The last one is `{"event": "error", …}` when the run failed.
     """
 
     def begin(self, job: Job) -> None:
@@ -73,8 +72,7 @@ class JsonView:
 
 
 class ScreenView:
-    """Bars with rate and time left, a line for each note, warning and file, and a table of what
-    came out.
+    """Bars with rate and time left, lines for notes, warnings and files, and a closing table.
 
     quiet: tell only what went wrong. Errors go to standard error, everything else to standard
     output.

@@ -42,10 +42,10 @@ class Options(BaseModel):
 
     @classmethod
     def layered(cls, *layers: Mapping[str, Any], where: str = "options") -> Self:
-        """The options with later layers winning over earlier ones; layers are nested dicts that
-        name only what they set.
+        """Return the options with later layers winning over earlier ones.
 
-        Raises BadOption naming the option, the value and what is allowed.
+        Layers are nested dicts that name only what they set. Raises BadOption naming the option,
+        the value and what is allowed.
         """
         merged: dict[str, Any] = {}
         for layer in layers:
@@ -96,8 +96,9 @@ class Options(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Notes:
-    """What is known of an option beside what pydantic keeps. former: old values, and what each
-    means now.
+    """What is known of an option beside what pydantic keeps.
+
+    former: old values, and what each means now.
     """
 
     unit: str = ""
@@ -149,9 +150,7 @@ def option(
 
 
 def readable(error: ValidationError, where: str) -> str:
-    """A validation error in our words: one line an option, each with where, what came, what is
-    allowed.
-    """
+    """Return a validation error in our words, one line an option: where, what came, what may."""
     lines = []
     for problem in error.errors(include_url=False):
         name = ".".join(str(part) for part in problem["loc"]) or "value"

@@ -49,8 +49,9 @@ class DemoOptions(Options):
 
 @verb
 def demo(out: Path = Path("demo"), *, options: DemoOptions) -> Stage:
-    """Make two clips of synthetic people and swap their faces: src.mp4, dst.mp4, result.mp4 and
-    sheet.png in a folder.
+    """Make two clips of synthetic people and swap their faces.
+
+    Makes src.mp4, dst.mp4, result.mp4 and sheet.png in a folder.
 
     out: the folder. The same command goes on where it was stopped, and says so when all is done.
     """

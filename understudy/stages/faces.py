@@ -52,8 +52,7 @@ class FacesCheckOptions(OutlierBounds):
 
 @verb
 def faces(show: Path, side: Side, *, options: FacesOptions) -> Stage:
-    """Read out every face of a side: where it is, its points, who it is, which way it looks, and
-    its file; --json for programs.
+    """Read out every face of a side: place, points, person, pose, file; --json for programs.
 
     side: whose faces. Raises NoFaces when there are none.
     """

@@ -71,8 +71,7 @@ class DenoiseOptions(EncodeOptions):
 
 @verb
 def frames(footage: Path, out: Path, options: FramesOptions) -> Stage:
-    """Write footage as numbered pictures (00001.png, …) into a folder; a stopped run goes on where
-    it was.
+    """Write footage as numbered pictures (00001.png, …) into a folder; a stopped run goes on.
 
     footage: a video or a folder of pictures. out: a new or empty folder, or the one of the stopped
     run.
@@ -135,8 +134,7 @@ def cut(footage: Path, out: Path, options: CutOptions) -> Stage:
 
 @verb
 def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
-    """Take noise out of footage, frame by frame: a video gives a video with its sound, a folder
-    gives a folder.
+    """Take noise out of footage, frame by frame; a video keeps its sound, a folder gives a folder.
 
     footage: a video or a folder of pictures; it stays as it is. out: a new video file, or a folder
     as in `frames`.

@@ -58,8 +58,7 @@ class HistoryOptions(Options):
 
 @verb
 def history(show: Path, options: HistoryOptions) -> Stage:
-    """Draw how the models of a show learnt: history.svg and history.html, one page to look at, in
-    the show.
+    """Draw how the models of a show learnt: history.svg, and history.html, a page to look at.
 
     Tells every row of their histories as an event. Raises BadProject where nothing has been
     measured.

@@ -80,8 +80,7 @@ class FaceTrack:
 
 @verb
 def measure(show: Path, options: MeasureOptions) -> Stage:
-    """Compare the result of a show with its src and dst: whose face it is, whether it acts, whether
-    it trembles.
+    """Compare the result of a show with its src and dst: identity, expression, jitter.
 
     Leaves measures.json and sheet.png (rows src, dst, result) in the show.
     """

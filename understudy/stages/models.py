@@ -20,9 +20,7 @@ class ModelsOptions(Options):
 
 @verb
 def models(options: ModelsOptions) -> Stage:
-    """List the weights that others trained, each with its licence, its source and where it is;
-    --fetch gets them.
-    """
+    """List the weights that others trained, with licence, source and place; --fetch gets them."""
     chosen = settled("models", options)
     if chosen.fetch:
         yield from fetch_weights(chosen.all)

@@ -24,9 +24,7 @@ Chosen = TypeVar("Chosen", bound=Options)
 
 
 class ProjectFile(Options):
-    """What `understudy.toml` holds. Paths are relative to the show's folder where that is
-    possible.
-    """
+    """What `understudy.toml` holds. Paths are relative to the show's folder where possible."""
 
     schema_version: int = option(SCHEMA, "Version of this file's layout", low=1)
     src: str | None = option(None, "Footage of the person whose face is used", formerly="")
@@ -67,8 +65,9 @@ class Project:
 
     @classmethod
     def load(cls, folder: Path) -> Project:
-        """The show in `folder`. Raises BadProject: no show, unreadable file, or one from a newer
-        version.
+        """Load the show in `folder`.
+
+        Raises BadProject: no show, unreadable file, or one from a newer version.
         """
         missing = (
             f"{folder}: no show here (no {PROJECT_FILE}). Make one: understudy new {folder} --src A"
@@ -84,8 +83,9 @@ class Project:
         settings_file.write(self.folder / PROJECT_FILE, self.file)
 
     def options(self, verb: str, flags: Chosen) -> Chosen:
-        """The options of a verb: defaults < user's file < project file < flags (what was set
-        explicitly in `flags`).
+        """Return the options of a verb: defaults < user's file < project file < flags.
+
+        flags: what is set explicitly in them counts.
         """
         where = f"{self.folder / PROJECT_FILE} [options.{verb}] or flags"
         return type(flags).layered(
@@ -122,10 +122,9 @@ class Project:
 
     @contextlib.contextmanager
     def held(self, part: str) -> Iterator[None]:
-        """Hold a part of the show ("src", "dst", "models/NAME", "merged") alone; a killed run lets
-        go of it by itself.
+        """Lock a part of the show: "src", "dst", "models/NAME" or "merged".
 
-        Raises Busy when another run holds it.
+        A killed run lets go of it by itself. Raises Busy when another run holds it.
         """
         lock = self.folder / ".locks" / f"{part.replace('/', '-')}.lock"
         with atomic.explain_os_errors(lock):
@@ -141,8 +140,9 @@ class Project:
 
 
 def user_options(verb: str) -> dict[str, Any]:
-    """What the user's own file says about a verb: a table [verb] in $UNDERSTUDY_CONFIG (the CLI's
-    --config). {} without one.
+    """Return what the user's own file says about a verb; {} without one.
+
+    It is the table [verb] in $UNDERSTUDY_CONFIG (the command line's --config).
     """
     name = os.environ.get("UNDERSTUDY_CONFIG")
     if not name:

@@ -31,8 +31,7 @@ class VerifyOptions(Options):
 
 @verb
 def verify(file: Path, options: VerifyOptions) -> Stage:
-    """Read the content credentials of a file: who made it, when, with what, from what, and whether
-    it was changed since.
+    """Read the content credentials of a file: who made it, when, how, and whether they hold.
 
     Ends with an error when the file has none, or when they do not hold.
     """

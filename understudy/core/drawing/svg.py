@@ -53,8 +53,10 @@ svg .title{fill:var(--ink);font:600 16px system-ui,sans-serif}
 
 @dataclass(frozen=True)
 class CurvePlot:
-    """One plot of a file. lines, markers, is_logarithmic: as for `draw_curves`. x_name: what x
-    counts."""
+    """One plot of a file.
+
+    lines, markers, is_logarithmic: as for `draw_curves`. x_name: what x counts.
+    """
 
     title: str
     lines: Lines

@@ -1,6 +1,4 @@
-"""`export`: a trained model as one file for other programs, .dfm or .onnx, checked against the
-model.
-"""
+"""`export`: a trained model as one file for other programs, checked against the model."""
 
 from __future__ import annotations
 
@@ -39,8 +37,7 @@ class ExportOptions(Options):
 
 @verb
 def export(show: Path, out: Path, options: ExportOptions) -> Stage:
-    """Write a model of a show as one file for other programs, and check in onnxruntime that it
-    gives the same pictures.
+    """Write a model of a show as one file for other programs, and check it in onnxruntime.
 
     out: the file, .dfm or .onnx. Raises BadProject, BadOption, MissingExtra, CannotWrite; a file
     that fails the check is not kept.

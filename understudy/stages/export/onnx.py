@@ -66,8 +66,9 @@ def exported(model: Model, name: str, iteration: int, batch: int | None) -> tupl
 
 
 def pictures(folder: Path, side: int) -> tuple[Floats, str]:
-    """Up to eight pictures (N, R, R, 3) to check with, and what they are: of a faceset, or drawn
-    when it is empty.
+    """Up to eight pictures (N, R, R, 3) to check with, and what they are.
+
+    They are of a faceset, or drawn when it is empty.
     """
     faceset = Faceset(folder)
     count = len(faceset) if folder.is_dir() else 0

@@ -20,8 +20,7 @@ __all__ = ["ExtractOptions", "extract"]
 def extract(
     show: Path, side: Literal["src", "dst", "both"] = "both", *, options: ExtractOptions
 ) -> Stage:
-    """Find the faces in the footage of a show and write them as face pictures; a run that was
-    stopped goes on.
+    """Find the faces in the footage of a show, or go on with it, and write them as pictures.
 
     side: whose footage. Faces made with other options are moved aside, never mixed. Raises NoFaces
     when the whole footage shows none.

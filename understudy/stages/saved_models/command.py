@@ -67,8 +67,7 @@ def trained_rename(show: Path, name: str, new: str, options: TrainedOptions) -> 
 
 @verb
 def trained_copy(show: Path, name: str, new: str, options: TrainedOptions) -> Stage:
-    """Copy a model of a show, with its checkpoints and history but not its backups, to train on in
-    two ways.
+    """Copy a model of a show with its checkpoints and history, but not its backups.
 
     name: the model. new: what the copy shall be called.
     """

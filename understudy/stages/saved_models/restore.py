@@ -26,8 +26,7 @@ from understudy.stages.saved_models.recipe import (
 def trained_restore(
     show: Path, name: str, backup: str | None = None, *, options: TrainedOptions
 ) -> Stage:
-    """Bring a model back to one of its backups, or list them; its present state becomes a backup
-    first.
+    """Bring a model back to one of its backups, or list them; its present state is backed up.
 
     name: the model. backup: the name of the backup, or its iteration where that names only one;
     nothing = list them.

@@ -234,8 +234,9 @@ def _decide_end(project: Project, options: TrainOptions, model: str) -> dict[str
 
 
 def _candidates(sides: list[int]) -> Iterator[tuple[int, int]]:
-    """Sides and pairs, the best first: the largest face with enough pairs; few pairs only where
-    nothing else fits.
+    """Sides and batch sizes to try, the best first.
+
+    The largest face with enough pairs comes first; few pairs only where nothing else fits.
     """
     yield from ((side, pairs) for side in sides for pairs in BATCH_SIZES[:2])
     yield from ((side, BATCH_SIZES[2]) for side in reversed(sides))

@@ -22,8 +22,10 @@ def _fits_pixels(transfer: type[ColorTransfer]) -> bool:
 
 @with_parts(models, color_transfers)
 class TrainOptions(Options):
-    """What `train` asks. The settings of a model stand under its name; the model keeps them, its
-    class and its seed for life.
+    """What `train` asks.
+
+    The settings of a model stand under its name. The model keeps them, its class and its seed for
+    life.
     """
 
     model: Annotated[str, NameIn("models", ("auto",))] = option(

@@ -110,9 +110,7 @@ class GanPhase(Callback):
 
 
 def validate_gan_phase(options: TrainOptions, recipe: ModelRecipe) -> None:
-    """Raises BadOption when a critic is waited for that the model does not have, or that may not be
-    there while it pretrains.
-    """
+    """Raise BadOption where --until gan cannot be: no critic, or a model that pretrains."""
     if options.until == "gan" and options.pretrain:
         raise BadOption("until: gan: not while a model pretrains. Take --until finish.")
     if options.until == "gan" and not type(recipe.model_options).has_critic():
@@ -123,6 +121,7 @@ def validate_gan_phase(options: TrainOptions, recipe: ModelRecipe) -> None:
 
 def is_due(options: TrainOptions, recipe: ModelRecipe, iteration: int, rows: HistoryRows) -> bool:
     """Whether the critic comes now, once: where a finish that the run began by itself is over.
+
     rows: of the history.
     """
     if options.until != "gan" or recipe.settings[_setting(recipe)]:
@@ -135,8 +134,9 @@ def is_due(options: TrainOptions, recipe: ModelRecipe, iteration: int, rows: His
 
 
 def score_increase(rows: HistoryRows) -> float:
-    """By what share the score on held-out faces has become worse under the critic; 0 where that is
-    bearable or not known yet.
+    """By what share the score on held-out faces has become worse under the critic.
+
+    0 where that is bearable, or not known yet.
     """
     begun = _begun(rows)
     # From its first iteration on scores count anew; those before are up to there.

@@ -136,8 +136,9 @@ def draw_pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]
 
 
 def thin_out(folder: Path, most: int) -> None:
-    """Remove previews of a model in `folder` until those of `most` iterations are left: evenly
-    spread, the newest among them.
+    """Remove previews of a model in `folder` until those of `most` iterations are left.
+
+    Those are evenly spread, the newest among them.
     """
     found: dict[int, list[Path]] = {}
     for path in (folder / "previews").glob("*.png"):
@@ -190,9 +191,7 @@ def _split_pages(plain: Columns, masked: Columns, size: int) -> dict[str, Column
 
 
 def _preview_rows(store: FaceStore, count: int) -> NDArray[np.int64]:
-    """Rows for the picture: held-out faces for one half, learnt ones for the other, spread over the
-    set.
-    """
+    """Rows for the picture: held-out faces for one half, learnt ones for the other."""
     kept, learnt = np.flatnonzero(store.held_out), store.train_rows
     first = min(len(kept), count // 2)
     spread = (
