@@ -133,17 +133,17 @@ class CompileTuner(Callback):
 
     def _give_up(self, error: Exception) -> None:
         # Behind a blank line stands how to tell PyTorch of it.
-        said = (
+        why = (
             " ".join(str(error).split("\n\n")[0].split())[:240] or type(error).__name__
         ).removesuffix(".")
         if ranks.rank_and_world_size()[1] > 1:
             # What the others have got of this rank in this iteration cannot be sent again.
             raise BadOption(
-                f"compile: {self._device}: {said}. All processes end; start them without --compile."
+                f"compile: {self._device}: {why}. All processes end; start them without --compile."
             ) from error
         self._settle()
         text = (
-            f"compile: {self._device}: {said}. It learns {NAMES[self.mode]}; with --compile off it"
+            f"compile: {self._device}: {why}. It learns {NAMES[self.mode]}; with --compile off it"
             " does not try."
         )
         self._messages.append(Warned(text=text))

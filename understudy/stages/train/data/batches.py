@@ -213,13 +213,13 @@ class Batches:
     def _remap_on_cpu(
         self, stored: Bytes, chains: list[Doubles], maps: Floats
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        bent = [_remap(each, at) for each, at in zip(stored, maps, strict=True)]
+        warped = [_remap(each, at) for each, at in zip(stored, maps, strict=True)]
         straight = [
             warp_face(each, chain, self.resolution)
             for each, chain in zip(stored, chains, strict=True)
         ]
-        warped, both = (to_tensor(np.stack(each), self.device) for each in (bent, straight))
-        return warped[:, :3].contiguous(), both[:, :3].contiguous(), both[:, 3:].contiguous()
+        inputs, both = (to_tensor(np.stack(each), self.device) for each in (warped, straight))
+        return inputs[:, :3].contiguous(), both[:, :3].contiguous(), both[:, 3:].contiguous()
 
     def _remap_on_device(
         self, stored: Bytes, chains: list[Doubles], maps: Floats
@@ -228,10 +228,10 @@ class Batches:
         upright = np.stack(
             [augment.sampling_map(chain, still, self.resolution) for chain in chains]
         )
-        faces, bent, straight = (to_device(each, self.device) for each in (stored, maps, upright))
+        faces, warped, straight = (to_device(each, self.device) for each in (stored, maps, upright))
         both = device_augment.remap(faces, straight, "bicubic")
         return (
-            device_augment.remap(faces[..., :3], bent),
+            device_augment.remap(faces[..., :3], warped),
             both[:, :3].contiguous(),
             both[:, 3:].contiguous(),
         )
