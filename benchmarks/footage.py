@@ -19,7 +19,8 @@ from pathlib import Path
 import av
 
 from understudy.io.open_footage import open_footage
-from understudy.io.video.color import UPRIGHT, bit_depth, from_rgb, resolve_color, to_rgb
+from understudy.io.video.color import bit_depth, from_rgb, resolve_color, to_rgb
+from understudy.io.video.orientation import UPRIGHT
 from understudy.io.video.writer import EncodeOptions, write_video
 
 

@@ -191,23 +191,6 @@ def test_a_clip_played_backwards_is_steadied_the_same(frames: int, seed: int) ->
     )
 
 
-def test_a_gap_is_bridged_from_both_sides() -> None:
-    true, _ = moving(7)
-    drift = np.arange(1, 6)[:, None, None] * 0.5
-    forward, backward = true[1:6] + drift, true[1:6] - drift[::-1]
-    points = smooth.fill_gap(forward.astype(np.float32), backward.astype(np.float32))
-    assert points is not None
-    assert np.linalg.norm(points - true[1:6], axis=-1).max() < 1.3
-    assert off(points[[2]], true[[3]]) < 1e-3, "in the middle both count the same"
-
-
-def test_a_gap_whose_sides_disagree_is_left_open() -> None:
-    true, _ = moving(7)
-    gone = true[1:6].copy()
-    gone[3] += (15, 0)
-    assert smooth.fill_gap(true[1:6].astype(np.float32), gone.astype(np.float32)) is None
-
-
 @pytest.mark.footage
 def test_real_faces_move_as_the_picture_does(footage_folder: Path) -> None:
     from understudy.core.image import as_bytes

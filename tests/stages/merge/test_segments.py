@@ -33,7 +33,7 @@ from understudy.stages.merge import render
 from understudy.stages.merge.command import MergeOptions, merge
 from understudy.stages.merge.context import MergeContext
 from understudy.stages.merge.keyframes import Keyframes
-from understudy.stages.merge.segments import Segment, SegmentRecord, SegmentStore
+from understudy.stages.merge.segments import Segment, SegmentRecord, SegmentStore, make_segments
 from understudy.stages.parallel import chunks
 from understudy.stages.project import Project
 from understudy.types import AlignedFace, Bytes, Face
@@ -172,7 +172,7 @@ def keys_of(show: Path, options: MergeOptions) -> list[str]:
     project = Project.load(show)
     with open_footage(project.footage("dst")) as footage:
         context = MergeContext.open(project, footage, options, Keyframes.parse(options))
-        return [each.key for each in context.segments([range(len(footage))])]
+        return [each.key for each in make_segments(context, [range(len(footage))])]
 
 
 def variant(options: MergeOptions, **fields: Any) -> MergeOptions:

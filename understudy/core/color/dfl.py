@@ -14,8 +14,9 @@ from typing import Final
 import cv2
 import numpy as np
 
-from understudy.core.color.lab import lab_from_rgb, rgb_from_lab, shift_lab, weighted_mean_std
+from understudy.core.color.lab import lab_from_rgb, rgb_from_lab, weighted_mean_std
 from understudy.core.color.maps import LinearMap, linear_about_mean, matrix_power
+from understudy.core.color.reinhard import shift_lab
 from understudy.core.color.transfer import Transfer, apply_map, pixelwise_transfer
 from understudy.types import Bytes, Doubles, Floats
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core.color import lab
+from understudy.core.color.reinhard import GAIN_LIMITS
 from understudy.core.color.transfer import Transfer, pixelwise_transfer
 from understudy.types import Doubles, Floats
 
@@ -128,7 +129,7 @@ def _match_curve(ours: Doubles, theirs: Doubles, share: float) -> Doubles:
 def _limit_spread(values: Doubles, theirs: Doubles, ours: Doubles) -> Doubles:
     """Values of theirs, drawn together until no spread grows beyond `GAIN_LIMITS`."""
     (middle, spread), (_, own) = _mean_std(theirs), _mean_std(ours)
-    factor = min(1, lab.GAIN_LIMITS[1] * own / max(spread, 1e-9))
+    factor = min(1, GAIN_LIMITS[1] * own / max(spread, 1e-9))
     return np.asarray(middle + (values - middle) * factor, np.float64)
 
 

@@ -15,15 +15,13 @@ from typing import Final
 import numpy as np
 
 from understudy.core.color.lab import (
-    GAIN_LIMITS,
     MIN_WEIGHT,
     apply_matrix,
-    fit_lab_shift,
     lab_from_rgb,
     rgb_from_lab,
-    shift_lab,
     weighted_mean_std,
 )
+from understudy.core.color.reinhard import GAIN_LIMITS, fit_lab_shift, shift_lab
 from understudy.types import Doubles, Floats
 
 ColorMap = Callable[[Floats], Floats]

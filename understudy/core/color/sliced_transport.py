@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from understudy.core.color.lab import GAIN_LIMITS, lab_from_rgb, rgb_from_lab, shift_lab
+from understudy.core.color.lab import lab_from_rgb, rgb_from_lab
 from understudy.core.color.maps import ColorMap, Pixels, fit_lab_moments
+from understudy.core.color.reinhard import GAIN_LIMITS, shift_lab
 from understudy.types import Doubles, Floats
 
 # A distribution's shadow is known by so many quantiles, from so many pixels at most.

@@ -1,4 +1,4 @@
-"""Smooths landmarks and alignments over time without lag, and fills short gaps."""
+"""Smooths landmarks and alignments over time without lag."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from understudy.core import affine
-from understudy.core.face.landmarks import INNER, face_size
+from understudy.core.face.landmarks import face_size
 from understudy.core.tracking.optical_flow import TrackedPoints
 from understudy.types import Doubles, Faces, Floats
 
@@ -23,8 +23,6 @@ _SAME_FACE: Final = 0.4
 _GAIN: Final = 0.12
 _FLOW_ERROR: Final = 0.02
 _DISAGREEMENT: Final = 0.03
-# Points carried over a gap from both sides may lie so far apart, as a share of the face's size.
-_APART: Final = 0.1
 
 
 def forward_pass(
@@ -114,27 +112,6 @@ def restore_fast_moves(points: Doubles, smooth: Doubles, usual: float) -> Floats
     """
     kept = np.clip(filter_residual(points, smooth) / (3 * max(usual, 1e-9)) - 0.5, 0, 1)[..., None]
     return np.asarray(smooth + kept * (points - smooth), np.float32)
-
-
-def fill_gap(forward: Floats, backward: Floats) -> Floats | None:
-    """Return the points in the G frames of a gap; None when both sides disagree.
-
-    They disagree where the face was hidden. Either side counts the more, the nearer it is to where
-    it comes from.
-
-    Args:
-        forward: (G, 68, 2) the face before the gap, followed by flow from frame to frame.
-        backward: (G, 68, 2) the face after the gap, followed back; in the same order of frames.
-
-    Returns:
-        (G, 68, 2) float32.
-    """
-    ahead, behind = np.asarray(forward, np.float64), np.asarray(backward, np.float64)
-    apart = np.linalg.norm(ahead - behind, axis=-1)[:, INNER].mean(axis=1)
-    if not (apart <= _APART * np.minimum(face_size(ahead), face_size(behind))).all():
-        return None
-    share = (np.arange(len(ahead)) + 1)[:, None, None] / (len(ahead) + 1)
-    return np.asarray(ahead + share * (behind - ahead), np.float32)
 
 
 def smooth_alignment(face_from_frame: Doubles, faces: Faces, size: int) -> Doubles:

@@ -10,10 +10,10 @@ from typing import cast
 
 import av
 import numpy as np
-from av.sidedata.sidedata import SideData, Type
 from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
+from understudy.io.video.orientation import Orientation, apply_orientation
 from understudy.types import Array, Bytes, Color
 
 # Without these flags swscale repeats chroma pixels and darkens every conversion by about one level
@@ -27,9 +27,6 @@ _MATRICES = {0: 1, 1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 # Primaries and transfer that go with a matrix when the file states only that.
 _PARTNERS = {0: (1, 13), 4: (4, 4), 5: (5, 6), 6: (6, 6), 7: (7, 7), 9: (9, 14), 10: (9, 14)}
 _UNKNOWN = 2
-
-Orientation = tuple[int, int, int, int]
-UPRIGHT: Orientation = (1, 0, 0, 1)
 
 
 def resolve_color(frame: av.VideoFrame) -> Color:
@@ -85,7 +82,7 @@ def to_rgb(
         frame: As it was decoded.
         color: See `resolve_color`.
         bits: Per channel in the source.
-        orientation: See `read_orientation`.
+        orientation: See `orientation.read_orientation`.
         size: (width, height) before it is turned; a frame of another size is scaled.
         rough: Off by a level on average, ten times as fast; of no effect with more than 8 bits.
 
@@ -132,39 +129,3 @@ def from_rgb(image: Bytes | NDArray[np.uint16], layout: str, color: Color) -> av
         src_color_range=ColorRange.JPEG,
         interpolation=_FAITHFUL,
     )
-
-
-def read_orientation(frame: av.VideoFrame) -> Orientation:
-    """Return how to turn the picture, as a, b, c, d of its display matrix, to a quarter turn.
-
-    Each is -1, 0 or 1. A point (x, y) of the coded picture is shown at (a x + c y, b x + d y): y
-    points down, the shift is left out.
-    """
-    side = cast(SideData | None, frame.side_data.get(Type.DISPLAYMATRIX))  # type: ignore[call-overload]
-    if side is None:
-        return UPRIGHT
-    a, b, _, c, d = np.frombuffer(bytes(side), np.int32)[:5].tolist()
-    if not (a or b or c or d):
-        return UPRIGHT
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        return (_sign(a), 0, 0, _sign(d))
-    return (0, _sign(b), _sign(c), 0)
-
-
-def apply_orientation(image: Array, orientation: Orientation) -> Array:
-    """Return the picture turned and mirrored as `orientation` says, contiguous."""
-    a, b, c, d = orientation
-    if orientation == UPRIGHT:
-        return image
-    turned = image.swapaxes(0, 1) if b else image
-    flip_x, flip_y = (c if b else a) < 0, (b or d) < 0
-    return np.ascontiguousarray(turned[:: -1 if flip_y else 1, :: -1 if flip_x else 1])
-
-
-def swaps_sides(orientation: Orientation) -> bool:
-    """Return whether width and height change places."""
-    return orientation[1] != 0
-
-
-def _sign(value: int) -> int:
-    return -1 if value < 0 else 1

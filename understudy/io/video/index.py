@@ -20,6 +20,7 @@ from understudy.io.footage.base import FootageIndex
 from understudy.io.limits import size_problem
 from understudy.io.video import color as video_color
 from understudy.io.video import packets
+from understudy.io.video.orientation import Orientation, read_orientation, swaps_sides
 from understudy.types import Color
 
 # So many frames from the start must decode as the packets promise, or all are decoded and counted.
@@ -48,7 +49,7 @@ class VideoIndex(FootageIndex):
     is_cut_off: bool
     pixel_aspect: Fraction
     coded_size: tuple[int, int]
-    orientation: video_color.Orientation
+    orientation: Orientation
     keys: list[int]
     is_exact: bool
     lost: frozenset[int] = frozenset()
@@ -73,8 +74,8 @@ def read_index(path: Path, partial: bool) -> VideoIndex:
         )
     head, undecoded = _first_frames(path)
     first = head[0]
-    orientation, color = video_color.read_orientation(first), _readable_color(first, path)
-    is_turned = video_color.swaps_sides(orientation)
+    orientation, color = read_orientation(first), _readable_color(first, path)
+    is_turned = swaps_sides(orientation)
     index = VideoIndex(
         bytes=path.stat().st_size,
         pts=_decodable_times(table, head, undecoded),

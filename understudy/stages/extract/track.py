@@ -17,9 +17,9 @@ from understudy.core.tracking import (
     link,
     optical_flow,
     shots,
-    smooth,
     smooth_long,
 )
+from understudy.core.tracking.gaps import fill_gap
 from understudy.errors import BadOption, NoFaces
 from understudy.io.faceset.manual_marks import Marks
 from understudy.io.footage.base import BadFrame, Footage
@@ -235,7 +235,7 @@ def _fill_gaps(
             optical_flow.track_through(images, first)[:-1],
             optical_flow.track_through(images[::-1], last)[-2::-1],
         )
-        points = smooth.fill_gap(forward, backward)
+        points = fill_gap(forward, backward)
         for step, frame in enumerate(frames[1:-1] if points is not None else ()):
             assert points is not None
             share = (step + 1) / len(frames[1:])

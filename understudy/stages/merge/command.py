@@ -36,7 +36,7 @@ from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.options import MergeOptions as MergeOptions
 from understudy.stages.merge.presets import apply_preset
 from understudy.stages.merge.render import SegmentRenderer
-from understudy.stages.merge.segments import SegmentStore, as_encoded_parts
+from understudy.stages.merge.segments import SegmentStore, as_encoded_parts, make_segments
 from understudy.stages.merge.stills import render_stills
 from understudy.stages.project import Project
 
@@ -87,7 +87,7 @@ def _render_version(
             context.has_matte,
             MergeOptions().affecting("render"),
         ),
-        context.segments(chosen),
+        make_segments(context, chosen),
     )
     if not (yield from renderer.run()):
         total = sum(map(len, chosen))

@@ -1,18 +1,13 @@
-"""What a merge works with, loaded once a process, and the hash that marks finished frames."""
+"""What a merge works with, loaded once a process."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
-import numpy as np
-
-from understudy.core.compose.options import CompositeOptions
 from understudy.errors import BadOption
 from understudy.io import system
 from understudy.io.footage.base import Footage
@@ -29,16 +24,10 @@ from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.placement import DstFaces, FacePlacement
 from understudy.stages.merge.segmentation import FaceSegmenter
-from understudy.stages.merge.segments import Segment, split_into_segments
-from understudy.stages.parallel.footage_reader import FootageFingerprint
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import BEST, CHECKPOINTS, read_recipe
 from understudy.stages.saved_models.segmenters import select_segmenter
 from understudy.stages.saved_models.select import describe_model, select_model_path, set_face_type
-
-# To be raised when the same input gives another picture: what was rendered before is then rendered
-# again.
-_RENDERER: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,61 +132,6 @@ class MergeContext:
                     f" {ON_PRD} or {ON_DST}."
                 )
             )
-
-    def segments(self, chosen: Sequence[range]) -> list[Segment]:
-        """Cut these ranges of the footage into segments, in their order."""
-        return [
-            Segment(frames, self.key(frames))
-            for frames in split_into_segments(self.footage, chosen)
-        ]
-
-    def key(self, frames: range) -> str:
-        """A hash of all that the pictures of these frames depend on.
-
-        Options go in where they affect the picture and differ from their defaults. So an option
-        that comes later changes no key; for defaults that change see `SegmentRecord`. Places of
-        faces, model, masks and weights go in as they are found, not by the options that led to
-        them. The device does not go in: what it changes is far below what can be seen.
-        """
-        radius = self.keyframes.averaging.total
-        around = range(max(0, frames.start - radius), min(len(self.footage), frames.stop + radius))
-        # What holds for each frame, and not what it was before, counts of the composite.
-        options = {
-            name: value
-            for name, value in self.options.deviating("render").items()
-            if name not in CompositeOptions.model_fields
-        }
-        parts = {
-            "renderer": [_RENDERER, version("understudy"), version("av")],
-            "footage": FootageFingerprint.of(self.footage.path, len(self.footage)).model_dump(
-                mode="json"
-            ),
-            "frames": [frames.start, self.footage.pts[frames.start : frames.stop]],
-            "weights": [self.iteration, *self.fingerprints],
-            "looks": self.keyframes.to_json(around),
-            "options": options,
-        }
-        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
-        for face in self._faces(around):
-            digest.update(face)
-        return digest.hexdigest()[:32]
-
-    def _faces(self, frames: range) -> Iterator[bytes]:
-        """What is known of the faces in these frames, as bytes.
-
-        How many there are elsewhere changes nothing.
-        """
-        runs: dict[int, int] = {}
-        has_motion = max(self.keyframes.values_of("motion_blur")) > 0
-        for frame in frames:
-            for face in self.placements.get(frame, []):
-                drawn = [(each.includes, each.points.tolist()) for each in face.polygons]
-                yield repr(
-                    (frame, face.person, runs.setdefault(face.run, len(runs)), drawn)
-                ).encode()
-                neighbours = (face.before, face.after) if has_motion else ()
-                for value in (face.landmarks, face.face_from_frame, *neighbours):
-                    yield value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
 
 
 def load_predictor(path: Path, device: str, *, best: bool = False) -> tuple[Predictor, int]:

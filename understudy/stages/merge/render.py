@@ -25,7 +25,13 @@ from understudy.stages.merge.frames import FrameReport, merge_frames
 from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.predict import MergeFrame
-from understudy.stages.merge.segments import Segment, SegmentRecord, SegmentStore, group_consecutive
+from understudy.stages.merge.segments import (
+    Segment,
+    SegmentRecord,
+    SegmentStore,
+    group_consecutive,
+    segment_key,
+)
 from understudy.stages.parallel.footage_reader import FootageHandle
 from understudy.stages.parallel.prefetch import prefetch
 from understudy.stages.parallel.workers import map_unordered
@@ -151,7 +157,7 @@ def render_task(task: SegmentTask) -> SegmentRecord:
     Raises BadProject when faces or model have changed since the task was made.
     """
     context = _open_context(task.show, task.film, task.options)
-    if context.key(task.segment.frames) != task.segment.key:
+    if segment_key(context, task.segment.frames) != task.segment.key:
         raise BadProject(
             f"{task.show}: faces, model or footage changed while they were merged. Run the same"
             " command again."

@@ -6,26 +6,36 @@ finished, whoever made it, and whatever was asked for in between. At the end the
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from understudy.core.compose.options import CompositeOptions
 from understudy.errors import CannotWrite
 from understudy.io import atomic, system
 from understudy.io.footage.base import Footage
 from understudy.io.video.concat import EncodedPart
 from understudy.io.video.writer import EncodeOptions
+from understudy.stages.merge.context import MergeContext
 from understudy.stages.parallel.chunks import split_into_chunks
+from understudy.stages.parallel.footage_reader import FootageFingerprint
 
 # What starting an encoder costs does not count in so much time, and what a killed run loses does
 # not hurt.
 _SECONDS = 4
 # Bytes for a pixel that no picture of a camera stays below: at crf 16, and as prores.
 _LEAST_CRF, _LEAST_PRORES = 0.006, 0.2
+# To be raised when the same input gives another picture: what was rendered before is then rendered
+# again.
+_RENDERER: Final = 1
 
 
 class SegmentRecord(BaseModel):
@@ -124,6 +134,62 @@ class SegmentStore:
 
     def _record(self, segment: Segment) -> Path:
         return self.folder / f"{segment.key}.json"
+
+
+def make_segments(context: MergeContext, chosen: Sequence[range]) -> list[Segment]:
+    """Cut these ranges of the footage into segments, in their order."""
+    return [
+        Segment(frames, segment_key(context, frames))
+        for frames in split_into_segments(context.footage, chosen)
+    ]
+
+
+def segment_key(context: MergeContext, frames: range) -> str:
+    """A hash of all that the pictures of these frames depend on.
+
+    Options go in where they affect the picture and differ from their defaults. So an option
+    that comes later changes no key; for defaults that change see `SegmentRecord`. Places of
+    faces, model, masks and weights go in as they are found, not by the options that led to
+    them. The device does not go in: what it changes is far below what can be seen.
+    """
+    radius = context.keyframes.averaging.total
+    around = range(max(0, frames.start - radius), min(len(context.footage), frames.stop + radius))
+    # What holds for each frame, and not what it was before, counts of the composite.
+    options = {
+        name: value
+        for name, value in context.options.deviating("render").items()
+        if name not in CompositeOptions.model_fields
+    }
+    parts = {
+        "renderer": [_RENDERER, version("understudy"), version("av")],
+        "footage": FootageFingerprint.of(context.footage.path, len(context.footage)).model_dump(
+            mode="json"
+        ),
+        "frames": [frames.start, context.footage.pts[frames.start : frames.stop]],
+        "weights": [context.iteration, *context.fingerprints],
+        "looks": context.keyframes.to_json(around),
+        "options": options,
+    }
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+    for face in _describe_faces(context, around):
+        digest.update(face)
+    return digest.hexdigest()[:32]
+
+
+def _describe_faces(context: MergeContext, frames: range) -> Iterator[bytes]:
+    """What is known of the faces in these frames, as bytes.
+
+    How many there are elsewhere changes nothing.
+    """
+    runs: dict[int, int] = {}
+    has_motion = max(context.keyframes.values_of("motion_blur")) > 0
+    for frame in frames:
+        for face in context.placements.get(frame, []):
+            drawn = [(each.includes, each.points.tolist()) for each in face.polygons]
+            yield repr((frame, face.person, runs.setdefault(face.run, len(runs)), drawn)).encode()
+            neighbours = (face.before, face.after) if has_motion else ()
+            for value in (face.landmarks, face.face_from_frame, *neighbours):
+                yield value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
 
 
 def split_into_segments(footage: Footage, chosen: Sequence[range]) -> list[range]:
