@@ -30,7 +30,7 @@ from understudy.stages.events import (
     Stop,
     Warned,
 )
-from understudy.stages.project import settled
+from understudy.stages.project import resolve_options
 
 
 class Blur(Options):
@@ -51,7 +51,7 @@ def paint(src: Path, dst: Path, out: Path, options: PaintOptions) -> Stage:
     src: who is used. dst: who is replaced.
     out: where it goes.
     """
-    chosen = settled("paint", options)
+    chosen = resolve_options("paint", options)
     if chosen.fail == "media":
         raise BadMedia(f"{src}: no frames. Give footage with at least one.")
     if chosen.fail == "crash":

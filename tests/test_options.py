@@ -13,7 +13,7 @@ from understudy.errors import BadOption
 from understudy.io import settings_file
 from understudy.options import Options, option
 from understudy.stages import jobs
-from understudy.stages.project import Project, settled
+from understudy.stages.project import Project, resolve_options
 
 
 class Mask(Options):
@@ -93,7 +93,7 @@ def test_a_user_file_lies_below_the_project_and_the_flags(
         file.write('[options.look]\nname = "project"\nmask = {kind = "learned"}\n')
     chosen = Project.load(tmp_path / "show").options("look", Look(mask=Mask(erode=0.3)))
     assert chosen == Look(blur=1, name="project", mask=Mask(erode=0.3, kind="learned"))
-    assert settled("look", Look()).name == "user"
+    assert resolve_options("look", Look()).name == "user"
 
 
 @pytest.mark.parametrize("content", [None, "blur = = 1", "look = 3"])
@@ -105,7 +105,7 @@ def test_a_user_file_that_cannot_be_used_is_named(
         own.write_text(content, encoding="utf-8")
     monkeypatch.setenv("UNDERSTUDY_CONFIG", str(own))
     with pytest.raises(BadOption, match=r"own\.toml"):
-        settled("look", Look())
+        resolve_options("look", Look())
 
 
 class Part(Options):

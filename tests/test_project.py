@@ -93,22 +93,22 @@ def test_a_bad_option_in_the_project_file_says_where_it_stands(show: Project) ->
 
 def test_a_second_run_on_the_same_part_is_refused(show: Project) -> None:
     with (
-        show.held("dst"),
+        show.lock("dst"),
         pytest.raises(Busy, match="another run is working on dst"),
-        show.held("dst"),
+        show.lock("dst"),
     ):
         pass
-    with show.held("dst"), show.held("src"):
+    with show.lock("dst"), show.lock("src"):
         pass
 
 
 def test_a_killed_run_lets_go(show: Project) -> None:
     code = (
         "import os, sys; from pathlib import Path; from understudy.stages.project import Project\n"
-        "with Project.load(Path(sys.argv[1])).held('dst'): os._exit(1)"
+        "with Project.load(Path(sys.argv[1])).lock('dst'): os._exit(1)"
     )
     subprocess.run([sys.executable, "-c", code, str(show.folder)], check=False, timeout=300)
-    with show.held("dst"):
+    with show.lock("dst"):
         pass
 
 

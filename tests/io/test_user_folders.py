@@ -62,7 +62,7 @@ def test_each_system_keeps_its_places(
     system: str, weights: str, credentials: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on(system, monkeypatch, home)
-    assert fetch.cache_folder() == home / weights
+    assert fetch.weights_folder() == home / weights
     assert signing_key.credentials_folder() == home / credentials
 
 
@@ -70,7 +70,7 @@ def test_the_variables_of_linux_are_obeyed(home: Path, monkeypatch: pytest.Monke
     on("linux", monkeypatch, home)
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "c"))
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "d"))
-    assert fetch.cache_folder() == home / "c/understudy/weights"
+    assert fetch.weights_folder() == home / "c/understudy/weights"
     assert signing_key.credentials_folder() == home / "d/understudy/credentials"
 
 

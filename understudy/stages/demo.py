@@ -28,7 +28,7 @@ from understudy.stages.events import (
 )
 from understudy.stages.jobs import verb
 from understudy.stages.measure import MeasureOptions, measure
-from understudy.stages.project import Project, settled
+from understudy.stages.project import Project, resolve_options
 from understudy.stages.swap import SwapOptions, run_to_end, swap
 from understudy.stages.train.options import TrainOptions
 from understudy.types import Bytes, Doubles
@@ -55,7 +55,7 @@ def demo(out: Path = Path("demo"), *, options: DemoOptions) -> Stage:
 
     out: the folder. The same command goes on where it was stopped, and says so when all is done.
     """
-    options = settled("demo", options)
+    options = resolve_options("demo", options)
     result, sheet, show = out / "result.mp4", out / "sheet.png", out / "result.show"
     for person, name in (("src", "a"), ("dst", "b")):
         if not (out / f"{person}.mp4").exists() and not (

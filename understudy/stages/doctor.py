@@ -12,13 +12,13 @@ from understudy.errors import BadOption, CannotWrite, MissingExtra, UnderstudyEr
 from understudy.io import system
 from understudy.io.provenance import signing_key
 from understudy.io.weights.catalog import WEIGHTS
-from understudy.io.weights.fetch import cache_folder
+from understudy.io.weights.fetch import weights_folder
 from understudy.options import Options, option
 from understudy.parts.families import FAMILIES
 from understudy.stages.events import Finished, Note, Stage, Warned
 from understudy.stages.jobs import verb
 from understudy.stages.models import fetch_weights, is_prefetched, locate_weight
-from understudy.stages.project import settled
+from understudy.stages.project import resolve_options
 
 REQUIRED_ENCODERS = ("libx264", "png", "mjpeg", "aac")
 # Frames are streamed, not stored, but models, their backups and a result want some room.
@@ -54,7 +54,7 @@ def doctor(options: DoctorOptions) -> Stage:
     Ends with an error when something is missing that every swap needs; what is only optional is
     noted.
     """
-    chosen = settled("doctor", options)
+    chosen = resolve_options("doctor", options)
     if chosen.fetch:
         yield from fetch_weights()
     summary: dict[str, str] = {}
@@ -186,7 +186,7 @@ def _weights() -> Iterator[Finding]:
 
 
 def _disk(folder: Path) -> Iterator[Finding]:
-    for topic, place in (("work folder", folder.absolute()), ("cache", cache_folder())):
+    for topic, place in (("work folder", folder.absolute()), ("cache", weights_folder())):
         free = system.free_bytes(place) / 1e9
         if not system.can_write(place):
             # A cache that cannot be written is no harm once the weights are somewhere.

@@ -23,7 +23,7 @@ from understudy.io.video.writer import EncodeOptions, check_target, frame_rate_f
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Progress, Saved, Stage, Started, Stop, Warned
 from understudy.stages.jobs import verb
-from understudy.stages.project import settled
+from understudy.stages.project import resolve_options
 from understudy.types import Frame
 
 
@@ -76,7 +76,7 @@ def frames(footage: Path, out: Path, options: FramesOptions) -> Stage:
     footage: a video or a folder of pictures. out: a new or empty folder, or the one of the stopped
     run.
     """
-    options = settled("frames", options)
+    options = resolve_options("frames", options)
     with open_footage(footage) as source:
         picks = pick_frames(source, options.fps)
         plan = {
@@ -116,7 +116,7 @@ def cut(footage: Path, out: Path, options: CutOptions) -> Stage:
     footage: a video or a folder of pictures; of a video that was cut off, what is there. out: a new
     .mp4, .mov or .mkv.
     """
-    options = settled("cut", options)
+    options = resolve_options("cut", options)
     _check_new(out, options)
     with open_footage(footage, partial=True) as source:
         if source.is_cut_off:
@@ -139,7 +139,7 @@ def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
     footage: a video or a folder of pictures; it stays as it is. out: a new video file, or a folder
     as in `frames`.
     """
-    options = settled("denoise", options)
+    options = resolve_options("denoise", options)
     with open_footage(footage) as source:
         if isinstance(source, ImageSequence):
             yield from _denoise_pictures(source, out, options.factor)

@@ -8,7 +8,7 @@ from understudy.io.weights.fetch import weight_path, weight_status
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Progress, Stage, Started, Stop, Warned
 from understudy.stages.jobs import verb
-from understudy.stages.project import settled
+from understudy.stages.project import resolve_options
 
 
 class ModelsOptions(Options):
@@ -21,7 +21,7 @@ class ModelsOptions(Options):
 @verb
 def models(options: ModelsOptions) -> Stage:
     """List the weights that others trained, with licence, source and place; --fetch gets them."""
-    chosen = settled("models", options)
+    chosen = resolve_options("models", options)
     if chosen.fetch:
         yield from fetch_weights(chosen.all)
     summary = {}

@@ -121,7 +121,7 @@ class Project:
         return self.folder / "result.mp4"
 
     @contextlib.contextmanager
-    def held(self, part: str) -> Iterator[None]:
+    def lock(self, part: str) -> Iterator[None]:
         """Lock a part of the show: "src", "dst", "models/NAME" or "merged".
 
         A killed run lets go of it by itself. Raises Busy when another run holds it.
@@ -161,7 +161,7 @@ def user_options(verb: str) -> dict[str, Any]:
     return table
 
 
-def settled(verb: str, flags: Chosen) -> Chosen:
+def resolve_options(verb: str, flags: Chosen) -> Chosen:
     """The options of a verb that works without a show: defaults < user's file < flags."""
     return type(flags).layered(user_options(verb), flags.set_values(), where=verb)
 

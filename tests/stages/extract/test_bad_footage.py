@@ -42,7 +42,7 @@ def test_footage_without_any_face_is_an_error_that_can_be_tried_again(make_film,
 
 
 def test_two_runs_on_one_side_do_not_meet(film):
-    with Project.load(film.folder).held("dst"), pytest.raises(Busy):
+    with Project.load(film.folder).lock("dst"), pytest.raises(Busy):
         film.run()
 
 

@@ -95,5 +95,5 @@ def test_mistakes_are_refused(filled: Path) -> None:
         list(call("trained_rename")(filled, "first", "second"))
     with pytest.raises(BadOption, match="cannot be a folder's name"):
         list(call("trained_copy")(filled, "first", "../out"))
-    with Project.load(filled).held("models/first"), pytest.raises(Busy):
+    with Project.load(filled).lock("models/first"), pytest.raises(Busy):
         list(call("trained_trash")(filled, "first"))

@@ -83,7 +83,7 @@ def test_mistakes_are_refused(show: Path) -> None:
     )
     with pytest.raises(BadOption, match="is no backup of tiny"):
         restored(show, "12")
-    with Project.load(show).held("models/tiny"), pytest.raises(Busy):
+    with Project.load(show).lock("models/tiny"), pytest.raises(Busy):
         restored(show, "12")
 
 

@@ -29,7 +29,7 @@ from understudy.stages.train import loop
 from understudy.stages.train.callbacks.compile_tuner import CompileTuner
 from understudy.stages.train.callbacks.loss_guard import LossGuard
 from understudy.stages.train.command import train
-from understudy.stages.train.data.batches import Batches, prefetch
+from understudy.stages.train.data.batches import Batches, prefetch_batches
 from understudy.stages.train.data.face_store import FaceStore, load_face_store
 from understudy.stages.train.options import TrainOptions
 from understudy.stages.train.state import TrainState
@@ -354,7 +354,7 @@ def test_batches_come_in_order_and_errors_come_through() -> None:
             raise ValueError("five")
         return number
 
-    coming = prefetch(make, 2, workers=3)
+    coming = prefetch_batches(make, 2, workers=3)
     assert [next(coming)[0] for _ in range(3)] == [2, 3, 4]
     with pytest.raises(ValueError, match="five"):
         next(coming)

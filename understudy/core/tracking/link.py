@@ -26,7 +26,7 @@ _REACH: Final = 1.5
 _PLAIN: Final = 0.5
 
 
-class FaceTable(Protocol):
+class FaceColumns(Protocol):
     """The columns that tracking needs of a table of faces; see `Faces`."""
 
     @property
@@ -62,7 +62,7 @@ class Gap:
     last_row: int
 
 
-def link_tracks(faces: FaceTable, shot: Rows, fps: float, seen: IdentitySamples) -> Rows:
+def link_tracks(faces: FaceColumns, shot: Rows, fps: float, seen: IdentitySamples) -> Rows:
     """Tell the track of each face.
 
     A face may be hidden for up to a second; no track goes on over a cut. Where place and movement
@@ -97,7 +97,7 @@ def link_tracks(faces: FaceTable, shot: Rows, fps: float, seen: IdentitySamples)
     return track
 
 
-def find_gaps(faces: FaceTable, track: Rows, most: int) -> list[Gap]:
+def find_gaps(faces: FaceColumns, track: Rows, most: int) -> list[Gap]:
     """Find where faces of a track have at most `most` frames missing between them.
 
     Args:

@@ -64,7 +64,7 @@ def smooth_with_flow(found: FlowTable, run: Rows) -> Iterator[tuple[Rows, Floats
         yield part, np.asarray((there + back) / 2, np.float32)
 
 
-def smooth_savgol(landmarks: FloatRows, run: Rows) -> Iterator[tuple[Rows, Floats]]:
+def smooth_savgol_in_parts(landmarks: FloatRows, run: Rows) -> Iterator[tuple[Rows, Floats]]:
     """Smooth the points of a run by `smooth.smooth_savgol`, in 544 bytes a face.
 
     Args:

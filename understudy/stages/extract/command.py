@@ -32,7 +32,7 @@ def extract(
         # A folder of photographs of one person is a good src; the frames of dst are frames of one
         # film.
         with (
-            project.held(each),
+            project.lock(each),
             open_footage(project.footage(each), any_size=each == "src") as footage,
         ):
             goes_on = yield from Extraction(footage, project.faces(each), each, options).run()

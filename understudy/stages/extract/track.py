@@ -271,7 +271,7 @@ def _smooth(found: DetectionStore, track: NDArray[np.int64], options: ExtractOpt
     result = found.landmarks.blank()
     for run in _find_runs(found.frame, track):
         done = (
-            smooth_long.smooth_savgol(found.landmarks, run)
+            smooth_long.smooth_savgol_in_parts(found.landmarks, run)
             if options.steady == "filter"
             else smooth_long.smooth_with_flow(found, run)
         )

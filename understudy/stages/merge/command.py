@@ -62,7 +62,7 @@ def merge(show: Path, options: MergeOptions) -> Stage:
     options = apply_preset(project, project.options("merge", options))
     keyframes = Keyframes.parse(options)
     signer = manifest.validate_credentials()
-    with project.held("merged"), open_footage(project.footage("dst")) as footage:
+    with project.lock("merged"), open_footage(project.footage("dst")) as footage:
         chosen = frame_ranges.resolve_ranges(options.frames, len(footage), "frames")
         # What cannot be coded is told before any work.
         pixel_format(footage.size, footage.bits, options.encode)

@@ -55,8 +55,8 @@ def trained_rename(show: Path, name: str, new: str, options: TrainedOptions) -> 
     project = Project.load(show)
     source, goal = find_model_folder(project, name), new_model_folder(project, new)
     with (
-        project.held(f"models/{name}"),
-        project.held(f"models/{new}"),
+        project.lock(f"models/{name}"),
+        project.lock(f"models/{new}"),
         atomic.explain_os_errors(goal),
     ):
         source.rename(goal)
@@ -76,8 +76,8 @@ def trained_copy(show: Path, name: str, new: str, options: TrainedOptions) -> St
     # Beside the models, not among them: a copy that breaks off is never taken for one.
     partial = project.folder / f".{new}{atomic.PARTIAL}"
     with (
-        project.held(f"models/{name}"),
-        project.held(f"models/{new}"),
+        project.lock(f"models/{name}"),
+        project.lock(f"models/{new}"),
         atomic.explain_os_errors(goal),
     ):
         shutil.rmtree(partial, ignore_errors=True)
@@ -95,7 +95,7 @@ def trained_trash(show: Path, name: str, options: TrainedOptions) -> Stage:
     """
     project = Project.load(show)
     source, trash = find_model_folder(project, name), project.folder / "models_trash"
-    with project.held(f"models/{name}"), atomic.explain_os_errors(trash):
+    with project.lock(f"models/{name}"), atomic.explain_os_errors(trash):
         trash.mkdir(exist_ok=True)
         goal = next(
             place

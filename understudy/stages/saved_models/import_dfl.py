@@ -60,7 +60,7 @@ def trained_import(show: Path, path: Path, options: TrainedImportOptions) -> Sta
     weights, doubts = _convert_weights(theirs, recipe)
     for doubt in doubts:
         yield Warned(text=doubt)
-    with project.held(f"models/{goal.name}"), atomic.explain_os_errors(goal):
+    with project.lock(f"models/{goal.name}"), atomic.explain_os_errors(goal):
         _write_model(goal, recipe, weights, theirs)
     yield Saved(what="model", path=goal)
     for text in _notes(theirs, recipe, goal.name):

@@ -36,7 +36,7 @@ def trained_restore(
     if not backup:
         yield from _list_backups(folder)
         return
-    with project.held(f"models/{name}"), atomic.explain_os_errors(folder):
+    with project.lock(f"models/{name}"), atomic.explain_os_errors(folder):
         chosen = _choose_backup(folder, backup)
         yield from _backup_present_state(folder)
         found = checkpoint.copy_as_current(folder / CHECKPOINTS, chosen.folder)

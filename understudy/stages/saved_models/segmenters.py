@@ -48,7 +48,7 @@ def import_segmenter(project: Project, path: Path, name: str | None) -> Stage:
     """
     weights = _weights(path)
     goal = _path(project, validate_name(name or "xseg"))
-    with project.held("segmenters"):
+    with project.lock("segmenters"):
         if goal.exists():
             raise BadOption(
                 f"{goal}: is there already. Choose another name, or move that file away."

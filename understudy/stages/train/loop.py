@@ -42,7 +42,7 @@ from understudy.stages.train.callbacks.base import (
 from understudy.stages.train.callbacks.compile_tuner import CompileTuner
 from understudy.stages.train.callbacks.loss_log import LossLog
 from understudy.stages.train.data import input_pipeline
-from understudy.stages.train.data.batches import prefetch
+from understudy.stages.train.data.batches import prefetch_batches
 from understudy.stages.train.data.face_store import FaceStore
 from understudy.stages.train.distributed.rank_sync import LeadRank
 from understudy.stages.train.resume import resume, warn_renewed
@@ -124,7 +124,7 @@ class Trainer:
             self._set(fitting_batch=0)
         self.ranks.send_block(self.state, renew=True)
         batches = input_pipeline.make_batches(self.state, *self.faces)
-        coming = prefetch(
+        coming = prefetch_batches(
             batches.make, self.state.iteration, input_pipeline.worker_count(self.state.device)
         )
         try:

@@ -75,7 +75,7 @@ def _lead(
     options, name = resolved.options, model_name(resolved.options)
     folder = project.model(name)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(project.held(f"models/{name}"))
+        stack.enter_context(project.lock(f"models/{name}"))
         recipe, changes = resolve_recipe(folder, options)
         validate_model_flags(resolved.flags, recipe, name)
         validate_gan_phase(options, recipe)

@@ -52,7 +52,7 @@ SAEHD = {
 }
 HOLD = "import sys, time; from pathlib import Path; from understudy.stages.project import Project\n"
 HOLD += (
-    "with Project.load(Path(sys.argv[1])).held('models/tiny'): print(flush=True); time.sleep(60)"
+    "with Project.load(Path(sys.argv[1])).lock('models/tiny'): print(flush=True); time.sleep(60)"
 )
 
 pytestmark = pytest.mark.usefixtures("small_models")

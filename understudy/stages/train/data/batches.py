@@ -266,7 +266,7 @@ class _Augmentation:
         )
 
 
-def prefetch(
+def prefetch_batches(
     make: Callable[[int], Made], first: int, workers: int = 1
 ) -> Generator[tuple[Made, float], None, None]:
     """Yield make(first), make(first + 1), …, made ahead by threads. Close it when done.

@@ -26,7 +26,7 @@ from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train.callbacks.compile_tuner import CompileTuner, compile_modes
 from understudy.stages.train.callbacks.loss_log import LossLog
 from understudy.stages.train.data import input_pipeline
-from understudy.stages.train.data.batches import prefetch
+from understudy.stages.train.data.batches import prefetch_batches
 from understudy.stages.train.data.face_store import FaceStore
 from understudy.stages.train.distributed.process_group import ProcessGroup
 from understudy.stages.train.options import TrainOptions
@@ -206,7 +206,7 @@ class _Follower:
     def batches(self) -> Generator[tuple[Batch, float], None, None]:
         """This rank's share of the batches that come."""
         made = input_pipeline.make_batches(self._state, *self._faces)
-        return prefetch(
+        return prefetch_batches(
             made.make, self._state.iteration, input_pipeline.worker_count(self._state.device)
         )
 
