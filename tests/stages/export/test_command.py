@@ -218,7 +218,7 @@ def test_a_foreign_file_is_told_what_it_shows(filmed: Path, dfm_file: Callable[.
     foreign = {"model": str(dfm_file(side=64)), "masks": ("full",)}
     events = list(merge(filmed, MERGE.model_copy(update=foreign)))
     assert any(
-        isinstance(each, Note) and "whole faces of 64 px; the file does not tell" in each.text
+        isinstance(each, Note) and "whole faces of 64 px; the file does not state" in each.text
         for each in events
     )
     events = list(merge(filmed, MERGE.model_copy(update={**foreign, "face_type": "full"})))
