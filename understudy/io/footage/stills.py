@@ -1,4 +1,4 @@
-"""Single pictures: PNG, JPG and their kin, RGB, 8 or 16 bits, checked before they are decoded."""
+"""Reads and writes single pictures: PNG, JPG and their kin, checked before they are decoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What landmarkers with a mesh share: crop, look, crop again, and look from several sides."""
+"""What mesh landmarkers share: crop, locate, crop again, and average over jittered views."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames of a merge up to the model: one thread reads ahead, a second predicts their faces."""
+"""Frames of a merge up to the model: read ahead (a broken one repeats the last), then predicted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The segments of a merge: ranges of frames that are rendered, encoded and kept by themselves.
+"""The segments of a merge: ranges of frames, rendered and kept by a key of what they depend on.
 
 A segment's file is named by a hash of all that went into it. That it is there says that it is
 finished, whoever made it, and whatever was asked for in between. At the end they are concatenated.
