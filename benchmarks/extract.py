@@ -38,8 +38,9 @@ from understudy.parts.detectors.s3fd import S3fd
 from understudy.parts.landmarkers import landmarkers
 from understudy.parts.landmarkers.fan import Fan
 from understudy.stages.demo import load_portrait
-from understudy.stages.extract.command import ExtractOptions, extract
+from understudy.stages.extract.command import extract
 from understudy.stages.extract.face_analyser import make_analyser
+from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.project import Project
 from understudy.types import Bytes, Faces, Floats
 

@@ -19,7 +19,8 @@ from understudy.parts.detectors import Detect, Detection, Detector, detectors
 from understudy.parts.landmarkers import FaceLandmarks, Landmarker, Locate, landmarkers
 from understudy.stages.events import Event
 from understudy.stages.extract import face_analyser
-from understudy.stages.extract.command import ExtractOptions, extract
+from understudy.stages.extract.command import extract
+from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.parallel import chunks, footage_reader
 from understudy.stages.project import Project, ProjectFile
 from understudy.types import AlignedFace, Bytes, Face, FaceType

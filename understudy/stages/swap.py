@@ -15,7 +15,8 @@ from understudy.stages.events import Event, Finished, Note, Order, Saved, Stage
 from understudy.stages.extract.command import extract
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.jobs import verb
-from understudy.stages.merge.command import MergeOptions, merge
+from understudy.stages.merge.command import merge
+from understudy.stages.merge.options import MergeOptions
 from understudy.stages.new import NewOptions, new
 from understudy.stages.project import PROJECT_FILE, Project, resolve_options
 from understudy.stages.train.options import TrainOptions

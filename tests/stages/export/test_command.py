@@ -28,7 +28,8 @@ from understudy.parts.dfm_model import DfmModel
 from understudy.stages.events import Event, Finished, Note
 from understudy.stages.export import onnx as export_onnx
 from understudy.stages.export.command import ExportOptions, export
-from understudy.stages.merge.command import MergeOptions, merge
+from understudy.stages.merge.command import merge
+from understudy.stages.merge.options import MergeOptions
 from understudy.stages.new import NewOptions, new
 from understudy.stages.saved_models.load import load_model
 from understudy.stages.saved_models.recipe import BEST, CHECKPOINTS, ModelRecipe, write_recipe

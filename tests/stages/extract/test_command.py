@@ -11,7 +11,8 @@ from understudy.core.face import align
 from understudy.io.faceset.faceset import Faceset
 from understudy.parts.detectors import Detection, detectors
 from understudy.stages.events import Finished, Progress, Started
-from understudy.stages.extract.command import ExtractOptions, extract
+from understudy.stages.extract.command import extract
+from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.project import Project
 
 

@@ -16,7 +16,8 @@ from understudy.io.video.writer import EncodeOptions
 from understudy.parts.models.base.model import Model
 from understudy.stages.events import FailedFrame, Finished, Note, Progress, Saved, Stop, Warned
 from understudy.stages.merge import context
-from understudy.stages.merge.command import MergeOptions, merge
+from understudy.stages.merge.command import merge
+from understudy.stages.merge.options import MergeOptions
 from understudy.stages.new import NewOptions, new
 from understudy.stages.project import Project
 from understudy.types import AlignedFace, Face, Prediction

@@ -23,7 +23,8 @@ from understudy.nets.pretrained.xseg import XSeg
 from understudy.parts.segmenters import Segment, Segmenter, segmenters
 from understudy.stages.events import Note, Warned
 from understudy.stages.merge import context
-from understudy.stages.merge.command import MergeOptions, merge
+from understudy.stages.merge.command import merge
+from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.segmentation import FaceSegmenter
 from understudy.stages.project import Project, ProjectFile
 from understudy.stages.saved_models.segmenters import select_segmenter

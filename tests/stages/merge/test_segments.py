@@ -30,9 +30,10 @@ from understudy.io.video.writer import EncodeOptions
 from understudy.options import Options, option
 from understudy.stages.events import Event, Finished, Note, Progress, Saved, Stop
 from understudy.stages.merge import render
-from understudy.stages.merge.command import MergeOptions, merge
+from understudy.stages.merge.command import merge
 from understudy.stages.merge.context import MergeContext
 from understudy.stages.merge.keyframes import Keyframes
+from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.segments import Segment, SegmentRecord, SegmentStore, make_segments
 from understudy.stages.parallel import chunks
 from understudy.stages.project import Project
@@ -46,7 +47,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from understudy.stages.parallel import chunks
-from understudy.stages.merge.command import MergeOptions, merge
+from understudy.stages.merge.command import merge
+from understudy.stages.merge.options import MergeOptions
 chunks._FEWEST = 6
 for _ in merge(Path(sys.argv[1]), MergeOptions.model_validate_json(sys.argv[2])):
     if list(Path(sys.argv[1]).glob("merged/segments/[!.]*.json")):

@@ -21,6 +21,11 @@ from understudy.errors import BadMedia, BadOption, CannotWrite
 from understudy.io import atomic
 from understudy.io.provenance.signing_key import Credentials, load_credentials
 
+# What players show of a video with a replaced face; its manifest says the same, signed.
+COMMENT = (
+    "synthetic: a face in this video was replaced by a trained model (Understudy). See the content"
+    " credentials inside."
+)
 SYNTHETIC = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _SOURCES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 # IPTC's words for pictures that a model had a part in.

@@ -33,17 +33,13 @@ from understudy.stages.jobs import verb
 from understudy.stages.merge import versions
 from understudy.stages.merge.context import MergeContext
 from understudy.stages.merge.keyframes import Keyframes
-from understudy.stages.merge.options import MergeOptions as MergeOptions
+from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.presets import apply_preset
 from understudy.stages.merge.render import SegmentRenderer
 from understudy.stages.merge.segments import SegmentStore, as_encoded_parts, make_segments
 from understudy.stages.merge.stills import render_stills
 from understudy.stages.project import Project
 
-COMMENT: Final = (
-    "synthetic: a face in this video was replaced by a trained model (Understudy). See the content"
-    " credentials inside."
-)
 _UNTOUCHED: Final = "The results of earlier runs are untouched."
 
 Step = Generator[Event, Order | None, bool]
@@ -156,7 +152,7 @@ def _concat(
         footage,
         options.encode,
         sound,
-        COMMENT,
+        manifest.COMMENT,
     )
     with closing(joining):
         for done in joining:
