@@ -1,4 +1,4 @@
-"""The ranks of a distributed run as the networks see them. Alone, everything here costs nothing.
+"""The ranks of a distributed run as networks see them: all-reduce, all-gather; free when alone.
 
 `stages.train.distributed.process_group` starts and ends the group. A rank learns from every
 `size`-th row of each batch.
