@@ -44,7 +44,7 @@ _TITLES: dict[Kind, tuple[str, str]] = {
             " scale: how far. mask: overlap."
         ),
     ),
-    "losses": ("Losses", "On the bent faces that the model learns from, as it goes by them."),
+    "losses": ("Losses", "On the warped faces that the model learns from, as it goes by them."),
 }
 
 

@@ -19,7 +19,7 @@ UPDATE_EVERY = 8
 class Ema:
     """The exponential moving average of a model's weights.
 
-    decay: share of the mean that is left after an iteration at the full step size. In the first
+    decay: share of the mean that is left after an iteration at the full learning rate. In the first
     ones, and where steps are smaller, less is left.
     """
 
@@ -39,7 +39,7 @@ class Ema:
     def update(self, model: nn.Module, iteration: int, share: float = 1) -> None:
         """Take in the model's weights after `iteration`, every `UPDATE_EVERY` iterations.
 
-        share: of the full step size that was used.
+        share: of the full learning rate that was used.
         """
         if iteration % UPDATE_EVERY:
             return

@@ -125,7 +125,7 @@ def step_in_backward(optimizer: Optimizer, parameters: Iterable[Parameter]) -> I
 
 
 def set_lr(optimizers: Mapping[str, Optimizer], lr: float) -> None:
-    """Give every optimizer another step size."""
+    """Give every optimizer another learning rate."""
     for optimizer in optimizers.values():
         for settings in optimizer.param_groups:
             settings["lr"] = lr

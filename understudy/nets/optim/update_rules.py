@@ -15,8 +15,8 @@ from torch.optim import Optimizer
 
 StateMemory = Literal["full", "half", "host"]
 
-# With lr_dropout this share of the elements of a step is taken, and the step size swings once in so
-# many steps.
+# With lr_dropout this share of the elements of a step is taken, and the learning rate swings once
+# in so many steps.
 KEEP_SHARE, PERIOD = 0.3, 500
 # Numbers that a CPU moves at a time: with gradient and memories they stay in its cache from the
 # first operation to the last.

@@ -24,7 +24,7 @@ class ModelOptions(Part):
     """
 
     optimizer: ClassVar[Literal["adam", "adabelief", "rmsprop"]] = "adam"
-    # The optimizer's step size.
+    # The optimizer's learning rate.
     lr: ClassVar[float] = 5e-5
     # Whether only a random 0.3 of each step is taken, always.
     lr_dropout: ClassVar[bool] = False

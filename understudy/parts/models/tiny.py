@@ -23,8 +23,8 @@ class Tiny(ModelOptions):
     # At twice this a run broke down after 943 iterations.
     lr = 5e-4
     clip = 5
-    # The mean of some five hundred iterations: until the step size falls it is 3 to 9 % better than
-    # the last.
+    # The mean of some five hundred iterations: until the learning rate falls it is 3 to 9 % better
+    # than the last.
     ema = 0.998
     batch = 8
     # Less than half of the usual: in minutes there is no time to learn what a clip's steady faces

@@ -77,7 +77,7 @@ class TrainOptions(Options):
         " with no memory",
     )
     lr: float | None = option(
-        None, "Step size; not set = the model's own", low=0, high=0.1, live=True, formerly=0
+        None, "Learning rate; not set = the model's own", low=0, high=0.1, live=True, formerly=0
     )
     lr_dropout: bool = option(
         False,
@@ -159,7 +159,7 @@ class TrainOptions(Options):
     )
     finish: float = option(
         0.4,
-        "Last share of a run with an end, in which the step size falls and nothing is bent",
+        "Last share of a run with an end, in which the learning rate falls and nothing is warped",
         low=0,
         high=1,
         live=True,

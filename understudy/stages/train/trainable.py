@@ -157,7 +157,7 @@ def make_optimizers(
     dropping = options.lr_dropout or (
         options.optimizer == "auto" and recipe.model_options.lr_dropout
     )
-    # The step size swings only where lr_dropout was asked for.
+    # The learning rate swings only where lr_dropout was asked for.
     manner = optimizers.OptimizerConfig(
         dropping, options.lr_dropout, recipe.seed, options.optimizer_memory
     )

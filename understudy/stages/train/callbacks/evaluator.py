@@ -119,7 +119,7 @@ class Evaluator(Callback):
             self._loss_log.add_row({"iteration": state.iteration, schedule.FINISH_UNTIL: end})
             yield Note(
                 text=(
-                    f"{self._folder.name}: nothing is warped any more, and the step size falls,"
+                    f"{self._folder.name}: nothing is warped any more, and the learning rate falls,"
                     f" until iteration {end}."
                 )
             )

@@ -56,7 +56,7 @@ class Recovery(Callback):
         self._loss_log.add_row(
             {"iteration": state.iteration, "setback": f"back from {at}: {trouble}"}
         )
-        back = f"Back to {state.iteration}, step size lowered to {state.lr:.3g}"
+        back = f"Back to {state.iteration}, learning rate lowered to {state.lr:.3g}"
         yield Warned(text=f"{name}, iteration {at}: {trouble}. {back}.")
 
     def _choose(self, whole: list[Checkpoint], state: TrainState) -> Checkpoint | None:
