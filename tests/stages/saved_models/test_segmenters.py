@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from understudy.errors import BadMedia, BadOption
-from understudy.io.dfl import xseg as legacy
+from understudy.io.dfl import xseg as xseg_layers
 from understudy.io.model_files.segmenter_file import read
 from understudy.parts.segmenters import segmenters
 from understudy.stages.events import Event, Finished, Note, Saved, Warned
@@ -237,8 +237,8 @@ def test_where_the_face_type_is_not_known_it_says_what_it_takes(
     warned: bool,
 ) -> None:
     path = saved(tmp_path / "model", {"a": np.zeros(1, np.float32)})
-    monkeypatch.setattr(legacy, "assign_layers", lambda *_: {})
-    monkeypatch.setattr(legacy, "group_layers", lambda *_: [])
+    monkeypatch.setattr(xseg_layers, "assign_layers", lambda *_: {})
+    monkeypatch.setattr(xseg_layers, "group_layers", lambda *_: [])
     (
         path.with_name("XSeg_data.dat").unlink()
         if data is None

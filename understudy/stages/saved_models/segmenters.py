@@ -12,7 +12,7 @@ from understudy.core import affine, image
 from understudy.core.face import align, mask
 from understudy.errors import BadMedia, BadOption, WeightsMissing
 from understudy.io.dfl import safe_pickle
-from understudy.io.dfl import xseg as legacy
+from understudy.io.dfl import xseg as xseg_layers
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.model_files import segmenter_file
 from understudy.io.model_files.segmenter_file import SUFFIX, SegmenterFile
@@ -54,9 +54,9 @@ def import_segmenter(project: Project, path: Path, name: str | None) -> Stage:
                 f"{goal}: is there already. Choose another name, or move that file away."
             )
         face_type, told = _face_type(weights.with_name("XSeg_data.dat"))
-        layers = legacy.group_layers(safe_pickle.load_arrays(weights), weights)
-        upwards = legacy.is_up_path_reversed(layers)
-        tensors = legacy.assign_layers(layers, _slots(upwards), weights)
+        layers = xseg_layers.group_layers(safe_pickle.load_arrays(weights), weights)
+        upwards = xseg_layers.is_up_path_reversed(layers)
+        tensors = xseg_layers.assign_layers(layers, _slots(upwards), weights)
         segmenter_file.write(
             SegmenterFile(goal, "xseg", face_type, 256, f"DeepFaceLab 2, {weights.name}", tensors)
         )
@@ -198,7 +198,7 @@ def _face_type(data: Path) -> tuple[FaceType, Note | Warned]:
     return FACE_TYPES[said], Note(text=f"{data.name}: trained on {FACE_TYPES[said]} faces.")
 
 
-def _slots(upwards: bool) -> list[legacy.Slot]:
+def _slots(upwards: bool) -> list[xseg_layers.Slot]:
     """Our layers in the order in which a picture passes them.
 
     upwards: but the way up from the full size on.
@@ -220,12 +220,12 @@ def _slots(upwards: bool) -> list[legacy.Slot]:
     return [*slots[:first], *turned, *slots[first + len(rises) :]]
 
 
-def _slot(name: str, layer: nn.Module) -> legacy.Slot | None:
+def _slot(name: str, layer: nn.Module) -> xseg_layers.Slot | None:
     from torch import nn
 
     from understudy.nets.pretrained.xseg import FilterResponseNorm, ThresholdedLinearUnit
 
-    kinds: dict[type[nn.Module], legacy.Kind] = {
+    kinds: dict[type[nn.Module], xseg_layers.Kind] = {
         nn.Conv2d: "convolution",
         nn.ConvTranspose2d: "transposed convolution",
         nn.Linear: "dense layer",
@@ -234,7 +234,7 @@ def _slot(name: str, layer: nn.Module) -> legacy.Slot | None:
     }
     if type(layer) not in kinds:
         return None
-    return legacy.Slot(
+    return xseg_layers.Slot(
         kinds[type(layer)],
         name,
         {role: tuple(value.shape) for role, value in layer.named_parameters()},
