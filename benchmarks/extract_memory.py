@@ -58,7 +58,7 @@ def run(frames: range, count: int, folder: Path) -> None:
     told("tables written")
     # Nothing is to be filled, so no frame is asked for.
     footage: Any = Film(len(frames))
-    found = DetectionStore.gathered(
+    found = DetectionStore.collect(
         record.iter_detections(folder, chunks), record.detections_folder(folder)
     )
     told("gathered")
