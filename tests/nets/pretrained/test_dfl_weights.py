@@ -72,6 +72,21 @@ def test_face_and_mask_of_one_width_are_told() -> None:
     assert doubt.startswith("file: a, b are of one shape") and "before those of the mask" in doubt
 
 
+def test_names_settle_which_layers_are_the_masks() -> None:
+    part = FaceMaskDecoder(8, (4,), (4,))
+    face, mask = layer("upscale0/conv1", 3, 3, 8, 16), layer("upscalem0/conv1", 3, 3, 8, 16, fill=1)
+    outer = layer("out_conv", 5, 5, 4, 3) | layer("out_convm", 5, 5, 4, 1)
+    straight, crossed = (
+        convert_weights(part, held | outer, "file") for held in (face | mask, mask | face)
+    )
+    assert not straight.doubts
+    assert [name for name, bias in straight.weights.items() if (bias == 1).all()] == [
+        "mask.0.0.weight",
+        "mask.0.0.bias",
+    ]
+    assert "are numbered otherwise" in crossed.doubts[0]
+
+
 @pytest.mark.parametrize(
     ("held", "told"),
     [

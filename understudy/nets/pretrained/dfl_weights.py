@@ -3,7 +3,8 @@
 There kernels are (height, width, in, out), dense layers (in, out), colours BGR, and where
 channels become pixels all channels of a pixel lie together. Here kernels are (out, in, height,
 width), dense layers (out, in), colours RGB, and all pixels of a channel lie together. Names are
-not relied on: a layer is found by its kind and shape, then by its place in the file.
+not relied on: a layer is found by its kind and shape, then by its place in the file. Where names
+say the same, that is certain.
 """
 
 from __future__ import annotations
@@ -199,12 +200,18 @@ def _order_doubt(ours: list[_Ours], theirs: list[_Theirs]) -> str:
             f"{taken}, though they are numbered otherwise. Look at the preview before you use the"
             " model."
         )
-    if {"face", "mask"} <= {word for layer in ours for word in layer.name.split(".")}:
+    paint_mask = ["mask" in layer.name.split(".") for layer in ours]
+    if any(paint_mask) and not all(paint_mask) and paint_mask != list(map(_is_of_mask, names)):
         return (
             f"{taken}, those of the face before those of the mask. Look at the preview before you"
             " use the model."
         )
     return ""
+
+
+def _is_of_mask(name: str) -> bool:
+    """Whether a layer is called as those that paint the mask are: upscalem0, out_convm."""
+    return re.match(r"\w*?m\d*([/.]|$)", name) is not None
 
 
 def _natural_key(name: str) -> list[tuple[int, str]]:
