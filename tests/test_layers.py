@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "understudy"
-FOUNDATION = {"types", "options", "registry", "errors"}
+FOUNDATION = {"types", "options", "registry", "errors", "printable"}
 SHELLS = {"cli", "cli_app", "cli_orders", "cli_view", "__main__", "studio"}
 # What each layer may import of our own, besides itself.
 BELOW = {

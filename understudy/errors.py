@@ -18,11 +18,16 @@ UnderstudyError          exit code 1
 
 from __future__ import annotations
 
+from understudy.printable import as_message
+
 
 class UnderstudyError(Exception):
-    """The root. `exit_code` is what the command line returns."""
+    """The root: a message, made fit to be shown. `exit_code` is what the command line returns."""
 
     exit_code = 1
+
+    def __init__(self, text: str) -> None:
+        super().__init__(as_message(text))
 
 
 class BadOption(UnderstudyError):

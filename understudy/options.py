@@ -12,10 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.fields import FieldInfo
 
 from understudy.errors import BadOption
+from understudy.printable import quoted, shortened
 
 # What has to be made again when an option changes. "nothing", in a part: not even what the part is
 # for.
 Affects = Literal["detect", "crop", "render", "nothing"]
+# So many of the problems of one set of options are told.
+_TOLD = 3
 
 
 class Options(BaseModel):
@@ -150,20 +153,23 @@ def option(
 
 
 def readable(error: ValidationError, where: str) -> str:
-    """Return a validation error in our words, one line an option: where, what came, what may."""
-    lines = []
-    for problem in error.errors(include_url=False):
-        name = ".".join(str(part) for part in problem["loc"]) or "value"
+    """Return a validation error in our words: where, what came, what may, for the first few."""
+    problems = error.errors(include_url=False)
+    told = []
+    for problem in problems[:_TOLD]:
+        name = shortened(".".join(str(part) for part in problem["loc"]) or "value", 60)
         if problem["type"] == "extra_forbidden":
-            lines.append(
+            told.append(
                 f"{where}: there is no option '{name}'. Take it out, or see --help for the names."
             )
         else:
-            lines.append(
-                f"{where}: option '{name}' cannot be {problem['input']!r}: {problem['msg']}. Give a"
-                " value that fits."
+            told.append(
+                f"{where}: option '{name}' cannot be {quoted(problem['input'])}:"
+                f" {shortened(problem['msg'], 300)}. Give a value that fits."
             )
-    return "\n".join(lines)
+    if len(problems) > _TOLD:
+        told.append(f"{len(problems) - _TOLD} more do not fit.")
+    return " ".join(told)
 
 
 def _notes(info: FieldInfo) -> _Notes:

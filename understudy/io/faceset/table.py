@@ -225,11 +225,11 @@ class _TableReader:
     def _raise_problems(self) -> None:
         if self._problems:
             more = (
-                f"\n… and {len(self._problems) - _NAMED} more pictures like these."
+                f" … and {len(self._problems) - _NAMED} more pictures like these."
                 if len(self._problems) > _NAMED
                 else ""
             )
-            raise BadMedia("\n".join(self._problems[:_NAMED]) + more)
+            raise BadMedia(" ".join(self._problems[:_NAMED]) + more)
 
 
 def _list_pictures(folder: Path) -> tuple[list[str], NDArray[np.int64]]:

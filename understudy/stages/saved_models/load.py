@@ -46,17 +46,8 @@ def newest_checkpoint(folder: Path, checkpoints: str = CHECKPOINTS) -> checkpoin
     """The newest whole checkpoint. Raises BadProject without one, naming what is damaged."""
     whole, torn = checkpoint.load_intact(folder / checkpoints)
     if not whole:
-        raise BadProject(
-            "\n".join(
-                [
-                    (
-                        f"{folder}: no saved weights. Train it first: understudy train, then try"
-                        " again."
-                    ),
-                    *torn,
-                ]
-            )
-        )
+        needs = f"{folder}: no saved weights. Train it first: understudy train, then try again."
+        raise BadProject(" ".join([needs, *torn]))
     return whole[0]
 
 
@@ -68,7 +59,7 @@ def best_checkpoint(folder: Path) -> checkpoint.Checkpoint:
             f"{folder}: no best weights: they are kept where a faceset has {MIN_FACES} faces or"
             " more. Use --checkpoint newest."
         )
-        raise BadProject("\n".join([needs, *torn]))
+        raise BadProject(" ".join([needs, *torn]))
     return whole[0]
 
 

@@ -1,0 +1,58 @@
+"""Text fit to be shown to people, whoever wrote it: printable, on one line, and not too long."""
+
+from __future__ import annotations
+
+import reprlib
+
+# What a message has at most, in characters.
+MESSAGE = 500
+# Of a message that is cut its end keeps so much: there it says what to do now.
+_END = 200
+# How much of a value a message repeats.
+_VALUE = 100
+_CUT = " … "
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with all that is not drawn, or turns what is around it, as an escape.
+
+    A new line becomes \n, an escape of the terminal \x1b, and a byte of a file name that is no
+    text stays a byte: \xff.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def as_message(text: str) -> str:
+    """`text` printable and with at most `MESSAGE` characters, cut in its middle."""
+    return shortened(printable(text), MESSAGE)
+
+
+def shortened(text: str, most: int) -> str:
+    """`text` with at most `most` characters, cut in its middle."""
+    if len(text) <= most:
+        return text
+    end = min(_END, most // 2) - len(_CUT)
+    return f"{text[: most - len(_CUT) - end]}{_CUT}{text[-end:]}"
+
+
+def quoted(value: object) -> str:
+    """A value as a message repeats it: as in Python, and short however large it is."""
+    try:
+        return shortened(printable(_SHORT.repr(value)), _VALUE)
+    except ValueError:
+        # Python writes no number of more than 4300 digits.
+        return "a number of too many digits"
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = _VALUE
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    # Python reads a byte that is no text as one of these.
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
