@@ -32,8 +32,25 @@ STAMP = VENV / "understudy-setup.json"
 EXTRAS = {"demo": {"demo", "dlib"}, "test": {"demo", "dlib", "onnx", "dev", "docs"}}
 
 
+# As in understudy/errors.py and understudy/signals.py.
+INTERRUPTED = 130
+STOP_SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if hasattr(signal, name)
+    # `nohup` says so.
+    and (name != "SIGHUP" or signal.getsignal(getattr(signal, name)) != signal.SIG_IGN)
+]
+# Those that came while a program ran.
+SEEN: list = []
+
+
 class SetupFailed(Exception):
     """The set-up did not work; the message says what, and what now."""
+
+
+class Stopped(Exception):
+    """A signal came during the set-up."""
 
 
 def main(words: list[str]) -> int:
@@ -47,6 +64,8 @@ def main(words: list[str]) -> int:
     except SetupFailed as failure:
         print(f"run.py: {failure}", file=sys.stderr)
         return 1
+    except Stopped:
+        return INTERRUPTED
     if command == "test":
         return run([str(PYTHON), "-m", "pytest", *words[1:]], cwd=ROOT)
     return run([str(PYTHON), "-m", "understudy", *(words or ["--help"])])
@@ -67,7 +86,7 @@ def set_up(extras: set[str]) -> None:
     say(f"installing Understudy and what else it needs ({target})")
     pip("-e", target)
     say("fetching the default weights")
-    if run([str(PYTHON), "-m", "understudy", "models", "--fetch", "--quiet"], cwd=ROOT) != 0:
+    if step([str(PYTHON), "-m", "understudy", "models", "--fetch", "--quiet"], cwd=ROOT) != 0:
         say("the weights could not be had now; a command that needs them tries again")
     STAMP.write_text(json.dumps({"of": fingerprint(), "extras": sorted(wanted)}), encoding="utf-8")
     say("set up")
@@ -75,11 +94,11 @@ def set_up(extras: set[str]) -> None:
 
 def make_venv() -> None:
     """Make .venv, or make it anew when its Python does not run."""
-    works = PYTHON.exists() and run([str(PYTHON), "-m", "pip", "--version"], quiet=True) == 0
+    works = PYTHON.exists() and step([str(PYTHON), "-m", "pip", "--version"], quiet=True) == 0
     if works:
         return
     say(f"making {VENV}")
-    if run([sys.executable, "-m", "venv", "--clear", str(VENV)]) != 0:
+    if step([sys.executable, "-m", "venv", "--clear", str(VENV)]) != 0:
         raise SetupFailed(
             f"{VENV} could not be made. Install Python's venv module (python3-venv on Debian)."
         )
@@ -93,7 +112,7 @@ def pip(*words: str) -> None:
         *([] if sys.stdout.isatty() else ["--quiet"]),
     ]
     if (
-        run(
+        step(
             [str(PYTHON), "-m", "pip", "install", *manner, "-c", "constraints.txt", *words],
             cwd=ROOT,
         )
@@ -129,22 +148,37 @@ def fingerprint() -> str:
     ).hexdigest()
 
 
+def step(words: list[str], cwd: Path | None = None, quiet: bool = False) -> int:
+    """As `run`, for a step of the set-up; raises Stopped where a signal came meanwhile."""
+    code = run(words, cwd, quiet)
+    if SEEN:
+        raise Stopped
+    return code
+
+
 def run(words: list[str], cwd: Path | None = None, quiet: bool = False) -> int:
     """Run a program to its end and return its exit code; 128 + n when signal n ended it.
 
-    Ctrl-C reaches the program by itself, which ends in its own time: here it is only not to end the
-    waiting.
+    Signals are passed on to the program, which ends in its own time; one that they ended before it
+    could see to them counts as stopped. Ctrl-C reaches it by itself.
     """
-    before = {}
+    child = None
+    SEEN.clear()
+
+    def pass_on(number, frame):
+        SEEN.append(number)
+        if child is not None and number != signal.SIGINT:
+            child.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in STOP_SIGNALS}
     try:
         output = subprocess.DEVNULL if quiet else None
         with subprocess.Popen(words, cwd=cwd, stdout=output, stderr=output) as child:
-            before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda number, frame: None)
-            before[signal.SIGTERM] = signal.signal(
-                signal.SIGTERM, lambda number, frame: child.terminate()
-            )
+            for number in SEEN:
+                # It came before there was whom to pass it on to.
+                child.send_signal(number)
             code = child.wait()
-            return code if code >= 0 else 128 - code
+            return code if code >= 0 else INTERRUPTED if -code in SEEN else 128 - code
     except OSError as error:
         raise SetupFailed(
             f"{words[0]} does not start: {error}. Delete {VENV} and run the same command again."
@@ -160,4 +194,7 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    for each in STOP_SIGNALS:
+        # Nothing is half done while no program runs.
+        signal.signal(each, lambda number, frame: os._exit(INTERRUPTED))
     sys.exit(main(sys.argv[1:]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
 import signal
 import sys
@@ -13,36 +15,42 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
+from understudy import signals
 from understudy.io import processes
 from understudy.stages.events import Event, Order, Progress, Stop, read_order
 
-# Under torchrun a second signal within so many seconds is the first again: it passes on what the
-# terminal has sent us too.
+# A second signal within so many seconds may be the first again: torchrun passes on what the
+# terminal has sent us too, and `timeout` sends SIGTERM to its child and to all of its group.
 ECHO = 0.5
 STOPPING = "Stopping: saving what there is. Once more to break off at once."
 
 
 class Orders:
-    """While open, the first Ctrl-C (or SIGTERM) asks the stage to stop and the second breaks off.
+    """While open, the first Ctrl-C asks the stage to stop and the second breaks off.
 
-    from_stdin: also take orders as JSON lines from standard input. say: where remarks to the user
-    go.
+    SIGTERM and a terminal that is closed do the same. from_stdin: also take orders as JSON lines
+    from standard input. say: where remarks to the user go.
     """
 
     def __init__(self, from_stdin: bool, say: Callable[[str], None]) -> None:
         self.stopped = False
+        self._broken_off = False
         self._stopped_at = 0.0
         self._say = say
         self._waiting: queue.SimpleQueue[Order] = queue.SimpleQueue()
+        self._remarks: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._teller = threading.Thread(target=self._tell, daemon=True)
         self._before: dict[int, Any] = {}
+        self._terminals = [number for number in (1, 2) if os.isatty(number)]
         if from_stdin:
             threading.Thread(target=self._listen, daemon=True).start()
 
     def __enter__(self) -> Self:
+        self._teller.start()
         # Handlers can only be set in the main thread; elsewhere (tests, a notebook's worker) Ctrl-C
         # is not ours.
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in signals.stop_signals():
                 self._before[number] = signal.signal(number, self._interrupted)
         return self
 
@@ -54,6 +62,11 @@ class Orders:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        self._remarks.put(None)
+        self._teller.join()
+        if self._broken_off and isinstance(error, Exception):
+            # Whatever was under way may have made something else of it.
+            raise KeyboardInterrupt from error
 
     def after(self, event: Event) -> Order | None:
         """The order to send in answer to `event`, if any.
@@ -70,12 +83,28 @@ class Orders:
         return order
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
+        is_terminal_gone = number not in (signal.SIGINT, signal.SIGTERM)
+        if is_terminal_gone:
+            # Nothing that is told there shall end the saving.
+            for terminal in self._terminals:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), terminal)
         if self.stopped:
-            if processes.torchrun_ranks()[1] > 1 and time.monotonic() - self._stopped_at < ECHO:
+            is_soon = time.monotonic() - self._stopped_at < ECHO
+            is_doubled = number != signal.SIGINT or processes.torchrun_ranks()[1] > 1
+            # The shell says that its terminal is gone, and so does the kernel.
+            if is_terminal_gone or (is_soon and is_doubled):
                 return
+            self._broken_off = True
             raise KeyboardInterrupt
         self.stopped, self._stopped_at = True, time.monotonic()
-        self._say(STOPPING)
+        self._remarks.put(STOPPING)
+
+    def _tell(self) -> None:
+        """Pass remarks on, on a thread: a handler may have come amid a write to the same file."""
+        while (remark := self._remarks.get()) is not None:
+            # Where nobody reads any more, the next event finds that out, too.
+            with contextlib.suppress(OSError):
+                self._say(remark)
 
     def _listen(self) -> None:
         for line in sys.stdin:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections import Counter, deque
@@ -14,6 +13,7 @@ from typing import Literal, TypeVar
 
 import cv2
 
+from understudy import signals
 from understudy.errors import WorkerLost
 from understudy.io.system import cpu_count
 
@@ -68,23 +68,28 @@ def _map_on_processes(
     waiting, losses = deque(range(len(items))), Counter[int]()
     while waiting:
         # The same processes serve the next task too, with the footage and the networks that they
-        # have open.
-        pool = get_reusable_executor(
-            count,
-            timeout=_IDLE,
-            initializer=_initialize_worker,
-            initargs=(os.getpid(),),
-            env={"OMP_NUM_THREADS": "1"},
-        )
+        # have open. `submit` starts them, and the thread that may start others later.
+        with signals.held_back():
+            pool = get_reusable_executor(
+                count,
+                timeout=_IDLE,
+                initializer=_initialize_worker,
+                initargs=(os.getpid(),),
+                env={"OMP_NUM_THREADS": "1"},
+            )
         under_way: dict[Future[Result], int] = {}
         try:
             while waiting or under_way:
-                while waiting and len(under_way) < 2 * count:
+                # A suspect works alone: then nobody else can have been to blame, or be blamed.
+                most = 1 if max(losses.values(), default=0) >= _LOSSES - 1 else 2 * count
+                while waiting and len(under_way) < most:
                     number = waiting.popleft()
-                    under_way[pool.submit(task, items[number])] = number
+                    with signals.held_back():
+                        under_way[pool.submit(task, items[number])] = number
                 ready, _ = wait(under_way, return_when=FIRST_COMPLETED)
                 for future in ready:
                     result = future.result()
+                    losses.pop(under_way[future], None)
                     yield items[under_way.pop(future)], result
         except BrokenProcessPool:
             # Nobody can tell whose fault it was, so each that was under way counts.
@@ -104,13 +109,13 @@ def _map_on_processes(
 def _initialize_worker(parent: int) -> None:
     """Set up a worker process: one thread, and it ends with its parent.
 
-    Ctrl-C is the parent's business.
+    Signals are the parent's business: it ends its workers, or they see that it is gone.
 
     Args:
         parent: Process id. The parent passes it: the system would name another process where the
             parent was killed before the worker has begun.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signals.ignore()
     cv2.setNumThreads(1)
     threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
 
