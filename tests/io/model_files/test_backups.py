@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from understudy.errors import BadProject
+from understudy.io import atomic
 from understudy.io.model_files import backups, checkpoint
 
 
@@ -81,10 +82,12 @@ def test_a_clock_that_jumps_changes_names_only(
 def test_what_is_not_whole_does_not_count_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
     one = made(tmp_path, 1)
     (tmp_path / "backups" / "000000009-x").mkdir()
-    (tmp_path / "backups" / ".left.partial").mkdir()
+    with atomic.partial_folder(tmp_path / "backups" / "left") as left:
+        pass
+    left.path.mkdir()
     (one.folder / "weights.safetensors").write_bytes(b"torn")
     assert len(backups.list_backups(tmp_path / "backups")) == 1
     with pytest.raises(BadProject, match="Take another"):
         checkpoint.copy_as_current(tmp_path / "checkpoints", one.folder)
     made(tmp_path, 2)
-    assert not (tmp_path / "backups" / ".left.partial").exists()
+    assert not left.path.exists()

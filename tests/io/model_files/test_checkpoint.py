@@ -7,6 +7,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from understudy.errors import BadProject, CannotWrite
+from understudy.io import atomic
 from understudy.io.model_files import checkpoint, history
 
 
@@ -81,7 +82,9 @@ def test_a_write_that_fails_leaves_the_former_checkpoint_alone(
 
 
 def test_leftovers_of_a_killed_run_are_swept(tmp_path: Path) -> None:
-    (tmp_path / ".000000009-x.partial").mkdir()
+    with atomic.partial_folder(tmp_path / "000000009") as left:
+        pass
+    left.path.mkdir()
     saved(tmp_path, 1)
     assert {path.name for path in tmp_path.iterdir()} == {"000000001", "current"}
 

@@ -54,9 +54,9 @@ def write_or_die(path, data):
     global left
     left -= 1
     if left < 0:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        (path.parent / f".{path.stem}-x.partial{path.suffix}").write_bytes(data[: len(data) // 2])
-        os.kill(os.getpid(), 9)
+        with atomic.partial_file(path) as partial:
+            partial.write_bytes(data[: len(data) // 2])
+            os.kill(os.getpid(), 9)
     write(path, data)
 
 atomic.write_bytes = write_or_die

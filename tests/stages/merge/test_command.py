@@ -9,6 +9,7 @@ import pytest
 from understudy.core import affine, image
 from understudy.core.face import align
 from understudy.errors import BadOption, BadProject, NoFaces
+from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import read_manifest
@@ -282,9 +283,11 @@ def test_src_footage_that_has_moved_away_does_not_spoil_a_merge(show):
 
 
 def test_what_a_killed_run_left_is_swept(show):
-    (show / "merged" / ".making-dead").mkdir(parents=True)
+    with atomic.partial_folder(show / "merged" / "dead") as left:
+        pass
+    left.path.mkdir()
     list(merge(show, PLAIN))
-    assert versions(show) == ["001"]
+    assert versions(show) == ["001"] and not left.path.exists()
 
 
 def test_without_faces_there_is_nothing_to_merge(show):

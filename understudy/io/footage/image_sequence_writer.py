@@ -54,7 +54,7 @@ def _claim(folder: Path, note: Path, plan: dict[str, object], options: Options) 
                 " Choose another folder, or delete that one."
             )
         return
-    if any(path.name != _LOCK and atomic.PARTIAL not in path.name for path in folder.iterdir()):
+    if any(path.name != _LOCK and not atomic.is_partial(path.name) for path in folder.iterdir()):
         raise BadProject(
             f"{folder}: not empty, and nothing is ever overwritten. Choose another folder."
         )

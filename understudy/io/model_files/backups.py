@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ ABOUT = "backup.json"
 # Backups for this reason make place for newer ones; those that somebody asked for stay until
 # somebody deletes them.
 ROLLING = "time"
+# What backups held beside a checkpoint before their record named it.
+_FORMERLY = re.compile(r"options\.toml|history\.jsonl|\d{9,}\.png", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Backup:
     """A backup. number: the order in which backups were made, whatever the clock said.
 
     why: "time", "order" or "restore". seconds: how long the model had trained. made: date and time
-    by the clock.
+    by the clock. files: the names of its files.
     """
 
     folder: Path
@@ -33,6 +36,7 @@ class Backup:
     iteration: int
     seconds: float
     made: str
+    files: frozenset[str]
 
 
 def create(folder: Path, saved: Path, beside: Iterable[Path], why: str, keep: int = 1) -> Backup:
@@ -44,27 +48,25 @@ def create(folder: Path, saved: Path, beside: Iterable[Path], why: str, keep: in
         CannotWrite: The disk is full, or the place is read-only.
     """
     with atomic.explain_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(f".*{atomic.PARTIAL}"):
-            shutil.rmtree(left, ignore_errors=True)
+        atomic.remove_partials(folder)
         before = list_backups(folder)
-        partial = Path(tempfile.mkdtemp(suffix=atomic.PARTIAL, prefix=".", dir=folder))
-        try:
-            checkpoint.link_files(saved, partial)
+        with atomic.partial_folder(folder / saved.name) as partial:
+            checkpoint.link_files(saved, partial.path)
             for path in beside:
                 if path.is_file():
-                    shutil.copy2(path, partial / path.name)
+                    shutil.copy2(path, partial.path / path.name)
             number = 1 + max((each.number for each in before), default=0)
-            about = {"number": number, "why": why, "made": time.strftime("%Y-%m-%d %H:%M:%S")}
-            atomic.write_text(partial / ABOUT, json.dumps(about))
-            partial.chmod(0o755)
-            final = partial.rename(_free_path(folder, saved.name[:9]))
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+            about = {
+                "number": number,
+                "why": why,
+                "made": time.strftime("%Y-%m-%d %H:%M:%S"),
+                "files": sorted([ABOUT, *(path.name for path in partial.path.iterdir())]),
+            }
+            atomic.write_text(partial.path / ABOUT, json.dumps(about))
+            final = partial.settle(_free_path(folder, saved.name[:9]))
         rolling = [each for each in before if each.why == ROLLING] if why == ROLLING else []
         for old in rolling[: max(0, len(rolling) + 1 - keep)]:
-            atomic.remove_folder(old.folder)
+            atomic.remove_files(old.folder, old.files)
     return _read(final)
 
 
@@ -72,6 +74,8 @@ def list_backups(folder: Path) -> list[Backup]:
     """Return the backups in `folder` in the order they were made; unfinished ones do not count."""
     found = []
     for each in folder.iterdir() if folder.is_dir() else ():
+        if atomic.is_link(each):
+            continue
         try:
             found.append(_read(each))
         except (OSError, ValueError, KeyError, TypeError):
@@ -83,6 +87,11 @@ def _read(folder: Path) -> Backup:
     about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     saved = json.loads((folder / checkpoint.STATE).read_text(encoding="utf-8"))
     seconds = float(saved["state"]["seconds"])
+    files = about.get("files") or [
+        ABOUT,
+        *checkpoint.recorded_files(folder),
+        *(path.name for path in folder.iterdir() if _FORMERLY.fullmatch(path.name)),
+    ]
     return Backup(
         folder,
         int(about["number"]),
@@ -90,6 +99,7 @@ def _read(folder: Path) -> Backup:
         int(saved["iteration"]),
         seconds,
         str(about["made"]),
+        frozenset(map(str, files)),
     )
 
 
@@ -97,6 +107,6 @@ def _free_path(folder: Path, iteration: str) -> Path:
     """A name of iteration and time that is not taken: a clock may show the same time twice."""
     base = f"{iteration}-{time.strftime('%Y%m%d-%H%M%S')}"
     path, number = folder / base, 2
-    while path.exists():
+    while os.path.lexists(path):
         path, number = folder / f"{base}-{number}", number + 1
     return path

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
-import tempfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from understudy.types import Array
 
 SCHEMA = 1
 STATE, CURRENT = "state.json", "current"
+_NAME = re.compile(r"(\d{9,})(-\d{3,})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +57,15 @@ def save(
         CannotWrite: The disk is full, or the place is read-only.
     """
     with atomic.explain_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
-        partial = Path(
-            tempfile.mkdtemp(prefix=f".{iteration:09d}-", suffix=atomic.PARTIAL, dir=folder)
-        )
-        try:
-            _fill(partial, iteration, parts, state)
-            final = _free_name(folder, iteration)
-            partial.chmod(0o755)
-            partial.replace(final)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+        atomic.remove_partials(folder)
+        with atomic.partial_folder(folder / f"{iteration:09d}") as partial:
+            _fill(partial.path, iteration, parts, state)
+            final = partial.settle(_free_name(folder, iteration))
         atomic.write_text(folder / CURRENT, f"{final.name}\n")
-        for old in sorted(_steps(folder), reverse=True)[keep:]:
+        recorded = {step: names for step in _steps(folder) if (names := recorded_files(step))}
+        for old in sorted(recorded, reverse=True)[keep:]:
             if old != final:
-                atomic.remove_folder(old)
+                atomic.remove_files(old, recorded[old])
     return final
 
 
@@ -112,8 +105,17 @@ def peek(folder: Path) -> Checkpoint | None:
 def remove_after(folder: Path, iteration: int) -> None:
     """Remove the checkpoints of later iterations than `iteration`."""
     for step in _steps(folder):
-        if int(step.name[:9]) > iteration:
-            atomic.remove_folder(step)
+        if _iteration(step) > iteration:
+            atomic.remove_files(step, recorded_files(step))
+
+
+def recorded_files(step: Path) -> set[str]:
+    """The names of a checkpoint's files, by its own record; none where that cannot be read."""
+    try:
+        found = json.loads((step / STATE).read_text(encoding="utf-8"))
+        return {STATE, *map(str, found["sha256"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def link_files(step: Path, goal: Path) -> None:
@@ -140,14 +142,10 @@ def copy_as_current(folder: Path, source: Path) -> Checkpoint:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadProject(f"{source}: damaged ({error}). Take another one.") from None
     with atomic.explain_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
-        partial = Path(
-            tempfile.mkdtemp(prefix=f".{found.iteration:09d}-", suffix=atomic.PARTIAL, dir=folder)
-        )
-        link_files(source, partial)
-        partial.chmod(0o755)
-        final = partial.rename(_free_name(folder, found.iteration))
+        atomic.remove_partials(folder)
+        with atomic.partial_folder(folder / f"{found.iteration:09d}") as partial:
+            link_files(source, partial.path)
+            final = partial.settle(_free_name(folder, found.iteration))
         atomic.write_text(folder / CURRENT, f"{final.name}\n")
     remove_after(folder, found.iteration)
     return Checkpoint(final, found.iteration, found.state)
@@ -215,25 +213,27 @@ def _describe_damage(path: Path, sums: Mapping[str, int]) -> str:
 
 
 def _steps(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_dir() and path.name[:9].isdigit()]
+    """The checkpoints in `folder`, damaged ones among them; what merely has such a name is none."""
+    return [
+        path
+        for path in folder.iterdir()
+        if _NAME.fullmatch(path.name)
+        and not atomic.is_link(path)
+        and ((path / STATE).is_file() or any(path.glob("*.safetensors")))
+    ]
+
+
+def _iteration(step: Path) -> int:
+    return int(step.name.partition("-")[0])
 
 
 def _free_name(folder: Path, iteration: int) -> Path:
     """A name that sorts behind those of the same iteration."""
-    taken = sum(int(step.name[:9]) == iteration for step in _steps(folder))
+    taken = sum(_iteration(step) == iteration for step in _steps(folder))
     name = f"{iteration:09d}"
-    while (folder / name).exists():
+    while os.path.lexists(folder / name):
         name, taken = f"{iteration:09d}-{taken:03d}", taken + 1
     return folder / name
-
-
-def _sweep(folder: Path) -> None:
-    for path in folder.glob(f".*{atomic.PARTIAL}"):
-        # A folder for a checkpoint, a file for the name of the current one.
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:

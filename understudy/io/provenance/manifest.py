@@ -98,8 +98,7 @@ def sign(
     roles = ["parentOf", *["inputTo"] * (len(ingredients) - 1)]
     known = [fingerprint(path) for path in ingredients] if prints is None else prints
     context = c2pa.Context.from_dict({"builder": {"thumbnail": {"enabled": False}}})
-    with atomic.partial_file(signed) as partial:
-        partial.unlink()
+    with atomic.partial_path(signed) as partial:
         try:
             with c2pa.Builder(
                 _definition(signed.name, ingredients, roles, known), context

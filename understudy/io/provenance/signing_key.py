@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -131,20 +129,16 @@ def _make_credentials(place: Path) -> None:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     with atomic.explain_os_errors(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
         # Certificate and key must change together, and the key must never be readable by others: a
         # private folder, renamed.
-        making = Path(tempfile.mkdtemp(prefix=".credentials-", dir=place.parent))
-        try:
-            (making / CERTIFICATE).write_bytes(chain)
-            (making / KEY).touch(0o600)
-            (making / KEY).write_bytes(secret)
+        with atomic.partial_folder(place, mode=0o700) as making:
+            (making.path / CERTIFICATE).write_bytes(chain)
+            (making.path / KEY).touch(0o600)
+            (making.path / KEY).write_bytes(secret)
             _take_place(making, place)
-        finally:
-            shutil.rmtree(making, ignore_errors=True)
 
 
-def _take_place(made: Path, place: Path) -> None:
+def _take_place(made: atomic.PartialFolder, place: Path) -> None:
     if (place / KEY).exists() and _is_expired(place / CERTIFICATE):
         place.rename(
             place.with_name(
@@ -152,7 +146,7 @@ def _take_place(made: Path, place: Path) -> None:
             )
         )
     try:
-        made.rename(place)
+        made.settle(place)
     except OSError:
         # Another run was quicker: its pair is as good as ours.
         if not (place / KEY).exists():

@@ -98,7 +98,9 @@ def _render_version(
     with versions.new_version_folder(project.merged) as folder:
         for name in ("result", "matte") if context.has_matte else ("result",):
             if not (
-                yield from _concat(folder / f"{name}{suffix}", project, renderer, chosen, signer)
+                yield from _concat(
+                    folder.path / f"{name}{suffix}", project, renderer, chosen, signer
+                )
             ):
                 yield Note(
                     text=(
@@ -114,7 +116,7 @@ def _render_version(
         }
         keys = [segment.key for segment in renderer.segments]
         atomic.write_text(
-            folder / versions.RECORD, json.dumps({**record, "segments": keys}, indent=2) + "\n"
+            folder.path / versions.RECORD, json.dumps({**record, "segments": keys}, indent=2) + "\n"
         )
         final = versions.publish(folder, project.merged)
     renderer.store.remove_others(versions.newest_segment_keys(project.merged))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,31 +15,20 @@ from understudy.io import atomic
 RECORD = "merge.json"
 # Of so many versions, the newest, the segments are kept: going back to one of them costs nothing.
 _REMEMBERED = 3
-_MAKING = ".making-"
 
 
 @contextlib.contextmanager
-def new_version_folder(merged: Path) -> Iterator[Path]:
-    """A folder to make a version in.
-
-    What is still in it afterwards goes, and so does what killed runs left.
-    """
+def new_version_folder(merged: Path) -> Iterator[atomic.PartialFolder]:
+    """A folder to make a version in, for `publish`; what killed runs left goes."""
     with atomic.explain_os_errors(merged):
-        merged.mkdir(parents=True, exist_ok=True)
-        for left in merged.glob(f"{_MAKING}*"):
-            shutil.rmtree(left, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=_MAKING, dir=merged))
-        try:
+        atomic.remove_partials(merged)
+        with atomic.partial_folder(merged / "version") as folder:
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
-def publish(folder: Path, merged: Path) -> Path:
+def publish(folder: atomic.PartialFolder, merged: Path) -> Path:
     """The finished folder under its number, the next after all that are there."""
-    final = merged / f"{max(_numbers(merged), default=0) + 1:03d}"
-    folder.chmod(0o755)
-    return folder.rename(final)
+    return folder.settle(merged / f"{max(_numbers(merged), default=0) + 1:03d}")
 
 
 def newest_segment_keys(merged: Path) -> set[str]:
@@ -57,8 +46,7 @@ def newest_segment_keys(merged: Path) -> set[str]:
 
 def link_result(video: Path, result: Path) -> None:
     """`result` becomes the same file as `video`, or a copy where the disk knows no links."""
-    with atomic.partial_file(result) as partial:
-        partial.unlink()
+    with atomic.partial_path(result) as partial:
         try:
             os.link(video, partial)
         except OSError:
@@ -66,4 +54,4 @@ def link_result(video: Path, result: Path) -> None:
 
 
 def _numbers(merged: Path) -> list[int]:
-    return [int(each.name) for each in merged.iterdir() if each.name.isdecimal()]
+    return [int(each.name) for each in merged.iterdir() if re.fullmatch("[0-9]+", each.name)]

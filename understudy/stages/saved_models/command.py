@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from understudy.stages.saved_models.recipe import (
     CHECKPOINTS,
     HISTORY,
     OPTIONS_FILE,
+    list_model_folders,
     read_recipe,
     validate_name,
 )
@@ -34,7 +36,9 @@ def trained(show: Path, options: TrainedOptions) -> Stage:
     """List the models of a show, the one that was trained last first: what each is, and how far."""
     project = Project.load(show)
     summary: dict[str, dict[str, Any]] = {}
-    for folder in sorted(_folders(project), key=_saved_at, reverse=True):
+    for folder in sorted(
+        list_model_folders(project.folder / "models"), key=_saved_at, reverse=True
+    ):
         try:
             summary[folder.name] = _describe(folder)
         except (BadProject, BadOption) as error:
@@ -73,16 +77,14 @@ def trained_copy(show: Path, name: str, new: str, options: TrainedOptions) -> St
     """
     project = Project.load(show)
     source, goal = find_model_folder(project, name), new_model_folder(project, new)
-    # Beside the models, not among them: a copy that breaks off is never taken for one.
-    partial = project.folder / f".{new}{atomic.PARTIAL}"
     with (
         project.lock(f"models/{name}"),
         project.lock(f"models/{new}"),
         atomic.explain_os_errors(goal),
     ):
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(source, partial, ignore=shutil.ignore_patterns(BACKUPS))
-        partial.rename(goal)
+        with atomic.partial_folder(goal) as partial:
+            _copy_files(source, partial.path, leave_out=BACKUPS)
+            partial.settle(goal)
     yield Saved(what="model", path=goal)
     yield Finished(stage="trained_copy", summary={"model": new})
 
@@ -100,7 +102,7 @@ def trained_trash(show: Path, name: str, options: TrainedOptions) -> Stage:
         goal = next(
             place
             for number in itertools.count(1)
-            if not (place := trash / _numbered(name, number)).exists()
+            if not os.path.lexists(place := trash / _numbered(name, number))
         )
         source.rename(goal)
     yield Note(
@@ -113,18 +115,21 @@ def trained_trash(show: Path, name: str, options: TrainedOptions) -> Stage:
     yield Finished(stage="trained_trash", summary={"model": name, "folder": str(goal)})
 
 
-def _folders(project: Project) -> list[Path]:
-    folder = project.folder / "models"
-    return (
-        [each for each in folder.iterdir() if (each / OPTIONS_FILE).is_file()]
-        if folder.is_dir()
-        else []
-    )
+def _copy_files(source: Path, goal: Path, leave_out: str = "") -> None:
+    """Copy all files below `source` into `goal`, but no links to folders."""
+    for path in source.iterdir():
+        if path.name == leave_out or atomic.is_partial(path.name):
+            continue
+        if path.is_file():
+            shutil.copy2(path, goal / path.name)
+        elif path.is_dir() and not atomic.is_link(path):
+            (goal / path.name).mkdir(exist_ok=True)
+            _copy_files(path, goal / path.name)
 
 
 def find_model_folder(project: Project, name: str) -> Path:
     """The folder of a model. Raises BadProject, with the names there are, when there is none."""
-    names = sorted(each.name for each in _folders(project))
+    names = [each.name for each in list_model_folders(project.folder / "models")]
     if name not in names:
         raise BadProject(
             f"{project.folder}: there is no model '{name}'. There are:"
@@ -136,7 +141,7 @@ def find_model_folder(project: Project, name: str) -> Path:
 def new_model_folder(project: Project, name: str) -> Path:
     """The folder of a new model. Raises BadOption when it is there, or cannot be a folder."""
     folder = project.model(validate_name(name))
-    if folder.exists():
+    if os.path.lexists(folder):
         raise BadOption(
             f"{folder}: is there already. Choose another name, or move it away: understudy trained"
             " trash."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,12 +137,6 @@ def _write_model(
     goal: Path, recipe: ModelRecipe, weights: dict[str, Array], theirs: DflModelInfo
 ) -> None:
     """Make the model's folder, whole or not at all."""
-    # Beside the models, not among them: one that breaks off is never taken for a model.
-    partial = goal.parent.parent / f".{goal.name}{atomic.PARTIAL}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    write_recipe(partial, recipe)
-    history.append(partial / HISTORY, _history_rows(theirs))
     state = {
         "seconds": 0.0,
         "slowed": 1.0,
@@ -153,9 +146,11 @@ def _write_model(
         # Of none, so that no optimizer looks for its memory here.
         "optimizer": "none",
     }
-    checkpoint.save(partial / CHECKPOINTS, theirs.iteration, {"weights": weights}, state)
-    goal.parent.mkdir(exist_ok=True)
-    partial.rename(goal)
+    with atomic.partial_folder(goal) as making:
+        write_recipe(making.path, recipe)
+        history.append(making.path / HISTORY, _history_rows(theirs))
+        checkpoint.save(making.path / CHECKPOINTS, theirs.iteration, {"weights": weights}, state)
+        making.settle(goal)
 
 
 def _history_rows(theirs: DflModelInfo) -> Iterator[history.Row]:

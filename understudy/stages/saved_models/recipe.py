@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from understudy.errors import BadOption
-from understudy.io import settings_file
+from understudy.io import atomic, settings_file
 from understudy.options import Options, option
 from understudy.parts.models import ModelOptions, models
 
@@ -64,6 +64,17 @@ def validate_name(name: str) -> str:
             f"name: '{name}' cannot be a folder's name. Use letters, digits, '-', '_' and '.'."
         )
     return name
+
+
+def list_model_folders(models: Path) -> list[Path]:
+    """The models in the folder `models`, by name; one that is still being made is none yet."""
+    if not models.is_dir():
+        return []
+    return sorted(
+        each
+        for each in models.iterdir()
+        if (each / OPTIONS_FILE).is_file() and not atomic.is_partial(each.name)
+    )
 
 
 def read_recipe(folder: Path) -> ModelRecipe:

@@ -9,6 +9,7 @@ from understudy.errors import BadMedia, BadOption, BadProject
 from understudy.io.model_files.dfm import SUFFIXES
 from understudy.parts.dfm_model import DfmModel
 from understudy.stages.project import Project
+from understudy.stages.saved_models.recipe import list_model_folders
 from understudy.types import FaceType
 
 if TYPE_CHECKING:
@@ -77,9 +78,4 @@ def describe_model(model: Predictor, iteration: int) -> str:
 
 def list_model_names(project: Project) -> list[str]:
     """The models of a show, in the order of their names."""
-    folder = project.folder / "models"
-    return (
-        sorted(each.name for each in folder.iterdir() if (each / "options.toml").is_file())
-        if folder.is_dir()
-        else []
-    )
+    return [each.name for each in list_model_folders(project.folder / "models")]

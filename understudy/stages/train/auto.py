@@ -22,6 +22,7 @@ from understudy.stages.saved_models.recipe import (
     CHECKPOINTS,
     OPTIONS_FILE,
     ModelRecipe,
+    list_model_folders,
     read_recipe,
 )
 from understudy.stages.train.options import TrainOptions
@@ -114,12 +115,8 @@ def _without_auto(options: TrainOptions) -> dict[str, Any]:
 
 def newest_model(project: Project) -> str:
     """The name of the model of a show that was trained last; empty where none has weights."""
-    folder = project.folder / "models"
-    found = (
-        [each for each in folder.iterdir() if checkpoint.peek(each / CHECKPOINTS)]
-        if folder.is_dir()
-        else []
-    )
+    known = list_model_folders(project.folder / "models")
+    found = [each for each in known if checkpoint.peek(each / CHECKPOINTS)]
     return (
         max(found, key=lambda each: (each / CHECKPOINTS / checkpoint.CURRENT).stat().st_mtime).name
         if found
