@@ -12,11 +12,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "understudy"
-<<<<<<< HEAD
-FOUNDATION = {"types", "options", "registry", "errors", "printable"}
-=======
-FOUNDATION = {"types", "options", "registry", "errors", "signals"}
->>>>>>> 276270b (SIGTERM and Ctrl-C give 130 from the first line of Python on)
+FOUNDATION = {"types", "options", "registry", "errors", "printable", "signals"}
 SHELLS = {"cli", "cli_app", "cli_orders", "cli_view", "__main__", "studio"}
 # What each layer may import of our own, besides itself.
 BELOW = {
