@@ -37,7 +37,7 @@ ONLY_IN = {
     "platformdirs": {"io"},
     "pooch": {"io"},
     "socket": {"io"},
-    "tomllib": {"io", "stages"},
+    "tomllib": {"io"},
     "rich": {"shell"},
     "cyclopts": {"shell"},
     "pickle": set(),
@@ -59,6 +59,10 @@ FILE_CALLS = {
 }
 # These write or read pickles.
 PICKLES = {("torch", "load"), ("torch", "save"), ("np", "save"), ("np", "load")}
+# JSON and TOML are parsed within bounds, in one place.
+BOUNDED = ("io", "data_files")
+PARSERS = {"loads", "load", "JSONDecoder"}
+VALIDATORS = {"model_validate_json", "validate_json", "from_json"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -131,12 +135,16 @@ def faults(source: str, place: tuple[str, ...]) -> list[str]:
             other = layer(tuple(rest))
             if other not in {own, *BELOW[own]}:
                 found.append(f"line {line}: {own} imports {name}, which is of the layer {other}")
-        elif own not in ONLY_IN.get(top, {own}):
+        elif own not in ONLY_IN.get(top, {own}) or (top == "tomllib" and place != BOUNDED):
             found.append(f"line {line}: {own} imports {top}")
     tensors_only = set(loads_of_tensors(tree))
     for before, name, line in calls(tree):
         if own in ("core", "nets") and name in FILE_CALLS:
             found.append(f"line {line}: {own} opens a file: {name}()")
+        if place != BOUNDED and (
+            name in VALIDATORS or (before in ("json", "tomllib") and name in PARSERS)
+        ):
+            found.append(f"line {line}: {before}.{name}() without bounds")
         if (before, name) in PICKLES and (before, name, line) not in tensors_only:
             found.append(f"line {line}: {before}.{name}() may pickle")
         if (before, name) == ("", "print") or (
@@ -233,6 +241,9 @@ def circle_of(arrows: set[tuple[str, str]]) -> list[str]:
         (("stages", "train"), "import rich"),
         (("types",), "from understudy.core import mask"),
         (("io", "checkpoint"), "import pickle"),
+        (("io", "checkpoint"), "import tomllib"),
+        (("io", "checkpoint"), "json.loads(x)"),
+        (("stages", "record"), "Record.model_validate_json(x)"),
         (("stages", "train"), "torch.save(net, 'x')"),
         (("nets", "load"), "torch.load('x')"),
         (("nets", "load"), "torch.load(io.BytesIO(x), weights_only=False)"),

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from pydantic import ValidationError
-
 from understudy import signals
-from understudy.io import processes
+from understudy.errors import BadData
+from understudy.io import data_files, processes
 from understudy.stages.events import Event, Order, Progress, Stop, read_order
 
 # A second signal within so many seconds may be the first again: torchrun passes on what the
@@ -110,9 +109,9 @@ class Orders:
         for line in sys.stdin:
             if line.strip():
                 try:
-                    self._waiting.put(read_order.validate_json(line))
-                except ValidationError:
+                    self._waiting.put(data_files.parse_json_as(line, "order", read_order))
+                except BadData:
                     self._say(
-                        f"standard input: {line.strip()!r} is not an order. Write one like"
+                        f"standard input: {line.strip()!r:.200} is not an order. Write one like"
                         ' {"order": "stop"}.'
                     )

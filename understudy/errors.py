@@ -4,7 +4,8 @@ UnderstudyError          exit code 1
 ├── BadOption            2   an option has no such name or value
 ├── BadMedia             3   a video, picture or folder cannot be read, or holds nothing
 ├── BadProject           4   the show's folder or project file does not fit the order
-│   └── Busy             5   another run holds it
+│   ├── Busy             5   another run holds it
+│   └── BadData          4   a file of JSON or TOML, or a table, does not hold what it should
 ├── NoFaces              6   footage or faceset without a usable face
 ├── WeightsMissing       7   a weight file is neither here nor to be had
 ├── CannotWrite          8   the disk is full, or the place is read-only
@@ -52,6 +53,17 @@ class Busy(BadProject):
     """Another run holds the show or the model."""
 
     exit_code = 5
+
+
+class BadData(BadProject):
+    """A file of JSON or TOML, or a table, does not hold what it should.
+
+    reason: why, without the name of the file: who asked for it says what that means there.
+    """
+
+    def __init__(self, text: str, reason: str = "") -> None:
+        super().__init__(text)
+        self.reason = reason or text
 
 
 class NoFaces(UnderstudyError):

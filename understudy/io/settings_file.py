@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
-from understudy.errors import BadProject
-from understudy.io import atomic
+from understudy.errors import BadData, BadProject
+from understudy.io import atomic, data_files
 from understudy.options import readable
 
 Kind = TypeVar("Kind", bound=BaseModel)
@@ -25,13 +25,11 @@ def read(path: Path, kind: type[Kind], newest: int, missing: str) -> Kind:
         BadProject: It is not there, unreadable, or too new.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+        values = data_files.read_toml(path)
+    except BadData:
+        if os.path.lexists(path):
+            raise
         raise BadProject(missing) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadProject(
-            f"{path}: not readable as TOML: {error}. Mend that line, or restore the file."
-        ) from None
     version = values.get("schema_version", 0)
     if isinstance(version, int) and version > newest:
         raise BadProject(

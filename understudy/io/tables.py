@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from understudy.io import atomic
+from understudy.errors import BadData
+from understudy.io import atomic, data_files
 from understudy.types import Array
 
 
@@ -27,7 +27,7 @@ def read_table(path: Path) -> tuple[dict[str, Array], dict[str, str]] | None:
     try:
         data = path.read_bytes()
         columns: dict[str, Array] = load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    except (OSError, SafetensorError, ValueError):
+        header = data_files.parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")], str(path))
+    except (BadData, OSError, SafetensorError, ValueError):
         return None
     return columns, header.get("__metadata__", {})

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, validate_call
 
-from understudy.errors import BadOption
+from understudy.errors import BadData, BadOption
+from understudy.io import data_files
 from understudy.options import Options, readable
 from understudy.stages.events import Stage
 
@@ -77,10 +78,10 @@ class Job(BaseModel):
     def load(cls, path: Path) -> Job:
         """The job in a JSON file. Raises BadOption when it is missing or not a job."""
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
+            return cls.model_validate(data_files.read_json(path))
+        except BadData as error:
             raise BadOption(
-                f"{path}: job file not readable: {error}. Give the path of a JSON file."
+                f"{path}: job file: {error.reason}. Give the path of a JSON file."
             ) from None
         except ValidationError as error:
             raise BadOption(readable(error, str(path))) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from understudy.errors import BadOption, BadProject, Busy
-from understudy.io import atomic, settings_file
+from understudy.errors import BadData, BadOption, BadProject, Busy
+from understudy.io import atomic, data_files, settings_file
 from understudy.options import Options, option
 from understudy.types import Side
 
@@ -148,10 +147,10 @@ def user_options(verb: str) -> dict[str, Any]:
     if not name:
         return {}
     try:
-        table = tomllib.loads(Path(name).read_text(encoding="utf-8")).get(verb, {})
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = data_files.read_toml(Path(name)).get(verb, {})
+    except BadData as error:
         raise BadOption(
-            f"{name}: options file not readable: {error}. Mend it, or leave --config out."
+            f"{name}: options file: {error.reason}. Mend it, or leave --config out."
         ) from None
     if not isinstance(table, dict):
         raise BadOption(

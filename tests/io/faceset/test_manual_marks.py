@@ -48,26 +48,26 @@ def test_asking_again_keeps_what_is_marked_and_drops_old_blanks() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "whole file"),
+        ("", "whole"),
         ('{"version": 2, "frames": {}}', "version"),
-        ('{"version": 1, "frames": {"a": []}}', "frame a"),
-        ('{"version": 1, "frames": {"-1": []}}', "frame -1"),
+        ('{"version": 1, "frames": {"a": []}}', "frames.a"),
+        ('{"version": 1, "frames": {"-1": []}}', "frames.-1"),
         ('{"version": 1, "frames": {"118": [{}]}}', "either box, points5 or points"),
         (
             (
                 '{"version": 1, "frames": {"118": [{"box": [1, 2, 3, 4], "points5":'
                 " [[1,2],[3,4],[5,6],[7,8],[9,1]]}]}}"
             ),
-            "frame 118 0",
+            "frames.118.0",
         ),
         ('{"version": 1, "frames": {"118": [{"box": [9, 2, 3, 4]}]}}', "right of left"),
-        ('{"version": 1, "frames": {"118": [{"box": [1, 2, 3, 1e999]}]}}', "frame 118 0 box 3"),
-        ('{"version": 1, "frames": {"118": [{"box": ["1", 2, 3, 4]}]}}', "frame 118 0 box 0"),
+        ('{"version": 1, "frames": {"118": [{"box": [1, 2, 3, 1e999]}]}}', "frames.118.0.box.3"),
+        ('{"version": 1, "frames": {"118": [{"box": ["1", 2, 3, 4]}]}}', "frames.118.0.box.0"),
         (
             '{"version": 1, "frames": {"118": [{"points5": [[1,2],[1,2],[1,2],[1,2],[1,2]]}]}}',
             "do not coincide",
         ),
-        ('{"version": 1, "frames": {"118": [{"points": [[1, 2]]}]}}', "frame 118 0 points"),
+        ('{"version": 1, "frames": {"118": [{"points": [[1, 2]]}]}}', "frames.118.0.points"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, text: str, says: str) -> None:

@@ -83,5 +83,5 @@ def test_a_mark_that_cannot_be_taken_is_named_with_its_place(film):
     (film.folder / "dst" / "marks.json").write_text(
         '{"version": 1, "frames": {"4": [{"box": [1, 2]}]}}'
     )
-    with pytest.raises(BadMedia, match=r"marks\.json, frame 4"):
+    with pytest.raises(BadMedia, match=r"marks\.json: frames\.4\.0"):
         film.run()

@@ -16,12 +16,12 @@ from typing import Annotated, Literal, Self
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from understudy.core import affine
 from understudy.core.image import as_float, resize
-from understudy.errors import BadMedia
-from understudy.io import atomic
+from understudy.errors import BadData, BadMedia
+from understudy.io import atomic, data_files
 from understudy.io.faceset import image_metadata
 from understudy.io.footage import stills
 from understudy.types import AlignedFace, Bytes, Doubles, Face, FaceType, Floats, Polygon
@@ -29,6 +29,7 @@ from understudy.types import AlignedFace, Bytes, Doubles, Face, FaceType, Floats
 VERSION = 3
 SUFFIXES = (".jpg", ".jpeg", ".png")
 MAX_BYTES = 64 << 20
+_MAX_VALUES = 250_000
 
 Pixel = Annotated[float, Field(ge=-1e6, le=1e6)]
 Angle = Annotated[float, Field(ge=-10, le=10)]
@@ -137,7 +138,7 @@ def encode(face: AlignedFace, suffix: str, quality: int = 95) -> bytes:
     if suffix.lower() not in SUFFIXES:
         raise ValueError(f"a face picture ends in {', '.join(SUFFIXES)}, not '{suffix}'")
     block = metadata_json(face)
-    FaceMetadata.model_validate_json(block)
+    _check_own(block)
     picture = stills.encode_image(face.image, suffix, quality)
     return image_metadata.insert(picture, block.encode("ascii"))
 
@@ -201,7 +202,7 @@ def write_polygons(path: Path, polygons: Sequence[Polygon]) -> None:
         "polygons": outlines,
     }
     block = json.dumps(fields, allow_nan=False, separators=(",", ":"))
-    FaceMetadata.model_validate_json(block)
+    _check_own(block)
     atomic.write_bytes(
         path, image_metadata.replace(path.read_bytes(), block.encode("ascii"), str(path))
     )
@@ -257,20 +258,33 @@ def _parse(data: bytes, path: Path) -> tuple[image_metadata.ImageContainer, Face
 
 def _metadata(block: bytes, path: Path) -> FaceMetadata:
     try:
-        version = _Versioned.model_validate_json(block).version
-        if version > VERSION:
+        return data_files.parse_json_as(block, str(path), FaceMetadata, _MAX_VALUES)
+    except BadData as error:
+        if (version := _newer_version(block)) is not None:
             raise BadMedia(
                 f"{path}: made by a newer Understudy (layout {version}, this one reads {VERSION})."
                 " Update Understudy."
-            )
-        return FaceMetadata.model_validate_json(block)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        name = ".".join(str(part) for part in problem["loc"]) or "whole"
+            ) from None
         raise BadMedia(
-            f"{path}: bad metadata: {name}: {problem['msg']}. Delete the picture, or extract the"
-            " frame again."
+            f"{path}: bad metadata: {error.reason}. Delete the picture, or extract the frame again."
         ) from None
+
+
+def _newer_version(block: bytes) -> int | None:
+    """The version of a block that is newer than ours; None where it is not."""
+    try:
+        version = data_files.parse_json_as(block, "metadata", _Versioned, _MAX_VALUES).version
+    except BadData:
+        return None
+    return version if version > VERSION else None
+
+
+def _check_own(block: str) -> None:
+    """Raise ValueError where what we are about to write could not be read again."""
+    try:
+        data_files.parse_json_as(block, "metadata", FaceMetadata, _MAX_VALUES)
+    except BadData as error:
+        raise ValueError(error.reason) from None
 
 
 class _Versioned(BaseModel):

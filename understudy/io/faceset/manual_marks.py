@@ -12,12 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from understudy.errors import BadMedia
-from understudy.io import atomic
+from understudy.errors import BadData, BadMedia
+from understudy.io import atomic, data_files
 
-MAX_BYTES = 256 << 20
 MAX_FACES = 1000
 
 Pixel = Annotated[float, Field(ge=-1e6, le=1e6)]
@@ -84,25 +83,14 @@ def read_marks(path: Path) -> Marks:
         BadMedia: Missing, unreadable, too large, or not marks; names the place in it.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BadMedia(
-                f"{path}: larger than {MAX_BYTES >> 20} MB, so not a file of marks. Give another"
-                " file."
-            )
-        return Marks.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise BadMedia(f"{path}: marks not readable: {error.strerror}. Check the path.") from None
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        place = [str(part) for part in problem["loc"]]
-        where = (
-            f"frame {' '.join(place[1:])}"
-            if place[:1] == ["frames"] and len(place) > 1
-            else " ".join(place) or "whole file"
-        )
+        data = data_files.read_bytes(path)
+    except BadData as error:
+        raise BadMedia(f"{path}: marks {error.reason}. Check the path.") from None
+    try:
+        return data_files.parse_json_as(data, str(path), Marks)
+    except BadData as error:
         raise BadMedia(
-            f"{path}, {where}: {problem['msg']}. Mend that entry, or make the file anew: extract"
-            " --fix."
+            f"{path}: {error.reason}. Mend that entry, or make the file anew: extract --fix."
         ) from None
 
 

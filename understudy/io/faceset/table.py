@@ -18,17 +18,19 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from understudy.core import affine
-from understudy.errors import BadMedia, CannotWrite
-from understudy.io import atomic
+from understudy.errors import BadData, BadMedia, CannotWrite
+from understudy.io import atomic, data_files
 from understudy.io.faceset import face_image
 from understudy.types import Faces, FaceType, Floats, Polygon
 
 _HEADER = b'{"cache":"understudy faces","version":1}\n'
 # So many bad pictures are named in an error; the rest are counted.
 _NAMED = 5
+# A line of the cache, in bytes.
+_LONGEST_LINE = 16 << 20
 
 
 class FaceTable:
@@ -169,7 +171,7 @@ class _TableReader:
                 ]:
                     self._table.set_row(row, entry.side, entry.metadata)
                     self._line_at[row], self._is_read[row] = place, True
-        except (OSError, ValueError, ValidationError):
+        except (OSError, ValueError, BadData):
             # One line of it is not as we write it: it is rebuilt, never mended.
             self._line_at[:], self._is_read[:], lines = -1, False, 0
         return bool(self._is_read.all()) and lines == len(names)
@@ -259,12 +261,12 @@ def _list_pictures(folder: Path) -> tuple[list[str], NDArray[np.int64]]:
 def _iter_cache(path: Path) -> Iterator[tuple[int, _Entry]]:
     """Each entry of the cache, and where its line begins.
 
-    Raises OSError, ValueError when it is not as we write it.
+    Raises OSError, ValueError or BadData when it is not as we write it.
     """
     with path.open("rb") as file:
         if file.readline() != _HEADER:
             raise ValueError("another header")
         place = len(_HEADER)
-        for line in file:
-            yield place, _Entry.model_validate_json(line.rstrip(b"\n"))
+        for line in iter(lambda: file.readline(_LONGEST_LINE), b""):
+            yield place, data_files.parse_json_as(line, str(path), _Entry)
             place += len(line)

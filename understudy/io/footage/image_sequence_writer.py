@@ -9,8 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from understudy.errors import BadProject, Busy
-from understudy.io import atomic
+from understudy.errors import BadData, BadProject, Busy
+from understudy.io import atomic, data_files
 from understudy.options import Options
 
 _LOCK = ".lock"
@@ -65,11 +65,11 @@ def _claim(folder: Path, note: Path, plan: dict[str, object], options: Options) 
 def _is_planned(note: Path, plan: dict[str, object], options: Options) -> bool:
     """Whether a note says the same; an option that it does not name had today's default."""
     try:
-        said = json.loads(note.read_text(encoding="utf-8"))
+        said = data_files.read_json(note)
         others = {name: said[name] for name in said.keys() - plan.keys()}
         known = type(options).model_validate(others)
         return known.affecting("render") == options.affecting("render") and all(
             said[name] == value for name, value in plan.items()
         )
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (BadData, ValueError, KeyError, AttributeError):
         return False

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from understudy.io import atomic
+from understudy.errors import BadData
+from understudy.io import atomic, data_files
 from understudy.io.model_files import checkpoint
 
 ABOUT = "backup.json"
@@ -78,14 +79,14 @@ def list_backups(folder: Path) -> list[Backup]:
             continue
         try:
             found.append(_read(each))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (BadData, OSError, ValueError, KeyError, TypeError):
             continue
     return sorted(found, key=lambda backup: backup.number)
 
 
 def _read(folder: Path) -> Backup:
-    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    saved = json.loads((folder / checkpoint.STATE).read_text(encoding="utf-8"))
+    about = data_files.read_json(folder / ABOUT)
+    saved = data_files.read_json(folder / checkpoint.STATE)
     seconds = float(saved["state"]["seconds"])
     files = about.get("files") or [
         ABOUT,

@@ -17,8 +17,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from understudy.errors import BadProject, CannotWrite
-from understudy.io import atomic
+from understudy.errors import BadData, BadProject, CannotWrite
+from understudy.io import atomic, data_files
 from understudy.types import Array
 
 SCHEMA = 1
@@ -85,7 +85,7 @@ def load_intact(folder: Path) -> tuple[list[Checkpoint], list[str]]:
     ):
         try:
             whole.append(_verify(step))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (BadData, OSError, ValueError, KeyError, TypeError) as error:
             torn.append(
                 f"{step}: damaged checkpoint ({error}). An older one is used where there is one."
             )
@@ -96,9 +96,9 @@ def peek(folder: Path) -> Checkpoint | None:
     """Return the current checkpoint, its arrays unread; None where its state is unreadable."""
     try:
         step = folder / (folder / CURRENT).read_text(encoding="utf-8").strip()
-        found = json.loads((step / STATE).read_text(encoding="utf-8"))
+        found = data_files.read_json(step / STATE)
         return Checkpoint(step, int(found["iteration"]), dict(found["state"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (BadData, OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -139,7 +139,7 @@ def copy_as_current(folder: Path, source: Path) -> Checkpoint:
     """
     try:
         found = _verify(source)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (BadData, OSError, ValueError, KeyError, TypeError) as error:
         raise BadProject(f"{source}: damaged ({error}). Take another one.") from None
     with atomic.explain_os_errors(folder):
         atomic.remove_partials(folder)
@@ -186,7 +186,7 @@ def _fill(
 
 
 def _verify(step: Path) -> Checkpoint:
-    found = json.loads((step / STATE).read_text(encoding="utf-8"))
+    found = data_files.read_json(step / STATE)
     if found["schema_version"] > SCHEMA:
         raise BadProject(
             f"{step}: made by a newer Understudy (layout {found['schema_version']}). Update"

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from understudy.io import atomic
+from understudy.errors import BadData
+from understudy.io import atomic, data_files
 
 Row = dict[str, Any]
 
@@ -19,8 +20,8 @@ def read(path: Path) -> list[Row]:
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
+            rows.append(data_files.parse_json(line, str(path)))
+        except BadData:
             continue
     return rows
 

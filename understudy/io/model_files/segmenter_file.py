@@ -12,8 +12,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from understudy.errors import BadProject, CannotWrite, WeightsMissing
-from understudy.io import atomic
+from understudy.errors import BadData, BadProject, CannotWrite, WeightsMissing
+from understudy.io import atomic, data_files
 from understudy.types import Array, FaceType
 
 SCHEMA, SUFFIX = 1, ".safetensors"
@@ -78,10 +78,10 @@ def read(path: Path) -> SegmenterFile:
                     " Understudy."
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}
-        sums = dict(json.loads(about["crc32"]))
+        sums = dict(data_files.parse_json(about["crc32"], str(path)))
         resolution, face_type = int(about["resolution"]), _face_type(about["face_type"])
         found = SegmenterFile(path, about["kind"], face_type, resolution, about["origin"], tensors)
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (BadData, OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise WeightsMissing(
             f"{path}: not the file of a segmenter, or a damaged one ({error}). {_AGAIN}"
         ) from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import io
-import json
 import mimetypes
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ import c2pa
 import cv2
 import numpy as np
 
-from understudy.errors import BadMedia, BadOption, CannotWrite
-from understudy.io import atomic
+from understudy.errors import BadData, BadMedia, BadOption, CannotWrite
+from understudy.io import atomic, data_files
 from understudy.io.provenance.signing_key import Credentials, load_credentials
 
 # What players show of a video with a replaced face; its manifest says the same, signed.
@@ -156,7 +155,7 @@ def read_manifest(path: Path, trusted: str = "") -> Manifest:
         raise BadMedia(f"{path}: no such file. Check the name.")
     try:
         with c2pa.Reader(path, context=c2pa.Context.from_dict(settings)) as reader:
-            report = json.loads(reader.json())
+            report = data_files.parse_json(reader.json(), str(path))
             state = str(reader.get_validation_state() or "Invalid").lower()
     except c2pa.C2paError.ManifestNotFound:
         raise BadMedia(
@@ -166,6 +165,10 @@ def read_manifest(path: Path, trusted: str = "") -> Manifest:
     except c2pa.C2paError as error:
         raise BadMedia(
             f"{path}: content credentials cannot be read: {error}. Ask for the original file."
+        ) from None
+    except BadData as error:
+        raise BadMedia(
+            f"{path}: content credentials: {error.reason}. Ask for the original file."
         ) from None
     return _parse_report(report, state)
 

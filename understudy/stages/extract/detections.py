@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core.tracking.optical_flow import TrackedPoints
+from understudy.io import data_files
 from understudy.types import Array, Floats
 
 _POINTS = (68, 2)
@@ -113,7 +114,10 @@ class Detections:
             KeyError: A column is missing.
             ValueError: They are not such a table.
         """
-        failed = tuple((int(frame), str(reason)) for frame, reason in json.loads(notes["failed"]))
+        failed = tuple(
+            (int(frame), str(reason))
+            for frame, reason in data_files.parse_json(notes["failed"], "failed")
+        )
         return cls(
             **{
                 column.name: columns[column.name]

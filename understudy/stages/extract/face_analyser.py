@@ -10,6 +10,7 @@ import numpy as np
 from understudy.core import affine
 from understudy.core.face import align
 from understudy.errors import BadMedia
+from understudy.io import data_files
 from understudy.io.faceset.manual_marks import Mark, Marks
 from understudy.parts.detectors import Detect, Detection
 from understudy.parts.identities import Embed, Identity, identities
@@ -73,7 +74,7 @@ def _embed(identity: Identity) -> Embed:
 @functools.lru_cache(maxsize=2)
 def _parts(settings: str) -> tuple[Detect, Locate]:
     """The detector and the landmarker that the options, as JSON, ask for."""
-    options = ExtractOptions.model_validate_json(settings)
+    options = data_files.parse_json_as(settings, "options", ExtractOptions)
     return options.detector_part().build(), options.landmarker_part().build()
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from understudy.errors import BadProject
-from understudy.io import atomic, tables
+from understudy.errors import BadData, BadProject
+from understudy.io import atomic, data_files, tables
 from understudy.io.faceset.face_image import SUFFIXES
 from understudy.stages.extract.detections import Detections, concat_detections, drop_shared_frames
 from understudy.stages.extract.options import ExtractOptions
@@ -53,8 +53,8 @@ class ExtractRecord(BaseModel):
     def load(cls, folder: Path) -> Self | None:
         """Load the record of the faces in `folder`; None without one that this version can read."""
         try:
-            return cls.model_validate_json(record_path(folder).read_bytes())
-        except (OSError, ValidationError):
+            return data_files.read_json_as(record_path(folder), cls)
+        except BadData:
             return None
 
     def save(self, folder: Path) -> None:

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from understudy.core.compose.options import CompositeOptions
-from understudy.errors import CannotWrite
-from understudy.io import atomic, system
+from understudy.errors import BadData, CannotWrite
+from understudy.io import atomic, data_files, system
 from understudy.io.footage.base import Footage
 from understudy.io.video.concat import EncodedPart
 from understudy.io.video.writer import EncodeOptions
@@ -88,8 +88,8 @@ class SegmentStore:
         """What there is to tell of a segment; None while it is not finished."""
         files = [self.video(segment), *([self.matte(segment)] if self.has_matte else [])]
         try:
-            record = SegmentRecord.model_validate_json(self._record(segment).read_bytes())
-        except (OSError, ValidationError):
+            record = data_files.read_json_as(self._record(segment), SegmentRecord)
+        except BadData:
             return None
         is_whole = all(file.is_file() for file in files)
         return record if is_whole and record.is_of(self.defaults) else None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from understudy.io import atomic
+from understudy.errors import BadData
+from understudy.io import atomic, data_files
 
 RECORD = "merge.json"
 # Of so many versions, the newest, the segments are kept: going back to one of them costs nothing.
@@ -36,9 +36,9 @@ def newest_segment_keys(merged: Path) -> set[str]:
     keys: set[str] = set()
     for number in sorted(_numbers(merged))[-_REMEMBERED:]:
         try:
-            record = json.loads((merged / f"{number:03d}" / RECORD).read_text(encoding="utf-8"))
+            record = data_files.read_json(merged / f"{number:03d}" / RECORD)
             keys |= set(record.get("segments", []))
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (BadData, TypeError, AttributeError):
             # A version that somebody took away or changed remembers nothing.
             continue
     return keys

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from understudy import errors
-from understudy.io import processes, system
+from understudy.io import data_files, processes, system
 from understudy.stages.events import Stage, read_event
 from understudy.stages.jobs import Job
 from understudy.stages.project import Project
@@ -43,7 +42,11 @@ def launch(project: Project, flags: TrainOptions, count: int) -> Stage:
         ) as child:
             for line in child.lines():
                 # Libraries may say something too.
-                message = json.loads(line) if line.startswith('{"event"') else {"event": "none"}
+                message = (
+                    data_files.parse_json(line, "a process")
+                    if line.startswith('{"event"')
+                    else {"event": "none"}
+                )
                 if message["event"] == "error":
                     troubles.append(message)
                 elif message["event"] != "none" and (

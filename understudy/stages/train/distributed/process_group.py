@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
 from understudy.errors import BadOption
-from understudy.io import processes
+from understudy.io import data_files, processes
 from understudy.nets import ranks
 from understudy.nets.device import resolve_device
 
@@ -53,7 +53,7 @@ class ProcessGroup:
         self.broadcast([length])
         data = data if self.is_lead else torch.empty(int(length), dtype=torch.uint8)
         self.broadcast([data])
-        received: dict[str, Any] = json.loads(bytes(data.tolist()))
+        received: dict[str, Any] = data_files.parse_json(bytes(data.tolist()), "rank 0")
         return received
 
     def gather_texts(self, text: str = "") -> list[str]:

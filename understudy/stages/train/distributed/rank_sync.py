@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from understudy.errors import BadOption, BadProject
+from understudy.io import data_files
 from understudy.nets import ranks
 from understudy.nets.optim import optimizers
 from understudy.parts.models.base.model import Batch
@@ -116,7 +117,7 @@ class LeadRank:
         if self.size > 1:
             loss_log.average_ranks()
             texts = self._group.gather_texts()
-            self._orders += [read_order.validate_json(text) for text in texts]
+            self._orders += [data_files.parse_json_as(text, "a rank", read_order) for text in texts]
 
     def take_orders(self, own: Order | None) -> list[Order]:
         """The orders to obey now: those gathered since the last time, and this rank's own."""

@@ -1,0 +1,159 @@
+"""JSON and TOML, read within bounds: the only place that parses them.
+
+Whatever a file holds, what comes out is a value of bounded size or BadData. Bounded are the bytes,
+the number of values, how deep they lie, and the numbers: whole ones fit 64 bits, others are finite.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from understudy.errors import BadData
+
+Kind = TypeVar("Kind")
+
+MAX_BYTES: Final = 64 << 20
+# Each value takes some 70 bytes of memory, and 430 where it is not what a model asks for.
+MAX_VALUES: Final = 1_000_000
+MAX_TOML_BYTES: Final = 1 << 20
+MAX_DEPTH: Final = 100
+_LOWEST, _HIGHEST = -(2**63), 2**63 - 1
+# A number that may be too large, or a word for none: only then is each value looked at.
+_SUSPECT = re.compile(rb"[0-9]{20}|9[2-9][0-9]{17}|[0-9.][eE]\+?[0-9]{3}|NaN|Infinity")
+# A key of many parts. Time grows with the square of their number.
+_PART = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*"""
+_DEEP_KEY = re.compile(rf"(?:^|[\[{{,])[ \t]*(?:{_PART}\.[ \t]*){{{MAX_DEPTH}}}", re.MULTILINE)
+_MOST_ERRORS = 1000
+
+
+def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """Return the content of an ordinary file of at most `limit` bytes.
+
+    Raises:
+        BadData: It is missing, not readable, no ordinary file, or larger.
+    """
+    try:
+        # Asked before it is opened: a pipe would keep its reader waiting.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise _bad(str(path), "not readable: no ordinary file")
+        with open(path, "rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise _bad(str(path), f"not readable: {error.strerror or error}") from None
+    except ValueError as error:
+        raise _bad(str(path), f"no name of a file: {error}") from None
+    if len(data) > limit:
+        raise _bad(str(path), f"larger than {limit >> 20 or 1} MB")
+    return data
+
+
+def read_json(path: Path) -> Any:
+    """Return the value in a file of JSON. Raises BadData."""
+    return parse_json(read_bytes(path), str(path))
+
+
+def read_json_as(path: Path, kind: type[Kind]) -> Kind:
+    """Return what is in a file of JSON as a `kind`. Raises BadData."""
+    return parse_json_as(read_bytes(path), str(path), kind)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the values in a file of TOML. Raises BadData."""
+    return parse_toml(read_bytes(path, MAX_TOML_BYTES), str(path))
+
+
+def parse_json(data: bytes | str, source: str) -> Any:
+    """Return the value in JSON. source: where it is from, for the message. Raises BadData."""
+    return _parse(_checked_size(data, source, MAX_VALUES), source)
+
+
+def parse_json_as(
+    data: bytes | str, source: str, kind: type[Kind] | TypeAdapter[Kind], values: int = MAX_VALUES
+) -> Kind:
+    """Return JSON as a `kind`. values: the most that it may hold. Raises BadData."""
+    adapter = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
+    checked = _checked_size(data, source, values)
+    try:
+        found = adapter.validate_json(checked)
+    except ValidationError as error:
+        raise _bad(source, describe_fault(error)) from None
+    if _SUSPECT.search(checked):
+        # What a model leaves open may still be beyond all bounds.
+        _parse(checked, source)
+    return found
+
+
+def parse_toml(data: bytes, source: str) -> dict[str, Any]:
+    """Return the values in TOML, by name. Raises BadData."""
+    try:
+        text = data.decode("utf-8-sig")
+        if len(data) > MAX_TOML_BYTES:
+            raise _bad(source, f"larger than {MAX_TOML_BYTES >> 20} MB")
+        if _DEEP_KEY.search(text):
+            raise _bad(source, "values nested too deep")
+        values = tomllib.loads(text)
+    except UnicodeDecodeError:
+        raise _bad(source, "not readable as TOML: no text in UTF-8") from None
+    except RecursionError:
+        raise _bad(source, "values nested too deep") from None
+    except ValueError as error:
+        raise _bad(source, f"not readable as TOML: {error}") from None
+    _check_values(values, source)
+    return values
+
+
+def describe_fault(error: ValidationError) -> str:
+    """Return where and what the first fault is, in few words."""
+    if error.error_count() > _MOST_ERRORS:
+        return f"{error.error_count()} values are not what belongs there"
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(map(str, first["loc"])) or "whole"
+    return f"{place}: {first['msg']}"
+
+
+def _checked_size(data: bytes | str, source: str, values: int) -> bytes:
+    """The bytes without the mark that some editors begin a file with."""
+    found = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    if len(found) > MAX_BYTES:
+        raise _bad(source, f"larger than {MAX_BYTES >> 20} MB")
+    if found.count(b",") >= values:
+        raise _bad(source, f"more than {values} values")
+    return found.removeprefix(b"\xef\xbb\xbf")
+
+
+def _parse(data: bytes, source: str) -> Any:
+    try:
+        value = from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        raise _bad(source, f"not readable as JSON: {error}") from None
+    if _SUSPECT.search(data):
+        _check_values(value, source)
+    return value
+
+
+def _check_values(held: Any, source: str) -> None:
+    """Raise BadData where values lie too deep, or a number is too large."""
+    waiting = [(held, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise _bad(source, "values nested too deep")
+        if isinstance(value, dict | list):
+            inner = value.values() if isinstance(value, dict) else value
+            waiting += [(each, depth + 1) for each in inner]
+        elif isinstance(value, int) and not _LOWEST <= value <= _HIGHEST:
+            raise _bad(source, "a whole number that does not fit 64 bits")
+        elif isinstance(value, float) and not abs(value) < float("inf"):
+            raise _bad(source, "a number that is not finite")
+
+
+def _bad(source: str, reason: str) -> BadData:
+    return BadData(f"{source}: {reason}. Mend it, or put a copy in its place.", reason=reason)
