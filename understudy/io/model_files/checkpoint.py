@@ -112,9 +112,9 @@ def remove_after(folder: Path, iteration: int) -> None:
 def recorded_files(step: Path) -> set[str]:
     """The names of a checkpoint's files, by its own record; none where that cannot be read."""
     try:
-        found = json.loads((step / STATE).read_text(encoding="utf-8"))
+        found = data_files.read_json(step / STATE)
         return {STATE, *map(str, found["sha256"])}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (BadData, ValueError, KeyError, TypeError):
         return set()
 
 
