@@ -21,7 +21,7 @@ from understudy.io.open_footage import open_footage
 from understudy.io.video.audio import AudioClip, open_source, select_tracks
 from understudy.io.video.writer import EncodeOptions, check_target, frame_rate_fraction, write_video
 from understudy.options import Options, option
-from understudy.stages.events import Finished, Note, Progress, Saved, Stage, Started, Stop, Warned
+from understudy.stages.events import Finished, Note, Progress, Saved, Stage, Started, Stop
 from understudy.stages.jobs import verb
 from understudy.stages.project import resolve_options
 from understudy.types import Frame
@@ -78,6 +78,7 @@ def frames(footage: Path, out: Path, options: FramesOptions) -> Stage:
     """
     options = resolve_options("frames", options)
     with open_footage(footage) as source:
+        yield from (Note(text=note) for note in source.notes)
         picks = pick_frames(source, options.fps)
         plan = {
             "made_by": "frames",
@@ -118,14 +119,8 @@ def cut(footage: Path, out: Path, options: CutOptions) -> Stage:
     """
     options = resolve_options("cut", options)
     _check_new(out, options)
-    with open_footage(footage, partial=True) as source:
-        if source.is_cut_off:
-            yield Warned(
-                text=(
-                    f"{footage}: the file is cut off after {float(source.duration):.2f} seconds."
-                    " The rest is lost."
-                )
-            )
+    with open_footage(footage) as source:
+        yield from (Note(text=note) for note in source.notes)
         first, stop = _span(source, options)
         sound = _sound(source, options, first, stop)
         shifted = (_shift_time(frame, source, first) for frame in source.frames(first, stop))
@@ -141,6 +136,7 @@ def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
     """
     options = resolve_options("denoise", options)
     with open_footage(footage) as source:
+        yield from (Note(text=note) for note in source.notes)
         if isinstance(source, ImageSequence):
             yield from _denoise_pictures(source, out, options.factor)
             return

@@ -4,6 +4,7 @@ comes out short.
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -71,15 +72,18 @@ def test_a_playlist_reaches_no_other_file(clip, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_a_file_that_was_cut_off_is_refused_but_can_be_kept(clip, name):
+def test_a_file_that_was_cut_off_is_taken_as_far_as_it_goes_and_it_is_said(clip, shown, name):
     path = clip(name, frames=60, muxer={"movflags": "+faststart"} if name.endswith("mp4") else None)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 6 // 10])
-    message = refused(path, "cut off")
-    assert "understudy cut" in message
-    with open_footage(path, partial=True) as footage:
-        assert footage.is_cut_off and 20 < len(footage) < 60
-        assert len(list(footage)) == len(footage)
+    with open_footage(path) as footage:
+        frames = list(footage)
+        assert footage.is_cut_off and 20 < len(footage) < 60 and len(frames) == len(footage)
+        assert f"{len(footage)} frames can be read" in footage.notes[0]
+        assert "of 2.00 seconds" in footage.notes[0]
+        assert np.abs(frames[-1].image - shown(len(frames) - 1, (64, 48)).astype(int)).mean() < 3
+        # Packets and decoder agree on what is there, so keyframes are still sought.
+        assert len(footage.keyframes) > 2
 
 
 def test_a_file_without_its_table_is_refused(clip):
@@ -128,6 +132,16 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path):
 def test_a_huge_video_is_refused_before_it_is_decoded(clip):
     path = clip("wide.mkv", codec="ffv1", frames=2, size=(20000, 16))
     refused(path, "20000x16")
+
+
+def test_what_is_no_file_is_refused_and_nothing_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+    refused(tmp_path / "pipe.mp4", "a device or a pipe")
+    refused(Path("/dev/zero"), "a device or a pipe")
+    refused(tmp_path / "loop.mp4", "cannot be read: too many levels of symbolic links")
+    with pytest.raises(BadMedia, match="cannot be read: file name too long"):
+        open_footage(tmp_path / f"{'a' * 300}.mp4")
 
 
 def test_folder_without_pictures(tmp_path):

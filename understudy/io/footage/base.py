@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +21,18 @@ class BadFrame:
 
     index: int
     reason: str
+
+
+@contextmanager
+def explain_unreadable(path: Path) -> Iterator[None]:
+    """Turn what the system says of a file or folder that cannot be read into BadMedia."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise BadMedia(f"{path}: no such file or folder. Check the name.") from error
+    except OSError as error:
+        why = (error.strerror or "it does not answer").lower()
+        raise BadMedia(f"{path}: cannot be read: {why}. Check the name and its rights.") from error
 
 
 class FootageIndex:

@@ -15,6 +15,7 @@ from av.stream import Stream
 
 from understudy.errors import BadMedia, BadOption
 from understudy.io.video import packets
+from understudy.io.video.faults import as_bad_media, reason
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,14 @@ class AudioClip:
     stop: Fraction | None = None
 
 
+_WHAT_NOW = "Fetch the file again, or leave its sound out: understudy cut, --audio-track none."
+
+
 class AudioCopier:
     """Copies the packets of an `AudioClip` into an open output, step by step.
 
     Raises:
-        BadMedia: The output's kind of file cannot hold the codec.
+        BadMedia: The output's kind of file cannot hold the codec, or the sound is damaged.
         BadOption: There is no such track.
     """
 
@@ -55,16 +59,18 @@ class AudioCopier:
     def copy_until(self, seconds: Fraction | None) -> None:
         """Write the packets that begin before this time of the output (None = all the rest)."""
         while self._next is not None and (seconds is None or _start_time(self._next) <= seconds):
-            self._output.mux(self._next)
+            try:
+                self._output.mux(self._next)
+            except (av.error.ArgumentError, av.error.InvalidDataError, OverflowError) as error:
+                raise BadMedia(
+                    f"{self._sound.path}: its sound cannot be copied: {reason(error)}. Leave it out"
+                    " first: understudy cut, with --audio-track none."
+                ) from error
             self._advance()
 
     def _advance(self) -> None:
-        try:
+        with as_bad_media(self._sound.path, "its sound breaks off", _WHAT_NOW):
             self._next = next(self._packets, None)
-        except av.FFmpegError as error:
-            raise BadMedia(
-                f"{self._sound.path}: its sound breaks off: {error.strerror}. Fetch the file again."
-            ) from None
 
     def _iter_packets(self, source: InputContainer) -> Iterator[Packet[Stream]]:
         start, stop = self._sound.start, self._sound.stop
@@ -105,17 +111,19 @@ def select_tracks(source: InputContainer, sound: AudioClip) -> list[AudioStream]
 
 def open_source(sound: AudioClip) -> InputContainer:
     """Open the file that holds the sound. Raises BadMedia."""
-    try:
+    with as_bad_media(sound.path, "its sound cannot be read", _WHAT_NOW):
         return packets.open_container(sound.path)
-    except av.FFmpegError as error:
-        raise BadMedia(
-            f"{sound.path}: its sound cannot be read: {error.strerror}. Fetch the file again."
-        ) from None
 
 
 def _add_stream(
     stream: AudioStream, output: OutputContainer, sound: AudioClip, target: Path
 ) -> AudioStream:
+    if stream.codec_context is None:
+        number = [each.index for each in stream.container.streams.audio].index(stream.index)
+        raise BadMedia(
+            f"{sound.path}: sound track {number} is coded in a way that is not known here, so it"
+            " cannot be copied. Leave it out first: understudy cut, with --audio-track none."
+        )
     codec = stream.codec_context.codec.canonical_name
     if codec not in output.supported_codecs:
         raise BadMedia(

@@ -12,12 +12,13 @@ from pathlib import Path
 from statistics import median_low
 
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from understudy.errors import BadMedia
 from understudy.io.footage.base import FootageIndex
-from understudy.io.limits import size_problem
+from understudy.io.limits import MAX_VIDEO_PIXELS, video_size_problem
 from understudy.io.video import color as video_color
 from understudy.io.video import packets
 from understudy.io.video.orientation import Orientation, read_orientation, swaps_sides
@@ -25,7 +26,12 @@ from understudy.types import Color
 
 # So many frames from the start must decode as the packets promise, or all are decoded and counted.
 _HEAD = 4
-_NO_VIDEO = frozenset({"hls", "concat", "dash", "image2", "tty", "sdp"})
+# So many pixels are decoded to open any file, and so many more for each of its bytes: a still
+# picture that lasts takes a hundred bytes a frame at the least, which is a third of that.
+_FREE_PIXELS = 2**33
+_PIXELS_A_BYTE = 2**16
+# Frame rates that are believed; FFmpeg holds a rate in two numbers of 32 bits.
+_SLOWEST, _FASTEST = Fraction(1, 10_000), Fraction(1_000_000)
 
 
 @dataclass(frozen=True)
@@ -56,94 +62,139 @@ class VideoIndex(FootageIndex):
     notes: tuple[str, ...] = ()
 
 
-def read_index(path: Path, partial: bool) -> VideoIndex:
+@dataclass(frozen=True)
+class _FirstFrame:
+    """What the first frame that decodes says of all. size: as it is coded."""
+
+    size: tuple[int, int]
+    orientation: Orientation
+    color: Color
+    bits: int
+
+
+def read_index(path: Path) -> VideoIndex:
     """Return the index of the video at `path`: all packets are read, a few of them decoded.
 
-    partial: take a file that was cut off as far as it goes. Raises BadMedia, av.FFmpegError.
+    A file that was cut off, or cannot be read to its end, is taken as far as it goes. Raises
+    BadMedia, and `faults.FOREIGN`.
     """
     with packets.open_container(path) as container:
         stream = _usable_stream(container, path)
-        time_base = stream.time_base or Fraction(1, 1000)
+        time_base = packets.clock(stream)
         has_audio, aspect = bool(container.streams.audio), stream.sample_aspect_ratio or Fraction(1)
         table = packets.read_packet_table(container, stream, path)
         stated = stream.average_rate or stream.guessed_rate
-    if table.is_cut_off and not partial:
-        raise BadMedia(
-            f"{path}: the file is cut off after {table.seconds:.2f} seconds. Fetch it again, or"
-            f" keep what is there: understudy cut {path.name} whole.mp4 --end {table.seconds:.2f}."
-        )
-    head, undecoded = _first_frames(path)
-    first = head[0]
-    orientation, color = read_orientation(first), _readable_color(first, path)
-    is_turned = swaps_sides(orientation)
+    first, times, undecoded, is_interlaced = _first_frames(path)
+    is_turned = swaps_sides(first.orientation)
     index = VideoIndex(
         bytes=path.stat().st_size,
-        pts=_decodable_times(table, head, undecoded),
+        pts=_decodable_times(table, times, undecoded),
         last_duration=table.last_duration,
         fps=Fraction(25),
         time_base=time_base,
-        size=(first.height, first.width) if is_turned else (first.width, first.height),
-        color=color,
-        bits=video_color.bit_depth(first),
+        size=first.size[::-1] if is_turned else first.size,
+        color=first.color,
+        bits=first.bits,
         has_audio=has_audio,
         is_cut_off=table.is_cut_off,
         pixel_aspect=1 / aspect if is_turned else aspect,
-        coded_size=(first.width, first.height),
-        orientation=orientation,
+        coded_size=first.size,
+        orientation=first.orientation,
         keys=table.keys,
         is_exact=not table.is_cut_off,
     )
     if not index.pts or table.is_cut_off:
         index = _reconcile(table, _count_frames(index, path))
     fps = _frame_rate(stated, index.pts, time_base)
-    notes = tuple(_notes(path, table.pts, index, any(frame.interlaced_frame for frame in head)))
     return replace(
         index,
         fps=fps,
         last_duration=index.last_duration or max(1, round(1 / (fps * time_base))),
-        notes=notes,
+        notes=tuple(_notes(path, table, index, is_interlaced)),
     )
 
 
 def _usable_stream(container: InputContainer, path: Path) -> VideoStream:
     """The picture stream, after a look at what would make it useless or harmful to decode."""
     kind = container.format.name
-    if kind.endswith("_pipe") or kind in _NO_VIDEO:
-        what = (
-            f"a single picture ({kind.removesuffix('_pipe')})"
-            if kind.endswith("_pipe")
-            else f"a list ({kind})"
-        )
+    if kind.endswith("_pipe"):
         raise BadMedia(
-            f"{path}: this is {what}, not a video. Give a video, or the folder that holds the"
-            " pictures."
+            f"{path}: this is a single picture ({kind.removesuffix('_pipe')}), not a video. Give a"
+            " video, or the folder that holds the pictures."
         )
     stream = packets.video_stream(container)
     if stream is None:
+        if container.streams.video:
+            raise BadMedia(
+                f"{path}: its pictures are coded in a way that is not known here, or the file is"
+                " damaged. Convert it to H.264 with the program that wrote it, or fetch it again."
+            )
         found = "sound alone" if container.streams.audio else "neither pictures nor sound"
         raise BadMedia(f"{path}: no video in this file, {found}. Give one with pictures.")
     if stream.codec_context.width and stream.codec_context.height:
-        problem = size_problem(stream.codec_context.width, stream.codec_context.height)
+        problem = video_size_problem(stream.codec_context.width, stream.codec_context.height)
         if problem:
             raise BadMedia(f"{path}: not decoded: {problem}. Give an intact file.")
     return stream
 
 
-def _first_frames(path: Path) -> tuple[list[VideoFrame], set[int | None]]:
-    """The first few frames, and the pts of packets that could not be decoded by then."""
-    head: list[VideoFrame] = []
+def _first_frames(path: Path) -> tuple[_FirstFrame, list[int | None], set[int | None], bool]:
+    """What the first frame says, and of the first few: their times and whether one is interlaced.
+
+    Between those two, the pts of packets that could not be decoded by then.
+    """
+    first: _FirstFrame | None = None
+    times: list[int | None] = []
     undecoded: set[int | None] = set()
-    for packet, frames in packets.decode_packets(path, threads=1):
-        head += frames or []
+    is_interlaced = False
+    for packet, frames in _decode_within_bounds(path):
         if frames is None:
             undecoded.add(packet.pts)
-        if len(head) >= _HEAD:
+        # No frame is kept: the largest take hundreds of megabytes each.
+        for frame in (frames or [])[: _HEAD - len(times)]:
+            first = first or _look_at(frame, path)
+            times.append(frame.pts)
+            is_interlaced = is_interlaced or frame.interlaced_frame
+        if len(times) == _HEAD:
             break
-    if not head:
+    if first is None:
         raise BadMedia(
-            f"{path}: no frame in it can be decoded. Fetch the file again, or give another."
+            f"{path}: no frame in it can be decoded. It may be damaged or encrypted: fetch the file"
+            " again, or give another."
         )
-    return head[:_HEAD], undecoded
+    return first, times, undecoded, is_interlaced
+
+
+def _look_at(frame: VideoFrame, path: Path) -> _FirstFrame:
+    problem = video_size_problem(frame.width, frame.height)
+    if problem:
+        raise BadMedia(f"{path}: not decoded: {problem}. Give an intact file.")
+    return _FirstFrame(
+        size=(frame.width, frame.height),
+        orientation=read_orientation(frame),
+        color=_readable_color(frame, path),
+        bits=video_color.bit_depth(frame),
+    )
+
+
+def _decode_within_bounds(
+    path: Path,
+) -> Iterator[tuple[Packet[VideoStream], list[VideoFrame] | None]]:
+    """As `packets.decode_packets` from the start on, while it is worth the file's bytes.
+
+    Raises BadMedia where a small file holds no end of huge pictures.
+    """
+    bound = _FREE_PIXELS + _PIXELS_A_BYTE * path.stat().st_size
+    pixels = 0
+    for packet, frames in packets.decode_packets(path, threads=1):
+        context = packet.stream.codec_context
+        pixels += max(1, len(frames or ())) * min(context.width * context.height, MAX_VIDEO_PIXELS)
+        if pixels > bound:
+            raise BadMedia(
+                f"{path}: its frames of {context.width}x{context.height} pixels are far too many"
+                " for a file of its size, so it was not decoded further. Give an intact file."
+            )
+        yield packet, frames
 
 
 def _readable_color(frame: VideoFrame, path: Path) -> Color:
@@ -156,14 +207,14 @@ def _readable_color(frame: VideoFrame, path: Path) -> Color:
 
 
 def _decodable_times(
-    table: packets.PacketTable, head: list[VideoFrame], undecoded: set[int | None]
+    table: packets.PacketTable, times: list[int | None], undecoded: set[int | None]
 ) -> list[int]:
     """The times from the first frame that decodes on, or from the keyframe it should build on.
 
     None when the first few frames do not come as the packets promise.
     """
-    times = [frame.pts for frame in head]
-    start = table.pts.index(times[0]) if times[0] in table.pts else len(table.pts)
+    first = times[0]
+    start = table.pts.index(first) if first in table.pts else len(table.pts)
     promised = (time for time in table.pts[start:] if time not in undecoded)
     if times != list(itertools.islice(promised, len(times))):
         return []
@@ -175,16 +226,20 @@ def _count_frames(index: VideoIndex, path: Path) -> VideoIndex:
     step = max(1, round(1 / (Fraction(25) * index.time_base)))
     times: list[int] = []
     keys: list[bool] = []
+    sound = 0
     undecoded: set[int] = set()
-    for packet, frames in packets.decode_packets(path, threads=1):
+    for packet, frames in _decode_within_bounds(path):
         if frames is None and packet.pts is not None:
             undecoded.add(packet.pts)
         for frame in frames or []:
             times.append(frame.pts if frame.pts is not None else (times[-1] + step if times else 0))
             keys.append(frame.key_frame)
+            sound = sound if frame.is_corrupt else len(times)
+    if index.is_cut_off:
+        # Of its last frames there is half at best.
+        del times[sound:], keys[sound:]
     times = _make_ascending(times)
     begin = min([times[0], *index.keys])
-    # A cut-off file's last packet is half a frame.
     lost = {
         time for time in undecoded if begin <= time and (time < times[-1] or not index.is_cut_off)
     } - set(times)
@@ -210,7 +265,15 @@ def _make_ascending(times: list[int]) -> list[int]:
 
 
 def _reconcile(table: packets.PacketTable, counted: VideoIndex) -> VideoIndex:
-    """The counted index, or what the packets promise where most of that was found."""
+    """The counted index, or what the packets promise where most of that was found.
+
+    Of a file that is cut off, where all that was found is what they promise as far as it goes.
+    """
+    if counted.is_cut_off and table.pts:
+        begin = bisect.bisect_left(table.pts, counted.pts[0])
+        if counted.pts == table.pts[begin : begin + len(counted.pts)] and not counted.lost:
+            keys = [time for time in table.keys if time <= counted.pts[-1]]
+            return replace(counted, keys=keys, is_exact=True)
     is_part = set(counted.pts) <= set(table.pts) and 3 * len(counted.pts) > 2 * len(table.pts)
     if counted.is_cut_off or not is_part:
         return counted
@@ -221,19 +284,33 @@ def _reconcile(table: packets.PacketTable, counted: VideoIndex) -> VideoIndex:
 def _frame_rate(stated: Fraction | None, pts: list[int], time_base: Fraction) -> Fraction:
     """Frames a second: exact where they come evenly, as stated where nearly, else the mean."""
     steps = {later - earlier for earlier, later in pairwise(pts)}
+    if stated and not _SLOWEST <= stated <= _FASTEST:
+        stated = None
     if len(steps) == 1:
-        return 1 / (steps.pop() * time_base)
-    if not steps or (stated and max(steps) - min(steps) <= 1):
-        return stated or Fraction(25)
-    return ((len(pts) - 1) / ((pts[-1] - pts[0]) * time_base)).limit_denominator(1001)
+        found = 1 / (steps.pop() * time_base)
+    elif not steps or (stated and max(steps) - min(steps) <= 1):
+        found = stated or Fraction(25)
+    else:
+        found = (len(pts) - 1) / ((pts[-1] - pts[0]) * time_base)
+        found = found.limit_denominator(1001)
+    # Times that make no sense, such as all within a microsecond, say nothing of the rate.
+    return found if _SLOWEST <= found <= _FASTEST else stated or Fraction(25)
 
 
 def _notes(
-    path: Path, promised: list[int], index: VideoIndex, is_interlaced: bool
+    path: Path, table: packets.PacketTable, index: VideoIndex, is_interlaced: bool
 ) -> Iterator[str]:
     """What a user may want to know of the footage, and need do nothing about."""
-    left_out = len(promised) - len(index.pts)
-    if index.is_exact and left_out:
+    if index.is_cut_off:
+        lasts = (index.pts[-1] - index.pts[0]) * index.time_base
+        of = f" of {float(table.promised):.2f}" if table.promised - lasts > Fraction(1, 2) else ""
+        yield (
+            f"{path.name}: the file is cut off or damaged: {len(index.pts)} frames can be read, up"
+            f" to {float(lasts):.2f}{of} seconds. What is there is used; fetch the file again for"
+            " the rest."
+        )
+    left_out = len(table.pts) - len(index.pts)
+    if index.is_exact and left_out and not index.is_cut_off:
         yield (
             f"{path.name}: frames at the start that cannot be decoded and are left out: {left_out}."
         )

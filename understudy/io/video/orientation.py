@@ -12,6 +12,7 @@ from understudy.types import Array
 
 Orientation = tuple[int, int, int, int]
 UPRIGHT: Orientation = (1, 0, 0, 1)
+_QUARTER_TURNS: tuple[Orientation, ...] = (UPRIGHT, (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0))
 
 
 def read_orientation(frame: av.VideoFrame) -> Orientation:
@@ -20,7 +21,12 @@ def read_orientation(frame: av.VideoFrame) -> Orientation:
     Each is -1, 0 or 1. A point (x, y) of the coded picture is shown at (a x + c y, b x + d y): y
     points down, the shift is left out.
     """
-    side = cast(SideData | None, frame.side_data.get(Type.DISPLAYMATRIX))  # type: ignore[call-overload]
+    try:
+        side = cast(SideData | None, frame.side_data.get(Type.DISPLAYMATRIX))  # type: ignore[call-overload]
+    except ValueError:
+        # One of the frame's notes is of a kind that PyAV knows no name for (stereo HEVC has one),
+        # and then it gives none of them; the angle it gives nevertheless, mirroring it does not.
+        return orientation_of_angle(frame.rotation)
     if side is None:
         return UPRIGHT
     a, b, _, c, d = np.frombuffer(bytes(side), np.int32)[:5].tolist()
@@ -29,6 +35,11 @@ def read_orientation(frame: av.VideoFrame) -> Orientation:
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return (_sign(a), 0, 0, _sign(d))
     return (0, _sign(b), _sign(c), 0)
+
+
+def orientation_of_angle(degrees: int) -> Orientation:
+    """Return the orientation of pictures to be turned so far counter-clockwise, unmirrored."""
+    return _QUARTER_TURNS[round(-degrees / 90) % 4]
 
 
 def apply_orientation(image: Array, orientation: Orientation) -> Array:

@@ -10,8 +10,9 @@ from pathlib import Path
 import av
 
 from understudy.errors import BadMedia
-from understudy.io.footage.base import BadFrame, Footage
+from understudy.io.footage.base import BadFrame, Footage, explain_unreadable
 from understudy.io.video import color, packets
+from understudy.io.video.faults import FOREIGN, as_bad_media, reason
 from understudy.io.video.index import VideoIndex, read_index
 from understudy.types import Frame
 
@@ -23,7 +24,6 @@ class VideoFootage(Footage):
         self,
         path: Path,
         *,
-        partial: bool = False,
         index: VideoIndex | None = None,
         threads: int = 0,
         rough: bool = False,
@@ -31,18 +31,21 @@ class VideoFootage(Footage):
         self.path = path
         self._threads, self._rough = threads, rough
         self._random: tuple[int, Generator[Frame]] | None = None
-        if index is not None and index.bytes != path.stat().st_size:
+        with explain_unreadable(path):
+            size = path.stat().st_size
+        if index is not None and index.bytes != size:
             raise BadMedia(
                 f"{path}: this is not the file that was looked at before. Start again with the file"
                 " as it is now."
             )
-        try:
-            known = index or read_index(path, partial)
-        except av.FFmpegError as error:
-            raise BadMedia(
-                f"{path}: cannot be read as a video: {_error_text(error)}. It may be cut off or of"
-                " another kind; fetch it again."
-            ) from None
+        if index is None:
+            with as_bad_media(
+                path,
+                "cannot be read as a video",
+                "It may be cut off or of another kind; fetch it again.",
+            ):
+                index = read_index(path)
+        known = index
         self._index = known
         self.size, self.fps, self.time_base = known.size, known.fps, known.time_base
         self.pts, self.last_duration = known.pts, known.last_duration
@@ -154,15 +157,14 @@ class VideoFootage(Footage):
         return 0, self._decode()
 
     def _decode(self, seek_to: int | None = None) -> Generator[av.VideoFrame]:
-        threads = self._threads if self._index.is_exact else 1
-        try:
+        # Several threads lose a whole frame or two before one that is broken.
+        is_sound = self._index.is_exact and not self._index.is_cut_off
+        threads = self._threads if is_sound else 1
+        with as_bad_media(
+            self.path, "cannot be read any more", "Check the disk and that it is there."
+        ):
             for _, frames in packets.decode_packets(self.path, seek_to, threads):
                 yield from frames or ()
-        except av.FFmpegError as error:
-            raise BadMedia(
-                f"{self.path}: cannot be read any more: {_error_text(error)}. Check the disk and"
-                " that it is there."
-            ) from None
 
     def _convert(self, index: int, found: av.VideoFrame | str) -> Frame | BadFrame:
         why = found if isinstance(found, str) else self._size_mismatch(found)
@@ -173,8 +175,8 @@ class VideoFootage(Footage):
                     found, known.color, known.bits, known.orientation, known.coded_size, self._rough
                 )
                 return Frame(index, image, self.pts[index], self.time_base, self.color)
-            except av.FFmpegError as error:
-                why = _error_text(error)
+            except FOREIGN as error:
+                why = reason(error)
         what_now = "Fetch the file again, or keep the part before it with understudy cut."
         return BadFrame(index, f"{self.path}, frame {index}: {why}. {what_now}")
 
@@ -189,7 +191,3 @@ class VideoFootage(Footage):
         """The first keyframe after frame `at`, or the end."""
         after = bisect.bisect_right(self._keys, at)
         return self._keys[after] if after < len(self._keys) else len(self)
-
-
-def _error_text(error: av.FFmpegError) -> str:
-    return (error.strerror or str(error)).lower().rstrip(".")
