@@ -5,28 +5,28 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
-import time
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cyclopts.exceptions import CycloptsError
 from pydantic import ValidationError
 
 from understudy.cli_app import GlobalFlags, ParsedCommand, build_app
+from understudy.cli_crash import report_crash
 from understudy.cli_orders import Orders
 from understudy.cli_view import JsonView, ScreenView, View
 from understudy.errors import (
     EXIT_FAILED_FRAMES,
     EXIT_INTERRUPTED,
     BadOption,
+    BadProject,
     MissingExtra,
     UnderstudyError,
 )
 from understudy.io import processes
 from understudy.io.atomic import explain_os_errors
-from understudy.options import readable
+from understudy.options import check_texts, readable
+from understudy.printable import printable
 from understudy.stages import jobs
 from understudy.stages.events import Event, FailedFrame
 from understudy.stages.jobs import Job
@@ -43,35 +43,24 @@ def main(tokens: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     words = list(sys.argv[1:] if tokens is None else tokens)
-    with _view(GlobalFlags.from_tokens(words)) as view:
+    view = _view(GlobalFlags.from_tokens(words))
+    try:
         try:
-            command = parse(words)
-            return 0 if command is None else _run(command, view)
-        except UnderstudyError as error:
-            view.error(str(error), type(error).__name__, error.exit_code)
-            return error.exit_code
-        except KeyboardInterrupt:
-            return EXIT_INTERRUPTED
+            with contextlib.closing(view):
+                check_texts({"the folder": _here()}, "understudy")
+                command = parse(words)
+                return 0 if command is None else _run(command, view)
         except BrokenPipeError:
-            # Whoever read our lines has gone (`| head`): nobody is left to tell, and Python must
-            # not try at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
-        except ModuleNotFoundError as error:
-            # Without a package not even `doctor` can start, so the advice has to come from here.
-            if error.name is None or error.name.startswith("understudy"):
-                view.error(_crash_report(words), "Crash", 1)
-                return 1
-            fix = "Run: pip install -c constraints.txt -e . (or: python3 run.py doctor)."
-            view.error(
-                f"understudy: the package '{error.name}' is not installed. {fix}",
-                "MissingExtra",
-                MissingExtra.exit_code,
-            )
-            return MissingExtra.exit_code
-        except Exception:
-            view.error(_crash_report(words), "Crash", 1)
-            return 1
+            raise
+        except Exception as error:
+            return _tell(view, *_explain(error, words))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our lines has gone (`| head`): nobody is left to tell, and Python must not
+        # try at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def parse(tokens: Sequence[str]) -> ParsedCommand | None:
@@ -91,6 +80,7 @@ def parse(tokens: Sequence[str]) -> ParsedCommand | None:
 def _run(command: ParsedCommand, view: View) -> int:
     """Run the job, show its events, and return its exit code."""
     if command.flags.config is not None:
+        check_texts({"config": command.flags.config}, "understudy")
         if not command.flags.config.is_file():
             raise BadOption(
                 f"{command.flags.config}: there is no such options file. Mend --config, or leave"
@@ -117,16 +107,55 @@ def _run(command: ParsedCommand, view: View) -> int:
     return EXIT_FAILED_FRAMES if failed else 0
 
 
-@contextlib.contextmanager
-def _view(flags: GlobalFlags) -> Iterator[View]:
-    view: View = JsonView() if flags.json else ScreenView(quiet=flags.quiet)
-    if processes.torchrun_ranks()[0]:
-        # The first process of a team tells what all of them do.
-        view = _ErrorView(view)
+def _here() -> Path:
+    """The folder that we run in. Raises BadProject where it is gone."""
     try:
-        yield view
-    finally:
-        view.close()
+        return Path.cwd()
+    except FileNotFoundError:
+        raise BadProject(
+            "understudy: the folder that it was started in is gone. Change to another one, and run"
+            " the same command again."
+        ) from None
+
+
+def _view(flags: GlobalFlags) -> View:
+    view: View = JsonView() if flags.json else ScreenView(quiet=flags.quiet)
+    # The first process of a team tells what all of them do.
+    return _ErrorView(view) if processes.torchrun_ranks()[0] else view
+
+
+def _explain(error: Exception, tokens: Sequence[str]) -> tuple[str, str, int]:
+    """What ended the run, in words, by its kind, and as an exit code."""
+    if isinstance(error, UnderstudyError):
+        return str(error), type(error).__name__, error.exit_code
+    if isinstance(error, MemoryError):
+        text = (
+            "understudy: the memory is used up. Close other programs, or ask for less at once"
+            " (--workers, --batch), and run the same command again."
+        )
+        return text, UnderstudyError.__name__, UnderstudyError.exit_code
+    if isinstance(error, ModuleNotFoundError):
+        # Without a package not even `doctor` can start, so the advice has to come from here.
+        if error.name is not None and not error.name.startswith("understudy"):
+            text = (
+                f"understudy: the package '{error.name}' is not installed. Run: pip install -c"
+                " constraints.txt -e . (or: python3 run.py doctor)."
+            )
+            return text, MissingExtra.__name__, MissingExtra.exit_code
+    return report_crash(error, tokens), "Crash", UnderstudyError.exit_code
+
+
+def _tell(view: View, text: str, kind: str, exit_code: int) -> int:
+    """Tell what ended the run; on standard error where the view cannot (a full disk, a mistake)."""
+    try:
+        view.error(text, kind, exit_code)
+    except BrokenPipeError:
+        raise
+    except Exception:
+        with contextlib.suppress(OSError):
+            if sys.stderr is not None:
+                sys.stderr.write(f"{printable(text)}\n")
+    return exit_code
 
 
 class _ErrorView:
@@ -160,25 +189,3 @@ def _explanation(error: CycloptsError) -> str:
         error.verbose = False
     text = " ".join(str(error).split()).removesuffix(".")
     return f"{where}: {text}. See `{where} --help`."
-
-
-def _crash_report(tokens: Sequence[str]) -> str:
-    """Write the current exception to a file and say where it lies. The report holds no pictures."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    path = Path(tempfile.gettempdir()) / f"understudy-crash-{stamp}-{os.getpid()}.txt"
-    last = traceback.format_exc().strip().splitlines()[-1].removesuffix(".")
-    report = (
-        f"understudy {' '.join(tokens)}\nPython"
-        f" {sys.version}\n{sys.platform}\n\n{traceback.format_exc()}"
-    )
-    try:
-        path.write_text(report, encoding="utf-8")
-    except OSError:
-        return (
-            f"understudy: a mistake of ours: {last}. No report could be written to {path.parent};"
-            f" please report it.\n{report}"
-        )
-    return (
-        f"understudy: a mistake of ours: {last}. The whole story is in {path}: please report it"
-        " with that file."
-    )

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from cyclopts import App, Group, Parameter
 from pydantic import Field, create_model
 
-from understudy.options import Options
+from understudy.options import Options, check_texts
 from understudy.stages import jobs
 from understudy.stages.jobs import Job, Verb
 
@@ -124,6 +124,7 @@ def _add_global_flags(app: App) -> None:
 
 
 def _run(job: Annotated[Path, Parameter(group=_ARGUMENTS, help="The job file.")]) -> Job:
+    check_texts({"job": job}, "run")
     return Job.load(job)
 
 

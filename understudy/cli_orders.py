@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import queue
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from understudy import signals
 from understudy.errors import BadData
 from understudy.io import data_files, processes
+from understudy.printable import quoted
 from understudy.stages.events import Event, Order, Progress, Stop, read_order
 
 # A second signal within so many seconds may be the first again: torchrun passes on what the
 # terminal has sent us too, and `timeout` sends SIGTERM to its child and to all of its group.
 ECHO = 0.5
+# A longer line is no order.
+LINE = 65536
 STOPPING = "Stopping: saving what there is. Once more to break off at once."
 
 
@@ -41,7 +45,7 @@ class Orders:
         self._teller = threading.Thread(target=self._tell, daemon=True)
         self._before: dict[int, Any] = {}
         self._terminals = [number for number in (1, 2) if os.isatty(number)]
-        if from_stdin:
+        if from_stdin and sys.stdin is not None:
             threading.Thread(target=self._listen, daemon=True).start()
 
     def __enter__(self) -> Self:
@@ -106,12 +110,22 @@ class Orders:
                 self._say(remark)
 
     def _listen(self) -> None:
-        for line in sys.stdin:
+        for line in _lines(sys.stdin):
             if line.strip():
                 try:
                     self._waiting.put(data_files.parse_json_as(line, "order", read_order))
                 except BadData:
                     self._say(
-                        f"standard input: {line.strip()!r:.200} is not an order. Write one like"
+                        f"standard input: {quoted(line.strip())} is not an order. Write one like"
                         ' {"order": "stop"}.'
                     )
+
+
+def _lines(stream: TextIO) -> Iterator[str]:
+    """The lines of a stream, each at most `LINE` characters of it; bytes that are no text as �."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+    while line := stream.readline(LINE):
+        yield line
+        while line and not line.endswith("\n"):
+            line = stream.readline(LINE)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import re
 import sys
 import time
 from typing import Protocol
@@ -13,6 +15,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.table import Table
 from rich.text import Text
 
+from understudy.printable import as_message, printable
 from understudy.stages import events
 from understudy.stages.events import Event
 from understudy.stages.jobs import Job
@@ -44,7 +47,7 @@ class View(Protocol):
 
 
 class JsonView:
-    """One JSON object a line on standard output.
+    """One JSON object a line on standard output, in ASCII.
 
     The last one is `{"event": "error", …}` when the run failed.
     """
@@ -53,22 +56,23 @@ class JsonView:
         pass
 
     def show(self, event: Event) -> None:
-        self._write(event.model_dump_json())
+        self._write(event.model_dump())
 
     def say(self, text: str) -> None:
-        self._write(events.Note(text=text).model_dump_json())
+        self.show(events.Note(text=text))
 
     def error(self, text: str, kind: str, exit_code: int) -> None:
-        self._write(
-            json.dumps({"event": "error", "kind": kind, "text": text, "exit_code": exit_code})
-        )
+        self._write({"event": "error", "kind": kind, "text": text, "exit_code": exit_code})
 
     def close(self) -> None:
         pass
 
-    def _write(self, line: str) -> None:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+    def _write(self, message: dict[str, object]) -> None:
+        line = json.dumps(message, ensure_ascii=False, default=str, separators=(",", ":"))
+        # None where it is closed.
+        if sys.stdout is not None:
+            sys.stdout.write(re.sub("[^\x00-\x7e]", _ascii, line) + "\n")
+            sys.stdout.flush()
 
 
 class ScreenView:
@@ -80,15 +84,19 @@ class ScreenView:
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
+        for stream in (sys.stdout, sys.stderr):
+            # Where its encoding lacks a character the text is still told.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         self._console = Console(highlight=False)
         self._errors = Console(stderr=True, highlight=False)
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             _Count(),
             _Rate(),
             _Time(),
-            TextColumn("[dim]{task.fields[values]}"),
+            TextColumn("{task.fields[values]}", style="dim", markup=False),
             console=self._console,
             speed_estimate_period=60,
         )
@@ -129,7 +137,7 @@ class ScreenView:
 
     def error(self, text: str, kind: str, exit_code: int) -> None:
         self._stop()
-        self._errors.print(Text(text, "bold red"), soft_wrap=True)
+        self._errors.print(Text(printable(text), "bold red"), soft_wrap=True)
 
     def close(self) -> None:
         self._stop()
@@ -141,10 +149,11 @@ class ScreenView:
 
     def _line(self, text: str, style: str = "", always: bool = False) -> None:
         if always or not self._quiet:
-            self._console.print(Text(text, style), soft_wrap=True)
+            self._console.print(Text(printable(text), style), soft_wrap=True)
 
     def _start(self, event: events.Started) -> None:
-        task = self._bars.add_task(event.stage, total=event.total, unit=event.unit, values="")
+        stage, unit = printable(event.stage), printable(event.unit)
+        task = self._bars.add_task(stage, total=event.total, unit=unit, values="")
         self._tasks[event.stage] = task
         if self._has_bars:
             self._bars.start()
@@ -160,7 +169,7 @@ class ScreenView:
             self._start(events.Started(stage=event.stage, total=event.total, unit=""))
         task = self._tasks[event.stage]
         named = [f"{name} {value:.4g}" for name, value in event.values.items() if name not in RATES]
-        values = "  ".join(named[:SHOWN_VALUES])
+        values = printable("  ".join(named[:SHOWN_VALUES]))
         self._bars.update(task, completed=event.done, values=values, total=event.total)
         if not self._has_bars and time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
             self._told = time.monotonic()
@@ -173,7 +182,7 @@ class ScreenView:
         if not event.summary or self._quiet:
             return
         # A stage may tell which side it works on: "extract src".
-        if event.stage.split()[0] == self._verb:
+        if event.stage.partition(" ")[0] == self._verb:
             self._console.print(_table(event))
         else:
             self._line(f"{event.stage}: " + _plain(event.summary))
@@ -247,17 +256,17 @@ def _progress_line(task: Task) -> str:
 
 
 def _table(event: events.Finished) -> Table:
-    table = Table(title=_spaced(event.stage), title_justify="left", show_header=False)
+    title = Text(printable(_spaced(event.stage)), "table.title")
+    table = Table(title=title, title_justify="left", show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
     for name, value in event.summary.items():
-        rows = isinstance(value, dict) and value
-        lines = (
-            [f"{_spaced(inner)}: {_plain(one)}" for inner, one in value.items()]
-            if rows
-            else [_plain(value)]
-        )
-        table.add_row(Text(_spaced(name)), Text("\n".join(lines)))
+        if isinstance(value, dict) and value:
+            lines = [f"{_spaced(inner)}: {_plain(one)}" for inner, one in value.items()]
+        else:
+            lines = value.split("\n") if isinstance(value, str) and value else [_plain(value)]
+        told = "\n".join(as_message(line) for line in lines)
+        table.add_row(Text(printable(_spaced(name))), Text(told))
     return table
 
 
@@ -270,11 +279,18 @@ def _plain(value: object) -> str:
         return ", ".join(_plain(one) for one in value) or "none"
     if isinstance(value, dict):
         return ", ".join(f"{_spaced(name)} {_plain(one)}" for name, one in value.items()) or "none"
-    return "none" if value is None or value == "" else str(value)
+    return "none" if value is None or value == "" else as_message(str(value))
 
 
 def _spaced(name: str) -> str:
     return name.replace("_", " ")
+
+
+def _ascii(match: re.Match[str]) -> str:
+    """A character of a JSON text in ASCII. Half a character has no form that all programs read."""
+    char = match[0]
+    is_half = "\ud800" <= char <= "\udfff"
+    return f"\\{printable(char)}" if is_half else json.dumps(char)[1:-1]
 
 
 def _many(count: int, unit: str) -> str:

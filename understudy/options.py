@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, Self, get_args
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.fields import FieldInfo
 
 from understudy.errors import BadOption
-from understudy.printable import quoted, shortened
+from understudy.printable import printable, quoted, shortened
 
 # What has to be made again when an option changes. "nothing", in a part: not even what the part is
 # for.
@@ -53,6 +54,7 @@ class Options(BaseModel):
         merged: dict[str, Any] = {}
         for layer in layers:
             merged = _overlaid(merged, layer)
+        check_texts(merged, where)
         try:
             return cls.model_validate(merged)
         except ValidationError as error:
@@ -152,6 +154,22 @@ def option(
     )
 
 
+def check_texts(values: Mapping[str, Any], where: str) -> None:
+    """Raise BadOption where a text or path in `values` is one that no file of ours can hold."""
+    waiting = [(name, value) for name, value in values.items()]
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting += [(f"{name}.{inner}", each) for inner, each in value.items()]
+        elif isinstance(value, list | tuple):
+            waiting += [(name, each) for each in value]
+        elif isinstance(value, str | Path) and not _is_text(str(value)):
+            raise BadOption(
+                f"{where}: {name} is {shortened(printable(str(value)), 200)}, which is no text in"
+                " UTF-8. Give the file or folder another name, or a link to it, and name that."
+            )
+
+
 def readable(error: ValidationError, where: str) -> str:
     """Return a validation error in our words: where, what came, what may, for the first few."""
     problems = error.errors(include_url=False)
@@ -170,6 +188,11 @@ def readable(error: ValidationError, where: str) -> str:
     if len(problems) > _TOLD:
         told.append(f"{len(problems) - _TOLD} more do not fit.")
     return " ".join(told)
+
+
+def _is_text(text: str) -> bool:
+    # Python reads bytes of a name that are no UTF-8 as halves of characters.
+    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _notes(info: FieldInfo) -> _Notes:

@@ -10,10 +10,14 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from understudy.core.metrics.outliers import Reason
+from understudy.printable import as_message
 from understudy.types import FaceType
+
+# One line for people, whatever it repeats of a name or of an error that is not ours.
+Message = Annotated[str, AfterValidator(as_message)]
 
 
 class _Message(BaseModel):
@@ -46,14 +50,14 @@ class Note(_Message):
     """Something worth reading that needs no action."""
 
     event: Literal["note"] = "note"
-    text: str
+    text: Message
 
 
 class Warned(_Message):
     """Something that the user should look into; the run goes on."""
 
     event: Literal["warned"] = "warned"
-    text: str
+    text: Message
 
 
 class FailedFrame(_Message):
@@ -61,7 +65,7 @@ class FailedFrame(_Message):
 
     event: Literal["failed-frame"] = "failed-frame"
     frame: int
-    text: str
+    text: Message
 
 
 class Saved(_Message):
@@ -123,7 +127,7 @@ class Measured(_Message):
     model: str
     iteration: int
     values: dict[str, float] = {}
-    text: str = ""
+    text: Message = ""
 
 
 class Finished(_Message):

@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from understudy.core.drawing import svg
+from understudy.printable import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -23,6 +24,11 @@ def render_page(template: str, **values: Any) -> str:
     )
 
 
+def _printable(value: object) -> object:
+    """A text that is shown, such as a name, printable; what a template calls `safe` as it is."""
+    return printable(value) if type(value) is str else value
+
+
 @functools.cache
 def _environment() -> Environment:
     # Late: --help need not wait for jinja2.
@@ -32,6 +38,7 @@ def _environment() -> Environment:
         loader=jinja2.PackageLoader("understudy.stages", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

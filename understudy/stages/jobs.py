@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, validate_call
 
 from understudy.errors import BadData, BadOption
 from understudy.io import data_files
-from understudy.options import Options, readable
+from understudy.options import Options, check_texts, readable
 from understudy.stages.events import Stage
 
 Verb = Callable[..., Stage]
@@ -99,6 +99,7 @@ def run(job: Job) -> Stage:
             f"job: there is no command '{job.verb}'. Choose one of: {', '.join(known)}."
         )
     function = known[job.verb]
+    check_texts(job.arguments, job.verb)
     options = options_of(function).layered(job.options, where=job.verb)
     try:
         stage: Stage = validate_call(function)(**job.arguments, options=options)

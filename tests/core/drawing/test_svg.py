@@ -3,6 +3,8 @@
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
+from fuzzing import ODD_TEXTS
 
 from understudy.core.drawing import svg
 from understudy.core.drawing.svg import Bar
@@ -139,3 +141,16 @@ def test_a_logarithmic_axis_has_round_values_that_are_not_all_powers_of_ten() ->
     assert {"0.02", "0.05", "0.1", "0.2", "0.5"} <= shown
     flat = svg.draw_curves({"a": ([1, 2], [0.5, 0.5])}, [], is_logarithmic=True)
     assert "0.5" in flat
+
+
+@pytest.mark.parametrize("odd", ODD_TEXTS, ids=lambda odd: ascii(odd[:16]))
+def test_any_name_gives_a_plot_that_xml_reads(odd: str) -> None:
+    plot = svg.CurvePlot(odd, {odd: ([1, 2], [3, 4])}, [(1, odd)], x_name=odd)
+    bar = svg.Bar(odd, 0, np.array([1]), np.array([2]))
+    for drawn in (
+        svg.draw_curves_file([plot]),
+        svg.draw_timeline([bar], np.array([1]), (0, 3), odd),
+        svg.draw_histogram([1.0, 2.0], odd),
+    ):
+        found = ElementTree.fromstring(drawn.encode("utf-8"))
+        assert not any(each.tag.endswith("script") for each in found.iter())

@@ -6,14 +6,16 @@ Marks take the classes `c0` … `c7` (colours), `none` (no colour) and `bad`; li
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from understudy.printable import printable
 
 Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 Markers = Sequence[tuple[float, str]]
@@ -106,15 +108,15 @@ def draw_timeline(
         for positions, shade in ((bar.pale, " pale"), (bar.solid, "")):
             rects = "".join(_rect(x, y, width, tall - 1.5) for x, width in axis.columns(positions))
             parts.append(
-                f'<g class="{_color_class(bar.color)}{shade}"><title>{escape(bar.name)}</title>'
+                f'<g class="{_color_class(bar.color)}{shade}"><title>{_escape(bar.name)}</title>'
                 f"{rects}</g>"
             )
     strip = "".join(_rect(x, floor + 4, width, 8) for x, width in axis.columns(bad))
     parts.append(_rect(_LEFT, floor + 4, WIDTH - _LEFT - _RIGHT, 8, "track"))
-    parts.append(f'<g class="bad"><title>{escape(label)}</title>{strip}</g>')
+    parts.append(f'<g class="bad"><title>{_escape(label)}</title>{strip}</g>')
     parts.append(
         f'<text class="tick" x="{_LEFT - 8}" y="{floor + 12}"'
-        f' text-anchor="end">{escape(label)}</text>'
+        f' text-anchor="end">{_escape(label)}</text>'
     )
     parts.append(axis.drawn(floor + 20))
     return _svg(WIDTH, floor + 44, "timeline", parts)
@@ -154,13 +156,13 @@ def draw_histogram(
         x0, x1, tall = axis.at(edges[number]), axis.at(edges[number + 1]), count * scale
         told = f"{edges[number]:.3g} to {edges[number + 1]:.3g} {unit}: {count}"
         parts.append(
-            f'<g class="c0"><title>{escape(told)}</title>'
+            f'<g class="c0"><title>{_escape(told)}</title>'
             f"{_rect(x0 + 0.5, height - 24 - tall, x1 - x0 - 1, tall)}</g>"
         )
     middle = axis.at(float(np.clip(np.median(each), start, end)))
     parts.append(
         f'<path class="middle" d="M{middle:.1f} {top}V{height - 24}"><title>median'
-        f" {np.median(each):.3g} {unit}</title></path>"
+        f" {np.median(each):.3g} {_escape(unit)}</title></path>"
     )
     return _svg(width, height, f"histogram, {unit}", [*parts, axis.drawn(height - 24)])
 
@@ -223,7 +225,7 @@ def draw_heatmap(
     for (left, top, anchor), side in zip(places, sides, strict=True):
         parts.append(
             f'<text class="tick" x="{left:.1f}" y="{top:.1f}"'
-            f' text-anchor="{anchor}">{escape(side)}</text>'
+            f' text-anchor="{anchor}">{_escape(side)}</text>'
         )
     return _svg(width, height, "heat map", parts)
 
@@ -252,10 +254,10 @@ def draw_curves_file(plots: Sequence[CurvePlot]) -> str:
         drawn = _curve_parts(plot.lines, plot.markers, plot.is_logarithmic, is_labelled=True)
         if not drawn:
             drawn = [f'<text class="tick" x="{_LEFT}" y="40">{_NOTHING}</text>']
-        title = f'<text class="title" x="{_LEFT}" y="28">{escape(plot.title)}</text>'
+        title = f'<text class="title" x="{_LEFT}" y="28">{_escape(plot.title)}</text>'
         x_name = (
             f'<text class="tick" x="{WIDTH + 6}" y="{_CURVES_FLOOR + 17}">'
-            f"{escape(plot.x_name)}</text>"
+            f"{_escape(plot.x_name)}</text>"
         )
         inside = "".join([*drawn, x_name, *_legend(plot.lines)])
         parts.append(f'<g transform="translate(0 {y:.0f})">{title}')
@@ -293,7 +295,7 @@ def _curve_parts(
         path = "L".join(f"{across.at(x):.1f} {_CURVES_FLOOR - up.at(y):.1f}" for x, y in line)
         if path:
             parts.append(
-                f'<g class="{_line_class(place)}"><title>{escape(name)}</title><path'
+                f'<g class="{_line_class(place)}"><title>{_escape(name)}</title><path'
                 f' d="M{path}"/></g>'
             )
     return [*parts, across.drawn(_CURVES_FLOOR)]
@@ -303,7 +305,7 @@ def _marker(x: float, text: str, place: int, is_labelled: bool) -> str:
     """A line at x with its text as a tooltip; is_labelled: also beside it, cut where it is long."""
     line = (
         f'<path class="middle" d="M{x:.1f} {_CURVES_TOP}V{_CURVES_FLOOR}">'
-        f"<title>{escape(text)}</title></path>"
+        f"<title>{_escape(text)}</title></path>"
     )
     if not is_labelled:
         return line
@@ -313,7 +315,7 @@ def _marker(x: float, text: str, place: int, is_labelled: bool) -> str:
     y = _CURVES_FLOOR - 6 - 14 * (place % 6)
     return (
         f'{line}<text class="tick" x="{x + side:.1f}" y="{y}"'
-        f' text-anchor="{anchor}">{escape(short)}</text>'
+        f' text-anchor="{anchor}">{_escape(short)}</text>'
     )
 
 
@@ -323,7 +325,7 @@ def _legend(names: Iterable[str]) -> list[str]:
         y = _CURVES_TOP + 8 + _LEGEND_ROW * place
         parts.append(
             f'<g class="{_line_class(place)}"><path d="M{WIDTH + 6} {y - 4}h18"/></g>'
-            f'<text class="name" x="{WIDTH + 32}" y="{y}">{escape(name)}</text>'
+            f'<text class="name" x="{WIDTH + 32}" y="{y}">{_escape(name)}</text>'
         )
     return parts
 
@@ -435,5 +437,10 @@ def _svg(width: float, height: float, name: str, parts: Sequence[str]) -> str:
     size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img"'
-        f' aria-label="{escape(name, quote=True)}">{"".join(parts)}</svg>'
+        f' aria-label="{_escape(name)}">{"".join(parts)}</svg>'
     )
+
+
+def _escape(text: str) -> str:
+    """Text as XML has it, which knows no control characters."""
+    return html.escape(printable(text))
