@@ -1,13 +1,15 @@
-"""Arrays on disk that are too large for memory; the files have no names and go with the process."""
+"""Files without a name, which go with the process, and arrays in them too large for memory."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import tempfile
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,19 @@ from understudy.types import Array, Bytes, Floats
 
 # Rows no further apart are read in one go, with those between.
 _APART = 64
+
+
+@contextlib.contextmanager
+def unnamed_file(folder: Path) -> Iterator[BinaryIO]:
+    """Yield an empty file in `folder` to write and read; it goes with the process, however it ends.
+
+    Raises:
+        CannotWrite: The disk is full, or the place is read-only.
+    """
+    with atomic.explain_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            yield cast(BinaryIO, file)
 
 
 def zeros(folder: Path, shape: tuple[int, ...]) -> Bytes:

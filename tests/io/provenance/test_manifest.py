@@ -1,20 +1,22 @@
 import os
+import shutil
 import stat
 from pathlib import Path
 
 import av
+import c2pa
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from understudy.errors import BadMedia, BadOption
+from understudy.errors import BadMedia, BadOption, CannotWrite
 from understudy.io.provenance import signing_key
 from understudy.io.provenance.manifest import (
+    Claim,
     Ingredient,
     fingerprint,
     read_manifest,
-    sign,
     validate_credentials,
 )
 from understudy.stages.verify import VerifyOptions, verify
@@ -32,7 +34,7 @@ def clip(tmp_path):
     """A second of noise with a hum."""
     path = tmp_path / "dst.mp4"
     rng = np.random.default_rng(0)
-    with av.open(str(path), "w") as output:
+    with av.open(str(path), "w", options={"movflags": "+faststart"}) as output:
         video, audio = output.add_stream("libx264", rate=12), output.add_stream("aac", rate=8000)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         for number in range(12):
@@ -62,6 +64,12 @@ def signed(clip, footage_src, tmp_path):
     path = tmp_path / "result.mp4"
     sign(clip, path, [clip, footage_src])
     return path
+
+
+def sign(unsigned, signed, ingredients):
+    claim = Claim.edited(ingredients)
+    with unsigned.open("rb") as file:
+        claim.sign(file, signed)
 
 
 def packets(path):
@@ -215,6 +223,97 @@ def test_a_failed_signing_leaves_nothing(tmp_path, clip):
     with pytest.raises((BadMedia, BadOption)):
         sign(bad, folder / "result.mp4", [clip])
     assert list(folder.iterdir()) == []
+
+
+def copy_only(self, signer, media_type, source, signed):
+    source.seek(0)
+    shutil.copyfileobj(source, signed)
+
+
+def sign_as_invalid(self, signer, media_type, source, signed):
+    whole(self, signer, media_type, source, signed)
+    signed.seek(-9, 2)
+    signed.write(b"x")
+
+
+def sign_as_photo(self, signer, media_type, source, signed):
+    action = {"action": "c2pa.created", "digitalSourceType": f"{SOURCES}/digitalCapture"}
+    claim = {"assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [action]}}]}
+    with c2pa.Builder(claim) as builder:
+        whole(builder, signer, media_type, source, signed)
+
+
+SOURCES = "http://cv.iptc.org/newscodes/digitalsourcetype"
+whole = c2pa.Builder.sign
+
+
+@pytest.mark.parametrize("fails", [copy_only, sign_as_invalid, sign_as_photo], ids=str)
+@pytest.mark.parametrize("kind", ["video", "picture"])
+def test_what_was_not_signed_never_takes_its_name(clip, tmp_path, monkeypatch, fails, kind):
+    claim, folder = Claim.edited([clip]), tmp_path / "out"
+    monkeypatch.setattr(c2pa.Builder, "sign", fails)
+    with pytest.raises(CannotWrite, match=r"could not be read back.*nothing was kept"):
+        if kind == "video":
+            with clip.open("rb") as file:
+                claim.sign(file, folder / "result.mp4")
+        else:
+            claim.write_picture(folder / "a.png", np.zeros((9, 9, 3), np.uint8))
+    assert not folder.exists() or list(folder.iterdir()) == []
+
+
+def test_no_file_has_a_name_before_it_is_signed(clip, tmp_path, monkeypatch):
+    seen = []
+
+    def look(self, signer, media_type, source, signed):
+        seen.append(sorted(each.name for each in (tmp_path / "out").iterdir()))
+        whole(self, signer, media_type, source, signed)
+        seen.append(sorted(each.name for each in (tmp_path / "out").iterdir()))
+
+    claim = Claim.edited([clip])
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(c2pa.Builder, "sign", look)
+    claim.write_picture(tmp_path / "out" / "a.jpg", np.zeros((9, 9, 3), np.uint8))
+    with clip.open("rb") as file:
+        claim.sign(file, tmp_path / "out" / "result.mp4")
+    assert seen == [[], [], ["a.jpg"], ["a.jpg"]] if os.name == "posix" else seen[0] == []
+
+
+def test_a_copy_that_was_broken_off_says_what_it_is_as_soon_as_it_plays(signed):
+    """So does the partial file of a run that was killed."""
+    data, plays = signed.read_bytes(), 0
+    part = signed.with_name("part.mp4")
+    for end in range(0, len(data), len(data) // 40):
+        part.write_bytes(data[:end])
+        try:
+            with av.open(str(part)) as container:
+                videos = container.streams.video
+                shown = [packet.decode() for each in videos for packet in container.demux(each)]
+        except av.FFmpegError:
+            continue
+        if not any(shown):
+            continue
+        plays += 1
+        assert read_manifest(part).is_synthetic and read_manifest(part).state == "invalid"
+    assert plays > 3
+
+
+def test_a_claim_is_made_once_for_many_files(signed, tmp_path):
+    claim = Claim.edited([signed], description="Cut.")
+    signed.unlink()
+    for name in ("1.png", "2.jpg", "3.tif", "4.webp"):
+        claim.write_picture(tmp_path / name, np.zeros((9, 9, 3), np.uint8))
+        manifest = read_manifest(tmp_path / name)
+        assert (manifest.state, manifest.is_synthetic) == ("valid", True)
+        (parent,) = manifest.ingredients
+        assert (parent.title, parent.role, len(parent.sha256)) == ("result.mp4", "parentOf", 64)
+        # What it says of itself, too.
+        assert b"src pictures" in (tmp_path / name).read_bytes()
+
+
+def test_drawn_pictures_are_synthetic_and_name_no_footage(tmp_path):
+    Claim.drawn("Faces.").write_picture(tmp_path / "a.png", np.zeros((9, 9, 3), np.uint8))
+    manifest = read_manifest(tmp_path / "a.png")
+    assert (manifest.state, manifest.is_synthetic, manifest.ingredients) == ("valid", True, ())
 
 
 def test_a_fingerprint_knows_names_and_bytes(footage_src):

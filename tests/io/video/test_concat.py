@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,15 +12,18 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from fuzzing import mutations, rounds
 
 from understudy.errors import BadMedia, BadOption
 from understudy.io.footage.base import Footage
 from understudy.io.open_footage import open_footage
+from understudy.io.video import segment_file
 from understudy.io.video.audio import AudioClip
 from understudy.io.video.concat import EncodedPart, concat
 from understudy.io.video.writer import EncodeOptions, write_part, write_video
 
 GOOD = EncodeOptions(crf=4)
+CLIP_SIZE = (64, 48)
 UNEVEN = [0, 512, 600, 2048, 2560, 5000, 5120, 9000, 9001, 9600, 9700, 12000]
 
 
@@ -27,26 +31,19 @@ def coded(
     source: Footage, bounds: Sequence[int], folder: Path, options: EncodeOptions = GOOD
 ) -> list[EncodedPart]:
     """The footage in parts that begin and end at these frames."""
-    parts = [
-        EncodedPart(folder / f"{first}.mov", range(first, end))
-        for first, end in itertools.pairwise(bounds)
-    ]
-    for number, part in enumerate(parts):
+    parts = []
+    for number, (first, end) in enumerate(itertools.pairwise(bounds)):
+        path = folder / f"{first}.segment"
         # As another machine would, with other threads.
-        list(
-            write_part(
-                part.path,
-                source.frames(part.frames.start, part.frames.stop),
-                source,
-                options,
-                threads=number % 3,
-            )
-        )
+        list(write_part(path, source.frames(first, end), source, options, threads=number % 3))
+        parts.append(EncodedPart(path, range(first, end), segment_file.digest(path)))
     return parts
 
 
 def pictures(path: Path) -> list[bytes]:
-    with av.open(str(path)) as container:
+    with path.open("rb") as file:
+        movie = segment_file.SegmentFile(file) if path.suffix == segment_file.SUFFIX else file
+        container = av.open(movie)
         return [bytes(packet) for packet in container.demux(video=0) if packet.size]
 
 
@@ -112,8 +109,7 @@ def test_a_part_may_be_a_single_frame(clip, tmp_path):
     with open_footage(clip()) as source:
         for _ in range(20):
             coded(source, (3, 4), tmp_path, options)
-    with open_footage(tmp_path / "3.mov") as result:
-        assert result.pts == [0]
+    assert len(pictures(tmp_path / "3.segment")) == 1
 
 
 def test_the_parts_packets_are_copied_and_their_times_run_on(clip, tmp_path):
@@ -185,13 +181,11 @@ def test_pictures_become_a_video_of_the_rate_asked_for(clip, tmp_path, shown):
         source.is_video = False
         frames = [replace(frame, pts=None, time_base=None) for frame in source]
         options = replace_rate(GOOD, 12.5)
-        parts = [
-            EncodedPart(tmp_path / f"{first}.mov", range(first, first + 6)) for first in (0, 6)
-        ]
-        for part in parts:
-            list(
-                write_part(part.path, frames[part.frames.start : part.frames.stop], source, options)
-            )
+        parts = []
+        for first in (0, 6):
+            path = tmp_path / f"{first}.segment"
+            list(write_part(path, frames[first : first + 6], source, options))
+            parts.append(EncodedPart(path, range(first, first + 6), segment_file.digest(path)))
         list(concat(tmp_path / "out.mp4", parts, source, options))
     with open_footage(tmp_path / "out.mp4") as result:
         assert (len(result), result.fps) == (12, Fraction(25, 2))
@@ -201,25 +195,98 @@ def replace_rate(options: EncodeOptions, fps: float) -> EncodeOptions:
     return options.model_copy(update={"fps": fps})
 
 
-def test_a_part_that_is_damaged_or_not_like_the_others_is_named(clip, tmp_path):
+def test_a_part_that_is_not_what_it_should_be_is_named(clip, tmp_path):
     with open_footage(clip()) as source:
         parts = coded(source, (0, 6, 12), tmp_path)
-        with pytest.raises(BadMedia, match=r"6\.mov: holds 6 frames, not 5\. Delete it"):
-            list(
-                concat(
-                    tmp_path / "out.mp4",
-                    [parts[0], EncodedPart(parts[1].path, range(6, 11))],
-                    source,
-                    GOOD,
-                )
-            )
-        parts[1].path.write_bytes(parts[1].path.read_bytes()[:99])
-        with pytest.raises(BadMedia, match=r"6\.mov: cannot be read.*Delete it"):
-            list(concat(tmp_path / "out.mp4", parts, source, GOOD))
+
+        def refused(others: Sequence[EncodedPart], why: str) -> None:
+            with pytest.raises(BadMedia, match=rf"6\.segment: {why}"):
+                list(concat(tmp_path / "out.mp4", [parts[0], *others], source, GOOD))
+
+        refused([replace(parts[1], frames=range(6, 11))], r"holds 6 frames, not 5\. Delete it")
+        data = parts[1].path.read_bytes()
+        for number in range(rounds(20)):
+            parts[1].path.write_bytes(next(iter(mutations(data, 1, number))))
+            if parts[1].path.read_bytes() != data:
+                refused([parts[1]], "changed since it was written")
+        for start in range(0, len(data), len(data) // 9):
+            parts[1].path.write_bytes(data[:start] + bytes(200) + data[start + 200 :])
+            refused([parts[1]], "changed since it was written")
+        # With a checksum that is right for it.
+        for junk in (b"", data[:99], data[:40], bytes(5000)):
+            parts[1].path.write_bytes(junk)
+            sha256 = segment_file.digest(parts[1].path)
+            refused([replace(parts[1], sha256=sha256)], r"cannot be read.*Delete it")
+        parts[1].path.unlink()
+        refused([parts[1]], "cannot be read: no such file")
         other = coded(source, (6, 12), tmp_path, EncodeOptions(chroma="444"))
-        with pytest.raises(BadMedia, match=r"6\.mov: coded by another version.*Delete it"):
-            list(concat(tmp_path / "out.mp4", [parts[0], *other], source, GOOD))
+        refused(other, r"coded by another version.*Delete it")
         with pytest.raises(BadOption, match="prores"):
             list(concat(tmp_path / "out.mp4", parts, source, EncodeOptions(codec="prores")))
     assert not (tmp_path / "out.mp4").exists()
     assert not list(tmp_path.glob(".*partial*"))
+
+
+def test_no_player_finds_a_film_in_a_part(clip, tmp_path):
+    """By no demuxer, and wherever it begins to look; not while it is written, either."""
+    with open_footage(clip(frames=30)) as source:
+        written: list[bytes] = []
+        path = tmp_path / "0.segment"
+        for _ in write_part(path, source, source, EncodeOptions(preset="ultrafast", crf=1)):
+            written += [file.read_bytes() for file in tmp_path.glob(".*")]
+        assert len(pictures(path)) == 30
+    with path.open("rb") as file:
+        assert playable(segment_file.SegmentFile(file).read(), None)
+    looked = {data[:4096]: data for data in (*written, path.read_bytes()) if data}.values()
+    for data in looked:
+        for start in (0, 1, 16, len(data) // 2, data.index(b"\0") + 1):
+            assert not playable(data[start:], None), start
+    for name in demuxers():
+        assert not playable(path.read_bytes(), name), name
+    for word in (b"ftyp", b"moov", b"mdat", b"avc1", b"x264"):
+        assert word not in path.read_bytes()
+
+
+def demuxers() -> list[str]:
+    found = []
+    for name in sorted(av.formats_available):
+        form = av.ContainerFormat(name)
+        if form.is_input and not form.no_file:
+            found.append(name)
+    return found
+
+
+def playable(data: bytes, name: str | None) -> bool:
+    """Whether pictures of the clip's size come out: some take any bytes for pictures of theirs."""
+    try:
+        with av.open(io.BytesIO(data), format=name, options={"probesize": "100000"}) as container:
+            frames = [
+                frame
+                for video in container.streams.video
+                if video.codec_context is not None
+                for packet in container.demux(video)
+                for frame in packet.decode()
+            ]
+    except (av.FFmpegError, ValueError):
+        return False
+    return any((frame.width, frame.height) == CLIP_SIZE for frame in frames)
+
+
+def test_a_part_is_read_from_any_place(tmp_path):
+    data = bytes(np.random.default_rng(0).integers(0, 256, 200_000, np.uint8))
+    with (
+        (tmp_path / "a.segment").open("w+b") as file,
+        segment_file.SegmentFile(file) as movie,
+    ):
+        for start in range(0, len(data), 70_001):
+            movie.write(data[start : start + 70_001])
+        movie.seek(3)
+        movie.write(b"abc")
+        changed = data[:3] + b"abc" + data[6:]
+        for start in (0, 5, 65_530, 65_536, 140_000):
+            assert movie.seek(start) == start and movie.read(70_000) == changed[start:][:70_000]
+        assert movie.seek(-4, 2) == len(data) - 4 and movie.read() == changed[-4:]
+        assert movie.seek(-4, 1) == movie.tell() == len(data) - 4
+    (tmp_path / "b").write_bytes(b"a film")
+    with (tmp_path / "b").open("rb") as file, pytest.raises(ValueError, match="begin"):
+        segment_file.SegmentFile(file)

@@ -14,22 +14,21 @@ from understudy.core.compose.composite import Swap, fit_match, warp_face
 from understudy.core.compose.options import CompositeOptions
 from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
-from understudy.io.provenance import manifest
+from understudy.io.provenance.manifest import Claim, read_manifest
 from understudy.stages.events import Progress, Saved
 from understudy.stages.merge.debug import write_debug, write_steps
 from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.placement import FacePlacement
 from understudy.stages.merge.predict import MergeFace, MergeFrame
-from understudy.stages.merge.signed_stills import SignedImageWriter
 from understudy.types import Array, Frame
 
 
 @pytest.fixture
-def writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SignedImageWriter:
+def claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Claim:
     monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(tmp_path / "credentials"))
     (tmp_path / "clip.mp4").write_bytes(b"footage")
-    return SignedImageWriter.of([tmp_path / "clip.mp4"], manifest.validate_credentials())
+    return Claim.edited([tmp_path / "clip.mp4"])
 
 
 def steps() -> list[tuple[str, Array]]:
@@ -40,10 +39,8 @@ def steps() -> list[tuple[str, Array]]:
     ]
 
 
-def test_every_step_becomes_a_picture_with_its_numbers(
-    tmp_path: Path, writer: SignedImageWriter
-) -> None:
-    sheet = write_steps(tmp_path / "debug", 118, steps(), {"transfer": [1.0, 2.0]}, writer)
+def test_every_step_becomes_a_picture_with_its_numbers(tmp_path: Path, claim: Claim) -> None:
+    sheet = write_steps(tmp_path / "debug", 118, steps(), {"transfer": [1.0, 2.0]}, claim)
     names = sorted(path.name for path in sheet.parent.iterdir())
     assert sheet.parent.name == "000118" and names == [
         "01-predicted-face.png",
@@ -62,17 +59,15 @@ def test_every_step_becomes_a_picture_with_its_numbers(
     assert told["pictures"]["02-mask.png"]["mean"] == [0.25]
 
 
-def test_everything_that_shows_a_face_is_marked(tmp_path: Path, writer: SignedImageWriter) -> None:
-    sheet = write_steps(tmp_path / "debug", 3, steps(), {}, writer)
+def test_everything_that_shows_a_face_is_marked(tmp_path: Path, claim: Claim) -> None:
+    sheet = write_steps(tmp_path / "debug", 3, steps(), {}, claim)
     for path in sheet.parent.glob("*.[jp][pn]g"):
-        assert manifest.read_manifest(path).is_synthetic, path.name
+        assert read_manifest(path).is_synthetic, path.name
 
 
-def test_earlier_pictures_of_the_frame_stay_to_be_compared(
-    tmp_path: Path, writer: SignedImageWriter
-) -> None:
+def test_earlier_pictures_of_the_frame_stay_to_be_compared(tmp_path: Path, claim: Claim) -> None:
     places = [
-        write_steps(tmp_path / "debug", 3, steps()[1:], {}, writer).parent.name for _ in range(3)
+        write_steps(tmp_path / "debug", 3, steps()[1:], {}, claim).parent.name for _ in range(3)
     ]
     assert places == ["000003", "000003-2", "000003-3"]
 
@@ -98,7 +93,7 @@ def green_face(plate: Array, person: int) -> MergeFace:
 
 
 def test_each_face_of_a_merged_frame_has_its_steps_and_its_options(
-    tmp_path: Path, writer: SignedImageWriter
+    tmp_path: Path, claim: Claim
 ) -> None:
     plate = np.full((60, 90, 3), 120, np.uint8)
     (tmp_path / "clip").mkdir()
@@ -112,7 +107,7 @@ def test_each_face_of_a_merged_frame_has_its_steps_and_its_options(
     ]
     keyframes = Keyframes.parse(MergeOptions(at=("1 person=1: erode=7",)))
     with open_footage(tmp_path / "clip") as footage:
-        told = list(write_debug(tmp_path / "debug", footage, works, 2, keyframes, writer))
+        told = list(write_debug(tmp_path / "debug", footage, works, 2, keyframes, claim))
     assert [event.path.parent.name for event in told if isinstance(event, Saved)] == [
         "000000",
         "000001",

@@ -11,21 +11,20 @@ import pytest
 
 from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
-from understudy.io.provenance.manifest import fingerprint, read_manifest, validate_credentials
+from understudy.io.provenance.manifest import Claim, fingerprint, read_manifest
 from understudy.stages.events import Event, Order, Progress, Saved, Stop
 from understudy.stages.merge.predict import MergeFrame
 from understudy.stages.merge.preview import make_sheet, write_previews
-from understudy.stages.merge.signed_stills import SignedImageWriter
 from understudy.types import Array, Frame
 
-Signed = Callable[[Path], SignedImageWriter]
+Signed = Callable[[Path], Claim]
 GREEN = (20, 230, 40)
 
 
 @pytest.fixture
 def signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Signed:
     monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(tmp_path / "credentials"))
-    return lambda footage: SignedImageWriter.of([footage], validate_credentials())
+    return lambda footage: Claim.edited([footage])
 
 
 @pytest.fixture
@@ -51,7 +50,7 @@ def run(
     clip: Path,
     folder: Path,
     indices: list[int],
-    writer: SignedImageWriter,
+    claim: Claim,
     order: Order | None = None,
 ) -> tuple[list[Event], bool]:
     with open_footage(clip) as footage:
@@ -60,7 +59,7 @@ def run(
             footage,
             (done(index, footage[index].image) for index in indices),
             len(indices),
-            writer,
+            claim,
         )
         told: list[Event] = []
         try:

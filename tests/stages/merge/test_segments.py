@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,12 +16,13 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from fuzzing import mutations, rounds
 from loky import get_reusable_executor
 from pydantic import create_model
 
 from understudy.core import affine, image
 from understudy.core.face import align
-from understudy.errors import BadOption, CannotWrite
+from understudy.errors import BadMedia, BadOption, CannotWrite
 from understudy.io import system
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.open_footage import open_footage
@@ -28,7 +30,7 @@ from understudy.io.provenance import manifest
 from understudy.io.video.clip_writer import write_clip
 from understudy.io.video.writer import EncodeOptions
 from understudy.options import Options, option
-from understudy.stages.events import Event, Finished, Note, Progress, Saved, Stop
+from understudy.stages.events import Event, Finished, Note, Progress, Saved, Started, Stop
 from understudy.stages.merge import render
 from understudy.stages.merge.command import merge
 from understudy.stages.merge.context import MergeContext
@@ -115,7 +117,7 @@ def segments(show: Path) -> dict[str, int]:
     """When each finished segment was written."""
     return {
         path.name: path.stat().st_mtime_ns
-        for path in (show / "merged" / "segments").glob("[!.]*.mov")
+        for path in (show / "merged" / "segments").glob("[!.]*.segment")
     }
 
 
@@ -214,8 +216,8 @@ def test_frames_are_not_taken_for_those_of_another_choice(show: Path, plain: Mer
 
 def test_frames_of_another_default_are_rendered_anew(tmp_path: Path) -> None:
     segment = Segment(range(6), "0123")
+    (tmp_path / "0123.segment").touch()
     SegmentStore(tmp_path, False, {"blur": 8}).finish(segment, SegmentRecord(bare=(1,)))
-    (tmp_path / "0123.mov").touch()
     for now in ({"blur": 8}, {"grain": 0, "blur": 8}, {}):
         known = SegmentStore(tmp_path, False, now).record_of(segment)
         assert known is not None and known.bare == (1,)
@@ -238,7 +240,8 @@ def test_a_killed_run_loses_only_what_was_under_way(show: Path, plain: MergeOpti
     order = [sys.executable, "-c", KILLED, str(show), plain.model_dump_json(exclude_unset=True)]
     assert subprocess.run(order, check=False).returncode == -signal.SIGKILL
     done = [
-        path.with_suffix(".mov").name for path in (show / "merged" / "segments").glob("[!.]*.json")
+        path.with_suffix(".segment").name
+        for path in (show / "merged" / "segments").glob("[!.]*.json")
     ]
     before = {name: time for name, time in segments(show).items() if name in done}
     events = list(merge(show, plain))
@@ -246,6 +249,72 @@ def test_a_killed_run_loses_only_what_was_under_way(show: Path, plain: MergeOpti
     assert f"{LENGTH * len(before)} of 24 frames are there" in notes(events)
     assert isinstance(events[-1], Finished) and len(pictures(show / "result.mp4")) == FRAMES
     assert not list((show / "merged" / "segments").glob(".*"))
+
+
+def test_damage_in_a_kept_segment_never_passes(show: Path, plain: MergeOptions) -> None:
+    """200 zeroed bytes anywhere, or any other damage to its files: rendered again, and told."""
+    options = with_(plain, matte=True)
+    list(merge(show, options))
+    truth = {name: pictures(show / "merged" / "001" / name) for name in ("result.mp4", "matte.mp4")}
+    kept = sorted((show / "merged" / "segments").iterdir())
+    whole = {path: path.read_bytes() for path in kept}
+    assert len(kept) == 12 and {path.suffix for path in kept} == {".segment", ".json"}
+    rng = random.Random(0)
+    for number in range(rounds(8)):
+        path = rng.choice([each for each in kept if number % 2 or each.suffix == ".segment"])
+        data = whole[path]
+        if number % 3:
+            start = rng.randrange(max(1, len(data) - 200))
+            damaged = data[:start] + bytes(len(data[start : start + 200])) + data[start + 200 :]
+        else:
+            (damaged,) = mutations(data, 1, number)
+        path.write_bytes(damaged)
+        told = notes(merge(show, options))
+        if path.suffix == ".segment" and damaged != data:
+            assert f"{LENGTH} frames from earlier runs were damaged on the disk" in told, path
+            assert f"{FRAMES - LENGTH} of {FRAMES} frames are there" in told
+            assert path.read_bytes() == data
+        newest = max((show / "merged").glob("0*"))
+        for name, frames in truth.items():
+            assert np.array_equal(pictures(newest / name), frames), (name, path, number)
+
+
+def test_damage_between_rendering_and_joining_is_refused(show: Path, plain: MergeOptions) -> None:
+    running = merge(show, plain)
+    while not (isinstance(event := next(running), Progress) and event.done == FRAMES):
+        pass
+    while not (isinstance(event := next(running), Started) and event.stage == "join result"):
+        pass
+    path = sorted((show / "merged" / "segments").glob("*.segment"))[2]
+    data = path.read_bytes()
+    path.write_bytes(data[:500] + bytes(200) + data[700:])
+    with pytest.raises(BadMedia, match="changed since it was written"):
+        list(running)
+    assert not (show / "result.mp4").exists() and not list((show / "merged").glob("0*"))
+    assert "18 of 24 frames are there" in notes(merge(show, plain))
+    assert path.read_bytes() == data and (show / "result.mp4").exists()
+
+
+def test_at_no_time_is_there_a_film_without_its_mark(show: Path, plain: MergeOptions) -> None:
+    """Whatever moment the run is killed at: all there is to play says what it is."""
+    looked: dict[str, bool] = {}
+    for _ in merge(show, with_(plain, matte=True)):
+        for path in [*show.rglob("*"), *show.rglob(".*")]:
+            if path.is_file() and path.suffix not in {".jpg", ".toml", ".json"}:
+                looked[path.name] = plays(path)
+    films = {name for name, is_film in looked.items() if is_film}
+    assert films == {"result.mp4", "matte.mp4"} and len(looked) > 10
+    for path in (*show.rglob("result.mp4"), *show.rglob("matte.mp4")):
+        assert manifest.read_manifest(path).state == "valid"
+
+
+def plays(path: Path) -> bool:
+    try:
+        with av.open(str(path)) as container:
+            videos = container.streams.video
+            return any(packet.decode() for each in videos for packet in container.demux(each))
+    except av.FFmpegError:
+        return False
 
 
 def test_a_stop_keeps_what_is_finished_and_says_so(show: Path, plain: MergeOptions) -> None:

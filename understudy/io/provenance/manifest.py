@@ -6,19 +6,22 @@ import datetime
 import hashlib
 import io
 import mimetypes
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, Self
 
 import c2pa
 import cv2
 import numpy as np
 
 from understudy.errors import BadData, BadMedia, BadOption, CannotWrite
-from understudy.io import atomic, data_files
+from understudy.io import atomic, data_files, scratch
+from understudy.io.footage import stills
 from understudy.io.provenance.signing_key import Credentials, load_credentials
+from understudy.types import Array
 
 # What players show of a video with a replaced face; its manifest says the same, signed.
 COMMENT = (
@@ -33,6 +36,9 @@ _MADE_BY_MODELS = {
     f"{_SOURCES}trainedAlgorithmicMedia",
 }
 _FINGERPRINTS = "org.understudy.footage"
+# No thumbnail. What was signed is read back here, once.
+_SIGNING = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}
+_BLOCK = 1 << 20
 _TOOL = {"name": "Understudy", "version": version("understudy")}
 
 State = Literal["trusted", "valid", "invalid"]
@@ -69,50 +75,153 @@ class Manifest:
     ingredients: tuple[Ingredient, ...]
 
 
-def sign(
-    unsigned: Path,
-    signed: Path,
-    ingredients: Sequence[Path],
-    signer: Credentials | None = None,
-    prints: Sequence[str] | None = None,
-) -> None:
-    """Write `signed`: `unsigned` with its manifest inside, media bytes unchanged. Do it last.
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is signed into files: how they were made, and from what. Made once for any number.
 
-    Any remuxing drops the manifest. All or nothing.
-
-    Args:
-        unsigned: The finished media file.
-        signed: Where to write.
-        ingredients: The footage that was changed first, then what else went in; files, or folders
-            of pictures.
-        signer: None = this computer's.
-        prints: The `fingerprint` of each ingredient, where they are known.
-
-    Raises:
-        BadMedia: The format cannot carry a manifest.
-        BadOption: The certificate does not serve.
-        CannotWrite: The disk is full, or the place is read-only.
+    definition: without a title. histories: the ingredients that have manifests of their own, as
+    C2PA archives.
     """
-    chosen = signer or load_credentials()
-    roles = ["parentOf", *["inputTo"] * (len(ingredients) - 1)]
-    known = [fingerprint(path) for path in ingredients] if prints is None else prints
-    context = c2pa.Context.from_dict({"builder": {"thumbnail": {"enabled": False}}})
-    with atomic.partial_path(signed) as partial:
+
+    signer: Credentials
+    definition: Mapping[str, Any]
+    histories: tuple[bytes, ...]
+
+    @classmethod
+    def edited(
+        cls,
+        ingredients: Sequence[Path],
+        signer: Credentials | None = None,
+        description: str = "A face was replaced by one that a trained model drew.",
+    ) -> Self:
+        """Of files that are other footage, changed; all that goes in is read through, here.
+
+        Args:
+            ingredients: The footage that was changed first, then what else went in; files, or
+                folders of pictures.
+            signer: None = this computer's.
+            description: What was done to the first.
+
+        Raises:
+            BadOption: The certificate does not serve.
+            CannotWrite: A new certificate cannot be kept.
+        """
+        helpers = [f"footage-{number}" for number in range(1, len(ingredients))]
+        opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["footage-0"]}}
+        edited = {
+            "action": "c2pa.edited",
+            **_drawn(description),
+            "parameters": {"ingredientIds": helpers} if helpers else {},
+        }
+        return cls._of([opened, edited], ingredients, signer)
+
+    @classmethod
+    def drawn(cls, description: str, signer: Credentials | None = None) -> Self:
+        """Of pictures that a model had a part in, made from nothing that is named."""
+        return cls._of([{"action": "c2pa.created", **_drawn(description)}], [], signer)
+
+    @classmethod
+    def _of(
+        cls,
+        actions: Sequence[dict[str, Any]],
+        ingredients: Sequence[Path],
+        signer: Credentials | None,
+    ) -> Self:
+        plain: list[dict[str, str]] = []
+        histories: list[bytes] = []
+        prints: list[dict[str, str]] = []
+        for number, path in enumerate(ingredients):
+            role = "inputTo" if number else "parentOf"
+            prints.append({"title": path.name, "role": role, "sha256": fingerprint(path)})
+            ingredient = {
+                "title": path.name,
+                "format": _media_type(path),
+                "relationship": role,
+                "label": f"footage-{number}",
+            }
+            history = _history(path, ingredient)
+            if history is None:
+                plain.append(ingredient)
+            else:
+                histories.append(history)
+        assertions: list[dict[str, Any]] = [
+            {"label": "c2pa.actions.v2", "data": {"actions": list(actions)}}
+        ]
+        if prints:
+            assertions.append({"label": _FINGERPRINTS, "data": {"footage": prints}})
+        definition = {
+            "claim_generator_info": [_TOOL],
+            "ingredients": plain,
+            "assertions": assertions,
+        }
+        return cls(signer or load_credentials(), definition, tuple(histories))
+
+    def sign(self, unsigned: BinaryIO, path: Path) -> None:
+        """Write `path`: `unsigned` with the claim inside, media bytes unchanged. Do it last.
+
+        Any remuxing drops the claim. All or nothing: no file without it has a name, whenever the
+        process ends.
+
+        Raises:
+            BadMedia: The format cannot carry a manifest.
+            BadOption: The certificate does not serve.
+            CannotWrite: The disk is full, the place is read-only, or what was signed cannot be
+                read back.
+        """
+        # A signer copies first and signs then: what it writes has no name. In the copy of that the
+        # manifest comes before the first picture.
+        with scratch.unnamed_file(path.parent) as signed:
+            self._sign(unsigned, signed, path)
+            signed.seek(0)
+            with atomic.partial_file(path) as partial, partial.open("wb") as file:
+                shutil.copyfileobj(signed, file, _BLOCK)
+
+    def write_picture(self, path: Path, picture: Array, quality: int = 95) -> None:
+        """As `stills.write_image`, with the claim inside. Raises as `sign`."""
+        unsigned = io.BytesIO(stills.encode_image(picture, path.suffix, quality))
+        atomic.write_bytes(path, self.sign_picture(unsigned, path))
+
+    def sign_picture(self, unsigned: BinaryIO, path: Path) -> bytes:
+        """Return the bytes of a picture's file with the claim inside; `path` = its name to be.
+
+        Raises as `sign`.
+        """
+        signed = io.BytesIO()
+        self._sign(unsigned, signed, path)
+        return signed.getvalue()
+
+    def _sign(self, unsigned: BinaryIO, signed: BinaryIO, path: Path) -> None:
+        """Sign into an empty file, and read it back."""
+        media_type = _media_type(path)
         try:
-            with c2pa.Builder(
-                _definition(signed.name, ingredients, roles, known), context
-            ) as builder:
-                for number, path in enumerate(ingredients):
-                    if _has_manifest(path):
-                        # Its own history is kept inside ours.
-                        with path.open("rb") as file:
-                            builder.add_ingredient(
-                                _ingredient(number, path, roles[number]), _media_type(path), file
-                            )
-                with _signer(chosen) as signing:
-                    builder.sign_file(unsigned, partial, signing)
+            with (
+                c2pa.Builder(self._definition(path.name), c2pa.Context.from_dict(_SIGNING)) as made,
+                _signer(self.signer) as signing,
+            ):
+                for history in self.histories:
+                    made.add_ingredient_from_archive(io.BytesIO(history))
+                unsigned.seek(0)
+                made.sign(signing, media_type, unsigned, signed)
         except c2pa.C2paError as error:
-            raise _translate_error(error, unsigned, signed) from error
+            raise _translate_error(error, path) from error
+        signed.seek(0)
+        try:
+            with c2pa.Reader(media_type, signed, context=_reading()) as reader:
+                found = _read(reader, path)
+        except (c2pa.C2paError, BadData) as error:
+            raise _not_signed(path, str(error)) from error
+        if found.state == "invalid" or not found.is_synthetic or found.tool != _TOOL["name"]:
+            raise _not_signed(path, ", ".join(found.problems) or "another claim than ours")
+
+    def _definition(self, title: str) -> dict[str, Any]:
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        actions, *others = self.definition["assertions"]
+        dated = [{**action, "when": now} for action in actions["data"]["actions"]]
+        return {
+            **self.definition,
+            "title": title,
+            "assertions": [{**actions, "data": {"actions": dated}}, *others],
+        }
 
 
 def validate_credentials() -> Credentials:
@@ -146,17 +255,11 @@ def read_manifest(path: Path, trusted: str = "") -> Manifest:
     Raises:
         BadMedia: There is no such file, no manifest, or one that cannot be read.
     """
-    settings: dict[str, Any] = {
-        "verify": {"verify_trust": True, "ocsp_fetch": False, "remote_manifest_fetch": False}
-    }
-    if trusted:
-        settings["trust"] = {"trust_anchors": trusted}
     if not path.is_file():
         raise BadMedia(f"{path}: no such file. Check the name.")
     try:
-        with c2pa.Reader(path, context=c2pa.Context.from_dict(settings)) as reader:
-            report = data_files.parse_json(reader.json(), str(path))
-            state = str(reader.get_validation_state() or "Invalid").lower()
+        with c2pa.Reader(path, context=_reading(trusted)) as reader:
+            return _read(reader, path)
     except c2pa.C2paError.ManifestNotFound:
         raise BadMedia(
             f"{path}: no content credentials inside. It was not made by Understudy, or another"
@@ -170,7 +273,6 @@ def read_manifest(path: Path, trusted: str = "") -> Manifest:
         raise BadMedia(
             f"{path}: content credentials: {error.reason}. Ask for the original file."
         ) from None
-    return _parse_report(report, state)
 
 
 def fingerprint(path: Path) -> str:
@@ -195,81 +297,75 @@ def _signer(chosen: Credentials) -> c2pa.Signer:
     )
 
 
-def _definition(
-    title: str, ingredients: Sequence[Path], roles: Sequence[str], known: Sequence[str]
-) -> dict[str, Any]:
-    edited = [f"footage-{number}" for number in range(1, len(ingredients))]
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    actions = [
-        {"action": "c2pa.opened", "when": now, "parameters": {"ingredientIds": ["footage-0"]}},
-        {
-            "action": "c2pa.edited",
-            "when": now,
-            "digitalSourceType": SYNTHETIC,
-            "softwareAgent": _TOOL,
-            "description": "A face was replaced by one that a trained model drew.",
-            "parameters": {"ingredientIds": edited} if edited else {},
-        },
-    ]
-    prints = [
-        {"title": path.name, "role": role, "sha256": sha256}
-        for path, role, sha256 in zip(ingredients, roles, known, strict=True)
-    ]
-    plain = [
-        _ingredient(number, path, roles[number])
-        for number, path in enumerate(ingredients)
-        if not _has_manifest(path)
-    ]
-    return {
-        "claim_generator_info": [_TOOL],
-        "title": title,
-        "ingredients": plain,
-        "assertions": [
-            {"label": "c2pa.actions.v2", "data": {"actions": actions}},
-            {"label": _FINGERPRINTS, "data": {"footage": prints}},
-        ],
-    }
-
-
-def _ingredient(number: int, path: Path, role: str) -> dict[str, str]:
-    return {
-        "title": path.name,
-        "format": _media_type(path),
-        "relationship": role,
-        "label": f"footage-{number}",
-    }
+def _drawn(description: str) -> dict[str, Any]:
+    return {"digitalSourceType": SYNTHETIC, "softwareAgent": _TOOL, "description": description}
 
 
 def _media_type(path: Path) -> str:
     return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
 
 
-def _has_manifest(path: Path) -> bool:
-    """Whether there is one that can be read; else it is footage like any other."""
-    if not path.is_file() or _media_type(path) not in c2pa.Builder.get_supported_mime_types():
-        return False
+def _history(path: Path, ingredient: dict[str, str]) -> bytes | None:
+    """The ingredient with its own manifest, to be kept inside ours; None where it has none.
+
+    One that cannot be read is footage like any other.
+    """
+    if not _can_have_manifest(path):
+        return None
+    archive = io.BytesIO()
     try:
-        reader = c2pa.Reader.try_create(path)
+        reader = c2pa.Reader.try_create(path, context=_reading())
+        if reader is None:
+            return None
+        reader.close()
+        with c2pa.Builder({}, c2pa.Context.from_dict(_SIGNING)) as builder, path.open("rb") as file:
+            builder.add_ingredient(ingredient, ingredient["format"], file)
+            builder.write_ingredient_archive(ingredient["label"], archive)
     except c2pa.C2paError:
-        return False
-    if reader is None:
-        return False
-    reader.close()
-    return True
+        return None
+    return archive.getvalue()
 
 
-def _translate_error(error: c2pa.C2paError, unsigned: Path, signed: Path) -> Exception:
+def _can_have_manifest(path: Path) -> bool:
+    return path.is_file() and _media_type(path) in c2pa.Builder.get_supported_mime_types()
+
+
+def _reading(trusted: str = "") -> c2pa.Context:
+    """trusted: PEM certificates of the authorities to trust."""
+    settings: dict[str, Any] = {
+        "verify": {"verify_trust": True, "ocsp_fetch": False, "remote_manifest_fetch": False}
+    }
+    if trusted:
+        settings["trust"] = {"trust_anchors": trusted}
+    return c2pa.Context.from_dict(settings)
+
+
+def _read(reader: c2pa.Reader, path: Path) -> Manifest:
+    return _parse_report(
+        data_files.parse_json(reader.json(), str(path)),
+        str(reader.get_validation_state() or "Invalid").lower(),
+    )
+
+
+def _not_signed(path: Path, why: str) -> CannotWrite:
+    return CannotWrite(
+        f"{path}: its mark could not be read back after signing ({why}), so nothing was kept. Check"
+        " the disk and the installation of c2pa-python, then run the same command again."
+    )
+
+
+def _translate_error(error: c2pa.C2paError, path: Path) -> Exception:
     if isinstance(error, c2pa.C2paError.Io):
         return CannotWrite(
-            f"{signed}: signing failed: {error}. Check the space on the disk and the folder's"
-            " rights, then merge again."
+            f"{path}: signing failed: {error}. Check the space on the disk and the folder's rights,"
+            " then run the same command again."
         )
     if isinstance(error, c2pa.C2paError.NotSupported):
         return BadMedia(
-            f"{unsigned}: this format cannot carry content credentials: {error}. Write mp4 or mov."
+            f"{path}: this format cannot carry content credentials: {error}. Write mp4 or mov."
         )
     return BadOption(
-        f"{signed}: signing failed: {error}. Check UNDERSTUDY_SIGN_CERT and UNDERSTUDY_SIGN_KEY."
+        f"{path}: signing failed: {error}. Check UNDERSTUDY_SIGN_CERT and UNDERSTUDY_SIGN_KEY."
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryptography import x509
@@ -23,12 +23,13 @@ _YEARS = 10
 class Credentials:
     """chain: PEM certificates, the signer's first, its authority's last.
 
-    key: PEM, PKCS 8. algorithm: C2PA's name for it.
+    key: PEM, PKCS 8. algorithm: C2PA's name for it. remark: what a person should know of them.
     """
 
     chain: bytes
     key: bytes = field(repr=False)
     algorithm: str = "es256"
+    remark: str = ""
 
 
 def load_credentials() -> Credentials:
@@ -50,9 +51,20 @@ def load_credentials() -> Credentials:
             "signing: UNDERSTUDY_SIGN_CERT and UNDERSTUDY_SIGN_KEY belong together. Set both, or"
             " neither."
         )
-    if not (credentials_folder() / KEY).exists() or _is_expired(credentials_folder() / CERTIFICATE):
-        _make_credentials(credentials_folder())
-    return _read(credentials_folder() / CERTIFICATE, credentials_folder() / KEY)
+    place = credentials_folder()
+    reason = _out_of_date(place / CERTIFICATE)
+    if reason or not (place / KEY).exists():
+        _make_credentials(place)
+    found = _read(place / CERTIFICATE, place / KEY)
+    if not reason:
+        return found
+    return replace(
+        found,
+        remark=(
+            f"signing: this computer's certificate {reason}, so a new one was made. Those who trust"
+            f" the old one need the new one, too: {place / CERTIFICATE}"
+        ),
+    )
 
 
 def credentials_folder() -> Path:
@@ -100,15 +112,18 @@ def _algorithm(key: object, path: Path) -> str:
 _CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 
 
-def _is_expired(certificate: Path) -> bool:
+def _out_of_date(certificate: Path) -> str:
+    """Why none of our making signs today, or ""."""
     now = datetime.datetime.now(datetime.UTC)
     try:
-        return any(
-            each.not_valid_after_utc < now
-            for each in x509.load_pem_x509_certificates(certificate.read_bytes())
-        )
+        chain = x509.load_pem_x509_certificates(certificate.read_bytes())
     except (OSError, ValueError):
-        return False  # reading it properly will say what is wrong
+        return ""  # Reading it properly will say what is wrong.
+    if any(each.not_valid_after_utc < now for each in chain):
+        return "has expired"
+    # It was made while the clock was ahead.
+    later = max(each.not_valid_before_utc for each in chain)
+    return f"is not valid before {later:%Y-%m-%d}" if later > now else ""
 
 
 def _make_credentials(place: Path) -> None:
@@ -139,13 +154,10 @@ def _make_credentials(place: Path) -> None:
 
 
 def _take_place(made: atomic.PartialFolder, place: Path) -> None:
-    if (place / KEY).exists() and _is_expired(place / CERTIFICATE):
-        place.rename(
-            place.with_name(
-                f"{place.name}-expired-{datetime.datetime.now(datetime.UTC):%Y%m%d%H%M%S}"
-            )
-        )
+    now = datetime.datetime.now(datetime.UTC)
     try:
+        if (place / KEY).exists() and _out_of_date(place / CERTIFICATE):
+            place.rename(place.with_name(f"{place.name}-old-{now:%Y%m%d%H%M%S%f}"))
         made.settle(place)
     except OSError:
         # Another run was quicker: its pair is as good as ours.

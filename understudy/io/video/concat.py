@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import av
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from understudy.errors import BadMedia
 from understudy.io.footage.base import Footage
-from understudy.io.video import packets
+from understudy.io.video import segment_file
 from understudy.io.video.audio import AudioClip, AudioCopier, open_source
 from understudy.io.video.writer import (
     EncodeOptions,
@@ -22,15 +23,20 @@ from understudy.io.video.writer import (
     atomic_video,
     check_target,
     frame_duration,
+    open_output,
 )
+
+# Bytes that go through Python at a time.
+_BUFFER = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedPart:
-    """A file that `write_part` made, and which frames of the footage are in it."""
+    """A file that `write_part` made, its `segment_file.digest`, and which frames are in it."""
 
     path: Path
     frames: range
+    sha256: str
 
 
 def concat(
@@ -40,18 +46,19 @@ def concat(
     options: EncodeOptions,
     sound: AudioClip | None = None,
     comment: str = "",
+    into: BinaryIO | None = None,
 ) -> Generator[int]:
     """Write the parts in their order as one .mp4 or .mov and yield how many frames are in so far.
 
     The file is what `write_video` makes of the same frames, but that each part begins with a
-    keyframe: like's times, sound's packets, the comment. like, options: as for the parts. What lies
-    between two parts shows the last frame before it. A sound with a start: the times count from the
-    first frame, too. All or nothing. Raises CannotWrite, and BadMedia for parts that are damaged
-    and sound that does not fit.
+    keyframe: like's times, sound's packets, the comment. like, options: as for the parts. into: as
+    for `write_video`. What lies between two parts shows the last frame before it. A sound with a
+    start: the times count from the first frame, too. All or nothing. Raises CannotWrite, and
+    BadMedia for parts that are not what was written and sound that does not fit.
     """
     check_target(path, options)
     coding = Encoding(like, options)
-    orders = [_display_order(part, _header(parts[0].path)) for part in parts]
+    orders = _display_orders(parts)
     frames = [index for part in parts for index in part.frames]
     shown, lasting = _presentation_times(
         frames, coding, from_zero=sound is not None and sound.start is not None
@@ -59,8 +66,8 @@ def concat(
     decoded = _decoding_times(
         shown, max(place - rank for order in orders for place, rank in enumerate(order))
     )
-    with atomic_video(path) as partial, ExitStack() as stack:
-        output = stack.enter_context(av.open(str(partial), "w", options=coding.muxer_options(path)))
+    with atomic_video(path, into) as file, ExitStack() as stack:
+        output = stack.enter_context(open_output(file, path, coding.muxer_options(path)))
         if comment:
             output.metadata["comment"] = comment
         stream = _stream(output, parts[0].path, coding)
@@ -85,45 +92,68 @@ def concat(
             copy.copy_until(None)
 
 
-def _display_order(part: EncodedPart, header: bytes) -> list[int]:
-    """Which frame of the part each of its packets is, in decoding order.
-
-    header: what the part must begin with.
-    """
-    try:
-        if _header(part.path) != header:
+def _display_orders(parts: Sequence[EncodedPart]) -> list[list[int]]:
+    """Of each part, which of its frames each of its packets is, in decoding order."""
+    header: bytes | None = None
+    orders = []
+    for part in parts:
+        with _explain_damage(part.path):
+            if segment_file.digest(part.path) != part.sha256:
+                raise BadMedia(
+                    f"{part.path}: changed since it was written. Run the same command again: these"
+                    " frames are then rendered anew."
+                )
+            header = _header(part.path) if header is None else header
+            if _header(part.path) != header:
+                raise BadMedia(
+                    f"{part.path}: coded by another version of the encoder than those before."
+                    " Delete it and run the same command again."
+                )
+            times = [packet.pts for packet in _iter_packets(part.path)]
+        shown = sorted(time for time in times if time is not None)
+        ranks = {time: rank for rank, time in enumerate(shown)}
+        if len(ranks) != len(part.frames) or len(times) != len(part.frames):
             raise BadMedia(
-                f"{part.path}: coded by another version of the encoder than those before. Delete it"
-                " and run the same command again."
+                f"{part.path}: holds {len(times)} frames, not {len(part.frames)}. Delete it and run"
+                " the same command again."
             )
-        times = [packet.pts for packet in _iter_packets(part.path)]
-    except av.FFmpegError as error:
+        orders.append([ranks[time] for time in times if time is not None])
+    return orders
+
+
+@contextmanager
+def _explain_damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, av.FFmpegError) as error:
+        why = (getattr(error, "strerror", None) or str(error)).lower()
         raise BadMedia(
-            f"{part.path}: cannot be read: {error.strerror}. Delete it and run the same command"
-            " again."
+            f"{path}: cannot be read: {why}. Delete it and run the same command again."
         ) from None
-    ranks = {
-        time: rank for rank, time in enumerate(sorted(time for time in times if time is not None))
-    }
-    if len(ranks) != len(part.frames) or len(times) != len(part.frames):
-        raise BadMedia(
-            f"{part.path}: holds {len(times)} frames, not {len(part.frames)}. Delete it and run the"
-            " same command again."
-        )
-    return [ranks[time] for time in times if time is not None]
 
 
 def _header(path: Path) -> bytes:
     """What the decoder must know before the first packet."""
-    with packets.open_container(path) as container:
+    with _open_part(path) as container:
         return bytes(container.streams.video[0].codec_context.extradata or b"")
 
 
 def _iter_packets(path: Path) -> Iterator[Packet[VideoStream]]:
-    with packets.open_container(path) as container:
+    with _open_part(path) as container:
         for packet in container.demux(container.streams.video[0]):
             if packet.size:
                 yield packet
+
+
+@contextmanager
+def _open_part(path: Path) -> Iterator[InputContainer]:
+    """Raises OSError, ValueError, av.FFmpegError."""
+    with (
+        path.open("rb") as file,
+        segment_file.SegmentFile(file) as movie,
+        av.open(movie, "r", format=segment_file.FORMAT, buffer_size=_BUFFER) as container,
+    ):
+        yield container
 
 
 def _presentation_times(
@@ -149,7 +179,7 @@ def _decoding_times(shown: Sequence[int], delay: int) -> list[int]:
 
 def _stream(output: OutputContainer, first: Path, coding: Encoding) -> VideoStream:
     """A stream that says of itself what the one in the first part does."""
-    with packets.open_container(first) as container:
+    with _open_part(first) as container:
         template = container.streams.video[0]
         stream = output.add_stream_from_template(template)
         # Of several tags for the same codec the container would take its own favourite.

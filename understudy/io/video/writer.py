@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast
 
 import av
 import numpy as np
@@ -20,15 +22,27 @@ from understudy.errors import BadMedia, BadOption, CannotWrite
 from understudy.io import atomic
 from understudy.io.footage.base import Footage
 from understudy.io.video import color as video_color
+from understudy.io.video import segment_file
 from understudy.io.video.audio import AudioClip, AudioCopier, open_source
 from understudy.options import Options, option
 from understudy.types import Array, Bytes, Frame
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 Preset = Literal[
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
 ]
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
+_FORMATS: Final = {
+    ".mp4": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    segment_file.SUFFIX: segment_file.FORMAT,
+}
+# Bytes that go through Python at a time.
+_BUFFER: Final = 1 << 20
 # Ticks a second up to which players are known to follow.
 _FINEST = 10_000_000
 _ENCODERS = {"h264": "libx264", "h265": "libx265", "prores": "prores_ks"}
@@ -70,6 +84,7 @@ def write_video(
     options: EncodeOptions,
     audio_from: Path | AudioClip | None = None,
     comment: str = "",
+    into: BinaryIO | None = None,
 ) -> Generator[int]:
     """Write frames as a video and yield how many are coded so far.
 
@@ -84,14 +99,18 @@ def write_video(
         options: The codec and its settings.
         audio_from: The file whose sound packets are copied, or an `AudioClip`.
         comment: What the container says of itself.
+        into: An empty file that takes the video; nothing is then written at `path`, which only
+            says what it is to become.
 
     Raises:
         CannotWrite: The disk is full, or the encoder fails.
         BadOption: The suffix, or the codec for it.
         BadMedia: There are no frames, or the sound does not fit.
     """
+    check_target(path, options)
     sound = AudioClip(audio_from) if isinstance(audio_from, Path) else audio_from
-    yield from _write(path, frames, Encoding(like, options), sound, comment)
+    with atomic_video(path, into) as file:
+        yield from _write(file, path, frames, Encoding(like, options), sound, comment)
 
 
 def write_part(
@@ -99,24 +118,47 @@ def write_part(
 ) -> Generator[int]:
     """Write a part of a video for `concat`: no sound, times from its own first frame on.
 
-    threads: of the encoder, 0 = as it likes. Otherwise as `write_video`.
+    No player opens it, at no time. path: ends in `segment_file.SUFFIX`. threads: of the encoder, 0
+    = as it likes. Otherwise as `write_video`.
     """
-    yield from _write(path, _from_zero(frames), Encoding(like, options, threads))
+    with atomic_video(path) as file, segment_file.SegmentFile(file) as movie:
+        yield from _write(
+            cast(BinaryIO, movie), path, _from_zero(frames), Encoding(like, options, threads)
+        )
 
 
 @contextmanager
-def atomic_video(path: Path) -> Iterator[Path]:
-    """As `atomic.partial_file`, for videos: what FFmpeg cannot do is a CannotWrite, too."""
-    with atomic.partial_file(path) as partial:
+def atomic_video(path: Path, into: BinaryIO | None = None) -> Iterator[BinaryIO]:
+    """Yield a file to write a video into: `into`, or one that becomes `path` when all goes well.
+
+    What FFmpeg cannot do is a CannotWrite.
+    """
+    with ExitStack() as stack:
         try:
             with atomic.explain_os_errors(path):
-                yield partial
+                if into is None:
+                    partial = stack.enter_context(atomic.partial_file(path))
+                    into = stack.enter_context(partial.open("w+b"))
+                yield into
         except av.FFmpegError as error:
             why = (error.strerror or str(error)).lower()
             raise CannotWrite(
                 f"{path}: cannot be coded or written: {why}. Try the default options, or another"
                 " disk."
             ) from error
+
+
+def open_output(file: BinaryIO, path: Path, options: dict[str, str]) -> OutputContainer:
+    """Open a container for writing into `file`, of the kind that the suffix of `path` names."""
+    return av.open(
+        file,
+        "w",
+        format=_FORMATS[path.suffix.lower()],
+        options=options,
+        buffer_size=_BUFFER,
+        # To put its index first, a muxer reads the file again that it is writing.
+        io_open=lambda url, flags, options: _SecondPlace(file),
+    )
 
 
 def check_target(path: Path, options: EncodeOptions) -> None:
@@ -207,18 +249,49 @@ class Encoding:
         return flags | {"video_track_timescale": ticks, "movie_timescale": ticks}
 
 
+class _SecondPlace(io.RawIOBase):
+    """An open file, read from a place of its own; closing it leaves the file open."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._place = file, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        first = self._file.tell()
+        if whence == os.SEEK_CUR:
+            self._file.seek(self._place)
+        self._place = self._file.seek(offset, whence)
+        self._file.seek(first)
+        return self._place
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        first = self._file.tell()
+        self._file.seek(self._place)
+        with memoryview(buffer).cast("B") as room:
+            data = self._file.read(len(room))
+            room[: len(data)] = data
+        self._place += len(data)
+        self._file.seek(first)
+        return len(data)
+
+
 def _write(
+    file: BinaryIO,
     path: Path,
     frames: Iterable[Frame],
     coding: Encoding,
     sound: AudioClip | None = None,
     comment: str | None = None,
 ) -> Generator[int]:
-    """comment: None = a part, which has none and need not play while it loads."""
-    check_target(path, coding.options)
-    with atomic_video(path) as partial, ExitStack() as stack:
+    """Into `file`. comment: None = a part, which has none and need not play while it loads."""
+    with ExitStack() as stack:
         output = stack.enter_context(
-            av.open(str(partial), "w", options=coding.muxer_options(path, comment is None))
+            open_output(file, path, coding.muxer_options(path, comment is None))
         )
         if comment:
             output.metadata["comment"] = comment

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from understudy.io import atomic
+from understudy.io import atomic, scratch
 from understudy.io.footage.base import Footage
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance import manifest
@@ -36,9 +36,10 @@ from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.presets import apply_preset
 from understudy.stages.merge.render import SegmentRenderer
-from understudy.stages.merge.segments import SegmentStore, as_encoded_parts, make_segments
+from understudy.stages.merge.segments import SegmentStore, make_segments
 from understudy.stages.merge.stills import render_stills
 from understudy.stages.project import Project
+from understudy.stages.signer import find_signer
 
 _UNTOUCHED: Final = "The results of earlier runs are untouched."
 
@@ -57,7 +58,7 @@ def merge(show: Path, options: MergeOptions) -> Stage:
     project = Project.load(show)
     options = apply_preset(project, project.options("merge", options))
     keyframes = Keyframes.parse(options)
-    signer = manifest.validate_credentials()
+    signer = yield from find_signer()
     with project.lock("merged"), open_footage(project.footage("dst")) as footage:
         chosen = frame_ranges.resolve_ranges(options.frames, len(footage), "frames")
         # What cannot be coded is told before any work.
@@ -95,13 +96,14 @@ def _render_version(
         return
     facts = _summary(context, renderer)
     suffix = ".mov" if options.encode.codec == "prores" else ".mp4"
+    # A model that came as a file learnt from footage that nobody knows here.
+    model = context.model_path
+    claim = manifest.Claim.edited(
+        [context.footage.path, model if model.is_file() else project.footage("src")], signer
+    )
     with versions.new_version_folder(project.merged) as folder:
         for name in ("result", "matte") if context.has_matte else ("result",):
-            if not (
-                yield from _concat(
-                    folder.path / f"{name}{suffix}", project, renderer, chosen, signer
-                )
-            ):
+            if not (yield from _concat(folder.path / f"{name}{suffix}", renderer, chosen, claim)):
                 yield Note(
                     text=(
                         "merge: stopped. All frames are finished, and the same command puts them"
@@ -133,11 +135,7 @@ def _render_version(
 
 
 def _concat(
-    path: Path,
-    project: Project,
-    renderer: SegmentRenderer,
-    chosen: Sequence[range],
-    signer: Credentials,
+    path: Path, renderer: SegmentRenderer, chosen: Sequence[range], claim: manifest.Claim
 ) -> Step:
     """Concatenate the segments and sign the video; False when told to stop.
 
@@ -145,29 +143,26 @@ def _concat(
     """
     footage, options = renderer.context.footage, renderer.context.options
     is_matte = path.stem == "matte"
-    unsigned, total = path.with_stem("unsigned"), sum(map(len, chosen))
-    sound = None if is_matte else _sound(footage, chosen)
+    total = sum(map(len, chosen))
     yield Started(stage=f"join {path.stem}", total=total)
-    joining = concat(
-        unsigned,
-        as_encoded_parts(renderer.segments, renderer.store, matte=is_matte),
-        footage,
-        options.encode,
-        sound,
-        manifest.COMMENT,
-    )
-    with closing(joining):
-        for done in joining:
-            if isinstance(
-                (yield Progress(stage=f"join {path.stem}", done=done, total=total)), Stop
-            ):
-                return False
-    # A model that came as a file learnt from footage that nobody knows here.
-    model = renderer.context.model_path
-    manifest.sign(
-        unsigned, path, [footage.path, model if model.is_file() else project.footage("src")], signer
-    )
-    unsigned.unlink()
+    parts = [renderer.store.encoded_part(segment, matte=is_matte) for segment in renderer.segments]
+    # Without a name, since without a mark.
+    with scratch.unnamed_file(path.parent) as unsigned:
+        joining = concat(
+            path,
+            parts,
+            footage,
+            options.encode,
+            None if is_matte else _sound(footage, chosen),
+            manifest.COMMENT,
+            unsigned,
+        )
+        with closing(joining):
+            for done in joining:
+                order = yield Progress(stage=f"join {path.stem}", done=done, total=total)
+                if isinstance(order, Stop):
+                    return False
+        claim.sign(unsigned, path)
     return True
 
 

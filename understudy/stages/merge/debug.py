@@ -13,10 +13,10 @@ from understudy.core.compose import debug_steps
 from understudy.core.drawing.contact_sheet import draw_tiles
 from understudy.io import atomic
 from understudy.io.footage.base import Footage
+from understudy.io.provenance.manifest import Claim
 from understudy.stages.events import Event, Order, Progress, Saved, Stop
 from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.predict import MergeFrame
-from understudy.stages.merge.signed_stills import SignedImageWriter
 from understudy.types import Array, Frame
 
 _COLUMNS, _SIDE = 4, 360
@@ -29,7 +29,7 @@ def write_debug(
     merged: Iterable[MergeFrame],
     count: int,
     keyframes: Keyframes,
-    writer: SignedImageWriter,
+    claim: Claim,
 ) -> Generator[Event, Order | None, bool]:
     """Write the steps of the frames of a merge, a folder each; False when told to stop.
 
@@ -39,7 +39,7 @@ def write_debug(
         merged: The frames.
         count: How many they are.
         keyframes: The options that hold for each face.
-        writer: Writes the pictures.
+        claim: What is signed into the pictures.
     """
     for done, work in enumerate(merged, start=1):
         (plate,) = footage.iter_frames_or_bad([work.frame.index])
@@ -48,7 +48,7 @@ def write_debug(
         numbers = {"problem": work.problem, "faces": _numbers(work, keyframes)}
         yield Saved(
             what="debug",
-            path=write_steps(folder, work.frame.index, _images(work, image), numbers, writer),
+            path=write_steps(folder, work.frame.index, _images(work, image), numbers, claim),
         )
         if isinstance((yield Progress(stage="debug", done=done, total=count)), Stop):
             return False
@@ -60,7 +60,7 @@ def write_steps(
     frame: int,
     pictures: Sequence[tuple[str, Array]],
     numbers: Mapping[str, Any],
-    writer: SignedImageWriter,
+    claim: Claim,
 ) -> Path:
     """Write the steps of a frame into a new folder; return the path of the sheet of all.
 
@@ -73,7 +73,7 @@ def write_steps(
         pictures: Name and picture of every step in order, (H, W) or (H, W, 3), uint8, uint16, or
             float32, whose 0..1 is shown.
         numbers: What goes with them, as plain values.
-        writer: Writes the pictures.
+        claim: What is signed into the pictures.
     """
     place = _free_folder(folder, f"{frame:06d}")
     with atomic.explain_os_errors(place):
@@ -81,9 +81,9 @@ def write_steps(
     facts = {}
     for number, (name, picture) in enumerate(pictures, start=1):
         file = f"{number:02d}-{name.replace(' ', '-')}.png"
-        writer.write(place / file, _to_sixteen_bits(picture))
+        claim.write_picture(place / file, _to_sixteen_bits(picture))
         facts[file] = _statistics(picture)
-    writer.write(place / "sheet.jpg", draw_tiles(pictures, _COLUMNS, _SIDE))
+    claim.write_picture(place / "sheet.jpg", draw_tiles(pictures, _COLUMNS, _SIDE))
     record = {"frame": frame, **numbers, "pictures": facts}
     atomic.write_text(place / "numbers.json", json.dumps(record, indent=1) + "\n")
     return place / "sheet.jpg"

@@ -12,9 +12,9 @@ import numpy as np
 from understudy.core.drawing.contact_sheet import draw_contact_sheet, fit_within
 from understudy.io import atomic
 from understudy.io.footage.base import Footage
+from understudy.io.provenance.manifest import Claim
 from understudy.stages.events import Event, Order, Progress, Saved, Stop
 from understudy.stages.merge.predict import MergeFrame
-from understudy.stages.merge.signed_stills import SignedImageWriter
 from understudy.types import Array, Bytes, Frame
 
 Box = tuple[int, int, int, int]
@@ -31,7 +31,7 @@ def write_previews(
     footage: Footage,
     merged: Iterable[MergeFrame],
     count: int,
-    writer: SignedImageWriter,
+    claim: Claim,
 ) -> Generator[Event, Order | None, bool]:
     """Write the frames of a merge to the next free sheets NNN.jpg; False when told to stop.
 
@@ -42,7 +42,7 @@ def write_previews(
         footage: The plates.
         merged: The frames.
         count: How many they are.
-        writer: Writes the sheets.
+        claim: What is signed into the sheets.
     """
     rows, done = iter(merged), 0
     with atomic.explain_os_errors(folder):
@@ -50,7 +50,7 @@ def write_previews(
     while some := list(itertools.islice(rows, ROWS)):
         path = folder / f"{_last(folder) + 1:03d}.jpg"
         plates = footage.iter_frames_or_bad([each.frame.index for each in some])
-        writer.write(
+        claim.write_picture(
             path,
             make_sheet(
                 [plate.image if isinstance(plate, Frame) else None for plate in plates], some

@@ -65,6 +65,7 @@ class SegmentRenderer:
     def run(self) -> Step:
         """Render what is not there yet; False when told to stop. Raises CannotWrite, WorkerLost."""
         atomic.remove_partials(self.store.folder)
+        damaged = self.store.invalidate_damaged(self.segments)
         kept = [segment for segment in self.segments if self.store.record_of(segment)]
         left = [segment for segment in self.segments if segment not in kept]
         self._done = self._known = _count(kept)
@@ -78,6 +79,13 @@ class SegmentRenderer:
                 text=(
                     f"{self._done} of {self._total} frames are there from earlier runs, with the"
                     " same faces and choices."
+                )
+            )
+        if damaged:
+            yield Note(
+                text=(
+                    f"{_count(damaged)} frames from earlier runs were damaged on the disk, and are"
+                    " rendered again."
                 )
             )
         yield from self._report_failures(self.report().failed)

@@ -1,7 +1,8 @@
 """The segments of a merge: ranges of frames, rendered and kept by a key of what they depend on.
 
-A segment's file is named by a hash of all that went into it. That it is there says that it is
-finished, whoever made it, and whatever was asked for in between. At the end they are concatenated.
+A segment is named by a hash of all that went into it. Its record says that it is finished, whoever
+made it, and whatever was asked for in between, and how its files are known again. At the end they
+are concatenated.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from understudy.core.compose.options import CompositeOptions
-from understudy.errors import BadData, CannotWrite
+from understudy.errors import BadData, BadMedia, CannotWrite
 from understudy.io import atomic, data_files, system
 from understudy.io.footage.base import Footage
+from understudy.io.video import segment_file
 from understudy.io.video.concat import EncodedPart
 from understudy.io.video.writer import EncodeOptions
 from understudy.stages.merge.context import MergeContext
@@ -42,7 +44,8 @@ class SegmentRecord(BaseModel):
     """What there is to tell of a finished segment.
 
     bare: frames without a face. failed: frame and reason. defaults: of the options that affect the
-    picture, when it was rendered. A key names only what differs from them.
+    picture, when it was rendered. A key names only what differs from them. files: name of each file
+    and its `segment_file.digest`. check: SHA-256 of all the other values.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,10 +53,17 @@ class SegmentRecord(BaseModel):
     bare: tuple[int, ...] = ()
     failed: tuple[tuple[int, str], ...] = ()
     defaults: dict[str, Any] = {}
+    files: dict[str, str] = {}
+    check: str = ""
 
     def is_of(self, defaults: Mapping[str, Any]) -> bool:
         """Whether no default has changed since; options that came later did nothing before."""
         return all(self.defaults.get(name, value) == value for name, value in defaults.items())
+
+    def checked(self) -> Self:
+        """The same with its `check`."""
+        text = self.model_dump_json(exclude={"check"})
+        return self.model_copy(update={"check": hashlib.sha256(text.encode()).hexdigest()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +88,53 @@ class SegmentStore:
 
     def video(self, segment: Segment) -> Path:
         """The file of its frames."""
-        return self.folder / f"{segment.key}.mov"
+        return self.folder / f"{segment.key}{segment_file.SUFFIX}"
 
     def matte(self, segment: Segment) -> Path:
         """The file of its masks."""
-        return self.folder / f"{segment.key}.matte.mov"
+        return self.folder / f"{segment.key}.matte{segment_file.SUFFIX}"
 
     def record_of(self, segment: Segment) -> SegmentRecord | None:
         """What there is to tell of a segment; None while it is not finished."""
-        files = [self.video(segment), *([self.matte(segment)] if self.has_matte else [])]
         try:
             record = data_files.read_json_as(self._record(segment), SegmentRecord)
         except BadData:
+            # Not there, or damaged: then the segment is rendered again.
             return None
-        is_whole = all(file.is_file() for file in files)
+        is_whole = record == record.checked() and all(
+            file.name in record.files and file.is_file() and not atomic.is_link(file)
+            for file in self._files(segment)
+        )
         return record if is_whole and record.is_of(self.defaults) else None
 
     def finish(self, segment: Segment, record: SegmentRecord) -> None:
         """Declare a segment finished, now that its files are there."""
-        record = record.model_copy(update={"defaults": dict(self.defaults)})
-        atomic.write_text(self._record(segment), record.model_dump_json() + "\n")
+        files = {file.name: segment_file.digest(file) for file in self._files(segment)}
+        record = record.model_copy(update={"defaults": dict(self.defaults), "files": files})
+        atomic.write_text(self._record(segment), record.checked().model_dump_json() + "\n")
+
+    def invalidate_damaged(self, segments: Sequence[Segment]) -> list[Segment]:
+        """Take back that those are finished whose files have changed since; return those."""
+        damaged = []
+        for segment in segments:
+            record = self.record_of(segment)
+            if record is not None and not all(
+                _is_intact(file, record.files[file.name]) for file in self._files(segment)
+            ):
+                # What it names is still ours to remove.
+                void = record.model_copy(update={"check": ""})
+                atomic.write_text(self._record(segment), void.model_dump_json() + "\n")
+                damaged.append(segment)
+        return damaged
+
+    def encoded_part(self, segment: Segment, *, matte: bool) -> EncodedPart:
+        """A finished segment as what `concat` takes: its frames, or its masks."""
+        record, file = self.record_of(segment), (self.matte if matte else self.video)(segment)
+        if record is None:
+            raise BadMedia(
+                f"{file}: gone or changed since it was written. Run the same command again."
+            )
+        return EncodedPart(file, segment.frames, record.files[file.name])
 
     def remove_others(self, keys: Collection[str]) -> None:
         """Remove the files of other segments."""
@@ -123,7 +160,7 @@ class SegmentStore:
             )
             each = share * width * height
         new, old = each * frames, sum(self.video(segment).stat().st_size for segment in kept)
-        # The result is written twice: first without its mark.
+        # The result is written twice: without its mark, then with it.
         needed, free = 3 * new + 2 * old, system.free_bytes(self.folder)
         if needed > free:
             raise CannotWrite(
@@ -132,8 +169,18 @@ class SegmentStore:
                 " --encode.bitrate."
             )
 
+    def _files(self, segment: Segment) -> list[Path]:
+        return [self.video(segment), *([self.matte(segment)] if self.has_matte else [])]
+
     def _record(self, segment: Segment) -> Path:
         return self.folder / f"{segment.key}.json"
+
+
+def _is_intact(file: Path, sha256: str) -> bool:
+    try:
+        return segment_file.digest(file) == sha256
+    except OSError:
+        return False
 
 
 def make_segments(context: MergeContext, chosen: Sequence[range]) -> list[Segment]:
@@ -218,13 +265,3 @@ def group_consecutive(segments: Sequence[Segment]) -> list[list[Segment]]:
             result.append([])
         result[-1].append(segment)
     return result
-
-
-def as_encoded_parts(
-    segments: Sequence[Segment], store: SegmentStore, *, matte: bool
-) -> list[EncodedPart]:
-    """The segments as what `join` takes: their frames, or their masks."""
-    return [
-        EncodedPart((store.matte if matte else store.video)(segment), segment.frames)
-        for segment in segments
-    ]

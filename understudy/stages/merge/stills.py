@@ -8,6 +8,7 @@ from contextlib import closing
 import numpy as np
 
 from understudy.io.open_footage import open_footage
+from understudy.io.provenance.manifest import Claim
 from understudy.io.provenance.signing_key import Credentials
 from understudy.stages import frame_ranges
 from understudy.stages.events import Event, FailedFrame, Finished, Order, Stage, Started
@@ -16,7 +17,6 @@ from understudy.stages.merge.debug import write_debug
 from understudy.stages.merge.frames import FrameReport, merge_frames
 from understudy.stages.merge.predict import MergeFrame
 from understudy.stages.merge.preview import ROWS, write_previews
-from understudy.stages.merge.signed_stills import SignedImageWriter
 from understudy.stages.project import Project
 
 Frames = Generator[MergeFrame, None, None]
@@ -37,17 +37,17 @@ def render_stills(project: Project, context: MergeContext, signer: Credentials) 
     )
     total = sum(map(len, named))
     went_in = context.model_path if context.model_path.is_file() else project.footage("src")
-    writer, report = SignedImageWriter.of([footage.path, went_in], signer), FrameReport()
+    claim, report = Claim.edited([footage.path, went_in], signer), FrameReport()
     # From another thread than its own, footage cannot be read.
     with open_footage(footage.path, index=footage.index) as plates:
         ways: dict[str, WriteStills] = {}
         if options.preview:
             ways["preview"] = lambda merged: write_previews(
-                project.merged / "preview", plates, merged, total, writer
+                project.merged / "preview", plates, merged, total, claim
             )
         if options.debug:
             ways["debug"] = lambda merged: write_debug(
-                project.merged / "debug", plates, merged, total, context.keyframes, writer
+                project.merged / "debug", plates, merged, total, context.keyframes, claim
             )
         for name, way in ways.items():
             yield Started(stage=name, total=total)
