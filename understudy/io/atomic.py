@@ -130,6 +130,25 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def append_text(path: Path, text: str) -> None:
+    """Add UTF-8 `text` to the end of the file at `path`; a run that dies may leave half of it.
+
+    Raises:
+        CannotWrite: As `partial_file`, or a link lies there.
+    """
+    with explain_os_errors(path):
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _FLAGS, 0o666)
+        with os.fdopen(handle, "ab") as file:
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode):
+                raise CannotWrite(f"{path}: no ordinary file. Move it away.")
+            if found.st_nlink == 1:
+                file.write(text.encode("utf-8"))
+                return
+    # Under another name the same file belongs to somebody else.
+    write_bytes(path, path.read_bytes() + text.encode("utf-8"))
+
+
 def is_partial(name: str) -> bool:
     """Whether something of that name is half-written, by this run or another."""
     found = _NAME.fullmatch(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -182,7 +183,7 @@ def parse_time(clock: str, name: str) -> Fraction:
 
 def _check_new(out: Path, options: EncodeOptions) -> None:
     check_target(out, options)
-    if out.exists():
+    if os.path.lexists(out):
         raise BadProject(
             f"{out}: is there already, and nothing is ever overwritten. Choose another name, or"
             " delete it."

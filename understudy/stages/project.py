@@ -14,9 +14,11 @@ from filelock import FileLock, Timeout
 from understudy.errors import BadData, BadOption, BadProject, Busy
 from understudy.io import atomic, data_files, settings_file
 from understudy.options import Options, option
+from understudy.stages.show_folders import check_folders, remove_leftovers
 from understudy.types import Side
 
 PROJECT_FILE = "understudy.toml"
+_LOCKS = ".locks"
 SCHEMA = 1
 
 Chosen = TypeVar("Chosen", bound=Options)
@@ -47,35 +49,32 @@ class Project:
     def create(cls, folder: Path, src: Path, dst: Path, consent: str | None = None) -> Project:
         """A new show. Raises BadProject when one is there already: nothing is overwritten."""
         folder = folder.absolute()
-        if (folder / PROJECT_FILE).exists():
-            raise BadProject(
-                f"{folder}: there is a show already. Use it as it is, or choose another name."
-            )
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise BadProject(
-                f"{folder}: something else is there already. Choose another name for the show."
-            )
+        _require_free(folder)
         project = cls(
             folder,
             ProjectFile(src=_portable(src, folder), dst=_portable(dst, folder), consent=consent),
         )
-        project.save()
+        with project.lock("project"):
+            # Another run may have made one meanwhile.
+            _require_free(folder)
+            project.save()
         return project
 
     @classmethod
     def load(cls, folder: Path) -> Project:
         """Load the show in `folder`.
 
-        Raises BadProject: no show, unreadable file, or one from a newer version.
+        Raises BadProject: no show, unreadable file, one from a newer version, or links among the
+        folders that runs write into.
         """
+        folder = folder.absolute()
         missing = (
             f"{folder}: no show here (no {PROJECT_FILE}). Make one: understudy new {folder} --src A"
             " --dst B."
         )
-        return cls(
-            folder.absolute(),
-            settings_file.read(folder.absolute() / PROJECT_FILE, ProjectFile, SCHEMA, missing),
-        )
+        file = settings_file.read(folder / PROJECT_FILE, ProjectFile, SCHEMA, missing)
+        check_folders(folder)
+        return cls(folder, file)
 
     def save(self) -> None:
         """Write the project file, all or nothing."""
@@ -123,19 +122,39 @@ class Project:
     def lock(self, part: str) -> Iterator[None]:
         """Lock a part of the show: "src", "dst", "models/NAME" or "merged".
 
-        A killed run lets go of it by itself. Raises Busy when another run holds it.
+        A killed run lets go of it by itself, and what it left half-written goes. Raises Busy when
+        another run holds it.
         """
-        lock = self.folder / ".locks" / f"{part.replace('/', '-')}.lock"
+        lock = self.folder / _LOCKS / f"{part.replace('/', '-')}.lock"
+        check_folders(self.folder)
         with atomic.explain_os_errors(lock):
             lock.parent.mkdir(parents=True, exist_ok=True)
         try:
             with atomic.explain_os_errors(lock), FileLock(lock, timeout=0):
+                remove_leftovers(self.folder, part)
                 yield
         except Timeout:
             raise Busy(
                 f"{self.folder}: another run is working on {part}. Wait for it, or stop it, then"
                 " try again."
             ) from None
+
+
+def _require_free(folder: Path) -> None:
+    """Raise BadProject where something is; what a dead run left of the same order is nothing."""
+    if os.path.lexists(folder / PROJECT_FILE):
+        raise BadProject(
+            f"{folder}: there is a show already. Use it as it is, or choose another name."
+        )
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise BadProject(
+            f"{folder}: something else is there already. Choose another name for the show."
+        )
+    inside = folder.iterdir() if folder.is_dir() else ()
+    if any(path.name != _LOCKS and not atomic.is_partial(path.name) for path in inside):
+        raise BadProject(
+            f"{folder}: something else is there already. Choose another name for the show."
+        )
 
 
 def user_options(verb: str) -> dict[str, Any]:

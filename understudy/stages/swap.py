@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Generator
 from pathlib import Path
@@ -122,7 +123,7 @@ def validate_out(out: Path, suffix: str, overwrite: bool) -> Path:
         raise BadOption(
             f"{out}: the result will be a {suffix[1:]} file. Give it a name that ends in {suffix}."
         )
-    if out.is_dir() or (out.exists() and not overwrite):
+    if out.is_dir() or (os.path.lexists(out) and not overwrite):
         raise BadOption(
             f"{out}: is there already. Choose another name, or replace it with --overwrite."
         )

@@ -31,6 +31,8 @@ def locked_folder(
         CannotWrite: The disk is full, or the place is read-only.
     """
     note = folder / f"{plan['made_by']}.json"
+    if atomic.is_link(folder):
+        raise BadProject(f"{folder}: a link. Give the folder that it leads to, or another one.")
     if folder.exists() and not folder.is_dir():
         raise BadProject(f"{folder}: there is a file of that name. Choose another folder.")
     with atomic.explain_os_errors(folder):

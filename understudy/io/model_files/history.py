@@ -28,8 +28,7 @@ def read(path: Path) -> list[Row]:
 
 def append(path: Path, rows: Iterable[Row]) -> None:
     """Add rows at the end."""
-    with atomic.explain_os_errors(path), path.open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
+    atomic.append_text(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def truncate(path: Path, iteration: int) -> None:

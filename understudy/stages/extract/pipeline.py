@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from collections.abc import Callable, Collection, Generator, Sequence
 from pathlib import Path
@@ -332,16 +331,21 @@ class Extraction:
     def _debug_video(self) -> Path:
         """The debugging pictures as one video, at the footage's speed; the pictures go."""
         folder = record.debug_folder(self.folder)
-        width, height = (side - side % 2 for side in self.footage.size)
-        images = (
-            as_bytes(read_image(path))[:height, :width] for path in sorted(folder.glob("*.jpg"))
-        )
         path = folder.with_suffix(".mp4")
-        for _ in write_clip(
-            path, images, (width, height), max(1, round(self.footage.fps / self.options.every))
-        ):
-            pass
-        shutil.rmtree(folder)
+        looked = range(0, len(self.footage), self.options.every)
+        wanted = [
+            record.debug_picture(self.folder, frame) for frame in looked if frame not in self.failed
+        ]
+        there = [each for each in wanted if each.is_file()]
+        # Where some are gone beside a video, a run was killed while they went.
+        if len(there) == len(wanted) or (there and not path.exists()):
+            width, height = (side - side % 2 for side in self.footage.size)
+            images = (as_bytes(read_image(each))[:height, :width] for each in there)
+            fps = max(1, round(self.footage.fps / self.options.every))
+            for _ in write_clip(path, images, (width, height), fps):
+                pass
+        if folder.is_dir():
+            atomic.remove_files(folder, {each.name for each in there})
         return path
 
     def _no_faces(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import shutil
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -19,7 +19,7 @@ from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.parallel.footage_reader import FootageFingerprint
 
 # The table of the frames that were looked at again, beside those of the chunks.
-REDONE = "again"
+REDONE, _TABLE = "again", ".safetensors"
 
 
 class ExtractRecord(BaseModel):
@@ -84,9 +84,6 @@ def prepare_record(
     Raises:
         BadProject: --redo-missing cannot be done here.
     """
-    for each in (folder, detections_folder(folder), debug_folder(folder)):
-        if each.is_dir():
-            atomic.remove_partials(each)
     known = ExtractRecord.load(folder)
     if known is not None and not folder.is_dir():
         # The pictures were taken away as a whole: what was found is still there, and they are cut
@@ -129,7 +126,7 @@ def _start_anew(
             f" {'a new start was asked for' if redo else why}."
         ]
     if known is None or redo or known.differences_in_finding(order):
-        shutil.rmtree(detections_folder(folder), ignore_errors=True)
+        _remove_detections(folder, max(each.source.frames for each in (known or order, order)))
         record = order
     else:
         # Marks that came since the frames were looked at are a matter for a second look.
@@ -250,7 +247,7 @@ def iter_detections(folder: Path, chunks: Sequence[Sequence[int]]) -> Iterator[D
 
 def _move_aside(folder: Path) -> Path:
     places = (folder.with_name(f"{folder.name}_old_{number}") for number in itertools.count(1))
-    place = next(place for place in places if not place.exists())
+    place = next(place for place in places if not os.path.lexists(place))
     with atomic.explain_os_errors(folder):
         folder.rename(place)
         for beside in (debug_folder(folder), record_path(folder)):
@@ -263,5 +260,21 @@ def _move_aside(folder: Path) -> Path:
     return place
 
 
+def _remove_detections(folder: Path, frames: int) -> None:
+    """Remove the tables of footage of so many frames; whatever else lies beside them stays."""
+    place = detections_folder(folder)
+    if place.is_dir():
+        names = (path.name for path in place.iterdir())
+        atomic.remove_files(place, {name for name in names if _is_table(name, frames)})
+
+
+def _is_table(name: str, frames: int) -> bool:
+    """Whether a run over so many frames may have written a table of that name."""
+    stem = name.removesuffix(_TABLE)
+    if stem == name or not (stem.isascii() and stem.isdigit()):
+        return name == f"{REDONE}{_TABLE}"
+    return int(stem) < frames and stem == chunk_name(int(stem))
+
+
 def _table(folder: Path, name: str) -> Path:
-    return detections_folder(folder) / f"{name}.safetensors"
+    return detections_folder(folder) / f"{name}{_TABLE}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -128,7 +129,7 @@ def _free_folder(folder: Path, name: str) -> Path:
     Earlier ones stay, to be compared.
     """
     taken, number = folder / name, 2
-    while taken.exists():
+    while os.path.lexists(taken):
         taken, number = folder / f"{name}-{number}", number + 1
     return taken
 

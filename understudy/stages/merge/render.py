@@ -16,7 +16,6 @@ from typing import Final
 import numpy as np
 
 from understudy.errors import BadProject
-from understudy.io import atomic
 from understudy.io.open_footage import open_footage
 from understudy.io.video.writer import write_part
 from understudy.stages.events import Event, FailedFrame, Note, Order, Progress, Started, Stop
@@ -64,7 +63,7 @@ class SegmentRenderer:
 
     def run(self) -> Step:
         """Render what is not there yet; False when told to stop. Raises CannotWrite, WorkerLost."""
-        atomic.remove_partials(self.store.folder)
+        self.store.begin(self.segments)
         damaged = self.store.invalidate_damaged(self.segments)
         kept = [segment for segment in self.segments if self.store.record_of(segment)]
         left = [segment for segment in self.segments if segment not in kept]

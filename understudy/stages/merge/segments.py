@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from understudy.core.compose.options import CompositeOptions
 from understudy.errors import BadData, BadMedia, CannotWrite
-from understudy.io import atomic, data_files, system
+from understudy.io import atomic, data_files, file_list, system
 from understudy.io.footage.base import Footage
 from understudy.io.video import segment_file
 from understudy.io.video.concat import EncodedPart
@@ -136,11 +136,17 @@ class SegmentStore:
             )
         return EncodedPart(file, segment.frames, record.files[file.name])
 
-    def remove_others(self, keys: Collection[str]) -> None:
-        """Remove the files of other segments."""
-        for file in self.folder.iterdir() if self.folder.is_dir() else ():
-            if file.name.partition(".")[0] not in keys:
-                file.unlink(missing_ok=True)
+    def begin(self, segments: Iterable[Segment]) -> None:
+        """Note whose files are written from now on, so that these can be told from others."""
+        file_list.add(self.folder, {name for each in segments for name in _file_names(each.key)})
+
+    def remove_others(self, keys: Collection[str], known: Iterable[str]) -> None:
+        """Remove the files of the segments that were noted, or are `known`, but for these keys."""
+        there = {path.name for path in self.folder.iterdir()}
+        file_list.add(self.folder, there & {name for key in known for name in _file_names(key)})
+        listed = file_list.listed(self.folder)
+        kept = {name for key in keys for name in _file_names(key)}
+        file_list.remove(self.folder, listed - kept)
 
     def check_free_space(
         self, footage: Footage, options: EncodeOptions, kept: Sequence[Segment], frames: int
@@ -181,6 +187,20 @@ def _is_intact(file: Path, sha256: str) -> bool:
         return segment_file.digest(file) == sha256
     except OSError:
         return False
+
+
+def _file_names(key: str) -> set[str]:
+    """What the files of a segment are called; .mov in former versions."""
+    return {
+        f"{key}{suffix}"
+        for suffix in (
+            segment_file.SUFFIX,
+            f".matte{segment_file.SUFFIX}",
+            ".mov",
+            ".matte.mov",
+            ".json",
+        )
+    }
 
 
 def make_segments(context: MergeContext, chosen: Sequence[range]) -> list[Segment]:

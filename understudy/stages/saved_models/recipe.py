@@ -90,7 +90,9 @@ def write_recipe(folder: Path, recipe: ModelRecipe) -> None:
 
 def backup_files(folder: Path) -> list[Path]:
     """What a backup holds besides a checkpoint: recipe, history, and the newest preview."""
-    pictures = sorted(path for path in (folder / "previews").glob("*.png") if path.stem.isdigit())
+    pictures = sorted(
+        path for path in (folder / "previews").glob("*.png") if re.fullmatch("[0-9]{9,}", path.stem)
+    )
     return [folder / OPTIONS_FILE, folder / HISTORY, *pictures[-1:]]
 
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from understudy.errors import Busy, CannotWrite, DeviceLost, Diverged
+from understudy.io import file_list
 from understudy.io.model_files import checkpoint
 from understudy.parts.models.base.model import Batch
 from understudy.stages.events import Event, Finished, Progress, Warned
@@ -258,8 +259,10 @@ def test_previews_of_earlier_iterations_are_thinned_out_evenly(tmp_path: Path) -
     folder.mkdir()
     for iteration in range(10, 1000, 10):
         for page in ("", "-masked"):
+            file_list.add(folder, {f"{iteration:09d}{page}.png"})
             (folder / f"{iteration:09d}{page}.png").touch()
         previews.thin_out(tmp_path, 10)
+    (folder / "000000005-holiday.png").touch()
     (folder / "loss.svg").touch()
     kept = sorted(int(path.stem) for path in folder.glob("*.png") if path.stem.isdigit())
     assert len(kept) == 10 and kept[0] == 10 and kept[-1] == 990 and max(np.diff(kept)) <= 320
@@ -267,5 +270,7 @@ def test_previews_of_earlier_iterations_are_thinned_out_evenly(tmp_path: Path) -
     assert {path.name for path in folder.iterdir()} == {
         "000000990.png",
         "000000990-masked.png",
+        "000000005-holiday.png",
         "loss.svg",
+        "understudy-files.txt",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from understudy.core.drawing import svg
 from understudy.core.drawing.contact_sheet import draw_grid
-from understudy.io import atomic
+from understudy.io import atomic, file_list
 from understudy.io.footage import stills
 from understudy.io.model_files import history
 from understudy.nets.device import to_numpy, to_tensor
@@ -73,8 +74,13 @@ def write_previews(
     folder: Path, iteration: int, model: Model, src: FaceStore, dst: FaceStore
 ) -> Iterator[Path]:
     """Write every page of `draw_pages` for a model in `folder`; their paths."""
-    for page, picture in draw_pages(model, src, dst).items():
-        path = folder / "previews" / f"{iteration:09d}{page and '-'}{page}.png"
+    pages = {
+        f"{iteration:09d}{page and '-'}{page}.png": picture
+        for page, picture in draw_pages(model, src, dst).items()
+    }
+    file_list.add(folder / "previews", pages)
+    for name, picture in pages.items():
+        path = folder / "previews" / name
         atomic.write_bytes(path, picture)
         yield path
 
@@ -140,17 +146,20 @@ def thin_out(folder: Path, most: int) -> None:
 
     Those are evenly spread, the newest among them.
     """
-    found: dict[int, list[Path]] = {}
-    for path in (folder / "previews").glob("*.png"):
-        if (number := path.stem.partition("-")[0]).isdigit():
-            found.setdefault(int(number), []).append(path)
+    found: dict[int, list[str]] = {}
+    for name in file_list.listed(folder / "previews"):
+        number = re.match(r"([0-9]{9,18})[-.]", name)
+        if number and (folder / "previews" / name).is_file():
+            found.setdefault(int(number[1]), []).append(name)
     iterations = sorted(found)
+    removed: list[str] = []
     while len(iterations) > most:
         gaps = [after - before for before, after in zip(iterations, iterations[2:], strict=False)]
         # The one whose neighbours lie closest together; of two the oldest, and never the newest.
         gone = iterations.pop(1 + gaps.index(min(gaps)) if most > 2 else 0)
-        for path in found[gone]:
-            path.unlink(missing_ok=True)
+        removed += found[gone]
+    if removed:
+        file_list.remove(folder / "previews", removed)
 
 
 def write_loss_plot(folder: Path) -> Path:
