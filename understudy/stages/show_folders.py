@@ -1,4 +1,4 @@
-"""The folders of a show that runs write into: each is a folder of the show, and no link elsewhere."""
+"""The folders of a show that runs write into: none is a link that leads elsewhere."""
 
 from __future__ import annotations
 
