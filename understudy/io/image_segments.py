@@ -5,6 +5,7 @@ Layouts after the PNG specification (W3C, 2003) and ITU-T T.81 (JPEG), annex B.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Generator, Iterator
@@ -15,6 +16,11 @@ PNG: Final = b"\x89PNG\r\n\x1a\n"
 JPEG: Final = b"\xff\xd8"
 
 _SCAN: Final = 0xDA
+_END: Final = 0xD9
+# Those of them whose pixels come in several scans, each finer than the last.
+_PROGRESSIVE: Final = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+# A marker after pixels: what a stuffed zero or a restart marker follows is none.
+_AFTER_PIXELS: Final = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 _FRAME_HEADERS: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 # Markers without a length: TEM and the restart markers.
 _BARE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
@@ -90,6 +96,37 @@ def jpeg_segments(data: bytes) -> Generator[Segment, None, int]:
         at = end
 
 
+def jpeg_scans(data: bytes, most: int) -> int:
+    """Return in how many scans a JPG draws its pixels; what is not above `most` may be too many.
+
+    Up to there what looks like a scan is counted, which is fast; beyond, all of it is walked.
+    Raises Damaged.
+    """
+    walk = jpeg_segments(data)
+    try:
+        while True:
+            next(walk)
+    except StopIteration as end:
+        at: int = end.value
+    alike = data.count(bytes([0xFF, _SCAN]), at)
+    if alike <= most:
+        return alike
+    scans = 0
+    while found := _AFTER_PIXELS.search(data, at):
+        marker, at = found[1][0], found.end()
+        if marker == _END:
+            break
+        scans += marker == _SCAN
+        if marker not in _BARE and at + 2 <= len(data):
+            at += max(2, struct.unpack_from(">H", data, at)[0])
+    return scans
+
+
+def is_progressive(segment: Segment) -> bool:
+    """Return whether a frame header of a JPG is followed by scans that refine each other."""
+    return segment.kind[0] in _PROGRESSIVE
+
+
 def is_frame_header(segment: Segment) -> bool:
     """Return whether a segment of a JPG says how large the picture is."""
     return segment.kind[0] in _FRAME_HEADERS
@@ -101,22 +138,3 @@ def frame_size(segment: Segment) -> tuple[int, int]:
         raise Damaged("its frame header is malformed")
     height, width = struct.unpack_from(">HH", segment.body, 1)
     return width, height
-
-
-def picture_size(data: bytes) -> tuple[int, int] | None:
-    """Return (width, height) as the header of a whole PNG or JPG says; None for another kind.
-
-    None also where it has no header. Raises Damaged: PNG checksums and the end of both are looked
-    at.
-    """
-    size = None
-    if data.startswith(PNG):
-        for chunk in png_chunks(data):
-            if chunk.kind == b"IHDR" and len(chunk.body) >= 8:
-                width, height = struct.unpack_from(">II", chunk.body)
-                size = width, height
-    elif data.startswith(JPEG):
-        for segment in jpeg_segments(data):
-            if is_frame_header(segment):
-                size = frame_size(segment)
-    return size

@@ -329,7 +329,7 @@ def _mask_text(mask: Floats, size: int) -> str:
 
 def _decode(data: bytes, flags: int, where: str) -> Bytes:
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        image = cv2.imdecode(np.frombuffer(stills.check_image(data, where), np.uint8), flags)
     except cv2.error:
         image = None
     if image is None:

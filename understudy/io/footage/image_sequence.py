@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from understudy.errors import BadMedia
 from understudy.io.footage import stills
-from understudy.io.footage.base import BadFrame, Footage, FootageIndex
+from understudy.io.footage.base import BadFrame, Footage, FootageIndex, explain_unreadable
 from understudy.types import Color, Frame
 
 # sRGB, RGB as it is, full range: ITU-T H.273 code points.
@@ -27,6 +27,7 @@ class ImageSequenceIndex(FootageIndex):
     names: tuple[str, ...]
     size: tuple[int, int]
     bits: int
+    notes: tuple[str, ...] = ()
 
 
 class ImageSequence(Footage):
@@ -48,7 +49,7 @@ class ImageSequence(Footage):
         self.size, self.bits = self._index.size, self._index.bits
         self.fps, self.time_base = Fraction(25), Fraction(1, 25)
         self.pts, self.last_duration = list(range(len(self.files))), 1
-        self.color = _SRGB
+        self.color, self.notes = _SRGB, self._index.notes
 
     @property
     def index(self) -> ImageSequenceIndex:
@@ -81,16 +82,24 @@ class ImageSequence(Footage):
 
 def list_images(folder: Path) -> list[Path]:
     """Return the pictures in a folder, in natural order, without hidden files."""
-    found = (
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in stills.SUFFIXES and not path.name.startswith(".")
-    )
-    return sorted((path for path in found if path.is_file()), key=natural_key)
+    return [path for path in _list_named_as_images(folder) if path.is_file()]
+
+
+def _list_named_as_images(folder: Path) -> list[Path]:
+    """As `list_images`, with what is called like a picture and is no file."""
+    with explain_unreadable(folder):
+        found = (
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in stills.SUFFIXES and not path.name.startswith(".")
+        )
+        return sorted(found, key=natural_key)
 
 
 def _scan(folder: Path) -> ImageSequenceIndex:
-    files = list_images(folder)
+    found = _list_named_as_images(folder)
+    files = [path for path in found if path.is_file()]
+    passed = sorted({path.name for path in found} - {path.name for path in files})
     if not files:
         raise BadMedia(
             f"{folder}: no pictures in this folder. Give one with"
@@ -101,7 +110,15 @@ def _scan(folder: Path) -> ImageSequenceIndex:
         tuple(file.name for file in files),
         (first.shape[1], first.shape[0]),
         8 * first.dtype.itemsize,
+        notes=tuple(_notes(folder, passed)),
     )
+
+
+def _notes(folder: Path, passed: list[str]) -> Iterator[str]:
+    """passed: names like those of pictures that stand for no file, such as a link to nowhere."""
+    if passed:
+        few = f"{len(passed)}, such as {passed[0]}"
+        yield f"{folder.name}: passed over, as they are no files: {few}."
 
 
 def natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import cast
 
@@ -10,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.errors import BadMedia, CannotWrite
-from understudy.io import atomic, image_segments
-from understudy.io.limits import size_problem
+from understudy.io import atomic, image_headers, image_segments
+from understudy.io.footage.base import explain_unreadable
+from understudy.io.limits import MAX_PICTURE_FILE
 from understudy.types import Array, Bytes
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
@@ -31,31 +33,32 @@ def read_image(path: Path) -> Array:
     Raises:
         BadMedia: Missing, no picture, cut off, damaged (PNG checksums) or too large.
     """
-    try:
+    with explain_unreadable(path):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise BadMedia(f"{path}: a folder, a device or a pipe, not a picture. Take it out.")
+        if status.st_size > MAX_PICTURE_FILE:
+            raise BadMedia(
+                f"{path}: larger than {MAX_PICTURE_FILE >> 20} MB, so it is not read as a picture."
+                " Make it smaller, or take it out."
+            )
         data = path.read_bytes()
-    except OSError as error:
-        raise BadMedia(
-            f"{path}: cannot be read: {error.strerror}. Check the name and its rights."
-        ) from None
     return decode_image(data, path)
 
 
 def decode_image(data: bytes, path: Path) -> Array:
     """Return the picture in a file's bytes, as `read_image`; `path` is only for messages."""
-    problem = _header_problem(data)
-    if problem:
-        raise BadMedia(
-            f"{path}: this picture cannot be used: {problem}. Replace it, or take it out."
-        )
+    checked = check_image(data, f"{path}")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), _READ) if data else None
+        image = cv2.imdecode(np.frombuffer(checked, np.uint8), _READ)
     except cv2.error as error:
         raise BadMedia(
             f"{path}: this picture cannot be decoded: {error.err}. Replace it, or take it out."
         ) from None
     if image is None:
         raise BadMedia(
-            f"{path}: not a picture, or a kind that cannot be read. Replace it, or take it out."
+            f"{path}: this picture cannot be decoded, it is damaged or of a rare kind. Replace it,"
+            " or take it out."
         )
     if image.dtype not in (np.uint8, np.uint16):
         raise BadMedia(
@@ -63,6 +66,28 @@ def decode_image(data: bytes, path: Path) -> Array:
             " PNG."
         )
     return cast(Array, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+
+
+def check_image(data: bytes, where: str) -> bytes:
+    """Return a picture's bytes as a decoder may have them, without what does not make its pixels.
+
+    Raises:
+        BadMedia: Of no kind that is read, cut off, damaged, or too large; `where` names it.
+    """
+    try:
+        problem = image_headers.read_header(data).problem
+        if not problem:
+            return image_headers.without_extras(data)
+    except image_segments.Truncated:
+        # OpenCV returns a half-grey picture for a JPG that was cut off and says nothing.
+        problem = "the file is cut off" if data else "the file is empty"
+    except image_headers.UnknownKind as error:
+        raise BadMedia(
+            f"{where}: not a picture that can be read: {error}. Replace it, or take it out."
+        ) from None
+    except image_segments.Damaged as error:
+        problem = f"its data is damaged ({error})"
+    raise BadMedia(f"{where}: this picture cannot be used: {problem}. Replace it, or take it out.")
 
 
 def write_image(path: Path, image: Array, quality: int = 95) -> None:
@@ -118,19 +143,3 @@ def to_8_bits(image: Array) -> Bytes:
     if image.dtype == np.uint8:
         return cast(Bytes, image)
     return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def _header_problem(data: bytes) -> str:
-    """Why a picture is not decoded, or "".
-
-    OpenCV returns a half-grey picture for a JPG that was cut off and says nothing.
-    """
-    if not data:
-        return "the file is empty"
-    try:
-        size = image_segments.picture_size(data)
-    except image_segments.Truncated:
-        return "the file is cut off"
-    except image_segments.Damaged as error:
-        return f"its data is damaged ({error})"
-    return size_problem(*size) if size else ""
