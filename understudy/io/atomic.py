@@ -166,20 +166,25 @@ def remove_partials(folder: Path) -> None:
 def remove_files(folder: Path, names: Collection[str]) -> None:
     """Remove the files of these names from `folder`, and `folder` when nothing else is in it.
 
-    Where nothing else is in it, all is gone at once for all who look. Links and folders stay.
+    Where nothing else is in it, all is gone at once for all who look; else the files go one by one,
+    in this order. Links and folders stay.
     """
     if is_link(folder):
         return
     with os.scandir(folder) as found:
-        inside = list(found)
-    own = [each for each in inside if each.name in names and each.is_file(follow_symlinks=False)]
+        inside = {each.name: each for each in found}
+    own = [
+        name
+        for name in dict.fromkeys(names)
+        if name in inside and inside[name].is_file(follow_symlinks=False)
+    ]
     if len(own) == len(inside):
         # One that is in use stays.
         with partial_folder(folder) as gone, contextlib.suppress(OSError):
             folder.rename(gone.path / folder.name)
         return
-    for each in own:
-        Path(each.path).unlink(missing_ok=True)
+    for name in own:
+        (folder / name).unlink(missing_ok=True)
 
 
 def is_link(path: Path) -> bool:

@@ -37,7 +37,7 @@ class Backup:
     iteration: int
     seconds: float
     made: str
-    files: frozenset[str]
+    files: tuple[str, ...]
 
 
 def create(folder: Path, saved: Path, beside: Iterable[Path], why: str, keep: int = 1) -> Backup:
@@ -61,7 +61,7 @@ def create(folder: Path, saved: Path, beside: Iterable[Path], why: str, keep: in
                 "number": number,
                 "why": why,
                 "made": time.strftime("%Y-%m-%d %H:%M:%S"),
-                "files": sorted([ABOUT, *(path.name for path in partial.path.iterdir())]),
+                "files": [*(path.name for path in sorted(partial.path.iterdir())), ABOUT],
             }
             atomic.write_text(partial.path / ABOUT, json.dumps(about))
             final = partial.settle(_free_path(folder, saved.name[:9]))
@@ -89,9 +89,9 @@ def _read(folder: Path) -> Backup:
     saved = data_files.read_json(folder / checkpoint.STATE)
     seconds = float(saved["state"]["seconds"])
     files = about.get("files") or [
-        ABOUT,
-        *checkpoint.recorded_files(folder),
         *(path.name for path in folder.iterdir() if _FORMERLY.fullmatch(path.name)),
+        *checkpoint.recorded_files(folder),
+        ABOUT,
     ]
     return Backup(
         folder,
@@ -100,7 +100,7 @@ def _read(folder: Path) -> Backup:
         int(saved["iteration"]),
         seconds,
         str(about["made"]),
-        frozenset(map(str, files)),
+        tuple(map(str, files)),
     )
 
 

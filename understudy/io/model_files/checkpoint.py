@@ -109,13 +109,13 @@ def remove_after(folder: Path, iteration: int) -> None:
             atomic.remove_files(step, recorded_files(step))
 
 
-def recorded_files(step: Path) -> set[str]:
-    """The names of a checkpoint's files, by its own record; none where that cannot be read."""
+def recorded_files(step: Path) -> list[str]:
+    """The names of a checkpoint's files, by its own record, which comes last; none without one."""
     try:
         found = data_files.read_json(step / STATE)
-        return {STATE, *map(str, found["sha256"])}
+        return [*map(str, found["sha256"]), STATE]
     except (BadData, ValueError, KeyError, TypeError):
-        return set()
+        return []
 
 
 def link_files(step: Path, goal: Path) -> None:

@@ -121,10 +121,7 @@ def _render_version(
             folder.path / versions.RECORD, json.dumps({**record, "segments": keys}, indent=2) + "\n"
         )
         final = versions.publish(folder, project.merged)
-    keys_of_versions = versions.segment_keys(project.merged)
-    renderer.store.remove_others(
-        set().union(*keys_of_versions[-versions.REMEMBERED :]), set().union(*keys_of_versions)
-    )
+    renderer.store.remove_others(versions.newest_segment_keys(project.merged))
     video = result = final / f"result{suffix}"
     yield Saved(what="version", path=video)
     if context.has_matte:

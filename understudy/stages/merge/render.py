@@ -63,7 +63,6 @@ class SegmentRenderer:
 
     def run(self) -> Step:
         """Render what is not there yet; False when told to stop. Raises CannotWrite, WorkerLost."""
-        self.store.begin(self.segments)
         damaged = self.store.invalidate_damaged(self.segments)
         kept = [segment for segment in self.segments if self.store.record_of(segment)]
         left = [segment for segment in self.segments if segment not in kept]
@@ -237,6 +236,7 @@ def _encode(
     threads: int,
 ) -> Generator[int, None, None]:
     """Encode the next frames of the stream as the segment, and their masks where asked for."""
+    store.begin(segment)
     footage, encode = context.footage, context.options.encode
     masks: deque[Frame] = deque()
 

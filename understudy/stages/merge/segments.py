@@ -7,10 +7,12 @@ are concatenated.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +23,7 @@ from pydantic import BaseModel, ConfigDict
 
 from understudy.core.compose.options import CompositeOptions
 from understudy.errors import BadData, BadMedia, CannotWrite
-from understudy.io import atomic, data_files, file_list, system
+from understudy.io import atomic, data_files, system
 from understudy.io.footage.base import Footage
 from understudy.io.video import segment_file
 from understudy.io.video.concat import EncodedPart
@@ -38,6 +40,7 @@ _LEAST_CRF, _LEAST_PRORES = 0.006, 0.2
 # To be raised when the same input gives another picture: what was rendered before is then rendered
 # again.
 _RENDERER: Final = 1
+_RECORD: Final = re.compile(r"([0-9a-f]{32})\.(?:json|begun)")
 
 
 class SegmentRecord(BaseModel):
@@ -112,6 +115,7 @@ class SegmentStore:
         files = {file.name: segment_file.digest(file) for file in self._files(segment)}
         record = record.model_copy(update={"defaults": dict(self.defaults), "files": files})
         atomic.write_text(self._record(segment), record.checked().model_dump_json() + "\n")
+        self._note(segment.key).unlink(missing_ok=True)
 
     def invalidate_damaged(self, segments: Sequence[Segment]) -> list[Segment]:
         """Take back that those are finished whose files have changed since; return those."""
@@ -136,17 +140,21 @@ class SegmentStore:
             )
         return EncodedPart(file, segment.frames, record.files[file.name])
 
-    def begin(self, segments: Iterable[Segment]) -> None:
-        """Note whose files are written from now on, so that these can be told from others."""
-        file_list.add(self.folder, {name for each in segments for name in _file_names(each.key)})
+    def begin(self, segment: Segment) -> None:
+        """Note that its files are written from now on: should the run die, they are known as ours.
 
-    def remove_others(self, keys: Collection[str], known: Iterable[str]) -> None:
-        """Remove the files of the segments that were noted, or are `known`, but for these keys."""
-        there = {path.name for path in self.folder.iterdir()}
-        file_list.add(self.folder, there & {name for key in known for name in _file_names(key)})
-        listed = file_list.listed(self.folder)
-        kept = {name for key in keys for name in _file_names(key)}
-        file_list.remove(self.folder, listed - kept)
+        `finish` takes the note away.
+        """
+        atomic.write_bytes(self._note(segment.key), b"")
+
+    def remove_others(self, keys: Collection[str]) -> None:
+        """Remove the files that the records of other segments name, then these records."""
+        names = (path.name for path in self.folder.iterdir())
+        found = {each[1] for name in names if (each := _RECORD.fullmatch(name))}
+        others = {key: self._names(key) for key in found.difference(keys)}
+        atomic.remove_files(self.folder, list(itertools.chain(*others.values())))
+        records = [(f"{key}.json", self._note(key).name) for key, own in others.items() if own]
+        atomic.remove_files(self.folder, list(itertools.chain(*records)))
 
     def check_free_space(
         self, footage: Footage, options: EncodeOptions, kept: Sequence[Segment], frames: int
@@ -178,6 +186,20 @@ class SegmentStore:
     def _files(self, segment: Segment) -> list[Path]:
         return [self.video(segment), *([self.matte(segment)] if self.has_matte else [])]
 
+    def _names(self, key: str) -> list[str]:
+        """The names of a segment's files, by its record and its note; none without either."""
+        named = []
+        if self._note(key).is_file():
+            named = [f"{key}{segment_file.SUFFIX}", f"{key}.matte{segment_file.SUFFIX}"]
+        with contextlib.suppress(BadData):
+            record = data_files.read_json_as(self.folder / f"{key}.json", SegmentRecord)
+            # Records of former versions name none.
+            named += record.files or [f"{key}.mov", f"{key}.matte.mov"]
+        return [name for name in named if name.startswith(f"{key}.")]
+
+    def _note(self, key: str) -> Path:
+        return self.folder / f"{key}.begun"
+
     def _record(self, segment: Segment) -> Path:
         return self.folder / f"{segment.key}.json"
 
@@ -187,20 +209,6 @@ def _is_intact(file: Path, sha256: str) -> bool:
         return segment_file.digest(file) == sha256
     except OSError:
         return False
-
-
-def _file_names(key: str) -> set[str]:
-    """What the files of a segment are called; .mov in former versions."""
-    return {
-        f"{key}{suffix}"
-        for suffix in (
-            segment_file.SUFFIX,
-            f".matte{segment_file.SUFFIX}",
-            ".mov",
-            ".matte.mov",
-            ".json",
-        )
-    }
 
 
 def make_segments(context: MergeContext, chosen: Sequence[range]) -> list[Segment]:

@@ -14,7 +14,7 @@ from understudy.io import atomic, data_files
 
 RECORD = "merge.json"
 # Of so many versions, the newest, the segments are kept: going back to one of them costs nothing.
-REMEMBERED = 3
+_REMEMBERED = 3
 
 
 @contextlib.contextmanager
@@ -31,17 +31,17 @@ def publish(folder: atomic.PartialFolder, merged: Path) -> Path:
     return folder.settle(merged / f"{max(_numbers(merged), default=0) + 1:03d}")
 
 
-def segment_keys(merged: Path) -> list[set[str]]:
-    """The keys of the segments that each version was made of, the oldest version first."""
-    found = []
-    for number in sorted(_numbers(merged)):
+def newest_segment_keys(merged: Path) -> set[str]:
+    """The keys of the segments that the newest versions were made of."""
+    keys: set[str] = set()
+    for number in sorted(_numbers(merged))[-_REMEMBERED:]:
         try:
             record = data_files.read_json(merged / f"{number:03d}" / RECORD)
-            found.append(set(map(str, record.get("segments", []))))
+            keys |= set(map(str, record.get("segments", [])))
         except (BadData, TypeError, AttributeError):
             # A version that somebody took away or changed remembers nothing.
-            found.append(set())
-    return found
+            continue
+    return keys
 
 
 def link_result(video: Path, result: Path) -> None:
