@@ -74,6 +74,12 @@ def parse(tokens: Sequence[str]) -> ParsedCommand | None:
         )
     except CycloptsError as error:
         raise BadOption(_explanation(error)) from None
+    except RecursionError:
+        # A value that begins with a bracket is read as JSON.
+        raise BadOption(
+            "understudy: a value in this line has brackets within brackets without end. See --help"
+            " for what it may be."
+        ) from None
     return asked
 
 
@@ -81,7 +87,8 @@ def _run(command: ParsedCommand, view: View) -> int:
     """Run the job, show its events, and return its exit code."""
     if command.flags.config is not None:
         check_texts({"config": command.flags.config}, "understudy")
-        if not command.flags.config.is_file():
+        # Unlike is_file() it says no to a name that is too long, too.
+        if not os.path.isfile(command.flags.config):
             raise BadOption(
                 f"{command.flags.config}: there is no such options file. Mend --config, or leave"
                 " it out."
@@ -93,7 +100,7 @@ def _run(command: ParsedCommand, view: View) -> int:
     with (
         Orders(from_stdin=command.flags.orders, say=view.say) as orders,
         contextlib.closing(stage),
-        explain_os_errors(Path.cwd()),
+        explain_os_errors(),
     ):
         with contextlib.suppress(StopIteration):
             event = next(stage)

@@ -200,18 +200,22 @@ def is_link(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn what the system says when `path` cannot be written into CannotWrite."""
+def explain_os_errors(path: Path | None = None) -> Iterator[None]:
+    """Turn what the system says when `path` cannot be written into CannotWrite.
+
+    None = any path: the one that the error names.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOENT and not path.parent.is_dir():
+        if error.errno == errno.ENOENT and path is not None and not path.parent.is_dir():
             raise CannotWrite(
                 f"{path.parent}: deleted or moved while this was under way. Run the same command"
                 " again."
             ) from error
         if error.errno in _REASONS:
-            raise CannotWrite(f"{path}: {_REASONS[error.errno]}") from error
+            named = Path(os.fsdecode(error.filename or "the disk"))
+            raise CannotWrite(f"{path or named}: {_REASONS[error.errno]}") from error
         raise
 
 

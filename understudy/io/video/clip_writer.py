@@ -44,7 +44,7 @@ def write_clip(
     """
     with (
         atomic.partial_file(path) as partial,
-        av.open(str(partial), "w", options={"movflags": "+faststart"}) as output,
+        av.open(str(partial.absolute()), "w", options={"movflags": "+faststart"}) as output,
     ):
         color = _HIGH if size[1] >= 720 else _STANDARD
         stream = _picture_stream(output, size, fps, color)
