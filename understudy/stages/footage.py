@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,19 +14,22 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from understudy.errors import BadOption, BadProject
+from understudy.io import scratch
 from understudy.io.footage import stills
 from understudy.io.footage.base import Footage
 from understudy.io.footage.denoise import make_denoiser
 from understudy.io.footage.image_sequence import ImageSequence
 from understudy.io.footage.image_sequence_writer import locked_folder
 from understudy.io.open_footage import open_footage
+from understudy.io.provenance.manifest import COMMENT
 from understudy.io.video.audio import AudioClip, open_source, select_tracks
 from understudy.io.video.writer import EncodeOptions, check_target, frame_rate_fraction, write_video
 from understudy.options import Options, option
+from understudy.stages.carried_marks import CarriedMarks
 from understudy.stages.events import Finished, Note, Progress, Saved, Stage, Started, Stop
 from understudy.stages.jobs import verb
 from understudy.stages.project import resolve_options
-from understudy.types import Frame
+from understudy.types import Array, Frame
 
 
 class FramesOptions(Options):
@@ -88,27 +92,9 @@ def frames(footage: Path, out: Path, options: FramesOptions) -> Stage:
             "pictures": len(picks),
         }
         with locked_folder(out, plan, options):
-            yield Started(stage="frames", total=len(picks))
             digits = max(5, len(str(len(picks))))
-            paths = [
-                out / f"{number:0{digits}d}.{options.format}" for number in range(1, len(picks) + 1)
-            ]
-            todo = [place for place, path in enumerate(paths) if not path.exists()]
-            done = len(picks) - len(todo)
-            if done:
-                yield Note(text=f"{out}: {done} of {len(picks)} pictures are there already.")
-            for place, frame in zip(
-                todo, source.iter_frames(picks[place] for place in todo), strict=True
-            ):
-                stills.write_image(paths[place], frame.image, options.quality)
-                done += 1
-                if isinstance((yield Progress(stage="frames", done=done, total=len(picks))), Stop):
-                    break
-            yield Saved(what="frames", path=out)
-            yield Finished(
-                stage="frames",
-                summary={"pictures": done, "of": len(picks), "stopped": done < len(picks)},
-            )
+            names = [f"{number:0{digits}d}.{options.format}" for number in range(1, len(picks) + 1)]
+            yield from _write_pictures("frames", source, picks, out, names, options.quality)
 
 
 @verb
@@ -240,15 +226,27 @@ def _encode(
     options: EncodeOptions,
     sound: AudioClip | None,
 ) -> Stage:
-    """Encode the frames into `out`; a Stop leaves nothing."""
+    """Encode the frames into `out`, with the mark of the footage; a Stop leaves nothing."""
+    claim = yield from CarriedMarks(source, stage).claim_of_all()
+    if claim is not None and out.suffix.lower() == ".mkv":
+        raise BadOption(
+            f"{out}: {source.path.name} is marked as synthetic, and .mkv cannot carry the mark on."
+            " Name it .mp4 or .mov."
+        )
     yield Started(stage=stage, total=total)
-    writing = write_video(out, images, source, options, sound)
-    for done in writing:
-        if isinstance((yield Progress(stage=stage, done=done, total=total)), Stop) and done < total:
-            writing.close()
-            yield Note(text=f"{out}: stopped; half a video is no video, so nothing was kept.")
-            yield Finished(stage=stage, summary={"frames": 0, "stopped": True})
-            return
+    with contextlib.ExitStack() as stack:
+        unsigned = stack.enter_context(scratch.unnamed_file(out.parent)) if claim else None
+        comment = COMMENT if claim else ""
+        writing = write_video(out, images, source, options, sound, comment, unsigned)
+        for done in writing:
+            order = yield Progress(stage=stage, done=done, total=total)
+            if isinstance(order, Stop) and done < total:
+                writing.close()
+                yield Note(text=f"{out}: stopped; half a video is no video, so nothing was kept.")
+                yield Finished(stage=stage, summary={"frames": 0, "stopped": True})
+                return
+        if claim and unsigned:
+            claim.sign(unsigned, out)
     yield Saved(what="result", path=out)
     yield Finished(stage=stage, summary={"frames": total, "stopped": False})
 
@@ -263,16 +261,38 @@ def _denoise_pictures(source: ImageSequence, out: Path, factor: int) -> Stage:
         "factor": factor,
     }
     with locked_folder(out, plan):
-        yield Started(stage="denoise", total=len(source))
-        todo = [index for index, path in enumerate(source.files) if not (out / path.name).exists()]
-        done = len(source) - len(todo)
-        for index, frame in zip(todo, source.iter_frames(todo), strict=True):
-            stills.write_image(out / source.files[index].name, clean(frame.image))
-            done += 1
-            if isinstance((yield Progress(stage="denoise", done=done, total=len(source))), Stop):
-                break
-        yield Saved(what="frames", path=out)
-        yield Finished(
-            stage="denoise",
-            summary={"pictures": done, "of": len(source), "stopped": done < len(source)},
-        )
+        names, every = [path.name for path in source.files], range(len(source))
+        yield from _write_pictures("denoise", source, every, out, names, change=clean)
+
+
+def _write_pictures(
+    stage: str,
+    source: Footage,
+    picks: Sequence[int],
+    out: Path,
+    names: Sequence[str],
+    quality: int = 95,
+    *,
+    change: Callable[[Array], Array] = lambda image: image,
+) -> Stage:
+    """Write each pick under its name in `out`, with the mark that it has; those there stay."""
+    total = len(picks)
+    yield Started(stage=stage, total=total)
+    todo = [place for place, name in enumerate(names) if not (out / name).exists()]
+    done = total - len(todo)
+    if done:
+        yield Note(text=f"{out}: {done} of {total} pictures are there already.")
+    marks = CarriedMarks(source, stage)
+    images = source.iter_frames(picks[place] for place in todo)
+    for place, frame in zip(todo, images, strict=True):
+        claim = yield from marks.claim(frame.index)
+        image = change(frame.image)
+        if claim is None:
+            stills.write_image(out / names[place], image, quality)
+        else:
+            claim.write_picture(out / names[place], image, quality)
+        done += 1
+        if isinstance((yield Progress(stage=stage, done=done, total=total)), Stop):
+            break
+    yield Saved(what="frames", path=out)
+    yield Finished(stage=stage, summary={"pictures": done, "of": total, "stopped": done < total})

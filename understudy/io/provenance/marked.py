@@ -4,29 +4,42 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import av
-
 from understudy.errors import BadMedia
 from understudy.io.footage import stills
 from understudy.io.provenance.manifest import COMMENT, read_manifest
-from understudy.io.video import packets
+from understudy.io.video import faults, packets
 
 # The comment of results of any version begins like this.
 _SAYS = COMMENT.partition(" by a trained model")[0]
+_BLOCK = 1 << 20
 
 
 def is_marked(file: Path) -> bool:
     """Whether a video or picture has a manifest that says so, valid or not, or our comment."""
+    is_picture = file.suffix.lower() in stills.SUFFIXES
     try:
-        if read_manifest(file).is_synthetic:
+        # Of the many pictures of a folder most have none, which is quickly seen.
+        if (not is_picture or _names_c2pa(file)) and read_manifest(file).is_synthetic:
             return True
-    except BadMedia:
+    except (OSError, BadMedia):
         pass  # None, or none that can be read: others drop it, and leave the comment.
-    if file.suffix.lower() in stills.SUFFIXES:
-        return False
+    return not is_picture and _has_comment(file)
+
+
+def _names_c2pa(file: Path) -> bool:
+    with file.open("rb") as opened:
+        end = b""
+        while block := opened.read(_BLOCK):
+            if b"c2pa" in end + block:
+                return True
+            end = block[-3:]
+    return False
+
+
+def _has_comment(file: Path) -> bool:
     try:
         with packets.open_container(file) as container:
             told = [container.metadata, *(stream.metadata for stream in container.streams)]
-    except av.FFmpegError:
+    except (BadMedia, *faults.FOREIGN):
         return False
     return any(_SAYS in value for metadata in told for value in metadata.values())
