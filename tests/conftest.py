@@ -30,6 +30,15 @@ SIZE, FRAMES = (320, 240), 10
 _OUTPUTS = ("out_face_mask", "out_celeb_face", "out_celeb_face_mask")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests sign with lies in a folder of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("user") / "credentials"
+        patch.setenv("UNDERSTUDY_CREDENTIALS", str(folder))
+        yield
+
+
 @pytest.fixture(scope="session")
 def people() -> dict[str, Clip]:
     """Person "a" and "b": ten frames of (picture 240 x 320, true landmarks) each."""

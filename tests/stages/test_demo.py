@@ -10,6 +10,8 @@ import pytest
 import understudy
 from understudy.errors import BadProject, MissingExtra
 from understudy.io.open_footage import open_footage
+from understudy.io.provenance.manifest import read_manifest
+from understudy.io.provenance.marked import is_marked
 from understudy.stages.events import Finished, Note, Progress, Stop
 
 SMALL = {
@@ -31,6 +33,14 @@ def test_the_demo_leaves_clips_result_and_sheet_and_a_second_run_says_it_is_done
         with open_footage(out / name) as footage:
             assert len(footage) == 5 and footage.size == (192, 160) and footage.has_audio
     assert (out / "sheet.png").stat().st_size > 1000
+    for path in (out / "sheet.png", out / "result.show" / "sheet.png"):
+        manifest = read_manifest(path)
+        assert (manifest.state, manifest.is_synthetic) == ("valid", True)
+        assert {each.title for each in manifest.ingredients} == {"result.mp4", "src.mp4", "dst.mp4"}
+    # Every picture and film of the whole work that shows the new face.
+    shown = {path for path in out.rglob("*") if path.suffix in {".png", ".mp4", ".mov", ".mkv"}}
+    unmarked = {path.name for path in shown if not is_marked(path)}
+    assert unmarked == {"src.mp4", "dst.mp4"} and len(shown) > 6
     before = {path: path.stat().st_mtime_ns for path in out.glob("*.mp4")}
     again = list(understudy.demo(out, **SMALL))
     assert any(isinstance(each, Note) and "is there already" in each.text for each in again)

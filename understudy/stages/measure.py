@@ -18,9 +18,9 @@ from understudy.core.metrics import swap_metrics as measures
 from understudy.errors import BadProject, MissingExtra, NoFaces
 from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
-from understudy.io.footage import stills
 from understudy.io.footage.base import Footage
 from understudy.io.open_footage import open_footage
+from understudy.io.provenance.manifest import Claim
 from understudy.options import Options, option
 from understudy.parts.identities import Embed, identities
 from understudy.registry import NameIn, with_parts
@@ -40,6 +40,7 @@ from understudy.stages.extract.face_analyser import make_analyser
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
+from understudy.stages.signer import find_signer
 from understudy.types import Bytes, Faces, Floats
 
 
@@ -82,7 +83,7 @@ class FaceTrack:
 def measure(show: Path, options: MeasureOptions) -> Stage:
     """Compare the result of a show with its src and dst: identity, expression, jitter.
 
-    Leaves measures.json and sheet.png (rows src, dst, result) in the show.
+    Leaves measures.json and sheet.png (rows src, dst, result; marked as synthetic) in the show.
     """
     project = Project.load(show)
     options = project.options("measure", options)
@@ -90,6 +91,7 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
         raise BadProject(
             f"{project.folder}: there is no result to measure. Run: understudy merge {show}."
         )
+    signer = yield from find_signer()
     with (
         open_footage(project.footage("src"), any_size=True) as src_footage,
         open_footage(project.footage("dst")) as dst_footage,
@@ -110,7 +112,9 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
         )
         sheet = _draw_sheet(src, dst, result, options)
     atomic.write_text(project.folder / "measures.json", json.dumps(values, indent=1) + "\n")
-    stills.write_image(project.folder / "sheet.png", sheet)
+    went_in = [project.result, project.footage("src"), project.footage("dst")]
+    claim = Claim.edited(went_in, signer, "Pictures of a face that was replaced, on one sheet.")
+    claim.write_picture(project.folder / "sheet.png", sheet)
     yield Note(text=format_measures(values))
     yield Saved(what="measures", path=project.folder / "measures.json")
     yield Saved(what="sheet", path=project.folder / "sheet.png")

@@ -63,6 +63,7 @@ class SegmentRenderer:
 
     def run(self) -> Step:
         """Render what is not there yet; False when told to stop. Raises CannotWrite, WorkerLost."""
+        self.store.remove_former()
         damaged = self.store.invalidate_damaged(self.segments)
         kept = [segment for segment in self.segments if self.store.record_of(segment)]
         left = [segment for segment in self.segments if segment not in kept]

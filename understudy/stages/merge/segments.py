@@ -149,12 +149,11 @@ class SegmentStore:
 
     def remove_others(self, keys: Collection[str]) -> None:
         """Remove the files that the records of other segments name, then these records."""
-        names = (path.name for path in self.folder.iterdir())
-        found = {each[1] for name in names if (each := _RECORD.fullmatch(name))}
-        others = {key: self._names(key) for key in found.difference(keys)}
-        atomic.remove_files(self.folder, list(itertools.chain(*others.values())))
-        records = [(f"{key}.json", self._note(key).name) for key, own in others.items() if own]
-        atomic.remove_files(self.folder, list(itertools.chain(*records)))
+        self._remove(self._found().difference(keys))
+
+    def remove_former(self) -> None:
+        """Remove the segments of former versions: films without a mark, and of no use now."""
+        self._remove({key for key in self._found() if self._is_former(key)})
 
     def check_free_space(
         self, footage: Footage, options: EncodeOptions, kept: Sequence[Segment], frames: int
@@ -185,6 +184,26 @@ class SegmentStore:
 
     def _files(self, segment: Segment) -> list[Path]:
         return [self.video(segment), *([self.matte(segment)] if self.has_matte else [])]
+
+    def _found(self) -> set[str]:
+        """The keys of all segments that have a record or a note."""
+        if not self.folder.is_dir():
+            return set()
+        names = (path.name for path in self.folder.iterdir())
+        return {each[1] for name in names if (each := _RECORD.fullmatch(name))}
+
+    def _remove(self, keys: Collection[str]) -> None:
+        others = {key: self._names(key) for key in keys}
+        atomic.remove_files(self.folder, list(itertools.chain(*others.values())))
+        records = [(f"{key}.json", self._note(key).name) for key, own in others.items() if own]
+        atomic.remove_files(self.folder, list(itertools.chain(*records)))
+
+    def _is_former(self, key: str) -> bool:
+        """Whether its record is of a version that named no files in it."""
+        try:
+            return not data_files.read_json_as(self.folder / f"{key}.json", SegmentRecord).files
+        except BadData:
+            return False
 
     def _names(self, key: str) -> list[str]:
         """The names of a segment's files, by its record and its note; none without either."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from understudy.io.provenance.manifest import Claim
 from understudy.stages.events import Note, Stage
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import CHECKPOINTS, HISTORY
+from understudy.stages.signer import find_signer
 from understudy.stages.train import device_errors
 from understudy.stages.train.auto import Resolved
 from understudy.stages.train.callbacks import tensorboard
@@ -76,6 +78,7 @@ def _lead(
     folder = project.model(name)
     with contextlib.ExitStack() as stack:
         stack.enter_context(project.lock(f"models/{name}"))
+        signer = yield from find_signer()
         recipe, changes = resolve_recipe(folder, options)
         validate_model_flags(resolved.flags, recipe, name)
         validate_gan_phase(options, recipe)
@@ -92,7 +95,8 @@ def _lead(
         )
         compile_tuner = CompileTuner(compile_modes(options.compile, group.device), group.device)
         loss_log = LossLog(folder / HISTORY)
-        callbacks = _callbacks(stack, folder, options, (src, dst), loss_log)
+        claim = Claim.drawn("Faces as a model draws them while it learns.", signer)
+        callbacks = _callbacks(stack, folder, options, (src, dst), loss_log, claim)
         trainer = Trainer(
             folder,
             state,
@@ -112,8 +116,9 @@ def _callbacks(
     options: TrainOptions,
     faces: tuple[FaceStore, FaceStore],
     loss_log: LossLog,
+    claim: Claim,
 ) -> list[Callback]:
-    """Who takes part in a run, in the order in which they take turns."""
+    """Who takes part in a run, in the order in which they take turns. claim: of its previews."""
     writer = stack.enter_context(CheckpointWriter(folder))
     callbacks: list[Callback] = [
         # Both look for trouble: what costs least comes first.
@@ -123,7 +128,7 @@ def _callbacks(
         Recovery(writer, loss_log),
         writer,
         # Pictures and measurements come after a checkpoint, which is written meanwhile.
-        Previews(folder, loss_log, *faces),
+        Previews(folder, loss_log, *faces, claim),
         Evaluator(folder, loss_log, Validation(*faces), options.until),
         # It goes by what was measured.
         GanPhase(writer, loss_log),

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from understudy.errors import MissingExtra
+from understudy.io.footage import stills
+from understudy.io.provenance.manifest import read_manifest
 from understudy.stages.events import Finished, Progress, Stop
 from understudy.stages.train import loop
 from understudy.stages.train.callbacks import tensorboard
@@ -53,7 +55,13 @@ def test_numbers_and_previews_are_written_and_orders_still_reach_the_run(
     found = EventAccumulator(str(show / "models/tiny/tensorboard"))
     found.Reload()
     assert [each.step for each in found.Scalars("learning/src")] == [1, 2, 3]
-    assert found.Scalars("held-out/score")[-1].step == 3 and found.Images("preview")[-1].step == 3
+    assert found.Scalars("held-out/score")[-1].step == 3
+    picture = found.Images("preview")[-1]
+    # The very file, with its mark.
+    preview = show / "models/tiny/previews/000000003.png"
+    assert picture.step == 3 and picture.encoded_image_string == preview.read_bytes()
+    assert (picture.width, picture.height) == stills.read_image(preview).shape[1::-1]
+    assert read_manifest(preview).is_synthetic
     run = train(show, OPTIONS)
     while not isinstance(next(run), Progress):
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from understudy.core.drawing.contact_sheet import draw_grid
 from understudy.io import atomic, file_list
 from understudy.io.footage import stills
 from understudy.io.model_files import history
+from understudy.io.provenance.manifest import Claim
 from understudy.nets.device import to_numpy, to_tensor
 from understudy.parts.models.base.model import Model
 from understudy.stages.events import Order, Saved
@@ -40,8 +42,11 @@ Columns = dict[str, Floats]
 class Previews(Callback):
     """Draws previews now and then, and at the end."""
 
-    def __init__(self, folder: Path, loss_log: LossLog, src: FaceStore, dst: FaceStore) -> None:
+    def __init__(
+        self, folder: Path, loss_log: LossLog, src: FaceStore, dst: FaceStore, claim: Claim
+    ) -> None:
         self._folder, self._loss_log, self._src, self._dst = folder, loss_log, src, dst
+        self._claim = claim
         self._last = time.monotonic()
 
     def on_start(self, state: TrainState) -> Actions:
@@ -60,7 +65,7 @@ class Previews(Callback):
         """Draw faces, have them measured, and draw the losses."""
         with state.trainable.averaged():
             for path in write_previews(
-                self._folder, state.iteration, state.model, self._src, self._dst
+                self._folder, state.iteration, state.model, self._src, self._dst, self._claim
             ):
                 yield Saved(what="preview", path=path)
             thin_out(self._folder, KEPT if state.options.preview_history else 1)
@@ -71,9 +76,9 @@ class Previews(Callback):
 
 
 def write_previews(
-    folder: Path, iteration: int, model: Model, src: FaceStore, dst: FaceStore
+    folder: Path, iteration: int, model: Model, src: FaceStore, dst: FaceStore, claim: Claim
 ) -> Iterator[Path]:
-    """Write every page of `draw_pages` for a model in `folder`; their paths."""
+    """Write every page of `draw_pages` for a model in `folder`, marked; their paths."""
     pages = {
         f"{iteration:09d}{page and '-'}{page}.png": picture
         for page, picture in draw_pages(model, src, dst).items()
@@ -81,7 +86,7 @@ def write_previews(
     file_list.add(folder / "previews", pages)
     for name, picture in pages.items():
         path = folder / "previews" / name
-        atomic.write_bytes(path, picture)
+        atomic.write_bytes(path, claim.sign_picture(io.BytesIO(picture), path))
         yield path
 
 

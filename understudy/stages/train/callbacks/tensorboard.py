@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from understudy.errors import MissingExtra
 from understudy.io.footage import stills
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # In a model's folder.
 FOLDER = "tensorboard"
+# TensorBoard's number for it.
+_RGB = 3
 
 
 def require_tensorboard() -> None:
@@ -58,6 +61,15 @@ class TensorBoard(Callback):
                 for name, value in values.items():
                     self._writer.add_scalar(f"held-out/{name}", value, iteration)
             case Saved(what="preview", path=path) if path.stem.isdigit():
-                self._writer.add_image(
-                    "preview", stills.read_image(path), int(path.stem), dataformats="HWC"
-                )
+                self._write_picture("preview", path.read_bytes(), int(path.stem))
+
+    def _write_picture(self, tag: str, png: bytes, iteration: int) -> None:
+        """Write a file as it is, with its mark: `add_image` would code the pixels anew."""
+        summaries: Any = importlib.import_module("tensorboard.compat.proto.summary_pb2")
+        writer: Any = self._writer.file_writer
+        height, width = stills.decode_image(png, Path(tag)).shape[:2]
+        image = summaries.Summary.Image(
+            height=height, width=width, colorspace=_RGB, encoded_image_string=png
+        )
+        value = summaries.Summary.Value(tag=tag, image=image)
+        writer.add_summary(summaries.Summary(value=[value]), iteration)
