@@ -214,11 +214,13 @@ def test_frames_are_rendered_anew_once(show: Path, job: Any, name: str, frames: 
     assert events[-1]["summary"]["frames"] == frames
     assert versions.items() <= contents(show / "merged", "00*/*").items()
     assert (show / "merged/003/matte.mp4").is_file() == (name == "merge")
-    segments, events = contents(show / "merged/segments"), job(name)
+    segments, events = contents(show / "merged/segments", "*.segment"), job(name)
     assert f"{frames} of {frames} frames are there from earlier runs" in told(events)
     assert not [each for each in events if each["event"] == "progress" and each["stage"] == "merge"]
     assert events[-1]["summary"]["frames"] == frames
-    assert contents(show / "merged/segments").items() <= segments.items()
+    assert contents(show / "merged/segments", "*.segment").items() <= segments.items()
+    # What former versions kept were films without a mark.
+    assert not list((show / "merged/segments").glob("*.mov"))
 
 
 def test_swap_goes_on_with_it_and_has_only_to_render(show: Path, job: Any) -> None:
