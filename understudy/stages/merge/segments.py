@@ -193,6 +193,8 @@ class SegmentStore:
         return {each[1] for name in names if (each := _RECORD.fullmatch(name))}
 
     def _remove(self, keys: Collection[str]) -> None:
+        if not keys:
+            return
         others = {key: self._names(key) for key in keys}
         atomic.remove_files(self.folder, list(itertools.chain(*others.values())))
         records = [(f"{key}.json", self._note(key).name) for key, own in others.items() if own]
