@@ -6,10 +6,13 @@ the number of values, how deep they lie, and the numbers: whole ones fit 64 bits
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
 import tomllib
+from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -34,24 +37,33 @@ _DEEP_KEY = re.compile(rf"(?:^|[\[{{,])[ \t]*(?:{_PART}\.[ \t]*){{{MAX_DEPTH}}}"
 _MOST_ERRORS = 1000
 
 
-def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
-    """Return the content of an ordinary file of at most `limit` bytes.
+@contextlib.contextmanager
+def open_file(path: Path) -> Iterator[BufferedReader]:
+    """Open an ordinary file to be read; what fails while it is read is BadData, too.
 
     Raises:
-        BadData: It is missing, not readable, no ordinary file, or larger.
+        BadData: It is missing, not readable, or no ordinary file.
     """
     try:
         # Asked before it is opened: a pipe would keep its reader waiting.
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise _bad(str(path), "not readable: no ordinary file")
-        with open(path, "rb") as file:
-            data = file.read(limit + 1)
+            raise bad_data(path, "not readable: no ordinary file")
+        file = open(path, "rb")
+    except (OSError, ValueError) as error:
+        raise bad_data(path, f"not readable: {_reason(error)}") from None
+    try:
+        with file:
+            yield file
     except OSError as error:
-        raise _bad(str(path), f"not readable: {error.strerror or error}") from None
-    except ValueError as error:
-        raise _bad(str(path), f"no name of a file: {error}") from None
+        raise bad_data(path, f"not readable: {_reason(error)}") from None
+
+
+def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """Return the content of an ordinary file of at most `limit` bytes. Raises BadData."""
+    with open_file(path) as file:
+        data = file.read(limit + 1)
     if len(data) > limit:
-        raise _bad(str(path), f"larger than {limit >> 20 or 1} MB")
+        raise bad_data(path, f"larger than {limit >> 20 or 1} MB")
     return data
 
 
@@ -84,7 +96,7 @@ def parse_json_as(
     try:
         found = adapter.validate_json(checked)
     except ValidationError as error:
-        raise _bad(source, describe_fault(error)) from None
+        raise bad_data(source, describe_fault(error)) from None
     if _SUSPECT.search(checked):
         # What a model leaves open may still be beyond all bounds.
         _parse(checked, source)
@@ -96,16 +108,16 @@ def parse_toml(data: bytes, source: str) -> dict[str, Any]:
     try:
         text = data.decode("utf-8-sig")
         if len(data) > MAX_TOML_BYTES:
-            raise _bad(source, f"larger than {MAX_TOML_BYTES >> 20} MB")
+            raise bad_data(source, f"larger than {MAX_TOML_BYTES >> 20} MB")
         if _DEEP_KEY.search(text):
-            raise _bad(source, "values nested too deep")
+            raise bad_data(source, "values nested too deep")
         values = tomllib.loads(text)
     except UnicodeDecodeError:
-        raise _bad(source, "not readable as TOML: no text in UTF-8") from None
+        raise bad_data(source, "not readable as TOML: no text in UTF-8") from None
     except RecursionError:
-        raise _bad(source, "values nested too deep") from None
+        raise bad_data(source, "values nested too deep") from None
     except ValueError as error:
-        raise _bad(source, f"not readable as TOML: {error}") from None
+        raise bad_data(source, f"not readable as TOML: {error}") from None
     _check_values(values, source)
     return values
 
@@ -119,13 +131,22 @@ def describe_fault(error: ValidationError) -> str:
     return f"{place}: {first['msg']}"
 
 
+def bad_data(source: str | Path, reason: str) -> BadData:
+    """Return the error that says what is wrong with a file, and what to do."""
+    return BadData(f"{source}: {reason}. Mend it, or put a copy in its place.", reason=reason)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 def _checked_size(data: bytes | str, source: str, values: int) -> bytes:
     """The bytes without the mark that some editors begin a file with."""
     found = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if len(found) > MAX_BYTES:
-        raise _bad(source, f"larger than {MAX_BYTES >> 20} MB")
+        raise bad_data(source, f"larger than {MAX_BYTES >> 20} MB")
     if found.count(b",") >= values:
-        raise _bad(source, f"more than {values} values")
+        raise bad_data(source, f"more than {values} values")
     return found.removeprefix(b"\xef\xbb\xbf")
 
 
@@ -133,7 +154,7 @@ def _parse(data: bytes, source: str) -> Any:
     try:
         value = from_json(data, allow_inf_nan=False)
     except ValueError as error:
-        raise _bad(source, f"not readable as JSON: {error}") from None
+        raise bad_data(source, f"not readable as JSON: {error}") from None
     if _SUSPECT.search(data):
         _check_values(value, source)
     return value
@@ -145,15 +166,11 @@ def _check_values(held: Any, source: str) -> None:
     while waiting:
         value, depth = waiting.pop()
         if depth > MAX_DEPTH:
-            raise _bad(source, "values nested too deep")
+            raise bad_data(source, "values nested too deep")
         if isinstance(value, dict | list):
             inner = value.values() if isinstance(value, dict) else value
             waiting += [(each, depth + 1) for each in inner]
         elif isinstance(value, int) and not _LOWEST <= value <= _HIGHEST:
-            raise _bad(source, "a whole number that does not fit 64 bits")
+            raise bad_data(source, "a whole number that does not fit 64 bits")
         elif isinstance(value, float) and not abs(value) < float("inf"):
-            raise _bad(source, "a number that is not finite")
-
-
-def _bad(source: str, reason: str) -> BadData:
-    return BadData(f"{source}: {reason}. Mend it, or put a copy in its place.", reason=reason)
+            raise bad_data(source, "a number that is not finite")

@@ -1,4 +1,4 @@
-"""Tables on disk: named arrays and notes in one safetensors file."""
+"""Named arrays and notes in one safetensors file: tables on disk, and the weights of models."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from understudy.errors import BadData
 from understudy.io import atomic, data_files
 from understudy.types import Array
+
+# A header takes some 80 bytes for each array.
+_MAX_HEADER = 16 << 20
+_MAX_TABLE = 1 << 30
 
 
 def write_table(path: Path, columns: Mapping[str, Array], notes: Mapping[str, str]) -> None:
@@ -25,9 +29,31 @@ def write_table(path: Path, columns: Mapping[str, Array], notes: Mapping[str, st
 def read_table(path: Path) -> tuple[dict[str, Array], dict[str, str]] | None:
     """Return the columns and notes at `path`; None when unreadable: they are made again then."""
     try:
-        data = path.read_bytes()
-        columns: dict[str, Array] = load(data)
-        header = data_files.parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")], str(path))
-    except (BadData, OSError, SafetensorError, ValueError):
+        return read_tensors(path, _MAX_TABLE)
+    except BadData:
         return None
-    return columns, header.get("__metadata__", {})
+
+
+def read_tensors(path: Path, limit: int | None = None) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return the arrays in a safetensors file by name, and its notes.
+
+    Args:
+        path: The file.
+        limit: Bytes that it may have; None = any number.
+
+    Raises:
+        BadData: It is missing, damaged, too large, or holds numbers of a kind that numpy has not.
+    """
+    with data_files.open_file(path) as file:
+        header = int.from_bytes(file.read(8), "little")
+        size = file.seek(0, 2)
+    if header > _MAX_HEADER or (limit is not None and size > limit):
+        raise data_files.bad_data(path, "too large, or no safetensors file")
+    try:
+        with safe_open(path, framework="numpy") as found:
+            return {name: found.get_tensor(name) for name in found.keys()}, found.metadata() or {}
+    except SafetensorError as error:
+        raise data_files.bad_data(path, f"not readable: {error}") from None
+    except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
+        # So it says that it knows no such numbers as bfloat16, or no shape of so many sides.
+        raise data_files.bad_data(path, f"holds arrays that numpy does not know: {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -11,19 +12,26 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from understudy.errors import BadData, BadProject, CannotWrite
-from understudy.io import atomic, data_files
+from understudy.io import atomic, data_files, tables
 from understudy.types import Array
 
 SCHEMA = 1
 STATE, CURRENT = "state.json", "current"
+MAX_ITERATION: Final = 10**12
+# The key of the sum over all other values of a state.
+_SUM: Final = "sum"
 _NAME = re.compile(r"(\d{9,})(-\d{3,})?", re.ASCII)
+
+
+_FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}\.safetensors$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +43,40 @@ class Checkpoint:
     state: dict[str, Any]
 
     def arrays(self, part: str) -> dict[str, Array]:
-        """The arrays of a part ("weights", "optimizer") by name."""
-        found: dict[str, Array] = load_file(self.folder / f"{part}.safetensors")
-        return found
+        """The arrays of a part ("weights", "optimizer") by name. Raises BadData."""
+        return tables.read_tensors(self.folder / f"{part}.safetensors")[0]
 
     def has(self, part: str) -> bool:
         """Whether it has such a part."""
         return (self.folder / f"{part}.safetensors").is_file()
+
+
+class _State(BaseModel):
+    """The plain values of a checkpoint, as far as they are asked for; all others are kept, too."""
+
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+    seconds: Annotated[float, Field(ge=0, le=1e12)] = 0.0
+    slowed: Annotated[float, Field(gt=0, le=1)] = 1.0
+    batch: dict[str, Annotated[int, Field(ge=0, le=1_000_000)] | None] = {}
+    optimizer: str = "adam"
+    settings: dict[str, Any] = {}
+    recipe: dict[str, Any] = {}
+    pretraining: bool = False
+    score: float | None = None
+    recent: list[float] = []
+
+
+class _Record(BaseModel):
+    """What a checkpoint says of itself; state.json."""
+
+    model_config = ConfigDict(strict=True)
+
+    schema_version: int
+    iteration: Annotated[int, Field(ge=0, le=MAX_ITERATION)]
+    sha256: Annotated[dict[_FileName, str], Field(min_length=1)]
+    crc32: dict[str, dict[str, int]] = {}
+    state: _State
 
 
 def save(
@@ -75,31 +110,39 @@ def load_intact(folder: Path) -> tuple[list[Checkpoint], list[str]]:
     Raises:
         BadProject: One is from a newer version.
     """
-    if not folder.is_dir():
-        return [], []
-    pointer = folder / CURRENT
-    current = pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else ""
-    whole, torn = [], []
-    for step in sorted(
-        _steps(folder), key=lambda path: (path.name == current, path.name), reverse=True
-    ):
+    steps, torn = _steps_in_order(folder)
+    whole = []
+    for step in steps:
         try:
             whole.append(_verify(step))
-        except (BadData, OSError, ValueError, KeyError, TypeError) as error:
-            torn.append(
-                f"{step}: damaged checkpoint ({error}). An older one is used where there is one."
-            )
+        except BadData as error:
+            torn.append(_describe_torn(step, error))
     return whole, torn
 
 
+def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """Return the first of `load_intact`, and what ails those before it; the others are not read.
+
+    Raises:
+        BadProject: One of them is from a newer version.
+    """
+    steps, torn = _steps_in_order(folder)
+    for step in steps:
+        try:
+            return _verify(step), torn
+        except BadData as error:
+            torn.append(_describe_torn(step, error))
+    return None, torn
+
+
 def peek(folder: Path) -> Checkpoint | None:
-    """Return the current checkpoint, its arrays unread; None where its state is unreadable."""
-    try:
-        step = folder / (folder / CURRENT).read_text(encoding="utf-8").strip()
-        found = data_files.read_json(step / STATE)
-        return Checkpoint(step, int(found["iteration"]), dict(found["state"]))
-    except (BadData, OSError, ValueError, KeyError, TypeError):
-        return None
+    """Return the first checkpoint whose state is readable, its arrays unread; None without one."""
+    for step in _steps_in_order(folder)[0]:
+        try:
+            return _read(step)
+        except BadProject:
+            continue
+    return None
 
 
 def remove_after(folder: Path, iteration: int) -> None:
@@ -139,8 +182,8 @@ def copy_as_current(folder: Path, source: Path) -> Checkpoint:
     """
     try:
         found = _verify(source)
-    except (BadData, OSError, ValueError, KeyError, TypeError) as error:
-        raise BadProject(f"{source}: damaged ({error}). Take another one.") from None
+    except BadData as error:
+        raise BadProject(f"{source}: damaged ({error.reason}). Take another one.") from None
     with atomic.explain_os_errors(folder):
         atomic.remove_partials(folder)
         with atomic.partial_folder(folder / f"{found.iteration:09d}") as partial:
@@ -179,37 +222,102 @@ def _fill(
         "state": state,
         "crc32": sums,
     }
-    (partial / STATE).write_text(json.dumps(written, indent=1), encoding="utf-8")
+    # The sum is that of the values as they will be read. A number that is none is not among them.
+    plain = data_files.parse_json(json.dumps(_without_nan(written)), STATE)
+    text = json.dumps({**plain, _SUM: _sum_of(plain)}, indent=1)
+    (partial / STATE).write_text(text, encoding="utf-8")
     for path in partial.iterdir():
         with path.open("rb+") as file:
             os.fsync(file.fileno())
 
 
-def _verify(step: Path) -> Checkpoint:
-    found = data_files.read_json(step / STATE)
-    if found["schema_version"] > SCHEMA:
+def _read(step: Path) -> Checkpoint:
+    """A checkpoint by what it says of itself, its arrays unread.
+
+    Raises:
+        BadData: It is not what was written.
+        BadProject: It is from a newer version.
+    """
+    return _to_checkpoint(step, _read_record(step))
+
+
+def _to_checkpoint(step: Path, record: _Record) -> Checkpoint:
+    return Checkpoint(step, record.iteration, record.state.model_dump(exclude_unset=True))
+
+
+def _read_record(step: Path) -> _Record:
+    path = step / STATE
+    values = data_files.read_json(path)
+    version = values.get("schema_version") if isinstance(values, dict) else None
+    if isinstance(version, int) and version > SCHEMA:
         raise BadProject(
-            f"{step}: made by a newer Understudy (layout {found['schema_version']}). Update"
-            " Understudy."
+            f"{step}: made by a newer Understudy (layout {version}). Update Understudy."
         )
-    for name, expected in found["sha256"].items():
+    # Those of former versions have none.
+    if isinstance(values, dict) and values.pop(_SUM, None) not in (None, _sum_of(values)):
+        raise data_files.bad_data(path, f"{STATE} is not what was written")
+    try:
+        return _Record.model_validate(values)
+    except ValidationError as error:
+        raise data_files.bad_data(path, data_files.describe_fault(error)) from None
+
+
+def _sum_of(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _verify(step: Path) -> Checkpoint:
+    """A checkpoint after its files were read. Raises BadData, BadProject, as `_read`."""
+    record = _read_record(step)
+    for name, expected in record.sha256.items():
         if _sha256(step / name) != expected:
-            raise ValueError(_describe_damage(step / name, found.get("crc32", {}).get(name, {})))
-    return Checkpoint(step, int(found["iteration"]), dict(found["state"]))
+            raise data_files.bad_data(
+                step / name, _describe_damage(step / name, record.crc32.get(name, {}))
+            )
+    return _to_checkpoint(step, record)
+
+
+def _describe_torn(step: Path, error: BadData) -> str:
+    return f"{step}: damaged checkpoint ({error.reason}). An older one is used where there is one."
+
+
+def _without_nan(values: Any) -> Any:
+    if isinstance(values, Mapping):
+        return {name: _without_nan(value) for name, value in values.items()}
+    if isinstance(values, float) and not math.isfinite(values):
+        return None
+    return values
 
 
 def _describe_damage(path: Path, sums: Mapping[str, int]) -> str:
     """What is wrong with a file that is not what was written, and with which of its tensors."""
     try:
-        arrays = load_file(path)
-    except SafetensorError as error:
-        return f"{path.name} is not readable: {error}"
+        arrays, _ = tables.read_tensors(path)
+    except BadData as error:
+        return f"{path.name}: {error.reason}"
     for name, expected in sums.items():
         if name not in arrays:
             return f"{path.name}: the tensor {name} is missing"
         if zlib.crc32(np.asarray(arrays[name], order="C").data) != expected:
             return f"{path.name}: the tensor {name} is not what was written"
     return f"{path.name} is not what was written"
+
+
+def _steps_in_order(folder: Path) -> tuple[list[Path], list[str]]:
+    """The checkpoints in `folder`, the current one first, then the newest; and what ails others."""
+    if not folder.is_dir():
+        return [], []
+    pointer, name, torn = folder / CURRENT, "", list[str]()
+    steps = sorted(_steps(folder), key=lambda path: path.name, reverse=True)
+    if os.path.lexists(pointer):
+        try:
+            name = data_files.read_bytes(pointer, 4096).decode("ascii", "replace").strip()
+        except BadData as error:
+            torn.append(f"{pointer}: {error.reason}. The newest checkpoint is used.")
+        else:
+            if name not in {step.name for step in steps}:
+                torn.append(f"{pointer}: names none that is there. The newest checkpoint is used.")
+    return sorted(steps, key=lambda path: path.name == name, reverse=True), torn
 
 
 def _steps(folder: Path) -> list[Path]:
@@ -237,5 +345,5 @@ def _free_name(folder: Path, iteration: int) -> Path:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with data_files.open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
