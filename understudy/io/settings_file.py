@@ -39,7 +39,8 @@ def read(path: Path, kind: type[Kind], newest: int, missing: str) -> Kind:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise BadProject(readable(error, str(path))) from None
+        reason = readable(error, str(path))
+        raise BadData(reason, reason.removeprefix(f"{path}: ").rstrip(".")) from None
 
 
 def write(path: Path, settings: BaseModel) -> None:

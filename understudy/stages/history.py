@@ -19,7 +19,7 @@ from understudy.errors import BadProject
 from understudy.io import atomic
 from understudy.io.model_files import history as files
 from understudy.options import Options, option
-from understudy.stages.events import Finished, Measured, Note, Saved, Stage
+from understudy.stages.events import Finished, Measured, Note, Saved, Stage, Warned
 from understudy.stages.html_page import render_page
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
@@ -68,7 +68,11 @@ def history(show: Path, options: HistoryOptions) -> Stage:
     names = list(dict.fromkeys(options.model)) or list_model_names(project)
     curves: dict[str, TrainingCurves] = {}
     for name in names:
-        rows = files.read(select_model_folder(project, name) / HISTORY)
+        path = select_model_folder(project, name) / HISTORY
+        known = files.load(path)
+        rows = known.rows
+        if known.broken:
+            yield Warned(text=f"{path}: {known.broken} lines cannot be read and are left out.")
         for row in rows:
             yield Measured(
                 model=name,

@@ -172,10 +172,10 @@ def _is_trained(folder: Path, end: TrainOptions) -> bool:
     """Whether the model in a folder has learnt as much as the options ask for."""
     from understudy.stages.saved_models.recipe import CHECKPOINTS
 
-    whole, _ = checkpoint.load_intact(folder / CHECKPOINTS)
-    if not whole:
+    saved, _ = checkpoint.load_newest(folder / CHECKPOINTS)
+    if saved is None:
         return False
-    minutes = whole[0].state["seconds"] / 60
+    minutes = saved.state.get("seconds", 0.0) / 60
     # A second more or less is no reason to begin again: loading alone would cost more.
     is_long_enough = end.minutes is not None and end.minutes - minutes < 1 / 60
-    return is_long_enough or 0 < (end.iterations or 0) <= whole[0].iteration
+    return is_long_enough or 0 < (end.iterations or 0) <= saved.iteration

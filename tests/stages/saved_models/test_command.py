@@ -43,11 +43,11 @@ def test_the_list_says_what_each_model_is_and_how_far(filled: Path) -> None:
         and {"model": "h64", "light": False, "iteration": 1}.items() <= one[1].items()
     )
     (filled / "models/first/checkpoints/current").unlink()
-    assert "iteration" not in told(list(call("trained")(filled))).summary["first"]
+    assert told(list(call("trained")(filled))).summary["first"]["iteration"] == 1
     (filled / "models/first/options.toml").write_text("model = 3")
-    assert any(
-        isinstance(event, Warned) and "model" in event.text for event in call("trained")(filled)
-    )
+    events = list(call("trained")(filled))
+    assert any(isinstance(event, Warned) and "model" in event.text for event in events)
+    assert told(events).summary["first"]["model"] == "h64", "its checkpoint says it, too"
 
 
 def test_a_show_without_models_says_so(show: Path) -> None:

@@ -10,8 +10,11 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from understudy.errors import BadData
+from pydantic import BaseModel, ConfigDict, Field
+
+from understudy.errors import BadProject
 from understudy.io import atomic, data_files
 from understudy.io.model_files import checkpoint
 
@@ -79,28 +82,39 @@ def list_backups(folder: Path) -> list[Backup]:
             continue
         try:
             found.append(_read(each))
-        except (BadData, OSError, ValueError, KeyError, TypeError):
+        except (BadProject, OSError):
             continue
     return sorted(found, key=lambda backup: backup.number)
 
 
+class _About(BaseModel):
+    """What a backup says of itself; backup.json."""
+
+    model_config = ConfigDict(strict=True)
+
+    number: Annotated[int, Field(ge=0, le=10**9)]
+    why: str
+    made: str
+    files: list[str] = []
+
+
 def _read(folder: Path) -> Backup:
-    about = data_files.read_json(folder / ABOUT)
-    saved = data_files.read_json(folder / checkpoint.STATE)
-    seconds = float(saved["state"]["seconds"])
-    files = about.get("files") or [
+    """Raises BadData, BadProject."""
+    about = data_files.read_json_as(folder / ABOUT, _About)
+    saved = checkpoint.read_state(folder)
+    files = about.files or [
         *(path.name for path in folder.iterdir() if _FORMERLY.fullmatch(path.name)),
         *checkpoint.recorded_files(folder),
         ABOUT,
     ]
     return Backup(
         folder,
-        int(about["number"]),
-        str(about["why"]),
-        int(saved["iteration"]),
-        seconds,
-        str(about["made"]),
-        tuple(map(str, files)),
+        about.number,
+        about.why,
+        saved.iteration,
+        saved.state.get("seconds", 0.0),
+        about.made,
+        tuple(files),
     )
 
 

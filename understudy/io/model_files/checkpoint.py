@@ -139,7 +139,7 @@ def peek(folder: Path) -> Checkpoint | None:
     """Return the first checkpoint whose state is readable, its arrays unread; None without one."""
     for step in _steps_in_order(folder)[0]:
         try:
-            return _read(step)
+            return read_state(step)
         except BadProject:
             continue
     return None
@@ -231,7 +231,7 @@ def _fill(
             os.fsync(file.fileno())
 
 
-def _read(step: Path) -> Checkpoint:
+def read_state(step: Path) -> Checkpoint:
     """A checkpoint by what it says of itself, its arrays unread.
 
     Raises:
@@ -267,7 +267,7 @@ def _sum_of(values: dict[str, Any]) -> str:
 
 
 def _verify(step: Path) -> Checkpoint:
-    """A checkpoint after its files were read. Raises BadData, BadProject, as `_read`."""
+    """A checkpoint after its files were read. Raises BadData, BadProject, as `read_state`."""
     record = _read_record(step)
     for name, expected in record.sha256.items():
         if _sha256(step / name) != expected:

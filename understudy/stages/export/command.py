@@ -11,7 +11,7 @@ from understudy.io import atomic
 from understudy.io.model_files.dfm import SUFFIXES, onnx_package
 from understudy.io.provenance import manifest
 from understudy.options import Options, option
-from understudy.stages.events import Finished, Note, Saved, Stage, Started
+from understudy.stages.events import Finished, Note, Saved, Stage, Started, Warned
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.stages.saved_models.select import select_model_folder
@@ -58,16 +58,15 @@ def export(show: Path, out: Path, options: ExportOptions) -> Stage:
         onnx_package(name)
     # Late: --help need not wait for torch.
     from understudy.stages.export.onnx import MIN_PSNR, export_model, measure_psnr, sample_images
-    from understudy.stages.saved_models.load import best_checkpoint, load_model, newest_checkpoint
-    from understudy.stages.saved_models.recipe import read_recipe
+    from understudy.stages.saved_models.load import load_saved_model
 
     yield Started(stage="export", total=2, unit="step")
     is_best = options.checkpoint == "best"
-    model, iteration = (
-        load_model(folder, "cpu", is_best),
-        (best_checkpoint if is_best else newest_checkpoint)(folder).iteration,
-    )
-    data, opset = export_model(model, read_recipe(folder).model, iteration, options.batch)
+    loaded = load_saved_model(folder, "cpu", is_best)
+    for text in loaded.damage:
+        yield Warned(text=text)
+    model, iteration = loaded.model, loaded.saved.iteration
+    data, opset = export_model(model, loaded.recipe.model, iteration, options.batch)
     faces, kind = sample_images(project.faces("dst"), model.resolution)
     with atomic.partial_file(out) as partial:
         partial.write_bytes(data)

@@ -25,7 +25,6 @@ from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.placement import DstFaces, FacePlacement
 from understudy.stages.merge.segmentation import FaceSegmenter
 from understudy.stages.project import Project
-from understudy.stages.saved_models.recipe import BEST, CHECKPOINTS, read_recipe
 from understudy.stages.saved_models.segmenters import select_segmenter
 from understudy.stages.saved_models.select import describe_model, select_model_path, set_face_type
 
@@ -36,6 +35,7 @@ class MergeContext:
 
     model_path: the folder or the file that the model lies in. iteration: that its weights are of.
     placements: the faces of every frame. fingerprints: of the weights of model and segmenter.
+    damage: what of the model's files is damaged, in words.
     """
 
     footage: Footage
@@ -48,6 +48,7 @@ class MergeContext:
     segmenter: FaceSegmenter | None = None
     upscale: Upscale | None = None
     fingerprints: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
 
     @classmethod
     def open(
@@ -65,7 +66,8 @@ class MergeContext:
         masks = tuple(sorted(names_in(named)))
         file = select_segmenter(project, options.segmenter, masks, options)
         faces = DstFaces.load(project.faces("dst"), with_polygons=DRAWN in masks)
-        model, iteration = load_predictor(path, options.device, best=is_best)
+        loaded = load_predictor(path, options.device, best=is_best)
+        model = loaded.model
         if options.face_type != "auto":
             set_face_type(model, options.face_type)
         segmenter = (
@@ -82,10 +84,11 @@ class MergeContext:
             path,
             model,
             faces.place(model.face_type, model.resolution, smooth=options.smooth),
-            iteration,
+            loaded.iteration,
             segmenter,
             upscaler.build(options.device) if upscales else None,
-            (_weights(path, is_best), manifest.fingerprint(file.path) if file else ""),
+            (loaded.fingerprint, manifest.fingerprint(file.path) if file else ""),
+            loaded.damage,
         )
 
     @property
@@ -95,6 +98,8 @@ class MergeContext:
 
     def remarks(self) -> Iterator[Event]:
         """Yield what the user may want to know, or should look into, before the work begins."""
+        for text in self.damage:
+            yield Warned(text=text)
         if max(self.placements) >= len(self.footage):
             yield Warned(
                 text=(
@@ -134,8 +139,22 @@ class MergeContext:
             )
 
 
-def load_predictor(path: Path, device: str, *, best: bool = False) -> tuple[Predictor, int]:
-    """Load a model for prediction, and say of which iteration its weights are.
+@dataclass(frozen=True, slots=True)
+class LoadedPredictor:
+    """A model that is ready to predict.
+
+    iteration: that its weights are of. fingerprint: of its weights and settings. damage: what of
+    its files is damaged, in words.
+    """
+
+    model: Predictor
+    iteration: int
+    fingerprint: str
+    damage: tuple[str, ...] = ()
+
+
+def load_predictor(path: Path, device: str, *, best: bool = False) -> LoadedPredictor:
+    """Load a model for prediction.
 
     path: the folder of a trained model, or a .dfm or .onnx file. best: its best weights on held-out
     faces, not the newest.
@@ -146,22 +165,13 @@ def load_predictor(path: Path, device: str, *, best: bool = False) -> tuple[Pred
                 f"checkpoint: {path.name} holds one set of weights. Leave --checkpoint out."
             )
         file = DfmModel(path, device)
-        return file, file.iteration
+        return LoadedPredictor(file, file.iteration, manifest.fingerprint(path))
     # Late: --help need not wait for torch.
-    from understudy.stages.saved_models.load import load_model
+    from understudy.stages.saved_models.load import load_saved_model
 
-    model = load_model(path, device, best)
-    saved, _ = checkpoint.load_intact(path / (BEST if best else CHECKPOINTS))
-    return model, saved[0].iteration if saved else 0
-
-
-def _weights(model: Path, best: bool) -> str:
-    """What a model's weights and settings are known by."""
-    if model.is_file():
-        return manifest.fingerprint(model)
-    saved = checkpoint.peek(model / (BEST if best else CHECKPOINTS))
+    found = load_saved_model(path, device, best)
     # What a checkpoint says of itself holds the hashes of its weights.
-    weights = manifest.fingerprint(saved.folder / checkpoint.STATE) if saved else ""
-    recipe = read_recipe(model)
-    settings = recipe.model_options.model_dump(mode="json", exclude_defaults=True)
-    return f"{weights} {recipe.model} {json.dumps(settings, sort_keys=True)}"
+    weights = manifest.fingerprint(found.saved.folder / checkpoint.STATE)
+    settings = found.recipe.model_options.model_dump(mode="json", exclude_defaults=True)
+    known_by = f"{weights} {found.recipe.model} {json.dumps(settings, sort_keys=True)}"
+    return LoadedPredictor(found.model, found.saved.iteration, known_by, found.damage)

@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,16 @@ from understudy.errors import BadOption, BadProject
 from understudy.io import atomic
 from understudy.io.model_files import backups, checkpoint, history
 from understudy.options import Options
-from understudy.stages.events import Finished, Note, Saved, Stage, Warned
+from understudy.stages.events import Event, Finished, Note, Order, Saved, Stage, Warned
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import (
     BACKUPS,
     CHECKPOINTS,
     HISTORY,
-    OPTIONS_FILE,
     list_model_folders,
-    read_recipe,
+    read_recipe_or_saved,
+    saved_at,
     validate_name,
 )
 
@@ -36,11 +37,9 @@ def trained(show: Path, options: TrainedOptions) -> Stage:
     """List the models of a show, the one that was trained last first: what each is, and how far."""
     project = Project.load(show)
     summary: dict[str, dict[str, Any]] = {}
-    for folder in sorted(
-        list_model_folders(project.folder / "models"), key=_saved_at, reverse=True
-    ):
+    for folder in sorted(list_model_folders(project.folder / "models"), key=saved_at, reverse=True):
         try:
-            summary[folder.name] = _describe(folder)
+            summary[folder.name] = yield from _describe(folder)
         except (BadProject, BadOption) as error:
             yield Warned(text=str(error))
     if not summary:
@@ -149,8 +148,14 @@ def new_model_folder(project: Project, name: str) -> Path:
     return folder
 
 
-def _describe(folder: Path) -> dict[str, Any]:
-    recipe = read_recipe(folder)
+def _describe(folder: Path) -> Generator[Event, Order | None, dict[str, Any]]:
+    """What a model is, and how far; warns of what is damaged. Raises BadProject, BadOption."""
+    recipe, damage = read_recipe_or_saved(folder)
+    known = history.load(folder / HISTORY)
+    if known.broken:
+        damage.append(f"{folder / HISTORY}: {known.broken} lines cannot be read.")
+    for text in damage:
+        yield Warned(text=text)
     saved = checkpoint.peek(folder / CHECKPOINTS)
     told: dict[str, Any] = {
         "model": recipe.model,
@@ -158,19 +163,14 @@ def _describe(folder: Path) -> dict[str, Any]:
         "seed": recipe.seed,
     }
     if saved:
-        told |= {"iteration": saved.iteration, "minutes": round(saved.state["seconds"] / 60, 1)}
-        told["saved"] = time.strftime("%Y-%m-%d %H:%M", time.localtime(_saved_at(folder)))
+        minutes = round(saved.state.get("seconds", 0.0) / 60, 1)
+        told |= {"iteration": saved.iteration, "minutes": minutes}
+        told["saved"] = time.strftime("%Y-%m-%d %H:%M", time.localtime(saved_at(folder)))
     if made := len(backups.list_backups(folder / BACKUPS)):
         told["backups"] = made
-    measured = [row["held_out"] for row in history.read(folder / HISTORY) if "held_out" in row]
+    measured = [row["held_out"] for row in known.rows if "held_out" in row]
     origin = {"started from": recipe.origin} if recipe.origin else {}
     return {**told, **(measured[-1] if measured else {}), **origin}
-
-
-def _saved_at(folder: Path) -> float:
-    """When it was trained last, seconds since 1970; of one without weights when it was made."""
-    current = folder / CHECKPOINTS / "current"
-    return (current if current.exists() else folder / OPTIONS_FILE).stat().st_mtime
 
 
 def _warn_of_mentions(project: Project, name: str) -> Stage:

@@ -142,6 +142,7 @@ def _write_model(
         "slowed": 1.0,
         "recent": [],
         "settings": recipe.settings,
+        "recipe": recipe.model_dump(mode="json", exclude={"settings"}, exclude_none=True),
         "pretraining": bool(theirs.options.get("pretrain")),
         # Of none, so that no optimizer looks for its memory here.
         "optimizer": "none",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from understudy.core.training.split import MIN_FACES
 from understudy.errors import BadProject
 from understudy.io.model_files import checkpoint
+from understudy.io.model_files.checkpoint import Checkpoint
 from understudy.nets.autoencoder.encoders import CodeToMaps, Inter
 from understudy.nets.device import resolve_device
 from understudy.parts.models.base.model import Model
@@ -18,9 +20,23 @@ from understudy.stages.saved_models.recipe import (
     CHECKPOINTS,
     OPTIONS_FILE,
     ModelRecipe,
-    read_recipe,
+    read_recipe_or_saved,
 )
 from understudy.types import Array
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model as it was saved.
+
+    saved: the checkpoint of its weights. damage: what of its files is damaged, and what is used
+    instead, in words.
+    """
+
+    model: Model
+    recipe: ModelRecipe
+    saved: Checkpoint
+    damage: tuple[str, ...]
 
 
 def load_model(folder: Path, device: str, best: bool = False) -> Model:
@@ -29,46 +45,49 @@ def load_model(folder: Path, device: str, best: bool = False) -> Model:
     Raises:
         BadProject: There are no such weights.
     """
-    recipe, place, saved = (
-        read_recipe(folder),
-        resolve_device(device),
-        best_checkpoint(folder) if best else newest_checkpoint(folder),
-    )
+    return load_saved_model(folder, device, best).model
+
+
+def load_saved_model(folder: Path, device: str, best: bool = False) -> LoadedModel:
+    """As `load_model`, with what there is to tell of it. Raises BadProject."""
+    recipe, damage = read_recipe_or_saved(folder)
+    place = resolve_device(device)
+    saved, torn = best_checkpoint(folder) if best else newest_checkpoint(folder)
     model = recipe_at(saved, recipe).build(place)
     load_weights(model, saved)
     if saved.has("ema"):
         # The running mean of the weights: what the model was shown and measured with.
         load_matching_weights(model, saved.arrays("ema"))
-    return model.eval()
+    return LoadedModel(model.eval(), recipe, saved, (*damage, *torn))
 
 
-def newest_checkpoint(folder: Path, checkpoints: str = CHECKPOINTS) -> checkpoint.Checkpoint:
-    """The newest whole checkpoint. Raises BadProject without one, naming what is damaged."""
-    whole, torn = checkpoint.load_intact(folder / checkpoints)
-    if not whole:
+def newest_checkpoint(folder: Path, checkpoints: str = CHECKPOINTS) -> tuple[Checkpoint, list[str]]:
+    """The newest whole checkpoint, and what ails those before it. Raises BadProject without one."""
+    saved, torn = checkpoint.load_newest(folder / checkpoints)
+    if saved is None:
         needs = f"{folder}: no saved weights. Train it first: understudy train, then try again."
         raise BadProject(" ".join([needs, *torn]))
-    return whole[0]
+    return saved, torn
 
 
-def best_checkpoint(folder: Path) -> checkpoint.Checkpoint:
-    """The weights that did best on held-out faces. Raises BadProject where none were kept."""
-    whole, torn = checkpoint.load_intact(folder / BEST)
-    if not whole:
+def best_checkpoint(folder: Path) -> tuple[Checkpoint, list[str]]:
+    """As `newest_checkpoint`, of the weights that did best on held-out faces."""
+    saved, torn = checkpoint.load_newest(folder / BEST)
+    if saved is None:
         needs = (
             f"{folder}: no best weights: they are kept where a faceset has {MIN_FACES} faces or"
             " more. Use --checkpoint newest."
         )
         raise BadProject(" ".join([needs, *torn]))
-    return whole[0]
+    return saved, torn
 
 
-def recipe_at(saved: checkpoint.Checkpoint, recipe: ModelRecipe) -> ModelRecipe:
+def recipe_at(saved: Checkpoint, recipe: ModelRecipe) -> ModelRecipe:
     """The recipe as it was when the checkpoint was saved: live settings may have changed since."""
     return recipe.model_copy(update={"settings": saved.state.get("settings", recipe.settings)})
 
 
-def load_weights(model: Model, saved: checkpoint.Checkpoint) -> None:
+def load_weights(model: Model, saved: Checkpoint) -> None:
     """Load a checkpoint into a model. Raises BadProject, naming what does not match."""
     weights, own = saved.arrays("weights"), model.state_dict()
     faults = [

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from understudy.errors import BadOption
-from understudy.io import atomic, settings_file
+from understudy.errors import BadData, BadOption
+from understudy.io import atomic, data_files, settings_file
+from understudy.io.model_files import checkpoint
 from understudy.options import Options, option
 from understudy.parts.models import ModelOptions, models
 
@@ -25,6 +26,7 @@ OPTIONS_FILE, CHECKPOINTS, HISTORY, BACKUPS = (
 # The weights that did best on held-out faces.
 BEST = "best"
 SCHEMA_VERSION = 1
+MAX_SEED = 2**63 - 1
 
 
 class ModelRecipe(Options):
@@ -35,7 +37,7 @@ class ModelRecipe(Options):
 
     schema_version: int = option(SCHEMA_VERSION, "Version of this file's layout", low=1)
     model: str = option("tiny", "Its class in the registry of models")
-    seed: int = option(0, "Where chance starts", low=0)
+    seed: int = option(0, "Where chance starts", low=0, high=MAX_SEED)
     settings: dict[str, Any] = option({}, "How it is built")
     origin: str | None = option(
         None, "The folder of the model whose weights it started with; not set = none", formerly=""
@@ -79,8 +81,62 @@ def list_model_folders(models: Path) -> list[Path]:
 
 def read_recipe(folder: Path) -> ModelRecipe:
     """Read the recipe of a model. Raises BadProject: missing, unreadable, or too new."""
+    return read_recipe_or_saved(folder)[0]
+
+
+def read_recipe_or_saved(folder: Path) -> tuple[ModelRecipe, list[str]]:
+    """Read the recipe of a model, or, where its file is damaged, that of its checkpoint.
+
+    Returns:
+        The recipe, and what is damaged, in words.
+
+    Raises:
+        BadProject: Both are missing or unreadable, or too new.
+    """
+    path = folder / OPTIONS_FILE
     missing = f"{folder}: no model here (no {OPTIONS_FILE}). Train one: understudy train."
-    return settings_file.read(folder / OPTIONS_FILE, ModelRecipe, SCHEMA_VERSION, missing)
+    try:
+        recipe = settings_file.read(path, ModelRecipe, SCHEMA_VERSION, missing)
+        if "model" not in recipe.model_fields_set:
+            raise data_files.bad_data(path, "does not say which model it is")
+        return _validate(recipe), []
+    except (BadData, BadOption) as error:
+        saved = _saved_recipe(folder)
+        if saved is None:
+            raise
+        reason = error.reason if isinstance(error, BadData) else str(error)
+    return saved, [f"{path}: {reason}. The settings that its checkpoint holds are used."]
+
+
+def _saved_recipe(folder: Path) -> ModelRecipe | None:
+    """The recipe in the newest checkpoint that can be read; those of old versions hold none."""
+    saved = checkpoint.peek(folder / CHECKPOINTS)
+    if saved is None or "recipe" not in saved.state:
+        return None
+    try:
+        return _validate(
+            ModelRecipe.layered(
+                saved.state["recipe"], {"settings": saved.state.get("settings", {})}
+            )
+        )
+    except BadOption:
+        return None
+
+
+def _validate(recipe: ModelRecipe) -> ModelRecipe:
+    """The recipe, when its model is known and takes its settings. Raises BadOption."""
+    assert recipe.model_options is not None
+    return recipe
+
+
+def saved_at(folder: Path) -> float:
+    """When a model was trained last, seconds since 1970; without weights when it was made."""
+    places = (
+        folder / CHECKPOINTS / checkpoint.CURRENT,
+        folder / CHECKPOINTS,
+        folder / OPTIONS_FILE,
+    )
+    return next(place for place in places if place.exists()).stat().st_mtime
 
 
 def write_recipe(folder: Path, recipe: ModelRecipe) -> None:

@@ -24,6 +24,7 @@ from understudy.stages.saved_models.recipe import (
     ModelRecipe,
     list_model_folders,
     read_recipe,
+    saved_at,
 )
 from understudy.stages.train.options import TrainOptions
 from understudy.types import FaceType
@@ -117,11 +118,7 @@ def newest_model(project: Project) -> str:
     """The name of the model of a show that was trained last; empty where none has weights."""
     known = list_model_folders(project.folder / "models")
     found = [each for each in known if checkpoint.peek(each / CHECKPOINTS)]
-    return (
-        max(found, key=lambda each: (each / CHECKPOINTS / checkpoint.CURRENT).stat().st_mtime).name
-        if found
-        else ""
-    )
+    return max(found, key=saved_at).name if found else ""
 
 
 def choose(project: Project, device: torch.device, minutes: float | None = None) -> Choice:

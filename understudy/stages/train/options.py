@@ -10,6 +10,7 @@ from understudy.options import Options, option
 from understudy.parts.color_transfers import ColorTransfer, color_transfers
 from understudy.parts.models import models
 from understudy.registry import NameIn, settings_field, with_parts
+from understudy.stages.saved_models.recipe import MAX_SEED
 
 # A time between two of something.
 Often = Annotated[float, Field(gt=0)] | Literal["never"]
@@ -48,7 +49,9 @@ class TrainOptions(Options):
         " dst",
         formerly="",
     )
-    seed: int = option(0, "Where chance starts; the same seed and faces give the same run", low=0)
+    seed: int = option(
+        0, "Where chance starts; the same seed and faces give the same run", low=0, high=MAX_SEED
+    )
     iterations: int | None = option(
         None,
         "Stop when the model has learnt this many iterations in all; not set = no such end",

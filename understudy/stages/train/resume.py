@@ -7,11 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from understudy.errors import BadOption, BadProject
-from understudy.io.model_files import checkpoint
+from understudy.io.model_files import checkpoint, history
 from understudy.io.model_files.checkpoint import Checkpoint
 from understudy.stages.events import Event, Note, Order, Stage, Warned
 from understudy.stages.saved_models.load import newest_checkpoint
-from understudy.stages.saved_models.recipe import BACKUPS, BEST, CHECKPOINTS, HISTORY, write_recipe
+from understudy.stages.saved_models.recipe import (
+    BACKUPS,
+    BEST,
+    CHECKPOINTS,
+    HISTORY,
+    OPTIONS_FILE,
+    read_recipe_or_saved,
+    write_recipe,
+)
 from understudy.stages.train.state import TrainState
 from understudy.stages.train.state_dict import inherit, restore
 
@@ -40,6 +48,7 @@ def resume(folder: Path, state: TrainState) -> Generator[Event, Order | None, Re
     Raises BadOption, BadProject.
     """
     name = folder.name
+    yield from warn_damage(folder)
     saved = yield from _newest_checkpoint(folder)
     pretrains = bool(state.options.pretrain)
     has_pretrained = saved is not None and saved.state.get("pretraining", False)
@@ -64,6 +73,17 @@ def resume(folder: Path, state: TrainState) -> Generator[Event, Order | None, Re
     return Resumed(state, saved)
 
 
+def warn_damage(folder: Path) -> Stage:
+    """Warn of damaged files beside the weights of a model that is about to learn on."""
+    if (folder / OPTIONS_FILE).is_file():
+        for text in read_recipe_or_saved(folder)[1]:
+            yield Warned(text=f"{text} The file is written anew.")
+    if broken := history.load(folder / HISTORY).broken:
+        yield Warned(
+            text=f"{folder / HISTORY}: {broken} lines cannot be read. All others are kept."
+        )
+
+
 def warn_renewed(name: str, tensors: list[str]) -> Stage:
     """Warn of the parts of a model that start from their initial values, if there are any."""
     if tensors:
@@ -75,22 +95,22 @@ def warn_renewed(name: str, tensors: list[str]) -> Stage:
 
 def _newest_checkpoint(folder: Path) -> Generator[Event, Order | None, Checkpoint | None]:
     """The newest whole checkpoint, with a warning for each that is torn. Raises BadProject."""
-    whole, torn = checkpoint.load_intact(folder / CHECKPOINTS)
+    saved, torn = checkpoint.load_newest(folder / CHECKPOINTS)
     for text in torn:
         yield Warned(text=text)
-    if torn and not whole:
+    if torn and saved is None:
         raise BadProject(
             f"{folder}: no checkpoint is whole any more. Restore one, or train under another"
             " --name."
         )
-    return whole[0] if whole else None
+    return saved
 
 
 def _source(folder: Path, state: TrainState) -> Checkpoint | None:
     """The checkpoint whose weights a model begins with; None = from nothing. Raises BadProject."""
     if (folder / PRETRAINED).is_dir() and not state.options.pretrain:
-        return newest_checkpoint(folder, PRETRAINED)
-    return newest_checkpoint(Path(state.recipe.origin)) if state.recipe.origin else None
+        return newest_checkpoint(folder, PRETRAINED)[0]
+    return newest_checkpoint(Path(state.recipe.origin))[0] if state.recipe.origin else None
 
 
 def _begin(

@@ -42,6 +42,8 @@ def take_snapshot(state: TrainState, extra: Mapping[str, Any]) -> Snapshot:
         "batch": {"asked": state.requested_batch, "fits": state.fitting_batch},
         "optimizer": state.trainable.optimizer_kind,
         "settings": state.recipe.settings,
+        # So that the model can be read without its options.toml, too.
+        "recipe": state.recipe.model_dump(mode="json", exclude={"settings"}, exclude_none=True),
         "pretraining": bool(state.options.pretrain),
     }
     parts = state.trainable.state_arrays()
@@ -75,12 +77,12 @@ def restore(state: TrainState, saved: Checkpoint) -> tuple[TrainState, list[str]
     )
     batch = saved.state.get("batch", {})
     # What fitted counts as long as as many are asked for as then.
-    fitted = batch["fits"] if batch.get("asked") == state.requested_batch else 0
+    fitted = batch.get("fits") or 0 if batch.get("asked") == state.requested_batch else 0
     restored = replace(
         state,
         iteration=saved.iteration,
-        seconds=saved.state["seconds"],
-        lr_scale=saved.state["slowed"],
+        seconds=saved.state.get("seconds", 0.0),
+        lr_scale=saved.state.get("slowed", 1.0),
         fitting_batch=state.fitting_batch or fitted,
         saved_iteration=saved.iteration,
     )

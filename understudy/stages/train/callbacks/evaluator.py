@@ -78,7 +78,8 @@ class Evaluator(Callback):
         found: dict[str, Any] = {"held_out": self.latest}
         if self.outlook is not None:
             found["outlook"] = describe_forecast(self.outlook)
-        if self.latest and (best := checkpoint.peek(self._folder / BEST)):
+        best = checkpoint.peek(self._folder / BEST)
+        if self.latest and best and best.state.get("score") is not None:
             newer = not is_better(best.state["score"], self.latest["score"])
             found["best"] = {
                 "iteration": best.iteration,
@@ -135,6 +136,7 @@ class Evaluator(Callback):
         if (
             best is not None
             and best.state.get("held_out_faces") == self._faces
+            and best.state.get("score") is not None
             and not is_better(score, best.state["score"])
         ):
             return

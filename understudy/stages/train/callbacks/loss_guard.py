@@ -28,7 +28,7 @@ class LossGuard(Callback):
     def on_restore(self, state: TrainState, saved: Checkpoint | None) -> None:
         # Losses of other settings cannot be compared.
         is_known = saved is not None and has_same_settings(saved, state.recipe)
-        self.recent = deque(saved.state["recent"] if saved and is_known else (), self.SPAN)
+        self.recent = deque(saved.state.get("recent", ()) if saved and is_known else (), self.SPAN)
 
     def on_change(self, state: TrainState) -> None:
         self.recent.clear()
