@@ -116,7 +116,11 @@ def add_face(faceset, number, x, y, side=50):
 
 
 def use(monkeypatch, model, iteration=42):
-    monkeypatch.setattr(context, "load_predictor", lambda path, device, *, best: (model, iteration))
+    monkeypatch.setattr(
+        context,
+        "load_predictor",
+        lambda path, device, *, best: context.LoadedPredictor(model, iteration, ""),
+    )
 
 
 def frames(path):

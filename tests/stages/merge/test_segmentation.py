@@ -121,7 +121,11 @@ def show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 face, image.warp(plate(), matrix, (64, 64)), matrix, "full", source="stills"
             )
         )
-    monkeypatch.setattr(context, "load_predictor", lambda path, device, *, best: (Painter(), 1))
+    monkeypatch.setattr(
+        context,
+        "load_predictor",
+        lambda path, device, *, best: context.LoadedPredictor(Painter(), 1, ""),
+    )
     return folder
 
 
