@@ -26,10 +26,13 @@ from understudy.types import Color
 
 # So many frames from the start must decode as the packets promise, or all are decoded and counted.
 _HEAD = 4
-# So many pixels are decoded to open any file, and so many more for each of its bytes: a still
-# picture that lasts takes a hundred bytes a frame at the least, which is a third of that.
+# So many pixels a file may hold in all its frames, and so many more for each of its bytes. A still
+# picture of 4K that lasts takes 40 bytes a frame (x264), which is 207,000 pixels a byte.
 _FREE_PIXELS = 2**33
-_PIXELS_A_BYTE = 2**16
+_PIXELS_A_BYTE = 2**18
+# A frame takes so many bytes at the least; so many frames may be in any file.
+_BYTES_A_FRAME = 8
+_FREE_FRAMES = 1000
 # Frame rates that are believed; FFmpeg holds a rate in two numbers of 32 bits.
 _SLOWEST, _FASTEST = Fraction(1, 10_000), Fraction(1_000_000)
 
@@ -82,7 +85,11 @@ def read_index(path: Path) -> VideoIndex:
         stream = _usable_stream(container, path)
         time_base = packets.clock(stream)
         has_audio, aspect = bool(container.streams.audio), stream.sample_aspect_ratio or Fraction(1)
+        # An index takes four bytes a frame, though the frames themselves may have been cut off.
+        _check_worth(path, len(stream.index_entries) // 2, 1, 1)
         table = packets.read_packet_table(container, stream, path)
+        context = stream.codec_context
+        _check_worth(path, len(table.pts), context.width, context.height)
         stated = stream.average_rate or stream.guessed_rate
     first, times, undecoded, is_interlaced = _first_frames(path)
     is_turned = swaps_sides(first.orientation)
@@ -180,21 +187,26 @@ def _look_at(frame: VideoFrame, path: Path) -> _FirstFrame:
 def _decode_within_bounds(
     path: Path,
 ) -> Iterator[tuple[Packet[VideoStream], list[VideoFrame] | None]]:
-    """As `packets.decode_packets` from the start on, while it is worth the file's bytes.
-
-    Raises BadMedia where a small file holds no end of huge pictures.
-    """
-    bound = _FREE_PIXELS + _PIXELS_A_BYTE * path.stat().st_size
-    pixels = 0
+    """As `packets.decode_packets` from the start on. Raises BadMedia as `_check_worth`."""
+    frames_and_failures = 0
     for packet, frames in packets.decode_packets(path, threads=1):
+        frames_and_failures += max(1, len(frames or ()))
         context = packet.stream.codec_context
-        pixels += max(1, len(frames or ())) * min(context.width * context.height, MAX_VIDEO_PIXELS)
-        if pixels > bound:
-            raise BadMedia(
-                f"{path}: its frames of {context.width}x{context.height} pixels are far too many"
-                " for a file of its size, so it was not decoded further. Give an intact file."
-            )
+        _check_worth(path, frames_and_failures, context.width, context.height)
         yield packet, frames
+
+
+def _check_worth(path: Path, count: int, width: int, height: int) -> None:
+    """Raise BadMedia where a small file claims no end of frames, or of huge ones."""
+    pixels = count * max(1, min(width * height, MAX_VIDEO_PIXELS))
+    size = path.stat().st_size
+    too_many = count > _FREE_FRAMES + size // _BYTES_A_FRAME
+    if too_many or pixels > _FREE_PIXELS + _PIXELS_A_BYTE * size:
+        what = "frames" if too_many else f"frames of {width}x{height} pixels"
+        raise BadMedia(
+            f"{path}: it claims more {what} than a file of {size} bytes can hold, so it was not"
+            " read further. Give an intact file."
+        )
 
 
 def _readable_color(frame: VideoFrame, path: Path) -> Color:

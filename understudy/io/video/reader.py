@@ -10,11 +10,15 @@ from pathlib import Path
 import av
 
 from understudy.errors import BadMedia
+from understudy.io import memory_limit
 from understudy.io.footage.base import BadFrame, Footage, explain_unreadable
 from understudy.io.video import color, packets
 from understudy.io.video.faults import FOREIGN, as_bad_media, reason
 from understudy.io.video.index import VideoIndex, read_index
 from understudy.types import Frame
+
+# What opening may take, in bytes: the frames a decoder holds, and tables that a header asks for.
+_INDEX_MEMORY = 900 << 20
 
 
 class VideoFootage(Footage):
@@ -39,10 +43,13 @@ class VideoFootage(Footage):
                 " as it is now."
             )
         if index is None:
-            with as_bad_media(
-                path,
-                "cannot be read as a video",
-                "It may be cut off or of another kind; fetch it again.",
+            with (
+                as_bad_media(
+                    path,
+                    "cannot be read as a video",
+                    "It may be cut off or of another kind; fetch it again.",
+                ),
+                memory_limit.at_most(_INDEX_MEMORY),
             ):
                 index = read_index(path)
         known = index
