@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from understudy.errors import BadOption, BadProject, Busy, CannotWrite
+from understudy.io import atomic
 from understudy.options import Options, option
 from understudy.stages.project import PROJECT_FILE, SCHEMA, Project
+
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and signals of POSIX")
 
 
 class SomeOptions(Options):
@@ -122,3 +127,124 @@ def test_a_read_only_place_is_said_as_such(tmp_path: Path) -> None:
             Project.create(tmp_path / "show", Path("x"), Path("y"))
     finally:
         tmp_path.chmod(0o700)
+
+
+@posix
+@pytest.mark.parametrize(
+    "name",
+    [".locks", "src/found", "dst/faces", "models/tiny", "models/tiny/best", "merged/segments"],
+)
+def test_a_link_among_the_folders_of_a_show_is_refused(
+    show: Project, tmp_path: Path, name: str
+) -> None:
+    """Before anything is done, and again where work on a part begins."""
+    (tmp_path / "outside").mkdir()
+    link = show.folder / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(link, ignore_errors=True)
+    link.symlink_to(tmp_path / "outside", target_is_directory=True)
+    with pytest.raises(BadProject, match=f"{name}: a link.*Put the folder itself there"):
+        Project.load(show.folder)
+    with pytest.raises(BadProject, match="a link"), show.lock("merged"):
+        pytest.fail("work began")
+    assert not list((tmp_path / "outside").iterdir())
+
+
+@posix
+def test_links_that_nothing_is_written_through_are_no_trouble(
+    show: Project, tmp_path: Path
+) -> None:
+    (tmp_path / "outside").mkdir()
+    for name in ("plates", "src/clip", "notes", "merged/001"):
+        (show.folder / name).parent.mkdir(exist_ok=True)
+        (show.folder / name).symlink_to(tmp_path / "outside", target_is_directory=True)
+    (tmp_path / "link").symlink_to(show.folder)
+    with Project.load(tmp_path / "link").lock("merged"):
+        assert (show.folder / ".locks" / "merged.lock").is_file()
+
+
+@posix
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(show: Project) -> None:
+    (show.folder / "dst").mkdir()
+    os.mkfifo(show.folder / "dst" / "extract.json")
+    with pytest.raises(BadProject, match="a pipe or a device"):
+        Project.load(show.folder)
+
+
+def test_a_file_in_place_of_a_folder_is_refused(show: Project) -> None:
+    (show.folder / "merged").write_text("")
+    with pytest.raises(BadProject, match="merged: no folder"):
+        Project.load(show.folder)
+
+
+@posix
+def test_a_link_in_place_of_a_lock_is_refused(show: Project, tmp_path: Path) -> None:
+    (tmp_path / "foreign").write_text("foreign")
+    (show.folder / ".locks" / "merged.lock").symlink_to(tmp_path / "foreign")
+    with pytest.raises(CannotWrite, match="a link lies there"), show.lock("merged"):
+        pytest.fail("work began")
+    assert (tmp_path / "foreign").read_text() == "foreign"
+
+
+@posix
+def test_what_a_dead_run_left_goes_when_work_on_its_part_begins(show: Project) -> None:
+    (show.folder / "models" / "tiny" / "previews").mkdir(parents=True)
+    places = [
+        "result.mp4",
+        "models/other",
+        "models/tiny/history.jsonl",
+        "models/tiny/checkpoints/000000012",
+        "models/tiny/previews/000000012.png",
+    ]
+    left = []
+    for place in places:
+        with atomic.partial_folder(show.folder / place) as partial:
+            pass
+        partial.path.mkdir()
+        left.append(partial.path)
+    with show.lock("src"):
+        # The show's own folder is everybody's.
+        assert [path.exists() for path in left] == [False, True, True, True, True]
+    with show.lock("models/tiny"):
+        assert not any(path.exists() for path in left)
+
+
+# Kills itself at the n-th operation on a file below a folder.
+KILLED = """
+import os, sys
+from pathlib import Path
+from understudy.stages.project import Project
+show, left = Path(sys.argv[1]), int(sys.argv[2])
+NAMES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree"}
+
+def count(event, values):
+    global left
+    if event in NAMES and str(show) in str(values):
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), 9)
+
+sys.addaudithook(count)
+Project.create(show, Path("a.mp4"), Path("b.mp4"))
+"""
+
+
+@posix
+def test_a_new_show_that_was_killed_at_any_moment_can_be_made_again(tmp_path: Path) -> None:
+    for moment in range(100):
+        folder = tmp_path / str(moment)
+        killed = subprocess.run(
+            [sys.executable, "-c", KILLED, str(folder), str(moment)], check=False
+        )
+        if (folder / PROJECT_FILE).exists():
+            with pytest.raises(BadProject, match="a show already"):
+                Project.create(folder, Path("a.mp4"), Path("b.mp4"))
+        else:
+            Project.create(folder, Path("a.mp4"), Path("b.mp4"))
+        assert Project.load(folder).file.src
+        with Project.load(folder).lock("src"):
+            left = {path.name for path in folder.iterdir()}
+        assert left == {".locks", PROJECT_FILE}
+        if killed.returncode == 0:
+            break
+    assert 5 < moment < 99

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -91,3 +92,22 @@ def test_what_is_not_whole_does_not_count_and_a_damaged_one_is_refused(tmp_path:
         checkpoint.copy_as_current(tmp_path / "checkpoints", one.folder)
     made(tmp_path, 2)
     assert not left.path.exists()
+
+
+def test_own_files_in_a_backup_stay_when_it_goes(tmp_path: Path) -> None:
+    (tmp_path / "options.toml").write_text("model = 'tiny'")
+    one, other = made(tmp_path, 1), made(tmp_path, 2)
+    (one.folder / "notes.txt").write_text("mine")
+    (tmp_path / "backups" / "000000123-holiday").mkdir()
+    (tmp_path / "backups" / "000000123-holiday" / "beach.jpg").write_text("foreign")
+    about = json.loads((other.folder / "backup.json").read_text())
+    # As former versions wrote it.
+    del about["files"]
+    (other.folder / "backup.json").write_text(json.dumps(about))
+    last = made(tmp_path, 3, keep=1)
+    assert {path.name for path in (tmp_path / "backups").iterdir()} == {
+        one.folder.name,
+        "000000123-holiday",
+        last.folder.name,
+    }
+    assert {path.name for path in one.folder.iterdir()} == {"notes.txt"}

@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +117,47 @@ def test_history_forgets_what_came_after_a_checkpoint(tmp_path: Path) -> None:
     assert [row["iteration"] for row in history.read(path)] == [10, 20]
     history.append(path, [{"iteration": 30}])
     assert [row["iteration"] for row in history.read(path)] == [10, 20, 30]
+
+
+def test_folders_that_are_no_checkpoints_stay_and_do_not_count(tmp_path: Path) -> None:
+    for name in ("000000123-holiday", "999999999", "000000007"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "beach.jpg").write_text("foreign")
+    foreign = saved(tmp_path / "elsewhere", 888)
+    (tmp_path / "000000888").symlink_to(foreign)
+    for iteration in range(1, 6):
+        saved(tmp_path, iteration, keep=2)
+    checkpoint.remove_after(tmp_path, 4)
+    found, torn = checkpoint.load_intact(tmp_path)
+    assert ([each.iteration for each in found], torn) == ([4], [])
+    for name in ("000000123-holiday", "999999999", "000000007"):
+        assert (tmp_path / name / "beach.jpg").read_text() == "foreign"
+    assert {path.name for path in foreign.iterdir()} >= {"state.json", "weights.safetensors"}
+
+
+def test_own_files_in_a_checkpoint_stay_when_it_goes(tmp_path: Path) -> None:
+    step = saved(tmp_path, 1)
+    (step / "notes.txt").write_text("mine")
+    record = json.loads((step / "state.json").read_text())
+    record["sha256"]["../elsewhere"] = ""
+    (tmp_path / "elsewhere").write_text("foreign")
+    (step / "state.json").write_text(json.dumps(record))
+    for iteration in (2, 3):
+        saved(tmp_path, iteration, keep=1)
+    assert {path.name for path in step.iterdir()} == {"notes.txt"}
+    assert (tmp_path / "elsewhere").read_text() == "foreign"
+    assert checkpoint.load_intact(tmp_path)[1] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_history_is_never_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "foreign").write_text("{}\n")
+    path = tmp_path / "history.jsonl"
+    path.symlink_to(tmp_path / "foreign")
+    with pytest.raises(CannotWrite, match=r"history.jsonl: a link lies there"):
+        history.append(path, [{"iteration": 1}])
+    path.unlink()
+    path.hardlink_to(tmp_path / "foreign")
+    history.append(path, [{"iteration": 1}])
+    assert (tmp_path / "foreign").read_text() == "{}\n"
+    assert path.read_text() == '{}\n{"iteration": 1}\n'

@@ -85,3 +85,31 @@ def test_a_mark_that_cannot_be_taken_is_named_with_its_place(film):
     )
     with pytest.raises(BadMedia, match=r"marks\.json: frames\.4\.0"):
         film.run()
+
+
+def test_what_others_put_beside_tables_and_debug_pictures_stays(film):
+    """When tables of other options go, and pictures that became a video."""
+    dst = film.folder / "dst"
+    for folder in (dst / "found", dst / "debug"):
+        folder.mkdir(parents=True)
+        (folder / "notes.txt").write_text("mine")
+        (folder / "000001").mkdir()
+    (dst / "debug" / "holiday.jpg").write_text("mine")
+    (dst / "found" / "999999.safetensors").write_text("mine")
+    film.run(debug="video")
+    assert sorted(os.listdir(dst / "debug")) == ["000001", "holiday.jpg", "notes.txt"]
+    with open_footage(dst / "debug.mp4") as footage:
+        assert len(footage) == 9
+    film.run(redo=True, max_faces=1)
+    assert {"notes.txt", "000001", "999999.safetensors"} < set(os.listdir(dst / "found"))
+    assert (dst / "debug_old_1" / "holiday.jpg").read_text() == "mine"
+
+
+def test_a_run_killed_while_the_pictures_of_a_video_went_keeps_the_video(film):
+    film.run(debug="video")
+    dst = film.folder / "dst"
+    before = (dst / "debug.mp4").read_bytes()
+    record = json.loads((dst / "extract.json").read_text())
+    (dst / "extract.json").write_text(json.dumps({**record, "is_complete": False}))
+    film.run(debug="video")
+    assert (dst / "debug.mp4").read_bytes() == before

@@ -22,7 +22,7 @@ from pydantic import create_model
 
 from understudy.core import affine, image
 from understudy.core.face import align
-from understudy.errors import BadMedia, BadOption, CannotWrite
+from understudy.errors import BadMedia, BadOption, BadProject, CannotWrite
 from understudy.io import system
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.open_footage import open_footage
@@ -417,3 +417,41 @@ def test_a_disk_that_fills_up_loses_nothing(
     monkeypatch.setattr(render, "write_part", whole)
     assert isinstance(list(merge(show, plain))[-1], Finished)
     assert before.items() <= segments(show).items()
+
+
+def test_what_others_put_among_the_segments_stays(show: Path, plain: MergeOptions) -> None:
+    """And ends no run, whatever it is; segments that are no longer needed go all the same."""
+    list(merge(show, plain))
+    folder, first = show / "merged" / "segments", segments(show)
+    own = ["notes.txt", f"{'0a' * 16}.segment", f"{'0b' * 16}.json", "holiday.mov"]
+    for name in own:
+        (folder / name).write_text("mine")
+    (folder / f"{'0c' * 16}.segment").mkdir()
+    (folder / f"{'0d' * 16}.json").write_text(
+        json.dumps({"files": {"notes.txt": "", "../../dst/extract.json": ""}})
+    )
+    (show / "dst" / "extract.json").write_text("mine")
+    # What a run that died had finished without a record, and what a former version kept.
+    died, former = ("0e" * 16, "0f" * 16)
+    for name in (f"{died}.begun", f"{died}.segment", f"{former}.mov", f"{former}.matte.mov"):
+        (folder / name).write_text("ours")
+    (folder / f"{former}.json").write_text('{"bare": [], "failed": [], "defaults": {}}')
+    for level in (11, 12, 13):
+        list(merge(show, with_(plain, erode=level)))
+    left = {path.name for path in folder.iterdir()}
+    assert left.issuperset([*own, f"{'0c' * 16}.segment"]) and not left.intersection(first)
+    assert not [name for name in left if name.startswith((died, former))]
+    for path in [show / "dst" / "extract.json", *(folder / name for name in own)]:
+        assert path.read_text() == "mine"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_segments_that_are_a_link_are_refused(show: Path, plain: MergeOptions) -> None:
+    outside = show.parent / "outside"
+    outside.mkdir()
+    (outside / "notes.txt").write_text("foreign")
+    (show / "merged").mkdir()
+    (show / "merged" / "segments").symlink_to(outside)
+    with pytest.raises(BadProject, match=r"merged.segments: a link.*Put the folder itself there"):
+        list(merge(show, plain))
+    assert [path.name for path in outside.iterdir()] == ["notes.txt"]

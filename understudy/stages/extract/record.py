@@ -246,18 +246,17 @@ def iter_detections(folder: Path, chunks: Sequence[Sequence[int]]) -> Iterator[D
 
 
 def _move_aside(folder: Path) -> Path:
-    places = (folder.with_name(f"{folder.name}_old_{number}") for number in itertools.count(1))
-    place = next(place for place in places if not os.path.lexists(place))
+    """Move the faces, and what belongs to them, to the first number that is free for all."""
+    own = (folder, debug_folder(folder), record_path(folder))
+    for number in itertools.count(1):
+        places = [each.with_name(f"{each.stem}_old_{number}{each.suffix}") for each in own]
+        if not any(map(os.path.lexists, places)):
+            break
     with atomic.explain_os_errors(folder):
-        folder.rename(place)
-        for beside in (debug_folder(folder), record_path(folder)):
-            if beside.exists():
-                beside.rename(
-                    beside.with_name(
-                        place.name.replace(folder.name, beside.stem, 1) + beside.suffix
-                    )
-                )
-    return place
+        for each, place in zip(own, places, strict=True):
+            if os.path.lexists(each):
+                each.rename(place)
+    return places[0]
 
 
 def _remove_detections(folder: Path, frames: int) -> None:
