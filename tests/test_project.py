@@ -15,7 +15,6 @@ from understudy.io import atomic
 from understudy.options import Options, option
 from understudy.stages.project import PROJECT_FILE, SCHEMA, Project
 
-
 posix = pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and signals of POSIX")
 
 
