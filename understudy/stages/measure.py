@@ -210,7 +210,11 @@ def _measure_identity(
         yield Warned(text=f"Whose face it is was not measured. {error}")
         return {}
     rows = [_embed(track, embed, options.samples) for track in (result, src, dst)]
-    shift = measures.identity_shift(*rows)
+    try:
+        shift = measures.identity_shift(*rows)
+    except ValueError as error:
+        yield Warned(text=f"Whose face it is was not measured: {error}")
+        return {}
     return {f"identity_{name}": round(value, 4) for name, value in asdict(shift).items()}
 
 

@@ -316,6 +316,13 @@ def test_drawn_pictures_are_synthetic_and_name_no_footage(tmp_path):
     assert (manifest.state, manifest.is_synthetic, manifest.ingredients) == ("valid", True, ())
 
 
+def test_a_fingerprint_takes_names_that_are_no_text(footage_src):
+    (footage_src / "1.png").rename(footage_src / os.fsdecode(b"caf\xe9.png"))
+    before = fingerprint(footage_src)
+    (footage_src / os.fsdecode(b"caf\xe9.png")).rename(footage_src / os.fsdecode(b"caf\xe8.png"))
+    assert fingerprint(footage_src) != before
+
+
 def test_a_fingerprint_knows_names_and_bytes(footage_src):
     before = fingerprint(footage_src)
     (footage_src / "1.png").rename(footage_src / "2.png")

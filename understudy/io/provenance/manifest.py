@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import io
 import mimetypes
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -283,7 +284,7 @@ def fingerprint(path: Path) -> str:
     files = [path] if path.is_file() else sorted(each for each in path.iterdir() if each.is_file())
     for each in files:
         if each != path:
-            digest.update(each.name.encode() + b"\0")
+            digest.update(os.fsencode(each.name) + b"\0")
         with each.open("rb") as file:
             for block in iter(lambda: file.read(1 << 20), b""):
                 digest.update(block)
