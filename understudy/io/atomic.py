@@ -223,6 +223,7 @@ _FULL: Final = "the disk is full. Free some space and run the same command again
 _READ_ONLY: Final = "this place cannot be written to. Choose another folder or change its rights."
 _NO_NAME: Final = "no file can have that name here. Choose a shorter or plainer one."
 _NOT_EMPTY: Final = "something else is there already. Choose another name, or move it away."
+_GONE: Final = "the disk no longer answers. Check it and its connection, or choose another one."
 _FILES: Final = (
     "too many files are open. Close other programs, or raise the limit (ulimit -n), and run the"
     " same command again."
@@ -255,6 +256,10 @@ _REASONS: Final = {
     errno.EIO: (
         "the disk fails (input/output error). Check the disk and its cable, or choose another one."
     ),
+    errno.ESTALE: _GONE,
+    errno.ENODEV: _GONE,
+    errno.ENXIO: _GONE,
+    errno.ENOTCONN: _GONE,
 }
 
 

