@@ -24,9 +24,6 @@ from understudy.stages.train.state import TrainState
 # Iterations with another number of threads: those that do not count, in which code and memory for
 # it are made, and those that do.
 WARMUP, TIMED = 1, 5
-# So many iterations are over before the first trial, or a short run would pay for what only a long
-# one gets back.
-START = 20
 # So many times as long as a trial took that changed nothing there is no other.
 PAUSE = 20
 # How much of the time with the number that is in use another may take to be taken, lest chance
@@ -38,14 +35,14 @@ class ThreadTuner(Callback):
     """One of several `counts` of threads, from many to few, as long as the context is open.
 
     Now and then the next smaller or larger count is tried, and stays where it is faster. A trial
-    ends with the first iteration that is slower. With one count there is no trial.
+    ends with the first iteration that is slower: a short run would not get the loss back. With one
+    count there is no trial.
     """
 
     def __init__(self, counts: tuple[int, ...]) -> None:
         self._counts, self._current, self._step = counts, 0, 1
         self._tried: int | None = None
         self._seconds = deque[float](maxlen=WARMUP + TIMED)
-        self._iterations = 0
         self._own = self._rest = 0.0
         self._notes: list[Note] = []
 
@@ -73,7 +70,6 @@ class ThreadTuner(Callback):
         """Take note of how long an iteration was, and set the threads for the next one."""
         self._seconds.append(seconds)
         self._rest -= seconds
-        self._iterations += 1
         if len(self._counts) == 1 or len(self._seconds) <= WARMUP:
             return
         median = statistics.median(list(self._seconds)[WARMUP:])
@@ -81,7 +77,7 @@ class ThreadTuner(Callback):
         if self._tried is not None:
             if is_full or seconds >= self._own:
                 self._decide(self._tried, median)
-        elif is_full and self._rest <= 0 and self._iterations >= START:
+        elif is_full and self._rest <= 0:
             self._try(median)
 
     def _try(self, median: float) -> None:
