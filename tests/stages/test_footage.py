@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from understudy.errors import BadMedia, BadOption, BadProject
+from understudy.errors import BadMedia, BadOption, BadProject, CannotWrite
 from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
 from understudy.io.video.clip_writer import write_clip
@@ -211,3 +212,28 @@ def test_denoise_of_a_video_keeps_length_times_and_sound(tmp_path):
     with open_footage(path) as before, open_footage(out) as after:
         assert after.pts == before.pts and after.has_audio and after.color == before.color
         assert error(after[3].image, noisy(3)[0]) < 0.6 * error(before[3].image, noisy(3)[0])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="other limits there")
+def test_a_name_that_is_too_long_is_told_before_the_work(
+    clips: dict[str, Path], tmp_path: Path
+) -> None:
+    """Of a show, of a folder of pictures, of a file; and whatever must bear its name beside it."""
+    src, dst = clips["src"], clips["dst"]
+    longest = tmp_path / f"{'é' * 125}x.mp4"
+    too_long = longest.with_name(f"é{longest.name}")
+    for verb, arguments in (
+        ("cut", (src, too_long)),
+        ("denoise", (src, too_long)),
+        ("frames", (src, too_long)),
+        ("new", (too_long, src, dst)),
+        ("swap", (src, dst, too_long)),
+        ("swap", (src, dst, longest)),
+        ("demo", (too_long,)),
+    ):
+        with pytest.raises(CannotWrite, match="Choose a shorter"):
+            for event in jobs.call(verb)(*arguments):
+                assert not isinstance(event, Progress)
+    assert not list(tmp_path.iterdir())
+    list(jobs.call("cut")(src, longest, end="0.2"))
+    assert [path.name for path in tmp_path.iterdir()] == [longest.name]

@@ -187,12 +187,27 @@ def remove_files(folder: Path, names: Collection[str]) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
+def is_there(path: Path) -> bool:
+    """Whether anything has that name, a link to nowhere among it.
+
+    Raises CannotWrite where nothing can have it: too long a name, or a file on the way.
+    """
+    with explain_os_errors(path):
+        try:
+            path.lstat()
+        except FileNotFoundError:
+            return False
+    return True
+
+
 def is_link(path: Path) -> bool:
-    """Whether `path` itself leads elsewhere: a symbolic link, or a junction of Windows."""
-    try:
-        found = path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
+    """Whether `path` itself leads elsewhere: a symbolic link, or a junction of Windows.
+
+    Raises CannotWrite as `is_there`.
+    """
+    if not is_there(path):
         return False
+    found = path.lstat()
     junction = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", None)
     return stat.S_ISLNK(found.st_mode) or (
         junction is not None and getattr(found, "st_reparse_tag", None) == junction

@@ -60,11 +60,11 @@ def demo(out: Path = Path("demo"), *, options: DemoOptions) -> Stage:
         raise BadOption(f"{out}: a link. Give the folder that it leads to, or another one.")
     result, sheet, show = out / "result.mp4", out / "sheet.png", out / "result.show"
     for person, name in (("src", "a"), ("dst", "b")):
-        if not (out / f"{person}.mp4").exists() and not (
+        if not atomic.is_there(out / f"{person}.mp4") and not (
             yield from _film(out / f"{person}.mp4", person, name, options)
         ):
             return
-    if result.exists():
+    if atomic.is_there(result):
         yield Note(text=f"{result}: is there already. Delete the folder {out} to see it made anew.")
     else:
         orders = SwapOptions(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -14,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from understudy.errors import BadOption, BadProject
-from understudy.io import scratch
+from understudy.io import atomic, scratch
 from understudy.io.footage import stills
 from understudy.io.footage.base import Footage
 from understudy.io.footage.denoise import make_denoiser
@@ -169,7 +168,7 @@ def parse_time(clock: str, name: str) -> Fraction:
 
 def _check_new(out: Path, options: EncodeOptions) -> None:
     check_target(out, options)
-    if os.path.lexists(out):
+    if atomic.is_there(out):
         raise BadProject(
             f"{out}: is there already, and nothing is ever overwritten. Choose another name, or"
             " delete it."

@@ -142,16 +142,14 @@ class Project:
 
 def _require_free(folder: Path) -> None:
     """Raise BadProject where something is; what a dead run left of the same order is nothing."""
-    if os.path.lexists(folder / PROJECT_FILE):
+    if not atomic.is_there(folder):
+        return
+    inside = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    if PROJECT_FILE in inside:
         raise BadProject(
             f"{folder}: there is a show already. Use it as it is, or choose another name."
         )
-    if os.path.lexists(folder) and not folder.is_dir():
-        raise BadProject(
-            f"{folder}: something else is there already. Choose another name for the show."
-        )
-    inside = folder.iterdir() if folder.is_dir() else ()
-    if any(path.name != _LOCKS and not atomic.is_partial(path.name) for path in inside):
+    if any(name != _LOCKS and not atomic.is_partial(name) for name in inside):
         raise BadProject(
             f"{folder}: something else is there already. Choose another name for the show."
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Generator
 from pathlib import Path
@@ -69,7 +68,7 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
                 f"merge.{name}: swap makes a whole video. Run it without, then: understudy merge"
                 f" {show} --{name} …"
             )
-    if (show / PROJECT_FILE).exists():
+    if atomic.is_there(show / PROJECT_FILE):
         project = _check_footage(Project.load(show), src, dst)
         yield Note(text=f"{show.name}: goes on with the work that is there")
     else:
@@ -123,7 +122,7 @@ def validate_out(out: Path, suffix: str, overwrite: bool) -> Path:
         raise BadOption(
             f"{out}: the result will be a {suffix[1:]} file. Give it a name that ends in {suffix}."
         )
-    if out.is_dir() or (os.path.lexists(out) and not overwrite):
+    if atomic.is_there(out) and (out.is_dir() or not overwrite):
         raise BadOption(
             f"{out}: is there already. Choose another name, or replace it with --overwrite."
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +98,7 @@ class Faceset:
         """
         numbers = itertools.count() if number is None else (number,)
         paths = (self.folder / f"{face.face.frame:06d}_{each}{suffix}" for each in numbers)
-        path = next(path for path in paths if number is not None or not os.path.lexists(path))
+        path = next(path for path in paths if number is not None or not atomic.is_there(path))
         face_image.write(path, face, quality)
         self.rescan()
         return path
@@ -136,4 +135,4 @@ class Faceset:
 
 def _free_path(path: Path) -> Path:
     others = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
-    return next(each for each in itertools.chain([path], others) if not os.path.lexists(each))
+    return next(each for each in itertools.chain([path], others) if not atomic.is_there(each))

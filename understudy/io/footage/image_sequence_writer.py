@@ -33,7 +33,7 @@ def locked_folder(
     note = folder / f"{plan['made_by']}.json"
     if atomic.is_link(folder):
         raise BadProject(f"{folder}: a link. Give the folder that it leads to, or another one.")
-    if folder.exists() and not folder.is_dir():
+    if atomic.is_there(folder) and not folder.is_dir():
         raise BadProject(f"{folder}: there is a file of that name. Choose another folder.")
     with atomic.explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import time
@@ -122,6 +121,6 @@ def _free_path(folder: Path, iteration: str) -> Path:
     """A name of iteration and time that is not taken: a clock may show the same time twice."""
     base = f"{iteration}-{time.strftime('%Y%m%d-%H%M%S')}"
     path, number = folder / base, 2
-    while os.path.lexists(path):
+    while atomic.is_there(path):
         path, number = folder / f"{base}-{number}", number + 1
     return path

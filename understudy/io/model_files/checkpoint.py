@@ -339,7 +339,7 @@ def _free_name(folder: Path, iteration: int) -> Path:
     """A name that sorts behind those of the same iteration."""
     taken = sum(_iteration(step) == iteration for step in _steps(folder))
     name = f"{iteration:09d}"
-    while os.path.lexists(folder / name):
+    while atomic.is_there(folder / name):
         name, taken = f"{iteration:09d}-{taken:03d}", taken + 1
     return folder / name
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -50,7 +49,7 @@ def export(show: Path, out: Path, options: ExportOptions) -> Stage:
         raise BadOption(
             f"{out}: give it a name that ends in .dfm or .onnx; both are the same format."
         )
-    if out.is_dir() or (os.path.lexists(out) and not options.overwrite):
+    if atomic.is_there(out) and (out.is_dir() or not options.overwrite):
         raise BadOption(
             f"{out}: is there already. Choose another name, or replace it with --overwrite."
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -250,11 +249,11 @@ def _move_aside(folder: Path) -> Path:
     own = (folder, debug_folder(folder), record_path(folder))
     for number in itertools.count(1):
         places = [each.with_name(f"{each.stem}_old_{number}{each.suffix}") for each in own]
-        if not any(map(os.path.lexists, places)):
+        if not any(map(atomic.is_there, places)):
             break
     with atomic.explain_os_errors(folder):
         for each, place in zip(own, places, strict=True):
-            if os.path.lexists(each):
+            if atomic.is_there(each):
                 each.rename(place)
     return places[0]
 

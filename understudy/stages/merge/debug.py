@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -129,7 +128,7 @@ def _free_folder(folder: Path, name: str) -> Path:
     Earlier ones stay, to be compared.
     """
     taken, number = folder / name, 2
-    while os.path.lexists(taken):
+    while atomic.is_there(taken):
         taken, number = folder / f"{name}-{number}", number + 1
     return taken
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import time
 from collections.abc import Generator
@@ -101,7 +100,7 @@ def trained_trash(show: Path, name: str, options: TrainedOptions) -> Stage:
         goal = next(
             place
             for number in itertools.count(1)
-            if not os.path.lexists(place := trash / _numbered(name, number))
+            if not atomic.is_there(place := trash / _numbered(name, number))
         )
         source.rename(goal)
     yield Note(
@@ -140,7 +139,7 @@ def find_model_folder(project: Project, name: str) -> Path:
 def new_model_folder(project: Project, name: str) -> Path:
     """The folder of a new model. Raises BadOption when it is there, or cannot be a folder."""
     folder = project.model(validate_name(name))
-    if os.path.lexists(folder):
+    if atomic.is_there(folder):
         raise BadOption(
             f"{folder}: is there already. Choose another name, or move it away: understudy trained"
             " trash."

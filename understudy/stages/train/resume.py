@@ -144,8 +144,8 @@ def _set_aside(folder: Path) -> None:
     for name in reversed(PRETRAINING_FILES):
         path = folder / name
         place = path.with_name(f"{path.stem}-pretrain{path.suffix}")
-        if os.path.lexists(path):
+        if atomic.is_there(path):
             with atomic.explain_os_errors(place):
-                if os.path.lexists(place):
+                if atomic.is_there(place):
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
                 path.rename(place)
