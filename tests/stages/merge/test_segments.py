@@ -16,6 +16,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from clocks import clock_ahead
 from fuzzing import mutations, rounds
 from loky import get_reusable_executor
 from pydantic import create_model
@@ -26,10 +27,11 @@ from understudy.errors import BadMedia, BadOption, BadProject, CannotWrite
 from understudy.io import system
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.open_footage import open_footage
-from understudy.io.provenance import manifest
+from understudy.io.provenance import manifest, signing_key
 from understudy.io.video.clip_writer import write_clip
 from understudy.io.video.writer import EncodeOptions
 from understudy.options import Options, option
+from understudy.stages import signer
 from understudy.stages.events import Event, Finished, Note, Progress, Saved, Started, Stop
 from understudy.stages.merge import render
 from understudy.stages.merge.command import merge
@@ -306,6 +308,22 @@ def test_at_no_time_is_there_a_film_without_its_mark(show: Path, plain: MergeOpt
     assert films == {"result.mp4", "matte.mp4"} and len(looked) > 10
     for path in (*show.rglob("result.mp4"), *show.rglob("matte.mp4")):
         assert manifest.read_manifest(path).state == "valid"
+
+
+@pytest.mark.parametrize("days", [400, -4000])
+def test_a_merge_after_one_under_another_clock(
+    days: int, show: Path, plain: MergeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # C2PA asks the clock of the machine, which is right: what it would refuse then it does not see.
+    with clock_ahead(days), monkeypatch.context() as patch:
+        patch.setattr(signer, "validate_credentials", signing_key.load_credentials)
+        patch.setattr(manifest.Claim, "sign", lambda self, unsigned, path: path.write_bytes(b"x"))
+        assert "certificate" not in notes(merge(show, plain))
+    events = list(merge(show, plain))
+    assert "this computer's certificate" in notes(events)
+    assert "24 of 24 frames are there" in notes(events)
+    assert manifest.read_manifest(show / "result.mp4").state == "valid"
+    assert "certificate" not in notes(merge(show, plain))
 
 
 def plays(path: Path) -> bool:
