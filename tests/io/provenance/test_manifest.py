@@ -1,3 +1,6 @@
+import contextlib
+import errno
+import io
 import os
 import shutil
 import stat
@@ -11,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from understudy.errors import BadMedia, BadOption, CannotWrite
+from understudy.io import atomic, scratch
 from understudy.io.provenance import signing_key
 from understudy.io.provenance.manifest import (
     Claim,
@@ -259,6 +263,33 @@ def test_what_was_not_signed_never_takes_its_name(clip, tmp_path, monkeypatch, f
         else:
             claim.write_picture(folder / "a.png", np.zeros((9, 9, 3), np.uint8))
     assert not folder.exists() or list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("room", [0, 5000, 20000])
+def test_a_disk_that_is_full_is_told_as_such(clip, tmp_path, monkeypatch, room):
+    class Full:
+        def __init__(self, file):
+            self.file = file
+
+        def write(self, data):
+            if self.file.tell() + len(data) > room:
+                raise OSError(errno.ENOSPC, "full")
+            return self.file.write(data)
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+    @contextlib.contextmanager
+    def unnamed_file(folder):
+        with atomic.explain_os_errors(folder):
+            yield Full(io.BytesIO())
+
+    claim = Claim.edited([clip])
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(scratch, "unnamed_file", unnamed_file)
+    with pytest.raises(CannotWrite, match="the disk is full"), clip.open("rb") as file:
+        claim.sign(file, tmp_path / "out" / "result.mp4")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_no_file_has_a_name_before_it_is_signed(clip, tmp_path, monkeypatch):

@@ -192,8 +192,9 @@ class Claim:
         return signed.getvalue()
 
     def _sign(self, unsigned: BinaryIO, signed: BinaryIO, path: Path) -> None:
-        """Sign into an empty file, and read it back."""
+        """Sign into an empty file, and read it back. Raises OSError, too."""
         media_type = _media_type(path)
+        source, target = _WatchedFile(unsigned), _WatchedFile(signed)
         try:
             with (
                 c2pa.Builder(self._definition(path.name), c2pa.Context.from_dict(_SIGNING)) as made,
@@ -202,9 +203,9 @@ class Claim:
                 for history in self.histories:
                     made.add_ingredient_from_archive(io.BytesIO(history))
                 unsigned.seek(0)
-                made.sign(signing, media_type, unsigned, signed)
+                made.sign(signing, media_type, source, target)
         except c2pa.C2paError as error:
-            raise _translate_error(error, path) from error
+            raise source.error or target.error or _translate_error(error, path) from error
         signed.seek(0)
         try:
             with c2pa.Reader(media_type, signed, context=_reading()) as reader:
@@ -296,6 +297,29 @@ def _signer(chosen: Credentials) -> c2pa.Signer:
     return c2pa.Signer.from_info(
         c2pa.C2paSignerInfo(chosen.algorithm.encode(), chosen.chain, chosen.key, None)
     )
+
+
+class _WatchedFile:
+    """A file for C2PA, which does not tell why it could not be read or written.
+
+    error: the first of the system.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._file, name)
+
+        def watched(*given: Any) -> Any:
+            try:
+                return method(*given)
+            except OSError as error:
+                self.error = self.error or error
+                raise
+
+        return watched
 
 
 def _drawn(description: str) -> dict[str, Any]:
