@@ -37,8 +37,7 @@ _MADE_BY_MODELS = {
     f"{_SOURCES}trainedAlgorithmicMedia",
 }
 _FINGERPRINTS = "org.understudy.footage"
-# No thumbnail. What was signed is read back here, once.
-_SIGNING = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}
+_NO_THUMBNAIL = {"builder": {"thumbnail": {"enabled": False}}}
 _BLOCK = 1 << 20
 _TOOL = {"name": "Understudy", "version": version("understudy")}
 
@@ -197,7 +196,9 @@ class Claim:
         source, target = _WatchedFile(unsigned), _WatchedFile(signed)
         try:
             with (
-                c2pa.Builder(self._definition(path.name), c2pa.Context.from_dict(_SIGNING)) as made,
+                c2pa.Builder(
+                    self._definition(path.name), c2pa.Context.from_dict(_NO_THUMBNAIL)
+                ) as made,
                 _signer(self.signer) as signing,
             ):
                 for history in self.histories:
@@ -343,7 +344,10 @@ def _history(path: Path, ingredient: dict[str, str]) -> bytes | None:
         if reader is None:
             return None
         reader.close()
-        with c2pa.Builder({}, c2pa.Context.from_dict(_SIGNING)) as builder, path.open("rb") as file:
+        with (
+            c2pa.Builder({}, c2pa.Context.from_dict(_NO_THUMBNAIL)) as builder,
+            path.open("rb") as file,
+        ):
             builder.add_ingredient(ingredient, ingredient["format"], file)
             builder.write_ingredient_archive(ingredient["label"], archive)
     except c2pa.C2paError:
