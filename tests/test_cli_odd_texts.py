@@ -321,6 +321,21 @@ def test_a_terminal_of_another_encoding_gets_what_it_can_show(
     assert done.returncode == 4 and b"\\u540d" in done.stderr and b"Traceback" not in done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("line", [["--help"], ["verify", "none.mp4", "--json"]])
+def test_output_that_cannot_be_written_is_told(line: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "understudy", *line]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, check=False, timeout=60
+        )
+    told = done.stderr.decode()
+    assert (done.returncode, told) in (
+        (8, "output: the disk is full. Free some space and run the same command again.\n"),
+        (3, "none.mp4: no such file. Check the name.\n"),
+    )
+
+
 def test_bytes_in_the_line_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / NOT_UTF8).write_bytes(b"")
     done = run([b"frames", b"caf\xe9.mp4", b"out"], cwd=tmp_path)

@@ -46,7 +46,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     view = _view(GlobalFlags.from_tokens(words))
     try:
         try:
-            with contextlib.closing(view):
+            with explain_os_errors(), contextlib.closing(view):
                 check_texts({"the folder": _here()}, "understudy")
                 command = parse(words)
                 return 0 if command is None else _run(command, view)
@@ -59,7 +59,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read our lines has gone (`| head`): nobody is left to tell, and Python must not
         # try at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
@@ -100,7 +101,6 @@ def _run(command: ParsedCommand, view: View) -> int:
     with (
         Orders(from_stdin=command.flags.orders, say=view.say) as orders,
         contextlib.closing(stage),
-        explain_os_errors(),
     ):
         with contextlib.suppress(StopIteration):
             event = next(stage)

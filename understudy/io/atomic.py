@@ -229,7 +229,7 @@ def explain_os_errors(path: Path | None = None) -> Iterator[None]:
                 " again."
             ) from error
         if error.errno in _REASONS:
-            named = Path(os.fsdecode(error.filename or "the disk"))
+            named = Path(os.fsdecode(error.filename or "output"))
             raise CannotWrite(f"{path or named}: {_REASONS[error.errno]}") from error
         raise
 
