@@ -61,7 +61,8 @@ def open_file(path: Path) -> Iterator[BufferedReader]:
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     """Return the content of an ordinary file of at most `limit` bytes. Raises BadData."""
     with open_file(path) as file:
-        data = file.read(limit + 1)
+        # No more at once than there is: for what is asked for memory is taken.
+        data = file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)
     if len(data) > limit:
         raise bad_data(path, f"larger than {limit >> 20 or 1} MB")
     return data

@@ -10,8 +10,6 @@ from understudy.errors import BadOption
 from understudy.io.model_files.dfm import Dfm
 from understudy.types import FaceType, Floats, Prediction
 
-# Faces at a time through a file that takes any number.
-_CHUNK = 16
 # What a file shows that does not say it: the custom of the programs that such files were made for.
 _CUSTOM: FaceType = "whole"
 
@@ -56,12 +54,15 @@ class DfmModel:
     def set_morph(self, share: float) -> None:
         """Let so much of the face, 0..1, become src's.
 
-        Raises BadOption for a file that takes no such value.
+        Raises:
+            BadMedia: The file fails with it.
+            BadOption: The file takes no such value.
         """
         if self._file.facts.morph is None:
             raise BadOption(
                 f"morph: {self.path.name} takes no morph_value; amp's files do. Leave --morph out."
             )
+        self._file.try_morph(share)
         self._morph = share
 
     def predict(self, images: Floats) -> Prediction:
@@ -78,7 +79,7 @@ class DfmModel:
         """
         if not len(images):
             return Prediction(images, images[..., 0], images[..., 0])
-        step = self._file.facts.batch or _CHUNK
+        step = self._file.at_a_time
         bgr = np.ascontiguousarray(images[..., ::-1])
         made = [self._file.run(bgr[at : at + step], self._morph) for at in range(0, len(bgr), step)]
         dst_mask, image, mask = (np.concatenate(each) for each in zip(*made, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from typing import Any, get_args
 
 import numpy as np
 
-from understudy.errors import BadMedia, BadOption, MissingExtra
+from understudy.errors import BadData, BadMedia, BadOption, MissingExtra
+from understudy.io import data_files, limited_child
+from understudy.io.model_files.dfm_graph import find_fault, find_sized_by
 from understudy.types import FaceType, Floats
 
 SUFFIXES = (".dfm", ".onnx")
@@ -23,10 +26,16 @@ CHANNELS = {DST_MASK: 1, IMAGE: 3, MASK: 1}
 FACE_TYPE, ITERATION, OWN_MORPH = "understudy.face_type", "understudy.iteration", "understudy.morph"
 
 _LIMIT = 2**31 - 1
+_CUDA = re.compile(r"cuda(?::([0-9]{1,3}))?")
 _SIDES = (16, 2048)
 # More numbers than any layer of a face this size gives; a file that declares more wants memory, not
 # a face.
 _NUMBERS = 2**30
+# What a file may take when it is tried on one face: memory beyond a multiple of its own size, and
+# seconds of computing.
+_MEMORY, _TIMES_SIZE, _SECONDS = 1 << 30, 6, 30
+# Memory that faces may take that are computed at a time, and how many there are at most.
+_FACES_MEMORY, _MOST_FACES = 2 << 30, 16
 # Weights above this are no shapes that a graph computes with.
 _SHAPE_BYTES = 4096
 
@@ -36,7 +45,7 @@ class DfmInfo:
     """What a file says. batch: faces it takes at a time, 0 = any number.
 
     names: as they stand in the file, by ours. morph: how much of the face becomes src's by default;
-    None for a file that does not ask.
+    None for a file that does not ask. is_sized_by_morph: whether it says how large tensors become.
     """
 
     resolution: int
@@ -45,6 +54,7 @@ class DfmInfo:
     face_type: FaceType | None
     iteration: int
     morph: float | None
+    is_sized_by_morph: bool = False
 
 
 class Dfm:
@@ -58,18 +68,33 @@ class Dfm:
             BadOption: The device is not there.
             MissingExtra: onnxruntime is not installed.
         """
+        onnx_package("onnx")
+        place = _choose_device(device)
+        taken = _try_in_child(path)
+        # Faces at a time: as many as the file asks for, else as many as the memory bears.
         data = _read(path)
-        self.path, self.facts = path, _read_info(path, data)
-        self.session, self.device = _session(path, data, device)
-        self.run(
-            np.full((1, self.facts.resolution, self.facts.resolution, 3), 0.5, np.float32), 1.0
+        self.path, self.device, self.facts = path, place, read_info(path, data)
+        self.at_a_time = self.facts.batch or max(
+            1, min(_MOST_FACES, _FACES_MEMORY // max(1, taken))
         )
+        self.session = _session(path, data, place)
+        if place != "cpu":
+            self.run(_grey_face(self.facts), 1.0)
+
+    def try_morph(self, morph: float) -> None:
+        """Try the file with another morph, which may say how large its tensors become.
+
+        Raises:
+            BadMedia: It fails with it.
+        """
+        if self.facts.is_sized_by_morph:
+            _try_in_child(self.path, morph)
 
     def run(self, faces: Floats, morph: float) -> tuple[Floats, Floats, Floats]:
         """Return dst's masks, the new faces, and their masks.
 
         Args:
-            faces: (N, R, R, 3) dst faces, BGR in 0..1, N at most `batch`.
+            faces: (N, R, R, 3) dst faces, BGR in 0..1, N at most `at_a_time`.
             morph: How much becomes src's, 0..1; ignored where the file does not ask.
 
         Returns:
@@ -78,30 +103,34 @@ class Dfm:
         Raises:
             BadMedia: The file gives something else, or fails.
         """
-        facts, count = self.facts, len(faces)
-        missing = max(0, facts.batch - count)
-        fed: dict[str, Floats] = {
-            facts.names[FACE]: np.concatenate([faces, np.repeat(faces[:1], missing, 0)])
-        }
-        if facts.morph is not None:
-            fed[facts.names[MORPH]] = np.array([morph], np.float32)
-        try:
-            found = self.session.run([facts.names[name] for name in OUTPUTS], fed)
-        except Exception as error:
-            # onnxruntime raises kinds of its own, which share no base but this.
+        return _run(self.path, self.facts, self.session, faces, morph)
+
+
+def _run(
+    path: Path, facts: DfmInfo, session: Any, faces: Floats, morph: float
+) -> tuple[Floats, Floats, Floats]:
+    count = len(faces)
+    missing = max(0, facts.batch - count)
+    fed: dict[str, Floats] = {
+        facts.names[FACE]: np.concatenate([faces, np.repeat(faces[:1], missing, 0)])
+    }
+    if facts.morph is not None:
+        fed[facts.names[MORPH]] = np.array([morph], np.float32)
+    try:
+        found = session.run([facts.names[name] for name in OUTPUTS], fed)
+    except Exception as error:
+        # onnxruntime raises kinds of its own, which share no base but this.
+        raise BadMedia(
+            f"{path}: does not run: {_first_line(error)}. Export it again, or take another file."
+        ) from error
+    for name, made in zip(OUTPUTS, found, strict=True):
+        expected = (count + missing, facts.resolution, facts.resolution, CHANNELS[name])
+        if made.shape != expected:
             raise BadMedia(
-                f"{self.path}: does not run: {_first_line(error)}. Export it again, or take another"
-                " file."
-            ) from error
-        for name, made in zip(OUTPUTS, found, strict=True):
-            expected = (count + missing, facts.resolution, facts.resolution, CHANNELS[name])
-            if made.shape != expected:
-                raise BadMedia(
-                    f"{self.path}: {name} came out as {made.shape}, not {expected}. Take another"
-                    " file."
-                )
-        dst_mask, image, mask = (np.clip(made[:count], 0, 1) for made in found)
-        return dst_mask, image, mask
+                f"{path}: {name} came out as {made.shape}, not {expected}. Take another file."
+            )
+    dst_mask, image, mask = (np.clip(made[:count], 0, 1) for made in found)
+    return dst_mask, image, mask
 
 
 def onnx_package(name: str) -> Any:
@@ -130,18 +159,19 @@ def walk_messages(message: Any) -> Iterator[Any]:
 
 def _read(path: Path) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > _LIMIT:
-            raise BadMedia(
-                f"{path}: {size / 2**30:.1f} GiB; a file of ONNX has at most 2. Take another file."
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise BadMedia(f"{path}: not readable: {error.strerror}. Check the name.") from None
+        return data_files.read_bytes(path, _LIMIT)
+    except BadData as error:
+        raise BadMedia(
+            f"{path}: {error.reason}. Give a .dfm file; ONNX has at most 2 GB."
+        ) from None
 
 
-def _read_info(path: Path, data: bytes) -> DfmInfo:
-    """Checked without running anything of the file, and without opening any other."""
+def read_info(path: Path, data: bytes) -> DfmInfo:
+    """Return what a file says, without running anything of it or opening any other.
+
+    Raises:
+        BadMedia: It is not to be run; says why.
+    """
     onnx = onnx_package("onnx")
     try:
         model = onnx.ModelProto.FromString(data)
@@ -150,6 +180,8 @@ def _read_info(path: Path, data: bytes) -> DfmInfo:
             f"{path}: not a model in the format ONNX, or only part of one. Copy or export it again."
         ) from None
     for tensor in walk_messages(model):
+        if _has_broken_text(tensor):
+            raise BadMedia(f"{path}: holds a name that is no text. Copy or export it again.")
         if not isinstance(tensor, onnx.TensorProto):
             continue
         if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
@@ -159,11 +191,13 @@ def _read_info(path: Path, data: bytes) -> DfmInfo:
             )
         if len(tensor.raw_data) > _SHAPE_BYTES:
             tensor.raw_data = b""
-    _refuse_giants(path, model)
     held = {each.name for each in model.graph.initializer}
     inputs = {each.name: each for each in model.graph.input if each.name not in held}
     outputs = {each.name: each for each in model.graph.output}
     names = _names(path, inputs, outputs)
+    if fault := find_fault(model, names[FACE]):
+        raise BadMedia(f"{path}: {fault}. It is not run: take another file.")
+    _refuse_giants(path, model)
     batch, side = _face_shape(path, _shape(path, inputs[names[FACE]]))
     for name, channels in CHANNELS.items():
         _check_shape(path, name, _shape(path, outputs[names[name]]), (batch, side, side, channels))
@@ -174,8 +208,24 @@ def _read_info(path: Path, data: bytes) -> DfmInfo:
     known = face_type if face_type in get_args(FaceType) else None
     morph = min(1.0, _number(path, metadata.get(OWN_MORPH, "1"))) if MORPH in names else None
     return DfmInfo(
-        side, batch, names, known, int(_number(path, metadata.get(ITERATION, "0"))), morph
+        side,
+        batch,
+        names,
+        known,
+        int(_number(path, metadata.get(ITERATION, "0"))),
+        morph,
+        bool(MORPH in names and find_sized_by(model, names[MORPH])),
     )
+
+
+def _has_broken_text(message: Any) -> bool:
+    """Whether a text within it is not UTF-8: then it comes as bytes."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            texts = [value] if isinstance(value, str | bytes) else value
+            if any(isinstance(each, bytes) for each in texts):
+                return True
+    return False
 
 
 def _number(path: Path, text: str) -> float:
@@ -268,20 +318,62 @@ def _check_shape(path: Path, name: str, shape: list[int | str], expected: tuple[
         )
 
 
-def _session(path: Path, data: bytes, device: str) -> tuple[Any, str]:
-    """onnxruntime with the model, and where it runs: never another place than was asked for."""
+def try_out(path: str, morph: float, most_threads: int) -> int:
+    """Check a file and run it on one face, on the CPU; for a child process.
+
+    Returns:
+        The bytes that a face took.
+
+    Raises:
+        BadMedia: It cannot be used.
+    """
+    place = Path(path)
+    data = _read(place)
+    facts = read_info(place, data)
+    session = _session(place, data, "cpu", most_threads)
+    before = limited_child.peak_memory()
+    _run(place, facts, session, _grey_face(facts), morph)
+    return (limited_child.peak_memory() - before) // max(1, facts.batch)
+
+
+def _try_in_child(path: Path, morph: float = 1.0) -> int:
+    """The bytes that a face takes. Raises BadMedia for a file that cannot be used."""
+    size = path.stat().st_size if path.is_file() else 0
+    memory = _MEMORY + _TIMES_SIZE * min(size, _LIMIT)
+    order = {"path": str(path), "morph": morph, "most_threads": 4}
+    try:
+        return int(limited_child.call(f"{__name__}:try_out", order, memory, _SECONDS))
+    except limited_child.Exhausted as error:
+        raise BadMedia(
+            f"{path}: was tried on one face, and {error}. This is no face model: take another file."
+        ) from None
+
+
+def _grey_face(facts: DfmInfo) -> Floats:
+    return np.full((1, facts.resolution, facts.resolution, 3), 0.5, np.float32)
+
+
+def _choose_device(device: str) -> str:
+    """Where a file is to run: never another place than was asked for. Raises BadOption."""
     runtime = onnx_package("onnxruntime")
     has_cuda = "CUDAExecutionProvider" in runtime.get_available_providers()
     place = ("cuda" if has_cuda else "cpu") if device == "auto" else device
-    number = re.fullmatch(r"cuda(?::([0-9]{1,3}))?", place)
-    if place != "cpu" and not (number and has_cuda):
+    if place != "cpu" and not (_CUDA.fullmatch(place) and has_cuda):
         raise BadOption(
             f"device: '{device}' cannot be used by onnxruntime here, which has"
             f" {', '.join(runtime.get_available_providers())}. Choose cpu, or for cuda install"
             " onnxruntime-gpu in place of onnxruntime."
         )
+    return place
+
+
+def _session(path: Path, data: bytes, place: str, threads: int = 0) -> Any:
+    """onnxruntime with the model. threads: at most; 0 = as many as it likes."""
+    runtime, number = onnx_package("onnxruntime"), _CUDA.fullmatch(place)
     options = runtime.SessionOptions()
     options.log_severity_level = 4
+    if threads:
+        options.intra_op_num_threads = min(threads, os.cpu_count() or 1)
     # Threads that spin while they wait would steal the cores from the readers and writers.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     chosen = [("CUDAExecutionProvider", {"device_id": int(number.group(1) or 0)})] if number else []
@@ -295,10 +387,10 @@ def _session(path: Path, data: bytes, device: str) -> tuple[Any, str]:
         ) from error
     if number and session.get_providers()[0] != "CUDAExecutionProvider":
         raise BadOption(
-            f"device: '{device}': onnxruntime could not start CUDA and would use the CPU. Mend it,"
+            f"device: '{place}': onnxruntime could not start CUDA and would use the CPU. Mend it,"
             " or choose cpu."
         )
-    return session, place
+    return session
 
 
 def _first_line(error: Exception) -> str:
