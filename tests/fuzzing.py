@@ -6,10 +6,12 @@ says `UNDERSTUDY_FUZZ=100`. What it tries follows from a seed, so a failure come
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 from collections.abc import Callable, Iterator
 
+from understudy import cli_app
 from understudy.errors import UnderstudyError
 
 MOST_CHARACTERS = 500
@@ -109,6 +111,12 @@ def json_trees(count: int, seed: int) -> Iterator[object]:
     rng = random.Random(seed)
     for _ in range(count):
         yield _tree(rng, rng.randrange(5))
+
+
+@functools.cache
+def parser() -> object:
+    """The parser of the command line, built once: a test of many lines puts it into `cli`."""
+    return cli_app.build_app()
 
 
 def is_message_fine(text: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import io
 import json
@@ -11,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fuzzing import ODD_TEXTS, is_message_fine, json_trees, rounds
+from fuzzing import ODD_TEXTS, is_message_fine, json_trees, parser, rounds
 
-from understudy import cli, cli_app, errors
+from understudy import cli, errors
 from understudy.errors import UnderstudyError
 from understudy.options import Options
 from understudy.stages import jobs
@@ -34,15 +33,10 @@ CODES = {
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of its own, and a parser that is built once."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "build_app", _app)
+    monkeypatch.setattr(cli, "build_app", parser)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     monkeypatch.setenv("UNDERSTUDY_CONFIG", "")
     yield tmp_path
-
-
-@functools.cache
-def _app() -> object:
-    return cli_app.build_app()
 
 
 def _flags(options: type[Options], prefix: str = "") -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fuzzing import is_message_fine, parser
 
 from understudy import cli
 from understudy.io.footage.stills import encode_image
@@ -68,3 +69,62 @@ def test_a_broken_picture_of_any_name_is_named_in_one_line(
         told = capsys.readouterr().err
         assert told.count("\n") == 1 and told.removesuffix("\n").isprintable()
         shutil.rmtree(folder)
+
+
+LONG = ["é" * 130, "a/" * 2500 + "x"]
+# Lines in which a name, here {}, belongs to what is read, written or chosen.
+LINES = """
+new {} --src a.png --dst a.png
+new s --src {} --dst a.png
+swap --src a.png --dst a.png --out {}.mp4
+swap --src {} --dst a.png --out o.mp4
+extract {} src
+extract show src --like {}
+faces {} src
+faces check {} src
+frames {} out
+frames pictures {}
+cut {} o.mp4
+cut pictures {}.mp4
+denoise {} o
+denoise pictures {}
+verify {}
+verify a.png --trust {}
+measure {}
+history {}
+history show --model {}
+train {}
+train show --name {}
+train show --from {}
+trained {}
+trained rename show tiny {}
+trained copy show {} new
+trained trash show {}
+trained restore show {}
+trained import show {}
+merge {}
+merge show --model {}
+merge show --preset {}
+export show {}.dfm
+demo {}
+run {}
+verify a.png --config {}
+"""
+
+
+@pytest.mark.parametrize("name", LONG, ids=["one", "whole"])
+def test_a_name_that_is_too_long_is_told(
+    name: str, show: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(show.parent)
+    monkeypatch.setattr(cli, "build_app", parser)
+    Path("pictures").mkdir()
+    for place in (Path("a.png"), Path("pictures/1.png")):
+        place.write_bytes(encode_image(np.zeros((48, 64, 3), np.uint8), ".png"))
+    for line in LINES.split("\n"):
+        if line:
+            code = cli.main([word.format(name) for word in line.split()])
+            told = capsys.readouterr().err
+            assert code in (1, 2, 3, 4, 8, 10) and "a mistake of ours" not in told, line
+            assert is_message_fine(told.rstrip("\n").split("\n")[-1]), line
+    assert {each.name for each in Path().iterdir()} <= {"a.png", "pictures", "show"}
