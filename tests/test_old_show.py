@@ -18,6 +18,7 @@ import pytest
 import understudy
 from understudy import cli
 from understudy.errors import BadOption, BadProject
+from understudy.io.provenance.marked import is_marked
 from understudy.stages.events import (
     Event,
     FaceRow,
@@ -262,6 +263,11 @@ def test_its_result_is_measured_verified_and_taken_apart(show: Path, job: Any) -
     assert (show / "measures.json").is_file() and (show / "sheet.png").is_file()
     assert job("frames")[-1]["summary"] == {"pictures": 10, "of": 10, "stopped": False}
     assert job("cut")[-1]["summary"]["frames"] == 7
+    # Its mark goes on.
+    for name in ("cut", "frames"):
+        out = Path(json.loads(Path(f"jobs/{name}.json").read_text())["arguments"]["out"])
+        made = [out] if out.is_file() else sorted(out.glob("*.png"))
+        assert made and all(map(is_marked, made))
 
 
 def test_its_model_is_exported(show: Path, job: Any) -> None:

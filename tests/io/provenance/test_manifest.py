@@ -23,6 +23,7 @@ from understudy.io.provenance.manifest import (
     read_manifest,
     validate_credentials,
 )
+from understudy.io.provenance.marked import is_marked
 from understudy.stages.verify import VerifyOptions, verify
 
 
@@ -339,6 +340,30 @@ def test_a_claim_is_made_once_for_many_files(signed, tmp_path):
         assert (parent.title, parent.role, len(parent.sha256)) == ("result.mp4", "parentOf", 64)
         # What it says of itself, too.
         assert b"src pictures" in (tmp_path / name).read_bytes()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are text elsewhere")
+def test_a_name_that_is_no_text(signed, tmp_path):
+    path = signed.rename(tmp_path / "result \udcff.mp4")
+    assert read_manifest(path).state == "valid"
+    Claim.edited([path]).write_picture(tmp_path / "\udcfe.png", np.zeros((9, 9, 3), np.uint8))
+    manifest = read_manifest(tmp_path / "\udcfe.png")
+    assert [each.title for each in manifest.ingredients] == ["result ?.mp4"]
+    assert manifest.state == "valid" and manifest.ingredients[0].sha256 == fingerprint(path)
+
+
+def test_a_file_that_was_renamed_keeps_its_manifest(signed, tmp_path):
+    for name in ("1.png", "2.jpg", "3.tif", "4.webp"):
+        Claim.drawn("Faces.").write_picture(tmp_path / name, np.zeros((9, 9, 3), np.uint8))
+    for number, name in enumerate(("1.png", "2.jpg", "3.tif", "4.webp", "result.mp4")):
+        for other in ("a.jpg", "b.mp4", "c.txt", "d"):
+            path = (tmp_path / name).rename(tmp_path / f"{number}{other}")
+            assert read_manifest(path).state == "valid" and is_marked(path)
+            claim = Claim.edited([path])
+            assert len(claim.histories) == 1
+            claim.write_picture(tmp_path / "new.png", np.zeros((9, 9, 3), np.uint8))
+            assert read_manifest(tmp_path / "new.png").state == "valid"
+            path.rename(tmp_path / name)
 
 
 def test_drawn_pictures_are_synthetic_and_name_no_footage(tmp_path):

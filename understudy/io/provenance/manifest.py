@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
 
 import c2pa
-import cv2
 import numpy as np
 
 from understudy.errors import BadData, BadMedia, BadOption, CannotWrite
@@ -39,6 +38,16 @@ _MADE_BY_MODELS = {
 _FINGERPRINTS = "org.understudy.footage"
 _NO_THUMBNAIL = {"builder": {"thumbnail": {"enabled": False}}}
 _BLOCK = 1 << 20
+# Where in a file what it begins with says which kind it is.
+_MAGIC = (
+    (0, b"\x89PNG", "image/png"),
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"II*\0", "image/tiff"),
+    (0, b"MM\0*", "image/tiff"),
+    (8, b"WEBP", "image/webp"),
+    (8, b"AVI ", "video/avi"),
+    (4, b"ftyp", "video/mp4"),
+)
 _TOOL = {"name": "Understudy", "version": version("understudy")}
 
 State = Literal["trusted", "valid", "invalid"]
@@ -132,9 +141,9 @@ class Claim:
         prints: list[dict[str, str]] = []
         for number, path in enumerate(ingredients):
             role = "inputTo" if number else "parentOf"
-            prints.append({"title": path.name, "role": role, "sha256": fingerprint(path)})
+            prints.append({"title": _title(path), "role": role, "sha256": fingerprint(path)})
             ingredient = {
-                "title": path.name,
+                "title": _title(path),
                 "format": _media_type(path),
                 "relationship": role,
                 "label": f"footage-{number}",
@@ -197,7 +206,7 @@ class Claim:
         try:
             with (
                 c2pa.Builder(
-                    self._definition(path.name), c2pa.Context.from_dict(_NO_THUMBNAIL)
+                    self._definition(_title(path)), c2pa.Context.from_dict(_NO_THUMBNAIL)
                 ) as made,
                 _signer(self.signer) as signing,
             ):
@@ -234,19 +243,11 @@ def validate_credentials() -> Credentials:
 
     Raises:
         BadOption: They do not serve.
-        CannotWrite: A new certificate cannot be kept.
+        CannotWrite: A new certificate cannot be kept, or what was signed cannot be read back.
     """
     chosen = load_credentials()
-    pixel = io.BytesIO(cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes())
-    created = {"action": "c2pa.created", "digitalSourceType": f"{_SOURCES}digitalCreation"}
-    claim = {"assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [created]}}]}
-    try:
-        with c2pa.Builder(claim) as builder, _signer(chosen) as signing:
-            builder.sign(signing, "image/png", pixel, io.BytesIO())
-    except c2pa.C2paError as error:
-        raise BadOption(
-            f"signing: {error}. Check the certificate in UNDERSTUDY_SIGN_CERT and its key."
-        ) from error
+    pixel = io.BytesIO(stills.encode_image(np.zeros((1, 1, 3), np.uint8), ".png"))
+    Claim.drawn("One pixel, to try the signer.", chosen).sign_picture(pixel, Path("one pixel.png"))
     return chosen
 
 
@@ -261,7 +262,10 @@ def read_manifest(path: Path, trusted: str = "") -> Manifest:
     if not path.is_file():
         raise BadMedia(f"{path}: no such file. Check the name.")
     try:
-        with c2pa.Reader(path, context=_reading(trusted)) as reader:
+        with (
+            path.open("rb") as file,
+            c2pa.Reader(_content_type(path), file, context=_reading(trusted)) as reader,
+        ):
             return _read(reader, path)
     except c2pa.C2paError.ManifestNotFound:
         raise BadMedia(
@@ -327,8 +331,27 @@ def _drawn(description: str) -> dict[str, Any]:
     return {"digitalSourceType": SYNTHETIC, "softwareAgent": _TOOL, "description": description}
 
 
+def _title(path: Path) -> str:
+    """Its name, with ? for what is no text there."""
+    return path.name.encode("utf-8", "replace").decode()
+
+
 def _media_type(path: Path) -> str:
+    """By its name."""
     return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+
+
+def _content_type(path: Path) -> str:
+    """By its first bytes, since a file may be renamed; by its name where these say nothing.
+
+    Raises OSError.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+    for place, magic, media_type in _MAGIC:
+        if head[place:].startswith(magic):
+            return media_type
+    return _media_type(path)
 
 
 def _history(path: Path, ingredient: dict[str, str]) -> bytes | None:
@@ -336,27 +359,19 @@ def _history(path: Path, ingredient: dict[str, str]) -> bytes | None:
 
     One that cannot be read is footage like any other.
     """
-    if not _can_have_manifest(path):
+    if not path.is_file():
         return None
-    archive = io.BytesIO()
+    archive, media_type = io.BytesIO(), _content_type(path)
     try:
-        reader = c2pa.Reader.try_create(path, context=_reading())
-        if reader is None:
-            return None
-        reader.close()
-        with (
-            c2pa.Builder({}, c2pa.Context.from_dict(_NO_THUMBNAIL)) as builder,
-            path.open("rb") as file,
-        ):
-            builder.add_ingredient(ingredient, ingredient["format"], file)
-            builder.write_ingredient_archive(ingredient["label"], archive)
+        with path.open("rb") as file:
+            with c2pa.Reader(media_type, file, context=_reading()):
+                file.seek(0)
+            with c2pa.Builder({}, c2pa.Context.from_dict(_NO_THUMBNAIL)) as builder:
+                builder.add_ingredient(ingredient, media_type, file)
+                builder.write_ingredient_archive(ingredient["label"], archive)
     except c2pa.C2paError:
         return None
     return archive.getvalue()
-
-
-def _can_have_manifest(path: Path) -> bool:
-    return path.is_file() and _media_type(path) in c2pa.Builder.get_supported_mime_types()
 
 
 def _reading(trusted: str = "") -> c2pa.Context:
