@@ -10,8 +10,9 @@ MAX_MEMORY = 768 << 20
 MAX_PICTURE_FILE = 512 << 20
 # Of a picture with 8 bits: as it was decoded, and once more as it is turned upright and into RGB.
 BYTES_A_PIXEL = 6
-# A frame of a video may have 16 bits, and the decoder holds others to build on.
-_VIDEO_BYTES_A_PIXEL = 12
+# A frame of a video may have 16 bits, and alpha as it is coded; the decoder holds others to build
+# on. 8192 x 4320 pixels are within.
+_VIDEO_BYTES_A_PIXEL = 20
 MAX_VIDEO_PIXELS = MAX_MEMORY // _VIDEO_BYTES_A_PIXEL
 
 
