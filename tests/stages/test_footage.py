@@ -17,7 +17,7 @@ from understudy.io.open_footage import open_footage
 from understudy.io.video.clip_writer import write_clip
 from understudy.stages import jobs
 from understudy.stages.events import Finished, Progress, Saved, Started, Stop
-from understudy.stages.footage import parse_time
+from understudy.stages.footage import parse_time, pick_frames
 
 SIZE = (64, 48)
 
@@ -237,3 +237,13 @@ def test_a_name_that_is_too_long_is_told_before_the_work(
     assert not list(tmp_path.iterdir())
     list(jobs.call("cut")(src, longest, end="0.2"))
     assert [path.name for path in tmp_path.iterdir()] == [longest.name]
+
+
+def test_times_that_make_no_sense_make_no_end_of_pictures(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png"):
+        stills.write_image(tmp_path / name, np.zeros((8, 8, 3), np.uint8))
+    with open_footage(tmp_path) as footage:
+        footage.pts = [0, 1 << 60]
+        assert pick_frames(footage, None) == [0, 1]
+        with pytest.raises(BadOption, match="every frame once, 2"):
+            pick_frames(footage, 25)

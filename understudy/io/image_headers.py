@@ -68,7 +68,7 @@ def read_header(data: bytes) -> Header:
         if data.startswith(magic):
             try:
                 return read(data)
-            except struct.error:
+            except (struct.error, OverflowError):
                 raise Truncated("it ends too early") from None
     raise UnknownKind("it is no PNG, JPG, TIFF, BMP or WebP")
 

@@ -30,6 +30,9 @@ from understudy.stages.jobs import verb
 from understudy.stages.project import resolve_options
 from understudy.types import Array, Frame
 
+# More pictures than that come of times that make no sense.
+_MOST_PICTURES = 10_000_000
+
 
 class FramesOptions(Options):
     """What `frames` asks."""
@@ -136,15 +139,20 @@ def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
 def pick_frames(footage: Footage, fps: float | None) -> list[int]:
     """Pick the frames on screen at 0, 1/fps, 2/fps, … seconds after the first one, until the end.
 
-    fps: None = every frame once.
+    fps: None = every frame once. Raises BadOption where that makes millions of pictures.
     """
     if fps is None:
         return list(range(len(footage)))
     step = 1 / (frame_rate_fraction(fps) * footage.time_base)
-    count = -(-footage.duration / footage.time_base // step)
+    count = int(-(-footage.duration / footage.time_base // step))
+    if count > max(_MOST_PICTURES, len(footage)):
+        raise BadOption(
+            f"{footage.path}: {fps:g} pictures a second over {float(footage.duration):.0f} seconds"
+            f" are more than {_MOST_PICTURES}. Leave fps out: every frame once, {len(footage)}."
+        )
     return [
         bisect.bisect_right(footage.pts, footage.pts[0] + number * step) - 1
-        for number in range(int(count))
+        for number in range(count)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import resource
 from dataclasses import replace
 from fractions import Fraction
 
@@ -233,3 +234,25 @@ def test_frames_of_another_size_are_our_mistake(clip, tmp_path):
                 tmp_path / "out.mp4", [replace(source[0], image=source[0].image[:-2])], source, GOOD
             )
         )
+
+
+def test_a_file_larger_than_allowed_or_a_full_disk_is_told_as_such(clip, tmp_path, capfd):
+    """What FFmpeg makes of it is "error in callback"."""
+    with open_footage(clip(size=(640, 480), codec="mpeg4", frames=20)) as footage:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        for suffix, bytes_at_most in (
+            (".mp4", 0),
+            (".mp4", 9000),
+            (".mkv", 9000),
+            (".mov", 40_000),
+        ):
+            out = tmp_path / f"out{suffix}"
+            options = EncodeOptions(preset="ultrafast", crf=1)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_at_most, hard))
+            try:
+                with pytest.raises(CannotWrite, match="the file is larger than this disk"):
+                    list(write_video(out, footage, footage, options))
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            assert [each.name for each in tmp_path.iterdir()] == ["clip.mp4"]
+    assert "Error" not in capfd.readouterr().err

@@ -20,6 +20,8 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}
 
 IntImage = NDArray[np.uint8] | NDArray[np.uint16]
 
+# What its decoders print of a damaged file comes out as an error here, in words.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 # Grey becomes RGB, alpha goes, 16 bits stay, a camera's orientation mark is obeyed.
 _READ = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
 

@@ -24,6 +24,7 @@ from understudy.io.footage.base import Footage
 from understudy.io.video import color as video_color
 from understudy.io.video import segment_file
 from understudy.io.video.audio import AudioClip, AudioCopier, open_source
+from understudy.io.video.faults import reason
 from understudy.options import Options, option
 from understudy.types import Array, Bytes, Frame
 
@@ -134,18 +135,22 @@ def atomic_video(path: Path, into: BinaryIO | None = None) -> Iterator[BinaryIO]
     What FFmpeg cannot do is a CannotWrite.
     """
     with ExitStack() as stack:
+        stack.enter_context(atomic.explain_os_errors(path))
+        if into is None:
+            partial = stack.enter_context(atomic.partial_file(path))
+            into = stack.enter_context(partial.open("w+b"))
+        output = _Output(into)
         try:
             with atomic.explain_os_errors(path):
-                if into is None:
-                    partial = stack.enter_context(atomic.partial_file(path))
-                    into = stack.enter_context(partial.open("w+b"))
-                yield into
-        except av.FFmpegError as error:
-            why = (error.strerror or str(error)).lower()
-            raise CannotWrite(
-                f"{path}: cannot be coded or written: {why}. Try the default options, or another"
-                " disk."
-            ) from error
+                yield cast(BinaryIO, output)
+        except (av.FFmpegError, ArithmeticError) as error:
+            if output.problem is None:
+                raise CannotWrite(
+                    f"{path}: cannot be coded or written: {reason(error)}. Try the default options,"
+                    " or another disk."
+                ) from error
+        if output.problem is not None:
+            raise output.problem
 
 
 def open_output(file: BinaryIO, path: Path, options: dict[str, str]) -> OutputContainer:
@@ -247,6 +252,51 @@ class Encoding:
         # starts; by default milliseconds.
         ticks = str(self.time_base.denominator)
         return flags | {"video_track_timescale": ticks, "movie_timescale": ticks}
+
+
+class _Output(io.RawIOBase):
+    """An open file that FFmpeg writes into.
+
+    problem: what its writing failed with, which FFmpeg tells only as a callback that failed; what
+    is written after that goes nowhere.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.problem: OSError | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        with memoryview(buffer).cast("B") as room:
+            data = self._file.read(len(room))
+            room[: len(data)] = data
+        return len(data)
+
+    def write(self, data: Buffer, /) -> int:
+        if self.problem is not None:
+            return memoryview(data).nbytes
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.problem = error
+            raise
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        if self.problem is not None:
+            return offset
+        try:
+            return self._file.seek(offset, whence)
+        except OSError as error:
+            self.problem = error
+            raise
 
 
 class _SecondPlace(io.RawIOBase):
