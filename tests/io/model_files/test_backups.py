@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -90,6 +91,8 @@ def test_what_is_not_whole_does_not_count_and_a_damaged_one_is_refused(tmp_path:
     assert len(backups.list_backups(tmp_path / "backups")) == 1
     with pytest.raises(BadProject, match="Take another"):
         checkpoint.copy_as_current(tmp_path / "checkpoints", one.folder)
+    shutil.copytree(one.folder, left.path, dirs_exist_ok=True)
+    assert len(backups.list_backups(tmp_path / "backups")) == 1
     made(tmp_path, 2)
     assert not left.path.exists()
 

@@ -77,7 +77,7 @@ def list_backups(folder: Path) -> list[Backup]:
     """Return the backups in `folder` in the order they were made; unfinished ones do not count."""
     found = []
     for each in folder.iterdir() if folder.is_dir() else ():
-        if atomic.is_link(each):
+        if atomic.is_partial(each.name) or atomic.is_link(each):
             continue
         try:
             found.append(_read(each))
