@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, validate_call
 from understudy.errors import BadData, BadOption
 from understudy.io import data_files
 from understudy.options import Options, check_texts, readable
+from understudy.printable import quoted
 from understudy.stages.events import Stage
 
 Verb = Callable[..., Stage]
@@ -100,6 +101,12 @@ def run(job: Job) -> Stage:
         )
     function = known[job.verb]
     check_texts(job.arguments, job.verb)
+    takes = [name for name in inspect.signature(function).parameters if name != "options"]
+    if unknown := sorted(set(job.arguments) - set(takes)):
+        raise BadOption(
+            f"{job.verb}: there is no argument {quoted(unknown[0])}. It takes: {', '.join(takes)};"
+            " options have a place of their own."
+        )
     options = options_of(function).layered(job.options, where=job.verb)
     try:
         stage: Stage = validate_call(function)(**job.arguments, options=options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ _KINDS = ("SAEHD", "Quick96", "AMP")
 _ASIDE = re.compile(r"opt|.*_opt|GAN|D|code_discriminator")
 # Beyond this a checkpoint's name has no room, and nobody has trained so long.
 MAX_ITERATIONS = 999_999_999
+_MOST_LOSS = 1e30
 
 
 @dataclass(frozen=True)
@@ -140,17 +140,18 @@ def _losses(held: object) -> tuple[tuple[float, ...], ...]:
     """Rows of losses, as many as are whole: those of another form, and all before, are left out."""
     rows: list[tuple[float, ...]] = []
     for row in reversed(held) if isinstance(held, list) else ():
-        values = (
-            [_simplify(each) for each in row]
-            if isinstance(row, list | tuple | np.ndarray) and np.ndim(row) == 1
-            else []
-        )
-        if len(values) != 2 or not all(
-            isinstance(each, int | float) and math.isfinite(each) for each in values
-        ):
+        values = [_simplify(each) for each in row] if isinstance(row, list | tuple) else []
+        if isinstance(row, np.ndarray) and row.shape == (2,):
+            values = row.tolist()
+        if len(values) != 2 or not all(map(_is_loss, values)):
             break
         rows.append((float(values[0]), float(values[1])))
     return tuple(reversed(rows))
+
+
+def _is_loss(value: object) -> bool:
+    # No whole number of any length becomes a float.
+    return type(value) in (int, float) and -_MOST_LOSS < value < _MOST_LOSS  # type: ignore[operator]
 
 
 def _fits_exactly(label: str) -> str:

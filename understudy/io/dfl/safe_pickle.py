@@ -104,6 +104,10 @@ def load_arrays(path: Path) -> dict[str, Array]:
                 f"{path}: {name!r:.80} is not an array of floats. Give the file that DeepFaceLab's"
                 " trainer saved."
             )
+        if not array.size:
+            raise BadMedia(
+                f"{path}: the tensor {name!r:.80} is empty. Take an older backup of the model."
+            )
         if not np.isfinite(array).all():
             raise BadMedia(
                 f"{path}: the tensor {name!r:.80} holds values that are not numbers. Take an older"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast, get_args
+from typing import Annotated, Final, get_args
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_validator
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from understudy.errors import BadData, BadProject, CannotWrite, WeightsMissing
-from understudy.io import atomic, data_files
+from understudy.io import atomic, data_files, tables
 from understudy.types import Array, FaceType
 
 SCHEMA, SUFFIX = 1, ".safetensors"
@@ -21,6 +23,27 @@ SCHEMA, SUFFIX = 1, ".safetensors"
 FACE_TYPES: Final = tuple(
     each for each in get_args(FaceType) if each not in ("no-align", "mark-only")
 )
+
+
+class _About(BaseModel):
+    """What a segmenter's file says of itself; its notes are texts."""
+
+    schema_version: Annotated[int, Field(ge=1, le=SCHEMA)] = SCHEMA
+    kind: str
+    face_type: FaceType
+    resolution: Annotated[int, Field(ge=16, le=4096)]
+    origin: str
+    crc32: str
+
+    @field_validator("face_type")
+    @classmethod
+    def _stands_upright(cls, name: FaceType) -> FaceType:
+        if name not in FACE_TYPES:
+            raise ValueError("no face type of a segmenter")
+        return name
+
+
+_SUMS: Final = TypeAdapter(dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +93,24 @@ def read(path: Path) -> SegmenterFile:
     from a newer version.
     """
     try:
-        with safe_open(path, framework="numpy") as file:
-            about = file.metadata() or {}
-            if int(about.get("schema_version", SCHEMA)) > SCHEMA:
-                raise BadProject(
-                    f"{path}: made by a newer Understudy (layout {about['schema_version']}). Update"
-                    " Understudy."
-                )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-        sums = dict(data_files.parse_json(about["crc32"], str(path)))
-        resolution, face_type = int(about["resolution"]), _face_type(about["face_type"])
-        found = SegmenterFile(path, about["kind"], face_type, resolution, about["origin"], tensors)
-    except (BadData, OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        tensors, notes = tables.read_tensors(path)
+        version = notes.get("schema_version", "")
+        if re.fullmatch("[0-9]{1,9}", version) and int(version) > SCHEMA:
+            raise BadProject(
+                f"{path}: made by a newer Understudy (layout {version}). Update Understudy."
+            )
+        about = _About.model_validate(notes)
+        sums = data_files.parse_json_as(about.crc32, str(path), _SUMS)
+    except (BadData, ValidationError) as error:
+        reason = error.reason if isinstance(error, BadData) else data_files.describe_fault(error)
         raise WeightsMissing(
-            f"{path}: not the file of a segmenter, or a damaged one ({error}). {_AGAIN}"
+            f"{path}: not the file of a segmenter, or a damaged one ({reason}). {_AGAIN}"
         ) from None
     for name in sorted({*sums, *tensors}):
         problem = _problem(tensors.get(name), sums.get(name))
         if problem:
             raise WeightsMissing(f"{path}: the tensor {name} {problem}. {_AGAIN}")
-    return found
+    return SegmenterFile(path, about.kind, about.face_type, about.resolution, about.origin, tensors)
 
 
 def _problem(array: Array | None, expected: int | None) -> str:
@@ -102,12 +123,6 @@ def _problem(array: Array | None, expected: int | None) -> str:
         if zlib.crc32(np.ascontiguousarray(array).data) == expected
         else "is not what was written"
     )
-
-
-def _face_type(name: str) -> FaceType:
-    if name not in FACE_TYPES:
-        raise ValueError(f"no face type is called {name!r:.40}")
-    return cast("FaceType", name)
 
 
 _AGAIN: Final = "Remove it and import it again: understudy trained import."

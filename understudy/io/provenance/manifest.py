@@ -21,6 +21,7 @@ from understudy.errors import BadData, BadMedia, BadOption, CannotWrite
 from understudy.io import atomic, data_files, scratch
 from understudy.io.footage import stills
 from understudy.io.provenance.signing_key import Credentials, load_credentials
+from understudy.printable import shortened
 from understudy.types import Array
 
 # What players show of a video with a replaced face; its manifest says the same, signed.
@@ -48,6 +49,7 @@ _MAGIC = (
     (8, b"AVI ", "video/avi"),
     (4, b"ftyp", "video/mp4"),
 )
+_LONGEST_TEXT = 300
 _TOOL = {"name": "Understudy", "version": version("understudy")}
 
 State = Literal["trusted", "valid", "invalid"]
@@ -413,38 +415,55 @@ def _translate_error(error: c2pa.C2paError, path: Path) -> Exception:
     )
 
 
-def _parse_report(report: dict[str, Any], state: str) -> Manifest:
-    active = report.get("manifests", {}).get(report.get("active_manifest"), {})
-    tool = (active.get("claim_generator_info") or [{}])[0]
-    assertions = {each["label"]: each.get("data", {}) for each in active.get("assertions", [])}
+def _parse_report(report: object, state: str) -> Manifest:
+    """What a report says. Whoever signed may have put anything in place of anything."""
+    whole = _table(report)
+    active = _table(_table(whole.get("manifests")).get(_text(whole.get("active_manifest"))))
+    assertions = {
+        _text(each.get("label")): _table(each.get("data"))
+        for each in _tables(active.get("assertions"))
+    }
     actions = [
         action
         for label, data in assertions.items()
         if label.startswith("c2pa.actions")
-        for action in data.get("actions", [])
+        for action in _tables(data.get("actions"))
     ]
     prints = {
-        (each["title"], each["role"]): each["sha256"]
-        for each in assertions.get(_FINGERPRINTS, {}).get("footage", [])
+        (_text(each.get("title")), _text(each.get("role"))): _text(each.get("sha256"))
+        for each in _tables(assertions.get(_FINGERPRINTS, {}).get("footage"))
     }
-    ingredients = tuple(
-        Ingredient(
-            each.get("title", ""),
-            each.get("relationship", ""),
-            prints.get((each.get("title"), each.get("relationship")), ""),
-        )
-        for each in active.get("ingredients", [])
-    )
-    failures = report.get("validation_results", {}).get("activeManifest", {}).get("failure", [])
-    signature = active.get("signature_info", {})
+    named = [
+        (_text(each.get("title")), _text(each.get("relationship")))
+        for each in _tables(active.get("ingredients"))
+    ]
+    results = _table(_table(whole.get("validation_results")).get("activeManifest"))
+    problems = {_text(each.get("code")) for each in _tables(results.get("failure"))}
+    tool = next(iter(_tables(active.get("claim_generator_info"))), {})
+    signature = _table(active.get("signature_info"))
+    times = [_text(action.get("when")) for action in reversed(actions)]
     return Manifest(
         state="trusted" if state == "trusted" else "valid" if state == "valid" else "invalid",
-        problems=tuple(sorted({each["code"] for each in failures})),
-        tool=tool.get("name", ""),
-        version=tool.get("version", ""),
-        signer=signature.get("common_name") or signature.get("issuer", ""),
-        made=signature.get("time")
-        or next((action["when"] for action in reversed(actions) if "when" in action), ""),
-        is_synthetic=any(action.get("digitalSourceType") in _MADE_BY_MODELS for action in actions),
-        ingredients=ingredients,
+        problems=tuple(sorted(problems - {""})),
+        tool=_text(tool.get("name")),
+        version=_text(tool.get("version")),
+        signer=_text(signature.get("common_name")) or _text(signature.get("issuer")),
+        made=_text(signature.get("time")) or next(filter(None, times), ""),
+        is_synthetic=any(
+            _text(action.get("digitalSourceType")) in _MADE_BY_MODELS for action in actions
+        ),
+        ingredients=tuple(Ingredient(*name, prints.get(name, "")) for name in named),
     )
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _tables(value: object) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    """A text, with as much of it as anybody wants to read."""
+    return shortened(value, _LONGEST_TEXT) if isinstance(value, str) else ""

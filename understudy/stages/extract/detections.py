@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from understudy.core.tracking.optical_flow import TrackedPoints
 from understudy.io import data_files
@@ -111,20 +112,34 @@ class Detections:
         """Make the table from its columns and notes.
 
         Raises:
-            KeyError: A column is missing.
-            ValueError: They are not such a table.
+            BadData: They are not such a table.
         """
-        failed = tuple(
-            (int(frame), str(reason))
-            for frame, reason in data_files.parse_json(notes["failed"], "failed")
-        )
-        return cls(
-            **{
-                column.name: columns[column.name]
-                for column in fields(cls)
-                if column.name != "failed"
-            },
-            failed=failed,
+        source = "detections"
+        failed = data_files.parse_json_as(notes.get("failed", ""), source, _FAILED)
+        held = {name: columns.get(name) for name in _COLUMNS}
+        lengths: dict[str, int] = {}
+        for name, (kind, counted, shape) in _COLUMNS.items():
+            column = held[name]
+            if column is None or column.dtype != kind or not _has_shape(column, shape):
+                raise data_files.bad_data(source, f"no such column as {name} is to be")
+            if lengths.setdefault(counted, len(column)) != len(column):
+                raise data_files.bad_data(source, f"{name} has another length")
+        found = cls(**held, failed=failed)  # type: ignore[arg-type]
+        if not found._is_plausible():
+            raise data_files.bad_data(source, "numbers beyond all bounds")
+        return found
+
+    def _is_plausible(self) -> bool:
+        """Whether all numbers are such as detection gives; errors of the flow may be inf."""
+        numbers = (self.box, self.landmarks, self.score, self.ahead, self.back, self.identity)
+        whole = (self.frame, self.frames, self.known)
+        return (
+            all(bool(np.isfinite(column).all()) for column in (*numbers, self.signature))
+            and not np.isnan(self.ahead_error).any()
+            and not np.isnan(self.back_error).any()
+            and all(_is_within(column, 0, _LAST) for column in whole)
+            and _is_within(self.frame_size, 1, _LARGEST)
+            and bool((self.known < len(self.frame)).all())
         )
 
     def columns(self) -> dict[str, Array]:
@@ -255,6 +270,37 @@ def _stack(values: Sequence[Floats], shape: tuple[int, ...]) -> Floats:
     return np.stack(values).astype(np.float32) if values else np.zeros((0, *shape), np.float32)
 
 
+def _has_shape(column: Array, shape: tuple[int, ...]) -> bool:
+    """Whether rows are of that shape; 0 stands for any length."""
+    return column.ndim == 1 + len(shape) and all(
+        wanted in (0, side) for side, wanted in zip(column.shape[1:], shape, strict=True)
+    )
+
+
+def _is_within(column: Array, low: int, high: int) -> bool:
+    return not column.size or bool(column.min() >= low and column.max() <= high)
+
+
+# By name: the kind of numbers, what a row stands for, and its shape, 0 = any.
+_COLUMNS: Final[dict[str, tuple[type, str, tuple[int, ...]]]] = {
+    "frame": (np.int64, "face", ()),
+    "box": (np.float32, "face", (4,)),
+    "landmarks": (np.float32, "face", _POINTS),
+    "score": (np.float32, "face", ()),
+    "frame_size": (np.int64, "face", (2,)),
+    "ahead": (np.float32, "face", _POINTS),
+    "ahead_error": (np.float32, "face", (68,)),
+    "back": (np.float32, "face", _POINTS),
+    "back_error": (np.float32, "face", (68,)),
+    "known": (np.int64, "sample", ()),
+    "identity": (np.float32, "sample", (0,)),
+    "frames": (np.int64, "frame", ()),
+    "signature": (np.float32, "frame", (0,)),
+}
+_FAILED: Final = TypeAdapter(tuple[tuple[int, str], ...])
+# No footage has more frames, or larger ones.
+_LAST: Final = 2**48
+_LARGEST: Final = 2**16
 _ROWS = (
     "frame",
     "box",

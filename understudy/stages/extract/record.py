@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from understudy.errors import BadData, BadProject
 from understudy.io import atomic, data_files, tables
@@ -47,6 +47,14 @@ class ExtractRecord(BaseModel):
     bare: list[tuple[int, int]] = []
     failed: list[tuple[int, str]] = []
     summary: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _names_frames_that_are_there(self) -> Self:
+        ends = [0, *itertools.chain(*self.bare), self.source.frames]
+        places = [*self.cut, *self.pending, *(frame for frame, _ in self.failed)]
+        if sorted(ends) != ends or not all(0 <= place <= self.source.frames for place in places):
+            raise ValueError("frames that the footage has not")
+        return self
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:
@@ -206,7 +214,7 @@ def load_detections(folder: Path, name: str, frames: Sequence[int] = ()) -> Dete
         return None
     try:
         finds = Detections.read(*read)
-    except (KeyError, ValueError, TypeError):
+    except BadData:
         return None
     return finds if finds.attempted_frames().issuperset(frames) else None
 
