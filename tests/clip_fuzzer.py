@@ -65,7 +65,7 @@ def write_clip(path: Path, frames: int = 10) -> None:
         stream.codec_context.options = {"x265-params": "log-level=none"} if "265" in codec else {}
         track = output.add_stream(sound, rate=44100, layout="mono") if sound else None
         for number in range(frames):
-            image = np.full((size[1], size[0], 3), 40 + 15 * number, np.uint8)
+            image = np.full((size[1], size[0], 3), (40 + 15 * number) % 200, np.uint8)
             image[:: 1 + number % 5, : 5 * number + 1] = 250
             frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=layout)
             frame.pts, frame.time_base = number, Fraction(1, 25)

@@ -30,8 +30,8 @@ from understudy.stages.jobs import verb
 from understudy.stages.project import resolve_options
 from understudy.types import Array, Frame
 
-# More pictures than that come of times that make no sense.
-_MOST_PICTURES = 10_000_000
+# More pictures than that, and more for each frame, come of times that make no sense.
+_MOST_PICTURES, _MOST_REPEATS = 100_000, 1000
 
 
 class FramesOptions(Options):
@@ -145,10 +145,10 @@ def pick_frames(footage: Footage, fps: float | None) -> list[int]:
         return list(range(len(footage)))
     step = 1 / (frame_rate_fraction(fps) * footage.time_base)
     count = int(-(-footage.duration / footage.time_base // step))
-    if count > max(_MOST_PICTURES, len(footage)):
+    if count > max(_MOST_PICTURES, _MOST_REPEATS * len(footage)):
         raise BadOption(
             f"{footage.path}: {fps:g} pictures a second over {float(footage.duration):.0f} seconds"
-            f" are more than {_MOST_PICTURES}. Leave fps out: every frame once, {len(footage)}."
+            f" are {count}. Leave fps out: every frame once, {len(footage)}."
         )
     return [
         bisect.bisect_right(footage.pts, footage.pts[0] + number * step) - 1

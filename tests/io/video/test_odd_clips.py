@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from clip_fuzzer import write_clip
 
 from understudy.errors import BadMedia, UnderstudyError
 from understudy.io.footage.base import BadFrame
@@ -91,6 +92,19 @@ def test_what_decodes_before_the_demuxer_fails_is_used(tmp_path, kind, least):
         # One column more is white in each frame.
         white = [int((each.image[20, :, 0] > 128).sum()) for each in frames]
         assert np.abs(np.array(white) - np.arange(len(white))).max() <= 3
+
+
+def test_the_sound_of_such_a_file_is_copied_as_far_as_it_goes(tmp_path):
+    path, out = tmp_path / "clip.rm", tmp_path / "out.mkv"
+    write_clip(path, frames=20)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 8 // 10])
+    with open_footage(path) as footage:
+        assert footage.is_cut_off and footage.has_audio
+        options = EncodeOptions(preset="ultrafast")
+        *_, done = write_video(out, footage, footage, options, AudioClip(path))
+        assert 10 < done == len(footage) < 20
+    with av.open(str(out)) as made:
+        assert sum(packet.size > 0 for packet in made.demux(audio=0)) > 3
 
 
 def broken_off(folder: Path, kind: str) -> Path:

@@ -15,7 +15,7 @@ from av.stream import Stream
 
 from understudy.errors import BadMedia, BadOption
 from understudy.io.video import packets
-from understudy.io.video.faults import as_bad_media, reason
+from understudy.io.video.faults import FOREIGN, as_bad_media, reason
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,15 @@ class AudioCopier:
             self._advance()
 
     def _advance(self) -> None:
-        with as_bad_media(self._sound.path, "its sound breaks off", _WHAT_NOW):
+        try:
             self._next = next(self._packets, None)
+        except FOREIGN as error:
+            if isinstance(error, OSError):
+                raise BadMedia(
+                    f"{self._sound.path}: its sound cannot be read: {reason(error)}. {_WHAT_NOW}"
+                ) from error
+            # Where a file cannot be read on, its pictures end, too: that was told on opening.
+            self._next = None
 
     def _iter_packets(self, source: InputContainer) -> Iterator[Packet[Stream]]:
         start, stop = self._sound.start, self._sound.stop

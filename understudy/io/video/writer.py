@@ -147,7 +147,8 @@ def atomic_video(path: Path, into: BinaryIO | None = None) -> Iterator[BinaryIO]
             if output.problem is None:
                 raise CannotWrite(
                     f"{path}: cannot be coded or written: {reason(error)}. Try the default options,"
-                    " or another disk."
+                    " another kind of file, or leave the sound out: understudy cut, --audio-track"
+                    " none."
                 ) from error
         if output.problem is not None:
             raise output.problem
