@@ -1,8 +1,8 @@
 """Damaged clips, one after the other: a process of its own, since a decoder in C may take it along.
 
-`python clip_fuzzer.py FOLDER KIND SEED COUNT` prints a line of JSON: what came out, how often. The
-clip at work lies in FOLDER as `current`, so that one that ends the process is there to be looked
-at.
+`python clip_fuzzer.py FOLDER SEED COUNT KIND …` prints a line of JSON: for each kind what came out,
+and how often. The clip at work lies in FOLDER as `current`, so that one that ends the process is
+there to be looked at.
 """
 
 from __future__ import annotations
@@ -154,9 +154,10 @@ def peak_memory() -> int:
 
 
 if __name__ == "__main__":
-    at, kind = Path(sys.argv[1]), sys.argv[2]
+    folder, seed, count, *kinds = sys.argv[1:]
     try:
-        print(json.dumps(run(at, kind, int(sys.argv[3]), int(sys.argv[4]))))
+        found = {kind: run(Path(folder), kind, int(seed), int(count)) for kind in kinds}
+        print(json.dumps(found))
     except Exception:
         traceback.print_exc()
         sys.exit(1)
