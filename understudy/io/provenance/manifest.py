@@ -249,7 +249,9 @@ def validate_credentials() -> Credentials:
     """
     chosen = load_credentials()
     pixel = io.BytesIO(stills.encode_image(np.zeros((1, 1, 3), np.uint8), ".png"))
-    Claim.drawn("One pixel, to try the signer.", chosen).sign_picture(pixel, Path("one pixel.png"))
+    Claim.drawn("One pixel, to try the signer.", chosen).sign_picture(
+        pixel, Path("trial picture.png")
+    )
     return chosen
 
 
