@@ -83,6 +83,13 @@ def test_a_model_is_read_within_the_same_bounds(data: bytes) -> None:
     assert fuzzing.is_message_fine(str(caught.value))
 
 
+def test_a_number_of_thousands_of_digits_is_told_in_words() -> None:
+    error = fuzzing.assert_tree_only(
+        lambda: data_files.parse_toml(HOSTILE_TOML["digits"], "a.toml")
+    )
+    assert "does not fit 64 bits" in str(error)
+
+
 def test_what_is_fine_is_read(tmp_path: Path) -> None:
     held = {"a": [1, -(2**63), 2**63 - 1, 1e300, 1e-300, "NaN", "é"], "sha": "1" * 64}
     (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(held).encode())

@@ -35,6 +35,7 @@ _SUSPECT = re.compile(rb"[0-9]{20}|9[2-9][0-9]{17}|[0-9.][eE]\+?[0-9]{3}|NaN|Inf
 _PART = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*"""
 _DEEP_KEY = re.compile(rf"(?:^|[\[{{,])[ \t]*(?:{_PART}\.[ \t]*){{{MAX_DEPTH}}}", re.MULTILINE)
 _MOST_ERRORS = 1000
+_NO_INTEGER: Final = "a whole number that does not fit 64 bits"
 
 
 @contextlib.contextmanager
@@ -117,8 +118,11 @@ def parse_toml(data: bytes, source: str) -> dict[str, Any]:
         raise bad_data(source, "not readable as TOML: no text in UTF-8") from None
     except RecursionError:
         raise bad_data(source, "values nested too deep") from None
-    except ValueError as error:
+    except tomllib.TOMLDecodeError as error:
         raise bad_data(source, f"not readable as TOML: {error}") from None
+    except ValueError:
+        # Python reads no number of more than 4300 digits.
+        raise bad_data(source, _NO_INTEGER) from None
     _check_values(values, source)
     return values
 
@@ -172,6 +176,6 @@ def _check_values(held: Any, source: str) -> None:
             inner = value.values() if isinstance(value, dict) else value
             waiting += [(each, depth + 1) for each in inner]
         elif isinstance(value, int) and not _LOWEST <= value <= _HIGHEST:
-            raise bad_data(source, "a whole number that does not fit 64 bits")
+            raise bad_data(source, _NO_INTEGER)
         elif isinstance(value, float) and not abs(value) < float("inf"):
             raise bad_data(source, "a number that is not finite")

@@ -43,7 +43,7 @@ class DemoOptions(Options):
     seconds: float = option(6, "Length of the clips", low=0.2, high=60)
     width: int = option(640, "Width of the clips", low=160, high=1920, unit="pixels")
     height: int = option(480, "Height of the clips", low=160, high=1080, unit="pixels")
-    seed: int = option(0, "Another number gives other performances", low=0)
+    seed: int = option(0, "Another number gives other performances", low=0, high=2**32 - 1)
     train: TrainOptions = option(TrainOptions(), "Options of train")
 
 
