@@ -106,7 +106,7 @@ def use(path: Path) -> str:
             if isinstance(each, BadFrame):
                 bad += 1
                 assert is_message_fine(each.reason), ascii(each.reason)
-        for note in footage.notes:
+        for note in footage.warnings + footage.notes:
             assert is_message_fine(note), ascii(note)
         whole = footage.iter_frames_or_bad(range(len(footage)))
         some = [each for each, _ in zip(whole, range(3)) if not isinstance(each, BadFrame)]  # noqa: B905

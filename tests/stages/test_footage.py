@@ -16,7 +16,7 @@ from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
 from understudy.io.video.clip_writer import write_clip
 from understudy.stages import jobs
-from understudy.stages.events import Finished, Progress, Saved, Started, Stop
+from understudy.stages.events import Finished, Progress, Saved, Started, Stop, Warned
 from understudy.stages.footage import parse_time, pick_frames
 
 SIZE = (64, 48)
@@ -105,6 +105,18 @@ def test_other_pictures_are_never_mixed_in_or_overwritten(clip, tmp_path):
         do("frames", clip, tmp_path / "good", fps=2)
     with pytest.raises(BadProject, match="file of that name"):
         do("frames", clip, clip)
+
+
+@pytest.mark.parametrize("verb", ["frames", "cut", "denoise"])
+def test_a_clip_that_was_cut_off_is_used_with_a_warning(clip, tmp_path, verb):
+    # The table of frames lies before the frames.
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 7 // 10])
+    out = tmp_path / ("out" if verb == "frames" else "out.mov")
+    events = do(verb, clip, out)
+    warned = [event.text for event in events if isinstance(event, Warned)]
+    assert len(warned) == 1 and "cut off or damaged" in warned[0] and "of 2.00" in warned[0]
+    with open_footage(out) as footage:
+        assert 5 < len(footage) < 20 and not footage.warnings
 
 
 def test_cut_keeps_the_part_and_its_sound(clip, tmp_path):

@@ -26,6 +26,7 @@ from understudy.io.video.writer import EncodeOptions, check_target, frame_rate_f
 from understudy.options import Options, option
 from understudy.stages.carried_marks import CarriedMarks
 from understudy.stages.events import Finished, Note, Progress, Saved, Stage, Started, Stop
+from understudy.stages.footage_notes import footage_notes
 from understudy.stages.jobs import verb
 from understudy.stages.project import resolve_options
 from understudy.types import Array, Frame
@@ -85,7 +86,7 @@ def frames(footage: Path, out: Path, options: FramesOptions) -> Stage:
     """
     options = resolve_options("frames", options)
     with open_footage(footage) as source:
-        yield from (Note(text=note) for note in source.notes)
+        yield from footage_notes(source)
         picks = pick_frames(source, options.fps)
         plan = {
             "made_by": "frames",
@@ -109,7 +110,7 @@ def cut(footage: Path, out: Path, options: CutOptions) -> Stage:
     options = resolve_options("cut", options)
     _check_new(out, options)
     with open_footage(footage) as source:
-        yield from (Note(text=note) for note in source.notes)
+        yield from footage_notes(source)
         first, stop = _span(source, options)
         sound = _sound(source, options, first, stop)
         shifted = (_shift_time(frame, source, first) for frame in source.frames(first, stop))
@@ -125,7 +126,7 @@ def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
     """
     options = resolve_options("denoise", options)
     with open_footage(footage) as source:
-        yield from (Note(text=note) for note in source.notes)
+        yield from footage_notes(source)
         if isinstance(source, ImageSequence):
             yield from _denoise_pictures(source, out, options.factor)
             return

@@ -8,6 +8,7 @@ from understudy.errors import BadMedia
 from understudy.io.open_footage import open_footage
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Saved, Stage
+from understudy.stages.footage_notes import footage_notes
 from understudy.stages.jobs import verb
 from understudy.stages.project import PROJECT_FILE, Project
 
@@ -40,7 +41,7 @@ def new(show: Path, src: Path, dst: Path, options: NewOptions) -> Stage:
                     " frames a second"
                 )
             )
-            yield from (Note(text=note) for note in footage.notes)
+            yield from footage_notes(footage)
     project = Project.create(show, src, dst, options.consent)
     yield Saved(what="project", path=project.folder / PROJECT_FILE)
     yield Finished(stage="new", summary={"show": str(project.folder)})

@@ -79,8 +79,8 @@ def test_a_file_that_was_cut_off_is_taken_as_far_as_it_goes_and_it_is_said(clip,
     with open_footage(path) as footage:
         frames = list(footage)
         assert footage.is_cut_off and 20 < len(footage) < 60 and len(frames) == len(footage)
-        assert f"{len(footage)} frames can be read" in footage.notes[0]
-        assert "of 2.00 seconds" in footage.notes[0]
+        assert f"{len(footage)} frames can be read" in footage.warnings[0]
+        assert "of 2.00 seconds" in footage.warnings[0]
         assert np.abs(frames[-1].image - shown(len(frames) - 1, (64, 48)).astype(int)).mean() < 3
         # Packets and decoder agree on what is there, so keyframes are still sought.
         assert len(footage.keyframes) > 2

@@ -171,7 +171,9 @@ def test_a_truncated_tail_is_told_and_what_is_before_it_is_there(clip, kind):
     with open_footage(path) as footage:
         found = tried(footage)
         assert footage.is_cut_off and 20 < len(footage) < 55 and not bad(found)
-        assert "cut off or damaged" in footage.notes[0] and "of 2.00 seconds" in footage.notes[0]
+        assert (
+            "cut off or damaged" in footage.warnings[0] and "of 2.00 seconds" in footage.warnings[0]
+        )
 
 
 def test_with_an_index_nothing_is_read_again(clip, monkeypatch):

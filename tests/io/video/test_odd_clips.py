@@ -87,7 +87,7 @@ def test_what_decodes_before_the_demuxer_fails_is_used(tmp_path, kind, least):
     path = broken_off(tmp_path, kind)
     with open_footage(path) as footage:
         frames = list(footage.iter_frames_or_bad(range(len(footage))))
-        assert footage.is_cut_off and "cut off or damaged" in footage.notes[0]
+        assert footage.is_cut_off and "cut off or damaged" in footage.warnings[0]
         assert len(frames) >= least and not any(isinstance(each, BadFrame) for each in frames)
         # One column more is white in each frame.
         white = [int((each.image[20, :, 0] > 128).sum()) for each in frames]

@@ -52,7 +52,8 @@ class Footage(ABC):
     second; the mean where the rate varies. pts: presentation time of every frame in units of
     time_base. last_duration: how long the last frame stays, same unit. color: as coded, with absent
     tags resolved. bits: per channel in the source. pixel_aspect: width of a pixel over its height.
-    is_cut_off: the file ends before what its header promises. notes: what a user may want to know.
+    is_cut_off: the file ends before what its header promises. warnings: what is missing because of
+    that. notes: what else a user may want to know.
     is_video: False for pictures, whose pts are made up at 25 a second.
     """
 
@@ -69,6 +70,7 @@ class Footage(ABC):
     has_audio: bool = False
     is_cut_off: bool = False
     pixel_aspect: Fraction = Fraction(1)
+    warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:

@@ -62,6 +62,7 @@ class VideoIndex(FootageIndex):
     keys: list[int]
     is_exact: bool
     lost: frozenset[int] = frozenset()
+    warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -117,7 +118,8 @@ def read_index(path: Path) -> VideoIndex:
         index,
         fps=fps,
         last_duration=index.last_duration or max(1, round(1 / (fps * time_base))),
-        notes=tuple(_notes(path, table, index, is_interlaced)),
+        warnings=tuple(_warnings(path, table, index)),
+        notes=tuple(_notes(path, table.pts, index, is_interlaced)),
     )
 
 
@@ -309,10 +311,8 @@ def _frame_rate(stated: Fraction | None, pts: list[int], time_base: Fraction) ->
     return found if _SLOWEST <= found <= _FASTEST else stated or Fraction(25)
 
 
-def _notes(
-    path: Path, table: packets.PacketTable, index: VideoIndex, is_interlaced: bool
-) -> Iterator[str]:
-    """What a user may want to know of the footage, and need do nothing about."""
+def _warnings(path: Path, table: packets.PacketTable, index: VideoIndex) -> Iterator[str]:
+    """What is missing of a file that was cut off or cannot be read to its end."""
     if index.is_cut_off:
         lasts = (index.pts[-1] - index.pts[0]) * index.time_base
         of = f" of {float(table.promised):.2f}" if table.promised - lasts > Fraction(1, 2) else ""
@@ -321,7 +321,13 @@ def _notes(
             f" to {float(lasts):.2f}{of} seconds. What is there is used; fetch the file again for"
             " the rest."
         )
-    left_out = len(table.pts) - len(index.pts)
+
+
+def _notes(
+    path: Path, promised: list[int], index: VideoIndex, is_interlaced: bool
+) -> Iterator[str]:
+    """What a user may want to know of the footage, and need do nothing about."""
+    left_out = len(promised) - len(index.pts)
     if index.is_exact and left_out and not index.is_cut_off:
         yield (
             f"{path.name}: frames at the start that cannot be decoded and are left out: {left_out}."

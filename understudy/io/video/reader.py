@@ -57,7 +57,8 @@ class VideoFootage(Footage):
         self.size, self.fps, self.time_base = known.size, known.fps, known.time_base
         self.pts, self.last_duration = known.pts, known.last_duration
         self.color, self.bits, self.pixel_aspect = known.color, known.bits, known.pixel_aspect
-        self.has_audio, self.is_cut_off, self.notes = known.has_audio, known.is_cut_off, known.notes
+        self.has_audio, self.is_cut_off = known.has_audio, known.is_cut_off
+        self.warnings, self.notes = known.warnings, known.notes
         self._keys = sorted(
             {0, *(place for place in map(self._index_at, known.keys) if place is not None)}
         )

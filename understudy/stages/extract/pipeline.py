@@ -41,6 +41,7 @@ from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.extract.record import ExtractRecord
 from understudy.stages.extract.report import format_report, write_report
 from understudy.stages.extract.track import TrackedFaces, track_faces
+from understudy.stages.footage_notes import footage_notes
 from understudy.stages.frame_ranges import group_ranges
 from understudy.stages.parallel.chunks import split_into_chunks
 from understudy.stages.parallel.footage_reader import FootageHandle
@@ -74,10 +75,8 @@ class Extraction:
         """Do what is left to do; True when it ended by itself, False when it was stopped."""
         yield Started(stage=f"extract {self.side}", total=None)
         self.record, said = record.prepare_record(self.folder, self._order(), self.options)
-        yield from (
-            Note(text=f"{self.side}: {each}")
-            for each in [*self.footage.notes, *said, *self._advice()]
-        )
+        yield from footage_notes(self.footage, f"{self.side}: ")
+        yield from (Note(text=f"{self.side}: {each}") for each in [*said, *self._advice()])
         if self.record.is_complete and not self.record.pending:
             # What failed has not been mended since: it is reported again, so that no run looks
             # better than its faces.
