@@ -19,7 +19,10 @@ UnderstudyError          exit code 1
 
 from __future__ import annotations
 
-from understudy.printable import as_message
+from understudy.printable import as_message, printable, shortened
+
+# What goes into another message, in characters.
+_REASON = 300
 
 
 class UnderstudyError(Exception):
@@ -63,7 +66,7 @@ class BadData(BadProject):
 
     def __init__(self, text: str, reason: str = "") -> None:
         super().__init__(text)
-        self.reason = reason or text
+        self.reason = shortened(printable(reason or text), _REASON)
 
 
 class NoFaces(UnderstudyError):

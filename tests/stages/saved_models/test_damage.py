@@ -86,6 +86,15 @@ def test_junk_in_place_of_a_file_costs_that_file_alone(known: Path, tmp_path: Pa
     assert warnings(list(call("trained")(show))) == "", "all is as new"
 
 
+def test_weights_of_other_kinds_of_numbers_are_named(known: Path) -> None:
+    folder = known / "models/tiny"
+    (newest, *_), _ = checkpoint.load_intact(folder / "checkpoints")
+    weights = {name: array.astype(np.uint16) for name, array in newest.arrays("weights").items()}
+    checkpoint.save(folder / "checkpoints", 6, {"weights": weights}, newest.state)
+    error = fuzzing.assert_tree_only(lambda: load_saved_model(folder, "cpu"))
+    assert isinstance(error, BadProject) and "holds uint16" in str(error)
+
+
 @pytest.mark.parametrize("name", ["history-no-iteration", "history-not-utf8", "history-number-row"])
 def test_a_history_loses_its_broken_rows(tmp_path: Path, name: str) -> None:
     path = tmp_path / "history.jsonl"

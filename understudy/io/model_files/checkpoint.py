@@ -68,9 +68,12 @@ class _State(BaseModel):
 
 
 class _Record(BaseModel):
-    """What a checkpoint says of itself; state.json."""
+    """What a checkpoint says of itself; state.json.
 
-    model_config = ConfigDict(strict=True)
+    Nothing else stands in it: a sum under a name that was damaged is a damaged record.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid")
 
     schema_version: int
     iteration: Annotated[int, Field(ge=0, le=MAX_ITERATION)]

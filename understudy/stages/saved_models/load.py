@@ -97,6 +97,12 @@ def load_weights(model: Model, saved: Checkpoint) -> None:
             f"{name} is {_shape(weights[name])}, not {_shape(own[name])}"
             for name in mismatched_shapes(own, weights)
         ),
+        *(
+            f"{name} holds {weights[name].dtype}"
+            for name in own
+            if name in weights
+            and own[name].is_floating_point() != (weights[name].dtype.kind == "f")
+        ),
     ]
     if faults:
         more = f", and {len(faults) - 3} more" if len(faults) > 3 else ""
