@@ -1,6 +1,8 @@
 """A folder of face pictures is a table; the file manager curates it; its cache never lies."""
 
 import dataclasses
+import errno
+import os
 
 import cv2
 import numpy as np
@@ -161,10 +163,14 @@ def test_face_types_do_not_mix(faceset):
 
 
 def test_a_folder_that_cannot_be_written_can_be_read(faceset, monkeypatch):
-    def refuse(*args, **kwargs):
-        raise OSError(30, "Read-only file system")
+    opened = os.open
 
-    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    def refuse(path, flags, *args, **kwargs):
+        if flags & os.O_CREAT:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return opened(path, flags, *args, **kwargs)
+
+    monkeypatch.setattr("os.open", refuse)
     assert len(Faceset(faceset.folder)) == 4
     assert not (faceset.folder.parent / "faces.jsonl").exists()
 

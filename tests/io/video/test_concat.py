@@ -162,7 +162,7 @@ def test_a_few_frames_with_the_sound_of_their_time(clip, packets, tmp_path):
         list(
             concat(
                 tmp_path / "out.mp4",
-                [coded(source, (10, 14, 20), tmp_path)[each] for each in (0, 1)],
+                coded(source, (10, 14, 20), tmp_path),
                 source,
                 GOOD,
                 sound,
