@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from understudy.errors import CannotWrite
+from understudy.errors import Busy, CannotWrite
 
 if sys.platform != "win32":
     import fcntl
@@ -28,7 +28,7 @@ if sys.platform != "win32":
 # Bytes of a name, on all file systems in use; a longer suffix says nothing to an encoder.
 _LONGEST, _LONGEST_SUFFIX = 255, 16
 # So many runs may write to the same place at once.
-_MOST: Final = 100
+_MOST: Final = 99
 _NAME: Final = re.compile(r"\.(.*)-([0-9a-f]{8})(?:-[1-9][0-9]?)?\.partial(\.[^.]*)?", re.DOTALL)
 # A folder cannot be held open on Windows, but a file in it can.
 _LOCK: Final = ".lock"
@@ -60,6 +60,29 @@ def partial_file(path: Path) -> Iterator[Path]:
                 held.close()
             partial.unlink(missing_ok=True)
             raise
+
+
+@contextlib.contextmanager
+def sole_writer(path: Path) -> Iterator[None]:
+    """Meanwhile no other run writes to `path`: so that what is found not to be there stays so.
+
+    Raises:
+        Busy: Another run does.
+        CannotWrite: The disk is full, the place is read-only, or no file can have that name.
+    """
+    with explain_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial, handle = _claim(path, is_folder=False, most=1)
+        except FileExistsError:
+            raise Busy(
+                f"{path}: another run is writing it. Wait for it, or choose another name."
+            ) from None
+    try:
+        yield
+    finally:
+        os.close(handle)
+        partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -278,9 +301,11 @@ _REASONS: Final = {
 }
 
 
-def _claim(path: Path, *, is_folder: bool, mode: int = 0o666) -> tuple[Path, int]:
+def _claim(
+    path: Path, *, is_folder: bool, mode: int = 0o666, most: int = _MOST
+) -> tuple[Path, int]:
     """Make a partial file or folder for `path` and lock it; its path and open descriptor."""
-    for number in range(1, _MOST):
+    for number in range(1, most + 1):
         partial = path.with_name(_partial_name(path.name, number))
         try:
             handle = _make(partial, mode, is_folder=is_folder)

@@ -243,6 +243,9 @@ def _encode(
         )
     yield Started(stage=stage, total=total)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(atomic.sole_writer(out))
+        # Another run may have made it meanwhile.
+        _check_new(out, options)
         unsigned = stack.enter_context(scratch.unnamed_file(out.parent)) if claim else None
         comment = COMMENT if claim else ""
         writing = write_video(out, images, source, options, sound, comment, unsigned)

@@ -98,6 +98,7 @@ def save(
         atomic.remove_partials(folder)
         with atomic.partial_folder(folder / f"{iteration:09d}") as partial:
             _fill(partial.path, iteration, parts, state)
+            _remove_unreached(folder, iteration)
             final = partial.settle(_free_name(folder, iteration))
         atomic.write_text(folder / CURRENT, f"{final.name}\n")
         recorded = {step: names for step in _steps(folder) if (names := recorded_files(step))}
@@ -138,6 +139,13 @@ def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     return None, torn
 
 
+def make_current(saved: Checkpoint) -> None:
+    """Name it as the current one, where a run died before it could name any."""
+    pointer = saved.folder.parent / CURRENT
+    if not pointer.exists():
+        atomic.write_text(pointer, f"{saved.folder.name}\n")
+
+
 def peek(folder: Path) -> Checkpoint | None:
     """Return the first checkpoint whose state is readable, its arrays unread; None without one."""
     for step in _steps_in_order(folder)[0]:
@@ -152,6 +160,21 @@ def remove_after(folder: Path, iteration: int) -> None:
     """Remove the checkpoints of later iterations than `iteration`."""
     for step in _steps(folder):
         if _iteration(step) > iteration:
+            atomic.remove_files(step, recorded_files(step))
+
+
+def _remove_unreached(folder: Path, iteration: int) -> None:
+    """Remove checkpoints of this iteration and later ones, but for the current one.
+
+    A run made them that died before it could name them: the one that is being saved began before.
+    """
+    try:
+        current = _current_name(folder)
+    except BadData:
+        # Nobody can tell which one that was.
+        return
+    for step in _steps(folder) if current else ():
+        if _iteration(step) >= iteration and step.name != current:
             atomic.remove_files(step, recorded_files(step))
 
 
@@ -310,17 +333,23 @@ def _steps_in_order(folder: Path) -> tuple[list[Path], list[str]]:
     """The checkpoints in `folder`, the current one first, then the newest; and what ails others."""
     if not folder.is_dir():
         return [], []
-    pointer, name, torn = folder / CURRENT, "", list[str]()
+    name, torn = "", list[str]()
     steps = sorted(_steps(folder), key=lambda path: path.name, reverse=True)
-    if os.path.lexists(pointer):
-        try:
-            name = data_files.read_bytes(pointer, 4096).decode("ascii", "replace").strip()
-        except BadData as error:
-            torn.append(f"{pointer}: {error.reason}. The newest checkpoint is used.")
-        else:
-            if name not in {step.name for step in steps}:
-                torn.append(f"{pointer}: names none that is there. The newest checkpoint is used.")
+    try:
+        name = _current_name(folder)
+    except BadData as error:
+        torn.append(f"{folder / CURRENT}: {error.reason}. The newest checkpoint is used.")
+    if name and name not in {step.name for step in steps}:
+        torn.append(f"{folder / CURRENT}: names none that is there. The newest checkpoint is used.")
     return sorted(steps, key=lambda path: path.name == name, reverse=True), torn
+
+
+def _current_name(folder: Path) -> str:
+    """The name of the current checkpoint; empty where none is named. Raises BadData."""
+    pointer = folder / CURRENT
+    if not os.path.lexists(pointer):
+        return ""
+    return data_files.read_bytes(pointer, 4096).decode("ascii", "replace").strip()
 
 
 def _steps(folder: Path) -> list[Path]:

@@ -49,10 +49,7 @@ def export(show: Path, out: Path, options: ExportOptions) -> Stage:
         raise BadOption(
             f"{out}: give it a name that ends in .dfm or .onnx; both are the same format."
         )
-    if atomic.is_there(out) and (out.is_dir() or not options.overwrite):
-        raise BadOption(
-            f"{out}: is there already. Choose another name, or replace it with --overwrite."
-        )
+    _require_free(out, options)
     for name in ("onnx", "onnxruntime", "onnxscript"):
         onnx_package(name)
     # Late: --help need not wait for torch.
@@ -67,7 +64,9 @@ def export(show: Path, out: Path, options: ExportOptions) -> Stage:
     model, iteration = loaded.model, loaded.saved.iteration
     data, opset = export_model(model, loaded.recipe.model, iteration, options.batch)
     faces, kind = sample_images(project.faces("dst"), model.resolution)
-    with atomic.partial_file(out) as partial:
+    with atomic.sole_writer(out), atomic.partial_file(out) as partial:
+        # Another run may have made it meanwhile.
+        _require_free(out, options)
         partial.write_bytes(data)
         yield Note(
             text=(
@@ -95,3 +94,10 @@ def export(show: Path, out: Path, options: ExportOptions) -> Stage:
         stage="export",
         summary={"file": str(out), "sha256": manifest.fingerprint(out), **facts, "psnr_db": found},
     )
+
+
+def _require_free(out: Path, options: ExportOptions) -> None:
+    if atomic.is_there(out) and (out.is_dir() or not options.overwrite):
+        raise BadOption(
+            f"{out}: is there already. Choose another name, or replace it with --overwrite."
+        )

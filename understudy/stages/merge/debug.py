@@ -76,16 +76,17 @@ def write_steps(
         claim: What is signed into the pictures.
     """
     place = _free_folder(folder, f"{frame:06d}")
-    with atomic.explain_os_errors(place):
-        place.mkdir(parents=True)
-    facts = {}
-    for number, (name, picture) in enumerate(pictures, start=1):
-        file = f"{number:02d}-{name.replace(' ', '-')}.png"
-        claim.write_picture(place / file, _to_sixteen_bits(picture))
-        facts[file] = _statistics(picture)
-    claim.write_picture(place / "sheet.jpg", draw_tiles(pictures, _COLUMNS, _SIDE))
-    record = {"frame": frame, **numbers, "pictures": facts}
-    atomic.write_text(place / "numbers.json", json.dumps(record, indent=1) + "\n")
+    with atomic.partial_folder(place) as partial:
+        facts = {}
+        for number, (name, picture) in enumerate(pictures, start=1):
+            file = f"{number:02d}-{name.replace(' ', '-')}.png"
+            claim.write_picture(partial.path / file, _to_sixteen_bits(picture))
+            facts[file] = _statistics(picture)
+        claim.write_picture(partial.path / "sheet.jpg", draw_tiles(pictures, _COLUMNS, _SIDE))
+        record = {"frame": frame, **numbers, "pictures": facts}
+        text = json.dumps(record, indent=1) + "\n"
+        atomic.write_text(partial.path / "numbers.json", text)
+        partial.settle(place)
     return place / "sheet.jpg"
 
 

@@ -67,6 +67,7 @@ def resume(folder: Path, state: TrainState) -> Generator[Event, Order | None, Re
     write_recipe(folder, state.recipe)
     if saved is None:
         return (yield from _begin(name, state, source))
+    checkpoint.make_current(saved)
     state, renewed = restore(state, saved)
     yield from warn_renewed(name, renewed)
     yield Note(text=f"{name}: goes on from iteration {state.iteration}")
