@@ -84,6 +84,9 @@ def heed(show: Path, options: WaitOptions, side: Literal["src", "dst"] | None = 
             os.kill(os.getpid(), signal.SIGINT)
         if show.name == "aborted" and step >= 1:
             os.kill(os.getpid(), signal.SIGINT)
+        if show.name.startswith("SIG") and step == 1:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.Signals[show.name])
         # An order that comes while a note is read would be lost; the shell must not rely on it.
         yield Note(text=f"{side} {step}")
         order = yield Progress(stage="heed", done=step + 1)
@@ -271,6 +274,20 @@ def test_ctrl_c_stops_once_at_the_next_safe_place() -> None:
 def test_ctrl_c_twice_breaks_off() -> None:
     assert cli.main(["heed", "aborted", "--steps", "9"]) == 130
     assert len(ORDERS) <= 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_that_comes_twice_at_once_counts_once(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # `timeout` sends SIGTERM to its child, and to the group that it is in; a terminal that is
+    # closed is told by the shell and by the kernel.
+    assert cli.main(["heed", name, "--steps", "9", "--json"]) == 130
+    assert ORDERS == [Stop()]
+    told = lines(capsys)
+    assert any(line["event"] == "finished" for line in told)
+    assert sum("Stopping" in str(line.get("text")) for line in told) == 1
 
 
 def test_orders_come_as_json_lines(

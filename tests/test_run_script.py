@@ -204,3 +204,50 @@ def test_ctrl_c_waits_for_the_program_to_end_in_its_own_time() -> None:
     os.killpg(parent.pid, signal.SIGINT)
     assert parent.communicate(timeout=100)[0] == "saved\n"
     assert parent.returncode == 130
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("child", "code"),
+    [
+        # It sees to the signal; it dies of it before it can; it does not heed it.
+        (
+            "import signal, time; signal.signal(15, lambda *_: exit(130)); {tell}; time.sleep(60)",
+            130,
+        ),
+        ("import time; {tell}; time.sleep(60)", 130),
+        ("import signal; signal.signal(15, lambda *_: exit(4)); {tell}; signal.pause()", 4),
+    ],
+)
+def test_sigterm_is_passed_on_and_the_code_comes_back(child: str, code: int) -> None:
+    child = child.format(tell="print('on', flush=True)")
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); import run;"
+            f" sys.exit(run.run([sys.executable, '-c', {child!r}]))",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdout is not None and parent.stdout.readline() == "on\n"
+    parent.send_signal(signal.SIGTERM)
+    assert parent.communicate(timeout=100)[1] == ""
+    assert parent.returncode == code
+
+
+def test_a_signal_during_the_set_up_ends_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(words: list[str], cwd: Path | None = None, quiet: bool = False) -> int:
+        machine.script.SEEN[:] = [signal.SIGTERM] if "install" in words else []
+        return machine.run(words, cwd, quiet)
+
+    monkeypatch.setattr(machine.script, "run", stopped)
+    assert machine.script.main(["doctor"]) == 130
+    assert not machine.told("understudy")
+    monkeypatch.setattr(machine.script, "run", machine.run)
+    machine.script.SEEN.clear()
+    assert machine.script.main(["doctor"]) == 0 and len(machine.told("install")) == 3

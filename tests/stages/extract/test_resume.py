@@ -2,11 +2,7 @@
 
 import errno
 import os
-import random
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import cv2
 import pytest
@@ -38,53 +34,6 @@ def test_stop_ends_cleanly_and_the_next_run_goes_on(film, moment):
     events = film.run()
     assert any(isinstance(event, Note) and "going on" in event.text for event in events)
     assert film.contents("src") == film.contents("dst")
-
-
-KILLED = """
-import os, sys, pathlib
-sys.path[:0] = [sys.argv[2]]
-import conftest as t
-from understudy.io import atomic
-t.chunks._FEWEST, t.chunks._MOST = 3, 3
-t.detectors["blazeface"], t.landmarkers["facemesh"]
-t.detectors._parts["squares"], t.landmarkers._parts["fitted"] = t.Squares, t.Fitted
-left, write = int(sys.argv[3]), atomic.write_bytes
-
-def write_or_die(path, data):
-    global left
-    left -= 1
-    if left < 0:
-        with atomic.partial_file(path) as partial:
-            partial.write_bytes(data[: len(data) // 2])
-            os.kill(os.getpid(), 9)
-    write(path, data)
-
-atomic.write_bytes = write_or_die
-t.Film(pathlib.Path(sys.argv[1])).run()
-"""
-
-
-def test_a_run_killed_again_and_again_ends_like_an_unbroken_one(film):
-    film.run("src")
-    chance, deaths = random.Random(3), 0
-    for _ in range(5):
-        order = [
-            sys.executable,
-            "-c",
-            KILLED,
-            film.folder,
-            Path(__file__).parents[1],
-            str(chance.randrange(2, 9)),
-        ]
-        ended = subprocess.run(order, capture_output=True, text=True)
-        deaths += ended.returncode == -9
-        assert ended.returncode in (0, -9), ended.stderr
-        if ended.returncode == 0:
-            break
-    assert deaths > 1
-    film.run()
-    assert film.contents("dst") == film.contents("src")
-    assert len(os.listdir(film.folder / "dst" / "faces")) == 16
 
 
 @pytest.mark.parametrize("room", [0, 1, 4, 9, 15])

@@ -1,0 +1,111 @@
+"""The commands that are killed, and what they begin with."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from survival.harness import Runner
+
+# Two synthetic people, 6 and 10 frames of 240 x 180: data/README.md.
+CLIPS = Path(__file__).parents[1] / "data" / "show-0.1.zip"
+EXTRACT = ("--workers", "1", "--identity", "none", "--size", "256")
+TRAIN = ("--model", "tiny", "--tiny.resolution", "64", "--batch", "2", "--device", "cpu")
+MERGE = ("--masks", "dst", "--encode.preset", "ultrafast", "--workers", "1", "--device", "cpu")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A command line. state: what it begins with, one of `prepare`.
+
+    again: with what code the same line may end where the run before was killed after its work was
+    done. extra: names of files, as a pattern, that may differ then. cost: seconds of a
+    run, about.
+    """
+
+    name: str
+    state: str
+    words: tuple[str, ...]
+    again: tuple[int, ...] = (0,)
+    extra: str = "$^"
+    cost: float = 0.3
+
+
+SWAP = tuple(
+    f"--{verb}.{word[2:]}" if word.startswith("--") else word
+    for verb, words in (("extract", EXTRACT), ("train", TRAIN), ("merge", MERGE))
+    for word in words
+)
+SCENARIOS = [
+    Scenario("new", "clips", ("new", "show", "src.mp4", "dst.mp4"), again=(0, 4)),
+    Scenario("cut", "clips", ("cut", "dst.mp4", "cut.mp4", "--end", "0.2"), again=(0, 4)),
+    Scenario("denoise", "clips", ("denoise", "src.mp4", "clean.mp4"), again=(0, 4)),
+    Scenario("frames", "clips", ("frames", "dst.mp4", "pictures", "--fps", "10")),
+    Scenario("extract", "new", ("extract", "show", *EXTRACT), cost=3),
+    Scenario("extract-2", "new", ("extract", "show", *EXTRACT[2:], "--workers", "2"), cost=9),
+    Scenario("faces", "unlisted", ("faces", "check", "show", "dst")),
+    Scenario("train", "faces", ("train", "show", *TRAIN, "--iterations", "3"), cost=1.5),
+    Scenario("train-on", "trained", ("train", "show", *TRAIN, "--iterations", "5"), cost=1.5),
+    Scenario("merge", "trained", ("merge", "show", *MERGE), extra=r"show/merged/002(/.*)?", cost=1),
+    Scenario(
+        "merge-matte",
+        "merged",
+        ("merge", "show", *MERGE, "--matte", "--erode", "4"),
+        extra=r"show/merged/003(/.*)?",
+        cost=1,
+    ),
+    Scenario("preview", "trained", ("merge", "show", *MERGE, "--preview")),
+    Scenario(
+        "debug",
+        "trained",
+        ("merge", "show", *MERGE, "--debug", "--frames", "3"),
+        extra=r"show/merged/debug/000003-2(/.*)?",
+    ),
+    Scenario(
+        "swap",
+        "clips",
+        ("swap", "src.mp4", "dst.mp4", "out.mp4", "--iterations", "2", *SWAP),
+        again=(0, 2),
+        extra=r"out\.show/merged/002(/.*)?",
+        cost=6,
+    ),
+    Scenario("export", "trained", ("export", "show", "face.dfm"), again=(0, 2), cost=5),
+    Scenario("copy", "trained", ("trained", "copy", "show", "tiny", "twin"), again=(0, 2)),
+    Scenario("rename", "trained", ("trained", "rename", "show", "tiny", "other"), again=(0, 4)),
+    Scenario("trash", "trained", ("trained", "trash", "show", "tiny"), again=(0, 4)),
+    Scenario(
+        "restore",
+        "trained",
+        ("trained", "restore", "show", "tiny", "1"),
+        # Once more restores once more: it backs up what the first one restored.
+        extra=r"show/models/tiny/(backups/\d+-<time>|checkpoints/0+1-00\d|checkpoints/current).*",
+    ),
+    Scenario("history", "trained", ("history", "show")),
+    Scenario("measure", "merged", ("measure", "show"), cost=4),
+]
+
+
+def prepare(runner: Runner) -> None:
+    """Make what the scenarios begin with, each from the one before."""
+
+    def do(*words: str) -> None:
+        run = runner.run(*words)
+        assert run.code == 0, run.told
+
+    with zipfile.ZipFile(CLIPS) as packed:
+        for name in ("src.mp4", "dst.mp4"):
+            (runner.root / name).write_bytes(packed.read(f"footage/{name}"))
+    runner.save("clips")
+    do("new", "show", "src.mp4", "dst.mp4")
+    runner.save("new")
+    do("extract", "show", *EXTRACT)
+    runner.save("faces")
+    (runner.root / "show/dst/faces.jsonl").unlink()
+    runner.save("unlisted")
+    runner.load("faces")
+    do("train", "show", *TRAIN, "--iterations", "1", "--backup-iterations", "1")
+    do("train", "show", *TRAIN, "--iterations", "2")
+    runner.save("trained")
+    do("merge", "show", *MERGE)
+    runner.save("merged")
