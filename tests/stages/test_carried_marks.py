@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from understudy.errors import BadOption
+from understudy.io.faceset import face_image
 from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import COMMENT, Claim, Manifest, read_manifest
@@ -179,3 +180,20 @@ def test_other_footage_stays_without_a_mark(plain: Path, tmp_path: Path) -> None
         *(tmp_path / "clean").iterdir(),
     ]
     assert not any(map(is_marked, made)) and not (tmp_path / "credentials").exists()
+
+
+def test_faces_and_what_was_found_in_a_marked_film_are_marked(make_film: Any, draw: Any) -> None:
+    film = make_film([draw((10, 20, 40))] * 4)
+    picture = film.folder.parent / "clip" / "2.png"
+    Claim.drawn("A face.").write_picture(picture, stills.read_image(picture))
+    events = film.run(debug="video")
+    assert "clip: marked as synthetic" in notes(events)
+    assert len(film.faces().faces.frame) == 4
+    for path in film.faces().paths:
+        assert_carries(path, "clip")
+    debug = film.folder / "dst" / "debug.mp4"
+    assert_carries(debug, "clip")
+    assert comment_of(debug) == COMMENT
+    # Outlines drawn later change the file, and not that it is known as marked.
+    face_image.write_polygons(film.faces().paths[0], [])
+    assert is_marked(film.faces().paths[0]) and len(film.faces().paths) == 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -12,8 +13,8 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from understudy.io import atomic
 from understudy.io.video.color import from_rgb
+from understudy.io.video.writer import atomic_video, open_output
 from understudy.types import Bytes, Color, Floats
 
 _STANDARD = Color(
@@ -29,23 +30,29 @@ def write_clip(
     fps: int = 25,
     sound: Floats | None = None,
     rate: int = 48000,
+    comment: str = "",
+    into: BinaryIO | None = None,
 ) -> Iterator[int]:
     """Write a clip (H.264, AAC) and yield how many frames are in.
 
     The file takes its name after the last one.
 
     Args:
-        path: Replaced when it exists.
+        path: Ends in .mp4; replaced when it exists.
         images: (height, width, 3) uint8 RGB each.
         size: (width, height), both even.
         fps: Frames a second.
         sound: (samples,) float32 in -1..1, one channel.
         rate: Samples a second.
+        comment: What the container says of itself.
+        into: As in `write_video`.
     """
     with (
-        atomic.partial_file(path) as partial,
-        av.open(str(partial.absolute()), "w", options={"movflags": "+faststart"}) as output,
+        atomic_video(path, into) as file,
+        open_output(file, path, {"movflags": "+faststart"}) as output,
     ):
+        if comment:
+            output.metadata["comment"] = comment
         color = _HIGH if size[1] >= 720 else _STANDARD
         stream = _picture_stream(output, size, fps, color)
         track = output.add_stream("aac", rate=rate, layout="mono") if sound is not None else None

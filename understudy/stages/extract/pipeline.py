@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import functools
+import io
 import time
 from collections.abc import Callable, Collection, Generator, Sequence
 from pathlib import Path
@@ -13,12 +16,14 @@ import numpy as np
 from understudy.core.image import as_bytes
 from understudy.core.metrics.summary import FootageInfo
 from understudy.errors import BadMedia, NoFaces
-from understudy.io import atomic
+from understudy.io import atomic, scratch
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.faceset.manual_marks import Marks, read_marks, write_marks
 from understudy.io.footage.base import Footage
 from understudy.io.footage.stills import read_image
+from understudy.io.provenance.manifest import COMMENT, Claim
 from understudy.io.video.clip_writer import write_clip
+from understudy.stages.carried_marks import CarriedMarks
 from understudy.stages.events import (
     Change,
     Event,
@@ -67,6 +72,7 @@ class Extraction:
         self.marks_path = folder.with_name("marks.json")
         self.marks = read_marks(self.marks_path) if self.marks_path.exists() else Marks()
         self.failed: dict[int, str] = {}
+        self._carried = CarriedMarks(footage, "extract")
         # A wrong name is refused before anything is touched.
         options.detector_part()
         options.landmarker_part()
@@ -177,6 +183,7 @@ class Extraction:
         chosen = solved.select(self.options)
         if not len(chosen):
             raise NoFaces(self._no_faces())
+        claim = yield from self._carried.claim_of_all()
         pending = set(self.record.pending)
         if pending and self.folder.is_dir():
             faceset = Faceset(self.folder)
@@ -194,11 +201,15 @@ class Extraction:
             self.film, solved, chosen, [each for each in frames if len(each)], self.options
         )
 
+        def write(path: Path, data: bytes) -> None:
+            signed = claim.sign_picture(io.BytesIO(data), path) if claim else data
+            atomic.write_bytes(path, signed)
+
         def keep(task: CropTask, made: CropResult) -> int:
             for name, data in made.pictures:
-                atomic.write_bytes(self.folder / name, data)
+                write(self.folder / name, data)
             for name, data in made.overlays:
-                atomic.write_bytes(record.debug_folder(self.folder) / name, data)
+                write(record.debug_folder(self.folder) / name, data)
             start = next(
                 chunk.frames[0]
                 for chunk in reversed(self.chunks)
@@ -274,7 +285,8 @@ class Extraction:
     def _conclude(self, solved: TrackedFaces) -> Generator[Event, Order | None, None]:
         """The report, and the record closed, when all pictures are there."""
         if self.options.debug == "video":
-            yield Saved(what="debug video", path=self._debug_video())
+            claim = yield from self._carried.claim_of_all()
+            yield Saved(what="debug video", path=self._debug_video(claim))
         looked, chosen = (
             np.arange(0, len(self.footage), self.options.every),
             solved.select(self.options),
@@ -327,7 +339,7 @@ class Extraction:
             )
         )
 
-    def _debug_video(self) -> Path:
+    def _debug_video(self, claim: Claim | None) -> Path:
         """The debugging pictures as one video, at the footage's speed; the pictures go."""
         folder = record.debug_folder(self.folder)
         path = folder.with_suffix(".mp4")
@@ -341,8 +353,13 @@ class Extraction:
             width, height = (side - side % 2 for side in self.footage.size)
             images = (as_bytes(read_image(each))[:height, :width] for each in there)
             fps = max(1, round(self.footage.fps / self.options.every))
-            for _ in write_clip(path, images, (width, height), fps):
-                pass
+            write = functools.partial(write_clip, path, images, (width, height), fps)
+            if claim is None:
+                collections.deque(write(), maxlen=0)
+            else:
+                with scratch.unnamed_file(path.parent) as unsigned:
+                    collections.deque(write(comment=COMMENT, into=unsigned), maxlen=0)
+                    claim.sign(unsigned, path)
         if folder.is_dir():
             atomic.remove_files(folder, {each.name for each in there})
         return path
