@@ -92,7 +92,11 @@ def test_leftovers_of_a_killed_run_are_swept(tmp_path: Path) -> None:
 
 def test_a_newer_layout_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, 1) / "state.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
+    newer = {**json.loads(path.read_text()), "schema_version": 99}
+    path.write_text(json.dumps(newer))
+    assert "not what was written" in checkpoint.load_intact(tmp_path)[1][0], "its sum is wrong"
+    del newer["sum"]
+    path.write_text(json.dumps(newer))
     with pytest.raises(BadProject, match="newer"):
         checkpoint.load_intact(tmp_path)
 

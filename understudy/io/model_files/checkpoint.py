@@ -274,14 +274,14 @@ def _to_checkpoint(step: Path, record: _Record) -> Checkpoint:
 def _read_record(step: Path) -> _Record:
     path = step / STATE
     values = data_files.read_json(path)
+    # Those of former versions have no sum. What was changed says nothing, of its version neither.
+    if isinstance(values, dict) and values.pop(_SUM, None) not in (None, _sum_of(values)):
+        raise data_files.bad_data(path, f"{STATE} is not what was written")
     version = values.get("schema_version") if isinstance(values, dict) else None
     if isinstance(version, int) and version > SCHEMA:
         raise BadProject(
             f"{step}: made by a newer Understudy (layout {version}). Update Understudy."
         )
-    # Those of former versions have none.
-    if isinstance(values, dict) and values.pop(_SUM, None) not in (None, _sum_of(values)):
-        raise data_files.bad_data(path, f"{STATE} is not what was written")
     try:
         return _Record.model_validate(values)
     except ValidationError as error:

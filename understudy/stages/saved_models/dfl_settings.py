@@ -107,4 +107,4 @@ def _of_saehd(theirs: DflModelInfo, archi: str, face_type: str) -> dict[str, Any
 
 
 def _is_above_zero(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e12
