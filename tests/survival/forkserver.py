@@ -154,7 +154,9 @@ def become(request: dict[str, Any]) -> int:
     os.environ.update(request["environment"])
     import tempfile
 
+    # Python tries the folder by writing to it.
     tempfile.tempdir = None
+    tempfile.gettempdir()
     sys.argv = ["understudy", *request["words"]]
     for name, limit in request["limits"].items():
         import resource

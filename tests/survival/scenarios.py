@@ -20,7 +20,8 @@ class Scenario:
     """A command line. state: what it begins with, one of `prepare`.
 
     again: with what code the same line may end where the run before was killed after its work was
-    done. extra: names of files, as a pattern, that may differ then. cost: seconds of a
+    done. extra: names of files, as a pattern, that may differ then. stopped: those that may differ
+    where it was stopped. cost: seconds of a
     run, about.
     """
 
@@ -29,9 +30,15 @@ class Scenario:
     words: tuple[str, ...]
     again: tuple[int, ...] = (0,)
     extra: str = "$^"
+    stopped: str = "$^"
     cost: float = 0.3
 
 
+# A stop saves; then the history has a line more, and older checkpoints make room.
+SAVED = (
+    r"{}/models/tiny/(previews/.*|history\.jsonl|"
+    r"checkpoints/0+{}(/.*)?|checkpoints/0+{}/state\.json)"
+)
 SWAP = tuple(
     f"--{verb}.{word[2:]}" if word.startswith("--") else word
     for verb, words in (("extract", EXTRACT), ("train", TRAIN), ("merge", MERGE))
@@ -45,8 +52,20 @@ SCENARIOS = [
     Scenario("extract", "new", ("extract", "show", *EXTRACT), cost=3),
     Scenario("extract-2", "new", ("extract", "show", *EXTRACT[2:], "--workers", "2"), cost=9),
     Scenario("faces", "unlisted", ("faces", "check", "show", "dst")),
-    Scenario("train", "faces", ("train", "show", *TRAIN, "--iterations", "3"), cost=1.5),
-    Scenario("train-on", "trained", ("train", "show", *TRAIN, "--iterations", "5"), cost=1.5),
+    Scenario(
+        "train",
+        "faces",
+        ("train", "show", *TRAIN, "--iterations", "3"),
+        stopped=SAVED.format("show", "[12]", "3"),
+        cost=1.5,
+    ),
+    Scenario(
+        "train-on",
+        "trained",
+        ("train", "show", *TRAIN, "--iterations", "5"),
+        stopped=SAVED.format("show", "[1-4]", "5"),
+        cost=1.5,
+    ),
     Scenario("merge", "trained", ("merge", "show", *MERGE), extra=r"show/merged/002(/.*)?", cost=1),
     Scenario(
         "merge-matte",
@@ -68,6 +87,7 @@ SCENARIOS = [
         ("swap", "src.mp4", "dst.mp4", "out.mp4", "--iterations", "2", *SWAP),
         again=(0, 2),
         extra=r"out\.show/merged/002(/.*)?",
+        stopped=SAVED.format(r"out\.show", "1", "2"),
         cost=6,
     ),
     Scenario("export", "trained", ("export", "show", "face.dfm"), again=(0, 2), cost=5),

@@ -118,7 +118,7 @@ def stop_at(
     assert "Traceback" not in ended.told, told
     again = runner.run(*each.words)
     assert again.code in each.again, f"{told}\nagain: {again.code}, {again.told[-600:]}"
-    differences = expectation.differences(runner.root, each.extra)
+    differences = expectation.differences(runner.root, f"{each.extra}|{each.stopped}")
     assert not differences, "\n".join([told, *differences])
     return ended.code
 

@@ -178,6 +178,8 @@ def parse_time(clock: str, name: str) -> Fraction:
 def _check_new(out: Path, options: EncodeOptions) -> None:
     check_target(out, options)
     if atomic.is_there(out):
+        # Of a run that died as it was done.
+        atomic.remove_partials(out.parent)
         raise BadProject(
             f"{out}: is there already, and nothing is ever overwritten. Choose another name, or"
             " delete it."

@@ -412,9 +412,6 @@ def _stream(output: OutputContainer, coding: Encoding) -> VideoStream:
     stream = output.add_stream(_ENCODERS[options.codec], rate=coding.fps)
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
-    # PyAV's default is a slice a thread: x264 then gives another film when the machine is busy, and
-    # a larger one.
-    context.thread_type = "AUTO"
     if coding.threads:
         context.thread_count = coding.threads
     context.width, context.height = like.size

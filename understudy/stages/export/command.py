@@ -98,6 +98,8 @@ def export(show: Path, out: Path, options: ExportOptions) -> Stage:
 
 def _require_free(out: Path, options: ExportOptions) -> None:
     if atomic.is_there(out) and (out.is_dir() or not options.overwrite):
+        # Of a run that died as it was done.
+        atomic.remove_partials(out.parent)
         raise BadOption(
             f"{out}: is there already. Choose another name, or replace it with --overwrite."
         )
