@@ -166,8 +166,12 @@ def become(request: dict[str, Any]) -> int:
         while not Path(request["start"]).exists():
             time.sleep(0.001)
     Operations(request["root"], request["fault"], request["at"], request["log"])
+    from understudy import signals
     from understudy.__main__ import main
 
+    # Python's own start, in which a signal cannot be seen to, is none of what is tried here.
+    signals.end_at_once(130)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals.stop_signals())
     return main()
 
 
@@ -181,6 +185,7 @@ def end(code: int) -> None:
 
 def serve() -> None:
     load()
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         request = json.loads(line)

@@ -10,7 +10,6 @@ import contextlib
 import random
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from survival.harness import Expectation, Faults, Run, Runner, files
@@ -36,16 +35,17 @@ def check_refused(run: Run, each: Scenario, moment: str) -> None:
     assert "Traceback" not in run.told and "mistake of ours" not in run.told, told
 
 
-def check_kept(before: dict[str, Path], runner: Runner, sizes: dict[str, int], told: str) -> None:
+def sizes(runner: Runner) -> dict[str, int]:
+    """Every file and folder, with the bytes of the files."""
+    there = files(runner.root).items()
+    return {name: path.stat().st_size if path.is_file() else 0 for name, path in there}
+
+
+def check_kept(runner: Runner, before: dict[str, int], moment: str) -> None:
     """What was there is still there; no file has become empty."""
-    lost = [name for name in before if name not in files(runner.root)]
-    assert not lost, f"{told}: lost {lost}"
-    emptied = [
-        name
-        for name, path in files(runner.root).items()
-        if sizes.get(name, 0) and path.stat().st_size == 0
-    ]
-    assert not emptied, f"{told}: emptied {emptied}"
+    now = sizes(runner)
+    lost = [name for name, size in before.items() if name not in now or (size and not now[name])]
+    assert not lost, f"{moment}: lost {lost}"
 
 
 def check_goes_on(runner: Runner, each: Scenario, expectation: Expectation, moment: str) -> None:
@@ -60,12 +60,11 @@ def fail_at(
     runner: Runner, each: Scenario, expectation: Expectation, number: int, error: str
 ) -> None:
     runner.load(each.state)
-    before = files(runner.root)
-    sizes = {name: path.stat().st_size for name, path in before.items() if path.is_file()}
+    before = sizes(runner)
     run = runner.run(*each.words, fault=error, at=number)
     moment = f"{error} from operation {number} on"
     check_refused(run, each, moment)
-    check_kept(before, runner, sizes, moment)
+    check_kept(runner, before, moment)
     check_goes_on(runner, each, expectation, moment)
 
 
@@ -151,12 +150,11 @@ def check_disk(
     fault: contextlib.AbstractContextManager[None],
     moment: str,
 ) -> int:
-    before = files(runner.root)
-    sizes = {name: path.stat().st_size for name, path in before.items() if path.is_file()}
+    before = sizes(runner)
     with fault:
         run = runner.run(*each.words)
     check_refused(run, each, moment)
-    check_kept(before, runner, sizes, moment)
+    check_kept(runner, before, moment)
     check_goes_on(runner, each, expectation, moment)
     return run.code
 
@@ -200,14 +198,13 @@ def test_limits_of_the_system(each: Scenario, limit: str, runner: Runner, expect
     faults = Faults()
     for value in LIMITS[limit]:
         runner.load(each.state)
-        before = files(runner.root)
-        sizes = {name: path.stat().st_size for name, path in before.items() if path.is_file()}
+        before = sizes(runner)
         run = runner.run(*each.words, limits={limit: value})
         moment = f"{limit} {value}"
         told = f"{each.name}, {moment}: {run.code}, {run.told[-1500:]}"
         with faults.gathered():
             assert 0 <= run.code < 20, told
             assert "Traceback" not in run.told and "mistake of ours" not in run.told, told
-            check_kept(before, runner, sizes, moment)
+            check_kept(runner, before, moment)
             check_goes_on(runner, each, expect(each), moment)
     faults.check()
