@@ -5,13 +5,16 @@ The clips, pictures and graphs have tests of their own; here are the readers of 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import json
+import os
 import pickle
 import random
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +26,11 @@ from tests import fuzzing
 from understudy.errors import BadData, BadOption, WeightsMissing
 from understudy.io import tables
 from understudy.io.dfl import models, safe_pickle, xseg
-from understudy.io.faceset import manual_marks
+from understudy.io.faceset import face_image, manual_marks
+from understudy.io.faceset.table import FaceTable
 from understudy.io.model_files import segmenter_file
-from understudy.io.provenance import manifest
-from understudy.stages import jobs
+from understudy.io.provenance import manifest, signing_key
+from understudy.stages import jobs, verify
 from understudy.stages.extract.detections import Detections
 from understudy.stages.extract.record import ExtractRecord, load_detections, record_path
 from understudy.stages.merge import presets, versions
@@ -172,6 +176,18 @@ def test_fuzz_files_of_segmenters(tmp_path: Path) -> None:
         fuzzing.assert_tree_only(lambda: segmenter_file.read(path))
 
 
+@pytest.mark.parametrize("digits", [400, 6000])
+def test_a_number_of_any_length_is_no_iteration_and_no_name(digits: int, tmp_path: Path) -> None:
+    path, huge = tmp_path / "x_SAEHD_data.dat", 10**digits
+    for held in ({"iter": huge, "options": {}}, {"iter": 1, "options": {huge: 1}}):
+        path.write_bytes(pickle.dumps(held))
+        (place,) = models.list_models(tmp_path)
+        assert fuzzing.assert_tree_only(lambda place=place: models.read_model(place)) is not None
+    for odd in ({huge: np.ones(2)}, {(huge,): np.ones(2)}, {"a": huge}):
+        path.write_bytes(pickle.dumps(odd))
+        assert fuzzing.assert_tree_only(lambda: safe_pickle.load_arrays(path)) is not None
+
+
 @pytest.mark.parametrize("name", ["huge", "ragged"])
 def test_losses_that_are_none_are_left_out(name: str) -> None:
     (place,) = models.list_models(HOSTILE / f"dfl-loss-{name}")
@@ -240,6 +256,55 @@ def test_fuzz_weights_of_xseg(tmp_path: Path) -> None:
         odd = {str(rng.choice(list(whole))): np.ones(shape, np.float32)}
         path.write_bytes(pickle.dumps({**whole, **odd}))
         fuzzing.assert_tree_only(take)
+
+
+@contextlib.contextmanager
+def within(seconds: int) -> Iterator[None]:
+    """What waits for ever fails."""
+
+    def fail(*_: object) -> None:
+        raise AssertionError(f"still at it after {seconds} s")
+
+    former = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, former)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_file_is_not_read(kind: str, tmp_path: Path) -> None:
+    def put(path: Path) -> Path:
+        path.parent.mkdir(exist_ok=True)
+        match kind:
+            case "pipe":
+                os.mkfifo(path)
+            case "device":
+                path.symlink_to(os.devnull)
+            case _:
+                path.mkdir()
+        return path
+
+    (place,) = models.list_models(put(tmp_path / "dfl/x_SAEHD_data.dat").parent)
+    weights, picture = put(tmp_path / "x.npy"), put(tmp_path / "x.jpg")
+    credentials, trust = put(tmp_path / "certificate.pem"), put(tmp_path / "trust.pem")
+    for read in (
+        lambda: models.read_model(place),
+        lambda: safe_pickle.load_arrays(weights),
+        lambda: face_image.read(picture),
+        lambda: signing_key._read(credentials, credentials),
+        lambda: list(verify.verify("x.mp4", verify.VerifyOptions(trust=str(trust)))),
+    ):
+        with within(5):
+            error = fuzzing.assert_tree_only(read)
+        assert error is not None and "no ordinary file" in str(error)
+    put(tmp_path / "faces.jsonl")
+    (tmp_path / "faces").mkdir()
+    with within(5):
+        assert not FaceTable.scan(tmp_path / "faces").names
 
 
 def a_show(folder: Path) -> Project:

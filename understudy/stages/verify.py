@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from understudy.errors import BadMedia, BadOption
+from understudy.errors import BadData, BadMedia, BadOption
+from understudy.io import data_files
 from understudy.io.provenance.manifest import read_manifest
 from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Stage
@@ -84,6 +85,7 @@ def _anchors(path: str | None) -> str:
     if path is None:
         return ""
     try:
-        return Path(path).read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadOption(f"--trust {path}: not readable: {error}. Give a PEM file.") from None
+        return data_files.read_bytes(Path(path)).decode("ascii")
+    except (BadData, UnicodeDecodeError) as error:
+        reason = error.reason if isinstance(error, BadData) else "no text in ASCII"
+        raise BadOption(f"--trust {path}: {reason}. Give a PEM file.") from None

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from understudy.errors import BadMedia
+from understudy.errors import BadData, BadMedia
+from understudy.io import data_files
 from understudy.types import Array
 
 _NUMBERS = re.compile(r"([<>|=]?)(b1|[iu][1248]|f[248]|[SU][1-9]\d{0,5})")
@@ -42,6 +43,8 @@ ATOMS = (str, bytes, int, float, bool, type(None))
 # beyond lies only malice.
 MAX_DEPTH, MAX_EXPANSION = 64, 10
 MAX_BYTES: Final = 16 << 30
+# Of a whole number. Python prints none of more than 4300 digits.
+MAX_BITS: Final = 4096
 
 
 def loads(data: bytes, source: str) -> object:
@@ -124,15 +127,11 @@ def read_file(path: Path) -> bytes:
         BadMedia: It is not there, not readable, or larger than any model.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise BadMedia(
-                f"{path}: {size >> 30} GB, larger than any model. Give the file that DeepFaceLab's"
-                " trainer saved."
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise BadMedia(f"{path}: not readable: {error.strerror}. Check the path.") from None
+        return data_files.read_bytes(path, MAX_BYTES)
+    except BadData as error:
+        raise BadMedia(
+            f"{path}: {error.reason}. Give the file that DeepFaceLab's trainer saved."
+        ) from None
 
 
 class _Tree:
@@ -215,7 +214,7 @@ class PickleMachine:
 
     def _execute(self, order: str, argument: Any) -> None:
         if order in _PUSHES:
-            self.stack.append(argument)
+            self.stack.append(_check_length(argument))
         elif order in _CONSTANTS:
             self.stack.append(_CONSTANTS[order])
         elif order in _EMPTY:
@@ -388,6 +387,12 @@ def _dtype(code: str) -> PendingDtype:
     if not found:
         raise UnsafePickle(f"an array of the kind {code[:40]!r}")
     return PendingDtype(found[2], found[1] or "=")
+
+
+def _check_length(value: Any) -> Any:
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise UnsafePickle("a number of more than a thousand digits")
+    return value
 
 
 def _check_keys(keys: list[Any]) -> list[Any]:

@@ -342,15 +342,11 @@ def _decode(data: bytes, flags: int, where: str) -> Bytes:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BadMedia(
-                f"{path}: larger than {MAX_BYTES >> 20} MB, so not a face picture. Take it out of"
-                " the folder."
-            )
-        return path.read_bytes()
-    except OSError as error:
+        return data_files.read_bytes(path, MAX_BYTES)
+    except BadData as error:
         raise BadMedia(
-            f"{path}: cannot be read: {error.strerror}. Check that it is there and may be read."
+            f"{path}: {error.reason}, so not a face picture. Take it out of the folder, or check"
+            " that it is there and may be read."
         ) from None
 
 

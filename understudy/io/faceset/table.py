@@ -263,8 +263,8 @@ def _iter_cache(path: Path) -> Iterator[tuple[int, _Entry]]:
 
     Raises OSError, ValueError or BadData when it is not as we write it.
     """
-    with path.open("rb") as file:
-        if file.readline() != _HEADER:
+    with data_files.open_file(path) as file:
+        if file.readline(len(_HEADER)) != _HEADER:
             raise ValueError("another header")
         place = len(_HEADER)
         for line in iter(lambda: file.readline(_LONGEST_LINE), b""):

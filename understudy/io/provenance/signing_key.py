@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from understudy.errors import BadOption
-from understudy.io import atomic, user_folders
+from understudy.errors import BadData, BadOption
+from understudy.io import atomic, data_files, user_folders
 
 CERTIFICATE, KEY = "certificates.pem", "key.pem"
 _YEARS = 10
@@ -77,12 +77,13 @@ def credentials_folder() -> Path:
 
 def _read(certificate: Path, key: Path) -> Credentials:
     try:
-        chain, secret = certificate.read_bytes(), key.read_bytes()
+        chain, secret = data_files.read_bytes(certificate), data_files.read_bytes(key)
         private = serialization.load_pem_private_key(secret, password=None)
         public = x509.load_pem_x509_certificates(chain)[0].public_key()
-    except (OSError, ValueError, TypeError) as error:
+    except (BadData, ValueError, TypeError) as error:
+        reason = error.reason if isinstance(error, BadData) else error
         raise BadOption(
-            f"signing with {certificate} and {key}: {error}. Give a PEM chain and its PEM key"
+            f"signing with {certificate} and {key}: {reason}. Give a PEM chain and its PEM key"
             " without a password, or move both files away to get a new home-made certificate."
         ) from None
     if private.public_key() != public:
@@ -116,8 +117,8 @@ def _out_of_date(certificate: Path) -> str:
     """Why none of our making signs today, or ""."""
     now = datetime.datetime.now(datetime.UTC)
     try:
-        chain = x509.load_pem_x509_certificates(certificate.read_bytes())
-    except (OSError, ValueError):
+        chain = x509.load_pem_x509_certificates(data_files.read_bytes(certificate))
+    except (BadData, ValueError):
         return ""  # Reading it properly will say what is wrong.
     if any(each.not_valid_after_utc < now for each in chain):
         return "has expired"
