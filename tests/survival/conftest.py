@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from survival.harness import Expectation, Runner
 from survival.scenarios import SCENARIOS, Scenario, prepare
+
+# Of Linux: from here on mounts are seen by this process and its children alone.
+CLONE_NEWNS = 0x20000
+
+
+def mount_small_disk(disk: Path) -> bool:
+    """Mount a disk that can be made full, for this process alone: it is gone with it.
+
+    False where that is not allowed.
+    """
+    if sys.platform != "linux" or not shutil.which("mount"):
+        return False
+    if ctypes.CDLL(None).unshare(CLONE_NEWNS) != 0:
+        return False
+    private = ["mount", "--make-rprivate", "/"]
+    tmpfs = ["mount", "-t", "tmpfs", "-o", "size=64m", "understudy-test", str(disk)]
+    return all(
+        subprocess.run(words, capture_output=True, check=False).returncode == 0
+        for words in (private, tmpfs)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -17,9 +41,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     folder = tmp_path_factory.mktemp("survival")
     disk = folder / "disk"
     disk.mkdir()
-    # A disk of its own, where that is allowed here: it can be made full.
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "understudy-test", str(disk)]
-    is_mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    is_mounted = mount_small_disk(disk)
     runner = Runner(folder, disk, is_mounted)
     try:
         prepare(runner)
