@@ -8,7 +8,7 @@ import pytest
 from survival.harness import Faults, Runner, files
 from survival.scenarios import EXTRACT, MERGE, SWAP, TRAIN
 
-from understudy.errors import BadOption, BadProject, Busy
+from understudy.errors import BadOption, BadProject, Busy, CannotWrite
 from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.model_files import checkpoint
@@ -54,7 +54,7 @@ PAIRS: dict[str, tuple[str, Words, Words]] = {
     ),
 }
 # Another run has it, or had it first.
-REFUSED = {Busy.exit_code, BadProject.exit_code, BadOption.exit_code}
+REFUSED = {each.exit_code for each in (Busy, BadProject, BadOption, CannotWrite)}
 SHORT = ["new+new", "cut+cut", "copy+copy", "train+train", "trash+train", "merge+merge"]
 
 
