@@ -23,6 +23,8 @@ from understudy.types import Bytes, Floats
 # a second thread makes nothing faster and takes up to twice the processor's time. On a busy machine
 # it also makes the first one wait. `test_thread_tuner` asks for more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Some tests load onnxruntime by themselves.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 Clip = list[tuple[Bytes, Floats]]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -183,3 +186,19 @@ def test_without_the_extra_it_says_how_to_get_it(
     monkeypatch.setattr(dfm.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"onnx is not installed.*understudy\[onnx\]"):
         dfm.Dfm(path, "cpu")
+
+
+def test_the_runtime_keeps_and_sends_nothing_of_its_own(dfm_file: DfmFile, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")}
+    script = (
+        "import pathlib, sys; from understudy.io.model_files.dfm import Dfm;"
+        " Dfm(pathlib.Path(sys.argv[1]), 'cpu')"
+    )
+    subprocess.run(
+        [sys.executable, "-c", script, dfm_file()],
+        env={**plain, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")},
+        check=True,
+    )
+    assert not list(home.iterdir())

@@ -26,6 +26,8 @@ CHANNELS = {DST_MASK: 1, IMAGE: 3, MASK: 1}
 FACE_TYPE, ITERATION, OWN_MORPH = "understudy.face_type", "understudy.iteration", "understudy.morph"
 
 _LIMIT = 2**31 - 1
+# What onnxruntime calls its switch, by version.
+_NO_TELEMETRY = ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")
 _CUDA = re.compile(r"cuda(?::([0-9]{1,3}))?")
 _SIDES = (16, 2048)
 # More numbers than any layer of a face this size gives; a file that declares more wants memory, not
@@ -145,6 +147,13 @@ def onnx_package(name: str) -> Any:
             f"models as .dfm or .onnx: {package} is not installed. Run: pip install"
             " 'understudy[onnx]'."
         )
+    if package != "onnxruntime":
+        return importlib.import_module(name)
+    # It would keep an identifier of this computer in the home folder and send what it is used for
+    # to its makers. The variables are read once, when it loads; on Windows the call alone counts.
+    os.environ.update(dict.fromkeys(_NO_TELEMETRY, "1"))
+    runtime = importlib.import_module(package)
+    runtime.disable_telemetry_events()
     return importlib.import_module(name)
 
 
