@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
@@ -30,6 +31,8 @@ def map_on_ray(
             "engine ray: Ray is not installed. Run: pip install 'understudy[farm]', or use another."
         ) from None
     if not ray.is_initialized():
+        # It would send its makers what it is used for.
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         ray.init(log_to_driver=False, include_dashboard=False)
     remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(task)
     most = 2 * (workers or max(1, int(ray.cluster_resources().get("CPU", 1))))
