@@ -174,3 +174,22 @@ def test_no_file_that_is_a_link_is_written_through(show: Path, part: str) -> Non
         for verb in VERBS[part].values():
             run(verb, show)
             assert contents(outside) == before, name
+
+
+@pytest.mark.parametrize("name", ["dst", "dst/faces", "models/tiny", "models/tiny/best", "merged"])
+@pytest.mark.parametrize("goal", ["itself", "nowhere"])
+def test_a_folder_that_is_a_link_to_nothing_is_refused_in_words(
+    show: Path, name: str, goal: str
+) -> None:
+    shutil.rmtree(show / name)
+    (show / name).symlink_to(Path(name).name if goal == "itself" else "nowhere")
+    with pytest.raises(BadProject, match=f"{name}: a link"):
+        Project.load(show)
+
+
+def test_a_picture_that_is_a_link_to_nothing_is_no_face(show: Path) -> None:
+    for number, goal in enumerate(["nowhere", "999991_0.jpg"]):
+        (show / "dst" / "faces" / f"99999{number}_0.jpg").symlink_to(goal)
+    (show / "notes").symlink_to("notes")
+    for verb in VERBS["dst"].values():
+        assert run(verb, show) is None

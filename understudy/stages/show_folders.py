@@ -67,12 +67,12 @@ def _iter_folders(place: Path, tree: _Tree) -> Iterator[Path]:
         entries = list(found)
     for each in entries:
         _require_ordinary(each)
-        below = tree.get(each.name)
+        path, below = Path(each.path), tree.get(each.name)
         if below is None:
-            if "*" not in tree or each.is_file() or atomic.is_partial(each.name):
+            # Of a link that leads to itself an entry raises what it is asked.
+            if "*" not in tree or path.is_file() or atomic.is_partial(each.name):
                 continue
             below = tree["*"]
-        path = Path(each.path)
         if atomic.is_link(path):
             raise BadProject(
                 f"{path}: a link, and runs would write where it leads. Put the folder itself there,"
@@ -87,7 +87,7 @@ def _iter_folders(place: Path, tree: _Tree) -> Iterator[Path]:
 
 def _require_ordinary(entry: os.DirEntry[str]) -> None:
     """Raise BadProject for a pipe or a device: to read it might wait for ever."""
-    if not (entry.is_file() or entry.is_dir() or entry.is_symlink()):
+    if not (entry.is_symlink() or entry.is_file() or entry.is_dir()):
         raise BadProject(
             f"{entry.path}: neither a file nor a folder, but a pipe or a device. Remove it."
         )

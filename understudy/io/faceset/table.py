@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import errno
 import os
 import stat
 from array import array
@@ -243,13 +244,16 @@ def _list_pictures(folder: Path) -> tuple[list[str], NDArray[np.int64]]:
                 hidden = file.name.startswith(".")
                 if hidden or Path(file.name).suffix.lower() not in face_image.SUFFIXES:
                     continue
-                with contextlib.suppress(
-                    FileNotFoundError
-                ):  # deleted this moment: then it is no face any more
+                try:
                     status = file.stat()
-                    if stat.S_ISREG(status.st_mode):
-                        names.append(file.name)
-                        facts.extend((status.st_size, status.st_mtime_ns))
+                except OSError as error:
+                    # Deleted this moment, or a link that leads nowhere, it is no face.
+                    if error.errno in (errno.ENOENT, errno.ELOOP):
+                        continue
+                    raise
+                if stat.S_ISREG(status.st_mode):
+                    names.append(file.name)
+                    facts.extend((status.st_size, status.st_mtime_ns))
     except OSError as error:
         raise BadMedia(
             f"{folder}: no faceset: {error.strerror}. Run: understudy extract, or check the path."
