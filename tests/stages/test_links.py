@@ -176,15 +176,14 @@ def test_no_file_that_is_a_link_is_written_through(show: Path, part: str) -> Non
             assert contents(outside) == before, name
 
 
-@pytest.mark.parametrize("name", ["dst", "dst/faces", "models/tiny", "models/tiny/best", "merged"])
-@pytest.mark.parametrize("goal", ["itself", "nowhere"])
-def test_a_folder_that_is_a_link_to_nothing_is_refused_in_words(
-    show: Path, name: str, goal: str
-) -> None:
-    shutil.rmtree(show / name)
-    (show / name).symlink_to(Path(name).name if goal == "itself" else "nowhere")
-    with pytest.raises(BadProject, match=f"{name}: a link"):
-        Project.load(show)
+def test_a_folder_that_is_a_link_to_nothing_is_refused_in_words(show: Path) -> None:
+    for name in ("dst/faces", "dst", "models/tiny/best", "models/tiny", "merged"):
+        shutil.rmtree(show / name)
+        for goal in (Path(name).name, "nowhere"):
+            (show / name).symlink_to(goal)
+            with pytest.raises(BadProject, match=f"{name}: a link"):
+                Project.load(show)
+            (show / name).unlink()
 
 
 def test_a_picture_that_is_a_link_to_nothing_is_no_face(show: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -16,22 +19,25 @@ from understudy.types import Array
 # A header takes some 80 bytes for each array.
 _MAX_HEADER = 16 << 20
 _MAX_TABLE = 1 << 30
+# The note of a table that says how all else in it is known again.
+_CHECK: Final = "sha256"
 
 
 def write_table(path: Path, columns: Mapping[str, Array], notes: Mapping[str, str]) -> None:
     """Write the columns and the notes, all or nothing. Raises CannotWrite."""
-    data = save(
-        {name: np.ascontiguousarray(column) for name, column in columns.items()}, dict(notes)
-    )
-    atomic.write_bytes(path, data)
+    arrays = {name: np.asarray(column, order="C") for name, column in columns.items()}
+    atomic.write_bytes(path, save(arrays, {**notes, _CHECK: _digest(arrays, notes)}))
 
 
 def read_table(path: Path) -> tuple[dict[str, Array], dict[str, str]] | None:
-    """Return the columns and notes at `path`; None when unreadable: they are made again then."""
+    """Return the columns and notes at `path`; None when damaged: they are made again then."""
     try:
-        return read_tensors(path, _MAX_TABLE)
+        columns, notes = read_tensors(path, _MAX_TABLE)
     except BadData:
         return None
+    # Those of former versions have none.
+    check = notes.pop(_CHECK, None)
+    return (columns, notes) if check in (None, _digest(columns, notes)) else None
 
 
 def read_tensors(path: Path, limit: int | None = None) -> tuple[dict[str, Array], dict[str, str]]:
@@ -57,3 +63,12 @@ def read_tensors(path: Path, limit: int | None = None) -> tuple[dict[str, Array]
     except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
         # So it says that it knows no such numbers as bfloat16, or no shape of so many sides.
         raise data_files.bad_data(path, f"holds arrays that numpy does not know: {error}") from None
+
+
+def _digest(columns: Mapping[str, Array], notes: Mapping[str, str]) -> str:
+    """The SHA-256 in hex of all that is in a table, whatever the order in the file."""
+    digest = hashlib.sha256(json.dumps(dict(notes), sort_keys=True).encode())
+    for name, column in sorted(columns.items()):
+        digest.update(json.dumps([name, column.dtype.str, column.shape]).encode())
+        digest.update(np.asarray(column, order="C").reshape(-1).data)
+    return digest.hexdigest()

@@ -112,11 +112,13 @@ def test_a_removed_folder_is_cut_again(film):
     assert not any(isinstance(event, Started) and event.stage == "find dst" for event in events)
 
 
-def test_a_damaged_table_is_looked_for_again(film):
+@pytest.mark.parametrize("damage", ["cut off", "zeros"])
+def test_a_damaged_table_is_looked_for_again(film, damage):
     film.run("src")
     film.run()
     found = film.folder / "dst" / "found" / "000003.safetensors"
-    found.write_bytes(found.read_bytes()[:100])
+    data = found.read_bytes()
+    found.write_bytes(data[:100] if damage == "cut off" else data[:-300] + bytes(200) + data[-100:])
     shutil.rmtree(film.folder / "dst" / "faces")
     events = film.run()
     assert [
