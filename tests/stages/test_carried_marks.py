@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +193,12 @@ def test_faces_and_what_was_found_in_a_marked_film_are_marked(make_film: Any, dr
     assert len(film.faces().faces.frame) == 4
     for path in film.faces().paths:
         assert_carries(path, "clip")
+    page = (film.folder / "dst" / "report.html").read_text(encoding="utf-8")
+    shown = re.findall("data:image/jpeg;base64,([A-Za-z0-9+/=]+)", page)
+    assert shown
+    for data in set(shown):
+        (film.folder / "shown.jpg").write_bytes(base64.b64decode(data))
+        assert_carries(film.folder / "shown.jpg", "clip")
     debug = film.folder / "dst" / "debug.mp4"
     assert_carries(debug, "clip")
     assert comment_of(debug) == COMMENT

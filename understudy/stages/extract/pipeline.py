@@ -284,8 +284,8 @@ class Extraction:
 
     def _conclude(self, solved: TrackedFaces) -> Generator[Event, Order | None, None]:
         """The report, and the record closed, when all pictures are there."""
+        claim = yield from self._carried.claim_of_all()
         if self.options.debug == "video":
-            claim = yield from self._carried.claim_of_all()
             yield Saved(what="debug video", path=self._debug_video(claim))
         looked, chosen = (
             np.arange(0, len(self.footage), self.options.every),
@@ -296,7 +296,7 @@ class Extraction:
         facts = FootageInfo(
             self.footage.path.name, looked, sorted(self.failed.items()), self.footage.size
         )
-        report = write_report(self.folder.parent, Faceset(self.folder), facts)
+        report = write_report(self.folder.parent, Faceset(self.folder), facts, claim)
         yield from (Note(text=line) for line in format_report(report).splitlines())
         yield Saved(what="report", path=self.folder.parent / "report.html")
         summary = {

@@ -11,14 +11,19 @@ from understudy.core.metrics.outliers import find_outliers
 from understudy.core.metrics.summary import FootageInfo, Report, summarize
 from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
+from understudy.io.provenance.manifest import Claim
 from understudy.stages.extract.report_html import ReportPage, evenly_spaced, pluralize
 
 # The sharpness is read from so many pictures at most, evenly over the set.
 SAMPLES = 200
 
 
-def write_report(folder: Path, faceset: Faceset, info: FootageInfo) -> Report:
+def write_report(
+    folder: Path, faceset: Faceset, info: FootageInfo, claim: Claim | None = None
+) -> Report:
     """Measure the faces, and write report.json and report.html into `folder`, each all or nothing.
+
+    claim: what is signed into the faces on the page, where the footage is marked.
 
     Raises:
         CannotWrite: The disk is full, or not writable.
@@ -30,7 +35,8 @@ def write_report(folder: Path, faceset: Faceset, info: FootageInfo) -> Report:
     odd = find_outliers(faces, frame_size=info.frame_size, detail=detail)
     result = summarize(faces, info, detail, odd)
     atomic.write_text(folder / "report.json", result.model_dump_json(indent=1) + "\n")
-    atomic.write_text(folder / "report.html", ReportPage(result, faceset, info, detail, odd).html())
+    page = ReportPage(result, faceset, info, detail, odd, claim)
+    atomic.write_text(folder / "report.html", page.html())
     return result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from understudy.core.metrics.outliers import Outlier
 from understudy.core.metrics.summary import FootageInfo, Report, face_widths
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.footage import stills
+from understudy.io.provenance.manifest import Claim
 from understudy.stages.html_page import render_page
 from understudy.types import Faces, Floats
 
@@ -47,6 +49,7 @@ class ReportPage:
         info: The footage.
         detail: (N,) as for `summarize`.
         outliers: The faces worth a look.
+        claim: What is signed into the faces, where the footage is marked.
     """
 
     def __init__(
@@ -56,9 +59,10 @@ class ReportPage:
         info: FootageInfo,
         detail: Floats,
         outliers: Sequence[Outlier],
+        claim: Claim | None = None,
     ) -> None:
         self._report, self._faceset, self._info = report, faceset, info
-        self._detail, self._outliers = detail, outliers
+        self._detail, self._outliers, self._claim = detail, outliers, claim
         self._faces: Faces = faceset.faces
         self._paths = faceset.paths
         self._encoded_rows: dict[int, str] = {}
@@ -233,6 +237,9 @@ class ReportPage:
         if row not in self._encoded_rows:
             small = resize(self._faceset.load(row).image, (_SIDE, _SIDE))
             data = stills.encode_image(small, ".jpg", _JPG_QUALITY)
+            if self._claim:
+                name = self._paths[row].with_suffix(".jpg")
+                data = self._claim.sign_picture(io.BytesIO(data), name)
             self._encoded_rows[row] = (
                 f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"
             )
