@@ -57,12 +57,18 @@ def read_tensors(path: Path, limit: int | None = None) -> tuple[dict[str, Array]
         raise data_files.bad_data(path, "too large, or no safetensors file")
     try:
         with safe_open(path, framework="numpy") as found:
-            return {name: found.get_tensor(name) for name in found.keys()}, found.metadata() or {}
+            arrays = {name: found.get_tensor(name) for name in found.keys()}
+            notes = found.metadata() or {}
     except SafetensorError as error:
         raise data_files.bad_data(path, f"not readable: {error}") from None
     except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
         # So it says that it knows no such numbers as bfloat16, or no shape of so many sides.
         raise data_files.bad_data(path, f"holds arrays that numpy does not know: {error}") from None
+    for name, array in arrays.items():
+        # A package that is loaded, as onnx loads ml_dtypes, may have taught numpy more.
+        if array.dtype.isbuiltin != 1:
+            raise data_files.bad_data(path, f"'{name}' holds {array.dtype}, which is not read")
+    return arrays, notes
 
 
 def _digest(columns: Mapping[str, Array], notes: Mapping[str, str]) -> str:

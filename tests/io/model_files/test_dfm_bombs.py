@@ -170,22 +170,25 @@ def test_the_sizes_that_a_morph_says_are_tried_with_it(dfm_file: DfmFile) -> Non
         model.try_morph(0.0)
 
 
-def test_ctrl_c_ends_a_child_at_once() -> None:
+def test_ctrl_c_ends_a_child_at_once(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    order = {"begun": str(begun), "seconds": 60}
     code = (
         "from understudy.io import limited_child as c;"
-        "c.call('time:sleep', {'secs': 60}, 1 << 30, 60)"
+        f"c.call('tests.io.model_files.test_dfm_bombs:wait', {order!r}, 1 << 30, 60)"
     )
-    # Its one argument has no name.
-    code = code.replace("time:sleep", "tests.io.model_files.test_dfm_bombs:wait")
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
-        time.sleep(1.5)
+        while not begun.exists():
+            assert process.poll() is None
+            time.sleep(0.02)
         start = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.wait(20) != 0 and time.monotonic() - start < 10
 
 
-def wait(secs: float) -> None:
-    time.sleep(secs)
+def wait(begun: str, seconds: float) -> None:
+    Path(begun).touch()
+    time.sleep(seconds)
 
 
 def test_fuzz_a_dfm_file(dfm_file: DfmFile) -> None:
