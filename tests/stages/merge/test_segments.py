@@ -454,11 +454,15 @@ def test_what_others_put_among_the_segments_stays(show: Path, plain: MergeOption
     for name in (f"{died}.begun", f"{died}.segment", f"{former}.mov", f"{former}.matte.mov"):
         (folder / name).write_text("ours")
     (folder / f"{former}.json").write_text('{"bare": [], "failed": [], "defaults": {}}')
+    # Called like one, and no record of a merge.
+    (folder / f"{'0a' * 16}.json").write_text("{}")
+    (folder / f"{'0a' * 16}.mov").write_text("mine")
     for level in (11, 12, 13):
         list(merge(show, with_(plain, erode=level)))
     left = {path.name for path in folder.iterdir()}
     assert left.issuperset([*own, f"{'0c' * 16}.segment"]) and not left.intersection(first)
     assert not [name for name in left if name.startswith((died, former))]
+    assert {f"{'0a' * 16}.json", f"{'0a' * 16}.mov"} <= set(left)
     for path in [show / "dst" / "extract.json", *(folder / name for name in own)]:
         assert path.read_text() == "mine"
 

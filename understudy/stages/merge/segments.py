@@ -203,7 +203,7 @@ class SegmentStore:
     def _is_former(self, key: str) -> bool:
         """Whether its record is of a version that named no files in it."""
         try:
-            return not data_files.read_json_as(self.folder / f"{key}.json", SegmentRecord).files
+            return _is_former(data_files.read_json_as(self.folder / f"{key}.json", SegmentRecord))
         except BadData:
             return False
 
@@ -214,8 +214,8 @@ class SegmentStore:
             named = [f"{key}{segment_file.SUFFIX}", f"{key}.matte{segment_file.SUFFIX}"]
         with contextlib.suppress(BadData):
             record = data_files.read_json_as(self.folder / f"{key}.json", SegmentRecord)
-            # Records of former versions name none.
-            named += record.files or [f"{key}.mov", f"{key}.matte.mov"]
+            former = [f"{key}.mov", f"{key}.matte.mov"] if _is_former(record) else []
+            named += record.files or former
         return [name for name in named if name.startswith(f"{key}.")]
 
     def _note(self, key: str) -> Path:
@@ -223,6 +223,11 @@ class SegmentStore:
 
     def _record(self, segment: Segment) -> Path:
         return self.folder / f"{segment.key}.json"
+
+
+def _is_former(record: SegmentRecord) -> bool:
+    """Whether a former version wrote it, which named no files, but these two always."""
+    return not record.files and record.model_fields_set >= {"bare", "failed"}
 
 
 def _is_intact(file: Path, sha256: str) -> bool:
