@@ -192,3 +192,15 @@ def test_a_picture_that_is_a_link_to_nothing_is_no_face(show: Path) -> None:
     (show / "notes").symlink_to("notes")
     for verb in VERBS["dst"].values():
         assert run(verb, show) is None
+
+
+@pytest.mark.parametrize("name", ["result.mp4", "dst/debug.mp4", "dst/faces", "src/debug"])
+@pytest.mark.parametrize("is_link", [False, True])
+def test_footage_where_runs_write_is_refused(tmp_path: Path, name: str, is_link: bool) -> None:
+    show = tmp_path / "show"
+    (show / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to(show / name)
+    footage = tmp_path / "link" if is_link else name
+    (show / "understudy.toml").write_text(f'schema_version = 1\ndst = "{footage}"\n')
+    with pytest.raises(BadProject, match="in a place that belongs to what runs make"):
+        Project.load(show)

@@ -72,3 +72,19 @@ def test_a_swap_decides_once_what_it_trains_and_not_again_when_that_is_done(out:
     third = swapped(out, iterations=3)
     assert sum(text.startswith("auto: goes on with tiny") for text in notes(third)) == 1
     assert [each.done for each in third if isinstance(each, Progress)] == [3]
+
+
+@pytest.mark.parametrize("side", ["src", "dst"])
+@pytest.mark.parametrize("way", ["itself", "link", "hard link"])
+def test_the_footage_is_never_replaced_by_the_result(side: str, way: str, tmp_path: Path) -> None:
+    footage = {name: tmp_path / f"{name}.mp4" for name in ("src", "dst")}
+    for path in footage.values():
+        path.write_bytes(b"film")
+    result = footage[side] if way == "itself" else tmp_path / "result.mp4"
+    if way == "link":
+        result.symlink_to(footage[side])
+    elif way == "hard link":
+        result.hardlink_to(footage[side])
+    with pytest.raises(BadOption, match="is footage of this swap"):
+        list(swap(footage["src"], footage["dst"], result, options=SwapOptions(overwrite=True)))
+    assert footage[side].read_bytes() == b"film"

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from understudy.errors import BadData, BadOption, BadProject, Busy
 from understudy.io import atomic, data_files, settings_file
 from understudy.options import Options, option
-from understudy.stages.show_folders import check_folders, remove_leftovers
+from understudy.stages.show_folders import check_folders, check_footage, remove_leftovers
 from understudy.types import Side
 
 PROJECT_FILE = "understudy.toml"
@@ -64,8 +64,8 @@ class Project:
     def load(cls, folder: Path) -> Project:
         """Load the show in `folder`.
 
-        Raises BadProject: no show, unreadable file, one from a newer version, or links among the
-        folders that runs write into.
+        Raises BadProject: no show, unreadable file, one from a newer version, links among the
+        folders that runs write into, or footage where they write.
         """
         folder = folder.absolute()
         missing = (
@@ -74,6 +74,8 @@ class Project:
         )
         file = settings_file.read(folder / PROJECT_FILE, ProjectFile, SCHEMA, missing)
         check_folders(folder)
+        for name in filter(None, (file.src, file.dst)):
+            check_footage(folder, folder / name)
         return cls(folder, file)
 
     def save(self) -> None:

@@ -34,6 +34,27 @@ _SHOW: Final[_Tree] = {
     "merged": {"segments": {}, "preview": {}, "debug": {}},
     "presets": {},
 }
+# Where runs put files and folders of their own in place of what is there.
+_REPLACED: Final = (
+    "result.mp4",
+    "result.mov",
+    *(
+        f"{side}/{name}"
+        for side in ("src", "dst")
+        for name in ("faces", "faces_trash", "found", "debug", "debug.mp4")
+    ),
+)
+
+
+def check_footage(show: Path, footage: Path) -> None:
+    """Raise BadProject where footage lies in a place that runs write to: it would be lost."""
+    place = footage.resolve()
+    for name in _REPLACED:
+        if place == (show / name).resolve():
+            raise BadProject(
+                f"{footage}: footage, in a place that belongs to what runs make. Move it elsewhere,"
+                " and write the new place in the project file."
+            )
 
 
 def check_folders(show: Path) -> None:
