@@ -310,6 +310,16 @@ def test_no_file_has_a_name_before_it_is_signed(clip, tmp_path, monkeypatch):
     assert seen == [[], [], ["a.jpg"], ["a.jpg"]] if os.name == "posix" else seen[0] == []
 
 
+@pytest.mark.parametrize(("number", "says"), [(28, "disk is full"), (5, "the disk fails")])
+def test_an_error_of_the_system_in_the_trial_of_the_signer_is_told(monkeypatch, number, says):
+    def fail(*given):
+        raise OSError(number, "as the system has it")
+
+    monkeypatch.setattr(c2pa.Builder, "sign", fail)
+    with pytest.raises(CannotWrite, match=says):
+        validate_credentials()
+
+
 def test_a_copy_that_was_broken_off_says_what_it_is_as_soon_as_it_plays(signed):
     """So does the partial file of a run that was killed."""
     data, plays = signed.read_bytes(), 0

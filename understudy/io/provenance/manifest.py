@@ -198,7 +198,8 @@ class Claim:
         Raises as `sign`.
         """
         signed = io.BytesIO()
-        self._sign(unsigned, signed, path)
+        with atomic.explain_os_errors(path):
+            self._sign(unsigned, signed, path)
         return signed.getvalue()
 
     def _sign(self, unsigned: BinaryIO, signed: BinaryIO, path: Path) -> None:
