@@ -59,6 +59,8 @@ def main(words: list[str]) -> int:
     # As in understudy/cli.py.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+    # Modules are not looked for in the current folder, where footage lies.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         set_up(EXTRAS.get(command, set()))
     except SetupFailed as failure:

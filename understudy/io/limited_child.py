@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from understudy import errors
-from understudy.io import data_files
+from understudy.io import data_files, processes
 
 # How long a child may wait for what is not computed: a disk, or its turn.
 _PATIENCE = 300
@@ -40,7 +40,7 @@ def call(function: str, arguments: dict[str, Any], memory: int, seconds: int) ->
         {"function": function, "arguments": arguments, "memory": memory, "seconds": seconds}
     )
     # Each arena of malloc reserves memory that it may never use, which counts all the same.
-    environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}
+    environment = {**os.environ, **processes.python_environment(), "MALLOC_ARENA_MAX": "1"}
     try:
         done = subprocess.run(
             [sys.executable, "-m", __name__],

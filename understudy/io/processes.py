@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -20,16 +21,28 @@ def torchrun_ranks() -> tuple[int, int, int]:
     return int(values[0]), int(values[1]), int(values[2] or 0)
 
 
-class Child:
-    """A child process; leaving its `with` block early asks it to end. Its standard error is ours.
+def python_environment() -> dict[str, str]:
+    """Return environment variables for a Python that is started here: it finds what this one finds.
 
-    In a session of its own: a Ctrl-C is for this process, which passes on what follows from it.
+    Left to itself `python -m` looks into the current folder first, where other people's files lie.
+    """
+    return {
+        "PYTHONSAFEPATH": "1",
+        "PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path),
+    }
+
+
+class Child:
+    """A Python that is started here; leaving its `with` block early asks it to end.
+
+    Its standard error is ours. In a session of its own: a Ctrl-C is for this process, which passes
+    on what follows from it.
     """
 
     def __init__(self, order: Sequence[str], environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
             order,
-            env={**os.environ, **environment},
+            env={**os.environ, **python_environment(), **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

