@@ -78,6 +78,22 @@ def test_frames_without_a_face_are_marked_by_hand_and_come_back(film):
     assert sorted(film.contents("dst")) == sorted(before)
 
 
+def test_marks_count_again_where_the_table_of_what_they_gave_is_damaged(film):
+    film.run()
+    path = film.folder / "dst" / "marks.json"
+    path.write_text(
+        json.dumps({"version": 1, "frames": {"7": [{"box": [20, 20, 60, 60]}], "8": []}})
+    )
+    film.run()
+    marked = film.names()
+    assert "000007_1.jpg" not in marked and "000008_0.jpg" not in marked
+    table = film.folder / "dst" / "found" / "again.safetensors"
+    table.write_bytes(table.read_bytes()[:-9] + bytes(9))
+    # All are cut anew, from what the tables say.
+    film.run(jpg_quality=90)
+    assert film.names() == marked
+
+
 def test_a_mark_that_cannot_be_taken_is_named_with_its_place(film):
     (film.folder / "dst").mkdir()
     (film.folder / "dst" / "marks.json").write_text(

@@ -100,17 +100,16 @@ def prepare_record(
         return _redo_missing(folder, known, order)
     if known is None or options.redo or known.differences(order):
         return _start_anew(folder, known, order, options.redo)
-    changed = {
-        int(frame)
-        for frame in {*known.marks, *order.marks}
-        if known.marks.get(frame) != order.marks.get(frame)
-    }
+    changed = _frames_of_marks(folder, known, order)
     record = known.model_copy(
         update={"marks": order.marks, "pending": sorted({*known.pending, *changed})}
     )
     record.save(folder)
     if changed:
-        return record, [f"{len(changed)} frames were marked since; they are looked at again."]
+        return record, [
+            f"{len(changed)} frames were marked since, or what was found by their marks is damaged;"
+            " they are looked at again."
+        ]
     if record.is_complete and not record.pending:
         return record, ["all frames are done already; nothing to do. To start again: --redo."]
     return record, ["going on where the last run came to. To start again: --redo."]
@@ -137,14 +136,20 @@ def _start_anew(
         record = order
     else:
         # Marks that came since the frames were looked at are a matter for a second look.
-        changed = sorted(
-            int(frame)
-            for frame in {*known.marks, *order.marks}
-            if known.marks.get(frame) != order.marks.get(frame)
-        )
+        changed = _frames_of_marks(folder, known, order)
         record = order.model_copy(update={"pending": sorted({*known.pending, *changed})})
     record.save(folder)
     return record, said
+
+
+def _frames_of_marks(folder: Path, known: ExtractRecord, order: ExtractRecord) -> set[int]:
+    """The frames whose marks were changed; all with marks where the table of these is damaged."""
+    is_damaged = _table(folder, REDONE).exists() and load_detections(folder, REDONE) is None
+    return {
+        int(frame)
+        for frame in {*known.marks, *order.marks}
+        if is_damaged or known.marks.get(frame) != order.marks.get(frame)
+    }
 
 
 def _redo_missing(
