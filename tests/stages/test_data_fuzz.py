@@ -23,7 +23,7 @@ import pytest
 from safetensors.numpy import save, save_file
 
 from tests import fuzzing
-from understudy.errors import BadData, BadOption, WeightsMissing
+from understudy.errors import BadData, BadMedia, BadOption, WeightsMissing
 from understudy.io import tables
 from understudy.io.dfl import models, safe_pickle, xseg
 from understudy.io.faceset import face_image, manual_marks
@@ -90,6 +90,15 @@ def test_fuzz_job_files(tmp_path: Path) -> None:
 def test_odd_values_in_a_validly_signed_manifest_are_passed_over(name: str) -> None:
     found = manifest.read_manifest(HOSTILE / f"c2pa-footage-{name}.png")
     assert isinstance(found, manifest.Manifest)
+
+
+def test_a_picture_that_would_take_gigabytes_is_not_looked_into(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xe0\0\4ab\xff\xda")
+    os.truncate(path, 3 << 30)
+    error = fuzzing.assert_tree_only(lambda: manifest.read_manifest(path))
+    assert isinstance(error, BadMedia) and "larger than 256 MB" in str(error)
+    assert manifest._history(path, {"label": "a"}) is None
 
 
 def test_fuzz_manifest_reports() -> None:

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import json
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -304,6 +305,20 @@ def test_a_packed_text_that_swells_without_end_is_refused(face, tmp_path):
     (tmp_path / "a.png").write_bytes(plain[:-12] + bomb + plain[-12:])
     with pytest.raises(BadMedia, match="larger than 8 MB"):
         read(tmp_path / "a.png")
+
+
+def test_a_second_packed_text_is_not_unpacked(tmp_path):
+    text = chunk(b"zTXt", b"understudy\0\0" + zlib.compress(bytes(8 << 20), 9))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 8, 2, 0, 0, 0))
+    (tmp_path / "a.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + header + text * 12 + chunk(b"IEND", b"")
+    )
+    tracemalloc.start()
+    with pytest.raises(BadMedia, match="twice"):
+        read(tmp_path / "a.png")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40 << 20
 
 
 def test_doubled_or_missing_segments_are_refused(face, tmp_path):

@@ -108,6 +108,25 @@ def test_a_history_loses_its_broken_rows(tmp_path: Path, name: str) -> None:
     assert history.load(path) == history.History(found.rows[:2], 0)
 
 
+@pytest.mark.parametrize(
+    "line", [b"\n", b"[]\n", b'{"iteration": 1}\n', b'{"iteration": 1, "x": ' + b"[" * 90 + b"\n"]
+)
+def test_of_a_history_of_any_length_the_newest_rows_are_read(
+    line: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "_MAX_VALUES", 500)
+    path, rows = tmp_path / "history.jsonl", [{"iteration": n} for n in (10, 20, 30)]
+    before = line * 1000
+    path.write_bytes(before)
+    history.append(path, rows)
+    found = history.load(path)
+    assert found.rows[-3:] == rows and len(found.rows) + found.broken < 500
+    history.truncate(path, 20)
+    assert history.read(path)[-2:] == rows[:2] and path.read_bytes().startswith(
+        before[: len(before) // 3]
+    )
+
+
 @pytest.mark.parametrize("name", ["toml-5000-digits", "toml-deep"])
 def test_options_that_nothing_can_replace_are_an_error_that_says_so(
     tmp_path: Path, name: str

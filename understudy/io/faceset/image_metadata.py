@@ -96,7 +96,7 @@ def replace(data: bytes, block: bytes, where: str) -> bytes:
 
 
 def _inspect_png(data: bytes, where: str) -> ImageContainer:
-    blocks: list[bytes] = []
+    block: bytes | None = None
     width = height = 0
     for number, chunk in enumerate(png_chunks(data)):
         is_header = chunk.kind == b"IHDR"
@@ -105,11 +105,11 @@ def _inspect_png(data: bytes, where: str) -> ImageContainer:
         if is_header:
             width, height = struct.unpack_from(">II", chunk.body)
         elif _is_our_text(chunk):
-            blocks.append(_text(chunk.kind, chunk.body[len(_MAGIC) :]))
-    if len(blocks) > 1:
-        raise Damaged("it holds our data twice")
+            if block is not None:
+                raise Damaged("it holds our data twice")
+            block = _text(chunk.kind, chunk.body[len(_MAGIC) :])
     _check_sides(width, height, where)
-    return ImageContainer("png", width, height, blocks[0] if blocks else None)
+    return ImageContainer("png", width, height, block)
 
 
 def _is_our_text(chunk: Segment) -> bool:

@@ -349,7 +349,10 @@ def _current_name(folder: Path) -> str:
     pointer = folder / CURRENT
     if not os.path.lexists(pointer):
         return ""
-    return data_files.read_bytes(pointer, 4096).decode("ascii", "replace").strip()
+    name = data_files.read_bytes(pointer, 4096).decode("ascii", "replace").strip()
+    if not name:
+        raise data_files.bad_data(pointer, "empty")
+    return name
 
 
 def _steps(folder: Path) -> list[Path]:

@@ -35,7 +35,9 @@ _SIDES = (16, 2048)
 _NUMBERS = 2**30
 # What a file may take when it is tried on one face: memory beyond a multiple of its own size, and
 # seconds of computing.
-_MEMORY, _TIMES_SIZE, _SECONDS = 1 << 30, 6, 30
+_MEMORY, _TIMES_SIZE, _SECONDS = 1 << 30, 6, 15
+# To load weights takes time, too: so many bytes a second.
+_LOADED = 1 << 25
 # Memory that faces may take that are computed at a time, and how many there are at most.
 _FACES_MEMORY, _MOST_FACES = 2 << 30, 16
 # Weights above this are no shapes that a graph computes with.
@@ -349,9 +351,10 @@ def _try_in_child(path: Path, morph: float = 1.0) -> int:
     """The bytes that a face takes. Raises BadMedia for a file that cannot be used."""
     size = path.stat().st_size if path.is_file() else 0
     memory = _MEMORY + _TIMES_SIZE * min(size, _LIMIT)
+    seconds = _SECONDS + min(size, _LIMIT) // _LOADED
     order = {"path": str(path), "morph": morph, "most_threads": 4}
     try:
-        return int(limited_child.call(f"{__name__}:try_out", order, memory, _SECONDS))
+        return int(limited_child.call(f"{__name__}:try_out", order, memory, seconds))
     except limited_child.Exhausted as error:
         raise BadMedia(
             f"{path}: was tried on one face, and {error}. This is no face model: take another file."

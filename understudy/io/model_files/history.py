@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -15,9 +17,9 @@ from understudy.io.model_files.checkpoint import MAX_ITERATION
 
 Row = dict[str, Any]
 
-# What is read of a longer file is its end: the newest five million iterations.
+# What is read of a longer file is its end: the newest three million iterations at least.
 _MAX_BYTES: Final = 64 << 20
-_LONGEST_LINE: Final = 1 << 20
+_MAX_VALUES: Final = 3_000_000
 # Numbers that are none, as files of former versions hold them.
 _NO_NUMBER = re.compile(rb"(?<=[:,\[ ])(-?Infinity|NaN)(?=[],} \n])")
 # What is measured, by name, and the iterations at which something will end.
@@ -37,11 +39,7 @@ def load(path: Path) -> History:
     """Return the rows that can be read, and how many cannot; nothing where there is no file."""
     try:
         with data_files.open_file(path) as file:
-            start = max(0, file.seek(0, 2) - _MAX_BYTES)
-            file.seek(start)
-            if start:
-                file.readline(_LONGEST_LINE)
-            lines = [_parse(line) for line in _lines(file)]
+            lines = [_parse(line) for line in _newest(file)[1]]
     except BadData:
         return History([], int(path.exists()))
     # A run that was killed leaves its last line torn.
@@ -64,16 +62,31 @@ def truncate(path: Path, iteration: int) -> None:
     if not path.is_file():
         return
     with atomic.partial_file(path) as partial, data_files.open_file(path) as file:
+        start, lines = _newest(file)
         with partial.open("wb") as kept:
-            for line in _lines(file):
+            file.seek(0)
+            shutil.copyfileobj(file, kept)
+            kept.truncate(start)
+            kept.seek(start)
+            for line in lines:
                 row = _parse(line)
                 if row is not None and row["iteration"] <= iteration:
                     kept.write(_dump(row).encode())
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file. One that is far too long comes in pieces, none of which is a row."""
-    return iter(lambda: file.readline(_LONGEST_LINE), b"")
+def _newest(file: BinaryIO) -> tuple[int, list[bytes]]:
+    """The lines at the end of a file, as many as are read of it, and where they begin."""
+    size = file.seek(0, os.SEEK_END)
+    start = file.seek(max(0, size - _MAX_BYTES))
+    data = file.read(size - start)
+    while data_files.count_values(data) + data.count(b"\n") > _MAX_VALUES:
+        data = data[-(len(data) // 2) :]
+    start = size - len(data)
+    if start:
+        # A line that was cut in two stays with what is not read.
+        torn = data.find(b"\n") + 1
+        start, data = start + torn, data[torn:]
+    return start, data.splitlines(keepends=True)
 
 
 def _parse(line: bytes) -> Row | None:

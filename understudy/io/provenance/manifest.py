@@ -39,6 +39,8 @@ _MADE_BY_MODELS = {
 _FINGERPRINTS = "org.understudy.footage"
 _NO_THUMBNAIL = {"builder": {"thumbnail": {"enabled": False}}}
 _BLOCK = 1 << 20
+# Of a file that is no video: to look into it takes twice as much memory.
+_MAX_PICTURE = 256 << 20
 # Where in a file what it begins with says which kind it is.
 _MAGIC = (
     (0, b"\x89PNG", "image/png"),
@@ -266,6 +268,11 @@ def read_manifest(path: Path, trusted: str = "") -> Manifest:
     """
     if not path.is_file():
         raise BadMedia(f"{path}: no such file. Check the name.")
+    if _is_too_large(path):
+        raise BadMedia(
+            f"{path}: larger than {_MAX_PICTURE >> 20} MB and no video, so it is not looked into."
+            " Cut off what follows the picture."
+        )
     try:
         with (
             path.open("rb") as file,
@@ -359,12 +366,18 @@ def _content_type(path: Path) -> str:
     return _media_type(path)
 
 
+def _is_too_large(path: Path) -> bool:
+    """Whether a file is no video, which is read in parts, and would take too much memory."""
+    is_video = _content_type(path).startswith("video/")
+    return not is_video and path.stat().st_size > _MAX_PICTURE
+
+
 def _history(path: Path, ingredient: dict[str, str]) -> bytes | None:
     """The ingredient with its own manifest, to be kept inside ours; None where it has none.
 
     One that cannot be read is footage like any other.
     """
-    if not path.is_file():
+    if not path.is_file() or _is_too_large(path):
         return None
     archive, media_type = io.BytesIO(), _content_type(path)
     try:
