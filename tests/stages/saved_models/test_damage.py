@@ -7,6 +7,7 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,6 +94,20 @@ def test_weights_of_other_kinds_of_numbers_are_named(known: Path) -> None:
     checkpoint.save(folder / "checkpoints", 6, {"weights": weights}, newest.state)
     error = fuzzing.assert_tree_only(lambda: load_saved_model(folder, "cpu"))
     assert isinstance(error, BadProject) and "holds uint16" in str(error)
+
+
+@pytest.mark.parametrize("odd", [np.ones(()), np.ones(0), np.ones(7), np.ones((600, 600))])
+def test_a_memory_of_other_shapes_is_named(known: Path, odd: np.ndarray[Any, Any]) -> None:
+    folder = known / "models/tiny/checkpoints"
+    (newest, *_), _ = checkpoint.load_intact(folder)
+    parts = {part: newest.arrays(part) for part in ("weights", "optimizer", "ema")}
+    for name in sorted(parts["optimizer"])[:3]:
+        memory = {**parts["optimizer"], name: odd.astype(np.float32)}
+        if memory[name].shape == parts["optimizer"][name].shape:
+            continue
+        checkpoint.save(folder, 6, {**parts, "optimizer": memory}, newest.state)
+        error = fuzzing.assert_tree_only(lambda: train_on(known, 7))
+        assert isinstance(error, BadProject) and f"{name} is of another shape" in str(error)
 
 
 @pytest.mark.parametrize("name", ["history-no-iteration", "history-not-utf8", "history-number-row"])

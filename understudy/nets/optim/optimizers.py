@@ -155,7 +155,7 @@ def load_state(
     """Put back what `state_to_arrays` gave; nothing = as before the first step.
 
     Raises:
-        KeyError: It is of another model.
+        KeyError: It is of another model; says which array is missing, or of another shape.
     """
     for group, optimizer in optimizers.items():
         wanted = (
@@ -168,17 +168,33 @@ def load_state(
             # What has never had a gradient has no state either.
             if any(f"{group}/{name}/{field}" in arrays for field in wanted):
                 state[place] = {
-                    field: _tensor_like(parameter, arrays[f"{group}/{name}/{field}"])
+                    field: _saved_field(parameter, f"{group}/{name}/{field}", arrays)
                     for field in wanted
                 }
         if arrays and not state:
-            raise KeyError(f"{group}: no saved state of {type(optimizer).__name__}")
+            raise KeyError(f"{group}: saved state of {type(optimizer).__name__} is missing")
         if isinstance(optimizer, UncorrectedOptimizer):
-            optimizer.restore_state(state, int(arrays[f"{group}/steps"]) if arrays else 0)
+            steps = _saved_array(f"{group}/steps", (), arrays) if arrays else 0
+            optimizer.restore_state(state, int(steps))
         else:
             optimizer.load_state_dict(
                 {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
             )
+
+
+def _saved_field(parameter: Parameter, key: str, arrays: Mapping[str, Array]) -> Tensor:
+    shape = () if key.endswith("/step") else tuple(parameter.shape)
+    return _tensor_like(parameter, _saved_array(key, shape, arrays))
+
+
+def _saved_array(key: str, shape: tuple[int, ...], arrays: Mapping[str, Array]) -> Array:
+    """The array of that name. A step on one of another shape may end the process."""
+    if key not in arrays:
+        raise KeyError(f"{key} is missing")
+    found = np.asarray(arrays[key])
+    if found.shape != shape or not (shape or np.isfinite(found)):
+        raise KeyError(f"{key} is of another shape")
+    return found
 
 
 def _step_one(optimizer: Optimizer, parameter: Parameter) -> None:

@@ -93,8 +93,8 @@ class TrainableModel:
             optimizers.load_state(self.optimizers, self.groups, memory)
         except KeyError as error:
             raise BadProject(
-                f"{saved.folder}/optimizer.safetensors: not of this model: {error.args[0]} is"
-                " missing. Restore the folder from a copy, or delete it: an older checkpoint is"
+                f"{saved.folder}/optimizer.safetensors: not of this model: {error.args[0]}."
+                " Restore the folder from a copy, or delete it: an older checkpoint is"
                 " used where there is one."
             ) from None
 
