@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
+from understudy.errors import BadProject
 from understudy.io.model_files.checkpoint import Checkpoint
 from understudy.stages.saved_models.load import inter_tensor_names, load_weights, recipe_at
 from understudy.stages.saved_models.recipe import ModelRecipe
@@ -65,12 +67,13 @@ def restore(state: TrainState, saved: Checkpoint) -> tuple[TrainState, list[str]
     """
     trainable, renewed = state.trainable, list[str]()
     memory = saved.arrays("optimizer") if _is_same_optimizer(state, saved) else {}
-    if has_same_settings(saved, trainable.recipe):
-        load_weights(trainable.model, saved)
-        trainable.load_optimizers(saved, memory)
-    else:
-        former = recipe_at(saved, trainable.recipe)
-        renewed = trainable.load_matching(saved.arrays("weights"), memory, former)
+    with _explain_memory(saved):
+        if has_same_settings(saved, trainable.recipe):
+            load_weights(trainable.model, saved)
+            trainable.load_optimizers(memory)
+        else:
+            former = recipe_at(saved, trainable.recipe)
+            renewed = trainable.load_matching(saved.arrays("weights"), memory, former)
     ema = saved.arrays("ema") if saved.has("ema") else {}
     trainable.load_ema(
         {name: torch.from_numpy(array) for name, array in ema.items() if name not in renewed}
@@ -110,7 +113,8 @@ def inherit(
         weights = {name: array for name, array in weights.items() if name not in forgotten}
     is_kept = keep_memory and _is_same_optimizer(state, saved)
     memory = saved.arrays("optimizer") if is_kept else {}
-    renewed = trainable.load_matching(weights, memory, recipe_at(saved, trainable.recipe))
+    with _explain_memory(saved):
+        renewed = trainable.load_matching(weights, memory, recipe_at(saved, trainable.recipe))
     trainable.load_ema({})
     return state, renewed
 
@@ -118,6 +122,18 @@ def inherit(
 def has_same_settings(saved: Checkpoint, recipe: ModelRecipe) -> bool:
     """Whether a checkpoint is of a model with these very settings."""
     return not recipe_at(saved, recipe).model_options.changed_in(recipe.model_options)
+
+
+@contextlib.contextmanager
+def _explain_memory(saved: Checkpoint) -> Iterator[None]:
+    """Raise BadProject where the optimizer state of a checkpoint is not of its model."""
+    try:
+        yield
+    except KeyError as error:
+        raise BadProject(
+            f"{saved.folder}/optimizer.safetensors: not of this model: {error.args[0]}. Restore the"
+            " folder from a copy, or delete it: an older checkpoint is used where there is one."
+        ) from None
 
 
 def _is_same_optimizer(state: TrainState, saved: Checkpoint) -> bool:

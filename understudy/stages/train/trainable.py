@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from understudy.errors import BadProject
 from understudy.io import system
-from understudy.io.model_files.checkpoint import Checkpoint
 from understudy.nets import checkpointing, linear_conv
 from understudy.nets.device import tensors_to_numpy, to_memory_format
 from understudy.nets.optim import optimizers
@@ -75,6 +73,9 @@ class TrainableModel:
 
         Returns:
             The names of the tensors that start from their initial values.
+
+        Raises:
+            KeyError: The optimizer state is not of these tensors.
         """
         if RESIZING & set(former.model_options.changed_in(self.recipe.model_options)):
             critic = self.groups.get("critic", {})
@@ -87,16 +88,9 @@ class TrainableModel:
             optimizers.load_state({group: self.optimizers[group]}, self.groups, {**own, **steps})
         return renewed
 
-    def load_optimizers(self, saved: Checkpoint, memory: Mapping[str, Array]) -> None:
-        """Load the optimizer state of a checkpoint. Raises BadProject when it does not fit."""
-        try:
-            optimizers.load_state(self.optimizers, self.groups, memory)
-        except KeyError as error:
-            raise BadProject(
-                f"{saved.folder}/optimizer.safetensors: not of this model: {error.args[0]}."
-                " Restore the folder from a copy, or delete it: an older checkpoint is"
-                " used where there is one."
-            ) from None
+    def load_optimizers(self, memory: Mapping[str, Array]) -> None:
+        """Load the optimizer state of a checkpoint. Raises KeyError when it is of another model."""
+        optimizers.load_state(self.optimizers, self.groups, memory)
 
     def load_ema(self, weights: Mapping[str, Tensor]) -> None:
         """Start the running mean, where there is one, from these; else from the model's weights."""
