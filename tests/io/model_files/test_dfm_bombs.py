@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from tests import fuzzing
 from understudy.errors import BadMedia
-from understudy.io import limited_child
+from understudy.io import limited_child, processes
 from understudy.io.model_files import dfm
 
 onnx = pytest.importorskip("onnx")
@@ -177,7 +178,11 @@ def test_ctrl_c_ends_a_child_at_once(tmp_path: Path) -> None:
         "from understudy.io import limited_child as c;"
         f"c.call('tests.io.model_files.test_dfm_bombs:wait', {order!r}, 1 << 30, 60)"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, **processes.python_environment()},
+        stderr=subprocess.DEVNULL,
+    ) as process:
         while not begun.exists():
             assert process.poll() is None
             time.sleep(0.02)
