@@ -19,14 +19,15 @@ from understudy.types import Array
 # A header takes some 80 bytes for each array.
 _MAX_HEADER = 16 << 20
 _MAX_TABLE = 1 << 30
-# The note of a table that says how all else in it is known again.
+# The column of a table by which all else in it is known again. Of several notes the order in the
+# file would be by chance.
 _CHECK: Final = "sha256"
 
 
 def write_table(path: Path, columns: Mapping[str, Array], notes: Mapping[str, str]) -> None:
     """Write the columns and the notes, all or nothing. Raises CannotWrite."""
     arrays = {name: np.asarray(column, order="C") for name, column in columns.items()}
-    atomic.write_bytes(path, save(arrays, {**notes, _CHECK: _digest(arrays, notes)}))
+    atomic.write_bytes(path, save({**arrays, _CHECK: _digest(arrays, notes)}, dict(notes)))
 
 
 def read_table(path: Path) -> tuple[dict[str, Array], dict[str, str]] | None:
@@ -36,8 +37,9 @@ def read_table(path: Path) -> tuple[dict[str, Array], dict[str, str]] | None:
     except BadData:
         return None
     # Those of former versions have none.
-    check = notes.pop(_CHECK, None)
-    return (columns, notes) if check in (None, _digest(columns, notes)) else None
+    check = columns.pop(_CHECK, None)
+    is_whole = check is None or np.array_equal(check, _digest(columns, notes))
+    return (columns, notes) if is_whole else None
 
 
 def read_tensors(path: Path, limit: int | None = None) -> tuple[dict[str, Array], dict[str, str]]:
@@ -71,10 +73,10 @@ def read_tensors(path: Path, limit: int | None = None) -> tuple[dict[str, Array]
     return arrays, notes
 
 
-def _digest(columns: Mapping[str, Array], notes: Mapping[str, str]) -> str:
-    """The SHA-256 in hex of all that is in a table, whatever the order in the file."""
+def _digest(columns: Mapping[str, Array], notes: Mapping[str, str]) -> Array:
+    """The SHA-256, 32 bytes, of all that is in a table, whatever the order in the file."""
     digest = hashlib.sha256(json.dumps(dict(notes), sort_keys=True).encode())
     for name, column in sorted(columns.items()):
         digest.update(json.dumps([name, column.dtype.str, column.shape]).encode())
         digest.update(np.asarray(column, order="C").reshape(-1).data)
-    return digest.hexdigest()
+    return np.frombuffer(digest.digest(), np.uint8)
