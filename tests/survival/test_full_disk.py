@@ -78,6 +78,7 @@ def test_an_error_of_the_disk_at_some_operation(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("each", SCENARIOS, ids=lambda each: each.name)
 def test_an_error_of_the_disk_at_many_operations(
@@ -170,6 +171,7 @@ def test_a_disk_that_is_full(name: str, runner: Runner, scenario: Find, expect: 
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("each", SCENARIOS, ids=lambda each: each.name)
 def test_a_disk_with_little_room_and_few_files_and_none_to_write(
     each: Scenario, runner: Runner, expect: Expect
@@ -192,6 +194,7 @@ LIMITS = {
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("each", SCENARIOS, ids=lambda each: each.name)
 def test_limits_of_the_system(each: Scenario, limit: str, runner: Runner, expect: Expect) -> None:

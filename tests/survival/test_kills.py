@@ -57,6 +57,7 @@ def test_a_run_killed_at_some_operation_is_made_good_by_the_next(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("each", SCENARIOS, ids=lambda each: each.name)
 def test_killed_at_every_operation_where_that_is_cheap_and_at_many_elsewhere(
     each: Scenario, runner: Runner, expect: Expect
@@ -74,6 +75,7 @@ def test_killed_at_every_operation_where_that_is_cheap_and_at_many_elsewhere(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("each", SCENARIOS, ids=lambda each: each.name)
 def test_killed_at_any_time(each: Scenario, runner: Runner, expect: Expect) -> None:
     """Between operations, too: within a write, a codec or a library that writes itself."""
@@ -97,6 +99,7 @@ def test_killed_at_any_time(each: Scenario, runner: Runner, expect: Expect) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_worker_that_is_killed_changes_nothing(
     runner: Runner, scenario: Callable[[str], Scenario], expect: Expect
 ) -> None:

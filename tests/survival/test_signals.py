@@ -73,6 +73,7 @@ def test_a_signal_in_the_first_second(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_signal_every_20_ms_of_the_first_second(tmp_path: Path) -> None:
     check_first_second(tmp_path / "none", first_second(STEP))
 
@@ -146,6 +147,7 @@ def test_a_run_that_is_stopped_goes_on(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("each", SCENARIOS, ids=lambda each: each.name)
 def test_a_run_that_is_stopped_at_any_moment_goes_on(
     each: Scenario, runner: Runner, expect: Expect

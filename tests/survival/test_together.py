@@ -100,6 +100,7 @@ def test_two_at_once(name: str, runner: Runner) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", PAIRS)
 def test_two_at_about_the_same_moment(name: str, runner: Runner) -> None:
     moments = (0, 0, 0, 0.02, -0.02, 0.1, -0.1, 0.3, -0.3, 1, -1)
