@@ -175,6 +175,8 @@ def test_ctrl_c_ends_a_child_at_once(tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     order = {"begun": str(begun), "seconds": 60}
     code = (
+        # A shell's background job ignores it.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from understudy.io import limited_child as c;"
         f"c.call('tests.io.model_files.test_dfm_bombs:wait', {order!r}, 1 << 30, 60)"
     )
