@@ -122,9 +122,13 @@ class SegmentStore:
         damaged = []
         for segment in segments:
             record = self.record_of(segment)
-            if record is not None and not all(
-                _is_intact(file, record.files[file.name]) for file in self._files(segment)
-            ):
+            if record is None:
+                continue
+            if all(_is_intact(file, record.files[file.name]) for file in self._files(segment)):
+                # A run may have died before it could take the note away.
+                if self._note(segment.key).is_file():
+                    atomic.remove_files(self.folder, [self._note(segment.key).name])
+            else:
                 # What it names is still ours to remove.
                 void = record.model_copy(update={"check": ""})
                 atomic.write_text(self._record(segment), void.model_dump_json() + "\n")
