@@ -178,8 +178,9 @@ def test_a_folder_holds_no_more_than_a_newcomer_can_survey() -> None:
     )
 
 
-def test_the_architecture_page_says_what_every_file_is_for() -> None:
-    script = PACKAGE.parent / "scripts" / "file_index.py"
+@pytest.mark.parametrize("name", ["file_index", "footage_table"])
+def test_what_a_script_makes_of_the_code_is_in_its_page(name: str) -> None:
+    script = PACKAGE.parent / "scripts" / f"{name}.py"
     checked = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
 

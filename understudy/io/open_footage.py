@@ -8,6 +8,7 @@ from pathlib import Path
 from understudy.errors import BadMedia
 from understudy.io.footage.base import Footage, FootageIndex, explain_unreadable
 from understudy.io.footage.image_sequence import ImageSequence, ImageSequenceIndex
+from understudy.io.footage.options import FootageOptions
 from understudy.io.video.index import VideoIndex
 from understudy.io.video.reader import VideoFootage
 
@@ -15,6 +16,7 @@ from understudy.io.video.reader import VideoFootage
 def open_footage(
     path: Path,
     *,
+    reading: FootageOptions | None = None,
     any_size: bool = False,
     index: FootageIndex | None = None,
     threads: int = 0,
@@ -25,6 +27,8 @@ def open_footage(
     Args:
         path: 2.png comes before 10.png. A video that was cut off (a broken download, a full card)
             or breaks off is taken as far as it goes, and its notes say how far.
+        reading: How it is read where there is a choice; None = by default. Of no effect with an
+            index, which knows.
         any_size: Take pictures of any size; then only `Frame.image` tells how large one is.
         index: The `Footage.index` of the same footage, opened before: nothing is read again.
         threads: Of the decoder; 0 = all cores. Give 1 where several processes share the cores, and
@@ -39,12 +43,16 @@ def open_footage(
         mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         return ImageSequence(
-            path, any_size=any_size, index=index if isinstance(index, ImageSequenceIndex) else None
+            path,
+            reading=reading,
+            any_size=any_size,
+            index=index if isinstance(index, ImageSequenceIndex) else None,
         )
     if not stat.S_ISREG(mode):
         raise BadMedia(f"{path}: neither a file nor a folder, but a device or a pipe. Give a file.")
     return VideoFootage(
         path,
+        reading=reading,
         index=index if isinstance(index, VideoIndex) else None,
         threads=threads,
         rough=rough,

@@ -13,7 +13,6 @@ from understudy.core.face.detail import measure_face_detail
 from understudy.core.metrics.outliers import OutlierBounds, find_outliers
 from understudy.errors import BadMedia, NoFaces
 from understudy.io.faceset.faceset import Faceset
-from understudy.io.open_footage import open_footage
 from understudy.options import Options, option
 from understudy.stages.events import (
     Event,
@@ -152,7 +151,7 @@ def _plain(values: Floats, digits: int = 4) -> Any:
 
 def _frame_size(project: Project, side: Side) -> tuple[int, int] | None:
     try:
-        with open_footage(project.footage(side)) as footage:
+        with project.open_footage(side) as footage:
             return footage.size
     except BadMedia:
         return None

@@ -19,11 +19,12 @@ from understudy.io.footage.base import Footage
 from understudy.io.footage.denoise import make_denoiser
 from understudy.io.footage.image_sequence import ImageSequence
 from understudy.io.footage.image_sequence_writer import locked_folder
+from understudy.io.footage.options import FootageOptions
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import COMMENT
 from understudy.io.video.audio import AudioClip, open_source, select_tracks
 from understudy.io.video.writer import EncodeOptions, check_target, frame_rate_fraction, write_video
-from understudy.options import Options, option
+from understudy.options import option
 from understudy.stages.carried_marks import CarriedMarks
 from understudy.stages.events import Finished, Note, Progress, Saved, Stage, Started, Stop
 from understudy.stages.footage_notes import footage_notes
@@ -35,7 +36,7 @@ from understudy.types import Array, Frame
 _MOST_PICTURES, _MOST_REPEATS = 100_000, 1000
 
 
-class FramesOptions(Options):
+class FramesOptions(FootageOptions):
     """What `frames` asks."""
 
     fps: float | None = option(
@@ -53,7 +54,7 @@ class FramesOptions(Options):
     quality: int = option(95, "Quality of jpg", low=1, high=100, affects="render")
 
 
-class CutOptions(EncodeOptions):
+class CutOptions(EncodeOptions, FootageOptions):
     """What `cut` asks. Times are seconds or HH:MM:SS.mmm, counted from the first frame."""
 
     start: str = option("0", "Where the cut begins: the first frame shown at or after it")
@@ -69,7 +70,7 @@ class CutOptions(EncodeOptions):
     )
 
 
-class DenoiseOptions(EncodeOptions):
+class DenoiseOptions(EncodeOptions, FootageOptions):
     """What `denoise` asks."""
 
     factor: int = option(
@@ -85,7 +86,7 @@ def frames(footage: Path, out: Path, options: FramesOptions) -> Stage:
     run.
     """
     options = resolve_options("frames", options)
-    with open_footage(footage) as source:
+    with open_footage(footage, reading=FootageOptions.of(options)) as source:
         yield from footage_notes(source)
         picks = pick_frames(source, options.fps)
         plan = {
@@ -109,7 +110,7 @@ def cut(footage: Path, out: Path, options: CutOptions) -> Stage:
     """
     options = resolve_options("cut", options)
     _check_new(out, options)
-    with open_footage(footage) as source:
+    with open_footage(footage, reading=FootageOptions.of(options)) as source:
         yield from footage_notes(source)
         first, stop = _span(source, options)
         sound = _sound(source, options, first, stop)
@@ -125,7 +126,7 @@ def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
     as in `frames`.
     """
     options = resolve_options("denoise", options)
-    with open_footage(footage) as source:
+    with open_footage(footage, reading=FootageOptions.of(options)) as source:
         yield from footage_notes(source)
         if isinstance(source, ImageSequence):
             yield from _denoise_pictures(source, out, options.factor)

@@ -93,8 +93,8 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
         )
     signer = yield from find_signer()
     with (
-        open_footage(project.footage("src"), any_size=True) as src_footage,
-        open_footage(project.footage("dst")) as dst_footage,
+        project.open_footage("src") as src_footage,
+        project.open_footage("dst") as dst_footage,
         open_footage(project.result) as result_footage,
         # With the colours that extraction looked at.
         open_footage(project.result, rough=True) as looked_at,

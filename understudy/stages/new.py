@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from understudy.errors import BadMedia
-from understudy.io.open_footage import open_footage
-from understudy.options import Options, option
+from understudy.io.footage.options import FootageOptions
+from understudy.options import option
 from understudy.stages.events import Finished, Note, Saved, Stage
 from understudy.stages.footage_notes import footage_notes
 from understudy.stages.jobs import verb
 from understudy.stages.project import PROJECT_FILE, Project
+from understudy.types import Side
 
 
-class NewOptions(Options):
+class NewOptions(FootageOptions):
     """What `new` asks."""
 
     consent: str | None = option(
@@ -30,18 +31,20 @@ def new(show: Path, src: Path, dst: Path, options: NewOptions) -> Stage:
     src: the person whose face is used. dst: the footage whose face is replaced. Both a video or a
     folder of pictures.
     """
-    for path in (src, dst):
-        with open_footage(path) as footage:
+    project = Project.planned(show, src, dst, options.consent, FootageOptions.of(options))
+    sides: tuple[Side, ...] = ("src", "dst")
+    for side in sides:
+        with project.open_footage(side) as footage:
             if len(footage) == 0:
-                raise BadMedia(f"{path}: no frames. Give footage with at least one.")
+                raise BadMedia(f"{footage.path}: no frames. Give footage with at least one.")
             width, height = footage.size
             yield Note(
                 text=(
-                    f"{path.name}: {len(footage)} frames, {width}x{height}, {float(footage.fps):g}"
-                    " frames a second"
+                    f"{footage.path.name}: {len(footage)} frames, {width}x{height},"
+                    f" {float(footage.fps):g} frames a second"
                 )
             )
             yield from footage_notes(footage)
-    project = Project.create(show, src, dst, options.consent)
+    project.save_new()
     yield Saved(what="project", path=project.folder / PROJECT_FILE)
     yield Finished(stage="new", summary={"show": str(project.folder)})

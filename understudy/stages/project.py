@@ -7,12 +7,15 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
 
 from understudy.errors import BadData, BadOption, BadProject, Busy
 from understudy.io import atomic, data_files, settings_file
+from understudy.io.footage.base import Footage
+from understudy.io.footage.options import FootageOptions
+from understudy.io.open_footage import open_footage
 from understudy.options import Options, option
 from understudy.stages.show_folders import check_folders, check_footage, remove_leftovers
 from understudy.types import Side
@@ -33,6 +36,8 @@ class ProjectFile(Options):
     consent: str | None = option(
         None, "Who agreed to what, and where that is written down", formerly=""
     )
+    # A show that does not say so was made when gaps were left out.
+    footage: FootageOptions = option(FootageOptions(gaps="short"), "How the footage is read")
     options: dict[str, dict[str, Any]] = option(
         {}, "Options of the stages, by verb: [options.extract], [options.train], …"
     )
@@ -46,19 +51,43 @@ class Project:
     file: ProjectFile
 
     @classmethod
-    def create(cls, folder: Path, src: Path, dst: Path, consent: str | None = None) -> Project:
-        """A new show. Raises BadProject when one is there already: nothing is overwritten."""
+    def planned(
+        cls,
+        folder: Path,
+        src: Path,
+        dst: Path,
+        consent: str | None = None,
+        reading: FootageOptions | None = None,
+    ) -> Self:
+        """A show that is not on disk yet. reading: of the footage; None = by default."""
         folder = folder.absolute()
-        _require_free(folder)
-        project = cls(
+        return cls(
             folder,
-            ProjectFile(src=_portable(src, folder), dst=_portable(dst, folder), consent=consent),
+            ProjectFile(
+                src=_portable(src, folder),
+                dst=_portable(dst, folder),
+                consent=consent,
+                footage=reading or FootageOptions(),
+            ),
         )
-        with project.lock("project"):
-            # Another run may have made one meanwhile.
-            _require_free(folder)
-            project.save()
+
+    @classmethod
+    def create(cls, folder: Path, src: Path, dst: Path, consent: str | None = None) -> Self:
+        """A new show on disk. Raises as `save_new`."""
+        project = cls.planned(folder, src, dst, consent)
+        project.save_new()
         return project
+
+    def save_new(self) -> None:
+        """Put a planned show on disk.
+
+        Raises BadProject when one is there already: nothing is overwritten.
+        """
+        _require_free(self.folder)
+        with self.lock("project"):
+            # Another run may have made one meanwhile.
+            _require_free(self.folder)
+            self.save()
 
     @classmethod
     def load(cls, folder: Path) -> Project:
@@ -101,6 +130,21 @@ class Project:
                 ' "FOOTAGE".'
             )
         return self.folder / name
+
+    def open_footage(self, side: Side, *, rough: bool = False) -> Footage:
+        """Open the footage of a side, read as the project file says. rough: see `open_footage`.
+
+        A folder of photographs of one person, of any size and number, is a good src; the frames of
+        dst are frames of one film.
+        """
+        is_src = side == "src"
+        reading = self.file.footage
+        return open_footage(
+            self.footage(side),
+            reading=reading.model_copy(update={"gaps": "short"}) if is_src else reading,
+            any_size=is_src,
+            rough=rough,
+        )
 
     def faces(self, side: Side) -> Path:
         """The faceset of a side."""

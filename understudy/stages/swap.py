@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from understudy.errors import BadMedia, BadOption, BadProject
 from understudy.io import atomic
+from understudy.io.footage.options import FootageOptions
 from understudy.io.model_files import checkpoint
-from understudy.options import Options, option
+from understudy.options import option
 from understudy.stages.events import Event, Finished, Note, Order, Saved, Stage
 from understudy.stages.extract.command import extract
 from understudy.stages.extract.options import ExtractOptions
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from understudy.stages.train.auto import Resolved
 
 
-class SwapOptions(Options):
+class SwapOptions(FootageOptions):
     """What `swap` asks; every option of the stages stands under the stage's name."""
 
     minutes: float = option(
@@ -72,10 +73,11 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
                 f" {show} --{name} …"
             )
     if atomic.is_there(show / PROJECT_FILE):
-        project = _check_footage(Project.load(show), src, dst)
+        project = _check_footage(Project.load(show), src, dst, options)
         yield Note(text=f"{show.name}: goes on with the work that is there")
     else:
-        yield from new(show, src, dst, NewOptions(consent=options.consent))
+        reading = FootageOptions.of(options).model_dump()
+        yield from new(show, src, dst, NewOptions(consent=options.consent, **reading))
         project = Project.load(show)
     if not (yield from run_to_end(extract(show, options=options.extract))):
         return
@@ -132,8 +134,15 @@ def validate_out(out: Path, suffix: str, overwrite: bool) -> Path:
     return out
 
 
-def _check_footage(project: Project, src: Path, dst: Path) -> Project:
+def _check_footage(project: Project, src: Path, dst: Path, options: SwapOptions) -> Project:
     """The show, when it is about this very footage: other work is never mixed in."""
+    for name in FootageOptions.model_fields:
+        asked, known = getattr(options, name), getattr(project.file.footage, name)
+        if name in options.model_fields_set and asked != known:
+            raise BadProject(
+                f"{project.folder}: was made with {name} {known}, not {asked}. Name the result"
+                " otherwise."
+            )
     for name, path, known in (
         ("src", src, project.footage("src")),
         ("dst", dst, project.footage("dst")),

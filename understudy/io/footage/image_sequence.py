@@ -14,6 +14,7 @@ import numpy as np
 from understudy.errors import BadMedia
 from understudy.io.footage import stills
 from understudy.io.footage.base import BadFrame, Footage, FootageIndex, explain_unreadable
+from understudy.io.footage.options import FootageOptions
 from understudy.types import Color, Frame
 
 # sRGB, RGB as it is, full range: ITU-T H.273 code points.
@@ -27,6 +28,7 @@ class ImageSequenceIndex(FootageIndex):
     names: tuple[str, ...]
     size: tuple[int, int]
     bits: int
+    reading: FootageOptions
     notes: tuple[str, ...] = ()
 
 
@@ -40,11 +42,16 @@ class ImageSequence(Footage):
     is_video: ClassVar[bool] = False
 
     def __init__(
-        self, path: Path, *, any_size: bool = False, index: ImageSequenceIndex | None = None
+        self,
+        path: Path,
+        *,
+        reading: FootageOptions | None = None,
+        any_size: bool = False,
+        index: ImageSequenceIndex | None = None,
     ) -> None:
         self.path = path
         self._any_size = any_size
-        self._index = index or _scan(path)
+        self._index = index or _scan(path, reading or FootageOptions())
         self.files = [path / name for name in self._index.names]
         self.size, self.bits = self._index.size, self._index.bits
         self.fps, self.time_base = Fraction(25), Fraction(1, 25)
@@ -96,7 +103,7 @@ def _list_named_as_images(folder: Path) -> list[Path]:
         return sorted(found, key=natural_key)
 
 
-def _scan(folder: Path) -> ImageSequenceIndex:
+def _scan(folder: Path, reading: FootageOptions) -> ImageSequenceIndex:
     found = _list_named_as_images(folder)
     files = [path for path in found if path.is_file()]
     passed = sorted({path.name for path in found} - {path.name for path in files})
@@ -111,6 +118,7 @@ def _scan(folder: Path) -> ImageSequenceIndex:
         (first.shape[1], first.shape[0]),
         8 * first.dtype.itemsize,
         notes=tuple(_notes(folder, passed)),
+        reading=reading,
     )
 
 

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from understudy.errors import BadMedia
 from understudy.io.footage.base import FootageIndex
+from understudy.io.footage.options import FootageOptions
 from understudy.io.limits import MAX_VIDEO_PIXELS, video_size_problem
 from understudy.io.video import color as video_color
 from understudy.io.video import packets
@@ -61,6 +62,7 @@ class VideoIndex(FootageIndex):
     orientation: Orientation
     keys: list[int]
     is_exact: bool
+    reading: FootageOptions
     lost: frozenset[int] = frozenset()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -76,7 +78,7 @@ class _FirstFrame:
     bits: int
 
 
-def read_index(path: Path) -> VideoIndex:
+def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
     """Return the index of the video at `path`: all packets are read, a few of them decoded.
 
     A file that was cut off, or cannot be read to its end, is taken as far as it goes. Raises
@@ -110,6 +112,7 @@ def read_index(path: Path) -> VideoIndex:
         orientation=first.orientation,
         keys=table.keys,
         is_exact=not table.is_cut_off,
+        reading=reading,
     )
     if not index.pts or table.is_cut_off:
         index = _reconcile(table, _count_frames(index, path))

@@ -12,6 +12,7 @@ import av
 from understudy.errors import BadMedia
 from understudy.io import memory_limit
 from understudy.io.footage.base import BadFrame, Footage, explain_unreadable
+from understudy.io.footage.options import FootageOptions
 from understudy.io.video import color, packets
 from understudy.io.video.faults import FOREIGN, as_bad_media, reason
 from understudy.io.video.index import VideoIndex, read_index
@@ -28,6 +29,7 @@ class VideoFootage(Footage):
         self,
         path: Path,
         *,
+        reading: FootageOptions | None = None,
         index: VideoIndex | None = None,
         threads: int = 0,
         rough: bool = False,
@@ -51,7 +53,7 @@ class VideoFootage(Footage):
                 ),
                 memory_limit.at_most(_INDEX_MEMORY),
             ):
-                index = read_index(path)
+                index = read_index(path, reading or FootageOptions())
         known = index
         self._index = known
         self.size, self.fps, self.time_base = known.size, known.fps, known.time_base

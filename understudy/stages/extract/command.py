@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from understudy.io.open_footage import open_footage
 from understudy.stages.events import Stage
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.extract.pipeline import Extraction
@@ -29,12 +28,7 @@ def extract(
     options = project.options("extract", options).preset()
     sides: tuple[Side, ...] = ("src", "dst") if side == "both" else (side,)
     for each in sides:
-        # A folder of photographs of one person is a good src; the frames of dst are frames of one
-        # film.
-        with (
-            project.lock(each),
-            open_footage(project.footage(each), any_size=each == "src") as footage,
-        ):
+        with project.lock(each), project.open_footage(each) as footage:
             goes_on = yield from Extraction(footage, project.faces(each), each, options).run()
         if not goes_on:
             return

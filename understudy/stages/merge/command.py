@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from understudy.io import atomic, scratch
 from understudy.io.footage.base import Footage
-from understudy.io.open_footage import open_footage
 from understudy.io.provenance import manifest
 from understudy.io.provenance.signing_key import Credentials
 from understudy.io.video.audio import AudioClip
@@ -59,7 +58,7 @@ def merge(show: Path, options: MergeOptions) -> Stage:
     options = apply_preset(project, project.options("merge", options))
     keyframes = Keyframes.parse(options)
     signer = yield from find_signer()
-    with project.lock("merged"), open_footage(project.footage("dst")) as footage:
+    with project.lock("merged"), project.open_footage("dst") as footage:
         chosen = frame_ranges.resolve_ranges(options.frames, len(footage), "frames")
         # What cannot be coded is told before any work.
         pixel_format(footage.size, footage.bits, options.encode)
