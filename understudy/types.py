@@ -32,6 +32,7 @@ class FloatRows(Protocol):
 
 
 Side = Literal["src", "dst"]
+FieldOrder = Literal["top", "bottom"]
 FaceType = Literal["half", "mid-full", "full", "whole", "head", "no-align", "mark-only"]
 
 
@@ -55,10 +56,15 @@ class Frame:
 
     Attributes:
         index: Position in the footage, from 0.
-        image: (H, W, 3) uint8, uint16 (full scale 65535) or float32, RGB.
+        image: (H, W, 3) uint8, uint16 (full scale 65535) or float32, RGB: what is looked at and
+            worked on, upright, in square pixels, at one moment.
         pts: Presentation time in units of time_base, or None for a still.
         time_base: Seconds.
         color: How it was coded in the file.
+        plate: (h, w, 3) of the same dtype, the file's own samples, upright, where `image` is not
+            the same: pixels that are not square, or two fields. None = image.
+        fields: The field of the plate that comes first, whose lines `image` has kept; None = it is
+            one whole picture.
     """
 
     index: int
@@ -66,6 +72,8 @@ class Frame:
     pts: int | None = None
     time_base: Fraction | None = None
     color: Color = field(default_factory=Color)
+    plate: Array | None = None
+    fields: FieldOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from understudy.errors import BadMedia
-from understudy.types import Color, Frame
+from understudy.types import Color, FieldOrder, Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,17 @@ class Footage(ABC):
 
     `len` is exact, iterating starts from the first frame each time, `[i]` is frame-exact. Pictures
     come upright (rotation marks are obeyed), RGB, uint8, or uint16 (full scale 65535) when the
-    source has more than 8 bits; alpha is dropped. Use it in a `with` block, from one thread.
+    source has more than 8 bits; alpha is dropped. Their pixels are square, and each shows one
+    moment; where that is not what the file holds, `Frame.plate` has its own samples. Use it in a
+    `with` block, from one thread.
 
-    path: what it was opened from. size: (width, height) of the upright pictures. fps: pictures a
+    path: what it was opened from. size: (width, height) of the upright pictures. plate_size: of
+    their plates, which is how they are written. field_order: which field of its interlaced frames
+    comes first; None where there are none. fps: pictures a
     second; the mean where the rate varies. pts: presentation time of every frame in units of
     time_base. last_duration: how long the last frame stays, same unit. color: as coded, with absent
-    tags resolved. bits: per channel in the source. pixel_aspect: width of a pixel over its height.
+    tags resolved. bits: per channel in the source. pixel_aspect: width over height of a pixel
+    of the plate.
     is_cut_off: the file ends before what its header promises. warnings: what is missing because of
     that. notes: what else a user may want to know.
     is_video: False for pictures, whose pts are made up at 25 a second.
@@ -70,6 +75,7 @@ class Footage(ABC):
     has_audio: bool = False
     is_cut_off: bool = False
     pixel_aspect: Fraction = Fraction(1)
+    field_order: FieldOrder | None = None
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -131,6 +137,11 @@ class Footage(ABC):
     @abstractmethod
     def keyframes(self) -> list[int]:
         """Frames that need no earlier one to be decoded, ascending, with 0: cut work there."""
+
+    @property
+    def plate_size(self) -> tuple[int, int]:
+        """(width, height) of the plates."""
+        return self.size
 
     @property
     def duration(self) -> Fraction:

@@ -94,8 +94,8 @@ def write_video(
 
     Args:
         path: .mp4, .mov or .mkv (whose clock is milliseconds); replaced when it exists.
-        frames: Images of like's size; pts and time_base are kept. Frames without come at
-            options.fps.
+        frames: Plates (images where there is none) of like's plate_size; pts and time_base are
+            kept. Frames without come at options.fps.
         like: Gives size, rate, colour tags, depth and pixel shape.
         options: The codec and its settings.
         audio_from: The file whose sound packets are copied, or an `AudioClip`.
@@ -393,12 +393,11 @@ def _from_zero(frames: Iterable[Frame]) -> Iterator[Frame]:
 
 def _to_av_frame(frame: Frame, place: int, layout: str, coding: Encoding) -> av.VideoFrame:
     """The frame as it goes to the encoder; place: its number, its time where it has none."""
-    if frame.image.shape[:2] != coding.like.size[::-1]:
-        raise ValueError(
-            f"frame {frame.index} has shape {frame.image.shape}, expected {coding.like.size[::-1]}."
-        )
+    image, size = frame.image if frame.plate is None else frame.plate, coding.like.plate_size
+    if image.shape[:2] != size[::-1]:
+        raise ValueError(f"frame {frame.index} has shape {image.shape}, expected {size[::-1]}.")
     picture = video_color.from_rgb(
-        _to_integers(frame.image), layout, video_color.output_color(coding.like.color)
+        _to_integers(image), layout, video_color.output_color(coding.like.color)
     )
     ticks = coding.time_base
     picture.pts, picture.time_base = (
@@ -414,8 +413,8 @@ def _stream(output: OutputContainer, coding: Encoding) -> VideoStream:
     context = stream.codec_context
     if coding.threads:
         context.thread_count = coding.threads
-    context.width, context.height = like.size
-    context.pix_fmt = pixel_format(like.size, like.bits, options)
+    context.width, context.height = like.plate_size
+    context.pix_fmt = pixel_format(like.plate_size, like.bits, options)
     context.time_base = coding.time_base
     context.sample_aspect_ratio = like.pixel_aspect
     context.color_primaries, context.color_trc = color.primaries, color.transfer

@@ -61,7 +61,7 @@ def merge(show: Path, options: MergeOptions) -> Stage:
     with project.lock("merged"), project.open_footage("dst") as footage:
         chosen = frame_ranges.resolve_ranges(options.frames, len(footage), "frames")
         # What cannot be coded is told before any work.
-        pixel_format(footage.size, footage.bits, options.encode)
+        pixel_format(footage.plate_size, footage.bits, options.encode)
         context = MergeContext.open(project, footage, options, keyframes)
         yield from context.remarks()
         if options.preview or options.debug:

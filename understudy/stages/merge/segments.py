@@ -166,7 +166,7 @@ class SegmentStore:
 
         The result needs room, too, beside the segments.
         """
-        width, height = footage.size
+        width, height = footage.plate_size
         if options.bitrate:
             each = options.bitrate * 1e6 / 8 / float(footage.fps)
         else:
