@@ -134,7 +134,7 @@ def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
         _check_new(out, options)
         clean = make_denoiser(source.size, options.factor)
         cleaned = (replace(frame, image=clean(frame.image)) for frame in source)
-        sound = AudioClip(footage) if source.has_audio else None
+        sound = AudioClip.of(source) if source.has_audio else None
         yield from _encode("denoise", source, cleaned, len(source), out, options, sound)
 
 
@@ -207,8 +207,8 @@ def _sound(source: Footage, options: CutOptions, first: int, stop: int) -> Audio
     if track == "none" or (track == 0 and not source.has_audio):
         return None
     begin = source.pts[first] * source.time_base
-    sound = AudioClip(
-        source.path,
+    sound = AudioClip.of(
+        source,
         track,
         begin,
         begin + source.seconds(stop) - source.seconds(first),

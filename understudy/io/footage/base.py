@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from understudy.errors import BadMedia
+from understudy.io.footage.clock import NO_OFFSET, Clock
 from understudy.types import Color, FieldOrder, Frame
 
 
@@ -54,11 +55,11 @@ class Footage(ABC):
     their plates, which is how they are written. field_order: which field of its interlaced frames
     comes first; None where there are none. fps: pictures a
     second; the mean where the rate varies. pts: presentation time of every frame in units of
-    time_base. last_duration: how long the last frame stays, same unit. color: as coded, with absent
-    tags resolved. bits: per channel in the source. pixel_aspect: width over height of a pixel
-    of the plate.
-    is_cut_off: the file ends before what its header promises. warnings: what is missing because of
-    that. notes: what else a user may want to know.
+    time_base; 0 is where picture or sound starts, whichever is first. last_duration: how long the
+    last frame stays, same unit. clock: how the file's own times become those. color: as coded, with
+    absent tags resolved. bits: per channel in the source. pixel_aspect: width over height of a
+    pixel of the plate. is_cut_off: the file ends before what its header promises. warnings: what is
+    missing because of that. notes: what else a user may want to know.
     is_video: False for pictures, whose pts are made up at 25 a second.
     """
 
@@ -74,6 +75,7 @@ class Footage(ABC):
     bits: int
     has_audio: bool = False
     is_cut_off: bool = False
+    clock: Clock = NO_OFFSET
     pixel_aspect: Fraction = Fraction(1)
     field_order: FieldOrder | None = None
     warnings: tuple[str, ...] = ()

@@ -14,6 +14,8 @@ from av.packet import Packet
 from av.stream import Stream
 
 from understudy.errors import BadMedia, BadOption
+from understudy.io.footage.base import Footage
+from understudy.io.footage.clock import NO_OFFSET, Clock
 from understudy.io.video import packets
 from understudy.io.video.faults import FOREIGN, as_bad_media, reason
 
@@ -23,14 +25,26 @@ class AudioClip:
     """Which sound to carry over.
 
     path: the file that holds it. track: its number among the sound tracks, from 0; None = all.
-    start, stop: seconds in that file's own time; only packets that begin and end within are copied.
-    The sound is moved by -start when start is given.
+    start, stop: seconds from the start of presentation; only packets that begin and end within are
+    copied. The sound is moved by -start when start is given. clock: the file's own.
     """
 
     path: Path
     track: int | None = None
     start: Fraction | None = None
     stop: Fraction | None = None
+    clock: Clock = NO_OFFSET
+
+    @classmethod
+    def of(
+        cls,
+        footage: Footage,
+        track: int | None = None,
+        start: Fraction | None = None,
+        stop: Fraction | None = None,
+    ) -> AudioClip:
+        """Return the sound of footage, which fits its pictures."""
+        return cls(footage.path, track, start, stop, footage.clock)
 
 
 _WHAT_NOW = "Fetch the file again, or leave its sound out: understudy cut, --audio-track none."
@@ -82,7 +96,7 @@ class AudioCopier:
     def _iter_packets(self, source: InputContainer) -> Iterator[Packet[Stream]]:
         start, stop = self._sound.start, self._sound.stop
         streams = [source.streams[index] for index in self._streams]
-        for packet in source.demux(streams) if streams else ():
+        for packet in packets.iter_packets(source, streams, self._sound.clock) if streams else ():
             if not packet.size:
                 continue
             begin = _start_time(packet)

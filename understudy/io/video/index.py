@@ -18,11 +18,13 @@ from av.video.stream import VideoStream
 
 from understudy.errors import BadMedia
 from understudy.io.footage.base import FootageIndex
+from understudy.io.footage.clock import Clock
 from understudy.io.footage.options import FootageOptions
 from understudy.io.limits import MAX_VIDEO_PIXELS, video_size_problem
 from understudy.io.video import color as video_color
 from understudy.io.video import packets
 from understudy.io.video.orientation import Orientation, read_orientation, swaps_sides
+from understudy.io.video.packet_table import PacketTable, read_packet_table
 from understudy.types import Color
 
 # So many frames from the start must decode as the packets promise, or all are decoded and counted.
@@ -42,7 +44,8 @@ _SLOWEST, _FASTEST = Fraction(1, 10_000), Fraction(1_000_000)
 class VideoIndex(FootageIndex):
     """What opening a video finds out. The fields that `Footage` has mean the same.
 
-    bytes: size of the file. keys: pts of the keyframes. is_exact: whether the packets list all
+    bytes: size of the file. keys: pts of the keyframes. key_bytes: where those lie in the file, of
+    kinds that are sought by that. is_exact: whether the packets list all
     frames, so that keyframes can be sought. If not, the frames were counted by decoding, and `lost`
     are those that have a time but no picture. coded_size: before `orientation`.
     """
@@ -60,7 +63,9 @@ class VideoIndex(FootageIndex):
     pixel_aspect: Fraction
     coded_size: tuple[int, int]
     orientation: Orientation
+    clock: Clock
     keys: list[int]
+    key_bytes: dict[int, int]
     is_exact: bool
     reading: FootageOptions
     lost: frozenset[int] = frozenset()
@@ -90,11 +95,11 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
         has_audio, aspect = bool(container.streams.audio), stream.sample_aspect_ratio or Fraction(1)
         # An index takes four bytes a frame, though the frames themselves may have been cut off.
         _check_worth(path, len(stream.index_entries) // 2, 1, 1)
-        table = packets.read_packet_table(container, stream, path)
+        table = read_packet_table(container, stream, path)
         context = stream.codec_context
         _check_worth(path, len(table.pts), context.width, context.height)
         stated = stream.average_rate or stream.guessed_rate
-    first, times, undecoded, is_interlaced = _first_frames(path)
+    first, times, undecoded, is_interlaced = _first_frames(path, table.clock)
     is_turned = swaps_sides(first.orientation)
     index = VideoIndex(
         bytes=path.stat().st_size,
@@ -110,19 +115,21 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
         pixel_aspect=1 / aspect if is_turned else aspect,
         coded_size=first.size,
         orientation=first.orientation,
+        clock=table.clock,
         keys=table.keys,
+        key_bytes=table.key_bytes,
         is_exact=not table.is_cut_off,
         reading=reading,
     )
     if not index.pts or table.is_cut_off:
         index = _reconcile(table, _count_frames(index, path))
     fps = _frame_rate(stated, index.pts, time_base)
+    index = _from_the_start(replace(index, fps=fps), table.sound_start)
     return replace(
         index,
-        fps=fps,
         last_duration=index.last_duration or max(1, round(1 / (fps * time_base))),
         warnings=tuple(_warnings(path, table, index)),
-        notes=tuple(_notes(path, table.pts, index, is_interlaced)),
+        notes=tuple(_notes(path, len(table.pts), index, is_interlaced)),
     )
 
 
@@ -150,7 +157,9 @@ def _usable_stream(container: InputContainer, path: Path) -> VideoStream:
     return stream
 
 
-def _first_frames(path: Path) -> tuple[_FirstFrame, list[int | None], set[int | None], bool]:
+def _first_frames(
+    path: Path, known: Clock
+) -> tuple[_FirstFrame, list[int | None], set[int | None], bool]:
     """What the first frame says, and of the first few: their times and whether one is interlaced.
 
     Between those two, the pts of packets that could not be decoded by then.
@@ -159,7 +168,7 @@ def _first_frames(path: Path) -> tuple[_FirstFrame, list[int | None], set[int | 
     times: list[int | None] = []
     undecoded: set[int | None] = set()
     is_interlaced = False
-    for packet, frames in _decode_within_bounds(path):
+    for packet, frames in _decode_within_bounds(path, known):
         if frames is None:
             undecoded.add(packet.pts)
         # No frame is kept: the largest take hundreds of megabytes each.
@@ -190,11 +199,11 @@ def _look_at(frame: VideoFrame, path: Path) -> _FirstFrame:
 
 
 def _decode_within_bounds(
-    path: Path,
+    path: Path, known: Clock
 ) -> Iterator[tuple[Packet[VideoStream], list[VideoFrame] | None]]:
     """As `packets.decode_packets` from the start on. Raises BadMedia as `_check_worth`."""
     frames_and_failures = 0
-    for packet, frames in packets.decode_packets(path, threads=1):
+    for packet, frames in packets.decode_packets(path, known, threads=1):
         frames_and_failures += max(1, len(frames or ()))
         context = packet.stream.codec_context
         _check_worth(path, frames_and_failures, context.width, context.height)
@@ -224,7 +233,7 @@ def _readable_color(frame: VideoFrame, path: Path) -> Color:
 
 
 def _decodable_times(
-    table: packets.PacketTable, times: list[int | None], undecoded: set[int | None]
+    table: PacketTable, times: list[int | None], undecoded: set[int | None]
 ) -> list[int]:
     """The times from the first frame that decodes on, or from the keyframe it should build on.
 
@@ -245,7 +254,7 @@ def _count_frames(index: VideoIndex, path: Path) -> VideoIndex:
     keys: list[bool] = []
     sound = 0
     undecoded: set[int] = set()
-    for packet, frames in _decode_within_bounds(path):
+    for packet, frames in _decode_within_bounds(path, index.clock):
         if frames is None and packet.pts is not None:
             undecoded.add(packet.pts)
         for frame in frames or []:
@@ -281,7 +290,7 @@ def _make_ascending(times: list[int]) -> list[int]:
     )
 
 
-def _reconcile(table: packets.PacketTable, counted: VideoIndex) -> VideoIndex:
+def _reconcile(table: PacketTable, counted: VideoIndex) -> VideoIndex:
     """The counted index, or what the packets promise where most of that was found.
 
     Of a file that is cut off, where all that was found is what they promise as far as it goes.
@@ -296,6 +305,25 @@ def _reconcile(table: packets.PacketTable, counted: VideoIndex) -> VideoIndex:
         return counted
     begin = bisect.bisect_left(table.pts, min(counted.pts[0], table.keys[0]))
     return replace(counted, pts=table.pts[begin:], keys=table.keys, is_exact=True, lost=frozenset())
+
+
+def _from_the_start(index: VideoIndex, sound_start: Fraction | None) -> VideoIndex:
+    """The index with times from the start of presentation: of picture or sound, whichever is first.
+
+    Sound that is ahead of the picture by up to a frame began with it: presentation starts with the
+    picture.
+    """
+    start = index.pts[0] * index.time_base
+    if sound_start is not None and sound_start < start - 1 / index.fps:
+        start = sound_start
+    ticks = round(start / index.time_base)
+    return replace(
+        index,
+        clock=replace(index.clock, origin=start),
+        pts=[time - ticks for time in index.pts],
+        keys=[time - ticks for time in index.keys],
+        key_bytes={time - ticks: byte for time, byte in index.key_bytes.items()},
+    )
 
 
 def _frame_rate(stated: Fraction | None, pts: list[int], time_base: Fraction) -> Fraction:
@@ -314,7 +342,7 @@ def _frame_rate(stated: Fraction | None, pts: list[int], time_base: Fraction) ->
     return found if _SLOWEST <= found <= _FASTEST else stated or Fraction(25)
 
 
-def _warnings(path: Path, table: packets.PacketTable, index: VideoIndex) -> Iterator[str]:
+def _warnings(path: Path, table: PacketTable, index: VideoIndex) -> Iterator[str]:
     """What is missing of a file that was cut off or cannot be read to its end."""
     if index.is_cut_off:
         lasts = (index.pts[-1] - index.pts[0]) * index.time_base
@@ -326,11 +354,9 @@ def _warnings(path: Path, table: packets.PacketTable, index: VideoIndex) -> Iter
         )
 
 
-def _notes(
-    path: Path, promised: list[int], index: VideoIndex, is_interlaced: bool
-) -> Iterator[str]:
+def _notes(path: Path, promised: int, index: VideoIndex, is_interlaced: bool) -> Iterator[str]:
     """What a user may want to know of the footage, and need do nothing about."""
-    left_out = len(promised) - len(index.pts)
+    left_out = promised - len(index.pts)
     if index.is_exact and left_out and not index.is_cut_off:
         yield (
             f"{path.name}: frames at the start that cannot be decoded and are left out: {left_out}."

@@ -1,26 +1,28 @@
-"""A video file's packets: opened, listed without decoding, decoded around damage."""
+"""A media file's packets: opened, read with times from the start of presentation, decoded."""
 
 from __future__ import annotations
 
 import functools
 import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple, TypeVar, cast
 
 import av
 from av.container import InputContainer
 from av.format import ContainerFormat, Flags, formats_available
 from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from understudy.errors import BadMedia
+from understudy.io.footage.clock import Clock
 from understudy.io.limits import MAX_VIDEO_PIXELS
 from understudy.io.video.faults import FOREIGN
 
+_AnyStream = TypeVar("_AnyStream", bound=Stream)
 # Kinds that name other files or addresses, or draw text: none is opened, whatever its name is.
 _LISTS = frozenset(
     {"applehttp", "concat", "dash", "ffmetadata", "hls", "image2pipe", "imf", "rtp", "sdp", "tty"}
@@ -28,25 +30,15 @@ _LISTS = frozenset(
 )
 # The decoders' threads each hold a frame; all together may take so many bytes.
 _MOST_IN_THREADS = 2**30
-# Their packets may hold no picture to show, or two: only decoding counts them.
-_UNEVEN = frozenset({"vp8", "mpeg4", "msmpeg4v3", "vc1", "wmv3", "rv40"})
+# Sound that a jump lays over sound before it is left out, but for rounding: seconds.
+_OVERLAP = Fraction(1, 100)
 
 
-@dataclass(frozen=True)
-class PacketTable:
-    """What the packets say.
+class Place(NamedTuple):
+    """A keyframe to seek. byte: where in the file it lies, None = it is sought by its time."""
 
-    pts: of every frame shown, ascending; empty when only decoding can tell. keys: pts of those from
-    which decoding may start, ascending. last_duration: in units of the time base, 0 = unknown.
-    is_cut_off: the file promises more than it holds, or cannot be read to its end. promised: how
-    many seconds its header promises, 0 = unknown.
-    """
-
-    pts: list[int]
-    keys: list[int]
-    last_duration: int
-    is_cut_off: bool
-    promised: Fraction
+    pts: int
+    byte: int | None = None
 
 
 def open_container(path: Path) -> InputContainer:
@@ -81,46 +73,9 @@ def video_stream(container: InputContainer) -> VideoStream | None:
     return None
 
 
-def read_packet_table(container: InputContainer, stream: VideoStream, path: Path) -> PacketTable:
-    """Return the table of a stream's packets; reads the whole file once, decodes nothing.
-
-    Raises OSError when the disk fails.
-    """
-    time_base = clock(stream)
-    shown: list[tuple[int, int]] = []
-    keys: set[int] = set()
-    places: dict[int | None, int] = {}
-    is_even = stream.codec_context.codec.canonical_name not in _UNEVEN
-    end = Fraction(0)
-    breaks_off = False
-    for packet in _iter_readable(container, stream):
-        if isinstance(packet, OSError):
-            raise packet
-        if isinstance(packet, Exception):
-            breaks_off = True
-            break
-        if packet.pts is None:
-            is_even = is_even and not packet.size
-            continue
-        end = max(end, (packet.pts + (packet.duration or 0)) * time_base)
-        if not packet.size:
-            continue
-        places[packet.pos] = packet.pts
-        if packet.is_keyframe:
-            keys.add(packet.pts)
-        # What comes before the first keyframe cannot be decoded; a container that marks keyframes
-        # begins with one.
-        if not packet.is_discard and (keys or len(stream.index_entries)):
-            shown.append((packet.pts, packet.duration or 0))
-    shown.sort()
-    pts = [time for time, _ in shown]
-    return PacketTable(
-        pts=pts if is_even and len(set(pts)) == len(pts) else [],
-        keys=sorted(keys | _indexed_keyframes(stream, places)),
-        last_duration=shown[-1][1] if shown else 0,
-        is_cut_off=breaks_off or _is_cut_off(stream, path, end),
-        promised=_promised(stream),
-    )
+def may_jump(container: InputContainer) -> bool:
+    """Whether it is a kind of recording whose clock may jump: transport and programme streams."""
+    return Flags.ts_discont in Flags(container.format.flags)
 
 
 def clock(stream: VideoStream) -> Fraction:
@@ -128,8 +83,40 @@ def clock(stream: VideoStream) -> Fraction:
     return stream.time_base or Fraction(1, 1000)
 
 
+def iter_packets(
+    container: InputContainer, streams: Sequence[_AnyStream], known: Clock
+) -> Iterator[Packet[_AnyStream]]:
+    """Yield the packets of these streams, with times from the start of presentation.
+
+    known: the file's clock. Sound that begins before the sound ahead of it ends, as where
+    recordings were joined, is left out.
+    """
+    bytes_: dict[int, int] = {}
+    ends: dict[int, Fraction] = {}
+    for packet in cast("Iterator[Packet[_AnyStream]]", container.demux(list(streams))):
+        number = packet.stream_index
+        if container.format.name == "avi":
+            # It counts frames in the order in which they are decoded, and FFmpeg adds a guess.
+            packet.pts = packet.dts
+        jumps = known.jumps.get(number)
+        if jumps or known.origin:
+            bytes_[number] = bytes_.get(number, -1) if packet.pos is None else packet.pos
+            _move(packet, known.taken(number, bytes_[number], packet.time_base))
+        if jumps and packet.stream.type == "audio" and packet.pts is not None:
+            begin = packet.pts * packet.time_base
+            if begin < ends.get(number, begin) - _OVERLAP:
+                continue
+            ends[number] = begin + (packet.duration or 0) * packet.time_base
+        yield packet
+
+
+def _move(packet: Packet[_AnyStream], ticks: int) -> None:
+    packet.pts = None if packet.pts is None else packet.pts - ticks
+    packet.dts = None if packet.dts is None else packet.dts - ticks
+
+
 def decode_packets(
-    path: Path, seek_to: int | None = None, threads: int = 0
+    path: Path, known: Clock, seek_to: Place | None = None, threads: int = 0
 ) -> Iterator[tuple[Packet[VideoStream], list[VideoFrame] | None]]:
     """Yield each packet with the frames that leave the decoder at it; None where it fails.
 
@@ -137,9 +124,9 @@ def decode_packets(
     cannot be read to its end just ends. Raises BadMedia and `faults.FOREIGN` when the file cannot
     be opened.
 
-    seek_to: pts of a keyframe; nothing comes where that cannot be sought. threads: 0 = as FFmpeg
-    likes, which is 1.7 times as fast as its default (measured) but may tell of damage later than it
-    happens; 1 = at the packet itself.
+    known: the file's clock. seek_to: a keyframe; nothing comes where that cannot be sought.
+    threads: 0 = as FFmpeg likes, which is 1.7 times as fast as its default (measured) but may tell
+    of damage later than it happens; 1 = at the packet itself.
     """
     has_begun = False
     with open_container(path) as container:
@@ -151,10 +138,10 @@ def decode_packets(
         context.options = {"max_pixels": str(MAX_VIDEO_PIXELS)}
         if seek_to is not None:
             try:
-                container.seek(seek_to, stream=stream, backward=True)
+                _seek(container, stream, known, seek_to)
             except FOREIGN:
                 return
-        for packet in _iter_readable(container, stream):
+        for packet in iter_readable(container, [stream], known):
             if isinstance(packet, Exception):
                 # What cannot be read is missing from the table or, if it was there then, found
                 # missing by its times.
@@ -175,14 +162,22 @@ def decode_packets(
             yield packet, frames[first:]
 
 
-def _iter_readable(
-    container: InputContainer, stream: VideoStream
-) -> Iterator[Packet[VideoStream] | Exception]:
-    """The packets; where the file cannot be read on, why, and no more."""
+def iter_readable(
+    container: InputContainer, streams: Sequence[_AnyStream], known: Clock
+) -> Iterator[Packet[_AnyStream] | Exception]:
+    """Yield what `iter_packets` does; where the file cannot be read on, why, and no more."""
     try:
-        yield from container.demux(stream)
+        yield from iter_packets(container, streams, known)
     except FOREIGN as error:
         yield error
+
+
+def _seek(container: InputContainer, stream: VideoStream, known: Clock, to: Place) -> None:
+    if to.byte is not None:
+        container.seek(to.byte, stream=stream, unsupported_byte_offset=True)
+        return
+    ticks = to.pts + round(known.origin / clock(stream))
+    container.seek(ticks, stream=stream, backward=True)
 
 
 @functools.cache
@@ -204,47 +199,3 @@ def _thread_count(width: int, height: int) -> int:
     """How many threads decode: as many as there are cores, fewer for huge pictures; 0 = all."""
     most = _MOST_IN_THREADS // max(1, 4 * width * height)
     return 0 if most >= (os.cpu_count() or 1) else max(1, most)
-
-
-def _indexed_keyframes(stream: VideoStream, places: dict[int | None, int]) -> set[int]:
-    """The pts of the keyframes that the container marks: damaged ones no longer look like one.
-
-    places: position in the file -> pts, of all packets.
-    """
-    family = stream.container.format.name
-    entries = [entry for entry in stream.index_entries if entry.is_keyframe]
-    if "matroska" in family:
-        return {entry.timestamp for entry in entries} & set(places.values())
-    header = 8 if family == "avi" else 0
-    return {places[entry.pos + header] for entry in entries if entry.pos + header in places}
-
-
-def _is_cut_off(stream: VideoStream, path: Path, end: Fraction) -> bool:
-    """Whether the file ends before what its header promises. end: of the last packet, seconds."""
-    family = stream.container.format.name
-    if "mp4" in family:
-        size = path.stat().st_size
-        return any(entry.pos + entry.size > size for entry in stream.index_entries)
-    if "matroska" in family:
-        return _promised(stream) - end > Fraction(1, 2)
-    # An AVI's times are counted, not written: after a hole in the file everything would come too
-    # early.
-    return family == "avi" and _promised(stream) - end > Fraction(1, 10)
-
-
-def _promised(stream: VideoStream) -> Fraction:
-    """How many seconds of pictures the header promises; 0 = unknown."""
-    if stream.container.format.name == "avi":
-        # Its times are the numbers of its frames.
-        return stream.frames * clock(stream)
-    stated = (stream.duration or 0) * clock(stream)
-    return max(stated, _seconds(stream.metadata.get("DURATION", "")))
-
-
-def _seconds(text: str) -> Fraction:
-    """Matroska's "00:00:02.000000000" in seconds; 0 when it reads otherwise."""
-    found = re.fullmatch(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)", text, re.ASCII)
-    if not found:
-        return Fraction(0)
-    hours, minutes, seconds = found.groups()
-    return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)

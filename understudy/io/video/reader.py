@@ -58,6 +58,7 @@ class VideoFootage(Footage):
         self._index = known
         self.size, self.fps, self.time_base = known.size, known.fps, known.time_base
         self.pts, self.last_duration = known.pts, known.last_duration
+        self.clock = known.clock
         self.color, self.bits, self.pixel_aspect = known.color, known.bits, known.pixel_aspect
         self.has_audio, self.is_cut_off = known.has_audio, known.is_cut_off
         self.warnings, self.notes = known.warnings, known.notes
@@ -152,7 +153,7 @@ class VideoFootage(Footage):
         keys = self._index.keys
         at, back = bisect.bisect_right(keys, self.pts[first]) - 1, 1
         while self._index.is_exact and first and at > 0:
-            frames = self._decode(keys[at])
+            frames = self._decode(packets.Place(keys[at], self._index.key_bytes.get(keys[at])))
             begin = next(frames, None)
             place = None if begin is None else self._index_of(begin, 0)
             # Only from a sound keyframe: on a damaged one the frames after it cannot build.
@@ -166,14 +167,14 @@ class VideoFootage(Footage):
             at, back = at - back, back * 2
         return 0, self._decode()
 
-    def _decode(self, seek_to: int | None = None) -> Generator[av.VideoFrame]:
+    def _decode(self, seek_to: packets.Place | None = None) -> Generator[av.VideoFrame]:
         # Several threads lose a whole frame or two before one that is broken.
         is_sound = self._index.is_exact and not self._index.is_cut_off
         threads = self._threads if is_sound else 1
         with as_bad_media(
             self.path, "cannot be read any more", "Check the disk and that it is there."
         ):
-            for _, frames in packets.decode_packets(self.path, seek_to, threads):
+            for _, frames in packets.decode_packets(self.path, self.clock, seek_to, threads):
                 yield from frames or ()
 
     def _convert(self, index: int, found: av.VideoFrame | str) -> Frame | BadFrame:

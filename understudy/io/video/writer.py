@@ -109,7 +109,9 @@ def write_video(
         BadMedia: There are no frames, or the sound does not fit.
     """
     check_target(path, options)
-    sound = AudioClip(audio_from) if isinstance(audio_from, Path) else audio_from
+    sound = audio_from
+    if isinstance(sound, Path):
+        sound = AudioClip.of(like) if sound == like.path else AudioClip(sound)
     with atomic_video(path, into) as file:
         yield from _write(file, path, frames, Encoding(like, options), sound, comment)
 

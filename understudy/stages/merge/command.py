@@ -171,10 +171,10 @@ def _sound(footage: Footage, chosen: Sequence[range]) -> AudioClip | None:
         return None
     first, end = chosen[0].start, chosen[-1].stop
     if end - first == len(footage):
-        return AudioClip(footage.path)
+        return AudioClip.of(footage)
     begin = footage.pts[first] * footage.time_base
-    return AudioClip(
-        footage.path, start=begin, stop=begin + footage.seconds(end) - footage.seconds(first)
+    return AudioClip.of(
+        footage, start=begin, stop=begin + footage.seconds(end) - footage.seconds(first)
     )
 
 

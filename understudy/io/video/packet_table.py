@@ -1,0 +1,226 @@
+"""What the packets of a video say: its frames, listed without decoding one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from understudy.io.footage.clock import NO_OFFSET, Clock
+from understudy.io.video import packets
+from understudy.io.video.jumps import JumpFinder
+
+# Their packets may hold no picture to show, or two: only decoding counts them.
+_UNEVEN = frozenset({"vp8", "mpeg4", "msmpeg4v3", "vc1", "wmv3", "rv40"})
+# Kinds of file whose keyframes are sought by where they lie: whatever the times say, that is exact.
+_SOUGHT_BY_BYTES = frozenset({"mpeg", "mpegts"})
+
+
+@dataclass(frozen=True)
+class PacketTable:
+    """What the packets say. Times run on where the clock jumps, but count from where it starts.
+
+    pts: of every frame shown, ascending; empty when only decoding can tell. keys: pts of those from
+    which decoding may start, ascending. key_bytes: where in the file those lie, for kinds in which
+    they are sought by that. last_duration: in units of the time base, 0 = unknown. is_cut_off: the
+    file promises more than it holds, or cannot be read to its end. promised: how many seconds its
+    header promises, 0 = unknown. sound_start: seconds, None = there is no sound. clock: its jumps.
+    """
+
+    pts: list[int]
+    keys: list[int]
+    key_bytes: dict[int, int]
+    last_duration: int
+    is_cut_off: bool
+    promised: Fraction
+    sound_start: Fraction | None
+    clock: Clock
+
+
+class _Row(NamedTuple):
+    """Of a packet of pictures with a time. byte: where in the file it lies."""
+
+    pts: int
+    duration: int
+    byte: int | None
+    has_data: bool
+    is_key: bool
+    is_shown: bool
+
+
+@dataclass
+class _Listing:
+    """The packets as they lie in the file.
+
+    is_even: whether each one is a frame. sounds: of each track the byte, the ticks and the time
+    base of its first packet.
+    """
+
+    rows: list[_Row] = field(default_factory=list)
+    is_even: bool = True
+    breaks_off: bool = False
+    clock: Clock = NO_OFFSET
+    sounds: dict[int, tuple[int, int, Fraction]] = field(default_factory=dict)
+
+
+def read_packet_table(container: InputContainer, stream: VideoStream, path: Path) -> PacketTable:
+    """Return the table of a stream's packets; reads the whole file once, decodes nothing.
+
+    Raises OSError when the disk fails.
+    """
+    time_base = packets.clock(stream)
+    listing = _list_packets(container, stream)
+    rows = _run_on(listing, stream)
+    end = max((row.pts + row.duration for row in rows), default=0) * time_base
+    rows = [row for row in rows if row.has_data]
+    places = {row.byte: row.pts for row in rows}
+    marked = {row.pts: row.byte for row in rows if row.is_key}
+    # What comes before the first keyframe cannot be decoded; a container that marks keyframes
+    # begins with one.
+    begin = next((place for place, row in enumerate(rows) if row.is_key), len(rows))
+    begin = 0 if len(stream.index_entries) else begin
+    shown = sorted((row.pts, row.duration) for row in rows[begin:] if row.is_shown)
+    pts = [time for time, _ in shown]
+    return PacketTable(
+        pts=pts if listing.is_even and len(set(pts)) == len(pts) else [],
+        keys=sorted(set(marked) | _indexed_keyframes(stream, places)),
+        key_bytes=(
+            {time: byte for time, byte in marked.items() if byte is not None}
+            if container.format.name in _SOUGHT_BY_BYTES
+            else {}
+        ),
+        last_duration=shown[-1][1] if shown else 0,
+        is_cut_off=listing.breaks_off or _is_cut_off(stream, path, end),
+        promised=_promised(stream),
+        sound_start=_sound_start(container, listing),
+        clock=listing.clock,
+    )
+
+
+def _list_packets(container: InputContainer, stream: VideoStream) -> _Listing:
+    listing = _Listing(is_even=stream.codec_context.codec.canonical_name not in _UNEVEN)
+    finder = JumpFinder(stream.index) if packets.may_jump(container) else None
+    # Only where a clock may jump does it take the sound to see it.
+    sounds = container.streams.audio if finder else ()
+    for packet in packets.iter_readable(container, [stream, *sounds], NO_OFFSET):
+        if isinstance(packet, OSError):
+            raise packet
+        if isinstance(packet, Exception):
+            listing.breaks_off = True
+            break
+        if finder:
+            _show(packet, finder, listing)
+        if packet.stream_index != stream.index:
+            continue
+        if packet.pts is None:
+            listing.is_even = listing.is_even and not packet.size
+            continue
+        row = _Row(
+            packet.pts,
+            packet.duration or 0,
+            packet.pos,
+            bool(packet.size),
+            packet.is_keyframe,
+            not packet.is_discard,
+        )
+        listing.rows.append(row)
+    if finder:
+        listing.clock = Clock(jumps=finder.jumps())
+    return listing
+
+
+def _show(packet: Packet[Stream], finder: JumpFinder, listing: _Listing) -> None:
+    """Let the finder of jumps see a packet."""
+    # Pictures come in the order in which they are decoded.
+    time = packet.dts
+    if time is None or not packet.size:
+        return
+    base = packet.time_base
+    finder.see(
+        packet.stream_index, packet.pos, float(time * base), float((packet.duration or 0) * base)
+    )
+    if isinstance(packet.stream, AudioStream):
+        listing.sounds.setdefault(packet.stream_index, (packet.pos or -1, time, base))
+
+
+def _run_on(listing: _Listing, stream: VideoStream) -> list[_Row]:
+    """The rows with times that run on where the clock jumps."""
+    if stream.index not in listing.clock.jumps:
+        return listing.rows
+    time_base, byte, rows = packets.clock(stream), -1, []
+    for row in listing.rows:
+        byte = byte if row.byte is None else row.byte
+        taken = listing.clock.taken(stream.index, byte, time_base)
+        rows.append(row._replace(pts=row.pts - taken))
+    return rows
+
+
+def _sound_start(container: InputContainer, listing: _Listing) -> Fraction | None:
+    """When the first sound is heard, on the file's own clock."""
+    if packets.may_jump(container):
+        return min(
+            (
+                (time - listing.clock.taken(stream, byte, base)) * base
+                for stream, (byte, time, base) in listing.sounds.items()
+            ),
+            default=None,
+        )
+    starts = [
+        each.start_time * each.time_base
+        for each in container.streams.audio
+        if each.start_time is not None and each.time_base is not None
+    ]
+    # What such a file has before 0 is there for the decoder alone, and not heard.
+    return max(Fraction(0), min(starts)) if starts else None
+
+
+def _indexed_keyframes(stream: VideoStream, places: dict[int | None, int]) -> set[int]:
+    """The pts of the keyframes that the container marks: damaged ones no longer look like one.
+
+    places: position in the file -> pts, of all packets.
+    """
+    family = stream.container.format.name
+    entries = [entry for entry in stream.index_entries if entry.is_keyframe]
+    if "matroska" in family:
+        return {entry.timestamp for entry in entries} & set(places.values())
+    header = 8 if family == "avi" else 0
+    return {places[entry.pos + header] for entry in entries if entry.pos + header in places}
+
+
+def _is_cut_off(stream: VideoStream, path: Path, end: Fraction) -> bool:
+    """Whether the file ends before what its header promises. end: of the last packet, seconds."""
+    family = stream.container.format.name
+    if "mp4" in family:
+        size = path.stat().st_size
+        return any(entry.pos + entry.size > size for entry in stream.index_entries)
+    if "matroska" in family:
+        return _promised(stream) - end > Fraction(1, 2)
+    # An AVI's times are counted, not written: after a hole in the file everything would come too
+    # early.
+    return family == "avi" and _promised(stream) - end > Fraction(1, 10)
+
+
+def _promised(stream: VideoStream) -> Fraction:
+    """How many seconds of pictures the header promises; 0 = unknown."""
+    if stream.container.format.name == "avi":
+        # Its times are the numbers of its frames.
+        return stream.frames * packets.clock(stream)
+    stated = (stream.duration or 0) * packets.clock(stream)
+    return max(stated, _seconds(stream.metadata.get("DURATION", "")))
+
+
+def _seconds(text: str) -> Fraction:
+    """Matroska's "00:00:02.000000000" in seconds; 0 when it reads otherwise."""
+    found = re.fullmatch(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)", text, re.ASCII)
+    if not found:
+        return Fraction(0)
+    hours, minutes, seconds = found.groups()
+    return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
