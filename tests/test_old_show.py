@@ -5,9 +5,7 @@ Nothing is made anew but frames: a merge knows them by another key since.
 
 from __future__ import annotations
 
-import calendar
 import json
-import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -37,14 +35,13 @@ PACKED = Path(__file__).parent / "data" / "show-0.1.zip"
 
 @pytest.fixture
 def show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The show, unpacked where `swap` would make that of result.mp4; it is the current folder."""
+    """The show, unpacked where `swap` would make that of result.mp4; it is the current folder.
+
+    Its files are as new as after any copy: footage is not known by its time.
+    """
     folder = tmp_path / "result.show"
     with zipfile.ZipFile(PACKED) as packed:
         packed.extractall(folder)
-        for each in packed.infolist():
-            # Footage is known by its time, among others.
-            seconds = calendar.timegm((*each.date_time, 0, 0, 0))
-            os.utime(folder / each.filename, (seconds, seconds))
     monkeypatch.chdir(folder)
     return folder
 
@@ -102,7 +99,17 @@ def test_its_faces_are_known_again_without_a_look_at_the_footage(show: Path, job
     events = job("extract")
     assert begun(events) == {"extract src", "extract dst"}
     assert [each["summary"]["faces"] for each in events if each["event"] == "finished"] == [6, 10]
-    assert {side: contents(show / side) for side in ("src", "dst")} == before
+    after = {side: contents(show / side) for side in ("src", "dst")}
+    # Footage is known by what it shows since; all else is as it was.
+    for side in ("src", "dst"):
+        known, former = (json.loads(each[side].pop("extract.json")) for each in (after, before))
+        assert former.pop("source").keys() == {"name", "bytes", "mtime_ns", "frames"}
+        assert known.pop("source")["size"] and (known.pop("version"), former.pop("version")) == (
+            3,
+            2,
+        )
+        assert known == former
+    assert after == before
     # Other pictures are cut from what was found; those that were there move aside.
     other = done(understudy.extract(show, "dst", fill=0.2, jpg_quality=90))
     assert not steps(other, "find dst") and steps(other, "cut dst")[-1] == 10

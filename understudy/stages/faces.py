@@ -26,6 +26,7 @@ from understudy.stages.events import (
     Stop,
     Suspicious,
 )
+from understudy.stages.extract.known_footage import has_known_footage
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.types import Face, Faces, FaceType, Floats, Side
@@ -90,8 +91,8 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
     if frame_size is None:
         yield Note(
             text=(
-                f"{project.footage(side)}: cannot be read, so faces that the frame's edge cuts are"
-                " not reported."
+                f"{project.footage(side)}: cannot be read, or is not what these faces were found"
+                " in, so faces that the frame's edge cuts are not reported."
             )
         )
     detail = (yield from _measure_details(faceset)) if options.pixels else None
@@ -151,6 +152,8 @@ def _plain(values: Floats, digits: int = 4) -> Any:
 
 def _frame_size(project: Project, side: Side) -> tuple[int, int] | None:
     try:
+        if not has_known_footage(project, side):
+            return None
         with project.open_footage(side) as footage:
             return footage.size
     except BadMedia:

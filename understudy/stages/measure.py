@@ -21,7 +21,7 @@ from understudy.io.faceset.faceset import Faceset
 from understudy.io.footage.base import Footage
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import Claim
-from understudy.options import Options, option
+from understudy.options import option
 from understudy.parts.identities import Embed, identities
 from understudy.registry import NameIn, with_parts
 from understudy.stages.events import (
@@ -37,6 +37,7 @@ from understudy.stages.events import (
     Warned,
 )
 from understudy.stages.extract.face_analyser import make_analyser
+from understudy.stages.extract.known_footage import SameShotOptions, require_known_footage
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
@@ -45,7 +46,7 @@ from understudy.types import Bytes, Faces, Floats
 
 
 @with_parts(identities)
-class MeasureOptions(Options):
+class MeasureOptions(SameShotOptions):
     """What `measure` asks."""
 
     identity: Annotated[str, NameIn("identities", ("none",))] = option(
@@ -99,6 +100,8 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
         # With the colours that extraction looked at.
         open_footage(project.result, rough=True) as looked_at,
     ):
+        yield from require_known_footage(project, "src", src_footage)
+        yield from require_known_footage(project, "dst", dst_footage, same_shot=options.same_shot)
         src = FaceTrack(src_footage, select_main_faces(Faceset(project.faces("src")).faces))
         dst = FaceTrack(dst_footage, select_main_faces(Faceset(project.faces("dst")).faces))
         found = yield from _find_again(

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
 
-from understudy.errors import BadData, BadOption, BadProject, Busy
+from understudy.errors import BadData, BadMedia, BadOption, BadProject, Busy
 from understudy.io import atomic, data_files, settings_file
 from understudy.io.footage.base import Footage
 from understudy.io.footage.options import FootageOptions
@@ -33,6 +33,9 @@ class ProjectFile(Options):
     schema_version: int = option(SCHEMA, "Version of this file's layout", low=1)
     src: str | None = option(None, "Footage of the person whose face is used", formerly="")
     dst: str | None = option(None, "Footage in which the face is replaced", formerly="")
+    made_in: str | None = option(
+        None, "The folder in which the show was made: footage beside it is found where it moved"
+    )
     consent: str | None = option(
         None, "Who agreed to what, and where that is written down", formerly=""
     )
@@ -66,6 +69,7 @@ class Project:
             ProjectFile(
                 src=_portable(src, folder),
                 dst=_portable(dst, folder),
+                made_in=str(folder),
                 consent=consent,
                 footage=reading or FootageOptions(),
             ),
@@ -103,9 +107,12 @@ class Project:
         )
         file = settings_file.read(folder / PROJECT_FILE, ProjectFile, SCHEMA, missing)
         check_folders(folder)
-        for name in filter(None, (file.src, file.dst)):
-            check_footage(folder, folder / name)
-        return cls(folder, file)
+        project = cls(folder, file)
+        sides: tuple[Side, ...] = ("src", "dst")
+        for side in sides:
+            if getattr(file, side) is not None:
+                check_footage(folder, project.footage(side))
+        return project
 
     def save(self) -> None:
         """Write the project file, all or nothing."""
@@ -122,14 +129,29 @@ class Project:
         )
 
     def footage(self, side: Side) -> Path:
-        """The footage of a side, absolute. Raises BadProject where the file names none."""
+        """The footage of a side, absolute. Raises BadProject where the file names none.
+
+        Where it is gone, but lies as it lay to the show when that was made, both have moved.
+        """
         name = self.file.src if side == "src" else self.file.dst
         if name is None:
             raise BadProject(
                 f"{self.folder / PROJECT_FILE}: {side} is not set. Write it there: {side} ="
                 ' "FOOTAGE".'
             )
-        return self.folder / name
+        path, made_in = self.folder / name, self.file.made_in
+        if made_in and made_in != str(self.folder) and not path.exists():
+            moved = Path(os.path.normpath(self.folder / os.path.relpath(path, made_in)))
+            return moved if moved.exists() else path
+        return path
+
+    def footage_files(self, side: Side) -> list[Path]:
+        """The files that hold the frames of a side. Raises as `open_footage`."""
+        path = self.footage(side)
+        if path.is_file():
+            return [path]
+        with self.open_footage(side) as footage:
+            return footage.files
 
     def open_footage(self, side: Side, *, rough: bool = False) -> Footage:
         """Open the footage of a side, read as the project file says. rough: see `open_footage`.
@@ -138,9 +160,15 @@ class Project:
         dst are frames of one film.
         """
         is_src = side == "src"
+        path, file = self.footage(side), self.folder / PROJECT_FILE
+        if not path.exists() and file.exists():
+            raise BadMedia(
+                f"{path}: no such file or folder. Put the footage back, or write where it lies now"
+                f' into {file}: {side} = "FOOTAGE".'
+            )
         reading = self.file.footage
         return open_footage(
-            self.footage(side),
+            path,
             reading=reading.model_copy(update={"gaps": "short"}) if is_src else reading,
             any_size=is_src,
             rough=rough,

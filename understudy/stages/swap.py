@@ -14,6 +14,7 @@ from understudy.io.model_files import checkpoint
 from understudy.options import option
 from understudy.stages.events import Event, Finished, Note, Order, Saved, Stage
 from understudy.stages.extract.command import extract
+from understudy.stages.extract.known_footage import has_known_footage
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.jobs import verb
 from understudy.stages.merge.command import merge
@@ -21,6 +22,7 @@ from understudy.stages.merge.options import MergeOptions
 from understudy.stages.new import NewOptions, new
 from understudy.stages.project import PROJECT_FILE, Project, resolve_options
 from understudy.stages.train.options import TrainOptions
+from understudy.types import Side
 
 if TYPE_CHECKING:
     from understudy.stages.train.auto import Resolved
@@ -143,16 +145,22 @@ def _check_footage(project: Project, src: Path, dst: Path, options: SwapOptions)
                 f"{project.folder}: was made with {name} {known}, not {asked}. Name the result"
                 " otherwise."
             )
-    for name, path, known in (
-        ("src", src, project.footage("src")),
-        ("dst", dst, project.footage("dst")),
-    ):
+    sides: tuple[tuple[Side, Path], ...] = (("src", src), ("dst", dst))
+    for side, path in sides:
+        known = project.footage(side)
         if not path.exists():
             raise BadMedia(f"{path}: no such file or folder. Check the name.")
         if path.resolve() != known.resolve():
             raise BadProject(
-                f"{project.folder}: was made with {name} {known}, not {path}. Name the result"
+                f"{project.folder}: was made with {side} {known}, not {path}. Name the result"
                 " otherwise."
+            )
+        if not has_known_footage(project, side):
+            raise BadProject(
+                f"{path}: not the footage that {project.folder} was made with: its pictures are"
+                " others now. Name the result otherwise, or put back the footage that was there."
+                f" To go on with the new one: understudy extract {project.folder} {side}, then the"
+                " same command again."
             )
     return project
 

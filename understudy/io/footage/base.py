@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import ClassVar, Self
 
 from understudy.errors import BadMedia
 from understudy.io.footage.clock import NO_OFFSET, Clock
+from understudy.io.footage.fingerprint import FootageFingerprint
 from understudy.types import Color, FieldOrder, Frame
 
 
@@ -59,7 +61,8 @@ class Footage(ABC):
     last frame stays, same unit. clock: how the file's own times become those. color: as coded, with
     absent tags resolved. bits: per channel in the source. pixel_aspect: width over height of a
     pixel of the plate. is_cut_off: the file ends before what its header promises. warnings: what is
-    missing because of that. notes: what else a user may want to know.
+    missing because of that. notes: what else a user may want to know. choices: of how it is read,
+    those that make a difference to this footage, as text.
     is_video: False for pictures, whose pts are made up at 25 a second.
     """
 
@@ -80,6 +83,7 @@ class Footage(ABC):
     field_order: FieldOrder | None = None
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -144,6 +148,17 @@ class Footage(ABC):
     def plate_size(self) -> tuple[int, int]:
         """(width, height) of the plates."""
         return self.size
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that hold its frames, in their order."""
+        return [self.path]
+
+    @functools.cached_property
+    def fingerprint(self) -> FootageFingerprint:
+        """What it is known again by: what it shows. Raises BadMedia when a file is gone."""
+        with explain_unreadable(self.path):
+            return FootageFingerprint.of(self.files, len(self), self.size, self.choices)
 
     @property
     def duration(self) -> Fraction:

@@ -52,15 +52,19 @@ class ImageSequence(Footage):
         self.path = path
         self._any_size = any_size
         self._index = index or _scan(path, reading or FootageOptions())
-        self.files = [path / name for name in self._index.names]
+        self._files = [path / name for name in self._index.names]
         self.size, self.bits = self._index.size, self._index.bits
         self.fps, self.time_base = Fraction(25), Fraction(1, 25)
-        self.pts, self.last_duration = list(range(len(self.files))), 1
+        self.pts, self.last_duration = list(range(len(self._files))), 1
         self.color, self.notes = _SRGB, self._index.notes
 
     @property
     def index(self) -> ImageSequenceIndex:
         return self._index
+
+    @property
+    def files(self) -> list[Path]:
+        return self._files
 
     @property
     def keyframes(self) -> list[int]:

@@ -80,7 +80,9 @@ class Extraction:
     def run(self) -> Step:
         """Do what is left to do; True when it ended by itself, False when it was stopped."""
         yield Started(stage=f"extract {self.side}", total=None)
-        self.record, said = record.prepare_record(self.folder, self._order(), self.options)
+        self.record, said = record.prepare_record(
+            self.folder, self.footage, self._order(), self.options
+        )
         yield from footage_notes(self.footage, f"{self.side}: ")
         yield from (Note(text=f"{self.side}: {each}") for each in [*said, *self._advice()])
         if self.record.is_complete and not self.record.pending:

@@ -13,12 +13,40 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from understudy.errors import BadData, BadProject
 from understudy.io import atomic, data_files, tables
 from understudy.io.faceset.face_image import SUFFIXES
+from understudy.io.footage.base import Footage, explain_unreadable
+from understudy.io.footage.fingerprint import FootageFingerprint
 from understudy.stages.extract.detections import Detections, concat_detections, drop_shared_frames
 from understudy.stages.extract.options import ExtractOptions
-from understudy.stages.parallel.footage_reader import FootageFingerprint
 
 # The table of the frames that were looked at again, beside those of the chunks.
 REDONE, _TABLE = "again", ".safetensors"
+
+
+class FormerFingerprint(BaseModel):
+    """What footage was known by up to version 2 of the record, name and time of change among it.
+
+    bytes: of the file, or of all files of the folder.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    bytes: int
+    mtime_ns: int
+    frames: int
+
+    def is_of(self, footage: Footage) -> bool:
+        """Whether the footage can be the same. Raises BadMedia when a file is gone.
+
+        Names and times change as footage is moved and copied, so they do not count. Places of faces
+        were once kept in pixels that are not square.
+        """
+        path = footage.path
+        with explain_unreadable(path):
+            sizes = [sum(file.stat().st_size for file in footage.files)]
+            if path.is_dir():
+                sizes.append(sum(file.stat().st_size for file in path.iterdir()))
+        return self.bytes in sizes and self.frames == len(footage) and footage.pixel_aspect == 1
 
 
 class ExtractRecord(BaseModel):
@@ -36,8 +64,8 @@ class ExtractRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: Literal[2] = 2
-    source: FootageFingerprint
+    version: Literal[2, 3] = 3
+    source: FootageFingerprint | FormerFingerprint
     finding: dict[str, Any]
     cutting: dict[str, Any]
     marks: dict[str, Any] = {}
@@ -68,6 +96,13 @@ class ExtractRecord(BaseModel):
         """Write the record, all or nothing."""
         atomic.write_text(record_path(folder), self.model_dump_json(indent=1) + "\n")
 
+    def with_source_of(self, footage: Footage) -> Self:
+        """The record, with the footage known as today where it can be the same as it was then."""
+        source = self.source
+        if isinstance(source, FormerFingerprint) and source.is_of(footage):
+            return self.model_copy(update={"version": 3, "source": footage.fingerprint})
+        return self
+
     def differences(self, other: ExtractRecord) -> list[str]:
         """In what the two orders differ, in words for people."""
         changed = ExtractOptions.changes(self.cutting, other.cutting, "crop")
@@ -80,7 +115,7 @@ class ExtractRecord(BaseModel):
 
 
 def prepare_record(
-    folder: Path, order: ExtractRecord, options: ExtractOptions
+    folder: Path, footage: Footage, order: ExtractRecord, options: ExtractOptions
 ) -> tuple[ExtractRecord, list[str]]:
     """Return the record to go on from, and what to say; the files are made to match it.
 
@@ -92,6 +127,8 @@ def prepare_record(
         BadProject: --redo-missing cannot be done here.
     """
     known = ExtractRecord.load(folder)
+    if known is not None:
+        known = known.with_source_of(footage)
     if known is not None and not folder.is_dir():
         # The pictures were taken away as a whole: what was found is still there, and they are cut
         # again.
@@ -131,6 +168,12 @@ def _start_anew(
             f"the faces that were there are in {aside.name} now:"
             f" {'a new start was asked for' if redo else why}."
         ]
+    if known is not None and known.source != order.source and order.marks:
+        said.append(
+            f"marks.json was made for the footage that was there: its marks in {len(order.marks)}"
+            " frames are used as they are. Where they do not fit, take it away and start again:"
+            " --redo."
+        )
     if known is None or redo or known.differences_in_finding(order):
         _remove_detections(folder, max(each.source.frames for each in (known or order, order)))
         record = order

@@ -28,6 +28,7 @@ from understudy.stages.events import (
     Started,
     Stop,
 )
+from understudy.stages.extract.known_footage import require_known_footage
 from understudy.stages.jobs import verb
 from understudy.stages.merge import versions
 from understudy.stages.merge.context import MergeContext
@@ -60,6 +61,7 @@ def merge(show: Path, options: MergeOptions) -> Stage:
     signer = yield from find_signer()
     with project.lock("merged"), project.open_footage("dst") as footage:
         chosen = frame_ranges.resolve_ranges(options.frames, len(footage), "frames")
+        yield from require_known_footage(project, "dst", footage, same_shot=options.same_shot)
         # What cannot be coded is told before any work.
         pixel_format(footage.plate_size, footage.bits, options.encode)
         context = MergeContext.open(project, footage, options, keyframes)
@@ -113,6 +115,10 @@ def _render_version(
         record = {
             "understudy": version("understudy"),
             **facts,
+            "footage": {
+                "name": context.footage.path.name,
+                **context.footage.fingerprint.model_dump(mode="json"),
+            },
             "options": options.model_dump(mode="json"),
         }
         keys = [segment.key for segment in renderer.segments]

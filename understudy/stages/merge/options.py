@@ -13,11 +13,12 @@ from understudy.parts.maskers import maskers
 from understudy.parts.segmenters import is_pretrained, segmenters
 from understudy.parts.upscalers import upscalers
 from understudy.registry import NameIn, NamesOf, with_parts
+from understudy.stages.extract.known_footage import SameShotOptions
 from understudy.stages.parallel.workers import Engine
 
 
 @with_parts(blenders, color_transfers, maskers, segmenters, upscalers, affects="render")
-class MergeOptions(CompositeOptions):
+class MergeOptions(CompositeOptions, SameShotOptions):
     """What `merge` asks: the composite, where and when it differs, what is rendered, with what."""
 
     preset: str | None = option(

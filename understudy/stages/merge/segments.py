@@ -30,7 +30,6 @@ from understudy.io.video.concat import EncodedPart
 from understudy.io.video.writer import EncodeOptions
 from understudy.stages.merge.context import MergeContext
 from understudy.stages.parallel.chunks import split_into_chunks
-from understudy.stages.parallel.footage_reader import FootageFingerprint
 
 # What starting an encoder costs does not count in so much time, and what a killed run loses does
 # not hurt.
@@ -267,9 +266,7 @@ def segment_key(context: MergeContext, frames: range) -> str:
     }
     parts = {
         "renderer": [_RENDERER, version("understudy"), version("av")],
-        "footage": FootageFingerprint.of(context.footage.path, len(context.footage)).model_dump(
-            mode="json"
-        ),
+        "footage": context.footage.fingerprint.model_dump(mode="json"),
         "frames": [frames.start, context.footage.pts[frames.start : frames.stop]],
         "weights": [context.iteration, *context.fingerprints],
         "looks": context.keyframes.to_json(around),

@@ -8,45 +8,11 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict
-
-from understudy.errors import BadMedia
 from understudy.io.footage.base import BadFrame, Footage, FootageIndex
+from understudy.io.footage.fingerprint import FootageFingerprint
 from understudy.io.open_footage import open_footage
 from understudy.types import Frame
-
-
-class FootageFingerprint(BaseModel):
-    """Footage as it was: a change of any of these means other footage.
-
-    A folder counts as the sum of its files.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    bytes: int
-    mtime_ns: int
-    frames: int
-
-    @classmethod
-    def of(cls, path: Path, frames: int) -> Self:
-        """The footage at `path` as it is now. Raises BadMedia when it is gone."""
-        try:
-            files = [file.stat() for file in path.iterdir()] if path.is_dir() else [path.stat()]
-        except OSError as error:
-            raise BadMedia(
-                f"{path}: cannot be read: {error.strerror}. Check that it is there and may be read."
-            ) from None
-        newest = max((file.st_mtime_ns for file in files), default=0)
-        return cls(
-            name=path.name,
-            bytes=sum(file.st_size for file in files),
-            mtime_ns=newest,
-            frames=frames,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +30,7 @@ class FootageHandle:
     @classmethod
     def of(cls, footage: Footage, any_size: bool) -> FootageHandle:
         """An opened footage, ready to travel."""
-        return cls(
-            footage.path, FootageFingerprint.of(footage.path, len(footage)), any_size, footage.index
-        )
+        return cls(footage.path, footage.fingerprint, any_size, footage.index)
 
 
 class FootageReader:

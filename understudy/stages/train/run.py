@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from understudy.io.provenance.manifest import Claim
 from understudy.stages.events import Note, Stage
+from understudy.stages.extract.known_footage import has_known_footage
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import CHECKPOINTS, HISTORY
 from understudy.stages.signer import find_signer
@@ -45,6 +47,7 @@ from understudy.stages.train.resolve import (
 )
 from understudy.stages.train.state import TrainState
 from understudy.stages.train.trainable import TrainableModel
+from understudy.types import Side
 
 
 def run_training(project: Project, resolved: Resolved) -> Stage:
@@ -70,6 +73,19 @@ def run_training(project: Project, resolved: Resolved) -> Stage:
             )
 
 
+def _remark_on_footage(project: Project) -> Iterator[Note]:
+    """Note which side's footage is not what its faces were found in."""
+    sides: tuple[Side, ...] = ("src", "dst")
+    for side in sides:
+        if not has_known_footage(project, side):
+            yield Note(
+                text=(
+                    f"{project.footage(side).name}: other footage than the faces of {side} were"
+                    f" found in. To learn from it: understudy extract {project.folder} {side}."
+                )
+            )
+
+
 def _lead(
     project: Project, resolved: Resolved, group: ProcessGroup, thread_tuner: ThreadTuner
 ) -> Stage:
@@ -85,6 +101,7 @@ def _lead(
         options = apply_pretraining(options, recipe)
         send_setup(group, options, recipe)
         yield from device_errors.warn_unused_gpu(options.device, group.device)
+        yield from _remark_on_footage(project)
         src, dst = input_pipeline.load_faces(project, options, recipe)
         state = TrainState(options, TrainableModel(recipe, options, group.device))
         yield Note(

@@ -1,0 +1,80 @@
+"""Whether a show's footage is still what its faces were found in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from understudy.errors import BadProject
+from understudy.io.footage.base import Footage, explain_unreadable
+from understudy.io.footage.fingerprint import FootageFingerprint
+from understudy.options import Options, option
+from understudy.stages.events import Note
+from understudy.stages.extract.record import ExtractRecord
+from understudy.stages.project import Project
+from understudy.types import Side
+
+
+class SameShotOptions(Options):
+    """What is asked where faces are used together with the footage that they were found in."""
+
+    same_shot: bool = option(
+        False,
+        "Take a dst that is not the file its faces were extracted from, but the same shot frame by"
+        " frame: another grade or encode. It must have as many frames, as large",
+    )
+
+
+def require_known_footage(
+    project: Project, side: Side, footage: Footage, *, same_shot: bool = False
+) -> Iterator[Note]:
+    """Raise BadProject when the faces of a side were found in other footage than this.
+
+    Faces that were not extracted in this show are believed. same_shot: footage of the same length
+    and size is taken, and a note says so.
+    """
+    record = ExtractRecord.load(project.faces(side))
+    if record is None:
+        return
+    known, now = record.with_source_of(footage).source, footage.fingerprint
+    if known == now:
+        return
+    changed = [f"{now.frames} frames, were {known.frames}"] if now.frames != known.frames else []
+    if isinstance(known, FootageFingerprint) and now.size != known.size:
+        changed.append("{}x{} pixels, were {}x{}".format(*now.size, *known.size))
+    if same_shot and not changed:
+        yield Note(
+            text=(
+                f"{footage.path.name}: another file than the faces of {side} were found in, taken"
+                " as the same shot (--same-shot)"
+            )
+        )
+        return
+    way = (
+        ""
+        if changed
+        else (
+            " If it is the same shot frame by frame, in another grade or encode, take it as it is:"
+            " --same-shot."
+        )
+    )
+    raise BadProject(
+        f"{footage.path}: not the footage in which the faces of {side} were found"
+        f" ({', '.join(changed) or 'other pictures, as many and as large'}), so they would come to"
+        f" lie in the wrong places. Extract them again: understudy extract {project.folder} {side};"
+        f" or put back the footage that was there.{way}"
+    )
+
+
+def has_known_footage(project: Project, side: Side) -> bool:
+    """Whether a side's footage is what its faces were found in, as far as is known; told fast.
+
+    True also where none is set or there, or the faces came from elsewhere.
+    """
+    record = ExtractRecord.load(project.faces(side))
+    if record is None or getattr(project.file, side) is None:
+        return True
+    path = project.footage(side)
+    if not isinstance(record.source, FootageFingerprint) or not path.exists():
+        return True
+    with explain_unreadable(path):
+        return record.source.has_same_files(project.footage_files(side))
