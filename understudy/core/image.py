@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from understudy.core import affine
-from understudy.types import Doubles, Floats
+from understudy.types import Array, Doubles, Floats
 
 if TYPE_CHECKING:
     from cv2.typing import MatLike
@@ -115,6 +115,14 @@ def as_bytes(picture: NDArray[Kind]) -> NDArray[np.uint8]:
     if picture.dtype == np.uint8:
         return np.asarray(picture, np.uint8)
     return np.asarray(np.clip(np.rint(as_float(picture) * 255), 0, 255), np.uint8)
+
+
+def as_dtype(pixels: Floats, dtype: np.dtype[np.generic]) -> Array:
+    """Convert float32 pixels in 0..1 to another picture's numbers, rounded to the nearest."""
+    if dtype.kind == "f":
+        return pixels
+    full = {1: 255, 2: 65535}[dtype.itemsize]
+    return np.asarray(np.clip(np.rint(pixels * np.float32(full)), 0, full), dtype)
 
 
 def blur(picture: Floats, radius: float, border: int = cv2.BORDER_REPLICATE) -> Floats:

@@ -9,6 +9,7 @@ from understudy.errors import BadMedia
 from understudy.io.footage.base import Footage, FootageIndex, explain_unreadable
 from understudy.io.footage.image_sequence import ImageSequence, ImageSequenceIndex
 from understudy.io.footage.options import FootageOptions
+from understudy.io.video.bob import BobFootage
 from understudy.io.video.index import VideoIndex
 from understudy.io.video.reader import VideoFootage
 
@@ -50,10 +51,12 @@ def open_footage(
         )
     if not stat.S_ISREG(mode):
         raise BadMedia(f"{path}: neither a file nor a folder, but a device or a pipe. Give a file.")
-    return VideoFootage(
+    video = VideoFootage(
         path,
         reading=reading,
         index=index if isinstance(index, VideoIndex) else None,
         threads=threads,
         rough=rough,
     )
+    splits = video.index.reading.deinterlace == "bob" and video.field_order is not None
+    return BobFootage(video) if splits else video

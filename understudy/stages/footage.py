@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 from understudy.errors import BadOption, BadProject
@@ -23,7 +24,13 @@ from understudy.io.footage.options import FootageOptions
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import COMMENT
 from understudy.io.video.audio import AudioClip, open_source, select_tracks
-from understudy.io.video.writer import EncodeOptions, check_target, frame_rate_fraction, write_video
+from understudy.io.video.writer import (
+    EncodeOptions,
+    check_target,
+    encoding_notes,
+    frame_rate_fraction,
+    write_video,
+)
 from understudy.options import option
 from understudy.stages.carried_marks import CarriedMarks
 from understudy.stages.events import Finished, Note, Progress, Saved, Stage, Started, Stop
@@ -88,6 +95,11 @@ def frames(footage: Path, out: Path, options: FramesOptions) -> Stage:
     options = resolve_options("frames", options)
     with open_footage(footage, reading=FootageOptions.of(options)) as source:
         yield from footage_notes(source)
+        if source.size != source.plate_size:
+            width, height = source.size
+            yield Note(text=f"The pictures have square pixels: {width}x{height}.")
+        if source.field_order is not None:
+            yield Note(text="A picture shows the first field of its frame, at full height.")
         picks = pick_frames(source, options.fps)
         plan = {
             "made_by": "frames",
@@ -132,8 +144,7 @@ def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
             yield from _denoise_pictures(source, out, options.factor)
             return
         _check_new(out, options)
-        clean = make_denoiser(source.size, options.factor)
-        cleaned = (replace(frame, image=clean(frame.image)) for frame in source)
+        cleaned = map(_plate_denoiser(source, options.factor), source)
         sound = AudioClip.of(source) if source.has_audio else None
         yield from _encode("denoise", source, cleaned, len(source), out, options, sound)
 
@@ -244,6 +255,7 @@ def _encode(
             f"{out}: {source.path.name} is marked as synthetic, and .mkv cannot carry the mark on."
             " Name it .mp4 or .mov."
         )
+    yield from (Note(text=each) for each in encoding_notes(source, options))
     yield Started(stage=stage, total=total)
     with contextlib.ExitStack() as stack:
         stack.enter_context(atomic.sole_writer(out))
@@ -263,6 +275,27 @@ def _encode(
             claim.sign(unsigned, out)
     yield Saved(what="result", path=out)
     yield Finished(stage=stage, summary={"frames": total, "stopped": False})
+
+
+def _plate_denoiser(source: Footage, factor: int) -> Callable[[Frame], Frame]:
+    """A function that denoises what is written of a frame; the fields of interlaced ones apart."""
+    width, height = source.plate_size
+    if source.field_order is None:
+        clean = make_denoiser((width, height), factor)
+    else:
+        clean_field = make_denoiser((width, height // 2), factor)
+
+        def clean(plate: Array) -> Array:
+            both = np.empty_like(plate)
+            both[0::2], both[1::2] = clean_field(plate[0::2]), clean_field(plate[1::2])
+            return both
+
+    def denoise(frame: Frame) -> Frame:
+        if frame.plate is None:
+            return replace(frame, image=clean(frame.image))
+        return replace(frame, plate=clean(frame.plate))
+
+    return denoise
 
 
 def _denoise_pictures(source: ImageSequence, out: Path, factor: int) -> Stage:

@@ -218,10 +218,10 @@ def composite_faces(plate: Array, faces: Sequence[FaceLayer], options: Composite
         _composite_face(layers, face, light_grid, noise)
     degrades = options.shows == "result" and options.degrade == "frame"
     if options.shows == "mask":
-        layers.image[:] = as_dtype(np.repeat(layers.matte[..., None], 3, 2), plate.dtype)
+        layers.image[:] = image.as_dtype(np.repeat(layers.matte[..., None], 3, 2), plate.dtype)
     elif degrades and (options.compression_degrade or options.color_degrade):
         degraded = _degrade_colors(image.as_float(layers.image), options)
-        layers.image[:] = as_dtype(degraded, plate.dtype)
+        layers.image[:] = image.as_dtype(degraded, plate.dtype)
     return layers
 
 
@@ -255,14 +255,6 @@ def render_layer(
     if options.degrade == "face":
         layer = _degrade_colors(_degrade_detail(layer, options, origin), options, origin)
     return layer
-
-
-def as_dtype(pixels: Floats, dtype: np.dtype[np.generic]) -> Array:
-    """Convert float32 pixels in 0..1 to the plate's own numbers, rounded to the nearest."""
-    if dtype.kind == "f":
-        return pixels
-    full = {1: 255, 2: 65535}[dtype.itemsize]
-    return np.asarray(np.clip(np.rint(pixels * np.float32(full)), 0, full), dtype)
 
 
 def _desaturate(face: Floats, options: CompositeOptions) -> Floats:
@@ -380,7 +372,7 @@ def _background(plate: Array, options: CompositeOptions) -> Array:
         return np.zeros_like(plate)
     degrades = options.shows == "result" and options.degrade == "frame"
     if degrades and (options.denoise or options.bicubic_degrade):
-        return as_dtype(_degrade_detail(image.as_float(plate), options), plate.dtype)
+        return image.as_dtype(_degrade_detail(image.as_float(plate), options), plate.dtype)
     return plate.copy()
 
 
@@ -411,7 +403,7 @@ def _composite_face(
     if face.swap.options.shows != "plate":
         touched = face.matte > 0
         mixed = below[touched] + (layer[touched] - below[touched]) * face.matte[touched][:, None]
-        layers.image[region][touched] = as_dtype(mixed, layers.image.dtype)
+        layers.image[region][touched] = image.as_dtype(mixed, layers.image.dtype)
     _over(layers, region, layer, face.mask)
 
 

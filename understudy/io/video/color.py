@@ -13,8 +13,9 @@ import numpy as np
 from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
+from understudy.io.video.fields import mark_fields
 from understudy.io.video.orientation import Orientation, apply_orientation
-from understudy.types import Array, Bytes, Color
+from understudy.types import Array, Bytes, Color, FieldOrder
 
 # Without these flags swscale repeats chroma pixels and darkens every conversion by about one level
 # in 255 (measured).
@@ -110,18 +111,27 @@ def to_rgb(
     return apply_orientation(cast(Array, rgb.to_ndarray()), orientation)
 
 
-def from_rgb(image: Bytes | NDArray[np.uint16], layout: str, color: Color) -> av.VideoFrame:
+def from_rgb(
+    image: Bytes | NDArray[np.uint16],
+    layout: str,
+    color: Color,
+    fields: FieldOrder | None = None,
+) -> av.VideoFrame:
     """Return RGB as a frame of a YCbCr pixel format.
 
     Args:
         image: (H, W, 3), uint8 or uint16.
         layout: FFmpeg's name of the pixel format, such as "yuv420p".
         color: See `output_color`.
+        fields: Which of its fields comes first, where it holds two: the colour of each is then its
+            own, and the frame is marked.
     """
     whole = cast(Bytes, np.ascontiguousarray(image))
     rgb = av.VideoFrame.from_ndarray(
         whole, format="rgb24" if image.dtype == np.uint8 else "rgb48le"
     )
+    if fields:
+        rgb = mark_fields(rgb, fields)
     return rgb.reformat(
         format=layout,
         dst_colorspace=_MATRICES[color.matrix],

@@ -16,6 +16,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from understudy.core.plate import square_size
 from understudy.errors import BadMedia
 from understudy.io.footage.base import FootageIndex
 from understudy.io.footage.clock import Clock
@@ -23,9 +24,10 @@ from understudy.io.footage.options import FootageOptions
 from understudy.io.limits import MAX_VIDEO_PIXELS, video_size_problem
 from understudy.io.video import color as video_color
 from understudy.io.video import packets
+from understudy.io.video.fields import find_fields, may_have_fields, read_fields
 from understudy.io.video.orientation import Orientation, read_orientation, swaps_sides
 from understudy.io.video.packet_table import PacketTable, read_packet_table
-from understudy.types import Color
+from understudy.types import Color, FieldOrder
 
 # So many frames from the start must decode as the packets promise, or all are decoded and counted.
 _HEAD = 4
@@ -36,6 +38,8 @@ _PIXELS_A_BYTE = 2**18
 # A frame takes so many bytes at the least; so many frames may be in any file.
 _BYTES_A_FRAME = 8
 _FREE_FRAMES = 1000
+# Pixels up to four times as high as wide, or the other way, are believed.
+_FLATTEST = Fraction(1, 4)
 # Frame rates that are believed; FFmpeg holds a rate in two numbers of 32 bits.
 _SLOWEST, _FASTEST = Fraction(1, 10_000), Fraction(1_000_000)
 
@@ -47,7 +51,8 @@ class VideoIndex(FootageIndex):
     bytes: size of the file. keys: pts of the keyframes. key_bytes: where those lie in the file, of
     kinds that are sought by that. is_exact: whether the packets list all
     frames, so that keyframes can be sought. If not, the frames were counted by decoding, and `lost`
-    are those that have a time but no picture. coded_size: before `orientation`.
+    are those that have a time but no picture. coded_size: before `orientation`. field_order: as in
+    the file, however it is read.
     """
 
     bytes: int
@@ -68,6 +73,8 @@ class VideoIndex(FootageIndex):
     key_bytes: dict[int, int]
     is_exact: bool
     reading: FootageOptions
+    plate_size: tuple[int, int]
+    field_order: FieldOrder | None = None
     lost: frozenset[int] = frozenset()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -75,9 +82,13 @@ class VideoIndex(FootageIndex):
 
 @dataclass(frozen=True)
 class _FirstFrame:
-    """What the first frame that decodes says of all. size: as it is coded."""
+    """What the first frame that decodes says of all.
+
+    size: as it is coded. aspect: of its pixels.
+    """
 
     size: tuple[int, int]
+    aspect: Fraction
     orientation: Orientation
     color: Color
     bits: int
@@ -92,27 +103,29 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
     with packets.open_container(path) as container:
         stream = _usable_stream(container, path)
         time_base = packets.clock(stream)
-        has_audio, aspect = bool(container.streams.audio), stream.sample_aspect_ratio or Fraction(1)
+        has_audio, codec = bool(container.streams.audio), stream.codec_context.name
         # An index takes four bytes a frame, though the frames themselves may have been cut off.
         _check_worth(path, len(stream.index_entries) // 2, 1, 1)
         table = read_packet_table(container, stream, path)
         context = stream.codec_context
         _check_worth(path, len(table.pts), context.width, context.height)
         stated = stream.average_rate or stream.guessed_rate
-    first, times, undecoded, is_interlaced = _first_frames(path, table.clock)
+    first, times, undecoded, fields = _first_frames(path, table.clock)
     is_turned = swaps_sides(first.orientation)
+    aspect = 1 / first.aspect if is_turned else first.aspect
+    plate_size = first.size[::-1] if is_turned else first.size
     index = VideoIndex(
         bytes=path.stat().st_size,
         pts=_decodable_times(table, times, undecoded),
         last_duration=table.last_duration,
         fps=Fraction(25),
         time_base=time_base,
-        size=first.size[::-1] if is_turned else first.size,
+        size=_seen_size(plate_size, aspect),
         color=first.color,
         bits=first.bits,
         has_audio=has_audio,
         is_cut_off=table.is_cut_off,
-        pixel_aspect=1 / aspect if is_turned else aspect,
+        pixel_aspect=aspect,
         coded_size=first.size,
         orientation=first.orientation,
         clock=table.clock,
@@ -120,16 +133,22 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
         key_bytes=table.key_bytes,
         is_exact=not table.is_cut_off,
         reading=reading,
+        plate_size=plate_size,
     )
     if not index.pts or table.is_cut_off:
         index = _reconcile(table, _count_frames(index, path))
+    if may_have_fields(codec):
+        if fields is None and index.is_exact and index.keys:
+            places = [packets.Place(key, index.key_bytes.get(key)) for key in index.keys]
+            fields = find_fields(path, index.clock, places, index.orientation)
+        index = replace(index, field_order=fields)
     fps = _frame_rate(stated, index.pts, time_base)
     index = _from_the_start(replace(index, fps=fps), table.sound_start)
     return replace(
         index,
         last_duration=index.last_duration or max(1, round(1 / (fps * time_base))),
         warnings=tuple(_warnings(path, table, index)),
-        notes=tuple(_notes(path, len(table.pts), index, is_interlaced)),
+        notes=tuple(_notes(path, len(table.pts), index)),
     )
 
 
@@ -159,23 +178,23 @@ def _usable_stream(container: InputContainer, path: Path) -> VideoStream:
 
 def _first_frames(
     path: Path, known: Clock
-) -> tuple[_FirstFrame, list[int | None], set[int | None], bool]:
-    """What the first frame says, and of the first few: their times and whether one is interlaced.
+) -> tuple[_FirstFrame, list[int | None], set[int | None], FieldOrder | None]:
+    """What the first frame says, and of the first few: their times and the order of fields.
 
     Between those two, the pts of packets that could not be decoded by then.
     """
     first: _FirstFrame | None = None
     times: list[int | None] = []
     undecoded: set[int | None] = set()
-    is_interlaced = False
+    fields: FieldOrder | None = None
     for packet, frames in _decode_within_bounds(path, known):
         if frames is None:
             undecoded.add(packet.pts)
         # No frame is kept: the largest take hundreds of megabytes each.
         for frame in (frames or [])[: _HEAD - len(times)]:
-            first = first or _look_at(frame, path)
+            first = first or _look_at(frame, packet.stream, path)
             times.append(frame.pts)
-            is_interlaced = is_interlaced or frame.interlaced_frame
+            fields = fields or read_fields(frame, first.orientation)
         if len(times) == _HEAD:
             break
     if first is None:
@@ -183,15 +202,19 @@ def _first_frames(
             f"{path}: no frame in it can be decoded. It may be damaged or encrypted: fetch the file"
             " again, or give another."
         )
-    return first, times, undecoded, is_interlaced
+    return first, times, undecoded, fields
 
 
-def _look_at(frame: VideoFrame, path: Path) -> _FirstFrame:
+def _look_at(frame: VideoFrame, stream: VideoStream, path: Path) -> _FirstFrame:
     problem = video_size_problem(frame.width, frame.height)
     if problem:
         raise BadMedia(f"{path}: not decoded: {problem}. Give an intact file.")
     return _FirstFrame(
         size=(frame.width, frame.height),
+        # What the container says goes before what the decoder does.
+        aspect=stream.sample_aspect_ratio
+        or stream.codec_context.sample_aspect_ratio
+        or Fraction(1),
         orientation=read_orientation(frame),
         color=_readable_color(frame, path),
         bits=video_color.bit_depth(frame),
@@ -354,15 +377,14 @@ def _warnings(path: Path, table: PacketTable, index: VideoIndex) -> Iterator[str
         )
 
 
-def _notes(path: Path, promised: int, index: VideoIndex, is_interlaced: bool) -> Iterator[str]:
+def _notes(path: Path, promised: int, index: VideoIndex) -> Iterator[str]:
     """What a user may want to know of the footage, and need do nothing about."""
     left_out = promised - len(index.pts)
     if index.is_exact and left_out and not index.is_cut_off:
         yield (
             f"{path.name}: frames at the start that cannot be decoded and are left out: {left_out}."
         )
-    if is_interlaced:
-        yield f"{path.name}: interlaced. Frames are taken as they are, combed where things move."
+    yield from _shape_notes(path, index)
     missing, places = _gaps(index.pts)
     if missing:
         where = ", ".join(str(place) for place in places[:3]) + (", …" if len(places) > 3 else "")
@@ -370,6 +392,42 @@ def _notes(path: Path, promised: int, index: VideoIndex, is_interlaced: bool) ->
             f"{path.name}: frames that are missing from the file: {missing}, after frame {where}."
             " Those before are shown longer."
         )
+
+
+def _shape_notes(path: Path, index: VideoIndex) -> Iterator[str]:
+    """What is told of pixels that are not square, and of fields."""
+    (width, height), aspect = index.plate_size, index.pixel_aspect
+    if index.size != index.plate_size:
+        yield (
+            f"{path.name}: its pixels are not square ({aspect.numerator}:{aspect.denominator}):"
+            f" {width}x{height} are shown as {index.size[0]}x{index.size[1]}. Faces are found and"
+            f" replaced in what is shown; a video made of it has {width}x{height} again."
+        )
+    elif square_size(index.plate_size, aspect) != index.plate_size:
+        yield (
+            f"{path.name}: its pixels are said to be {aspect.numerator}:{aspect.denominator}, which"
+            " is taken for a mistake: they are taken as square."
+        )
+    if index.field_order is not None:
+        taken = {
+            "off": (
+                "faces are found and replaced in whole fields, and the result stays interlaced."
+                " --deinterlace bob makes a frame of each field, weave one of both"
+            ),
+            "bob": "each field is taken as a frame",
+            "weave": "both fields are taken as one frame",
+        }
+        yield (
+            f"{path.name}: interlaced, {index.field_order} field first:"
+            f" {taken[index.reading.deinterlace]}."
+        )
+
+
+def _seen_size(plate_size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
+    """The size in square pixels; the plate's own where the aspect makes no sense."""
+    size = square_size(plate_size, aspect)
+    is_sane = _FLATTEST <= aspect <= 1 / _FLATTEST and not video_size_problem(*size)
+    return size if is_sane else plate_size
 
 
 def _gaps(pts: list[int]) -> tuple[int, list[int]]:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import av
 
+from understudy.core.plate import as_seen
 from understudy.errors import BadMedia
 from understudy.io import memory_limit
 from understudy.io.footage.base import BadFrame, Footage, explain_unreadable
 from understudy.io.footage.options import FootageOptions
 from understudy.io.video import color, packets
 from understudy.io.video.faults import FOREIGN, as_bad_media, reason
+from understudy.io.video.fields import read_fields
 from understudy.io.video.index import VideoIndex, read_index
 from understudy.types import Frame
 
@@ -60,6 +62,8 @@ class VideoFootage(Footage):
         self.pts, self.last_duration = known.pts, known.last_duration
         self.clock = known.clock
         self.color, self.bits, self.pixel_aspect = known.color, known.bits, known.pixel_aspect
+        self._plate_size = known.plate_size
+        self.field_order = None if known.reading.deinterlace == "weave" else known.field_order
         self.has_audio, self.is_cut_off = known.has_audio, known.is_cut_off
         self.warnings, self.notes = known.warnings, known.notes
         self._keys = sorted(
@@ -69,6 +73,10 @@ class VideoFootage(Footage):
     @property
     def index(self) -> VideoIndex:
         return self._index
+
+    @property
+    def plate_size(self) -> tuple[int, int]:
+        return self._plate_size
 
     @property
     def keyframes(self) -> list[int]:
@@ -182,10 +190,20 @@ class VideoFootage(Footage):
         if not isinstance(found, str) and not why:
             known = self._index
             try:
-                image = color.to_rgb(
+                plate = color.to_rgb(
                     found, known.color, known.bits, known.orientation, known.coded_size, self._rough
                 )
-                return Frame(index, image, self.pts[index], self.time_base, self.color)
+                fields = self.field_order and read_fields(found, known.orientation)
+                image = as_seen(plate, self.size, fields)
+                return Frame(
+                    index,
+                    image,
+                    self.pts[index],
+                    self.time_base,
+                    self.color,
+                    None if image is plate else plate,
+                    fields,
+                )
             except FOREIGN as error:
                 why = reason(error)
         what_now = "Fetch the file again, or keep the part before it with understudy cut."

@@ -181,26 +181,44 @@ def check_target(path: Path, options: EncodeOptions) -> None:
         )
 
 
-def pixel_format(size: tuple[int, int], bits: int, options: EncodeOptions) -> str:
+def encoding_notes(like: Footage, options: EncodeOptions) -> Iterator[str]:
+    """Yield what the encoded video will not have of its footage, which can be told before."""
+    if like.field_order and options.codec == "h265":
+        yield (
+            f"{like.path.name}: interlaced, which h265 does not tell players. Choose codec h264 or"
+            " prores, or take it with --deinterlace bob."
+        )
+
+
+def pixel_format(
+    size: tuple[int, int], bits: int, options: EncodeOptions, has_fields: bool = False
+) -> str:
     """Return FFmpeg's name of the pixel format to encode in.
 
     Raises:
         BadOption: An odd size, or prores, does not fit the chosen chroma.
     """
     is_odd = bool(size[0] % 2 or size[1] % 2)
+    # In 420 each field has half of its lines in colour.
+    halves_fields = has_fields and size[1] % 4 != 0
     chroma = (
         options.chroma
         if options.chroma != "auto"
         else "444"
         if is_odd
         else "422"
-        if options.codec == "prores"
+        if options.codec == "prores" or halves_fields
         else "420"
     )
     if is_odd and chroma != "444":
         raise BadOption(
             f"chroma {chroma} needs even sizes, this footage has {size[0]}x{size[1]}. Leave it at"
             " auto, or 444."
+        )
+    if halves_fields and chroma == "420":
+        raise BadOption(
+            f"chroma 420 of interlaced footage needs a height that 4 divides, this one has"
+            f" {size[1]}. Leave it at auto, or 422."
         )
     if options.codec == "prores" and chroma == "420":
         raise BadOption("prores has no chroma 420. Leave it at auto, or choose 422 or 444.")
@@ -399,7 +417,10 @@ def _to_av_frame(frame: Frame, place: int, layout: str, coding: Encoding) -> av.
     if image.shape[:2] != size[::-1]:
         raise ValueError(f"frame {frame.index} has shape {image.shape}, expected {size[::-1]}.")
     picture = video_color.from_rgb(
-        _to_integers(image), layout, video_color.output_color(coding.like.color)
+        _to_integers(image),
+        layout,
+        video_color.output_color(coding.like.color),
+        coding.like.field_order and (frame.fields or coding.like.field_order),
     )
     ticks = coding.time_base
     picture.pts, picture.time_base = (
@@ -416,7 +437,9 @@ def _stream(output: OutputContainer, coding: Encoding) -> VideoStream:
     if coding.threads:
         context.thread_count = coding.threads
     context.width, context.height = like.plate_size
-    context.pix_fmt = pixel_format(like.plate_size, like.bits, options)
+    context.pix_fmt = pixel_format(
+        like.plate_size, like.bits, options, like.field_order is not None
+    )
     context.time_base = coding.time_base
     context.sample_aspect_ratio = like.pixel_aspect
     context.color_primaries, context.color_trc = color.primaries, color.transfer
@@ -429,6 +452,9 @@ def _stream(output: OutputContainer, coding: Encoding) -> VideoStream:
         context.options = {"preset": options.preset} | (
             {} if options.bitrate else {"crf": str(options.crf)}
         )
+    if like.field_order:
+        marks = {"flags": "+ildct+ilme", "field_order": "tt" if like.field_order == "top" else "bb"}
+        context.options = {**context.options, **marks}
     if options.codec == "h265":
         # Apple's players want this tag; the encoder's own log would go to the terminal, and what it
         # notes of itself into the header, which must be the same on a machine with other cores.

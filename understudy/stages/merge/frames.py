@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import cv2
+import numpy as np
 
 from understudy.core.color.transfer import Transfer, weighted_mean
 from understudy.core.compose.composite import (
@@ -21,6 +22,7 @@ from understudy.core.compose.composite import (
     warp_face,
 )
 from understudy.core.compose.options import CompositeOptions
+from understudy.core.plate import lay_into
 from understudy.errors import DegeneratePoints
 from understudy.io.system import cpu_count
 from understudy.stages.frame_ranges import group_ranges
@@ -211,9 +213,17 @@ def _composite(work: MergeFrame) -> None:
         for face in work.faces.values()
         if face.warped is not None
     ]
-    if faces or work.options.shows in ("mask", "predicted"):
-        layers = composite_faces(work.frame.image, faces, work.options)
-        work.frame, work.matte = replace(work.frame, image=layers.image), layers.matte
+    options = faces[0][0].swap.options if faces else work.options
+    shows_plate = options.shows not in ("mask", "predicted")
+    if faces or not shows_plate:
+        before = work.frame
+        layers = composite_faces(before.image, faces, work.options)
+        work.frame, work.matte = replace(before, image=layers.image), layers.matte
+        if before.plate is not None:
+            # A mode that shows something else altogether leaves nothing of the plate.
+            mixed = layers.matte if shows_plate else np.ones_like(layers.matte)
+            plate = lay_into(before.plate, before.image, layers.image, mixed)
+            work.frame = replace(work.frame, plate=plate)
 
 
 def _mean(own: Floats, others: Sequence[tuple[Floats, int]], radius: int) -> Floats:

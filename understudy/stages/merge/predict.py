@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
@@ -26,7 +26,7 @@ from understudy.stages.merge.context import MergeContext
 from understudy.stages.merge.placement import FacePlacement
 from understudy.stages.merge.segmentation import FaceSegmenter, SegmenterCrop
 from understudy.stages.parallel.prefetch import prefetch
-from understudy.types import Array, Floats, Frame, Prediction
+from understudy.types import Floats, Frame, Prediction
 
 _BATCH = 8
 _DEPTH = 8
@@ -151,10 +151,10 @@ def _plates(footage: Footage, frames: range) -> Iterator[tuple[Frame, int, str]]
             continue
         if before is None:
             before = next((good for good in _backwards(footage, each.index)), None)
-        pictured, shown = (-1, _black(footage)) if before is None else (before.index, before.image)
         pts = footage.pts[each.index] if footage.is_video else None
-        stands = "black" if before is None else f"frame {pictured} again"
-        again = Frame(each.index, shown, pts, footage.time_base, footage.color)
+        stands = "black" if before is None else f"frame {before.index} again"
+        pictured, shown = (-1, _black(footage)) if before is None else (before.index, before)
+        again = replace(shown, index=each.index, pts=pts)
         yield again, pictured, f"{each.reason} In its place: {stands}."
 
 
@@ -166,9 +166,13 @@ def _backwards(footage: Footage, frame: int) -> Iterator[Frame]:
                 yield each
 
 
-def _black(footage: Footage) -> Array:
-    width, height = footage.size
-    return np.zeros((height, width, 3), np.uint16 if footage.bits > 8 else np.uint8)
+def _black(footage: Footage) -> Frame:
+    image, plate = (
+        np.zeros((height, width, 3), np.uint16 if footage.bits > 8 else np.uint8)
+        for width, height in (footage.size, footage.plate_size)
+    )
+    has_plate = footage.size != footage.plate_size
+    return Frame(-1, image, None, footage.time_base, footage.color, plate if has_plate else None)
 
 
 def _predict(

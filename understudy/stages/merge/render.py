@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from understudy.core.image import as_dtype, resize
 from understudy.errors import BadProject
 from understudy.io.open_footage import open_footage
 from understudy.io.video.writer import write_part
@@ -35,7 +36,7 @@ from understudy.stages.parallel.footage_reader import FootageHandle
 from understudy.stages.parallel.prefetch import prefetch
 from understudy.stages.parallel.workers import map_unordered
 from understudy.stages.project import Project
-from understudy.types import Array, Frame
+from understudy.types import Frame
 
 Step = Generator[Event, Order | None, bool]
 
@@ -262,14 +263,19 @@ def _encode(
 
 
 def _grey(merged: MergeFrame) -> Frame:
-    """The mask as a frame, of the depth of the frame that it belongs to."""
-    image = merged.frame.image
+    """The mask as a frame, of the depth and shape of the frame that it belongs to."""
+    image, plate = merged.frame.image, merged.frame.plate
     matte = np.zeros(image.shape[:2], np.float32) if merged.matte is None else merged.matte
-    levels = 255 if image.dtype == np.uint8 else 65535
-    grey: Array = np.rint(matte * np.float32(levels)).astype(
-        np.uint8 if levels == 255 else np.uint16
+    dtype = np.dtype(np.uint8 if image.dtype == np.uint8 else np.uint16)
+    as_plate = None if plate is None else resize(matte, (plate.shape[1], plate.shape[0]))
+    grey, plate_grey = (
+        None
+        if each is None
+        else np.broadcast_to(as_dtype(each, dtype)[:, :, None], (*each.shape, 3))
+        for each in (matte, as_plate)
     )
-    return replace(merged.frame, image=np.broadcast_to(grey[:, :, None], image.shape))
+    assert grey is not None
+    return replace(merged.frame, image=grey, plate=plate_grey)
 
 
 @functools.lru_cache(maxsize=1)

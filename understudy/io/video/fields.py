@@ -1,0 +1,88 @@
+"""Interlaced video: which of a frame's two fields comes first, read from frames and marked on them.
+
+A frame of HEVC that is marked as interlaced is one field alone; of all others, two that are woven.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Final, cast
+
+import av
+from av.error import BlockingIOError as NothingYet
+from av.filter import Graph
+
+from understudy.io.footage.clock import Clock
+from understudy.io.video import packets
+from understudy.io.video.orientation import Orientation, swaps_sides
+from understudy.types import FieldOrder
+
+# These never hold two fields in a frame.
+_WHOLE: Final = frozenset({"av1", "gif", "hevc", "vp8", "vp9", "vvc"})
+# Where the first frames are whole, so many are looked at in so many places, evenly over the file.
+_PLACES, _FRAMES = 4, 3
+
+
+def read_fields(frame: av.VideoFrame, orientation: Orientation) -> FieldOrder | None:
+    """Return which field of the upright picture comes first; None where it is one whole picture.
+
+    So is one that lies on its side, whose fields are columns. orientation: of the frame.
+    """
+    if not frame.interlaced_frame or frame.height % 2 or swaps_sides(orientation):
+        return None
+    is_top = _filter(frame, "select", "eq(interlace_type,TOPFIRST)") is not None
+    is_upside_down = orientation[3] < 0
+    return "top" if is_top != is_upside_down else "bottom"
+
+
+def mark_fields(frame: av.VideoFrame, fields: FieldOrder) -> av.VideoFrame:
+    """Return the frame marked as interlaced, without its time.
+
+    Conversions then work field by field, and encoders pass the mark on.
+    """
+    marked = _filter(frame, "setfield", "tff" if fields == "top" else "bff")
+    assert marked is not None
+    return marked
+
+
+def find_fields(
+    path: Path, known: Clock, keyframes: Sequence[packets.Place], orientation: Orientation
+) -> FieldOrder | None:
+    """Return which field comes first in the first interlaced frame of a few all over the video.
+
+    known: the file's clock. keyframes: from which decoding can begin. orientation: of its frames.
+    """
+    places = {number * (len(keyframes) - 1) // (_PLACES - 1) for number in range(_PLACES)}
+    for place in sorted(places):
+        decoded = itertools.chain.from_iterable(
+            frames or ()
+            for _, frames in packets.decode_packets(path, known, keyframes[place], threads=1)
+        )
+        for frame in itertools.islice(decoded, _FRAMES):
+            fields = read_fields(frame, orientation)
+            if fields:
+                return fields
+    return None
+
+
+def may_have_fields(codec: str) -> bool:
+    """Return whether frames of the codec may hold two fields."""
+    return codec not in _WHOLE
+
+
+def _filter(frame: av.VideoFrame, name: str, settings: str) -> av.VideoFrame | None:
+    """What one of FFmpeg's filters makes of the frame; None where it lets nothing pass."""
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1)
+    )
+    sink = graph.add("buffersink")
+    graph.link_nodes(source, graph.add(name, settings), sink).configure()
+    source.push(frame)
+    try:
+        return cast(av.VideoFrame, sink.pull())
+    except NothingYet:
+        return None
