@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -25,12 +25,15 @@ from understudy.io.limits import MAX_VIDEO_PIXELS, video_size_problem
 from understudy.io.video import color as video_color
 from understudy.io.video import packets
 from understudy.io.video.fields import find_fields, may_have_fields, read_fields
+from understudy.io.video.frame_times import mend_times
 from understudy.io.video.orientation import Orientation, read_orientation, swaps_sides
 from understudy.io.video.packet_table import PacketTable, read_packet_table
 from understudy.types import Color, FieldOrder
 
 # So many frames from the start must decode as the packets promise, or all are decoded and counted.
 _HEAD = 4
+# From a keyframe so many are looked at, to know whether it can be sought.
+_TAIL = 24
 # So many pixels a file may hold in all its frames, and so many more for each of its bytes. A still
 # picture of 4K that lasts takes 40 bytes a frame (x264), which is 207,000 pixels a byte.
 _FREE_PIXELS = 2**33
@@ -49,7 +52,8 @@ class VideoIndex(FootageIndex):
     """What opening a video finds out. The fields that `Footage` has mean the same.
 
     bytes: size of the file. keys: pts of the keyframes. key_bytes: where those lie in the file, of
-    kinds that are sought by that. is_exact: whether the packets list all
+    kinds that are sought by that. stamps: the times that decoding gives the frames, where those are
+    not pts; None = it gives none. is_exact: whether the packets list all
     frames, so that keyframes can be sought. If not, the frames were counted by decoding, and `lost`
     are those that have a time but no picture. coded_size: before `orientation`. field_order: as in
     the file, however it is read.
@@ -76,8 +80,15 @@ class VideoIndex(FootageIndex):
     plate_size: tuple[int, int]
     field_order: FieldOrder | None = None
     lost: frozenset[int] = frozenset()
+    stamps: list[int | None] | None = None
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def place_of(self, key: int) -> packets.Place:
+        """Return where to seek the keyframe of that pts."""
+        at = bisect.bisect_left(self.pts, key)
+        stamp = self.stamps[at] if self.stamps else key
+        return packets.Place(key if stamp is None else stamp, self.key_bytes.get(key))
 
 
 @dataclass(frozen=True)
@@ -135,11 +146,14 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
         reading=reading,
         plate_size=plate_size,
     )
+    wrong: list[int] = []
     if not index.pts or table.is_cut_off:
-        index = _reconcile(table, _count_frames(index, path))
+        usual = max(1, round(1 / ((stated or 25) * time_base)))
+        index, wrong = _count_frames(index, table, path, usual)
+        index = _reconcile(table, index)
     if may_have_fields(codec):
         if fields is None and index.is_exact and index.keys:
-            places = [packets.Place(key, index.key_bytes.get(key)) for key in index.keys]
+            places = [index.place_of(key) for key in index.keys]
             fields = find_fields(path, index.clock, places, index.orientation)
         index = replace(index, field_order=fields)
     fps = _frame_rate(stated, index.pts, time_base)
@@ -148,7 +162,10 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
         index,
         last_duration=index.last_duration or max(1, round(1 / (fps * time_base))),
         warnings=tuple(_warnings(path, table, index)),
-        notes=tuple(_notes(path, len(table.pts), index)),
+        notes=(
+            *_notes_on_times(path, table, index, wrong),
+            *_notes(path, len(table.pts), index),
+        ),
     )
 
 
@@ -270,47 +287,91 @@ def _decodable_times(
     return table.pts[min(start, bisect.bisect_left(table.pts, table.keys[0])) :]
 
 
-def _count_frames(index: VideoIndex, path: Path) -> VideoIndex:
-    """The index with the frames that decoding finds; absent or descending times are corrected."""
-    step = max(1, round(1 / (Fraction(25) * index.time_base)))
-    times: list[int] = []
-    keys: list[bool] = []
-    sound = 0
-    undecoded: set[int] = set()
-    for packet, frames in _decode_within_bounds(path, index.clock):
-        if frames is None and packet.pts is not None:
-            undecoded.add(packet.pts)
-        for frame in frames or []:
-            times.append(frame.pts if frame.pts is not None else (times[-1] + step if times else 0))
-            keys.append(frame.key_frame)
-            sound = sound if frame.is_corrupt else len(times)
-    if index.is_cut_off:
-        # Of its last frames there is half at best.
-        del times[sound:], keys[sound:]
-    times = _make_ascending(times)
+@dataclass
+class _Counted:
+    """What decoding all finds: of each frame its time and whether it is a keyframe."""
+
+    stamps: list[int | None] = field(default_factory=list)
+    keys: list[bool] = field(default_factory=list)
+    undecoded: set[int] = field(default_factory=set)
+    sound: int = 0
+
+
+def _count_frames(
+    index: VideoIndex, table: PacketTable, path: Path, usual: int
+) -> tuple[VideoIndex, list[int]]:
+    """The index with the frames that decoding finds, and those whose times made no sense.
+
+    usual: ticks from one to the next where their times say nothing.
+    """
+    found = _decode_all(index, path)
+    times, wrong = mend_times(found.stamps, usual, table.longest)
     begin = min([times[0], *index.keys])
     lost = {
-        time for time in undecoded if begin <= time and (time < times[-1] or not index.is_cut_off)
-    } - set(times)
+        time
+        for time in found.undecoded
+        if begin <= time and (time < times[-1] or not index.is_cut_off)
+    } - {*times, *found.stamps}
     pts = sorted([*times, *lost])
-    sure = {time for time, is_key in zip(times, keys, strict=True) if is_key} | (
-        set(index.keys) & set(pts)
+    marked = set(index.keys)
+    keys = {
+        time: stamp
+        for time, stamp, is_key in zip(times, found.stamps, found.keys, strict=True)
+        if is_key or stamp in marked
+    }
+    index = replace(
+        index,
+        pts=pts,
+        keys=sorted(keys.keys() | (marked & lost)),
+        key_bytes={
+            time: index.key_bytes[stamp]
+            for time, stamp in keys.items()
+            if stamp is not None and stamp in index.key_bytes
+        },
+        is_exact=False,
+        lost=frozenset(place for place, time in enumerate(pts) if time in lost),
     )
-    places = frozenset(place for place, time in enumerate(pts) if time in lost)
-    return replace(index, pts=pts, keys=sorted(sure), is_exact=False, lost=places)
+    known = [stamp for stamp in found.stamps if stamp is not None]
+    is_one_to_one = len(set(known)) == len(known) and not lost
+    if table.is_steady and is_one_to_one and not index.is_cut_off:
+        sought = replace(index, is_exact=True, stamps=found.stamps)
+        index = sought if _can_be_sought(sought, path) else index
+    return index, wrong
 
 
-def _make_ascending(times: list[int]) -> list[int]:
-    """The times in ascending order, with as few as possible moved later, or else earlier."""
-    later, earlier = list(times), list(times)
-    for place in range(1, len(times)):
-        later[place] = max(later[place], later[place - 1] + 1)
-        earlier[-place - 1] = min(earlier[-place - 1], earlier[-place] - 1)
-    return min(
-        later,
-        earlier,
-        key=lambda mended: sum(one != other for one, other in zip(mended, times, strict=True)),
+def _decode_all(index: VideoIndex, path: Path) -> _Counted:
+    found = _Counted()
+    for packet, frames in _decode_within_bounds(path, index.clock):
+        if frames is None and packet.pts is not None:
+            found.undecoded.add(packet.pts)
+        for frame in frames or []:
+            found.stamps.append(frame.pts)
+            found.keys.append(frame.key_frame)
+            found.sound = found.sound if frame.is_corrupt else len(found.stamps)
+    if index.is_cut_off:
+        # Of its last frames there is half at best.
+        del found.stamps[found.sound :], found.keys[found.sound :]
+    return found
+
+
+def _can_be_sought(index: VideoIndex, path: Path) -> bool:
+    """Whether from the last keyframe on the frames come that come there when all are decoded.
+
+    Some decoders know only from the file's start how two pictures lie in a packet.
+    """
+    place = bisect.bisect_left(index.pts, index.keys[-1]) if index.keys else 0
+    expected = (index.stamps or [])[place : place + _TAIL]
+    first = expected[0]
+    if not place or first is None:
+        return True
+    to = index.place_of(index.pts[place])
+    found = (
+        frame.pts
+        for _, frames in packets.decode_packets(path, index.clock, to, threads=1)
+        for frame in frames or ()
     )
+    from_there = itertools.dropwhile(lambda stamp: stamp != first, found)
+    return list(itertools.islice(from_there, len(expected))) == expected
 
 
 def _reconcile(table: PacketTable, counted: VideoIndex) -> VideoIndex:
@@ -346,6 +407,8 @@ def _from_the_start(index: VideoIndex, sound_start: Fraction | None) -> VideoInd
         pts=[time - ticks for time in index.pts],
         keys=[time - ticks for time in index.keys],
         key_bytes={time - ticks: byte for time, byte in index.key_bytes.items()},
+        stamps=index.stamps
+        and [None if stamp is None else stamp - ticks for stamp in index.stamps],
     )
 
 
@@ -380,14 +443,14 @@ def _warnings(path: Path, table: PacketTable, index: VideoIndex) -> Iterator[str
 def _notes(path: Path, promised: int, index: VideoIndex) -> Iterator[str]:
     """What a user may want to know of the footage, and need do nothing about."""
     left_out = promised - len(index.pts)
-    if index.is_exact and left_out and not index.is_cut_off:
+    if index.is_exact and left_out > 0 and not index.is_cut_off:
         yield (
             f"{path.name}: frames at the start that cannot be decoded and are left out: {left_out}."
         )
     yield from _shape_notes(path, index)
     missing, places = _gaps(index.pts)
     if missing:
-        where = ", ".join(str(place) for place in places[:3]) + (", …" if len(places) > 3 else "")
+        where = _listed(places)
         yield (
             f"{path.name}: frames that are missing from the file: {missing}, after frame {where}."
             " Those before are shown longer."
@@ -428,6 +491,28 @@ def _seen_size(plate_size: tuple[int, int], aspect: Fraction) -> tuple[int, int]
     size = square_size(plate_size, aspect)
     is_sane = _FLATTEST <= aspect <= 1 / _FLATTEST and not video_size_problem(*size)
     return size if is_sane else plate_size
+
+
+def _notes_on_times(
+    path: Path, table: PacketTable, index: VideoIndex, wrong: list[int]
+) -> Iterator[str]:
+    """Where the file's times were not those that are shown."""
+    ticks = round(index.clock.origin / index.time_base)
+    if table.jumps:
+        frames = _listed([bisect.bisect_left(index.pts, time - ticks) for time in table.jumps])
+        yield (
+            f"{path.name}: the clock of the recording jumps before frame {frames}. Picture and"
+            " sound go on from the last time."
+        )
+    if wrong:
+        yield (
+            f"{path.name}: frames whose time makes no sense: {len(wrong)}, frame {_listed(wrong)}."
+            " They are shown evenly between the others."
+        )
+
+
+def _listed(frames: list[int]) -> str:
+    return ", ".join(map(str, frames[:3])) + (", …" if len(frames) > 3 else "")
 
 
 def _gaps(pts: list[int]) -> tuple[int, list[int]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
+import os
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
@@ -23,6 +25,9 @@ _UNEVEN = frozenset({"vp8", "mpeg4", "msmpeg4v3", "vc1", "wmv3", "rv40"})
 # Kinds of file whose keyframes are sought by where they lie: whatever the times say, that is exact.
 _SOUGHT_BY_BYTES = frozenset({"mpeg", "mpegts"})
 
+# Seconds that a frame may last: as long as the whole file should and a little, or a day.
+_PAUSE, _LONGEST = 10, 86_400
+
 
 @dataclass(frozen=True)
 class PacketTable:
@@ -30,25 +35,31 @@ class PacketTable:
 
     pts: of every frame shown, ascending; empty when only decoding can tell. keys: pts of those from
     which decoding may start, ascending. key_bytes: where in the file those lie, for kinds in which
-    they are sought by that. last_duration: in units of the time base, 0 = unknown. is_cut_off: the
-    file promises more than it holds, or cannot be read to its end. promised: how many seconds its
-    header promises, 0 = unknown. sound_start: seconds, None = there is no sound. clock: its jumps.
+    they are sought by that. last_duration: in units of the time base, 0 = unknown. longest: how
+    many of those a frame may last, or else its time makes no sense. is_cut_off: the file promises
+    more than it holds, or cannot be read to its end. promised: how many seconds its header
+    promises, 0 = unknown. sound_start: seconds, None = there is no sound. clock: its jumps. jumps:
+    the pts after them. is_steady: a packet's time is the same after a seek.
     """
 
     pts: list[int]
     keys: list[int]
     key_bytes: dict[int, int]
     last_duration: int
+    longest: int
     is_cut_off: bool
     promised: Fraction
     sound_start: Fraction | None
     clock: Clock
+    jumps: list[int]
+    is_steady: bool
 
 
 class _Row(NamedTuple):
     """Of a packet of pictures with a time. byte: where in the file it lies."""
 
     pts: int
+    dts: int | None
     duration: int
     byte: int | None
     has_data: bool
@@ -78,7 +89,7 @@ def read_packet_table(container: InputContainer, stream: VideoStream, path: Path
     """
     time_base = packets.clock(stream)
     listing = _list_packets(container, stream)
-    rows = _run_on(listing, stream)
+    rows, jumps = _run_on(listing, stream)
     end = max((row.pts + row.duration for row in rows), default=0) * time_base
     rows = [row for row in rows if row.has_data]
     places = {row.byte: row.pts for row in rows}
@@ -89,19 +100,33 @@ def read_packet_table(container: InputContainer, stream: VideoStream, path: Path
     begin = 0 if len(stream.index_entries) else begin
     shown = sorted((row.pts, row.duration) for row in rows[begin:] if row.is_shown)
     pts = [time for time, _ in shown]
+    key_bytes = (
+        {time: byte for time, byte in marked.items() if byte is not None}
+        if container.format.name in _SOUGHT_BY_BYTES
+        else {}
+    )
+    promised = _promised(container, stream)
+    longest = round((promised + _PAUSE if promised else _LONGEST) / time_base)
+    is_steady = _is_steady(container.format.name, bool(jumps))
+    is_sure = (
+        listing.is_even
+        and len(set(pts)) == len(pts)
+        and _are_times_shown(rows, stream, longest)
+        and (is_steady or not jumps)
+    )
     return PacketTable(
-        pts=pts if listing.is_even and len(set(pts)) == len(pts) else [],
-        keys=sorted(set(marked) | _indexed_keyframes(stream, places)),
-        key_bytes=(
-            {time: byte for time, byte in marked.items() if byte is not None}
-            if container.format.name in _SOUGHT_BY_BYTES
-            else {}
-        ),
+        pts=pts if is_sure else [],
+        # Where the clock jumps, a keyframe's time alone would not find it.
+        keys=sorted(key_bytes if jumps else set(marked) | _indexed_keyframes(stream, places)),
+        key_bytes=key_bytes,
         last_duration=shown[-1][1] if shown else 0,
-        is_cut_off=listing.breaks_off or _is_cut_off(stream, path, end),
-        promised=_promised(stream),
+        longest=longest,
+        is_cut_off=listing.breaks_off or _is_cut_off(stream, path, end, promised),
+        promised=promised,
         sound_start=_sound_start(container, listing),
         clock=listing.clock,
+        jumps=jumps,
+        is_steady=is_steady,
     )
 
 
@@ -125,6 +150,7 @@ def _list_packets(container: InputContainer, stream: VideoStream) -> _Listing:
             continue
         row = _Row(
             packet.pts,
+            packet.dts,
             packet.duration or 0,
             packet.pos,
             bool(packet.size),
@@ -151,16 +177,41 @@ def _show(packet: Packet[Stream], finder: JumpFinder, listing: _Listing) -> None
         listing.sounds.setdefault(packet.stream_index, (packet.pos or -1, time, base))
 
 
-def _run_on(listing: _Listing, stream: VideoStream) -> list[_Row]:
-    """The rows with times that run on where the clock jumps."""
+def _run_on(listing: _Listing, stream: VideoStream) -> tuple[list[_Row], list[int]]:
+    """The rows with times that run on where the clock jumps, and the pts after each jump."""
     if stream.index not in listing.clock.jumps:
-        return listing.rows
-    time_base, byte, rows = packets.clock(stream), -1, []
+        return listing.rows, []
+    time_base, byte, before = packets.clock(stream), -1, 0
+    rows: list[_Row] = []
+    jumps = []
     for row in listing.rows:
         byte = byte if row.byte is None else row.byte
         taken = listing.clock.taken(stream.index, byte, time_base)
-        rows.append(row._replace(pts=row.pts - taken))
-    return rows
+        dts = None if row.dts is None else row.dts - taken
+        rows.append(row._replace(pts=row.pts - taken, dts=dts))
+        if taken != before:
+            jumps.append(row.pts - taken)
+        before = taken
+    return rows, jumps
+
+
+def _are_times_shown(rows: list[_Row], stream: VideoStream, longest: int) -> bool:
+    """Whether the packets' times are those at which their frames are shown."""
+    decoded = [row.dts for row in rows if row.dts is not None]
+    if any(not 0 <= later - earlier <= longest for earlier, later in pairwise(decoded)):
+        return False
+    context = stream.codec_context
+    if any(row.pts != row.dts for row in rows):
+        return True
+    # They may be those of decoding.
+    if stream.container.format.name == "avi":
+        return not context.codec.reorder
+    return not context.has_b_frames
+
+
+def _is_steady(family: str, jumps: bool) -> bool:
+    """Whether times are those of the file, and not made by FFmpeg from the packets before."""
+    return family in _SOUGHT_BY_BYTES or ((family == "avi" or "mp4" in family) and not jumps)
 
 
 def _sound_start(container: InputContainer, listing: _Listing) -> Fraction | None:
@@ -195,32 +246,50 @@ def _indexed_keyframes(stream: VideoStream, places: dict[int | None, int]) -> se
     return {places[entry.pos + header] for entry in entries if entry.pos + header in places}
 
 
-def _is_cut_off(stream: VideoStream, path: Path, end: Fraction) -> bool:
+def _is_cut_off(stream: VideoStream, path: Path, end: Fraction, promised: Fraction) -> bool:
     """Whether the file ends before what its header promises. end: of the last packet, seconds."""
     family = stream.container.format.name
     if "mp4" in family:
         size = path.stat().st_size
         return any(entry.pos + entry.size > size for entry in stream.index_entries)
     if "matroska" in family:
-        return _promised(stream) - end > Fraction(1, 2)
+        return _ends_early(path)
     # An AVI's times are counted, not written: after a hole in the file everything would come too
     # early.
-    return family == "avi" and _promised(stream) - end > Fraction(1, 10)
+    return family == "avi" and promised - end > Fraction(1, 10)
 
 
-def _promised(stream: VideoStream) -> Fraction:
-    """How many seconds of pictures the header promises; 0 = unknown."""
-    if stream.container.format.name == "avi":
+def _promised(container: InputContainer, stream: VideoStream) -> Fraction:
+    """How many seconds the header promises; 0 = unknown. What tags say is no promise."""
+    family = container.format.name
+    if family == "avi":
         # Its times are the numbers of its frames.
         return stream.frames * packets.clock(stream)
-    stated = (stream.duration or 0) * packets.clock(stream)
-    return max(stated, _seconds(stream.metadata.get("DURATION", "")))
+    if "matroska" in family or family == "asf":
+        return Fraction(container.duration or 0, av.time_base)
+    return (stream.duration or 0) * packets.clock(stream) if "mp4" in family else Fraction(0)
 
 
-def _seconds(text: str) -> Fraction:
-    """Matroska's "00:00:02.000000000" in seconds; 0 when it reads otherwise."""
-    found = re.fullmatch(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)", text, re.ASCII)
-    if not found:
-        return Fraction(0)
-    hours, minutes, seconds = found.groups()
-    return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+def _ends_early(path: Path) -> bool:
+    """Whether a Matroska file is smaller than what its first elements say of their sizes."""
+    end = path.stat().st_size
+    with path.open("rb") as file:
+        # The EBML header, then the segment that holds all.
+        for _ in range(2):
+            head = file.read(12)
+            number = _width(head[:1])
+            data = head[number:]
+            width = _width(data[:1])
+            if not 1 <= number <= 4 or not 1 <= width <= 8 or len(data) < width:
+                return False
+            size = int.from_bytes(data[:width], "big") - (1 << 7 * width)
+            if size == (1 << 7 * width) - 1:
+                # It was recorded in one go: nobody knew how long it would become.
+                return False
+            file.seek(number + width + size - len(head), os.SEEK_CUR)
+        return file.tell() > end
+
+
+def _width(first: bytes) -> int:
+    """How many bytes a number of EBML takes that begins with that one: 1 to 8, else 9."""
+    return 9 - int.from_bytes(first, "big").bit_length()

@@ -32,6 +32,8 @@ _LISTS = frozenset(
 _MOST_IN_THREADS = 2**30
 # Sound that a jump lays over sound before it is left out, but for rounding: seconds.
 _OVERLAP = Fraction(1, 100)
+# Seconds from decoding a frame to showing it.
+_MOST_DELAY = 5
 
 
 class Place(NamedTuple):
@@ -84,30 +86,49 @@ def clock(stream: VideoStream) -> Fraction:
 
 
 def iter_packets(
-    container: InputContainer, streams: Sequence[_AnyStream], known: Clock
+    container: InputContainer,
+    streams: Sequence[_AnyStream],
+    known: Clock,
+    is_sought: bool = False,
 ) -> Iterator[Packet[_AnyStream]]:
     """Yield the packets of these streams, with times from the start of presentation.
 
-    known: the file's clock. Sound that begins before the sound ahead of it ends, as where
-    recordings were joined, is left out.
+    Sound that begins before the sound ahead of it ends, as where recordings were joined, is left
+    out.
+
+    known: the file's clock. is_sought: this is not its start: packets are left out until one tells
+    where in the file it lies, and so on which stretch of the clock.
     """
     bytes_: dict[int, int] = {}
     ends: dict[int, Fraction] = {}
+    can_jump = may_jump(container)
     for packet in cast("Iterator[Packet[_AnyStream]]", container.demux(list(streams))):
         number = packet.stream_index
         if container.format.name == "avi":
             # It counts frames in the order in which they are decoded, and FFmpeg adds a guess.
             packet.pts = packet.dts
+        if can_jump and _is_across_jump(packet):
+            packet.pts = None
         jumps = known.jumps.get(number)
         if jumps or known.origin:
-            bytes_[number] = bytes_.get(number, -1) if packet.pos is None else packet.pos
-            _move(packet, known.taken(number, bytes_[number], packet.time_base))
+            if packet.pos is not None:
+                bytes_[number] = packet.pos
+            elif jumps and is_sought and number not in bytes_:
+                continue
+            _move(packet, known.taken(number, bytes_.get(number, -1), packet.time_base))
         if jumps and packet.stream.type == "audio" and packet.pts is not None:
             begin = packet.pts * packet.time_base
             if begin < ends.get(number, begin) - _OVERLAP:
                 continue
             ends[number] = begin + (packet.duration or 0) * packet.time_base
         yield packet
+
+
+def _is_across_jump(packet: Packet[_AnyStream]) -> bool:
+    """Whether FFmpeg gave a frame before a jump a time after it, where the file itself has none."""
+    if packet.pts is None or packet.dts is None:
+        return False
+    return abs(packet.pts - packet.dts) * packet.time_base > _MOST_DELAY
 
 
 def _move(packet: Packet[_AnyStream], ticks: int) -> None:
@@ -141,7 +162,7 @@ def decode_packets(
                 _seek(container, stream, known, seek_to)
             except FOREIGN:
                 return
-        for packet in iter_readable(container, [stream], known):
+        for packet in iter_readable(container, [stream], known, seek_to is not None):
             if isinstance(packet, Exception):
                 # What cannot be read is missing from the table or, if it was there then, found
                 # missing by its times.
@@ -163,11 +184,14 @@ def decode_packets(
 
 
 def iter_readable(
-    container: InputContainer, streams: Sequence[_AnyStream], known: Clock
+    container: InputContainer,
+    streams: Sequence[_AnyStream],
+    known: Clock,
+    is_sought: bool = False,
 ) -> Iterator[Packet[_AnyStream] | Exception]:
     """Yield what `iter_packets` does; where the file cannot be read on, why, and no more."""
     try:
-        yield from iter_packets(container, streams, known)
+        yield from iter_packets(container, streams, known, is_sought)
     except FOREIGN as error:
         yield error
 

@@ -66,9 +66,9 @@ class VideoFootage(Footage):
         self.field_order = None if known.reading.deinterlace == "weave" else known.field_order
         self.has_audio, self.is_cut_off = known.has_audio, known.is_cut_off
         self.warnings, self.notes = known.warnings, known.notes
-        self._keys = sorted(
-            {0, *(place for place in map(self._index_at, known.keys) if place is not None)}
-        )
+        own = known.stamps or known.pts
+        self._places = {time: place for place, time in enumerate(own) if time is not None}
+        self._keys = sorted({0, *(bisect.bisect_left(known.pts, key) for key in known.keys)})
 
     @property
     def index(self) -> VideoIndex:
@@ -146,30 +146,33 @@ class VideoFootage(Footage):
         """The number of a decoded frame; None when the index has none like it from `least` on."""
         if self._index.is_exact:
             place = self._index_at(frame.pts)
+            if place is None and least < len(self) and self._own_time(least) is None:
+                return least
             return None if place is None or place < least else place
         return next(
             (place for place in range(least, len(self)) if place not in self._index.lost), None
         )
 
-    def _index_at(self, pts: int | None) -> int | None:
-        """The number of the frame with that time, if there is one."""
-        place = len(self) if pts is None else bisect.bisect_left(self.pts, pts)
-        return place if place < len(self) and self.pts[place] == pts else None
+    def _index_at(self, time: int | None) -> int | None:
+        """The number of the frame to which decoding gives that time, if there is one."""
+        return None if time is None else self._places.get(time)
+
+    def _own_time(self, place: int) -> int | None:
+        """The time that decoding gives the frame of that number."""
+        stamps = self._index.stamps
+        return self.pts[place] if stamps is None else stamps[place]
 
     def _seek(self, first: int) -> tuple[int, Iterator[av.VideoFrame]]:
         """A number at or before `first`, and the frames from there on; sought where possible."""
         keys = self._index.keys
         at, back = bisect.bisect_right(keys, self.pts[first]) - 1, 1
         while self._index.is_exact and first and at > 0:
-            frames = self._decode(packets.Place(keys[at], self._index.key_bytes.get(keys[at])))
+            key_place = bisect.bisect_left(self.pts, keys[at])
+            frames = self._decode(self._index.place_of(keys[at]))
             begin = next(frames, None)
-            place = None if begin is None else self._index_of(begin, 0)
+            place = None if begin is None else self._index_at(begin.pts)
             # Only from a sound keyframe: on a damaged one the frames after it cannot build.
-            if (
-                begin is not None
-                and place is not None
-                and place <= bisect.bisect_left(self.pts, keys[at])
-            ):
+            if begin is not None and place is not None and place <= key_place:
                 return place, itertools.chain([begin], frames)
             # The steps back grow, so that a long dead stretch is not walked key by key.
             at, back = at - back, back * 2
