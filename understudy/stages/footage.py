@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from understudy.errors import BadOption, BadProject
 from understudy.io import atomic, scratch
@@ -23,7 +22,7 @@ from understudy.io.footage.image_sequence_writer import locked_folder
 from understudy.io.footage.options import FootageOptions
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import COMMENT
-from understudy.io.video.audio import AudioClip, open_source, select_tracks
+from understudy.io.video.audio import SoundOptions, SoundPlan, choose_sound
 from understudy.io.video.writer import (
     EncodeOptions,
     check_target,
@@ -34,7 +33,7 @@ from understudy.io.video.writer import (
 from understudy.options import option
 from understudy.stages.carried_marks import CarriedMarks
 from understudy.stages.events import Finished, Note, Progress, Saved, Stage, Started, Stop
-from understudy.stages.footage_notes import footage_notes
+from understudy.stages.footage_notes import footage_notes, sound_losses, sound_notes
 from understudy.stages.jobs import verb
 from understudy.stages.project import resolve_options
 from understudy.types import Array, Frame
@@ -61,7 +60,7 @@ class FramesOptions(FootageOptions):
     quality: int = option(95, "Quality of jpg", low=1, high=100, affects="render")
 
 
-class CutOptions(EncodeOptions, FootageOptions):
+class CutOptions(EncodeOptions, SoundOptions, FootageOptions):
     """What `cut` asks. Times are seconds or HH:MM:SS.mmm, counted from the first frame."""
 
     start: str = option("0", "Where the cut begins: the first frame shown at or after it")
@@ -70,14 +69,9 @@ class CutOptions(EncodeOptions, FootageOptions):
         "Where the cut ends: frames shown at or after it are left out; not set = the end",
         formerly="",
     )
-    audio_track: Annotated[int, Field(ge=0, le=99)] | Literal["none"] = option(
-        0,
-        "Sound track to keep, counted from 0, where there is sound; none = no sound",
-        formerly={-1: "none"},
-    )
 
 
-class DenoiseOptions(EncodeOptions, FootageOptions):
+class DenoiseOptions(EncodeOptions, SoundOptions, FootageOptions):
     """What `denoise` asks."""
 
     factor: int = option(
@@ -115,7 +109,7 @@ def frames(footage: Path, out: Path, options: FramesOptions) -> Stage:
 
 @verb
 def cut(footage: Path, out: Path, options: CutOptions) -> Stage:
-    """Write a part of footage as a new video, with one of its sound tracks as it is.
+    """Write a part of footage as a new video, with its sound.
 
     footage: a video or a folder of pictures; of a video that was cut off, what is there. out: a new
     .mp4, .mov or .mkv.
@@ -125,7 +119,9 @@ def cut(footage: Path, out: Path, options: CutOptions) -> Stage:
     with open_footage(footage, reading=FootageOptions.of(options)) as source:
         yield from footage_notes(source)
         first, stop = _span(source, options)
-        sound = _sound(source, options, first, stop)
+        begin = source.pts[first] * source.time_base
+        end = begin + source.seconds(stop) - source.seconds(first)
+        sound = choose_sound(source, options, out.suffix.lower(), begin, end)
         shifted = (_shift_time(frame, source, first) for frame in source.frames(first, stop))
         yield from _encode("cut", source, shifted, stop - first, out, options, sound)
 
@@ -145,7 +141,7 @@ def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
             return
         _check_new(out, options)
         cleaned = map(_plate_denoiser(source, options.factor), source)
-        sound = AudioClip.of(source) if source.has_audio else None
+        sound = choose_sound(source, options, out.suffix.lower())
         yield from _encode("denoise", source, cleaned, len(source), out, options, sound)
 
 
@@ -213,27 +209,6 @@ def _span(source: Footage, options: CutOptions) -> tuple[int, int]:
     return first, stop
 
 
-def _sound(source: Footage, options: CutOptions, first: int, stop: int) -> AudioClip | None:
-    track = options.audio_track
-    if track == "none" or (track == 0 and not source.has_audio):
-        return None
-    begin = source.pts[first] * source.time_base
-    sound = AudioClip.of(
-        source,
-        track,
-        begin,
-        begin + source.seconds(stop) - source.seconds(first),
-    )
-    if not source.has_audio:
-        raise BadOption(
-            f"{source.path}: there is no sound track {sound.track}, no sound at all. Leave"
-            " audio-track out."
-        )
-    with open_source(sound) as file:
-        select_tracks(file, sound)
-    return sound
-
-
 def _shift_time(frame: Frame, source: Footage, first: int) -> Frame:
     """The frame with its time counted from frame `first`."""
     return frame if frame.pts is None else replace(frame, pts=frame.pts - source.pts[first])
@@ -246,7 +221,7 @@ def _encode(
     total: int,
     out: Path,
     options: EncodeOptions,
-    sound: AudioClip | None,
+    sound: SoundPlan | None,
 ) -> Stage:
     """Encode the frames into `out`, with the mark of the footage; a Stop leaves nothing."""
     claim = yield from CarriedMarks(source, stage).claim_of_all()
@@ -256,6 +231,7 @@ def _encode(
             " Name it .mp4 or .mov."
         )
     yield from (Note(text=each) for each in encoding_notes(source, options))
+    yield from sound_notes(sound, "cut" if stage == "cut" else "denoise")
     yield Started(stage=stage, total=total)
     with contextlib.ExitStack() as stack:
         stack.enter_context(atomic.sole_writer(out))
@@ -273,6 +249,7 @@ def _encode(
                 return
         if claim and unsigned:
             claim.sign(unsigned, out)
+    yield from sound_losses(sound)
     yield Saved(what="result", path=out)
     yield Finished(stage=stage, summary={"frames": total, "stopped": False})
 

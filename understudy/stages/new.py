@@ -6,9 +6,10 @@ from pathlib import Path
 
 from understudy.errors import BadMedia
 from understudy.io.footage.options import FootageOptions
+from understudy.io.video.audio import SoundOptions, choose_sound
 from understudy.options import option
 from understudy.stages.events import Finished, Note, Saved, Stage
-from understudy.stages.footage_notes import footage_notes
+from understudy.stages.footage_notes import footage_notes, sound_notes
 from understudy.stages.jobs import verb
 from understudy.stages.project import PROJECT_FILE, Project
 from understudy.types import Side
@@ -45,6 +46,9 @@ def new(show: Path, src: Path, dst: Path, options: NewOptions) -> Stage:
                 )
             )
             yield from footage_notes(footage)
+            if side == "dst":
+                # As a merge takes it over that is asked nothing else.
+                yield from sound_notes(choose_sound(footage, SoundOptions(), ".mp4"), "new")
     project.save_new()
     yield Saved(what="project", path=project.folder / PROJECT_FILE)
     yield Finished(stage="new", summary={"show": str(project.folder)})

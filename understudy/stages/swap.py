@@ -11,6 +11,7 @@ from understudy.errors import BadMedia, BadOption, BadProject
 from understudy.io import atomic
 from understudy.io.footage.options import FootageOptions
 from understudy.io.model_files import checkpoint
+from understudy.io.video.audio import choose_sound
 from understudy.options import option
 from understudy.stages.events import Event, Finished, Note, Order, Saved, Stage
 from understudy.stages.extract.command import extract
@@ -81,6 +82,7 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
         reading = FootageOptions.of(options).model_dump()
         yield from new(show, src, dst, NewOptions(consent=options.consent, **reading))
         project = Project.load(show)
+    _check_sound(project, options.merge, suffix)
     if not (yield from run_to_end(extract(show, options=options.extract))):
         return
     resolved = _resolve_training(project, options)
@@ -163,6 +165,14 @@ def _check_footage(project: Project, src: Path, dst: Path, options: SwapOptions)
                 " same command again."
             )
     return project
+
+
+def _check_sound(project: Project, flags: MergeOptions, suffix: str) -> None:
+    """Raise BadOption where there is no sound track of the number that is asked for."""
+    options = project.options("merge", flags)
+    if isinstance(options.audio_track, int):
+        with project.open_footage("dst") as footage:
+            choose_sound(footage, options, suffix)
 
 
 def _merge_options(project: Project, options: SwapOptions, trained: str) -> MergeOptions:

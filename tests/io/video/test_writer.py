@@ -103,25 +103,6 @@ def test_sound_can_be_cut(clip, packets, tmp_path):
     )
 
 
-def test_sound_that_the_file_cannot_hold_is_an_error(clip, tmp_path):
-    path = tmp_path / "old.mkv"
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("pcm_u8", rate=44100, layout="mono")
-        for start in range(0, 8192, 2048):
-            frame = av.AudioFrame.from_ndarray(
-                np.full((1, 2048), 128, np.uint8), format="u8", layout="mono"
-            )
-            frame.sample_rate, frame.pts = 44100, start
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
-    with open_footage(clip()) as source:
-        with pytest.raises(BadMedia, match=r"pcm_u8.*\.mp4 file cannot hold.*out\.mkv"):
-            written(tmp_path / "out.mp4", source, sound=path)
-        assert not (tmp_path / "out.mp4").exists()
-        with written(tmp_path / "out.mkv", source, sound=path) as result:
-            assert result.has_audio
-
-
 def test_pixels_that_are_not_square_stay_so(clip, tmp_path):
     with open_footage(clip()) as source:
         assert source.pixel_aspect == 1

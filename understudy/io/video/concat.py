@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from understudy.errors import BadMedia
 from understudy.io.footage.base import Footage
 from understudy.io.video import segment_file
-from understudy.io.video.audio import AudioClip, AudioCopier, open_source
+from understudy.io.video.audio import AudioClip, SoundPlan, open_sound
 from understudy.io.video.writer import (
     EncodeOptions,
     Encoding,
@@ -44,7 +44,7 @@ def concat(
     parts: Sequence[EncodedPart],
     like: Footage,
     options: EncodeOptions,
-    sound: AudioClip | None = None,
+    sound: AudioClip | SoundPlan | None = None,
     comment: str = "",
     into: BinaryIO | None = None,
 ) -> Generator[int]:
@@ -58,10 +58,11 @@ def concat(
     """
     check_target(path, options)
     coding = Encoding(like, options)
+    clip = sound.sound if isinstance(sound, SoundPlan) else sound
     orders = _display_orders(parts)
     frames = [index for part in parts for index in part.frames]
     shown, lasting = _presentation_times(
-        frames, coding, from_zero=sound is not None and sound.start is not None
+        frames, coding, from_zero=clip is not None and clip.start is not None
     )
     decoded = _decoding_times(
         shown, max(place - rank for order in orders for place, rank in enumerate(order))
@@ -71,8 +72,7 @@ def concat(
         if comment:
             output.metadata["comment"] = comment
         stream = _stream(output, parts[0].path, coding)
-        source = stack.enter_context(open_source(sound)) if sound else None
-        copy = AudioCopier(sound, source, output, path) if sound and source else None
+        heard = stack.enter_context(open_sound(sound, output, path)) if sound else None
         done = 0
         for part, order in zip(parts, orders, strict=True):
             for place, packet in enumerate(_iter_packets(part.path)):
@@ -83,13 +83,13 @@ def concat(
                     lasting[at],
                 )
                 packet.stream, packet.time_base = stream, coding.time_base
-                if copy:
-                    copy.copy_until(packet.dts * packet.time_base)
+                if heard:
+                    heard.write_until(packet.dts * packet.time_base)
                 output.mux(packet)
             done += len(order)
             yield done
-        if copy:
-            copy.copy_until(None)
+        if heard:
+            heard.write_until(None)
 
 
 def _display_orders(parts: Sequence[EncodedPart]) -> list[list[int]]:

@@ -23,7 +23,7 @@ from understudy.io import atomic
 from understudy.io.footage.base import Footage
 from understudy.io.video import color as video_color
 from understudy.io.video import segment_file
-from understudy.io.video.audio import AudioClip, AudioCopier, open_source
+from understudy.io.video.audio import AudioClip, SoundPlan, SoundWriter, open_sound
 from understudy.io.video.faults import reason
 from understudy.options import Options, option
 from understudy.types import Array, Bytes, Frame
@@ -83,7 +83,7 @@ def write_video(
     frames: Iterable[Frame],
     like: Footage,
     options: EncodeOptions,
-    audio_from: Path | AudioClip | None = None,
+    audio_from: Path | AudioClip | SoundPlan | None = None,
     comment: str = "",
     into: BinaryIO | None = None,
 ) -> Generator[int]:
@@ -98,7 +98,7 @@ def write_video(
             kept. Frames without come at options.fps.
         like: Gives size, rate, colour tags, depth and pixel shape.
         options: The codec and its settings.
-        audio_from: The file whose sound packets are copied, or an `AudioClip`.
+        audio_from: The file whose sound goes with them, an `AudioClip`, or a plan for it.
         comment: What the container says of itself.
         into: An empty file that takes the video; nothing is then written at `path`, which only
             says what it is to become.
@@ -149,8 +149,7 @@ def atomic_video(path: Path, into: BinaryIO | None = None) -> Iterator[BinaryIO]
             if output.problem is None:
                 raise CannotWrite(
                     f"{path}: cannot be coded or written: {reason(error)}. Try the default options,"
-                    " another kind of file, or leave the sound out: understudy cut, --audio-track"
-                    " none."
+                    " another kind of file, or leave the sound out with --audio-track none."
                 ) from error
         if output.problem is not None:
             raise output.problem
@@ -356,7 +355,7 @@ def _write(
     path: Path,
     frames: Iterable[Frame],
     coding: Encoding,
-    sound: AudioClip | None = None,
+    sound: AudioClip | SoundPlan | None = None,
     comment: str | None = None,
 ) -> Generator[int]:
     """Into `file`. comment: None = a part, which has none and need not play while it loads."""
@@ -367,8 +366,7 @@ def _write(
         if comment:
             output.metadata["comment"] = comment
         stream = _stream(output, coding)
-        source = stack.enter_context(open_source(sound)) if sound else None
-        copy = AudioCopier(sound, source, output, path) if sound and source else None
+        heard = stack.enter_context(open_sound(sound, output, path)) if sound else None
         durations: dict[int, int] = {}
         done = coded = 0
         for frame in frames:
@@ -379,7 +377,7 @@ def _write(
                 and 0 <= frame.index < len(coding.like)
             ):
                 durations[frame.pts] = frame_duration(frame.index, coding.like)
-            coded += _mux_packets(output, stream.encode(picture), durations, copy)
+            coded += _mux_packets(output, stream.encode(picture), durations, heard)
             done += 1
             yield done
         if done == 0:
@@ -391,9 +389,9 @@ def _write(
         for packet in rest[: done == 1]:
             # To a picture that is all alone x265 gives a random time to be decoded at.
             packet.dts = packet.pts
-        coded += _mux_packets(output, rest, durations, copy)
-        if copy:
-            copy.copy_until(None)
+        coded += _mux_packets(output, rest, durations, heard)
+        if heard:
+            heard.write_until(None)
         if coded != done:
             raise CannotWrite(
                 f"{path}: the encoder gave {coded} pictures back for {done}. Try another codec or"
@@ -476,14 +474,14 @@ def _mux_packets(
     output: OutputContainer,
     packets: list[Packet[VideoStream]],
     durations: dict[int, int],
-    copy: AudioCopier | None,
+    heard: SoundWriter | None,
 ) -> int:
     """Write coded pictures and the sound up to them; returns how many pictures there were."""
     for packet in packets:
         packet.duration = (
             durations.pop(packet.pts, 0) if packet.pts is not None else 0
         ) or packet.duration
-        if copy and packet.dts is not None:
-            copy.copy_until(packet.dts * packet.time_base)
+        if heard and packet.dts is not None:
+            heard.write_until(packet.dts * packet.time_base)
         output.mux(packet)
     return len(packets)

@@ -13,7 +13,7 @@ from understudy.io import atomic, scratch
 from understudy.io.footage.base import Footage
 from understudy.io.provenance import manifest
 from understudy.io.provenance.signing_key import Credentials
-from understudy.io.video.audio import AudioClip
+from understudy.io.video.audio import SoundPlan, choose_sound
 from understudy.io.video.concat import concat
 from understudy.io.video.writer import encoding_notes, pixel_format
 from understudy.stages import frame_ranges
@@ -29,6 +29,7 @@ from understudy.stages.events import (
     Stop,
 )
 from understudy.stages.extract.known_footage import require_known_footage
+from understudy.stages.footage_notes import sound_losses, sound_notes
 from understudy.stages.jobs import verb
 from understudy.stages.merge import versions
 from understudy.stages.merge.context import MergeContext
@@ -72,11 +73,17 @@ def merge(show: Path, options: MergeOptions) -> Stage:
         if options.preview or options.debug:
             yield from render_stills(project, context, signer)
         else:
-            yield from _render_version(project, context, chosen, signer)
+            sound = _sound(footage, options, chosen)
+            yield from sound_notes(sound, "merge")
+            yield from _render_version(project, context, chosen, sound, signer)
 
 
 def _render_version(
-    project: Project, context: MergeContext, chosen: Sequence[range], signer: Credentials
+    project: Project,
+    context: MergeContext,
+    chosen: Sequence[range],
+    sound: SoundPlan | None,
+    signer: Credentials,
 ) -> Stage:
     """Render the chosen frames, put them together, and number the result."""
     options = context.options
@@ -99,7 +106,7 @@ def _render_version(
         yield Note(text=f"merge: stopped. {done} {_UNTOUCHED}")
         return
     facts = _summary(context, renderer)
-    suffix = ".mov" if options.encode.codec == "prores" else ".mp4"
+    suffix = _suffix(options)
     # A model that came as a file learnt from footage that nobody knows here.
     model = context.model_path
     claim = manifest.Claim.edited(
@@ -107,7 +114,9 @@ def _render_version(
     )
     with versions.new_version_folder(project.merged) as folder:
         for name in ("result", "matte") if context.has_matte else ("result",):
-            if not (yield from _concat(folder.path / f"{name}{suffix}", renderer, chosen, claim)):
+            path = folder.path / f"{name}{suffix}"
+            heard = None if name == "matte" else sound
+            if not (yield from _concat(path, renderer, chosen, heard, claim)):
                 yield Note(
                     text=(
                         "merge: stopped. All frames are finished, and the same command puts them"
@@ -143,7 +152,11 @@ def _render_version(
 
 
 def _concat(
-    path: Path, renderer: SegmentRenderer, chosen: Sequence[range], claim: manifest.Claim
+    path: Path,
+    renderer: SegmentRenderer,
+    chosen: Sequence[range],
+    sound: SoundPlan | None,
+    claim: manifest.Claim,
 ) -> Step:
     """Concatenate the segments and sign the video; False when told to stop.
 
@@ -161,7 +174,7 @@ def _concat(
             parts,
             footage,
             options.encode,
-            None if is_matte else _sound(footage, chosen),
+            sound,
             manifest.COMMENT,
             unsigned,
         )
@@ -171,20 +184,22 @@ def _concat(
                 if isinstance(order, Stop):
                     return False
         claim.sign(unsigned, path)
+    yield from sound_losses(sound)
     return True
 
 
-def _sound(footage: Footage, chosen: Sequence[range]) -> AudioClip | None:
-    """All of the footage's sound, or that from the first chosen frame to the last."""
-    if not footage.has_audio:
-        return None
+def _suffix(options: MergeOptions) -> str:
+    return ".mov" if options.encode.codec == "prores" else ".mp4"
+
+
+def _sound(footage: Footage, options: MergeOptions, chosen: Sequence[range]) -> SoundPlan | None:
+    """The chosen sound of the footage: all of it, or from the first chosen frame to the last."""
     first, end = chosen[0].start, chosen[-1].stop
     if end - first == len(footage):
-        return AudioClip.of(footage)
+        return choose_sound(footage, options, _suffix(options))
     begin = footage.pts[first] * footage.time_base
-    return AudioClip.of(
-        footage, start=begin, stop=begin + footage.seconds(end) - footage.seconds(first)
-    )
+    stop = begin + footage.seconds(end) - footage.seconds(first)
+    return choose_sound(footage, options, _suffix(options), begin, stop)
 
 
 def _summary(context: MergeContext, renderer: SegmentRenderer) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from understudy.core.compose.options import CompositeOptions
+from understudy.io.video.audio import SoundOptions
 from understudy.io.video.writer import EncodeOptions
 from understudy.options import option
 from understudy.parts.blenders import blenders
@@ -18,7 +19,7 @@ from understudy.stages.parallel.workers import Engine
 
 
 @with_parts(blenders, color_transfers, maskers, segmenters, upscalers, affects="render")
-class MergeOptions(CompositeOptions, SameShotOptions):
+class MergeOptions(CompositeOptions, SoundOptions, SameShotOptions):
     """What `merge` asks: the composite, where and when it differs, what is rendered, with what."""
 
     preset: str | None = option(
