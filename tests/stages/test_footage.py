@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -16,10 +17,11 @@ from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
 from understudy.io.video.clip_writer import write_clip
 from understudy.stages import jobs
-from understudy.stages.events import Finished, Progress, Saved, Started, Stop, Warned
+from understudy.stages.events import Finished, Note, Progress, Saved, Started, Stop, Warned
 from understudy.stages.footage import parse_time, pick_frames
 
 SIZE = (64, 48)
+DATA = Path(__file__).parents[1] / "data" / "footage"
 
 
 @pytest.fixture
@@ -128,6 +130,30 @@ def test_cut_keeps_the_part_and_its_sound(clip, tmp_path):
             range(5, 13)
         )
         assert part.duration == Fraction(8, 10)
+
+
+def test_sound_that_the_new_file_cannot_hold_is_told_first_and_coded_anew(tmp_path):
+    clip, out = DATA / "sound-wma.wmv", tmp_path / "part.mp4"
+    for verb in ("cut", "denoise"):
+        events = do(verb, clip, out)
+        begin = next(place for place, each in enumerate(events) if isinstance(each, Started))
+        (told,) = [each.text for each in events[:begin] if isinstance(each, Note)]
+        assert "is coded anew as AAC, 128 kb/s" in told
+        assert told.endswith(f"For no sound at all: {verb} --audio-track none.")
+        with av.open(str(out)) as container:
+            assert container.streams.audio[0].codec_context.name == "aac"
+        out.unlink()
+    do("denoise", clip, out, audio_track="none")
+    with open_footage(out) as made:
+        assert not made.has_audio
+
+
+def test_all_sound_tracks_are_kept_or_one_is_chosen(tmp_path):
+    clip = DATA / "second-sound-is-default.mkv"
+    for number, options in enumerate(({}, {"audio_track": 1})):
+        do("cut", clip, tmp_path / f"{number}.mkv", **options)
+        with av.open(str(tmp_path / f"{number}.mkv")) as container:
+            assert [each.language for each in container.streams.audio] == ["eng", "deu"][number:]
 
 
 def test_cut_without_sound_and_by_bit_rate(clip, tmp_path):

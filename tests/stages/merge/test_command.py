@@ -65,35 +65,38 @@ def plate(number):
     return np.rint(255 * (0.2 + 2 * (soft - soft.min()))).clip(0, 255).astype(np.uint8)
 
 
-def write_clip(path):
+def write_clip(path, tracks=("aac",)):
     with av.open(str(path), "w") as output:
-        video, audio = (
-            output.add_stream("libx264", rate=25, options={"crf": "10"}),
-            output.add_stream("aac", rate=8000),
-        )
+        video = output.add_stream("libx264", rate=25, options={"crf": "10"})
+        sounds = [output.add_stream(codec, rate=8000, layout="mono") for codec in tracks]
         video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
         video.codec_context.time_base = Fraction(1, 12800)
         for number in range(FRAMES):
             frame = av.VideoFrame.from_ndarray(plate(number), "rgb24")
             frame.pts, frame.time_base = PTS[number], Fraction(1, 12800)
             output.mux(video.encode(frame))
-        sound = av.AudioFrame.from_ndarray(
-            np.sin(np.arange(6400) / 9, dtype=np.float32)[None], "fltp", "mono"
-        )
-        sound.sample_rate, sound.pts = 8000, 0
-        for stream, last in ((audio, sound), (audio, None), (video, None)):
-            output.mux(stream.encode(last))
+        for audio in sounds:
+            sound = av.AudioFrame.from_ndarray(
+                np.sin(np.arange(6400) / 9, dtype=np.float32)[None], "fltp", "mono"
+            )
+            sound.sample_rate, sound.pts = 8000, 0
+            output.mux([*audio.encode(sound), *audio.encode(None)])
+        output.mux(video.encode(None))
 
 
 @pytest.fixture
 def show(tmp_path, monkeypatch):
     """A show with dst faces in all frames but BARE, and a model that paints."""
-    monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(tmp_path / "credentials"))
     write_clip(tmp_path / "dst.mp4")
-    (tmp_path / "src").mkdir()
-    cv2.imwrite(str(tmp_path / "src" / "1.png"), plate(0))
-    folder = tmp_path / "show"
-    list(new(folder, tmp_path / "src", tmp_path / "dst.mp4", NewOptions()))
+    return make_show(tmp_path / "dst.mp4", monkeypatch)
+
+
+def make_show(dst, monkeypatch):
+    monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(dst.parent / "credentials"))
+    (dst.parent / "src").mkdir()
+    cv2.imwrite(str(dst.parent / "src" / "1.png"), plate(0))
+    folder = dst.parent / "show"
+    list(new(folder, dst.parent / "src", dst, NewOptions()))
     faceset = Faceset(folder / "dst" / "faces")
     faceset.folder.mkdir(parents=True)
     for number in set(range(FRAMES)) - set(BARE):
@@ -169,6 +172,43 @@ def test_a_merge_keeps_frames_times_and_sound_and_marks_the_result(show):
     assert {each.title for each in manifest.ingredients} == {"dst.mp4", "src"}
     with av.open(str(show / "result.mp4")) as container:
         assert "synthetic" in container.metadata["comment"]
+
+
+def test_what_becomes_of_the_sound_is_said_first_and_nothing_of_it_ends_the_merge(
+    tmp_path, monkeypatch
+):
+    dst = tmp_path / "dst.mov"
+    write_clip(dst, ("aac", "pcm_s16le", "pcm_mulaw"))
+    dst.write_bytes(dst.read_bytes().replace(b"ulaw", b"zzzz"))
+    show = make_show(dst, monkeypatch)
+    events = list(merge(show, PLAIN))
+    begin = next(place for place, each in enumerate(events) if isinstance(each, Progress))
+    told = [each.text for each in events[:begin] if isinstance(each, Note | Warned)]
+    (anew,) = [text for text in told if "sound track 1" in text]
+    assert "coded anew as ALAC, 16 bits" in anew and "merge with --encode.codec prores" in anew
+    (lost,) = [text for text in told if "sound track 2" in text]
+    assert "left out: it is coded in a way that is not known here" in lost
+    assert not any("sound track 0" in text for text in told)
+    with av.open(str(show / "result.mp4")) as container:
+        assert [each.codec_context.name for each in container.streams.audio] == ["aac", "alac"]
+        samples = [frame.to_ndarray()[0] for frame in container.decode(audio=1)]
+    with av.open(str(dst)) as container:
+        before = [frame.to_ndarray()[0] for frame in container.decode(audio=1)]
+    assert np.array_equal(np.concatenate(samples), np.concatenate(before))
+
+
+def test_another_choice_of_sound_renders_nothing_anew(show, monkeypatch):
+    list(merge(show, PLAIN))
+    with_sound = frames(show / "result.mp4")
+    monkeypatch.setattr(Painter, "predict", None)
+    list(merge(show, PLAIN.model_copy(update={"audio_track": "none"})))
+    with av.open(str(show / "result.mp4")) as container:
+        assert not container.streams.audio
+    (before, times), (after, times_after) = with_sound, frames(show / "result.mp4")
+    assert times == times_after and np.array_equal(before, after)
+    with pytest.raises(BadOption, match="no sound track 1, only track 0"):
+        list(merge(show, PLAIN.model_copy(update={"audio_track": 1})))
+    assert versions(show) == ["001", "002"]
 
 
 def test_a_model_that_changes_nothing_gives_the_plate(show, monkeypatch):

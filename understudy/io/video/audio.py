@@ -283,7 +283,8 @@ def select_tracks(source: InputContainer, sound: AudioClip) -> list[AudioStream]
     if sound.track is None:
         return tracks
     if sound.track >= len(tracks):
-        have = f"only tracks 0 to {len(tracks) - 1}" if tracks else "no sound at all"
+        last = len(tracks) - 1
+        have = f"only {'track 0' if last == 0 else f'tracks 0 to {last}'}" if tracks else "no sound"
         raise BadOption(
             f"{sound.path}: there is no sound track {sound.track}, {have}. Choose another"
             " audio-track."

@@ -19,7 +19,7 @@ from understudy.stages.parallel.workers import Engine
 
 
 @with_parts(blenders, color_transfers, maskers, segmenters, upscalers, affects="render")
-class MergeOptions(CompositeOptions, SoundOptions, SameShotOptions):
+class MergeOptions(SoundOptions, SameShotOptions, CompositeOptions):
     """What `merge` asks: the composite, where and when it differs, what is rendered, with what."""
 
     preset: str | None = option(
