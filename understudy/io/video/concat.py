@@ -22,6 +22,7 @@ from understudy.io.video.writer import (
     Encoding,
     atomic_video,
     check_target,
+    check_written,
     frame_duration,
     open_output,
 )
@@ -52,44 +53,44 @@ def concat(
 
     The file is what `write_video` makes of the same frames, but that each part begins with a
     keyframe: like's times, sound's packets, the comment. like, options: as for the parts. into: as
-    for `write_video`. What lies between two parts shows the last frame before it. A sound with a
-    start: the times count from the first frame, too. All or nothing. Raises CannotWrite, and
+    for `write_video`. What lies between two parts shows the last frame before it. Of a part of
+    the frames the times count from the first one. All or nothing. Raises CannotWrite, and
     BadMedia for parts that are not what was written and sound that does not fit.
     """
     check_target(path, options)
     coding = Encoding(like, options)
-    clip = sound.sound if isinstance(sound, SoundPlan) else sound
     orders = _display_orders(parts)
     frames = [index for part in parts for index in part.frames]
-    shown, lasting = _presentation_times(
-        frames, coding, from_zero=clip is not None and clip.start is not None
-    )
+    is_whole = frames[-1] + 1 - frames[0] == len(like)
+    shown, lasting = _presentation_times(frames, coding, from_zero=not is_whole)
     decoded = _decoding_times(
         shown, max(place - rank for order in orders for place, rank in enumerate(order))
     )
-    with atomic_video(path, into) as file, ExitStack() as stack:
-        output = stack.enter_context(open_output(file, path, coding.muxer_options(path)))
-        if comment:
-            output.metadata["comment"] = comment
-        stream = _stream(output, parts[0].path, coding)
-        heard = stack.enter_context(open_sound(sound, output, path)) if sound else None
-        done = 0
-        for part, order in zip(parts, orders, strict=True):
-            for place, packet in enumerate(_iter_packets(part.path)):
-                at = done + order[place]
-                packet.pts, packet.dts, packet.duration = (
-                    shown[at],
-                    decoded[done + place],
-                    lasting[at],
-                )
-                packet.stream, packet.time_base = stream, coding.time_base
-                if heard:
-                    heard.write_until(packet.dts * packet.time_base)
-                output.mux(packet)
-            done += len(order)
-            yield done
-        if heard:
-            heard.write_until(None)
+    with atomic_video(path, into) as file:
+        with ExitStack() as stack:
+            output = stack.enter_context(open_output(file, path, coding.muxer_options(path)))
+            if comment:
+                output.metadata["comment"] = comment
+            stream = _stream(output, parts[0].path, coding)
+            heard = stack.enter_context(open_sound(sound, output, path)) if sound else None
+            done = 0
+            for part, order in zip(parts, orders, strict=True):
+                for place, packet in enumerate(_iter_packets(part.path)):
+                    at = done + order[place]
+                    packet.pts, packet.dts, packet.duration = (
+                        shown[at],
+                        decoded[done + place],
+                        lasting[at],
+                    )
+                    packet.stream, packet.time_base = stream, coding.time_base
+                    if heard:
+                        heard.write_until(packet.dts * packet.time_base)
+                    output.mux(packet)
+                done += len(order)
+                yield done
+            if heard:
+                heard.write_until(None)
+        yield from check_written(file, path, [float(time * coding.time_base) for time in shown])
 
 
 def _display_orders(parts: Sequence[EncodedPart]) -> list[list[int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -25,6 +25,7 @@ from understudy.io.video import color as video_color
 from understudy.io.video import segment_file
 from understudy.io.video.audio import AudioClip, SoundPlan, SoundWriter, open_sound
 from understudy.io.video.faults import reason
+from understudy.io.video.read_back import check_shown
 from understudy.options import Options, option
 from understudy.types import Array, Bytes, Frame
 
@@ -113,7 +114,8 @@ def write_video(
     if isinstance(sound, Path):
         sound = AudioClip.of(like) if sound == like.path else AudioClip(sound)
     with atomic_video(path, into) as file:
-        yield from _write(file, path, frames, Encoding(like, options), sound, comment)
+        times = yield from _write(file, path, frames, Encoding(like, options), sound, comment)
+        yield from check_written(file, path, times)
 
 
 def write_part(
@@ -128,6 +130,17 @@ def write_part(
         yield from _write(
             cast(BinaryIO, movie), path, _from_zero(frames), Encoding(like, options, threads)
         )
+
+
+def check_written(file: BinaryIO, path: Path, times: Sequence[float]) -> Generator[int]:
+    """Read back what was written into a file of `atomic_video`; yield the number of frames.
+
+    times: of the frames, in seconds. Raises CannotWrite where it does not show them.
+    """
+    if isinstance(file, _Output) and file.problem is not None:
+        return
+    for _ in check_shown(file, path, times):
+        yield len(times)
 
 
 @contextmanager
@@ -357,8 +370,11 @@ def _write(
     coding: Encoding,
     sound: AudioClip | SoundPlan | None = None,
     comment: str | None = None,
-) -> Generator[int]:
-    """Into `file`. comment: None = a part, which has none and need not play while it loads."""
+) -> Generator[int, None, list[float]]:
+    """Into `file`; returns when each frame is shown, in seconds.
+
+    comment: None = a part, which has none and need not play while it loads.
+    """
     with ExitStack() as stack:
         output = stack.enter_context(
             open_output(file, path, coding.muxer_options(path, comment is None))
@@ -369,6 +385,7 @@ def _write(
         heard = stack.enter_context(open_sound(sound, output, path)) if sound else None
         durations: dict[int, int] = {}
         done = coded = 0
+        times: list[float] = []
         for frame in frames:
             picture = _to_av_frame(frame, done, str(stream.codec_context.pix_fmt), coding)
             if (
@@ -378,6 +395,8 @@ def _write(
             ):
                 durations[frame.pts] = frame_duration(frame.index, coding.like)
             coded += _mux_packets(output, stream.encode(picture), durations, heard)
+            ticks, time_base = _time(frame, done, coding)
+            times.append(float(ticks * time_base))
             done += 1
             yield done
         if done == 0:
@@ -397,6 +416,7 @@ def _write(
                 f"{path}: the encoder gave {coded} pictures back for {done}. Try another codec or"
                 " preset."
             )
+    return times
 
 
 def _from_zero(frames: Iterable[Frame]) -> Iterator[Frame]:
@@ -407,6 +427,12 @@ def _from_zero(frames: Iterable[Frame]) -> Iterator[Frame]:
             continue
         first = frame.pts if first is None else first
         yield replace(frame, pts=frame.pts - first)
+
+
+def _time(frame: Frame, place: int, coding: Encoding) -> tuple[int, Fraction]:
+    """When the frame is shown: ticks, and seconds a tick. place: as for `_to_av_frame`."""
+    ticks = coding.time_base
+    return (place, ticks) if frame.pts is None else (frame.pts, frame.time_base or ticks)
 
 
 def _to_av_frame(frame: Frame, place: int, layout: str, coding: Encoding) -> av.VideoFrame:
@@ -420,10 +446,7 @@ def _to_av_frame(frame: Frame, place: int, layout: str, coding: Encoding) -> av.
         video_color.output_color(coding.like.color),
         coding.like.field_order and (frame.fields or coding.like.field_order),
     )
-    ticks = coding.time_base
-    picture.pts, picture.time_base = (
-        (place, ticks) if frame.pts is None else (frame.pts, frame.time_base or ticks)
-    )
+    picture.pts, picture.time_base = _time(frame, place, coding)
     return picture
 
 
