@@ -1,15 +1,16 @@
 """What a picture file says of itself, read before any decoder runs; the file may be forged.
 
 Layouts after the PNG specification (W3C, 2003), ITU-T T.81 (JPEG), TIFF 6.0 with BigTIFF, BMP as
-Windows documents it, and RFC 9649 (WebP).
+Windows documents it, RFC 9649 (WebP), and those of `avif`.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from understudy.io.avif import is_avif, read_avif
 from understudy.io.image_segments import (
     JPEG,
     PNG,
@@ -58,19 +59,37 @@ class Header:
 
 
 def read_header(data: bytes) -> Header:
-    """Return what a whole PNG, JPG, TIFF, BMP or WebP says of itself, whatever its name is.
+    """Return what a whole PNG, JPG, TIFF, BMP, WebP or AVIF says of itself, whatever its name is.
 
     Raises Damaged: PNG checksums, the end of PNG and JPG, and the scans of a JPG are looked at.
     """
     if not data:
         raise Truncated("it is empty")
-    for magic, read in _READERS:
-        if data.startswith(magic):
-            try:
-                return read(data)
-            except (struct.error, OverflowError):
-                raise Truncated("it ends too early") from None
-    raise UnknownKind("it is no PNG, JPG, TIFF, BMP or WebP")
+    readers = [read for magic, read in _READERS if data.startswith(magic)]
+    if is_avif(data[:64]):
+        readers = [_read_avif]
+    for read in readers:
+        try:
+            return read(data)
+        except (struct.error, OverflowError, IndexError):
+            raise Truncated("it ends too early") from None
+    raise UnknownKind("it is no PNG, JPG, TIFF, BMP, WebP or AVIF")
+
+
+def count_pictures(data: bytes) -> int:
+    """Return how many pictures a PNG, WebP or TIFF holds: of an animation, or as pages.
+
+    1 for other kinds. Raises Damaged.
+    """
+    try:
+        if data.startswith(PNG):
+            frames = next((each.body for each in png_chunks(data) if each.kind == b"acTL"), b"")
+            return max(1, struct.unpack_from(">I", frames)[0]) if frames else 1
+        if data[:4] == b"RIFF":
+            return max(1, sum(kind == b"ANMF" for kind, _ in _webp_chunks(data)))
+        return _count_pages(data) if data[:2] in (b"II", b"MM") else 1
+    except (struct.error, OverflowError):
+        raise Truncated("it ends too early") from None
 
 
 def without_extras(data: bytes) -> bytes:
@@ -165,17 +184,12 @@ def _read_bmp(data: bytes) -> Header:
 def _read_webp(data: bytes) -> Header:
     """The largest of what its canvas and its frames say."""
     if data[8:12] != b"WEBP":
-        raise UnknownKind("it is no PNG, JPG, TIFF, BMP or WebP")
+        raise UnknownKind("it is no PNG, JPG, TIFF, BMP, WebP or AVIF")
     sizes: list[tuple[int, int]] = []
-    at = 12
-    while at + 8 <= len(data):
-        kind, length = struct.unpack_from("<4sI", data, at)
+    for kind, at in _webp_chunks(data):
         if kind == b"ANMF":
-            # Its own picture follows in it, as chunks.
             sizes.append((_three(data, at + 14) + 1, _three(data, at + 17) + 1))
-            at += 8 + 16
-            continue
-        if kind == b"VP8X":
+        elif kind == b"VP8X":
             sizes.append((_three(data, at + 12) + 1, _three(data, at + 15) + 1))
         elif kind == b"VP8L":
             (sides,) = struct.unpack_from("<I", data, at + 9)
@@ -183,12 +197,42 @@ def _read_webp(data: bytes) -> Header:
         elif kind == b"VP8 ":
             width, height = struct.unpack_from("<HH", data, at + 14)
             sizes.append((width & 0x3FFF, height & 0x3FFF))
-        at += 8 + length + length % 2
     if not sizes:
         raise Truncated("it ends too early")
     width, height = max(width for width, _ in sizes), max(height for _, height in sizes)
     # Besides its colours a canvas has alpha, and an animation a second canvas.
     return Header(width, height, width * height * (BYTES_A_PIXEL + 8))
+
+
+def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """Kind and place of each chunk, those within frames of an animation among them."""
+    at = 12
+    while at + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, at)
+        yield kind, at
+        # The picture of a frame follows in it, as chunks.
+        at += 8 + (16 if kind == b"ANMF" else length + length % 2)
+
+
+def _count_pages(data: bytes) -> int:
+    order, seen = "<" if data.startswith(b"II") else ">", set[int]()
+    is_big = struct.unpack_from(order + "H", data, 2)[0] == 43
+    place, count, entry = ("Q", "Q", 20) if is_big else ("I", "H", 12)
+    (at,) = struct.unpack_from(order + place, data, 8 if is_big else 4)
+    while at and at not in seen:
+        seen.add(at)
+        (entries,) = struct.unpack_from(order + count, data, at)
+        (at,) = struct.unpack_from(
+            order + place, data, at + struct.calcsize(count) + entry * entries
+        )
+    return len(seen)
+
+
+def _read_avif(data: bytes) -> Header:
+    found = read_avif(data)
+    # As WebP: alpha, and the planes that the decoder fills.
+    cost = _flat(found.bits) + 8 * (2 if found.bits > 8 else 1)
+    return Header(found.width, found.height, found.width * found.height * cost)
 
 
 def _three(data: bytes, at: int) -> int:

@@ -1,4 +1,4 @@
-"""Opens footage: a video file or a folder of pictures, read the same way."""
+"""Opens footage: a video file, a folder of pictures or one picture, read the same way."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import stat
 from pathlib import Path
 
 from understudy.errors import BadMedia
+from understudy.io.footage import stills
 from understudy.io.footage.base import Footage, FootageIndex, explain_unreadable
 from understudy.io.footage.image_sequence import ImageSequence, ImageSequenceIndex
 from understudy.io.footage.options import FootageOptions
+from understudy.io.image_headers import count_pictures
+from understudy.io.image_segments import Damaged
+from understudy.io.picture_kinds import kind_of
 from understudy.io.video.bob import BobFootage
 from understudy.io.video.index import VideoIndex
 from understudy.io.video.reader import VideoFootage
@@ -23,7 +27,7 @@ def open_footage(
     threads: int = 0,
     rough: bool = False,
 ) -> Footage:
-    """Open the footage at `path`: a video file, or a folder of pictures in natural order.
+    """Open the footage at `path`: a video, a folder of pictures in natural order, or one picture.
 
     Args:
         path: 2.png comes before 10.png. A video that was cut off (a broken download, a full card)
@@ -42,7 +46,11 @@ def open_footage(
     """
     with explain_unreadable(path):
         mode = path.stat().st_mode
-    if stat.S_ISDIR(mode):
+    if stat.S_ISREG(mode) and index is None:
+        is_picture = _is_picture(path)
+    else:
+        is_picture = stat.S_ISDIR(mode) or isinstance(index, ImageSequenceIndex)
+    if is_picture:
         return ImageSequence(
             path,
             reading=reading,
@@ -60,3 +68,23 @@ def open_footage(
     )
     splits = video.index.reading.deinterlace == "bob" and video.field_order is not None
     return BobFootage(video) if splits else video
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a file is one picture. Raises BadMedia where it is one of a kind that is not read."""
+    with explain_unreadable(path):
+        kind = kind_of(path)
+    if kind is None or kind.name in ("GIF", "video"):
+        return False
+    if not kind.is_read:
+        raise BadMedia(f"{path}: {kind.name}, which is not read. Convert it to JPG or PNG.")
+    try:
+        is_animated = kind.name in ("PNG", "WebP") and count_pictures(stills.read_bytes(path)) > 1
+    except Damaged:
+        is_animated = False
+    if is_animated and kind.name == "WebP":
+        raise BadMedia(
+            f"{path}: an animated WebP, which is not read as footage. Convert it to a video (MP4),"
+            " or to pictures in a folder."
+        )
+    return not is_animated

@@ -31,8 +31,8 @@ class CarriedMarks:
         """For a picture of the frame."""
         if not isinstance(self._source, ImageSequence):
             return (yield from self.claim_of_all())
-        file = self._source.files[index]
-        if not is_marked(file):
+        file = self._source.shown_file(index)
+        if file is None or not is_marked(file):
             return None
         signer = yield from self._find_signer()
         return Claim.edited([file], signer, self._description)
@@ -41,8 +41,7 @@ class CarriedMarks:
         """For a video of many frames: marked when any of the footage is. Looked for once."""
         if not self._is_known:
             source, self._is_known = self._source, True
-            files = source.files if isinstance(source, ImageSequence) else [source.path]
-            if (marked := next(filter(is_marked, files), None)) is not None:
+            if (marked := next(filter(is_marked, source.files), None)) is not None:
                 signer = yield from self._find_signer()
                 went_in = [source.path, *([marked] if marked != source.path else [])]
                 self._whole = Claim.edited(went_in, signer, self._description)

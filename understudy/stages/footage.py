@@ -285,8 +285,13 @@ def _denoise_pictures(source: ImageSequence, out: Path, factor: int) -> Stage:
         "factor": factor,
     }
     with locked_folder(out, plan):
-        names, every = [path.name for path in source.files], range(len(source))
+        every, names = range(len(source)), [_writable(name) for name in source.frame_names]
         yield from _write_pictures("denoise", source, every, out, names, change=clean)
+
+
+def _writable(name: str) -> str:
+    """A picture's name with an ending that says what is written."""
+    return name if Path(name).suffix.lower() in stills.SUFFIXES else f"{name}.png"
 
 
 def _write_pictures(

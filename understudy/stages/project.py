@@ -39,8 +39,10 @@ class ProjectFile(Options):
     consent: str | None = option(
         None, "Who agreed to what, and where that is written down", formerly=""
     )
-    # A show that does not say so was made when gaps were left out.
-    footage: FootageOptions = option(FootageOptions(gaps="short"), "How the footage is read")
+    # A show that does not say so was made when gaps were left out, and endings counted.
+    footage: FootageOptions = option(
+        FootageOptions(gaps="short", endings="known"), "How the footage is read"
+    )
     options: dict[str, dict[str, Any]] = option(
         {}, "Options of the stages, by verb: [options.extract], [options.train], …"
     )

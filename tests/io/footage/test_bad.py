@@ -36,14 +36,6 @@ def test_empty_file_and_text(tmp_path):
     refused(tmp_path / "text.mp4", "cannot be read as a video")
 
 
-def test_picture_renamed(tmp_path, shown):
-    for suffix in (".png", ".jpg"):
-        stills.write_image(tmp_path / f"a{suffix}", shown(0, (64, 48)))
-        (tmp_path / f"a{suffix}").rename(tmp_path / f"{suffix[1:]}.mp4")
-    refused(tmp_path / "png.mp4", "single picture")
-    refused(tmp_path / "jpg.mp4", "single picture")
-
-
 def test_sound_alone(clip, tmp_path):
     path = clip(tracks=1)
     alone = tmp_path / "alone.mp4"

@@ -162,8 +162,21 @@ def test_kinds_whose_header_is_not_read_are_not_decoded(
     magic: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cv2, "imdecode", None)
-    with pytest.raises(BadMedia, match="no PNG, JPG, TIFF, BMP or WebP"):
+    with pytest.raises(BadMedia, match="no PNG, JPG, TIFF, BMP, WebP or AVIF"):
         stills.decode_image(magic + bytes(1000), WHERE)
+
+
+def test_an_avif_is_as_large_as_the_largest_of_what_it_claims() -> None:
+    whole = cv2.imencode(".avif", PICTURE)[1].tobytes()
+    at = whole.index(b"ispe") + 8
+    claimed = image_headers.read_header(whole)
+    assert (claimed.width, claimed.height) == (40, 30)
+    # What its codec is told counts, too, whatever is written around it.
+    small = whole[:at] + struct.pack(">II", 4, 4) + whole[at + 8 :]
+    assert image_headers.read_header(small) == claimed
+    large = whole[:at] + struct.pack(">II", 16000, 16000) + whole[at + 8 :]
+    with pytest.raises(BadMedia, match="16000x16000 pixels, which take"):
+        stills.decode_image(large, WHERE)
 
 
 def test_pictures_that_are_no_files_are_passed_over_and_it_is_said(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ _KINDS: dict[str, tuple[str, np.ndarray, list[int]]] = {
     "flat tif": (".tif", _COLOURS, [cv2.IMWRITE_TIFF_COMPRESSION, 1]),
     "bmp": (".bmp", _COLOURS, []),
     "webp": (".webp", _COLOURS, [cv2.IMWRITE_WEBP_QUALITY, 70]),
+    "avif": (".avif", _COLOURS, []),
+    "avif of 10 bits": (".avif", _DEEP >> 6, [cv2.IMWRITE_AVIF_DEPTH, 10]),
     "lossless webp": (".webp", _COLOURS, [cv2.IMWRITE_WEBP_QUALITY, 101]),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -13,8 +14,12 @@ import numpy as np
 
 from understudy.errors import BadMedia
 from understudy.io.footage import stills
-from understudy.io.footage.base import BadFrame, Footage, FootageIndex, explain_unreadable
+from understudy.io.footage.base import BadFrame, Footage, FootageIndex
+from understudy.io.footage.numbered_names import NumberedNames, format_ranges, read_numbers
 from understudy.io.footage.options import FootageOptions
+from understudy.io.footage.picture_folder import list_pictures
+from understudy.io.image_headers import count_pictures
+from understudy.io.image_segments import Damaged
 from understudy.types import Color, Frame
 
 # sRGB, RGB as it is, full range: ITU-T H.273 code points.
@@ -23,20 +28,28 @@ _SRGB = Color(primaries=1, transfer=13, matrix=0, range=2)
 
 @dataclass(frozen=True)
 class ImageSequenceIndex(FootageIndex):
-    """The pictures' names in order, and (width, height) and bits of the first."""
+    """names: of the pictures, in order. shown: which of them each frame shows; -1 = black.
+
+    frame_names: what the picture of each frame is called, or would be. size: (width, height). The
+    fields that `Footage` has mean the same.
+    """
 
     names: tuple[str, ...]
+    shown: tuple[int, ...]
+    frame_names: tuple[str, ...]
     size: tuple[int, int]
     bits: int
     reading: FootageOptions
     notes: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
 
 class ImageSequence(Footage):
-    """The pictures of a folder in natural order, as frames at 25 a second. files: their paths.
+    """The pictures of a folder in natural order, or a single one, as frames at 25 a second.
 
-    Hidden files and everything that is no picture by its suffix are passed over. Raises BadMedia
-    when there is none. A picture whose size differs from the first is a bad frame, unless any_size.
+    What holds a picture counts, whatever its ending; hidden files do not. Raises BadMedia when
+    there is none. The first that can be read decides size and bits. One of another size is a bad
+    frame, unless any_size: then these are pictures, not frames of a film, and have no gaps.
     """
 
     is_video: ClassVar[bool] = False
@@ -51,24 +64,35 @@ class ImageSequence(Footage):
     ) -> None:
         self.path = path
         self._any_size = any_size
-        self._index = index or _scan(path, reading or FootageOptions())
-        self._files = [path / name for name in self._index.names]
+        self._index = index or _scan(path, reading or FootageOptions(), any_size=any_size)
+        folder = path.parent if path.is_file() else path
+        self._files = [folder / name for name in self._index.names]
         self.size, self.bits = self._index.size, self._index.bits
         self.fps, self.time_base = Fraction(25), Fraction(1, 25)
-        self.pts, self.last_duration = list(range(len(self._files))), 1
-        self.color, self.notes = _SRGB, self._index.notes
-
-    @property
-    def index(self) -> ImageSequenceIndex:
-        return self._index
+        self.pts, self.last_duration = list(range(len(self._index.shown))), 1
+        self.color, self.notes, self.choices = _SRGB, self._index.notes, self._index.choices
 
     @property
     def files(self) -> list[Path]:
         return self._files
 
     @property
+    def frame_names(self) -> tuple[str, ...]:
+        """What the picture of each frame is called; of those that are missing, would be."""
+        return self._index.frame_names
+
+    @property
+    def index(self) -> ImageSequenceIndex:
+        return self._index
+
+    @property
     def keyframes(self) -> list[int]:
         return list(range(len(self)))
+
+    def shown_file(self, index: int) -> Path | None:
+        """The picture that a frame shows; None of a black one."""
+        shown = self._index.shown[index]
+        return self._files[shown] if shown >= 0 else None
 
     def iter_frames_or_bad(self, indices: Iterable[int]) -> Generator[Frame | BadFrame]:
         for index in indices:
@@ -78,62 +102,114 @@ class ImageSequence(Footage):
                 yield BadFrame(index, str(error))
 
     def _frame(self, index: int) -> Frame:
-        image = stills.read_image(self.files[index])
+        file, (width, height) = self.shown_file(index), self.size
+        if file is None:
+            dtype = np.uint8 if self.bits == 8 else np.uint16
+            return Frame(index, np.zeros((height, width, 3), dtype), color=self.color)
+        image = stills.read_image(file)
         if (image.shape[1], image.shape[0]) != self.size and not self._any_size:
-            width, height = self.size
             raise BadMedia(
-                f"{self.files[index]}: {image.shape[1]}x{image.shape[0]} pixels, but the first"
-                f" picture of the folder has {width}x{height}. Make them all the same size, or take"
-                " it out."
+                f"{file}: {image.shape[1]}x{image.shape[0]} pixels, but the first picture of the"
+                f" folder has {width}x{height}. Make them all the same size, or take it out."
             )
         if 8 * image.dtype.itemsize != self.bits:
             image = stills.to_8_bits(image) if self.bits == 8 else image.astype(np.uint16) * 257
         return Frame(index, image, color=self.color)
 
 
-def list_images(folder: Path) -> list[Path]:
-    """Return the pictures in a folder, in natural order, without hidden files."""
-    return [path for path in _list_named_as_images(folder) if path.is_file()]
-
-
-def _list_named_as_images(folder: Path) -> list[Path]:
-    """As `list_images`, with what is called like a picture and is no file."""
-    with explain_unreadable(folder):
-        found = (
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in stills.SUFFIXES and not path.name.startswith(".")
-        )
-        return sorted(found, key=natural_key)
-
-
-def _scan(folder: Path, reading: FootageOptions) -> ImageSequenceIndex:
-    found = _list_named_as_images(folder)
-    files = [path for path in found if path.is_file()]
-    passed = sorted({path.name for path in found} - {path.name for path in files})
-    if not files:
-        raise BadMedia(
-            f"{folder}: no pictures in this folder. Give one with"
-            f" {', '.join(sorted(stills.SUFFIXES))} files."
-        )
-    first = stills.read_image(files[0])
+def _scan(path: Path, reading: FootageOptions, *, any_size: bool) -> ImageSequenceIndex:
+    if path.is_file():
+        names, notes = [path.name], list(_describe_pages(path))
+    else:
+        found = list_pictures(path, reading)
+        names, notes = found.names, list(found.notes())
+    folder = path.parent if path.is_file() else path
+    width, height, bits = _first_facts([folder / name for name in names])
+    shown, frame_names = tuple(range(len(names))), tuple(names)
+    choices: tuple[str, ...] = ()
+    numbered = None if any_size else read_numbers(names)
+    if numbered and numbered.missing:
+        notes.append(f"{path.name}: {_describe_gaps(numbered, reading.gaps)}")
+        if reading.gaps != "short":
+            every = range(numbered.numbers[0], numbered.numbers[-1] + 1, numbered.step)
+            known = {number: place for place, number in enumerate(numbered.numbers)}
+            shown = tuple(_shown(every, known, is_black=reading.gaps == "black"))
+            frame_names = tuple(
+                names[known[number]] if number in known else numbered.name(number)
+                for number in every
+            )
+            holes = [place for place, number in enumerate(every) if number not in known]
+            choices = (f"gaps {reading.gaps}: {format_ranges(holes)}",)
+    elif not any_size:
+        notes += [f"{path.name}: {each}" for each in _describe_mixture(names)]
     return ImageSequenceIndex(
-        tuple(file.name for file in files),
-        (first.shape[1], first.shape[0]),
-        8 * first.dtype.itemsize,
-        notes=tuple(_notes(folder, passed)),
+        tuple(names),
+        shown,
+        frame_names,
+        (width, height),
+        bits,
         reading=reading,
+        notes=tuple(notes),
+        choices=choices,
     )
 
 
-def _notes(folder: Path, passed: list[str]) -> Iterator[str]:
-    """passed: names like those of pictures that stand for no file, such as a link to nowhere."""
-    if passed:
-        few = f"{len(passed)}, such as {passed[0]}"
-        yield f"{folder.name}: passed over, as they are no files: {few}."
+def _first_facts(files: list[Path]) -> tuple[int, int, int]:
+    """Width, height and bits of the first picture that can be read. Raises BadMedia of the first.
+
+    One that is broken is one bad frame, wherever it stands.
+    """
+    problem: BadMedia | None = None
+    for file in files:
+        try:
+            image = stills.read_image(file)
+        except BadMedia as error:
+            problem = problem or error
+        else:
+            return image.shape[1], image.shape[0], 8 * image.dtype.itemsize
+    assert problem is not None
+    raise problem
 
 
-def natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
-    """Return a sort key by which numbers in a name count as numbers: 2.png before 10.png."""
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], path.name
+def _shown(every: range, known: dict[int, int], *, is_black: bool) -> Iterator[int]:
+    """For each number the place of its picture, or of the one before it; -1 = black."""
+    last = -1
+    for number in every:
+        last = known.get(number, last)
+        yield -1 if is_black and number not in known else last
+
+
+def _describe_gaps(numbered: NumberedNames, gaps: str) -> str:
+    missing = numbered.missing
+    what = {
+        "hold": "The picture before them is shown longer",
+        "black": "They are black",
+        "short": "They are left out, so what follows comes too early",
+    }
+    others = [name for name in what if name != gaps]
+    return (
+        f"frames that are missing: {len(missing)}, {format_ranges(missing, numbered.step)}."
+        f" {what[gaps]} (--gaps {gaps}; or {' or '.join(others)})."
+    )
+
+
+def _describe_pages(path: Path) -> Iterator[str]:
+    """A note where a file holds more pictures than the one that is read."""
+    with contextlib.suppress(Damaged):
+        count = count_pictures(stills.read_bytes(path))
+        if count > 1:
+            yield f"{path.name}: {count} pictures in one file, of which the first is taken."
+
+
+def _describe_mixture(names: list[str]) -> Iterator[str]:
+    """A note where pictures of several sequences lie in one folder."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        groups.setdefault(tuple(re.split(r"\d+", name.lower())), []).append(name)
+    sequences = [group for group in groups.values() if read_numbers(group)]
+    if len(sequences) > 1:
+        told = ", ".join(f"{group[0]} to {group[-1]} ({len(group)})" for group in sequences[:4])
+        yield (
+            f"several sequences in one folder: {told}. They are taken one after the other. Where"
+            " that is not meant, give each its own folder."
+        )

@@ -16,6 +16,12 @@ class FootageOptions(Options):
         " black shows black, short leaves them out, so that the sequence is shorter",
         affects="render",
     )
+    endings: Literal["any", "known"] = option(
+        "any",
+        "Which files of a folder count: any that holds a picture, or only those whose names end in"
+        " .jpg, .png, .tif, .bmp or .webp, as in former versions",
+        affects="render",
+    )
     deinterlace: Literal["off", "bob", "weave"] = option(
         "off",
         "Interlaced video: off keeps its fields, and the result is marked as interlaced; bob makes"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from understudy.errors import BadMedia, CannotWrite
 from understudy.io import atomic, image_headers, image_segments
+from understudy.io.avif import is_avif, read_avif
 from understudy.io.footage.base import explain_unreadable
 from understudy.io.limits import MAX_PICTURE_FILE
 from understudy.types import Array, Bytes
@@ -35,6 +36,11 @@ def read_image(path: Path) -> Array:
     Raises:
         BadMedia: Missing, no picture, cut off, damaged (PNG checksums) or too large.
     """
+    return decode_image(read_bytes(path), path)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a picture's file. Raises BadMedia: missing, no file, too large."""
     with explain_unreadable(path):
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -44,8 +50,7 @@ def read_image(path: Path) -> Array:
                 f"{path}: larger than {MAX_PICTURE_FILE >> 20} MB, so it is not read as a picture."
                 " Make it smaller, or take it out."
             )
-        data = path.read_bytes()
-    return decode_image(data, path)
+        return path.read_bytes()
 
 
 def decode_image(data: bytes, path: Path) -> Array:
@@ -67,7 +72,20 @@ def decode_image(data: bytes, path: Path) -> Array:
             f"{path}: holds {image.dtype} values; only 8 and 16 bits are read. Convert it to 16-bit"
             " PNG."
         )
-    return cast(Array, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+    rgb = cast(Array, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+    return _as_avif_means(rgb, data) if is_avif(data[:64]) else rgb
+
+
+def _as_avif_means(image: Array, data: bytes) -> Array:
+    """An AVIF as it is decoded, upright, and its 10 or 12 bits as 16."""
+    header = read_avif(data)
+    if image.dtype == np.uint16:
+        full = (1 << header.bits) - 1
+        image = (image.astype(np.uint32).clip(0, full) * 65535 // full).astype(np.uint16)
+    image = np.rot90(image, header.turns)
+    if header.mirror is not None:
+        image = np.flip(image, header.mirror)
+    return np.ascontiguousarray(image)
 
 
 def check_image(data: bytes, where: str) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from understudy.errors import BadMedia
-from understudy.io.footage import stills
+from understudy.io.picture_kinds import kind_of
 from understudy.io.provenance.manifest import COMMENT, read_manifest
 from understudy.io.video import faults, packets
 
@@ -16,7 +16,11 @@ _BLOCK = 1 << 20
 
 def is_marked(file: Path) -> bool:
     """Whether a video or picture has a manifest that says so, valid or not, or our comment."""
-    is_picture = file.suffix.lower() in stills.SUFFIXES
+    try:
+        kind = kind_of(file)
+    except OSError:
+        return False
+    is_picture = kind is not None and kind.is_read
     try:
         # Of the many pictures of a folder most have none, which is quickly seen.
         if (not is_picture or _names_c2pa(file)) and read_manifest(file).is_synthetic:

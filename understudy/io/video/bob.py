@@ -25,7 +25,7 @@ class BobFootage(Footage):
         self.path, self.size, self.color = woven.path, woven.size, woven.color
         self.bits, self.pixel_aspect = woven.bits, woven.pixel_aspect
         self.has_audio, self.is_cut_off = woven.has_audio, woven.is_cut_off
-        self.warnings, self.notes = woven.warnings, woven.notes
+        self.warnings, self.notes, self.choices = woven.warnings, woven.notes, woven.choices
         self.fps, self.time_base = 2 * woven.fps, woven.time_base / 2
         ends = [*woven.pts[1:], woven.pts[-1] + woven.last_duration]
         self.pts = [

@@ -1,0 +1,113 @@
+"""Numbered pictures with gaps: told, and filled as was asked for; never where it is no sequence."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from understudy.io.footage import stills
+from understudy.io.footage.numbered_names import read_numbers
+from understudy.io.footage.options import FootageOptions
+from understudy.io.open_footage import open_footage
+
+
+def make(folder: Path, names: list[str]) -> Path:
+    """A folder in which the n-th of these pictures is of the grey n."""
+    for grey, name in enumerate(names, start=1):
+        stills.write_image(folder / name, np.full((8, 12, 3), grey, np.uint8))
+    return folder
+
+
+def greys(folder: Path, gaps: str) -> list[int]:
+    with open_footage(folder, reading=FootageOptions(gaps=gaps)) as footage:  # type: ignore[arg-type]
+        return [int(frame.image[0, 0, 0]) for frame in footage]
+
+
+SHOT = [f"shot_{number}.png" for number in range(1001, 1031) if not 1011 <= number <= 1018]
+
+
+@pytest.mark.footage_kind(
+    "numbered pictures with gaps (1001 … 1030 without 1011 to 1018), as dst",
+    "Told, and the picture before a gap is shown longer; `--gaps black` or `short` on request.",
+)
+def test_the_picture_before_a_gap_is_shown_longer(tmp_path: Path) -> None:
+    folder = make(tmp_path / "shot", SHOT)
+    assert greys(folder, "hold") == [*range(1, 11), *[10] * 8, *range(11, 23)]
+    assert greys(folder, "black") == [*range(1, 11), *[0] * 8, *range(11, 23)]
+    assert greys(folder, "short") == [*range(1, 23)]
+    for gaps, frames, what in (("hold", 30, "shown longer"), ("short", 22, "left out")):
+        with open_footage(folder, reading=FootageOptions(gaps=gaps)) as footage:  # type: ignore[arg-type]
+            (note,) = footage.notes
+            assert "shot: frames that are missing: 8, 1011 to 1018." in note and what in note
+            assert footage.duration == Fraction(frames, 25)
+            # Another process shows the same.
+            with open_footage(folder, index=footage.index) as again:
+                assert [each.image[0, 0, 0] for each in again] == greys(folder, gaps)
+
+
+def test_what_fills_a_gap_makes_other_footage(tmp_path: Path) -> None:
+    folder = make(tmp_path / "shot", SHOT)
+    prints = set()
+    for gaps in ("hold", "black", "short"):
+        with open_footage(folder, reading=FootageOptions(gaps=gaps)) as footage:  # type: ignore[arg-type]
+            prints.add(footage.fingerprint)
+    assert len(prints) == 3
+    # Without a gap nothing is to choose.
+    whole = make(tmp_path / "whole", [f"{number}.png" for number in range(5)])
+    with (
+        open_footage(whole, reading=FootageOptions(gaps="black")) as one,
+        open_footage(whole, reading=FootageOptions(gaps="short")) as other,
+    ):
+        assert one.fingerprint == other.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        (["a.1.png", "a.2.png", "a.3.png", "a.5.png", "a.6.png"], [4]),
+        # Of several numbers the one that changes counts; a version and a resolution do not.
+        ([f"sh010_v02_{n:04d}_2k.jpg" for n in range(8) if n != 3], [3]),
+        ([f"{n:03d}_v2.PNG" for n in range(98, 107) if n not in (99, 103)], [99, 103]),
+        # Numbered by twos: a step of two is no gap, one of four is.
+        ([f"f{n}.png" for n in range(1, 21, 2)], []),
+        ([f"f{n}.png" for n in range(1, 31, 2) if n != 11], [11]),
+        # Without zeros in front.
+        ([f"{n}.png" for n in range(8, 13) if n != 10], [10]),
+    ],
+)
+def test_missing_numbers(names: list[str], missing: list[int]) -> None:
+    found = read_numbers(names)
+    assert found is not None and found.missing == missing
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["IMG_0012.jpg", "IMG_0057.jpg"],
+        ["IMG_0012.jpg", "IMG_0013.jpg", "IMG_0057.jpg", "IMG_0058.jpg", "IMG_0101.jpg"],
+        ["IMG_0012.jpg", "IMG_0014.jpg", "IMG_0015.jpg", "IMG_0019.jpg", "IMG_0021.jpg"],
+        ["20230101_120000.jpg", "20230101_120001.jpg", "20230102_120002.jpg"],
+        ["a_1.png", "a_2.png", "a_4.png", "b_1.png", "b_2.png"],
+        ["1.png", "01.png", "2.png", "4.png"],
+        [f"{n}.png" for n in (1, 2, 3, 4, 100001, 100002, 100003)],
+        ["one.png", "two.png", "three.png"],
+        ["only.png"],
+    ],
+)
+def test_names_that_are_no_sequence_have_no_gaps(names: list[str]) -> None:
+    assert read_numbers(names) is None
+
+
+def test_photographs_of_src_have_no_gaps(tmp_path: Path) -> None:
+    folder = make(tmp_path / "photos", SHOT)
+    with open_footage(folder, any_size=True) as footage:
+        assert len(footage) == 22 and not footage.notes
+
+
+def test_two_sequences_in_one_folder_are_told(tmp_path: Path) -> None:
+    names = [f"{shot}_{number:02d}.png" for shot in "ab" for number in range(4)]
+    with open_footage(make(tmp_path / "both", names)) as footage:
+        assert "several sequences in one folder: a_00.png to a_03.png (4), b_00" in footage.notes[0]

@@ -1,0 +1,118 @@
+"""Which files of a folder are pictures, in which order, and what else lies there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from understudy.errors import BadMedia
+from understudy.io.footage import stills
+from understudy.io.footage.base import explain_unreadable
+from understudy.io.footage.options import FootageOptions
+from understudy.io.picture_kinds import kind_of
+
+# So many files are named in a note; the rest are counted.
+_NAMED: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFolder:
+    """What lies in a folder.
+
+    names: of the pictures, in natural order. unread: pictures and videos that are not read, and
+    their kinds. left_out: pictures that do not count since their names do not say so. lost: names
+    like those of pictures that stand for no file.
+    """
+
+    folder: Path
+    names: list[str]
+    unread: list[tuple[str, str]]
+    left_out: list[str]
+    lost: list[str]
+
+    def notes(self) -> Iterator[str]:
+        """Yield what is to be told of files that were passed over."""
+        place = self.folder.name
+        if self.unread:
+            yield (
+                f"{place}: {_count(self.unread)} passed over, since such are not read:"
+                f" {_list([f'{name} ({kind})' for name, kind in self.unread])}. Convert pictures to"
+                " JPG or PNG."
+            )
+        if self.left_out:
+            yield (
+                f"{place}: {_count(self.left_out)} passed over: {_list(self.left_out)}. Here only"
+                f" names count that end in {_endings()} (--endings known; or any)."
+            )
+        if self.lost:
+            yield (
+                f"{place}: passed over, as they are no files: {len(self.lost)}, such as"
+                f" {self.lost[0]}."
+            )
+
+
+def list_pictures(folder: Path, reading: FootageOptions) -> PictureFolder:
+    """Return what lies in a folder. Raises BadMedia when it holds no picture."""
+    with explain_unreadable(folder):
+        there = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        found = PictureFolder(folder, [], [], [], [])
+        for path in sorted(there, key=natural_key):
+            _add(found, path, reading)
+    if not found.names:
+        raise BadMedia(f"{folder}: no pictures in this folder{_what_is_there(there, found)}")
+    return found
+
+
+def _add(found: PictureFolder, path: Path, reading: FootageOptions) -> None:
+    is_named = path.suffix.lower() in stills.SUFFIXES
+    if not path.is_file():
+        if is_named:
+            found.lost.append(path.name)
+        return
+    if is_named and reading.endings == "known":
+        found.names.append(path.name)
+        return
+    try:
+        kind = kind_of(path)
+    except PermissionError:
+        # It is told as a frame that cannot be read.
+        kind = None
+    if kind is not None and not kind.is_read:
+        found.unread.append((path.name, kind.name))
+    elif is_named or (kind is not None and reading.endings == "any"):
+        # A damaged one is a frame, too.
+        found.names.append(path.name)
+    elif kind is not None:
+        found.left_out.append(path.name)
+
+
+def _what_is_there(there: list[Path], found: PictureFolder) -> str:
+    """The end of a message, with what to do."""
+    told = [f"{name} ({kind})" for name, kind in found.unread] + found.left_out
+    if told:
+        return f" that can be read, but {_list(told)}. Convert them to JPG or PNG."
+    if folders := sorted(path.name for path in there if path.is_dir()):
+        return f", only folders: {_list(folders)}. Give the one that holds the pictures."
+    return f". Give one with {_endings()} files."
+
+
+def _endings() -> str:
+    return ", ".join(sorted(stills.SUFFIXES))
+
+
+def _count(files: list[str] | list[tuple[str, str]]) -> str:
+    return f"{len(files)} {'file is' if len(files) == 1 else 'files are'}"
+
+
+def _list(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """Return a sort key by which numbers in a name count as numbers: 2.png before 10.png."""
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], path.name
