@@ -24,7 +24,7 @@ from understudy.errors import (
     UnderstudyError,
 )
 from understudy.io import processes
-from understudy.io.atomic import explain_os_errors
+from understudy.io.atomic import explain_os_errors, is_there
 from understudy.options import check_texts, readable
 from understudy.printable import printable
 from understudy.stages import jobs
@@ -88,8 +88,7 @@ def _run(command: ParsedCommand, view: View) -> int:
     """Run the job, show its events, and return its exit code."""
     if command.flags.config is not None:
         check_texts({"config": command.flags.config}, "understudy")
-        # Unlike is_file() it says no to a name that is too long, too.
-        if not os.path.isfile(command.flags.config):
+        if not is_there(command.flags.config):
             raise BadOption(
                 f"{command.flags.config}: there is no such options file. Mend --config, or leave"
                 " it out."

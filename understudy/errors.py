@@ -9,6 +9,7 @@ UnderstudyError          exit code 1
 ├── NoFaces              6   footage or faceset without a usable face
 ├── WeightsMissing       7   a weight file is neither here nor to be had
 ├── CannotWrite          8   the disk is full, or the place is read-only
+├── CannotRead           13  a file is there, but may not be read, or its disk fails
 ├── Diverged             9   training broke down again and again
 ├── DegeneratePoints     1   landmarks from which no alignment follows
 ├── MissingExtra         10  an optional package is not installed
@@ -85,6 +86,15 @@ class CannotWrite(UnderstudyError):
     """The disk is full, or the place is read-only."""
 
     exit_code = 8
+
+
+class CannotRead(UnderstudyError):
+    """A file is there, but not for this user, or its disk fails: nothing is known of it.
+
+    No BadData: what is damaged may be made anew, and what cannot be read is left as it is.
+    """
+
+    exit_code = 13
 
 
 class Diverged(UnderstudyError):

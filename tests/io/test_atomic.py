@@ -98,6 +98,22 @@ def test_what_killed_runs_left_elsewhere_goes_on_request_and_nothing_else(tmp_pa
 
 
 @posix
+def test_what_a_run_of_a_former_version_left_goes_too(tmp_path: Path) -> None:
+    # It repeated the name that was to come.
+    left = [
+        ".a-392d3642.partial.jpg",
+        ".größe-bdee474c-7.partial.png",
+        ".000000123-023c28f4.partial",
+    ]
+    for name in left[:2]:
+        (tmp_path / name).touch()
+    (tmp_path / left[2]).mkdir()
+    assert all(map(atomic.is_partial, left))
+    atomic.remove_partials(tmp_path)
+    assert not names(tmp_path)
+
+
+@posix
 def test_a_living_run_keeps_what_it_makes(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     with atomic.partial_file(path) as first, atomic.partial_file(path) as second:
@@ -159,14 +175,33 @@ def test_names_of_any_legal_length_are_written_and_longer_ones_refused_at_once(
         goal = int(rng.integers(1, 256))
         while len(os.fsencode(longer := name + str(rng.choice(letters)))) <= goal:
             name = longer
+        # Where folders are encrypted, a name has 143 bytes at most.
         with atomic.partial_file(tmp_path / name) as partial:
-            assert atomic.is_partial(partial.name) and len(os.fsencode(partial.name)) <= 255
+            assert atomic.is_partial(partial.name) and len(os.fsencode(partial.name)) <= 60
         with atomic.partial_folder(tmp_path / name) as folder:
-            assert atomic.is_partial(folder.path.name)
+            assert atomic.is_partial(folder.path.name) and len(folder.path.name) <= 60
     if sys.platform != "win32":
         for what in (atomic.partial_file, atomic.partial_path):
             with pytest.raises(CannotWrite, match="Choose a shorter"), what(tmp_path / ("é" * 128)):
                 pytest.fail("begun for a name that no file can have")
+
+
+@posix
+def test_long_names_that_differ_at_their_end_alone_are_written_at_once(tmp_path: Path) -> None:
+    one, other = (tmp_path / f"{'é' * 120}{number}.mp4" for number in (1, 2))
+    with atomic.sole_writer(one), atomic.sole_writer(other):
+        assert len(names(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    "stem", ["a" * 251, "é" * 125, "日" * 83, "short", os.fsdecode(b"\xe9" * 251)]
+)
+def test_a_number_behind_a_name_fits(tmp_path: Path, stem: str) -> None:
+    for number in (2, 1234):
+        path = atomic.numbered(tmp_path / f"{stem}.png", number)
+        assert path.name.endswith(f"-{number}.png") and path.name[0] == stem[0]
+        assert len(os.fsencode(path.name)) <= 255
+        path.touch()
 
 
 @posix

@@ -32,7 +32,8 @@ HOSTILE_JSON = {
     "large": b'"' + b"a" * (64 << 20) + b'"',
     "empty": b"",
     "cut off": b'{"a": ',
-    "UTF-16": '{"a": 1}'.encode("utf-16"),
+    "half of UTF-16": '{"a": 1}'.encode("utf-16")[:-1],
+    "Windows-1252": '{"a": "é"}'.encode("cp1252"),
 }
 HOSTILE_TOML = {
     "deep": b"a=" + b"[" * 5000,
@@ -90,6 +91,33 @@ def test_a_number_of_thousands_of_digits_is_told_in_words() -> None:
         lambda: data_files.parse_toml(HOSTILE_TOML["digits"], "a.toml")
     )
     assert "does not fit 64 bits" in str(error)
+
+
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "marked"])
+def test_text_is_read_in_whatever_unicode_an_editor_wrote(
+    tmp_path: Path, encoding: str, mark: str
+) -> None:
+    mark = mark if encoding in ("utf-16-le", "utf-16-be") else ""
+    held = {"name": "Zoë 名 🎬", "numbers": [1, 2.5]}
+    (tmp_path / "a.json").write_bytes((mark + json.dumps(held, indent=1)).encode(encoding))
+    toml = f"{mark}name = 'Zoë 名 🎬'\r\nnumbers = [1, 2.5]\r\n"
+    (tmp_path / "a.toml").write_bytes(toml.encode(encoding))
+    assert data_files.read_json(tmp_path / "a.json") == held
+    assert data_files.read_toml(tmp_path / "a.toml") == held
+    assert data_files.read_json_as(tmp_path / "a.json", Kept).numbers == [1, 2.5]
+
+
+@pytest.mark.parametrize("read", [data_files.read_json, data_files.read_toml])
+def test_text_in_another_encoding_is_told_what_to_save_it_in(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    (tmp_path / "a").write_bytes('{"name" = "Zoë"}'.encode("cp1252"))
+    with pytest.raises(BadData, match="no text in UTF-8, nor in UTF-16"):
+        read(tmp_path / "a")
 
 
 def test_what_is_fine_is_read(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from fuzzing import is_message_fine, parser
 
 from understudy import cli
+from understudy.io.faceset.faceset import Faceset
 from understudy.io.footage.stills import encode_image
 
 NAMES = [
@@ -69,6 +70,70 @@ def test_a_broken_picture_of_any_name_is_named_in_one_line(
         told = capsys.readouterr().err
         assert told.count("\n") == 1 and told.removesuffix("\n").isprintable()
         shutil.rmtree(folder)
+
+
+# Names of clips that are as long as they may be: 85 letters of three bytes are 255.
+LETTERS = ["a", "é", "日"]
+
+
+def named(letter: str, most: int, end: str) -> str:
+    return letter * ((most - len(end)) // len(letter.encode())) + end
+
+
+@pytest.mark.parametrize("letter", LETTERS)
+def test_footage_and_what_is_made_of_it_have_names_as_long_as_they_may_be(
+    letter: str,
+    clips: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(cli, "build_app", parser)
+    clip, out = (tmp_path / side / named(letter, 255, ".mp4") for side in ("in", "out"))
+    for folder in (clip.parent, out.parent):
+        folder.mkdir()
+    shutil.copy(clips["src"], clip)
+    pictures, more = (tmp_path / named(letter, 255, end) for end in ("1", "2"))
+    show = tmp_path / named(letter, 255, "3")
+    for line in (
+        ["cut", clip, out, "--end", "0.2"],
+        ["denoise", out, out.with_stem(out.stem[:-1] + "x")],
+        ["frames", out, pictures],
+        ["denoise", pictures, more],
+        ["new", show, "--src", out, "--dst", pictures],
+    ):
+        assert cli.main([*map(str, line)]) == 0, capsys.readouterr().err
+    assert len(list(more.glob("*.png"))) == 5 and (show / "understudy.toml").is_file()
+
+
+def test_a_face_of_a_long_name_is_thrown_away_twice(show: Path) -> None:
+    faces = Faceset(show / "src" / "faces")
+    for _ in range(2):
+        long = faces.folder / named("é", 255, ".png")
+        shutil.copy(faces.paths[0], long)
+        faces.rescan()
+        faces.trash(np.array([path == long for path in faces.paths]))
+    thrown = sorted((show / "src" / "faces_trash").iterdir())
+    assert len(thrown) == 2 and all(len(os.fsencode(path.name)) <= 255 for path in thrown)
+
+
+@pytest.mark.parametrize("name", ["a" * 251, "b/" * 1930 + "a"], ids=["one", "whole"])
+def test_a_show_that_would_have_too_long_a_path_is_not_begun(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "build_app", parser)
+    for line in (
+        ["swap", "--src", "none.mp4", "--dst", "none.mp4", "--out", f"{name}.mp4"],
+        ["new", f"{name}.show", "--src", "none.mp4", "--dst", "none.mp4"],
+    ):
+        code, told = cli.main(line), capsys.readouterr().err
+        assert code == 8 and is_message_fine(told.rstrip("\n"))
+        assert "too long" in told and "Choose a shorter name" in told
+    assert not list(tmp_path.iterdir())
 
 
 LONG = ["é" * 130, "a/" * 2500 + "x"]

@@ -20,13 +20,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from understudy.errors import Busy, CannotWrite
+from understudy.errors import Busy, CannotRead, CannotWrite
+from understudy.io import system_faults
 
 if sys.platform != "win32":
     import fcntl
 
-# Bytes of a name, on all file systems in use; a longer suffix says nothing to an encoder.
-_LONGEST, _LONGEST_SUFFIX = 255, 16
+# A longer suffix says nothing to an encoder.
+_LONGEST_SUFFIX: Final = 16
+# Bytes of a name, on all file systems in use.
+_LONGEST: Final = 255
+# As deep as anything lies in a show, and deeper.
+_DEEP: Final = ("x" * 50,) * 4
 # So many runs may write to the same place at once.
 _MOST: Final = 99
 _NAME: Final = re.compile(r"\.(.*)-([0-9a-f]{8})(?:-[1-9][0-9]?)?\.partial(\.[^.]*)?", re.DOTALL)
@@ -223,6 +228,37 @@ def is_there(path: Path) -> bool:
     return True
 
 
+def check_depth(folder: Path) -> None:
+    """Raise CannotWrite where files that lie deep in `folder` would have too long a path.
+
+    Else that shows after hours, at the first of them.
+    """
+    try:
+        folder.joinpath(*_DEEP).lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise CannotWrite(
+                f"{folder}: the name, or the path to it, is too long for a folder with files in"
+                " it. Choose a shorter name, or a place nearer to the root of the disk."
+            ) from None
+
+
+def numbered(path: Path, number: int) -> Path:
+    """`path` with a number behind its stem, which is cut where the name would be too long."""
+    end = f"-{number}{path.suffix}"
+    stem = os.fsencode(path.stem)[: _LONGEST - len(os.fsencode(end))]
+    return path.with_name(os.fsdecode(_whole_characters(stem)) + end)
+
+
+def _whole_characters(data: bytes) -> bytes:
+    """Of UTF-8 that was cut, all up to the last whole character; other bytes as they are."""
+    for length in range(len(data), max(len(data) - 4, 0), -1):
+        with contextlib.suppress(UnicodeDecodeError):
+            data[:length].decode()
+            return data[:length]
+    return data
+
+
 def is_link(path: Path) -> bool:
     """Whether `path` itself leads elsewhere: a symbolic link, or a junction of Windows.
 
@@ -241,7 +277,8 @@ def is_link(path: Path) -> bool:
 def explain_os_errors(path: Path | None = None) -> Iterator[None]:
     """Turn what the system says when `path` cannot be written into CannotWrite.
 
-    None = any path: the one that the error names.
+    None = any path: the one that the error names. Where it names a file that may not be read, that
+    is CannotRead: something is wrong with it, and not with what is written.
     """
     try:
         yield
@@ -251,10 +288,37 @@ def explain_os_errors(path: Path | None = None) -> Iterator[None]:
                 f"{path.parent}: deleted or moved while this was under way. Run the same command"
                 " again."
             ) from error
+        if _is_about_reading(error, path):
+            raise CannotRead(
+                f"{_named(error)}: cannot be read: {system_faults.reading(error)}"
+            ) from error
         if error.errno in _REASONS:
-            named = Path(os.fsdecode(error.filename or "output"))
-            raise CannotWrite(f"{path or named}: {_REASONS[error.errno]}") from error
+            raise CannotWrite(f"{path or _named(error)}: {_REASONS[error.errno]}") from error
         raise
+
+
+def _named(error: OSError) -> Path:
+    """What the error is about. Without a name it is what every run writes to: its output."""
+    return Path(os.fsdecode(error.filename or "output"))
+
+
+def _is_about_reading(error: OSError, path: Path | None) -> bool:
+    if not isinstance(error.filename, str | bytes) or not system_faults.reading(error):
+        return False
+    # All that is written has its path here. Of what is copied only the system knows.
+    return path is None or (
+        error.errno in (errno.EACCES, errno.EPERM)
+        and os.path.isfile(error.filename)
+        and not _may_read(error.filename)
+    )
+
+
+def _may_read(file: str | bytes) -> bool:
+    try:
+        os.close(os.open(file, os.O_RDONLY | _FLAGS))
+    except PermissionError:
+        return False
+    return True
 
 
 _FULL: Final = "the disk is full. Free some space and run the same command again."
@@ -385,11 +449,13 @@ def _is_at(handle: int, partial: Path) -> bool:
 
 
 def _partial_name(name: str, number: int) -> str:
-    """What is half-written for `name` is called: of a legal length, and by chance nothing else."""
-    path = Path(name)
-    suffix = path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST_SUFFIX else ""
-    room = _LONGEST - len(f".-01234567-{_MOST}.partial") - len(os.fsencode(suffix))
-    stem = os.fsencode(path.stem)[:room].decode("utf-8", "ignore")
+    """What is half-written for `name` is called: always short, and by chance nothing else.
+
+    A disk may allow less than others (143 bytes where folders are encrypted), and `name` all of it.
+    """
+    suffix = Path(name).suffix
+    suffix = suffix if len(os.fsencode(suffix)) <= _LONGEST_SUFFIX else ""
+    stem = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
     again = "" if number == 1 else f"-{number}"
     return f".{stem}-{_tag(stem, suffix)}{again}.partial{suffix}"
 

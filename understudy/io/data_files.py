@@ -1,11 +1,14 @@
-"""JSON and TOML, read within bounds: the only place that parses them.
+"""JSON and TOML, read within bounds and in any Unicode: the only place that parses them.
 
 Whatever a file holds, what comes out is a value of bounded size or BadData. Bounded are the bytes,
 the number of values, how deep they lie, and the numbers: whole ones fit 64 bits, others are finite.
+Text may be in UTF-8, UTF-16 or UTF-32, with or without a byte order mark, as editors write it. A
+file that is there and may not be read is CannotRead: nobody shall take it for a damaged one.
 """
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import re
@@ -19,7 +22,8 @@ from typing import Any, Final, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from understudy.errors import BadData
+from understudy.errors import BadData, CannotRead
+from understudy.io import system_faults
 
 Kind = TypeVar("Kind")
 
@@ -36,27 +40,42 @@ _PART = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*"""
 _DEEP_KEY = re.compile(rf"(?:^|[\[{{,])[ \t]*(?:{_PART}\.[ \t]*){{{MAX_DEPTH}}}", re.MULTILINE)
 _MOST_ERRORS = 1000
 _NO_INTEGER: Final = "a whole number that does not fit 64 bits"
+# What editors begin a text with, the longest first: UTF-32 begins as UTF-16 does.
+_BYTE_ORDER_MARKS: Final = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_NO_TEXT: Final = "no text in UTF-8, nor in UTF-16. Save it as UTF-8, in an editor that can"
 
 
 @contextlib.contextmanager
 def open_file(path: Path) -> Iterator[BufferedReader]:
-    """Open an ordinary file to be read; what fails while it is read is BadData, too.
+    """Open an ordinary file to be read; what fails while it is read is told alike.
 
     Raises:
-        BadData: It is missing, not readable, or no ordinary file.
+        BadData: It is missing, or no ordinary file.
+        CannotRead: It is there, but not for this user, or the disk fails.
     """
     try:
         # Asked before it is opened: a pipe would keep its reader waiting.
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise bad_data(path, "not readable: no ordinary file")
         file = open(path, "rb")
-    except (OSError, ValueError) as error:
-        raise bad_data(path, f"not readable: {_reason(error)}") from None
-    try:
-        with file:
-            yield file
+    except ValueError as error:
+        raise bad_data(path, f"not readable: {error}") from None
     except OSError as error:
-        raise bad_data(path, f"not readable: {_reason(error)}") from None
+        raise _unreadable(path, error) from error
+    with file:
+        try:
+            yield file
+        except OSError as error:
+            # With a name it is about another file, which is being written meanwhile.
+            if error.filename is None and system_faults.reading(error):
+                raise _unreadable(path, error) from error
+            raise
 
 
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
@@ -67,6 +86,11 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     if len(data) > limit:
         raise bad_data(path, f"larger than {limit >> 20 or 1} MB")
     return data
+
+
+def read_text(path: Path, limit: int = MAX_BYTES) -> str:
+    """Return the text in an ordinary file of at most `limit` bytes. Raises BadData, CannotRead."""
+    return decode_text(read_bytes(path, limit), str(path))
 
 
 def read_json(path: Path) -> Any:
@@ -98,6 +122,7 @@ def parse_json_as(
     try:
         found = adapter.validate_json(checked)
     except ValidationError as error:
+        decode_text(checked, source)
         raise bad_data(source, describe_fault(error)) from None
     if _SUSPECT.search(checked):
         # What a model leaves open may still be beyond all bounds.
@@ -107,15 +132,13 @@ def parse_json_as(
 
 def parse_toml(data: bytes, source: str) -> dict[str, Any]:
     """Return the values in TOML, by name. Raises BadData."""
+    text = decode_text(data, source)
+    if len(data) > MAX_TOML_BYTES:
+        raise bad_data(source, f"larger than {MAX_TOML_BYTES >> 20} MB")
     try:
-        text = data.decode("utf-8-sig")
-        if len(data) > MAX_TOML_BYTES:
-            raise bad_data(source, f"larger than {MAX_TOML_BYTES >> 20} MB")
         if _DEEP_KEY.search(text):
             raise bad_data(source, "values nested too deep")
         values = tomllib.loads(text)
-    except UnicodeDecodeError:
-        raise bad_data(source, "not readable as TOML: no text in UTF-8") from None
     except RecursionError:
         raise bad_data(source, "values nested too deep") from None
     except tomllib.TOMLDecodeError as error:
@@ -125,6 +148,14 @@ def parse_toml(data: bytes, source: str) -> dict[str, Any]:
         raise bad_data(source, _NO_INTEGER) from None
     _check_values(values, source)
     return values
+
+
+def decode_text(data: bytes, source: str) -> str:
+    """Return a text as it is meant, whatever Unicode its editor wrote. Raises BadData."""
+    try:
+        return data.decode(_encoding(data))
+    except UnicodeDecodeError:
+        raise bad_data(source, _NO_TEXT) from None
 
 
 def count_values(data: bytes) -> int:
@@ -146,24 +177,41 @@ def bad_data(source: str | Path, reason: str) -> BadData:
     return BadData(f"{source}: {reason}. Mend it, or put a copy in its place.", reason=reason)
 
 
-def _reason(error: OSError | ValueError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+def _unreadable(path: Path, error: OSError) -> BadData | CannotRead:
+    if fault := system_faults.reading(error):
+        return CannotRead(f"{path}: cannot be read: {fault}")
+    return bad_data(path, f"not readable: {error.strerror or error}")
+
+
+def _encoding(data: bytes) -> str:
+    """How a text is coded: by its mark, or by where the zeros of its first character lie."""
+    if data[:2].isascii() and b"\0" not in data[:2]:
+        return "utf-8"
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            return encoding
+    if data[:1] == b"\0":
+        return "utf-16-be"
+    return "utf-16-le" if data[1:2] == b"\0" else "utf-8"
 
 
 def _checked_size(data: bytes | str, source: str, values: int) -> bytes:
-    """The bytes without the mark that some editors begin a file with."""
+    """The text of JSON in UTF-8, without a mark."""
     found = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if len(found) > MAX_BYTES:
         raise bad_data(source, f"larger than {MAX_BYTES >> 20} MB")
+    if _encoding(found) != "utf-8":
+        found = decode_text(found, source).encode("utf-8", "surrogatepass")
     if count_values(found) > values:
         raise bad_data(source, f"more than {values} values")
-    return found.removeprefix(b"\xef\xbb\xbf")
+    return found
 
 
 def _parse(data: bytes, source: str) -> Any:
     try:
         value = from_json(data, allow_inf_nan=False)
     except ValueError as error:
+        decode_text(data, source)
         raise bad_data(source, f"not readable as JSON: {error}") from None
     if _SUSPECT.search(data):
         _check_values(value, source)

@@ -15,8 +15,8 @@ _LIST: Final = "understudy-files.txt"
 def listed(folder: Path) -> set[str]:
     """The names on the list of a folder; none where there is no list that can be read."""
     try:
-        text = data_files.read_bytes(folder / _LIST).decode("utf-8")
-    except (BadData, UnicodeDecodeError):
+        text = data_files.read_text(folder / _LIST)
+    except BadData:
         return set()
     return set(text.splitlines())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from understudy.errors import WeightsMissing
+from understudy.errors import CannotRead, WeightsMissing
 from understudy.io.weights.catalog import WEIGHTS, Weight
 from understudy.io.weights.fetch import weight_path, weight_status
 from understudy.options import Options, option
@@ -62,6 +62,8 @@ def locate_weight(weight: Weight) -> tuple[str, str]:
         return weight_status(weight.name), ""
     except WeightsMissing as problem:
         return "damaged", str(problem)
+    except CannotRead as problem:
+        return "not readable", str(problem)
 
 
 def describe_weight(weight: Weight, place: str) -> dict[str, str]:

@@ -64,8 +64,12 @@ class Project:
         consent: str | None = None,
         reading: FootageOptions | None = None,
     ) -> Self:
-        """A show that is not on disk yet. reading: of the footage; None = by default."""
+        """A show that is not on disk yet. reading: of the footage; None = by default.
+
+        Raises CannotWrite where the path is too long for what lies deepest in a show.
+        """
         folder = folder.absolute()
+        atomic.check_depth(folder)
         return cls(
             folder,
             ProjectFile(
@@ -243,7 +247,8 @@ def user_options(verb: str) -> dict[str, Any]:
         table = data_files.read_toml(Path(name)).get(verb, {})
     except BadData as error:
         raise BadOption(
-            f"{name}: options file: {error.reason}. Mend it, or leave --config out."
+            f"{name}: options file: {error.reason}. Mend it, or leave --config, or the"
+            " variable UNDERSTUDY_CONFIG, out."
         ) from None
     if not isinstance(table, dict):
         raise BadOption(

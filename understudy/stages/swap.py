@@ -66,6 +66,7 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
     options = resolve_options("swap", options)
     suffix = ".mov" if options.merge.encode.codec == "prores" else ".mp4"
     show = validate_out(out, suffix, options.overwrite).with_suffix(".show")
+    atomic.check_depth(show.absolute())
     for footage in (src, dst):
         if out.exists() and footage.exists() and out.samefile(footage):
             raise BadOption(f"{out}: is footage of this swap. Choose another name for the result.")

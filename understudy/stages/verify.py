@@ -85,7 +85,9 @@ def _anchors(path: str | None) -> str:
     if path is None:
         return ""
     try:
-        return data_files.read_bytes(Path(path)).decode("ascii")
-    except (BadData, UnicodeDecodeError) as error:
-        reason = error.reason if isinstance(error, BadData) else "no text in ASCII"
-        raise BadOption(f"--trust {path}: {reason}. Give a PEM file.") from None
+        anchors = data_files.read_text(Path(path))
+    except BadData as error:
+        raise BadOption(f"--trust {path}: {error.reason}. Give a PEM file.") from None
+    if not anchors.isascii():
+        raise BadOption(f"--trust {path}: no text in ASCII. Give a PEM file.")
+    return anchors

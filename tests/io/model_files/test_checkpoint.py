@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from understudy.errors import BadProject, CannotWrite
-from understudy.io import atomic
+from understudy.io import atomic, tables
 from understudy.io.model_files import checkpoint, history
 
 
@@ -75,8 +75,8 @@ def test_a_write_that_fails_leaves_the_former_checkpoint_alone(
     def full_disk(*_: object) -> None:
         raise SafetensorError("I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(checkpoint, "save_file", full_disk)
-    with pytest.raises(CannotWrite, match="Free some space"):
+    monkeypatch.setattr(tables, "save_file", full_disk)
+    with pytest.raises(CannotWrite, match="the disk is full"):
         saved(tmp_path, 2)
     assert [each.iteration for each in checkpoint.load_intact(tmp_path)[0]] == [1]
     assert {path.name for path in tmp_path.iterdir()} == {"000000001", "current"}

@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from understudy.errors import BadProject, CannotWrite, WeightsMissing
-from understudy.io.model_files import segmenter_file
+from understudy.io import tables
 from understudy.io.model_files.segmenter_file import SegmenterFile, read, write
 
 
@@ -124,7 +124,7 @@ def test_a_write_that_breaks_off_leaves_what_was_there(
     def broken(*_: object) -> None:
         raise OSError("gone")
 
-    monkeypatch.setattr(segmenter_file, "save_file", broken)
+    monkeypatch.setattr(tables, "save_file", broken)
     with pytest.raises(OSError, match="gone"):
         write(segmenter)
     assert segmenter.path.read_bytes() == before and [segmenter.path] == list(

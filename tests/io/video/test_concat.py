@@ -218,7 +218,7 @@ def test_a_part_that_is_not_what_it_should_be_is_named(clip, tmp_path):
             sha256 = segment_file.digest(parts[1].path)
             refused([replace(parts[1], sha256=sha256)], r"cannot be read.*Delete it")
         parts[1].path.unlink()
-        refused([parts[1]], "cannot be read: no such file")
+        refused([parts[1]], "not readable: No such file")
         other = coded(source, (6, 12), tmp_path, EncodeOptions(chroma="444"))
         refused(other, r"coded by another version.*Delete it")
         with pytest.raises(BadOption, match="prores"):

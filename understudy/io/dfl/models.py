@@ -10,7 +10,8 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from understudy.errors import BadMedia
+from understudy.errors import BadMedia, CannotRead
+from understudy.io import system_faults
 from understudy.io.dfl import safe_pickle
 
 ModelKind = Literal["SAEHD", "Quick96", "AMP"]
@@ -64,6 +65,8 @@ def list_models(folder: Path) -> list[DflModel]:
     try:
         names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
+        if fault := system_faults.reading(error):
+            raise CannotRead(f"{folder}: cannot be read: {fault}") from error
         raise BadMedia(
             f"{folder}: not readable: {error.strerror}. Give the folder in which DeepFaceLab keeps"
             " its models."

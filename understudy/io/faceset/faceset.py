@@ -134,5 +134,5 @@ class Faceset:
 
 
 def _free_path(path: Path) -> Path:
-    others = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
+    others = (atomic.numbered(path, number) for number in itertools.count(2))
     return next(each for each in itertools.chain([path], others) if not atomic.is_there(each))

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from understudy.core import affine
-from understudy.errors import BadData, BadMedia, CannotWrite
-from understudy.io import atomic, data_files
+from understudy.errors import BadData, BadMedia, CannotRead, CannotWrite
+from understudy.io import atomic, data_files, system_faults
 from understudy.io.faceset import face_image
 from understudy.types import Faces, FaceType, Floats, Polygon
 
@@ -76,7 +76,7 @@ class FaceTable:
         reading = _TableReader(folder, table, facts)
         if not reading.load_cached():
             # A folder that cannot be written to, or whose names are no text, can still be read: the
-            # cache only saves time.
+            # cache only saves time. One that another user keeps for himself stays.
             with contextlib.suppress(CannotWrite, ValueError):
                 reading.renew_cache()
             reading.read_missing()
@@ -160,7 +160,10 @@ class _TableReader:
         self._problems: list[str] = []
 
     def load_cached(self) -> bool:
-        """Fill the rows that the cache knows; return whether it fits the folder exactly."""
+        """Fill the rows that the cache knows; return whether nothing is left to do.
+
+        A cache that another user keeps for himself is nothing to mend, and nothing to replace.
+        """
         names, lines = self._table.names, 0
         try:
             for place, entry in _iter_cache(self._cache):
@@ -172,6 +175,9 @@ class _TableReader:
                 ]:
                     self._table.set_row(row, entry.side, entry.metadata)
                     self._line_at[row], self._is_read[row] = place, True
+        except CannotRead:
+            self.read_missing()
+            return True
         except (OSError, ValueError, BadData):
             # One line of it is not as we write it: it is rebuilt, never mended.
             self._line_at[:], self._is_read[:], lines = -1, False, 0
@@ -255,6 +261,8 @@ def _list_pictures(folder: Path) -> tuple[list[str], NDArray[np.int64]]:
                     names.append(file.name)
                     facts.extend((status.st_size, status.st_mtime_ns))
     except OSError as error:
+        if fault := system_faults.reading(error):
+            raise CannotRead(f"{error.filename or folder}: cannot be read: {fault}") from error
         raise BadMedia(
             f"{folder}: no faceset: {error.strerror}. Run: understudy extract, or check the path."
         ) from None

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from understudy.errors import BadMedia
+from understudy.io import system_faults
 from understudy.io.footage.clock import NO_OFFSET, Clock
 from understudy.io.footage.fingerprint import FootageFingerprint
 from understudy.types import Color, FieldOrder, Frame
@@ -34,8 +35,9 @@ def explain_unreadable(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise BadMedia(f"{path}: no such file or folder. Check the name.") from error
     except OSError as error:
-        why = (error.strerror or "it does not answer").lower()
-        raise BadMedia(f"{path}: cannot be read: {why}. Check the name and its rights.") from error
+        fault = system_faults.reading(error)
+        why = fault or f"{(error.strerror or 'it does not answer').lower()}. Check the name."
+        raise BadMedia(f"{path}: cannot be read: {why}") from error
 
 
 class FootageIndex:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from understudy.errors import BadProject
+from understudy.errors import BadProject, CannotRead
 from understudy.io import atomic, data_files
 from understudy.io.model_files import checkpoint
 
@@ -74,14 +74,14 @@ def create(folder: Path, saved: Path, beside: Iterable[Path], why: str, keep: in
 
 
 def list_backups(folder: Path) -> list[Backup]:
-    """Return the backups in `folder` in the order they were made; unfinished ones do not count."""
+    """Return the backups in `folder` in the order they were made; what is none does not count."""
     found = []
     for each in folder.iterdir() if folder.is_dir() else ():
         if atomic.is_partial(each.name) or atomic.is_link(each):
             continue
         try:
             found.append(_read(each))
-        except (BadProject, OSError):
+        except (BadProject, CannotRead, OSError):
             continue
     return sorted(found, key=lambda backup: backup.number)
 

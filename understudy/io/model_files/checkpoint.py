@@ -16,10 +16,8 @@ from typing import Annotated, Any, Final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
 
-from understudy.errors import BadData, BadProject, CannotWrite
+from understudy.errors import BadData, BadProject, CannotRead
 from understudy.io import atomic, data_files, tables
 from understudy.types import Array
 
@@ -113,6 +111,7 @@ def load_intact(folder: Path) -> tuple[list[Checkpoint], list[str]]:
 
     Raises:
         BadProject: One is from a newer version.
+        CannotRead: One is there, but not for this user: it is none that is damaged.
     """
     steps, torn = _steps_in_order(folder)
     whole = []
@@ -129,6 +128,7 @@ def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
 
     Raises:
         BadProject: One of them is from a newer version.
+        CannotRead: As `load_intact`.
     """
     steps, torn = _steps_in_order(folder)
     for step in steps:
@@ -179,11 +179,14 @@ def _remove_unreached(folder: Path, iteration: int) -> None:
 
 
 def recorded_files(step: Path) -> list[str]:
-    """The names of a checkpoint's files, by its own record, which comes last; none without one."""
+    """The names of a checkpoint's files, by its own record, which comes last; none without one.
+
+    Of one that cannot be read nobody may remove anything, either.
+    """
     try:
         found = data_files.read_json(step / STATE)
         return [*map(str, found["sha256"]), STATE]
-    except (BadData, ValueError, KeyError, TypeError):
+    except (BadData, CannotRead, ValueError, KeyError, TypeError):
         return []
 
 
@@ -230,13 +233,7 @@ def _fill(
     sums: dict[str, dict[str, int]] = {}
     for part, arrays in parts.items():
         path = partial / f"{part}.safetensors"
-        try:
-            # asarray: ascontiguousarray would give a single number a dimension.
-            save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, path)
-        except SafetensorError as error:
-            raise CannotWrite(
-                f"{path}: not written: {error}. Free some space, or choose another disk, and go on."
-            ) from error
+        tables.write_tensors(path, arrays)
         hashes[path.name] = _sha256(path)
         sums[path.name] = {
             name: zlib.crc32(np.asarray(array, order="C").data) for name, array in arrays.items()

@@ -11,10 +11,8 @@ from typing import Annotated, Final, get_args
 
 import numpy as np
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_validator
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
 
-from understudy.errors import BadData, BadProject, CannotWrite, WeightsMissing
+from understudy.errors import BadData, BadProject, WeightsMissing
 from understudy.io import atomic, data_files, tables
 from understudy.types import Array, FaceType
 
@@ -77,13 +75,8 @@ def write(segmenter: SegmenterFile) -> None:
         "origin": segmenter.origin,
         "crc32": json.dumps({name: zlib.crc32(array.data) for name, array in tensors.items()}),
     }
-    with atomic.partial_file(path) as partial:
-        try:
-            save_file(tensors, partial, about)
-        except SafetensorError as error:
-            raise CannotWrite(
-                f"{path}: not written: {error}. Free some space, or choose another disk, and go on."
-            ) from error
+    with atomic.partial_path(path) as partial:
+        tables.write_tensors(partial, tensors, about)
 
 
 def read(path: Path) -> SegmenterFile:

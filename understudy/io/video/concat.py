@@ -13,10 +13,12 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from understudy.errors import BadMedia
+from understudy.errors import BadData, BadMedia, CannotRead
+from understudy.io import system_faults
 from understudy.io.footage.base import Footage
 from understudy.io.video import segment_file
 from understudy.io.video.audio import AudioClip, SoundPlan, open_sound
+from understudy.io.video.faults import reason
 from understudy.io.video.writer import (
     EncodeOptions,
     Encoding,
@@ -126,11 +128,14 @@ def _display_orders(parts: Sequence[EncodedPart]) -> list[list[int]]:
 def _explain_damage(path: Path) -> Iterator[None]:
     try:
         yield
+    except BadData as error:
+        raise BadMedia(f"{path}: {error.reason}. Run the same command again.") from None
     except (OSError, ValueError, av.FFmpegError) as error:
-        why = (getattr(error, "strerror", None) or str(error)).lower()
+        if isinstance(error, OSError) and (fault := system_faults.reading(error)):
+            raise CannotRead(f"{path}: cannot be read: {fault}") from error
         raise BadMedia(
-            f"{path}: cannot be read: {why}. Delete it and run the same command again."
-        ) from None
+            f"{path}: cannot be read: {reason(error)}. Delete it and run the same command again."
+        ) from error
 
 
 def _header(path: Path) -> bytes:

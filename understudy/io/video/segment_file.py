@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
 
+from understudy.io import data_files
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -69,11 +71,11 @@ class SegmentFile(io.RawIOBase):
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 in hex of the file at `path`, header and all.
+    """Return the SHA-256 in hex of the file at `path`, header and all. Raises BadData, CannotRead.
 
     Where the processor has instructions for it, it is the quickest of hashlib: 1.5 GB/s measured.
     """
-    with path.open("rb") as file:
+    with data_files.open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

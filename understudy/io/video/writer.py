@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast
 
 import av
 import numpy as np
+from av.codec.codec import UnknownCodecError
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
@@ -156,9 +157,15 @@ def atomic_video(path: Path, into: BinaryIO | None = None) -> Iterator[BinaryIO]
             into = stack.enter_context(partial.open("w+b"))
         output = _Output(into)
         try:
-            with atomic.explain_os_errors(path):
-                yield cast(BinaryIO, output)
+            yield cast(BinaryIO, output)
+        except UnknownCodecError as error:
+            raise CannotWrite(
+                f"{path}: this installation of FFmpeg has no encoder {error}. Choose another codec,"
+                " or install PyAV anew: pip install --force-reinstall av."
+            ) from error
         except (av.FFmpegError, ArithmeticError) as error:
+            # Its errors bear numbers of the system, and yet are about no disk: what is written goes
+            # through our hands.
             if output.problem is None:
                 raise CannotWrite(
                     f"{path}: cannot be coded or written: {reason(error)}. Try the default options,"

@@ -18,7 +18,7 @@ from typing import IO, Any, Final, Literal
 from filelock import FileLock
 
 from understudy.errors import WeightsMissing
-from understudy.io import atomic, processes, user_folders
+from understudy.io import atomic, data_files, processes, user_folders
 from understudy.io.weights.catalog import WEIGHTS, Weight, Wheel
 
 WeightPlace = Literal["models folder", "package", "cache", "missing"]
@@ -234,7 +234,7 @@ def _expected(weight: Weight) -> str:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with data_files.open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -138,7 +138,8 @@ def _render_version(
             folder.path / versions.RECORD, json.dumps({**record, "segments": keys}, indent=2) + "\n"
         )
         final = versions.publish(folder, project.merged)
-    renderer.store.remove_others(versions.newest_segment_keys(project.merged))
+    if (used := versions.newest_segment_keys(project.merged)) is not None:
+        renderer.store.remove_others(used)
     video = result = final / f"result{suffix}"
     yield Saved(what="version", path=video)
     if context.has_matte:

@@ -236,7 +236,7 @@ def _is_former(record: SegmentRecord) -> bool:
 def _is_intact(file: Path, sha256: str) -> bool:
     try:
         return segment_file.digest(file) == sha256
-    except OSError:
+    except BadData:
         return False
 
 

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from understudy.errors import BadData
+from understudy.errors import BadData, CannotRead
 from understudy.io import atomic, data_files
 
 RECORD = "merge.json"
@@ -31,13 +31,18 @@ def publish(folder: atomic.PartialFolder, merged: Path) -> Path:
     return folder.settle(merged / f"{max(_numbers(merged), default=0) + 1:03d}")
 
 
-def newest_segment_keys(merged: Path) -> set[str]:
-    """The keys of the segments that the newest versions were made of."""
+def newest_segment_keys(merged: Path) -> set[str] | None:
+    """The keys of the segments that the newest versions were made of.
+
+    None where one of these cannot be read: nobody can tell then which others are of no use.
+    """
     keys: set[str] = set()
     for number in sorted(_numbers(merged))[-_REMEMBERED:]:
         try:
             record = data_files.read_json(merged / f"{number:03d}" / RECORD)
             keys |= set(map(str, record.get("segments", [])))
+        except CannotRead:
+            return None
         except (BadData, TypeError, AttributeError):
             # A version that somebody took away or changed remembers nothing.
             continue

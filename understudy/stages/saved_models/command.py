@@ -9,7 +9,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from understudy.errors import BadOption, BadProject
+from understudy.errors import BadOption, BadProject, CannotRead
 from understudy.io import atomic
 from understudy.io.model_files import backups, checkpoint, history
 from understudy.options import Options
@@ -39,7 +39,7 @@ def trained(show: Path, options: TrainedOptions) -> Stage:
     for folder in sorted(list_model_folders(project.folder / "models"), key=saved_at, reverse=True):
         try:
             summary[folder.name] = yield from _describe(folder)
-        except (BadProject, BadOption) as error:
+        except (BadProject, BadOption, CannotRead) as error:
             yield Warned(text=str(error))
     if not summary:
         yield Note(
