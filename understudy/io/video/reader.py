@@ -63,6 +63,8 @@ class VideoFootage(Footage):
         self.clock = known.clock
         self.color, self.bits, self.pixel_aspect = known.color, known.bits, known.pixel_aspect
         self._plate_size = known.plate_size
+        if known.field_order and known.reading.deinterlace != "off":
+            self.choices = (f"deinterlace {known.reading.deinterlace}",)
         self.field_order = None if known.reading.deinterlace == "weave" else known.field_order
         if known.field_order is not None and known.reading.deinterlace != "off":
             self.choices = (f"deinterlace {known.reading.deinterlace}",)

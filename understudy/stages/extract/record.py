@@ -46,7 +46,8 @@ class FormerFingerprint(BaseModel):
             sizes = [sum(file.stat().st_size for file in footage.files)]
             if path.is_dir():
                 sizes.append(sum(file.stat().st_size for file in path.iterdir()))
-        return self.bytes in sizes and self.frames == len(footage) and footage.pixel_aspect == 1
+        is_as_large = footage.size == footage.plate_size
+        return self.bytes in sizes and self.frames == len(footage) and is_as_large
 
 
 class ExtractRecord(BaseModel):
