@@ -50,7 +50,9 @@ def write_plates(
         context = stream.codec_context
         context.height, context.width = plates[0].shape[:2]
         context.pix_fmt, context.sample_aspect_ratio = layout, aspect
-        woven = {"flags": "+ildct+ilme"} if any(orders) else {}
+        first = next((order for order in orders if order), None)
+        woven = {"flags": "+ildct+ilme", "field_order": "tt" if first == "top" else "bb"}
+        woven = woven if first else {}
         context.options = {**woven, **(options or ({"crf": "4"} if "264" in codec else {}))}
         if rotation:
             stream.set_display_rotation(rotation)

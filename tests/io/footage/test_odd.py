@@ -76,7 +76,7 @@ def test_grey_video(clip, shown):
         assert image.shape == (48, 64, 3) and np.ptp(image, axis=-1).max() <= 1
 
 
-def test_interlaced_footage_is_taken_as_it_is_and_said(clip):
+def test_interlaced_footage_is_said(clip):
     with (
         open_footage(clip(options={"x264-params": "interlaced=1"})) as footage,
         open_footage(clip("b.mp4")) as progressive,

@@ -14,6 +14,7 @@ from typing import Final, cast
 import av
 from av.error import BlockingIOError as NothingYet
 from av.filter import Graph
+from av.video.stream import VideoStream
 
 from understudy.io.footage.clock import Clock
 from understudy.io.video import packets
@@ -22,18 +23,35 @@ from understudy.types import FieldOrder
 
 # These never hold two fields in a frame.
 _WHOLE: Final = frozenset({"av1", "gif", "hevc", "vp8", "vp9", "vvc"})
+# These bear no mark of their fields: only the container can tell.
+_UNMARKED: Final = frozenset(
+    {"ffvhuff", "huffyuv", "jpeg2000", "png", "qtrle", "r210", "rawvideo", "v210", "v308", "v410"}
+)
+# FFmpeg's AVFieldOrder, by which field is shown first.
+_STATED: Final[dict[int, FieldOrder]] = {2: "top", 3: "bottom", 4: "bottom", 5: "top"}
 # Where the first frames are whole, so many are looked at in so many places, evenly over the file.
 _PLACES, _FRAMES = 4, 3
 
 
-def read_fields(frame: av.VideoFrame, orientation: Orientation) -> FieldOrder | None:
+def read_fields(
+    frame: av.VideoFrame, orientation: Orientation, stated: FieldOrder | None = None
+) -> FieldOrder | None:
     """Return which field of the upright picture comes first; None where it is one whole picture.
 
-    So is one that lies on its side, whose fields are columns. orientation: of the frame.
+    So is one that lies on its side, whose fields are columns.
+
+    Args:
+        frame: As it was decoded.
+        orientation: Of the frame.
+        stated: See `stated_fields`.
     """
-    if not frame.interlaced_frame or frame.height % 2 or swaps_sides(orientation):
+    is_woven = frame.interlaced_frame or stated is not None
+    if not is_woven or frame.height % 2 or swaps_sides(orientation):
         return None
-    is_top = _filter(frame, "select", "eq(interlace_type,TOPFIRST)") is not None
+    if stated is not None:
+        is_top = stated == "top"
+    else:
+        is_top = _filter(frame, "select", "eq(interlace_type,TOPFIRST)") is not None
     is_upside_down = orientation[3] < 0
     return "top" if is_top != is_upside_down else "bottom"
 
@@ -66,6 +84,12 @@ def find_fields(
             if fields:
                 return fields
     return None
+
+
+def stated_fields(stream: VideoStream) -> FieldOrder | None:
+    """Return which field comes first in every frame by the container, where frames do not tell."""
+    context = stream.codec_context
+    return _STATED.get(int(context.field_order)) if context.name in _UNMARKED else None
 
 
 def may_have_fields(codec: str) -> bool:

@@ -24,7 +24,12 @@ from understudy.io.footage.options import FootageOptions
 from understudy.io.limits import MAX_VIDEO_PIXELS, video_size_problem
 from understudy.io.video import color as video_color
 from understudy.io.video import packets
-from understudy.io.video.fields import find_fields, may_have_fields, read_fields
+from understudy.io.video.fields import (
+    find_fields,
+    may_have_fields,
+    read_fields,
+    stated_fields,
+)
 from understudy.io.video.frame_times import mend_times
 from understudy.io.video.orientation import Orientation, read_orientation, swaps_sides
 from understudy.io.video.packet_table import PacketTable, read_packet_table
@@ -56,7 +61,8 @@ class VideoIndex(FootageIndex):
     not pts; None = it gives none. is_exact: whether the packets list all
     frames, so that keyframes can be sought. If not, the frames were counted by decoding, and `lost`
     are those that have a time but no picture. coded_size: before `orientation`. field_order: as in
-    the file, however it is read.
+    the file, however it is read. stated_fields: as the container states it for frames that bear no
+    mark, before `orientation`.
     """
 
     bytes: int
@@ -79,6 +85,7 @@ class VideoIndex(FootageIndex):
     reading: FootageOptions
     plate_size: tuple[int, int]
     field_order: FieldOrder | None = None
+    stated_fields: FieldOrder | None = None
     lost: frozenset[int] = frozenset()
     stamps: list[int | None] | None = None
     warnings: tuple[str, ...] = ()
@@ -95,11 +102,12 @@ class VideoIndex(FootageIndex):
 class _FirstFrame:
     """What the first frame that decodes says of all.
 
-    size: as it is coded. aspect: of its pixels.
+    size: as it is coded. aspect: of its pixels. stated_fields: see `VideoIndex`.
     """
 
     size: tuple[int, int]
     aspect: Fraction
+    stated_fields: FieldOrder | None
     orientation: Orientation
     color: Color
     bits: int
@@ -145,6 +153,7 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
         is_exact=not table.is_cut_off,
         reading=reading,
         plate_size=plate_size,
+        stated_fields=first.stated_fields,
     )
     wrong: list[int] = []
     if not index.pts or table.is_cut_off:
@@ -211,7 +220,7 @@ def _first_frames(
         for frame in (frames or [])[: _HEAD - len(times)]:
             first = first or _look_at(frame, packet.stream, path)
             times.append(frame.pts)
-            fields = fields or read_fields(frame, first.orientation)
+            fields = fields or read_fields(frame, first.orientation, first.stated_fields)
         if len(times) == _HEAD:
             break
     if first is None:
@@ -232,6 +241,7 @@ def _look_at(frame: VideoFrame, stream: VideoStream, path: Path) -> _FirstFrame:
         aspect=stream.sample_aspect_ratio
         or stream.codec_context.sample_aspect_ratio
         or Fraction(1),
+        stated_fields=stated_fields(stream),
         orientation=read_orientation(frame),
         color=_readable_color(frame, path),
         bits=video_color.bit_depth(frame),

@@ -16,7 +16,7 @@ from understudy.io.footage.base import BadFrame, Footage, explain_unreadable
 from understudy.io.footage.options import FootageOptions
 from understudy.io.video import color, packets
 from understudy.io.video.faults import FOREIGN, as_bad_media, reason
-from understudy.io.video.fields import read_fields
+from understudy.io.video.fields import mark_fields, read_fields
 from understudy.io.video.index import VideoIndex, read_index
 from understudy.types import Frame
 
@@ -197,10 +197,15 @@ class VideoFootage(Footage):
         if not isinstance(found, str) and not why:
             known = self._index
             try:
+                fields = self.field_order and read_fields(
+                    found, known.orientation, known.stated_fields
+                )
+                if known.stated_fields:
+                    # The colour of each field is its own.
+                    found = mark_fields(found, known.stated_fields)
                 plate = color.to_rgb(
                     found, known.color, known.bits, known.orientation, known.coded_size, self._rough
                 )
-                fields = self.field_order and read_fields(found, known.orientation)
                 image = as_seen(plate, self.size, fields)
                 return Frame(
                     index,
