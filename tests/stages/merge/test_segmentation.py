@@ -132,7 +132,14 @@ def show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def options(*masks: str, **more: object) -> MergeOptions:
     encode = EncodeOptions(crf=2, preset="ultrafast")
     return MergeOptions(
-        masks=masks, color_transfer="none", erode=0, blur=0, encode=encode, device="cpu", **more
+        masks=masks,
+        match_tone=False,
+        color_transfer="none",
+        erode=0,
+        blur=0,
+        encode=encode,
+        device="cpu",
+        **more,
     )
 
 

@@ -13,7 +13,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from understudy.core import affine, image
-from understudy.core.color import histogram
+from understudy.core.color import agreement, histogram
+from understudy.core.color.agreement import UsualLook
+from understudy.core.color.tone import apply_tone
 from understudy.core.color.transfer import Transfer
 from understudy.core.compose import (
     blend,
@@ -46,7 +48,8 @@ class Swap:
     is replaced. face: (K, K, 3) float32 in 0..1, the new face, K a multiple of S. mask: (S, S)
     float32 in 0..1, where it shows. before, after: face_from_frame of the same face in the frames
     around, None where it is not there. transfer, blender: what the options
-    name as `color_transfer` and `blender`.
+    name as `color_transfer` and `blender`. usual: how dst's face looks without what passes before
+    it, None where nobody knows. tone: of a plate without colour, see `tone.fit_tone`.
     """
 
     face_from_frame: Doubles
@@ -58,6 +61,8 @@ class Swap:
     blender: Blend
     before: Doubles | None = None
     after: Doubles | None = None
+    usual: UsualLook | None = None
+    tone: Floats | None = None
 
     @property
     def side(self) -> int:
@@ -147,14 +152,21 @@ def fit_match(swap: Swap) -> MatchParams:
     options, size = swap.options, (swap.side, swap.side)
     if options.shows != "result":
         return NO_MATCH
-    face = image.resize(_desaturate(swap.face, options), size)
-    params = MatchParams(swap.transfer.fit(face, swap.dst, swap.mask))
+    face = image.resize(_desaturate(swap.face, swap), size)
+    like, weight = swap.dst, swap.mask
+    if swap.usual is not None:
+        like, shown = agreement.uncover(like, swap.usual, weight)
+        weight = weight * shown
+    if swap.tone is not None:
+        like = histogram.to_grey(like)
+    params = MatchParams(swap.transfer.fit(face, like, swap.mask))
     if options.histogram is not None:
         colored = swap.transfer.apply(face, params.color, swap.mask)
-        params = params._replace(curve=options.histogram.fit(colored, swap.dst, swap.mask))
+        params = params._replace(curve=options.histogram.fit(colored, like, swap.mask))
     if options.sharpen > 0 and options.sharpen_mode == "match":
         colored = _match_colors(face, swap.mask, swap, params)
-        params = params._replace(detail=sharpen.missing_detail(colored, swap.dst, swap.mask))
+        # What was put in the place of a hand is softer than a face.
+        params = params._replace(detail=sharpen.missing_detail(colored, like, weight))
     return params
 
 
@@ -252,13 +264,16 @@ def render_layer(
     layer = np.clip(layer, 0, 1)
     if noise is not None:
         layer = grain.apply(layer, noise, options.grain, face.seed, origin)
+    if face.swap.tone is not None:
+        layer = apply_tone(layer, face.swap.tone)
     if options.degrade == "face":
         layer = _degrade_colors(_degrade_detail(layer, options, origin), options, origin)
     return layer
 
 
-def _desaturate(face: Floats, options: CompositeOptions) -> Floats:
-    return histogram.to_grey(face) if options.is_grey else face
+def _desaturate(face: Floats, swap: Swap) -> Floats:
+    is_grey = swap.options.is_grey or swap.tone is not None
+    return histogram.to_grey(face) if is_grey else face
 
 
 def _match(swap: Swap, params: MatchParams) -> Floats:
@@ -266,7 +281,7 @@ def _match(swap: Swap, params: MatchParams) -> Floats:
     options = swap.options
     if options.shows != "result":
         return swap.face
-    face = _desaturate(swap.face, options)
+    face = _desaturate(swap.face, swap)
     weight = image.resize(swap.mask, (face.shape[1], face.shape[0]))
     face = _match_colors(face, weight, swap, params)
     amount = options.sharpen * float(params.detail[0]) if len(params.detail) else options.sharpen

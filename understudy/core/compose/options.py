@@ -117,6 +117,19 @@ class CompositeOptions(Options):
         live=True,
         affects="render",
     )
+    uncover: bool = option(
+        True,
+        "Measure colours as if nothing stood before dst's face: hands, microphones and hair that"
+        " pass do not count",
+        live=True,
+        affects="render",
+    )
+    match_tone: bool = option(
+        True,
+        "In a plate without colour, grey or toned, the new face has none of its own either",
+        live=True,
+        affects="render",
+    )
     hist_match_masked: bool = option(
         True, "The hist-match modes look within the mask only", live=True, affects="render"
     )

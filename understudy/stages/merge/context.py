@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from understudy.errors import BadOption
 from understudy.io import system
@@ -21,12 +23,18 @@ from understudy.parts.models import Predictor
 from understudy.parts.upscalers import Upscale, upscalers
 from understudy.stages.events import Event, Note, Warned
 from understudy.stages.merge.keyframes import Keyframes
+from understudy.stages.merge.looks import Look
 from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.placement import DstFaces, FacePlacement
 from understudy.stages.merge.segmentation import FaceSegmenter
 from understudy.stages.project import Project
 from understudy.stages.saved_models.segmenters import select_segmenter
 from understudy.stages.saved_models.select import describe_model, select_model_path, set_face_type
+
+# Looks of faces that are in memory at a time.
+_LOOKS: Final = 16
+# Faces by which it is told beforehand whether the plate has colour.
+_LOOKED_AT: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,8 @@ class MergeContext:
 
     model_path: the folder or the file that the model lies in. iteration: that its weights are of.
     placements: the faces of every frame. fingerprints: of the weights of model and segmenter.
-    damage: what of the model's files is damaged, in words.
+    damage: what of the model's files is damaged, in words. look_of: how a face looks by its
+    pictures.
     """
 
     footage: Footage
@@ -49,6 +58,7 @@ class MergeContext:
     upscale: Upscale | None = None
     fingerprints: tuple[str, ...] = ()
     damage: tuple[str, ...] = ()
+    look_of: Callable[[tuple[Path, ...]], Look] = Look.unknown
 
     @classmethod
     def open(
@@ -89,6 +99,7 @@ class MergeContext:
             upscaler.build(options.device) if upscales else None,
             (loaded.fingerprint, manifest.fingerprint(file.path) if file else ""),
             loaded.damage,
+            lru_cache(_LOOKS)(partial(Look.of, face_type=model.face_type, size=model.resolution)),
         )
 
     @property
@@ -121,9 +132,29 @@ class MergeContext:
                 )
             )
         yield from self._remarks_on_segmenter()
+        yield from self._remarks_on_tone()
         yield Note(
             text=f"model {self.model_path.name}, {describe_model(self.model, self.iteration)}"
         )
+
+    def _remarks_on_tone(self) -> Iterator[Event]:
+        """Say so where new faces lose their colour, by the faces that are seen longest."""
+        values_of = self.keyframes.values_of
+        if True not in values_of("match_tone") or values_of("formulas") == {"dfl"}:
+            return
+        shown = Counter(face.pictures for faces in self.placements.values() for face in faces)
+        looks = [
+            self.look_of(pictures) for pictures, _ in shown.most_common(_LOOKED_AT) if pictures
+        ]
+        toned = sum(look.tone is not None for look in looks)
+        if toned:
+            where = "is" if toned == len(looks) else "is in part"
+            yield Note(
+                text=(
+                    f"the plate {where} without colour, and so is the new face there;"
+                    " --no-match-tone leaves it its own."
+                )
+            )
 
     def _remarks_on_segmenter(self) -> Iterator[Event]:
         if self.segmenter is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -15,6 +16,7 @@ from understudy.core.tracking.smooth import find_runs, smooth_alignment
 from understudy.errors import BadOption, DegeneratePoints, NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.parts.maskers.polygons import DRAWN
+from understudy.stages.merge.looks import telling_rows
 from understudy.types import Doubles, Faces, FaceType, Floats, Polygon
 
 
@@ -25,6 +27,7 @@ class FacePlacement:
     run: number of the unbroken run of frames that it belongs to. landmarks: (68, 2) in the frame.
     face_from_frame: (2, 3), or why there is none. before, after: that of the same face in the
     frames around, None where it is not there. polygons: drawn by hand, in pixels of the frame.
+    pictures: face pictures that tell how it looks.
     """
 
     run: int
@@ -34,6 +37,7 @@ class FacePlacement:
     before: Doubles | None = None
     after: Doubles | None = None
     polygons: tuple[Polygon, ...] = ()
+    pictures: tuple[Path, ...] = ()
 
     def drawn_mask(self, size: int) -> Floats | None:
         """Return the mask drawn by hand, in the face square.
@@ -55,10 +59,14 @@ class FacePlacement:
 
 @dataclass(frozen=True, slots=True)
 class DstFaces:
-    """The faces of a faceset, (N,), and the polygons drawn on each; () where they are not asked."""
+    """The faces of a faceset, (N,).
+
+    polygons: drawn on each; () where they are not asked for. paths: their pictures; () = none.
+    """
 
     faces: Faces
     polygons: tuple[tuple[Polygon, ...], ...]
+    paths: tuple[Path, ...] = ()
 
     @classmethod
     def load(cls, folder: Path, *, with_polygons: bool) -> Self:
@@ -75,14 +83,14 @@ class DstFaces:
                 f" {folder.parent.parent} dst."
             )
         if not with_polygons:
-            return cls(faceset.faces, ((),) * len(faceset.faces))
+            return cls(faceset.faces, ((),) * len(faceset.faces), tuple(faceset.paths))
         polygons = tuple(faceset.polygons)
         if not any(polygons):
             raise BadOption(
                 f"{folder}: --masks {DRAWN} was asked for, and no face has polygons. Draw some"
                 " (docs/face-pictures.md), or take other --masks."
             )
-        return cls(faceset.faces, polygons)
+        return cls(faceset.faces, polygons, tuple(faceset.paths))
 
     def place(
         self, face_type: FaceType, size: int, *, smooth: bool
@@ -100,8 +108,10 @@ class DstFaces:
         """
         matrices = self._align(face_type, size, smooth)
         number, around = np.full(len(self.faces), -1), np.full((len(self.faces), 2), -1)
+        pictures: list[tuple[Path, ...]] = []
         for run, rows in enumerate(find_runs(self.faces)):
             number[rows] = run
+            pictures.append(self._telling_pictures(rows, matrices))
             around[rows[1:], 0], around[rows[:-1], 1] = rows[:-1], rows[1:]
         placements: dict[int, list[FacePlacement]] = {}
         for row, (frame, landmarks) in enumerate(
@@ -116,9 +126,22 @@ class DstFaces:
                 None if isinstance(before, str) else before,
                 None if isinstance(after, str) else after,
                 self.polygons[row],
+                pictures[number[row]],
             )
             placements.setdefault(int(frame), []).append(placement)
         return placements
+
+    def _telling_pictures(
+        self, run: Sequence[int], matrices: Sequence[Doubles | str]
+    ) -> tuple[Path, ...]:
+        """The pictures that tell how the face of a run looks: of its whole track."""
+        if not self.paths:
+            return ()
+        track = self.faces.track[run[0]]
+        rows = np.flatnonzero(self.faces.track == track) if track >= 0 else np.asarray(run)
+        aligned = [row for row in map(int, rows) if not isinstance(matrices[row], str)]
+        chosen = telling_rows(np.asarray(aligned, np.int64), self.faces)
+        return tuple(self.paths[row] for row in chosen)
 
     def _align(self, face_type: FaceType, size: int, smooth: bool) -> list[Doubles | str]:
         """face_from_frame of every row, or why there is none."""

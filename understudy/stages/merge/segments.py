@@ -38,7 +38,7 @@ _SECONDS = 4
 _LEAST_CRF, _LEAST_PRORES = 0.006, 0.2
 # To be raised when the same input gives another picture: what was rendered before is then rendered
 # again.
-_RENDERER: Final = 1
+_RENDERER: Final = 2
 _RECORD: Final = re.compile(r"([0-9a-f]{32})\.(?:json|begun)")
 
 
@@ -288,6 +288,8 @@ def _describe_faces(context: MergeContext, frames: range) -> Iterator[bytes]:
     for frame in frames:
         for face in context.placements.get(frame, []):
             drawn = [(each.includes, each.points.tolist()) for each in face.polygons]
+            # Which pictures tell its look does not go in: another of fifteen changes nothing that
+            # can be seen.
             yield repr((frame, face.person, runs.setdefault(face.run, len(runs)), drawn)).encode()
             neighbours = (face.before, face.after) if has_motion else ()
             for value in (face.landmarks, face.face_from_frame, *neighbours):

@@ -1,0 +1,69 @@
+"""How dst's faces look along a shot, from some of their face pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.core import image
+from understudy.core.color.agreement import UsualLook
+from understudy.core.color.tone import fit_tone
+from understudy.core.face import align
+from understudy.io.faceset import face_image
+from understudy.types import AlignedFace, Faces, FaceType, Floats
+
+# Enough that some may show something before the face; reading them takes a tenth of a second.
+_PICTURES: Final = 15
+_THREADS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a face looks along a shot.
+
+    usual: without what passes before it; None where its pictures show less than the model sees.
+    tone: see `fit_tone`; None where it has colours of its own.
+    """
+
+    usual: UsualLook | None
+    tone: Floats | None
+
+    @classmethod
+    def of(cls, pictures: Sequence[Path], face_type: FaceType, size: int) -> Self:
+        """Read it off face pictures, at least one.
+
+        face_type, size: of the squares that the model sees.
+        """
+        with ThreadPoolExecutor(_THREADS) as pool:
+            faces = list(pool.map(face_image.read, pictures))
+        tone = fit_tone([image.as_float(face.image) for face in faces])
+        if not all(align.contains(face.face_type, face_type) for face in faces):
+            return cls(None, tone)
+        return cls(UsualLook.of([_crop(face, face_type, size) for face in faces]), tone)
+
+    @classmethod
+    def unknown(cls, pictures: Sequence[Path]) -> Self:
+        """What is known without looking: nothing."""
+        return cls(None, None)
+
+
+def telling_rows(rows: NDArray[np.int64], faces: Faces) -> NDArray[np.int64]:
+    """Choose the rows that tell how a face looks, evenly from all `rows` of it.
+
+    Faces that no detector saw tell nothing where there are others.
+    """
+    seen = rows[~faces.filled[rows]]
+    rows = seen if len(seen) else rows
+    at = np.linspace(0, len(rows) - 1, min(_PICTURES, len(rows))).round().astype(int)
+    return np.asarray(rows[at], np.int64)
+
+
+def _crop(face: AlignedFace, face_type: FaceType, size: int) -> Floats:
+    matrix = align.face_from_face(face, face_type, size)
+    return image.as_float(image.warp(face.image, matrix, (size, size), "replicate"))
