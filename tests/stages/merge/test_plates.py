@@ -193,3 +193,17 @@ def test_frames_are_taken_by_their_own_mark(tmp_path):
         assert footage.field_order == "bottom"
         assert [footage[n].fields for n in (0, 29, 30, 39)] == [None, None, "bottom", "bottom"]
         assert footage[3].plate is None
+
+
+@pytest.mark.parametrize(("is_whole", "way"), [(False, SPEED / 2), (True, 0)])
+def test_the_second_field_shows_the_face_where_it_is_by_then(tmp_path, is_whole, way):
+    """Or where it was, in film that is marked as interlaced."""
+    plates = [
+        weave(scene(2 * n), scene(2 * n if is_whole else 2 * n + 1), "top") for n in range(FRAMES)
+    ]
+    with open_footage(lossless(tmp_path / "woven.mkv", plates, orders=["top"])) as footage:
+        for merged in merge(footage):
+            plate = merged.frame.plate.astype(int)
+            green = plate[:, :, 1] - plate[:, :, 0] > 80
+            first, second = (np.nonzero(green[parity::2])[1].mean() for parity in (0, 1))
+            assert abs(second - first - way) < 0.6

@@ -22,7 +22,7 @@ from understudy.core.compose.composite import (
     warp_face,
 )
 from understudy.core.compose.options import CompositeOptions
-from understudy.core.plate import lay_into
+from understudy.core.plate import Move, lay_into
 from understudy.errors import DegeneratePoints
 from understudy.io.system import cpu_count
 from understudy.stages.frame_ranges import group_ranges
@@ -222,8 +222,21 @@ def _composite(work: MergeFrame) -> None:
         if before.plate is not None:
             # A mode that shows something else altogether leaves nothing of the plate.
             mixed = layers.matte if shows_plate else np.ones_like(layers.matte)
-            plate = lay_into(before.plate, before.image, layers.image, mixed)
+            moves = _moves_to_second_field(work)
+            plate = lay_into(before.plate, before.image, layers.image, mixed, before.fields, moves)
             work.frame = replace(work.frame, plate=plate)
+
+
+def _moves_to_second_field(work: MergeFrame) -> list[Move]:
+    """How the faces move until the second field of an interlaced frame."""
+    if work.frame.fields is None:
+        return []
+    ways = [(face.warped, face.placement.second_field()) for face in work.faces.values()]
+    return [
+        Move(warped.box, warped.matte, way)
+        for warped, way in ways
+        if warped is not None and way is not None
+    ]
 
 
 def _mean(own: Floats, others: Sequence[tuple[Floats, int]], radius: int) -> Floats:

@@ -56,6 +56,20 @@ class FacePlacement:
         ]
         return polygon_mask(moved, (size, size))
 
+    def second_field(self) -> Doubles | None:
+        """Return how the face moves until half a frame later, (2, 3) later_from_now.
+
+        None where that is not known.
+        """
+        if isinstance(self.face_from_frame, str) or (self.before is None and self.after is None):
+            return None
+        now = affine.invert(self.face_from_frame)
+        if self.after is not None:
+            half = (affine.invert(self.after) - now) / 2
+        else:
+            half = (now - affine.invert(np.asarray(self.before))) / 2
+        return affine.compose(now + half, self.face_from_frame)
+
 
 @dataclass(frozen=True, slots=True)
 class DstFaces:
