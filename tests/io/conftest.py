@@ -32,6 +32,7 @@ def clip(tmp_path: Path) -> Clip:
         pts: Sequence[int] | None = None,
         rotation: int = 0,
         tracks: int = 0,
+        sound: str = "aac",
         tags: tuple[int, int, int, int] | None = None,
         options: dict[str, str] | None = None,
         muxer: dict[str, str] | None = None,
@@ -58,9 +59,9 @@ def clip(tmp_path: Path) -> Clip:
                 ) = tags
             if rotation:
                 stream.set_display_rotation(rotation)
-            sounds = [output.add_stream("aac", rate=RATE, layout="mono") for _ in range(tracks)]
-            for number, sound in enumerate(sounds):
-                _tone(output, sound, frames / 30, 440 * (number + 1))
+            sounds = [output.add_stream(sound, rate=RATE, layout="mono") for _ in range(tracks)]
+            for number, track in enumerate(sounds):
+                _tone(output, track, frames / 30, 440 * (number + 1))
             for number in range(frames):
                 frame = _coded(picture(number, size, deep="10" in layout), layout, tags)
                 frame.pts, frame.time_base = (pts[number] if pts else number * step), time_base

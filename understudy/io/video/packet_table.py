@@ -106,7 +106,7 @@ def read_packet_table(container: InputContainer, stream: VideoStream, path: Path
         else {}
     )
     promised = _promised(container, stream)
-    longest = round((promised + _PAUSE if promised else _LONGEST) / time_base)
+    longest = round(min(_LONGEST, promised + _PAUSE if promised else _LONGEST) / time_base)
     is_steady = _is_steady(container.format.name, bool(jumps))
     is_sure = (
         listing.is_even

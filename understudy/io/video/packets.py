@@ -102,7 +102,7 @@ def iter_packets(
     bytes_: dict[int, int] = {}
     ends: dict[int, Fraction] = {}
     can_jump = may_jump(container)
-    for packet in cast("Iterator[Packet[_AnyStream]]", container.demux(list(streams))):
+    for packet in _demux(container, streams):
         number = packet.stream_index
         if container.format.name == "avi":
             # It counts frames in the order in which they are decoded, and FFmpeg adds a guess.
@@ -122,6 +122,12 @@ def iter_packets(
                 continue
             ends[number] = begin + (packet.duration or 0) * packet.time_base
         yield packet
+
+
+def _demux(
+    container: InputContainer, streams: Sequence[_AnyStream]
+) -> Iterator[Packet[_AnyStream]]:
+    return cast("Iterator[Packet[_AnyStream]]", container.demux(list(streams)))
 
 
 def _is_across_jump(packet: Packet[_AnyStream]) -> bool:
