@@ -65,8 +65,8 @@ def plate(number):
     return np.rint(255 * (0.2 + 2 * (soft - soft.min()))).clip(0, 255).astype(np.uint8)
 
 
-def write_clip(path, tracks=("aac",)):
-    with av.open(str(path), "w") as output:
+def write_clip(path, tracks=("aac",), muxer=None):
+    with av.open(str(path), "w", options=muxer or {}) as output:
         video = output.add_stream("libx264", rate=25, options={"crf": "10"})
         sounds = [output.add_stream(codec, rate=8000, layout="mono") for codec in tracks]
         video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
@@ -172,6 +172,22 @@ def test_a_merge_keeps_frames_times_and_sound_and_marks_the_result(show):
     assert {each.title for each in manifest.ingredients} == {"dst.mp4", "src"}
     with av.open(str(show / "result.mp4")) as container:
         assert "synthetic" in container.metadata["comment"]
+
+
+@pytest.mark.parametrize("start", [36000, 2**33 / 90000 - 0.5], ids=["ten hours", "wraps"])
+def test_a_merge_of_a_recording_starts_at_zero_whatever_its_clock(tmp_path, monkeypatch, start):
+    dst = tmp_path / "dst.ts"
+    write_clip(dst, muxer={"output_ts_offset": str(start)})
+    show = make_show(dst, monkeypatch)
+    list(merge(show, PLAIN.model_copy(update={"matte": True})))
+    for path in (show / "result.mp4", show / "merged" / "001" / "matte.mp4"):
+        with av.open(str(path)) as container:
+            times = [frame.time for frame in container.decode(video=0)]
+        assert len(times) == FRAMES
+        assert np.allclose(times, np.array(PTS) / 12800, atol=0.001)
+    with av.open(str(show / "result.mp4")) as container:
+        assert next(container.decode(audio=0)).time == pytest.approx(0, abs=0.13)
+        assert container.duration < 1e6
 
 
 def test_what_becomes_of_the_sound_is_said_first_and_nothing_of_it_ends_the_merge(

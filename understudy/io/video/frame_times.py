@@ -25,9 +25,13 @@ def mend_times(
     stamps: what the file says of each frame. usual: ticks from frame to frame, where nothing else
     says. longest: ticks that a frame may last.
     """
-    known = [stamp for stamp in stamps if stamp is not None]
-    steps = sorted(later - earlier for earlier, later in pairwise(known) if later > earlier)
-    usual = median_low(steps) if len(steps) > 1 else usual
+    placed = [(place, stamp) for place, stamp in enumerate(stamps) if stamp is not None]
+    steps = [
+        (later - earlier) // (after - before)
+        for (before, earlier), (after, later) in pairwise(placed)
+    ]
+    usual = median_low([step for step in steps if step > 0] or [usual])
+    known = [stamp for _, stamp in placed]
     if _is_decoding_order(known, longest):
         ordered = iter(sorted(known))
         stamps = [None if stamp is None else next(ordered) for stamp in stamps]

@@ -32,7 +32,7 @@ from understudy.io.video.fields import (
 )
 from understudy.io.video.frame_times import mend_times
 from understudy.io.video.orientation import Orientation, read_orientation, swaps_sides
-from understudy.io.video.packet_table import PacketTable, read_packet_table
+from understudy.io.video.packet_table import FirstSound, PacketTable, read_packet_table
 from understudy.types import Color, FieldOrder
 
 # So many frames from the start must decode as the packets promise, or all are decoded and counted.
@@ -166,7 +166,7 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
             fields = find_fields(path, index.clock, places, index.orientation)
         index = replace(index, field_order=fields)
     fps = _frame_rate(stated, index.pts, time_base)
-    index = _from_the_start(replace(index, fps=fps), table.sound_start)
+    index = _from_the_start(replace(index, fps=fps), table.sound)
     return replace(
         index,
         last_duration=index.last_duration or max(1, round(1 / (fps * time_base))),
@@ -365,15 +365,20 @@ def _decode_all(index: VideoIndex, path: Path) -> _Counted:
 
 
 def _can_be_sought(index: VideoIndex, path: Path) -> bool:
-    """Whether from the last keyframe on the frames come that come there when all are decoded.
+    """Whether from a keyframe on the frames come that come there when all are decoded.
 
     Some decoders know only from the file's start how two pictures lie in a packet.
     """
-    place = bisect.bisect_left(index.pts, index.keys[-1]) if index.keys else 0
+    later = [bisect.bisect_left(index.pts, key) for key in index.keys if key > index.pts[0]]
+    return all(_comes_the_same(index, path, place) for place in {*later[:1], *later[-1:]})
+
+
+def _comes_the_same(index: VideoIndex, path: Path, place: int) -> bool:
+    """Whether what is sought from the keyframe with that number on has the times that it should."""
     expected = (index.stamps or [])[place : place + _TAIL]
     first = expected[0]
-    if not place or first is None:
-        return True
+    if first is None:
+        return False
     to = index.place_of(index.pts[place])
     found = (
         frame.pts
@@ -401,15 +406,15 @@ def _reconcile(table: PacketTable, counted: VideoIndex) -> VideoIndex:
     return replace(counted, pts=table.pts[begin:], keys=table.keys, is_exact=True, lost=frozenset())
 
 
-def _from_the_start(index: VideoIndex, sound_start: Fraction | None) -> VideoIndex:
+def _from_the_start(index: VideoIndex, sound: FirstSound | None) -> VideoIndex:
     """The index with times from the start of presentation: of picture or sound, whichever is first.
 
-    Sound that is ahead of the picture by up to a frame began with it: presentation starts with the
-    picture.
+    Sound that is ahead of the picture by up to a frame of either began with it: presentation starts
+    with the picture.
     """
     start = index.pts[0] * index.time_base
-    if sound_start is not None and sound_start < start - 1 / index.fps:
-        start = sound_start
+    if sound is not None and sound.start < start - max(1 / index.fps, sound.lasting):
+        start = sound.start
     ticks = round(start / index.time_base)
     return replace(
         index,

@@ -38,7 +38,7 @@ class PacketTable:
     they are sought by that. last_duration: in units of the time base, 0 = unknown. longest: how
     many of those a frame may last, or else its time makes no sense. is_cut_off: the file promises
     more than it holds, or cannot be read to its end. promised: how many seconds its header
-    promises, 0 = unknown. sound_start: seconds, None = there is no sound. clock: its jumps. jumps:
+    promises, 0 = unknown. sound: None = there is none. clock: its jumps. jumps:
     the pts after them. is_steady: a packet's time is the same after a seek.
     """
 
@@ -49,10 +49,17 @@ class PacketTable:
     longest: int
     is_cut_off: bool
     promised: Fraction
-    sound_start: Fraction | None
+    sound: FirstSound | None
     clock: Clock
     jumps: list[int]
     is_steady: bool
+
+
+class FirstSound(NamedTuple):
+    """When the first sound is heard, and how long a piece of it lasts, in seconds."""
+
+    start: Fraction
+    lasting: Fraction
 
 
 class _Row(NamedTuple):
@@ -123,7 +130,7 @@ def read_packet_table(container: InputContainer, stream: VideoStream, path: Path
         longest=longest,
         is_cut_off=listing.breaks_off or _is_cut_off(stream, path, end, promised),
         promised=promised,
-        sound_start=_sound_start(container, listing),
+        sound=_first_sound(container, listing),
         clock=listing.clock,
         jumps=jumps,
         is_steady=is_steady,
@@ -214,23 +221,35 @@ def _is_steady(family: str, jumps: bool) -> bool:
     return family in _SOUGHT_BY_BYTES or ((family == "avi" or "mp4" in family) and not jumps)
 
 
-def _sound_start(container: InputContainer, listing: _Listing) -> Fraction | None:
-    """When the first sound is heard, on the file's own clock."""
-    if packets.may_jump(container):
-        return min(
-            (
-                (time - listing.clock.taken(stream, byte, base)) * base
-                for stream, (byte, time, base) in listing.sounds.items()
-            ),
-            default=None,
-        )
+def _first_sound(container: InputContainer, listing: _Listing) -> FirstSound | None:
+    """The first sound, on the file's own clock."""
     starts = [
-        each.start_time * each.time_base
-        for each in container.streams.audio
-        if each.start_time is not None and each.time_base is not None
+        FirstSound(start, _piece(stream))
+        for stream in container.streams.audio
+        if (start := _sound_start(stream, listing)) is not None
     ]
+    if not starts or packets.may_jump(container):
+        return min(starts, default=None)
+    first = min(starts)
     # What such a file has before 0 is there for the decoder alone, and not heard.
-    return max(Fraction(0), min(starts)) if starts else None
+    return first._replace(start=max(Fraction(0), first.start))
+
+
+def _sound_start(stream: AudioStream, listing: _Listing) -> Fraction | None:
+    if stream.index in listing.sounds:
+        byte, time, base = listing.sounds[stream.index]
+        return (time - listing.clock.taken(stream.index, byte, base)) * base
+    if stream.start_time is None or stream.time_base is None:
+        return None
+    return stream.start_time * stream.time_base
+
+
+def _piece(stream: AudioStream) -> Fraction:
+    """How many seconds of sound a packet holds; 0 = unknown."""
+    context = stream.codec_context
+    if context is None or not context.sample_rate:
+        return Fraction(0)
+    return Fraction(context.frame_size, context.sample_rate)
 
 
 def _indexed_keyframes(stream: VideoStream, places: dict[int | None, int]) -> set[int]:
