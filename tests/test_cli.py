@@ -6,6 +6,8 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -30,6 +32,7 @@ from understudy.stages.events import (
     Stop,
     Warned,
 )
+from understudy.stages.jobs import Job
 from understudy.stages.project import resolve_options
 
 
@@ -293,6 +296,88 @@ def test_a_signal_that_comes_twice_at_once_counts_once(
     told = lines(capsys)
     assert any(line["event"] == "finished" for line in told)
     assert sum("Stopping" in str(line.get("text")) for line in told) == 1
+
+
+WORK = """
+import os, signal, sys, time
+from pathlib import Path
+from understudy import cli
+from understudy.options import Options
+from understudy.stages import jobs
+from understudy.stages.events import Finished, Note, Progress, Started, Stop
+
+class WorkOptions(Options):
+    pass
+
+def work(end: float, options: WorkOptions):
+    yield Started(stage="work", total=None)
+    begun, was_told = time.monotonic(), "no"
+    while time.monotonic() < begun + end:
+        yield Note(text="é " * 9)
+        if isinstance((yield Progress(stage="work", done=1)), Stop):
+            was_told = "stop"
+            break
+        time.sleep(0.01)
+    Path("saved").write_text(was_told)
+    yield Finished(stage="work", summary={"frames": [1]})
+
+jobs._VERBS, jobs._MODULES = {"work": work}, ()
+if "nohup" in sys.argv:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+else:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+sys.exit(cli.main(["work", *sys.argv[2:]]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and terminals of POSIX")
+@pytest.mark.parametrize("form", ["lines", "--json"])
+@pytest.mark.parametrize("way", ["pipe", "terminal", "nohup"])
+def test_a_run_saves_when_nobody_reads_it_any_more(way: str, form: str, tmp_path: Path) -> None:
+    import pty
+
+    end = "0.5" if way == "nohup" else "30"
+    words = [sys.executable, "-c", WORK, way, end, *([form] if form == "--json" else [])]
+    ours, theirs = pty.openpty() if way == "terminal" else os.pipe()
+    child = subprocess.Popen(
+        words,
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    os.close(theirs)
+    assert os.read(ours, 1)
+    os.close(ours)
+    told = child.communicate(timeout=30)[1]
+    code = 0 if way == "nohup" else 130
+    assert (child.returncode, told) == (code, b"")
+    assert (tmp_path / "saved").read_text() == ("no" if way == "nohup" else "stop")
+
+
+@pytest.mark.parametrize(
+    ("frames", "told"),
+    [
+        ([[13, 29]], "frames 13-29"),
+        ([[4, 4]], "frame 4"),
+        ([[1, 3], [7, 7]], "frames 1-3, 7"),
+        ([5, 6, 7, 9], "frames 5-7, 9"),
+        ([5], "frame 5"),
+        ([], "none"),
+        (12, "12"),
+    ],
+)
+def test_frames_in_a_table_read_as_in_the_lines_before_it(
+    frames: object, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for verb in ("extract", "swap"):
+        view = ScreenView()
+        view.begin(Job(verb=verb))
+        view.show(Finished(stage="extract src", summary={"failed_frames": frames, "b": 1}))
+    cells = [line.split("│") for line in capsys.readouterr().out.splitlines()]
+    assert ["failed frames", told] in [[each.strip() for each in row[1:3]] for row in cells]
+    assert any(f"failed frames {told}, b 1" in row[0] for row in cells)
 
 
 def test_orders_come_as_json_lines(

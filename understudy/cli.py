@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -57,10 +58,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our lines has gone (`| head`): nobody is left to tell, and Python must not
-        # try at exit.
-        if sys.stdout is not None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our lines has gone (`| head`): nobody is left to tell.
+        _silence()
         return 1
 
 
@@ -104,13 +103,34 @@ def _run(command: ParsedCommand, view: View) -> int:
         with contextlib.suppress(StopIteration):
             event = next(stage)
             while True:
-                view.show(event)
+                _show(event, view, orders)
                 failed = failed or isinstance(event, FailedFrame)
                 event = stage.send(orders.after(event))
         if orders.stopped:
             # torchrun would take any code for a rank that fell out.
             return EXIT_INTERRUPTED if processes.torchrun_ranks()[1] == 1 else 0
     return EXIT_FAILED_FRAMES if failed else 0
+
+
+def _show(event: Event, view: View, orders: Orders) -> None:
+    """Show an event. Where nobody reads any more, what there is shall be saved all the same."""
+    try:
+        view.show(event)
+    except OSError as error:
+        # The reader of a pipe has gone, or the terminal.
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise
+        _silence()
+        orders.readers_gone()
+
+
+def _silence() -> None:
+    """From now on all that is told goes nowhere; Python must not try again at exit, either."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and (stream is sys.stdout or stream.isatty()):
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _here() -> Path:

@@ -71,6 +71,10 @@ class Orders:
             # Whatever was under way may have made something else of it.
             raise KeyboardInterrupt from error
 
+    def readers_gone(self) -> None:
+        """Ask the stage to stop as whoever read its output has gone; below `nohup` it goes on."""
+        self.stopped = self.stopped or not signals.outlives_terminal()
+
     def after(self, event: Event) -> Order | None:
         """The order to send in answer to `event`, if any.
 

@@ -8,6 +8,7 @@ import math
 import re
 import sys
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 from rich.console import Console
@@ -18,6 +19,7 @@ from rich.text import Text
 from understudy.printable import as_message, printable
 from understudy.stages import events
 from understudy.stages.events import Event
+from understudy.stages.frame_ranges import describe_ranges, group_ranges
 from understudy.stages.jobs import Job
 
 # Without a screen (a log file, CI) progress becomes a line now and then.
@@ -88,8 +90,8 @@ class ScreenView:
             # Where its encoding lacks a character the text is still told.
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
-        self._console = Console(highlight=False)
-        self._errors = Console(stderr=True, highlight=False)
+        self._console = _Console(highlight=False)
+        self._errors = _Console(stderr=True, highlight=False)
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -188,6 +190,14 @@ class ScreenView:
             self._line(f"{event.stage}: " + _plain(event.summary))
 
 
+class _Console(Console):
+    """A console that leaves to its caller what to do when nobody reads it any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Called while the error is handled."""
+        raise
+
+
 def _face_line(face: events.FaceRow) -> str:
     """One face on one line of fixed columns."""
     x0, y0, x1, y1 = face.box
@@ -262,24 +272,43 @@ def _table(event: events.Finished) -> Table:
     table.add_column(overflow="fold")
     for name, value in event.summary.items():
         if isinstance(value, dict) and value:
-            lines = [f"{_spaced(inner)}: {_plain(one)}" for inner, one in value.items()]
+            lines = [f"{_spaced(inner)}: {_plain(one, inner)}" for inner, one in value.items()]
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            lines = [_plain(one) for one in value]
         else:
-            lines = value.split("\n") if isinstance(value, str) and value else [_plain(value)]
+            lines = value.split("\n") if isinstance(value, str) and value else [_plain(value, name)]
         told = "\n".join(as_message(line) for line in lines)
         table.add_row(Text(printable(_spaced(name))), Text(told))
     return table
 
 
-def _plain(value: object) -> str:
+def _plain(value: object, name: str = "") -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, (list, tuple)):
+        if "frames" in name and (ranges := _ranges(value)):
+            is_one = len(ranges) == 1 and ranges[0][0] == ranges[0][1]
+            return as_message(f"{'frame' if is_one else 'frames'} {describe_ranges(ranges)}")
         return ", ".join(_plain(one) for one in value) or "none"
     if isinstance(value, dict):
-        return ", ".join(f"{_spaced(name)} {_plain(one)}" for name, one in value.items()) or "none"
+        return (
+            ", ".join(f"{_spaced(key)} {_plain(one, key)}" for key, one in value.items()) or "none"
+        )
     return "none" if value is None or value == "" else as_message(str(value))
+
+
+def _ranges(frames: Sequence[object]) -> list[list[int]]:
+    """[first, last] of every range, for frames that come so or each for itself; else nothing."""
+    if all(type(each) is int for each in frames):
+        return group_ranges(each for each in frames if isinstance(each, int))
+    pairs = [
+        list(each)
+        for each in frames
+        if isinstance(each, (list, tuple)) and [type(end) for end in each] == [int, int]
+    ]
+    return pairs if len(pairs) == len(frames) else []
 
 
 def _spaced(name: str) -> str:

@@ -12,10 +12,15 @@ def stop_signals() -> tuple[signal.Signals, ...]:
     """Ctrl-C, SIGTERM and a terminal that is closed; not the last one below `nohup`."""
     numbers = [signal.SIGINT, signal.SIGTERM]
     # Windows has none.
-    closed = getattr(signal, "SIGHUP", None)
-    if closed is not None and signal.getsignal(closed) is not signal.SIG_IGN:
-        numbers.append(closed)
+    if hasattr(signal, "SIGHUP") and not outlives_terminal():
+        numbers.append(signal.SIGHUP)
     return tuple(numbers)
+
+
+def outlives_terminal() -> bool:
+    """Whether this process is meant to go on when its terminal is closed: below `nohup`."""
+    closed = getattr(signal, "SIGHUP", None)
+    return closed is not None and signal.getsignal(closed) is signal.SIG_IGN
 
 
 def end_at_once(code: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from understudy.errors import BadOption
@@ -22,6 +22,15 @@ def group_ranges(numbers: Iterable[int], step: int = 1) -> list[list[int]]:
         else:
             result.append([number, number])
     return result
+
+
+def describe_ranges(ranges: Iterable[Sequence[int]], most: int | None = None) -> str:
+    """Return [first, last] of each range as people read it: "13-29, 40".
+
+    most: so many at most, then "…"; None = all.
+    """
+    told = [f"{first}-{last}" if last > first else f"{first}" for first, last in ranges]
+    return ", ".join(told[:most]) + (" …" if most is not None and len(told) > most else "")
 
 
 def parse_ranges(text: str, where: str) -> tuple[range, ...]:

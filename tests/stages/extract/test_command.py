@@ -32,7 +32,7 @@ def test_every_face_becomes_an_upright_picture_that_knows_its_frame(film):
     summary = events[-1].summary
     assert (summary["faces"], summary["frames_without_a_face"], summary["failed_frames"]) == (
         16,
-        "4",
+        [[4, 4]],
         0,
     )
     told = [

@@ -309,9 +309,7 @@ class Extraction:
             "people": len(np.unique(solved.person[chosen][solved.person[chosen] >= 0])),
             "tracks": len(np.unique(solved.track[chosen])),
             "filled": int(solved.filled[chosen].sum()),
-            "frames_without_a_face": ", ".join(
-                f"{first}-{last}" if last > first else f"{first}" for first, last in bare
-            ),
+            "frames_without_a_face": [list(each) for each in report.gaps],
             "failed_frames": len(self.failed),
             "folder": str(self.folder),
         }

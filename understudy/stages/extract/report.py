@@ -13,6 +13,7 @@ from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.provenance.manifest import Claim
 from understudy.stages.extract.report_html import ReportPage, evenly_spaced, pluralize
+from understudy.stages.frame_ranges import describe_ranges
 
 # The sharpness is read from so many pictures at most, evenly over the set.
 SAMPLES = 200
@@ -55,10 +56,7 @@ def format_report(report: Report) -> str:
     ]
     lines = [", ".join(counts)]
     if report.gaps:
-        shown = ", ".join(
-            f"{first}-{last}" if last > first else f"{first}" for first, last in report.gaps[:8]
-        )
-        lines.append(f"no face in frames {shown}{' …' if len(report.gaps) > 8 else ''}")
+        lines.append(f"no face in frames {describe_ranges(report.gaps, most=8)}")
     if report.size is not None and report.detail is not None:
         lines.append(
             f"faces are {report.size.median:.0f} pixels wide and show the detail of"
