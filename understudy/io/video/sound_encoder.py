@@ -59,8 +59,14 @@ _BEHIND: Final = {
     "quad(side)": "quad",
     "6.1": "6.1(back)",
 }
-# Times of a file may be rounded to milliseconds; what is off by more is a hole, or comes twice.
-_TOLERANCE: Final = Fraction(1, 200)
+# Seconds. Times may be rounded to milliseconds: by more than this a packet does not follow the one
+# ahead of it, but a hole, or comes twice.
+_ROUNDING: Final = Fraction(1, 200)
+# Packets that follow each other may still drift from their samples: RealMedia counts 23 ms for
+# 23.22, and catches up later. What is off by more than this is put right all the same.
+_DRIFT: Final = Fraction(1, 25)
+# Some decoders give a frame out that many packets later at most.
+_DELAY: Final = 2
 # Seconds; a longer hole comes of times that make no sense.
 _LONGEST_HOLE: Final = 3600
 
@@ -161,13 +167,22 @@ class SoundEncoder:
         self._unpack = _Converter(coding.format)
         self._convert = _Converter(coding.format, coding.layout, coding.rate)
         self._written = 0
+        # Where the last packet ended, and for how many frames the sound may be torn there.
+        self._end: Fraction | None = None
+        self._torn = 0
 
     def feed(self, packet: Packet[AudioStream]) -> Iterator[Packet[AudioStream]]:
         """Take the next packet of the source; its times are seconds of the footage."""
+        begin = None if packet.pts is None else packet.pts * packet.time_base
+        if begin is not None and self._end is not None and abs(begin - self._end) > _ROUNDING:
+            self._torn = 1 + _DELAY
+        lasts = (packet.duration or 0) * packet.time_base
+        self._end = begin + lasts if begin is not None and lasts else None
         try:
             frames = packet.decode()
         except FOREIGN:
             self.damaged += 1
+            self._torn = 1 + _DELAY
             return
         for frame in frames:
             begin = None if frame.pts is None else frame.pts * (frame.time_base or packet.time_base)
@@ -203,7 +218,9 @@ class SoundEncoder:
     ) -> Iterator[Packet[AudioStream]]:
         """Write samples that begin at a time, after silence or without what is there already."""
         off = Fraction(0) if begin is None else begin - self._reached
-        if off > _LONGEST_HOLE or (self._has_begun and abs(off) <= _TOLERANCE):
+        tolerance = _ROUNDING if self._torn else _DRIFT
+        self._torn = max(0, self._torn - 1)
+        if off > _LONGEST_HOLE or (self._has_begun and abs(off) <= tolerance):
             off = Fraction(0)
         count = round(off * rate)
         if count < 0:
