@@ -110,7 +110,7 @@ def use(path: Path) -> str:
             assert is_message_fine(note), ascii(note)
         whole = footage.iter_frames_or_bad(range(len(footage)))
         some = [each for each, _ in zip(whole, range(3)) if not isinstance(each, BadFrame)]  # noqa: B905
-        sound = AudioClip(path) if footage.has_audio else None
+        sound = AudioClip.of(footage) if footage.has_audio else None
         out = path.with_name("out.mov")
         try:
             options = EncodeOptions(preset="ultrafast")

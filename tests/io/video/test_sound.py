@@ -326,6 +326,27 @@ def test_a_track_without_any_packet_costs_nothing(tmp_path):
     assert codecs(out) == []
 
 
+def test_a_track_of_which_nothing_can_be_decoded_is_left_out(tmp_path):
+    source, out = tmp_path / "a.ts", tmp_path / "out.mp4"
+    with av.open(str(source), "w") as output:
+        pictures = output.add_stream("mpeg4", rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = 32, 32, "yuv420p"
+        track = output.add_stream("aac", rate=48000)
+        for number in range(10):
+            frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+            frame.pts = number
+            output.mux(pictures.encode(frame))
+            noise = av.Packet(np.random.default_rng(number).bytes(400))
+            noise.stream, noise.pts, noise.dts = track, 1920 * number, 1920 * number
+            noise.time_base = Fraction(1, 48000)
+            output.mux(noise)
+        output.mux(pictures.encode(None))
+    (track,) = written(source, out).tracks
+    # It has no rate and no channels.
+    assert track.becomes is None and track.why == "nothing in it can be decoded"
+    assert codecs(out) == []
+
+
 @pytest.mark.parametrize("codec", ["pcm_s16le", "aac", "vorbis"])
 def test_damage_anywhere_in_the_sound_still_gives_a_result(tmp_path, codec):
     intact, out = film(tmp_path / "a.mkv", codec), tmp_path / "out.mp4"
@@ -346,6 +367,25 @@ def damages(data: bytes) -> Iterator[bytes]:
         places = random.integers(3000, len(copy) - 1000, 30)
         copy[places] = random.integers(0, 256, 30)
         yield copy.tobytes()
+
+
+def test_times_that_drift_and_catch_up_cut_nothing_out(tmp_path):
+    source, out = tmp_path / "drift.mkv", tmp_path / "out.mp4"
+    with av.open(str(film(tmp_path / "a.mkv", "vorbis", 44100))) as intact:
+        with av.open(str(source), "w") as output:
+            streams = {each: output.add_stream_from_template(each) for each in intact.streams}
+            for packet in intact.demux():
+                if packet.size:
+                    if packet.stream.type == "audio":
+                        # As RealMedia does: 17 ms behind in the end, and then on time again.
+                        late = packet.pts % 300 * 17 // 300
+                        packet.pts, packet.dts = packet.pts - late, packet.dts - late
+                    packet.stream = streams[packet.stream]
+                    output.mux(packet)
+    written(source, out)
+    before, after = heard(tmp_path / "a.mkv"), heard(out)
+    size = min(len(before), len(after))
+    assert np.corrcoef(before[4800:size], after[4800:size])[0, 1] > 0.98
 
 
 def test_without_sound_or_where_none_is_wanted_there_is_no_plan(tmp_path):

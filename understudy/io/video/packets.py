@@ -137,6 +137,16 @@ def _is_across_jump(packet: Packet[_AnyStream]) -> bool:
     return abs(packet.pts - packet.dts) * packet.time_base > _MOST_DELAY
 
 
+def _demux(
+    container: InputContainer, streams: Sequence[_AnyStream]
+) -> Iterator[Packet[_AnyStream]]:
+    try:
+        yield from cast("Iterator[Packet[_AnyStream]]", container.demux(list(streams)))
+    except IndexError:
+        # PyAV looks for a stream that turned up on the way, once everything is read.
+        return
+
+
 def _move(packet: Packet[_AnyStream], ticks: int) -> None:
     packet.pts = None if packet.pts is None else packet.pts - ticks
     packet.dts = None if packet.dts is None else packet.dts - ticks
