@@ -1,10 +1,12 @@
 import json
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 import pytest
+from shaped_clips import shown_order, squeeze, write_plates
 
 from understudy.core import affine, image
 from understudy.core.face import align
@@ -144,6 +146,23 @@ def versions(show):
 PLAIN = MergeOptions(
     masks=("dst",), color_transfer="none", encode=EncodeOptions(crf=4, preset="ultrafast")
 )
+
+
+def test_a_result_and_its_matte_have_the_pixels_and_the_fields_of_the_plate(tmp_path, monkeypatch):
+    narrow = [squeeze(plate(number), Fraction(2)) for number in range(FRAMES)]
+    dst = write_plates(tmp_path / "dst.mp4", narrow, Fraction(2), ["bottom"])
+    show = make_show(dst, monkeypatch)
+    *_, last = merge(show, PLAIN.model_copy(update={"matte": True}))
+    for name in ("result.mp4", "matte.mp4"):
+        with av.open(str(Path(last.summary["version"]).parent / name)) as container:
+            assert container.streams.video[0].sample_aspect_ratio == 2
+            shown = list(container.decode(video=0))
+            assert {shown_order(each) for each in shown} == {"bottom"} and len(shown) == FRAMES
+            assert {(each.width, each.height) for each in shown} == {(SIZE[0] // 2, SIZE[1])}
+    # As wide as the face is that a square plate has there: neither half nor twice.
+    with open_footage(Path(last.summary["version"]).parent / "matte.mp4") as matte:
+        white = matte[3].image[:, :, 1] > 128
+        assert matte.size == SIZE and abs(np.ptp(np.nonzero(white)[1]) - 30) < 5
 
 
 def test_a_merge_keeps_frames_times_and_sound_and_marks_the_result(show):
