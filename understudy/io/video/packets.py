@@ -124,12 +124,6 @@ def iter_packets(
         yield packet
 
 
-def _demux(
-    container: InputContainer, streams: Sequence[_AnyStream]
-) -> Iterator[Packet[_AnyStream]]:
-    return cast("Iterator[Packet[_AnyStream]]", container.demux(list(streams)))
-
-
 def _is_across_jump(packet: Packet[_AnyStream]) -> bool:
     """Whether FFmpeg gave a frame before a jump a time after it, where the file itself has none."""
     if packet.pts is None or packet.dts is None:
