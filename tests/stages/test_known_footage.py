@@ -163,3 +163,18 @@ def test_a_large_file_is_known_by_parts_of_it(tmp_path: Path) -> None:
             opened.write(b"x" * changed)
         assert digest_files([file]) != before
         before = digest_files([file])
+
+
+def test_copies_of_face_pictures_are_laid_in_once_and_told(film, clip, dfm_file) -> None:
+    clip(90)
+    film.run()
+    alone = summary(list(understudy.merge(film.folder, model=str(dfm_file()))))
+    for path in film.faces().paths:
+        shutil.copy(path, path.with_name(f"{path.stem} - Copy{path.suffix}"))
+    events = list(understudy.merge(film.folder, model=str(dfm_file())))
+    assert "dst/faces: 9 face pictures are passed over as copies" in told(events)
+    # What was rendered before is the same: nothing is new.
+    assert "9 of 9 frames are there from earlier runs" in told(events)
+    assert summary(events)["frames"] == alone["frames"]
+    rows = list(understudy.faces(film.folder, "dst"))
+    assert summary(rows)["faces"] == 9 and "000000_0 - Copy.jpg" in told(rows)

@@ -27,6 +27,7 @@ from understudy.stages.events import (
     Suspicious,
 )
 from understudy.stages.extract.known_footage import has_known_footage
+from understudy.stages.faceset_notes import faceset_notes
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.types import Face, Faces, FaceType, Floats, Side
@@ -59,6 +60,7 @@ def faces(show: Path, side: Side, *, options: FacesOptions) -> Stage:
     project = Project.load(show)
     options = project.options("faces", options)
     faceset, table = _load(project, side)
+    yield from faceset_notes(faceset)
     shown = 0
     pts, face_types, paths = faceset.pts, faceset.face_types, faceset.paths
     for row, face in enumerate(table):
@@ -80,6 +82,7 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
     project = Project.load(show)
     options = project.options("faces_check", options)
     faceset, table = _load(project, side)
+    yield from faceset_notes(faceset)
     if (table.track < 0).all():
         yield Note(
             text=(

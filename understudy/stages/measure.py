@@ -39,6 +39,7 @@ from understudy.stages.events import (
 from understudy.stages.extract.face_analyser import make_analyser
 from understudy.stages.extract.known_footage import SameShotOptions, require_known_footage
 from understudy.stages.extract.options import ExtractOptions
+from understudy.stages.faceset_notes import faceset_notes
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.stages.signer import find_signer
@@ -102,6 +103,8 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
     ):
         yield from require_known_footage(project, "src", src_footage)
         yield from require_known_footage(project, "dst", dst_footage, same_shot=options.same_shot)
+        for side_faces in (project.faces("src"), project.faces("dst")):
+            yield from faceset_notes(Faceset(side_faces))
         src = FaceTrack(src_footage, select_main_faces(Faceset(project.faces("src")).faces))
         dst = FaceTrack(dst_footage, select_main_faces(Faceset(project.faces("dst")).faces))
         found = yield from _find_again(

@@ -16,11 +16,13 @@ from understudy.types import AlignedFace, Faces, FaceType, Polygon
 
 
 class Faceset:
-    """The face pictures in `folder`, ordered by source, frame and file name.
+    """The faces in `folder`, ordered by source, frame and file name of their pictures.
 
-    Files with other suffixes do not count. The folder is read when the table is first asked for,
-    and again after `add`, `trash` or `rescan`. A picture that is not a face of ours makes that
-    reading raise BadMedia with the names of all such pictures: none is skipped in silence.
+    Copies of a picture, as a file manager or a cloud drive makes them, are the same face: one
+    counts (`FaceTable.scan`). Files with other suffixes do not count. The folder is read when the
+    table is first asked for, and again after `add`, `trash` or `rescan`. A picture that is not a
+    face of ours makes that reading raise BadMedia with the names of all such pictures: none is
+    skipped in silence.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,6 +41,14 @@ class Faceset:
     def paths(self) -> list[Path]:
         """The pictures, one a row of `faces`."""
         return [self.folder / name for name in self._table().names]
+
+    @property
+    def copies(self) -> dict[Path, list[Path]]:
+        """By the picture that counts, those that are copies of it and do not."""
+        return {
+            self.folder / name: [self.folder / other for other in others]
+            for name, others in self._table().copies.items()
+        }
 
     @property
     def pts(self) -> list[float | None]:
@@ -106,7 +116,8 @@ class Faceset:
     def trash(self, mask: NDArray[np.bool_]) -> list[Path]:
         """Move the rows where `mask` (N,) is true to `<folder>_trash` beside the folder.
 
-        Nothing is deleted or overwritten: where a name is taken there, the newcomer gets a number.
+        Their copies go along. Nothing is deleted or overwritten: where a name is taken there, the
+        newcomer gets a number.
 
         Returns:
             Where they went.
@@ -114,12 +125,12 @@ class Faceset:
         if mask.shape != (len(self),) or mask.dtype != np.bool_:
             raise ValueError(f"a mask of {mask.shape} {mask.dtype} for {len(self)} faces")
         bin = self.folder.with_name(f"{self.folder.name}_trash")
-        moved = []
+        moved, copies = [], self.copies
         with atomic.explain_os_errors(bin):
             bin.mkdir(exist_ok=True)
             for path, unwanted in zip(self.paths, mask, strict=True):
-                if unwanted:
-                    moved.append(path.rename(_free_path(bin / path.name)))
+                for each in (path, *copies.get(path, ())) if unwanted else ():
+                    moved.append(each.rename(_free_path(bin / each.name)))
         self.rescan()
         return moved
 

@@ -10,6 +10,7 @@ import bisect
 import contextlib
 import errno
 import os
+import re
 import stat
 from array import array
 from collections.abc import Iterator
@@ -30,14 +31,17 @@ from understudy.types import Faces, FaceType, Floats, Polygon
 _HEADER = b'{"cache":"understudy faces","version":1}\n'
 # So many bad pictures are named in an error; the rest are counted.
 _NAMED = 5
+# A picture's name as we give it.
+_OURS = re.compile(r"\d{6,}_\d+\.\w+")
 # A line of the cache, in bytes.
 _LONGEST_LINE = 16 << 20
 
 
 class FaceTable:
-    """The columns, one row a picture.
+    """The columns, one row a face.
 
-    faces, polygons: in frame space. names, face_types, sources, sides: of each picture.
+    faces, polygons: in frame space. names, face_types, sources, sides: of each picture. copies: by
+    the name of a picture, those of others that show the same face.
     """
 
     def __init__(self, names: list[str]) -> None:
@@ -61,10 +65,14 @@ class FaceTable:
         self.sides = np.zeros(count, np.int64)
         self.polygons: list[tuple[Polygon, ...]] = [()] * count
         self._identities: list[Floats | None] = [None] * count
+        self.copies: dict[str, list[str]] = {}
 
     @classmethod
     def scan(cls, folder: Path) -> Self:
-        """Return the table of all pictures in `folder`, by source, frame and name.
+        """Return the table of all faces in `folder`, by source, frame and name.
+
+        Pictures of one type that show the same source, frame and place are one face: the one whose
+        name is as `Faceset.add` gives it counts, else the one with the shortest.
 
         Read from the cache where that still fits; the cache is renewed when anything differs.
 
@@ -80,7 +88,7 @@ class FaceTable:
             with contextlib.suppress(CannotWrite, ValueError):
                 reading.renew_cache()
             reading.read_missing()
-        return table._sort()
+        return table._sort()._set_copies_aside()._gather_identities()
 
     @property
     def pts(self) -> list[float | None]:
@@ -113,17 +121,43 @@ class FaceTable:
         self.polygons[row] = metadata.polygons_in_picture(affine.invert(metadata.face_from_frame))
 
     def _sort(self) -> Self:
-        """By source, frame and name. Identities are kept only when every face has one."""
+        """By source, frame and name."""
         if not all(self._key(row) <= self._key(row + 1) for row in range(len(self.names) - 1)):
-            order = sorted(range(len(self.names)), key=self._key)
-            self.faces, self.sides, self._seconds = (
-                self.faces[order],
-                self.sides[order],
-                self._seconds[order],
-            )
-            for name in ("names", "face_types", "sources", "polygons", "_identities"):
-                values = getattr(self, name)
-                setattr(self, name, [values[row] for row in order])
+            self._take(sorted(range(len(self.names)), key=self._key))
+        return self
+
+    def _take(self, rows: list[int]) -> None:
+        """These rows, in this order."""
+        self.faces, self.sides, self._seconds = (
+            self.faces[rows],
+            self.sides[rows],
+            self._seconds[rows],
+        )
+        for name in ("names", "face_types", "sources", "polygons", "_identities"):
+            values = getattr(self, name)
+            setattr(self, name, [values[row] for row in rows])
+
+    def _set_copies_aside(self) -> Self:
+        """One row a face."""
+        found: dict[object, list[int]] = {}
+        shots = list(zip(self.sources, self.faces.frame.tolist(), strict=True))
+        for row, shot in enumerate(shots):
+            # Most frames have one picture.
+            if shot in (shots[row - 1] if row else None, *shots[row + 1 : row + 2]):
+                place = self.faces.landmarks[row].tobytes() + self.faces.box[row].tobytes()
+                found.setdefault((shot, self.face_types[row], place), []).append(row)
+        left_out = set[int]()
+        for rows in found.values():
+            best, *others = sorted(rows, key=lambda row: _plainness(self.names[row]))
+            if others:
+                self.copies[self.names[best]] = [self.names[row] for row in others]
+                left_out.update(others)
+        if left_out:
+            self._take([row for row in range(len(self.names)) if row not in left_out])
+        return self
+
+    def _gather_identities(self) -> Self:
+        """Identities are kept only when every face has one."""
         known = [identity for identity in self._identities if identity is not None]
         if known and len(known) == len(self.names):
             self.faces = replace(self.faces, identity=np.stack(known))
@@ -132,6 +166,11 @@ class FaceTable:
 
     def _key(self, row: int) -> tuple[str, int, str]:
         return self.sources[row], int(self.faces.frame[row]), self.names[row]
+
+
+def _plainness(name: str) -> tuple[bool, int, str]:
+    """A key by which the plainest of several names comes first: copies get longer ones."""
+    return _OURS.fullmatch(name) is None, len(name), name
 
 
 class _Entry(BaseModel):

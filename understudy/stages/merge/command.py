@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from understudy.io import atomic, scratch
+from understudy.io.faceset.faceset import Faceset
 from understudy.io.footage.base import Footage
 from understudy.io.provenance import manifest
 from understudy.io.provenance.signing_key import Credentials
@@ -29,6 +30,7 @@ from understudy.stages.events import (
     Stop,
 )
 from understudy.stages.extract.known_footage import require_known_footage
+from understudy.stages.faceset_notes import faceset_notes
 from understudy.stages.footage_notes import sound_losses, sound_notes
 from understudy.stages.jobs import verb
 from understudy.stages.merge import versions
@@ -69,6 +71,7 @@ def merge(show: Path, options: MergeOptions) -> Stage:
         )
         context = MergeContext.open(project, footage, options, keyframes)
         yield from (Note(text=each) for each in encoding_notes(footage, options.encode))
+        yield from faceset_notes(Faceset(project.faces("dst")))
         yield from context.remarks()
         if options.preview or options.debug:
             yield from render_stills(project, context, signer)

@@ -6,9 +6,11 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from understudy.io.faceset.faceset import Faceset
 from understudy.io.provenance.manifest import Claim
 from understudy.stages.events import Note, Stage
 from understudy.stages.extract.known_footage import has_known_footage
+from understudy.stages.faceset_notes import faceset_notes
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import CHECKPOINTS, HISTORY
 from understudy.stages.signer import find_signer
@@ -73,10 +75,11 @@ def run_training(project: Project, resolved: Resolved) -> Stage:
             )
 
 
-def _remark_on_footage(project: Project) -> Iterator[Note]:
-    """Note which side's footage is not what its faces were found in."""
+def _remarks(project: Project) -> Iterator[Note]:
+    """Note which faces are passed over, and which footage is not what they were found in."""
     sides: tuple[Side, ...] = ("src", "dst")
     for side in sides:
+        yield from faceset_notes(Faceset(project.faces(side)))
         if not has_known_footage(project, side):
             yield Note(
                 text=(
@@ -101,7 +104,8 @@ def _lead(
         options = apply_pretraining(options, recipe)
         send_setup(group, options, recipe)
         yield from device_errors.warn_unused_gpu(options.device, group.device)
-        yield from _remark_on_footage(project)
+        if not options.pretrain:
+            yield from _remarks(project)
         src, dst = input_pipeline.load_faces(project, options, recipe)
         state = TrainState(options, TrainableModel(recipe, options, group.device))
         yield Note(
