@@ -230,6 +230,8 @@ class _CopiedTrack(_Track):
         # Of the last packet, in ticks of the source.
         self._last: int | None = None
         self._end = 0
+        # Matroska cannot hide what lies before the first picture: the picture would come late.
+        self._starts_with_sound = target.container.format.name == "matroska"
 
     def feed(self, packet: Packet[AudioStream]) -> Iterator[Packet[AudioStream]]:
         start, stop, tick = self._sound.start or Fraction(0), self._sound.stop, packet.time_base
@@ -239,6 +241,8 @@ class _CopiedTrack(_Track):
         if self._sound.start is not None and ticks * tick < start:
             return
         if stop is not None and self._end * tick > stop:
+            return
+        if self._starts_with_sound and self._end * tick < -_ROUNDING:
             return
         ticks -= round(start / tick)
         if self._last is not None and ticks <= self._last:

@@ -37,6 +37,8 @@ from understudy.types import Color, FieldOrder
 
 # So many frames from the start must decode as the packets promise, or all are decoded and counted.
 _HEAD = 4
+# Sound this many seconds ahead of the picture began with it: most encoders put less before it.
+_BEGAN_WITH = Fraction(1, 20)
 # From a keyframe so many are looked at, to know whether it can be sought.
 _TAIL = 24
 # So many pixels a file may hold in all its frames, and so many more for each of its bytes. A still
@@ -409,11 +411,11 @@ def _reconcile(table: PacketTable, counted: VideoIndex) -> VideoIndex:
 def _from_the_start(index: VideoIndex, sound: FirstSound | None) -> VideoIndex:
     """The index with times from the start of presentation: of picture or sound, whichever is first.
 
-    Sound that is ahead of the picture by up to a frame of either began with it: presentation starts
-    with the picture.
+    Sound that is ahead of the picture by up to a frame of either, or by what nobody notices, began
+    with it: presentation starts with the picture.
     """
     start = index.pts[0] * index.time_base
-    if sound is not None and sound.start < start - max(1 / index.fps, sound.lasting):
+    if sound is not None and sound.start < start - max(1 / index.fps, sound.lasting, _BEGAN_WITH):
         start = sound.start
     ticks = round(start / index.time_base)
     return replace(

@@ -13,8 +13,8 @@ from understudy.io.video.faults import FOREIGN, reason
 
 # Bytes that go through Python at a time.
 _BUFFER = 1 << 20
-# Seconds: Matroska counts in milliseconds, and begins with the sound where that is ahead.
-_TOLERANCE, _AHEAD = 0.0015, 0.1
+# Seconds: Matroska counts in milliseconds, and begins with a packet of sound that is ahead.
+_TOLERANCE, _AHEAD = 0.0015, 0.3
 # Frames between two steps.
 _STEP = 256
 _WHAT_NOW = (
