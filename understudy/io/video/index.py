@@ -124,14 +124,19 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
     with packets.open_container(path) as container:
         stream = _usable_stream(container, path)
         time_base = packets.clock(stream)
-        has_audio, codec = bool(container.streams.audio), stream.codec_context.name
+        has_audio = bool(container.streams.audio)
         # An index takes four bytes a frame, though the frames themselves may have been cut off.
         _check_worth(path, len(stream.index_entries) // 2, 1, 1)
         table = read_packet_table(container, stream, path)
         context = stream.codec_context
         _check_worth(path, len(table.pts), context.width, context.height)
         stated = stream.average_rate or stream.guessed_rate
-    first, times, undecoded, fields = _first_frames(path, table.clock)
+        first, times, undecoded, fields = _first_frames(path, table.clock)
+        if not may_have_fields(context.name):
+            fields = None
+        elif fields is None and table.keys and not table.is_cut_off:
+            places = [packets.Place(key, table.key_bytes.get(key)) for key in table.keys]
+            fields = find_fields(container, stream, table.clock, places, first.orientation)
     is_turned = swaps_sides(first.orientation)
     aspect = 1 / first.aspect if is_turned else first.aspect
     plate_size = first.size[::-1] if is_turned else first.size
@@ -155,6 +160,7 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
         is_exact=not table.is_cut_off,
         reading=reading,
         plate_size=plate_size,
+        field_order=fields,
         stated_fields=first.stated_fields,
     )
     wrong: list[int] = []
@@ -162,11 +168,6 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
         usual = max(1, round(1 / ((stated or 25) * time_base)))
         index, wrong = _count_frames(index, table, path, usual)
         index = _reconcile(table, index)
-    if may_have_fields(codec):
-        if fields is None and index.is_exact and index.keys:
-            places = [index.place_of(key) for key in index.keys]
-            fields = find_fields(path, index.clock, places, index.orientation)
-        index = replace(index, field_order=fields)
     fps = _frame_rate(stated, index.pts, time_base)
     index = _from_the_start(replace(index, fps=fps), table.sound)
     return replace(

@@ -169,7 +169,7 @@ def decode_packets(
         context.options = {"max_pixels": str(MAX_VIDEO_PIXELS)}
         if seek_to is not None:
             try:
-                _seek(container, stream, known, seek_to)
+                seek(container, stream, known, seek_to)
             except FOREIGN:
                 return
         for packet in iter_readable(container, [stream], known, seek_to is not None):
@@ -206,7 +206,8 @@ def iter_readable(
         yield error
 
 
-def _seek(container: InputContainer, stream: VideoStream, known: Clock, to: Place) -> None:
+def seek(container: InputContainer, stream: VideoStream, known: Clock, to: Place) -> None:
+    """Go to a keyframe. Raises `faults.FOREIGN`."""
     if to.byte is not None:
         container.seek(to.byte, stream=stream, unsupported_byte_offset=True)
         return
