@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -249,22 +250,39 @@ def test_marks_of_commentary_and_for_the_hard_of_hearing_stay(tmp_path, suffix):
     assert not any(Disposition.default in each for each in found[1:])
 
 
+def written_in_part(source: Path, out: Path, first: int, last: int) -> Fraction:
+    """Write some frames with their sound, as `cut` does; returns when they begin, in seconds."""
+    with open_footage(source) as footage:
+        frames = [
+            replace(frame, pts=frame.pts - footage.pts[first])
+            for frame in footage.frames(first, last)
+        ]
+        start, stop = ((footage.pts[each] * footage.time_base) for each in (first, last))
+        plan = plan_sound(AudioClip.of(footage, None, start, stop), out.suffix)
+        list(write_video(out, frames, footage, EncodeOptions(preset="ultrafast"), plan))
+    return start
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_sound_that_is_coded_anew_is_cut_to_the_sample(tmp_path, suffix):
     source, out = film(tmp_path / "a.mov", "pcm_mulaw", 8000, "mono"), tmp_path / f"out{suffix}"
-    start, stop = Fraction(3, 25), Fraction(10, 25)
-    plan = plan_sound(AudioClip(source, start=start, stop=stop), suffix)
-    with open_footage(source) as footage:
-        shifted = list(footage.frames(3, 10))
-        for frame in shifted:
-            object.__setattr__(frame, "pts", frame.pts - footage.pts[3])
-        list(write_video(out, shifted, footage, EncodeOptions(preset="ultrafast"), plan))
+    start = written_in_part(source, out, 3, 10)
     with av.open(str(source)) as one, av.open(str(out)) as other:
         before, after = (
             np.concatenate([frame.to_ndarray()[0] for frame in each.decode(audio=0)])
             for each in (one, other)
         )
-    assert np.array_equal(after, before[round(start * 8000) : round(stop * 8000)])
+    begin = round(start * 8000)
+    assert np.array_equal(after, before[begin : begin + 8000 * 7 // 25])
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.avi", "libmp3lame"), ("a.mp4", "aac")])
+def test_packets_of_a_part_keep_their_time(tmp_path, name, codec):
+    # An AVI counts its sound in packets, and its pictures at 25 ticks a second.
+    source, out = film(tmp_path / name, codec, 44100), tmp_path / "out.mp4"
+    start = written_in_part(source, out, 3, 14)
+    before, after = heard(source)[round(start * 48000) :], heard(out)
+    assert abs(lag(after[4800:], before[4800:])) < 0.1
 
 
 def test_late_sound_and_holes_in_it_keep_their_time(tmp_path):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -30,6 +31,8 @@ _WHAT_NOW = "Fetch the file again, or leave its sound out with --audio-track non
 _BESIDE: Final = 2
 # Seconds by which rounding may lay a packet before the one ahead of it.
 _ROUNDING: Final = Fraction(1, 100)
+# Ticks a second in which a packet that is copied is moved, at least.
+_FINE: Final = 100_000
 
 
 class SoundOptions(Options):
@@ -227,7 +230,7 @@ class _Track(ABC):
 class _CopiedTrack(_Track):
     def __init__(self, plan: SoundTrack, target: AudioStream, sound: AudioClip) -> None:
         super().__init__(plan, target, sound)
-        # Of the last packet, in ticks of the source.
+        # When the last packet began, in ticks of the output, and where it ended in the source.
         self._last: int | None = None
         self._end = 0
         # Matroska cannot hide what lies before the first picture: the picture would come late.
@@ -244,14 +247,17 @@ class _CopiedTrack(_Track):
             return
         if self._starts_with_sound and self._end * tick < -_ROUNDING:
             return
-        ticks -= round(start / tick)
-        if self._last is not None and ticks <= self._last:
-            if (self._last - ticks) * tick > _ROUNDING:
+        # A tick of an AVI is a whole packet.
+        parts = max(1, ceil(tick * _FINE))
+        time = round(ticks * parts - start / tick * parts)
+        if self._last is not None and time <= self._last:
+            if (self._last - time) * tick / parts > _ROUNDING:
                 self.lost += 1
                 return
-            ticks = self._last + 1
-        self._last = packet.pts = packet.dts = ticks
-        packet.stream = self._target
+            time = self._last + 1
+        self._last = packet.pts = packet.dts = time
+        packet.duration = (packet.duration or 0) * parts
+        packet.stream, packet.time_base = self._target, tick / parts
         yield packet
 
 

@@ -48,6 +48,8 @@ _FORMATS: Final = {
 _BUFFER: Final = 1 << 20
 # Ticks a second up to which players are known to follow.
 _FINEST = 10_000_000
+# Ticks a second in which the start of a track is told at least: less than a sample of sound.
+_FINE = 100_000
 _ENCODERS = {"h264": "libx264", "h265": "libx265", "prores": "prores_ks"}
 
 
@@ -289,9 +291,10 @@ class Encoding:
         if self.time_base.denominator > _FINEST:
             return flags
         # The second one is the clock of the edit list, which says when a track that starts late
-        # starts; by default milliseconds.
-        ticks = str(self.time_base.denominator)
-        return flags | {"video_track_timescale": ticks, "movie_timescale": ticks}
+        # starts, sound too; by default milliseconds.
+        ticks = self.time_base.denominator
+        fine = ticks * -(-_FINE // ticks)
+        return flags | {"video_track_timescale": str(ticks), "movie_timescale": str(fine)}
 
 
 class _Output(io.RawIOBase):
