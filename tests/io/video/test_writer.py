@@ -196,10 +196,12 @@ def test_no_frames_is_an_error(clip, tmp_path):
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(clip, tmp_path, monkeypatch):
-    def full(*_: object) -> int:
-        raise av.error.OSError(errno.ENOSPC, "No space left on device", "out.mp4")
+    class FullDisk(writer._Output):
+        def write(self, data: object, /) -> int:
+            self.problem = OSError(errno.ENOSPC, "No space left on device")
+            raise self.problem
 
-    monkeypatch.setattr(writer, "_mux_packets", full)
+    monkeypatch.setattr(writer, "_Output", FullDisk)
     with (
         open_footage(clip()) as source,
         pytest.raises(CannotWrite, match=r"out\.mp4: the disk is full"),
