@@ -230,7 +230,7 @@ def _encode(
             f"{out}: {source.path.name} is marked as synthetic, and .mkv cannot carry the mark on."
             " Name it .mp4 or .mov."
         )
-    yield from (Note(text=each) for each in encoding_notes(source, options))
+    yield from (Note(text=each) for each in encoding_notes(source, options, out.suffix))
     yield from sound_notes(sound, "cut" if stage == "cut" else "denoise")
     yield Started(stage=stage, total=total)
     with contextlib.ExitStack() as stack:

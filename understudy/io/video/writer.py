@@ -202,8 +202,13 @@ def check_target(path: Path, options: EncodeOptions) -> None:
         )
 
 
-def encoding_notes(like: Footage, options: EncodeOptions) -> Iterator[str]:
+def encoding_notes(like: Footage, options: EncodeOptions, suffix: str = ".mp4") -> Iterator[str]:
     """Yield what the encoded video will not have of its footage, which can be told before."""
+    if like.size != like.plate_size and suffix.lower() == ".mkv":
+        yield (
+            f"{like.path.name}: its pixels are not square, which an .mkv made here says only within"
+            " its pictures; some players show it too narrow or too wide. Name it .mp4 or .mov."
+        )
     if like.field_order and options.codec == "h265":
         yield (
             f"{like.path.name}: interlaced, which h265 does not tell players. Choose codec h264 or"
