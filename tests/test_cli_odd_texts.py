@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -307,7 +308,7 @@ def test_an_order_longer_than_any_is_skipped(
     assert sum("is not an order" in each.get("text", "") for each in told) == 1
 
 
-def run(words: list[str | bytes], **settings: Any) -> subprocess.CompletedProcess[bytes]:
+def run(words: Sequence[str | bytes], **settings: Any) -> subprocess.CompletedProcess[bytes]:
     command: list[str | bytes] = [sys.executable, "-m", "understudy", *words]
     return subprocess.run(command, capture_output=True, timeout=60, check=False, **settings)
 
@@ -319,6 +320,76 @@ def test_a_terminal_of_another_encoding_gets_what_it_can_show(
     settings = os.environ | {"PYTHONIOENCODING": encoding}
     done = run(["faces", "名é", "src"], env=settings, cwd=tmp_path)
     assert done.returncode == 4 and b"\\u540d" in done.stderr and b"Traceback" not in done.stderr
+
+
+CONSOLES = {
+    "Windows-1252": {"PYTHONIOENCODING": "cp1252:strict"},
+    "C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+}
+
+
+@pytest.mark.parametrize("console", CONSOLES)
+def test_a_console_that_is_not_utf_8_gets_help_and_errors(console: str, tmp_path: Path) -> None:
+    settings = {"env": os.environ | CONSOLES[console], "cwd": tmp_path}
+    helped = run(["merge", "--help", "--json"], **settings)
+    assert (helped.returncode, helped.stderr) == (0, b"")
+    assert "…".encode() not in helped.stdout and b"..." in helped.stdout
+    refused = run(["frames", "名é.mp4", "out"], **settings)
+    assert refused.returncode in (2, 3) and b"Traceback" not in refused.stderr
+    if console == "C":
+        assert b"this session reads as ascii. Set PYTHONUTF8=1" in refused.stderr
+    else:
+        assert b"\\u540d" in refused.stderr and b"no such file" in refused.stderr
+
+
+BARS = """
+import sys, time
+from understudy.cli_view import ScreenView, write_any_text
+from understudy.stages.events import Finished, Progress, Started
+write_any_text()
+view = ScreenView()
+view.show(Started(stage="train", total=500, unit="iteration"))
+for done in range(1, 40):
+    values = {"src": 3.801, "dst": 4.557, "mask": 0.5682, "codes": 0.07454, "mouth": 0.129}
+    view.show(Progress(stage="train", done=done, total=500, values=values))
+    time.sleep(0.01)
+view._told -= 99
+view.show(Progress(stage="train", done=40, total=500, values={"src": 3.8}))
+view.close()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
+@pytest.mark.parametrize("terminal", ["xterm", "dumb"])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii:strict"])
+def test_progress_is_one_line_of_a_terminal(terminal: str, encoding: str) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    settings = {"TERM": terminal, "PYTHONIOENCODING": encoding, "COLUMNS": "80", "LINES": "24"}
+    path = {"PYTHONPATH": str(Path(cli.__file__).parent.parent)}
+    child = subprocess.Popen(
+        [sys.executable, "-c", BARS],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        env=os.environ | settings | path,
+    )
+    os.close(theirs)
+    told = b""
+    with contextlib.suppress(OSError):  # that is how a terminal ends
+        while piece := os.read(ours, 65536):
+            told += piece
+    os.close(ours)
+    assert child.wait() == 0 and b"Traceback" not in told
+    lines = told.decode().splitlines()
+    if terminal == "dumb":
+        assert lines[0] == "train: 500 iterations"
+        assert lines[-1].startswith("train: 40 of 500 iterations") and "src 3.8" in lines[-1]
+    else:
+        assert "of 500 iterations" in told.decode() and "src 3.8" in told.decode()
+        assert b"\x1b[1A" not in told, "it took more than one line"
+    assert told.isascii() or encoding == "utf-8"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from understudy.cli_app import GlobalFlags, ParsedCommand, build_app
 from understudy.cli_crash import report_crash
 from understudy.cli_orders import Orders
-from understudy.cli_view import JsonView, ScreenView, View
+from understudy.cli_view import JsonView, ScreenView, View, write_any_text
 from understudy.errors import (
     EXIT_FAILED_FRAMES,
     EXIT_INTERRUPTED,
@@ -44,6 +44,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     words = list(sys.argv[1:] if tokens is None else tokens)
+    write_any_text()
     view = _view(GlobalFlags.from_tokens(words))
     try:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import math
@@ -9,11 +10,11 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from understudy.printable import as_message, printable
@@ -27,6 +28,24 @@ SECONDS_BETWEEN_LINES = 15.0
 SHOWN_VALUES = 5
 # The bar tells the rate already.
 RATES = {"frames_per_second", "it/s"}
+
+
+# What stands for a character of ours where the encoding of a stream lacks it.
+_PLAIN = {"…": "...", "×": "x", "–": "-", "’": "'"}
+
+
+def write_any_text() -> None:
+    """From now on standard output and error take any text, whatever their encoding is."""
+    codecs.register_error("understudy", _stand_in)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="understudy")
+
+
+def _stand_in(error: UnicodeError) -> tuple[str | bytes, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    plain = _PLAIN.get(error.object[error.start])
+    return (plain, error.start + 1) if plain else codecs.backslashreplace_errors(error)
 
 
 class View(Protocol):
@@ -86,23 +105,22 @@ class ScreenView:
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
-        for stream in (sys.stdout, sys.stderr):
-            # Where its encoding lacks a character the text is still told.
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")
         self._console = _Console(highlight=False)
         self._errors = _Console(stderr=True, highlight=False)
         self._bars = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            _Count(),
-            _Rate(),
-            _Time(),
-            TextColumn("{task.fields[values]}", style="dim", markup=False),
+            TextColumn("{task.description}", markup=False, table_column=_whole()),
+            BarColumn(bar_width=16, table_column=_whole()),
+            _Count(table_column=_whole()),
+            _Rate(table_column=_whole()),
+            _Time(table_column=_whole()),
+            _Values(is_ascii=self._console.options.ascii_only),
             console=self._console,
             speed_estimate_period=60,
         )
-        self._has_bars = self._console.is_terminal and not quiet
+        # One that cannot move its cursor gets lines.
+        self._has_bars = (
+            self._console.is_terminal and not self._console.is_dumb_terminal and not quiet
+        )
         self._tasks: dict[str, TaskID] = {}
         self._told = time.monotonic()
         self._verb = ""
@@ -217,6 +235,22 @@ class _Count(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text(_count(task))
+
+
+def _whole() -> Column:
+    """A column of one line that is never cut."""
+    return Column(no_wrap=True)
+
+
+class _Values(ProgressColumn):
+    """What is worth showing of the last step, as far as the line has room."""
+
+    def __init__(self, is_ascii: bool) -> None:
+        super().__init__()
+        self._overflow: Literal["crop", "ellipsis"] = "crop" if is_ascii else "ellipsis"
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["values"], "dim", no_wrap=True, overflow=self._overflow)
 
 
 class _Rate(ProgressColumn):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -163,11 +164,8 @@ def check_texts(values: Mapping[str, Any], where: str) -> None:
             waiting += [(f"{name}.{inner}", each) for inner, each in value.items()]
         elif isinstance(value, list | tuple):
             waiting += [(name, each) for each in value]
-        elif isinstance(value, str | Path) and not _is_text(str(value)):
-            raise BadOption(
-                f"{where}: {name} is {shortened(printable(str(value)), 200)}, which is no text in"
-                " UTF-8. Give the file or folder another name, or a link to it, and name that."
-            )
+        elif isinstance(value, str | Path) and (problem := _text_problem(value)):
+            raise BadOption(f"{where}: {name} is {problem}")
 
 
 def readable(error: ValidationError, where: str) -> str:
@@ -190,9 +188,24 @@ def readable(error: ValidationError, where: str) -> str:
     return " ".join(told)
 
 
-def _is_text(text: str) -> bool:
+def _text_problem(value: str | Path) -> str:
+    """What is wrong with a text or name that goes into files, and what now; "" = nothing."""
+    text = str(value)
+    shown = shortened(printable(text), 200)
+    # In any other session a name that was kept as text would be another one.
+    is_local = isinstance(value, Path) and sys.getfilesystemencoding() != "utf-8"
+    if is_local and not text.isascii():
+        return (
+            f"{shown}, which this session reads as {sys.getfilesystemencoding()}. Set PYTHONUTF8=1"
+            " or LC_ALL=C.UTF-8, and run the same command again."
+        )
     # Python reads bytes of a name that are no UTF-8 as halves of characters.
-    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        return (
+            f"{shown}, which is no text in UTF-8. Give the file or folder another name, or a link"
+            " to it, and name that."
+        )
+    return ""
 
 
 def _notes(info: FieldInfo) -> _Notes:
