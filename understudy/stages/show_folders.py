@@ -38,6 +38,7 @@ _SHOW: Final[_Tree] = {
 _REPLACED: Final = (
     "result.mp4",
     "result.mov",
+    "result.png",
     *(
         f"{side}/{name}"
         for side in ("src", "dst")

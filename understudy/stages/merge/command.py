@@ -35,6 +35,7 @@ from understudy.stages.footage_notes import sound_losses, sound_notes
 from understudy.stages.jobs import verb
 from understudy.stages.merge import versions
 from understudy.stages.merge.context import MergeContext
+from understudy.stages.merge.frames import FrameReport, merge_frames
 from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.presets import apply_preset
@@ -44,6 +45,8 @@ from understudy.stages.merge.stills import render_stills
 from understudy.stages.project import Project
 from understudy.stages.signer import find_signer
 
+# The result of a dst that is one picture, as a picture, too.
+_PICTURE: Final = "result.png"
 _UNTOUCHED: Final = "The results of earlier runs are untouched."
 
 Step = Generator[Event, Order | None, bool]
@@ -127,6 +130,9 @@ def _render_version(
                     )
                 )
                 return
+        if context.shows_one_picture:
+            for merged in merge_frames(context, FrameReport(), range(1)):
+                claim.write_picture(folder.path / _PICTURE, merged.frame.image)
         record = {
             "understudy": version("understudy"),
             **facts,
@@ -152,6 +158,9 @@ def _render_version(
         result = project.result.with_suffix(suffix)
         versions.link_result(video, result)
         yield Saved(what="result", path=result)
+        if context.shows_one_picture:
+            versions.link_result(final / _PICTURE, project.result.with_suffix(".png"))
+            yield Saved(what="picture", path=project.result.with_suffix(".png"))
     yield Finished(stage="merge", summary={**facts, "result": str(result), "version": str(video)})
 
 

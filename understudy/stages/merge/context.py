@@ -107,6 +107,11 @@ class MergeContext:
         """Whether the masks become a video of their own."""
         return self.options.matte or "raw-rgb-mask" in self.keyframes.values_of("mode")
 
+    @property
+    def shows_one_picture(self) -> bool:
+        """Whether the footage is a single picture: then people want one back."""
+        return len(self.footage) == 1 and not self.footage.is_video
+
     def remarks(self) -> Iterator[Event]:
         """Yield what the user may want to know, or should look into, before the work begins."""
         for text in self.damage:

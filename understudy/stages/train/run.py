@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from understudy.core.training.split import MIN_FACES
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.provenance.manifest import Claim
 from understudy.stages.events import Note, Stage
@@ -89,6 +90,18 @@ def _remarks(project: Project) -> Iterator[Note]:
             )
 
 
+def _remark_on_few(count: int) -> Iterator[Note]:
+    """Note that src's faces are few."""
+    if count < MIN_FACES:
+        yield Note(
+            text=(
+                f"src: {count} {'face' if count == 1 else 'faces'} to learn from, which is little:"
+                " footage with hundreds, turned and lit as dst's are, makes a better swap. Below"
+                f" {MIN_FACES} none are held out, so the model is not measured."
+            )
+        )
+
+
 def _lead(
     project: Project, resolved: Resolved, group: ProcessGroup, thread_tuner: ThreadTuner
 ) -> Stage:
@@ -104,9 +117,10 @@ def _lead(
         options = apply_pretraining(options, recipe)
         send_setup(group, options, recipe)
         yield from device_errors.warn_unused_gpu(options.device, group.device)
+        src, dst = input_pipeline.load_faces(project, options, recipe)
         if not options.pretrain:
             yield from _remarks(project)
-        src, dst = input_pipeline.load_faces(project, options, recipe)
+            yield from _remark_on_few(len(src.pictures))
         state = TrainState(options, TrainableModel(recipe, options, group.device))
         yield Note(
             text=(
