@@ -20,8 +20,9 @@ import av
 
 from understudy.io.open_footage import open_footage
 from understudy.io.video.color import bit_depth, from_rgb, resolve_color, to_rgb
+from understudy.io.video.formats import EncodeOptions
 from understudy.io.video.orientation import UPRIGHT
-from understudy.io.video.writer import EncodeOptions, write_video
+from understudy.io.video.writer import write_video
 
 
 def main() -> None:

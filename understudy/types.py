@@ -50,6 +50,23 @@ class Color:
     range: int = 0
 
 
+# How finely colour is kept: in half of the columns and lines, half of the columns, or all.
+Chroma = Literal["420", "422", "444"]
+
+
+@dataclass(frozen=True, slots=True)
+class LightLevels:
+    """How HDR pictures were mastered, as SMPTE ST 2086 and CTA-861.3 count it.
+
+    mastering: x and y of red, green, blue and white in units of 0.00002, then the most and the
+    least light in units of 0.0001 cd/m2. content: the brightest pixel and the brightest mean of a
+    frame, in cd/m2. None = not told.
+    """
+
+    mastering: tuple[tuple[int, int], ...] | None = None
+    content: tuple[int, int] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One picture of a footage.

@@ -23,13 +23,8 @@ from understudy.io.footage.options import FootageOptions
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import COMMENT
 from understudy.io.video.audio import SoundOptions, SoundPlan, choose_sound
-from understudy.io.video.writer import (
-    EncodeOptions,
-    check_target,
-    encoding_notes,
-    frame_rate_fraction,
-    write_video,
-)
+from understudy.io.video.formats import EncodeOptions, encoding_notes
+from understudy.io.video.writer import check_target, frame_rate_fraction, write_video
 from understudy.options import option
 from understudy.stages.carried_marks import CarriedMarks
 from understudy.stages.events import Finished, Note, Progress, Saved, Stage, Started, Stop

@@ -20,7 +20,8 @@ from understudy.io.video.audio import (
     choose_sound,
     plan_sound,
 )
-from understudy.io.video.writer import EncodeOptions, write_video
+from understudy.io.video.formats import EncodeOptions
+from understudy.io.video.writer import write_video
 
 DATA = Path(__file__).parents[2] / "data" / "footage"
 SECONDS = 0.6

@@ -13,7 +13,7 @@ import pytest
 from understudy.core import affine, image
 from understudy.core.face import align
 from understudy.io.faceset.faceset import Faceset
-from understudy.io.video.writer import EncodeOptions
+from understudy.io.video.formats import EncodeOptions
 from understudy.stages.events import Event, Note
 from understudy.stages.merge import context
 from understudy.stages.merge.command import merge

@@ -16,7 +16,7 @@ from understudy.errors import BadMedia
 from understudy.io import system_faults
 from understudy.io.footage.clock import NO_OFFSET, Clock
 from understudy.io.footage.fingerprint import FootageFingerprint
-from understudy.types import Color, FieldOrder, Frame
+from understudy.types import Chroma, Color, FieldOrder, Frame, LightLevels
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,10 @@ class Footage(ABC):
     time_base; 0 is where picture or sound starts, whichever is first. last_duration: how long the
     last frame stays, same unit. clock: how the file's own times become those. color: as coded, with
     absent tags resolved. bits: per channel in the source. pixel_aspect: width over height of a
-    pixel of the plate. is_cut_off: the file ends before what its header promises. warnings: what is
-    missing because of that. notes: what else a user may want to know. choices: of how it is read,
-    those that make a difference to this footage, as text.
+    pixel of the plate. chroma: how finely the file keeps colour; "420" for pictures and RGB. light:
+    how HDR was mastered, None = not told. is_cut_off: the file ends before what its header
+    promises. warnings: what is missing because of that. notes: what else a user may want to know.
+    choices: of how it is read, those that make a difference to this footage, as text.
     is_video: False for pictures, whose pts are made up at 25 a second.
     """
 
@@ -83,6 +84,8 @@ class Footage(ABC):
     clock: Clock = NO_OFFSET
     pixel_aspect: Fraction = Fraction(1)
     field_order: FieldOrder | None = None
+    chroma: Chroma = "420"
+    light: LightLevels | None = None
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()

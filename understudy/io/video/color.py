@@ -6,16 +6,19 @@ not stated.
 
 from __future__ import annotations
 
+import struct
+from fractions import Fraction
 from typing import cast
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideData, Type
 from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
 from understudy.io.video.fields import mark_fields
 from understudy.io.video.orientation import Orientation, apply_orientation
-from understudy.types import Array, Bytes, Color, FieldOrder
+from understudy.types import Array, Bytes, Chroma, Color, FieldOrder, LightLevels
 
 # Without these flags swscale repeats chroma pixels and darkens every conversion by about one level
 # in 255 (measured).
@@ -28,6 +31,10 @@ _MATRICES = {0: 1, 1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 # Primaries and transfer that go with a matrix when the file states only that.
 _PARTNERS = {0: (1, 13), 4: (4, 4), 5: (5, 6), 6: (6, 6), 7: (7, 7), 9: (9, 14), 10: (9, 14)}
 _UNKNOWN = 2
+# FFmpeg's records of mastering displays and of content light levels.
+_MASTERING, _CONTENT = struct.Struct("=22i"), struct.Struct("=2I")
+# No screen and no camera knows more light than this, in cd/m2, nor has the format room for it.
+_BRIGHTEST = 65535
 
 
 def resolve_color(frame: av.VideoFrame) -> Color:
@@ -67,6 +74,47 @@ def output_color(color: Color) -> Color:
 def bit_depth(frame: av.VideoFrame) -> int:
     """Return the bits per channel."""
     return max(component.bits for component in frame.format.components)
+
+
+def chroma_of(frame: av.VideoFrame) -> Chroma:
+    """Return how finely the frame keeps colour; "420" where it has none, or is RGB.
+
+    What is coarser than 420 counts as that; as 422 what is halved one way, whichever it is, since
+    pictures may be turned.
+    """
+    layout = frame.format
+    if layout.is_rgb or layout.has_palette or len(layout.components) < 3:
+        return "420"
+    parts = 16 // layout.chroma_width(16), 16 // layout.chroma_height(16)
+    if max(parts) > 2 or min(parts) == 2:
+        return "420"
+    return "444" if max(parts) == 1 else "422"
+
+
+def light_levels(frame: av.VideoFrame) -> LightLevels | None:
+    """Return how the frame's HDR was mastered, as far as it says so."""
+    found = [
+        cast(SideData | None, frame.side_data.get(kind))  # type: ignore[call-overload]
+        for kind in (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL)
+    ]
+    display, content = (b"" if each is None else bytes(each) for each in found)
+    mastering = _mastering(display) if len(display) >= _MASTERING.size else None
+    levels = _CONTENT.unpack_from(content) if len(content) >= _CONTENT.size else (0, 0)
+    most = levels if 0 < max(levels) <= _BRIGHTEST else None
+    return LightLevels(mastering, most) if mastering or most else None
+
+
+def _mastering(record: bytes) -> tuple[tuple[int, int], ...] | None:
+    """Of FFmpeg's record: ten fractions, and whether the primaries and the light are told."""
+    *parts, has_primaries, has_light = _MASTERING.unpack_from(record)
+    if not (has_primaries and has_light) or not all(parts[1::2]):
+        return None
+    values = [Fraction(*each) for each in zip(parts[::2], parts[1::2], strict=True)]
+    points, (least, most) = [round(each * 50_000) for each in values[:8]], values[8:]
+    levels = round(most * 10_000), round(least * 10_000)
+    if not (all(0 <= each <= 50_000 for each in points) and 0 <= levels[1] < levels[0] < 2**32):
+        return None
+    return (*zip(points[::2], points[1::2], strict=True), levels)
 
 
 def to_rgb(

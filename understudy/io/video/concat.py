@@ -19,8 +19,8 @@ from understudy.io.footage.base import Footage
 from understudy.io.video import segment_file
 from understudy.io.video.audio import AudioClip, SoundPlan, open_sound
 from understudy.io.video.faults import reason
+from understudy.io.video.formats import EncodeOptions
 from understudy.io.video.writer import (
-    EncodeOptions,
     Encoding,
     atomic_video,
     check_target,

@@ -33,7 +33,7 @@ from understudy.io.video.fields import (
 from understudy.io.video.frame_times import mend_times
 from understudy.io.video.orientation import Orientation, read_orientation, swaps_sides
 from understudy.io.video.packet_table import FirstSound, PacketTable, read_packet_table
-from understudy.types import Color, FieldOrder
+from understudy.types import Chroma, Color, FieldOrder, LightLevels
 
 # So many frames from the start must decode as the packets promise, or all are decoded and counted.
 _HEAD = 4
@@ -75,6 +75,8 @@ class VideoIndex(FootageIndex):
     size: tuple[int, int]
     color: Color
     bits: int
+    chroma: Chroma
+    light: LightLevels | None
     has_audio: bool
     is_cut_off: bool
     pixel_aspect: Fraction
@@ -113,6 +115,8 @@ class _FirstFrame:
     orientation: Orientation
     color: Color
     bits: int
+    chroma: Chroma
+    light: LightLevels | None
 
 
 def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
@@ -149,6 +153,8 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
         size=_seen_size(plate_size, aspect),
         color=first.color,
         bits=first.bits,
+        chroma=first.chroma,
+        light=first.light,
         has_audio=has_audio,
         is_cut_off=table.is_cut_off,
         pixel_aspect=aspect,
@@ -248,6 +254,8 @@ def _look_at(frame: VideoFrame, stream: VideoStream, path: Path) -> _FirstFrame:
         orientation=read_orientation(frame),
         color=_readable_color(frame, path),
         bits=video_color.bit_depth(frame),
+        chroma=video_color.chroma_of(frame),
+        light=video_color.light_levels(frame),
     )
 
 

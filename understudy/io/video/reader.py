@@ -62,6 +62,7 @@ class VideoFootage(Footage):
         self.pts, self.last_duration = known.pts, known.last_duration
         self.clock = known.clock
         self.color, self.bits, self.pixel_aspect = known.color, known.bits, known.pixel_aspect
+        self.chroma, self.light = known.chroma, known.light
         self._plate_size = known.plate_size
         if known.field_order and known.reading.deinterlace != "off":
             self.choices = (f"deinterlace {known.reading.deinterlace}",)

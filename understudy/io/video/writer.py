@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 import av
 import numpy as np
@@ -23,19 +23,15 @@ from understudy.errors import BadMedia, BadOption, CannotWrite
 from understudy.io import atomic
 from understudy.io.footage.base import Footage
 from understudy.io.video import color as video_color
-from understudy.io.video import segment_file
+from understudy.io.video import formats, segment_file
 from understudy.io.video.audio import AudioClip, SoundPlan, SoundWriter, open_sound
 from understudy.io.video.faults import reason
+from understudy.io.video.formats import EncodeOptions
 from understudy.io.video.read_back import check_shown
-from understudy.options import Options, option
 from understudy.types import Array, Bytes, Frame
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
-
-Preset = Literal[
-    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
-]
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
 _FORMATS: Final = {
@@ -46,40 +42,12 @@ _FORMATS: Final = {
 }
 # Bytes that go through Python at a time.
 _BUFFER: Final = 1 << 20
+# As many pictures are decoded in the order in which they are shown.
+_TOO_FEW: Final = 2
 # Ticks a second up to which players are known to follow.
 _FINEST = 10_000_000
 # Ticks a second in which the start of a track is told at least: less than a sample of sound.
 _FINE = 100_000
-_ENCODERS = {"h264": "libx264", "h265": "libx265", "prores": "prores_ks"}
-
-
-class EncodeOptions(Options):
-    """How finished video is encoded."""
-
-    codec: Literal["h264", "h265", "prores"] = option(
-        "h264", "Codec; prores goes into .mov or .mkv"
-    )
-    crf: int = option(
-        16, "Constant quality: lower is better and larger; h264 and h265", low=0, high=51
-    )
-    bitrate: float | None = option(
-        None,
-        "Mean bit rate instead of constant quality; not set = by crf",
-        low=0,
-        high=1000,
-        unit="Mbit/s",
-        formerly=0,
-    )
-    preset: Preset = option("medium", "Slower presets make smaller files; h264 and h265")
-    depth: Literal["auto", "8", "10"] = option(
-        "auto", "Bits per channel; auto = 10 for footage with more than 8"
-    )
-    chroma: Literal["auto", "420", "422", "444"] = option(
-        "auto", "Colour resolution; auto = 420, 444 for odd sizes"
-    )
-    fps: float = option(
-        25, "Frame rate of a video made of pictures", low=0.1, high=1000, unit="frames/s"
-    )
 
 
 def write_video(
@@ -202,58 +170,6 @@ def check_target(path: Path, options: EncodeOptions) -> None:
         )
 
 
-def encoding_notes(like: Footage, options: EncodeOptions, suffix: str = ".mp4") -> Iterator[str]:
-    """Yield what the encoded video will not have of its footage, which can be told before."""
-    if like.size != like.plate_size and suffix.lower() == ".mkv":
-        yield (
-            f"{like.path.name}: its pixels are not square, which an .mkv made here says only within"
-            " its pictures; some players show it too narrow or too wide. Name it .mp4 or .mov."
-        )
-    if like.field_order and options.codec == "h265":
-        yield (
-            f"{like.path.name}: interlaced, which h265 does not tell players. Choose codec h264 or"
-            " prores, or take it with --deinterlace bob."
-        )
-
-
-def pixel_format(
-    size: tuple[int, int], bits: int, options: EncodeOptions, has_fields: bool = False
-) -> str:
-    """Return FFmpeg's name of the pixel format to encode in.
-
-    Raises:
-        BadOption: An odd size, or prores, does not fit the chosen chroma.
-    """
-    is_odd = bool(size[0] % 2 or size[1] % 2)
-    # In 420 each field has half of its lines in colour.
-    halves_fields = has_fields and size[1] % 4 != 0
-    chroma = (
-        options.chroma
-        if options.chroma != "auto"
-        else "444"
-        if is_odd
-        else "422"
-        if options.codec == "prores" or halves_fields
-        else "420"
-    )
-    if is_odd and chroma != "444":
-        raise BadOption(
-            f"chroma {chroma} needs even sizes, this footage has {size[0]}x{size[1]}. Leave it at"
-            " auto, or 444."
-        )
-    if halves_fields and chroma == "420":
-        raise BadOption(
-            f"chroma 420 of interlaced footage needs a height that 4 divides, this one has"
-            f" {size[1]}. Leave it at auto, or 422."
-        )
-    if options.codec == "prores" and chroma == "420":
-        raise BadOption("prores has no chroma 420. Leave it at auto, or choose 422 or 444.")
-    ten = options.codec == "prores" or (
-        bits > 8 if options.depth == "auto" else options.depth == "10"
-    )
-    return f"yuv{chroma}p{'10le' if ten else ''}"
-
-
 def frame_rate_fraction(fps: float) -> Fraction:
     """Return a frame rate as the fraction that is meant: 23.976 is 24000/1001."""
     ntsc = Fraction(round(fps * 1.001) * 1000, 1001)
@@ -277,6 +193,11 @@ class Encoding:
     like: Footage
     options: EncodeOptions
     threads: int = 0
+
+    @property
+    def settled(self) -> EncodeOptions:
+        """The options with what auto means for this footage."""
+        return formats.settle(self.options, self.like)
 
     @property
     def fps(self) -> Fraction:
@@ -420,8 +341,8 @@ def _write(
                 " one."
             )
         rest = stream.encode(None)
-        for packet in rest[: done == 1]:
-            # To a picture that is all alone x265 gives a random time to be decoded at.
+        for packet in rest if done <= _TOO_FEW else []:
+            # To so few pictures x265 gives a random time to be decoded at.
             packet.dts = packet.pts
         coded += _mux_packets(output, rest, durations, heard)
         if heard:
@@ -466,16 +387,14 @@ def _to_av_frame(frame: Frame, place: int, layout: str, coding: Encoding) -> av.
 
 
 def _stream(output: OutputContainer, coding: Encoding) -> VideoStream:
-    like, options, color = coding.like, coding.options, video_color.output_color(coding.like.color)
-    stream = output.add_stream(_ENCODERS[options.codec], rate=coding.fps)
+    like, options, color = coding.like, coding.settled, video_color.output_color(coding.like.color)
+    stream = output.add_stream(formats.ENCODERS[options.codec], rate=coding.fps)
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
     if coding.threads:
         context.thread_count = coding.threads
     context.width, context.height = like.plate_size
-    context.pix_fmt = pixel_format(
-        like.plate_size, like.bits, options, like.field_order is not None
-    )
+    context.pix_fmt = formats.pixel_format(options, like)
     context.time_base = coding.time_base
     context.sample_aspect_ratio = like.pixel_aspect
     context.color_primaries, context.color_trc = color.primaries, color.transfer
@@ -492,10 +411,9 @@ def _stream(output: OutputContainer, coding: Encoding) -> VideoStream:
         marks = {"flags": "+ildct+ilme", "field_order": "tt" if like.field_order == "top" else "bb"}
         context.options = {**context.options, **marks}
     if options.codec == "h265":
-        # Apple's players want this tag; the encoder's own log would go to the terminal, and what it
-        # notes of itself into the header, which must be the same on a machine with other cores.
+        # Apple's players want this tag.
         context.codec_tag = "hvc1"
-        context.options = {**context.options, "x265-params": "log-level=error:info=0"}
+    context.options = {**context.options, **formats.own_parameters(options.codec, like.light)}
     return stream
 
 

@@ -16,7 +16,7 @@ from understudy.io.provenance import manifest
 from understudy.io.provenance.signing_key import Credentials
 from understudy.io.video.audio import SoundPlan, choose_sound
 from understudy.io.video.concat import concat
-from understudy.io.video.writer import encoding_notes, pixel_format
+from understudy.io.video.formats import encoding_notes, pixel_format
 from understudy.stages import frame_ranges
 from understudy.stages.events import (
     Event,
@@ -69,9 +69,7 @@ def merge(show: Path, options: MergeOptions) -> Stage:
         chosen = frame_ranges.resolve_ranges(options.frames, len(footage), "frames")
         yield from require_known_footage(project, "dst", footage, same_shot=options.same_shot)
         # What cannot be coded is told before any work.
-        pixel_format(
-            footage.plate_size, footage.bits, options.encode, footage.field_order is not None
-        )
+        pixel_format(options.encode, footage)
         context = MergeContext.open(project, footage, options, keyframes)
         yield from (Note(text=each) for each in encoding_notes(footage, options.encode))
         yield from faceset_notes(Faceset(project.faces("dst")))

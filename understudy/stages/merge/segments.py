@@ -27,7 +27,7 @@ from understudy.io import atomic, data_files, system
 from understudy.io.footage.base import Footage
 from understudy.io.video import segment_file
 from understudy.io.video.concat import EncodedPart
-from understudy.io.video.writer import EncodeOptions
+from understudy.io.video.formats import EncodeOptions, settle
 from understudy.stages.merge.context import MergeContext
 from understudy.stages.parallel.chunks import split_into_chunks
 
@@ -35,7 +35,7 @@ from understudy.stages.parallel.chunks import split_into_chunks
 # not hurt.
 _SECONDS = 4
 # Bytes for a pixel that no picture of a camera stays below: at crf 16, and as prores.
-_LEAST_CRF, _LEAST_PRORES = 0.006, 0.2
+_LEAST: Final = {"h264": 0.006, "h265": 0.004, "prores": 0.2}
 # To be raised when the same input gives another picture: what was rendered before is then rendered
 # again.
 _RENDERER: Final = 2
@@ -169,11 +169,8 @@ class SegmentStore:
         if options.bitrate:
             each = options.bitrate * 1e6 / 8 / float(footage.fps)
         else:
-            share = (
-                _LEAST_PRORES
-                if options.codec == "prores"
-                else _LEAST_CRF * 2 ** ((16 - options.crf) / 6)
-            )
+            codec = settle(options, footage).codec
+            share = _LEAST[codec] * (1 if codec == "prores" else 2 ** ((16 - options.crf) / 6))
             each = share * width * height
         new, old = each * frames, sum(self.video(segment).stat().st_size for segment in kept)
         # The result is written twice: without its mark, then with it.
@@ -258,10 +255,13 @@ def segment_key(context: MergeContext, frames: range) -> str:
     """
     radius = context.keyframes.averaging.total
     around = range(max(0, frames.start - radius), min(len(context.footage), frames.stop + radius))
-    # What holds for each frame, and not what it was before, counts of the composite.
+    # What holds for each frame, and not what it was before, counts of the composite; and of the
+    # encoder what auto means for this footage.
+    encode = settle(context.options.encode, context.footage)
+    settled = context.options.model_copy(update={"encode": encode})
     options = {
         name: value
-        for name, value in context.options.deviating("render").items()
+        for name, value in settled.deviating("render").items()
         if name not in CompositeOptions.model_fields
     }
     parts = {
