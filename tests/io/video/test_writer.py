@@ -7,7 +7,6 @@ import resource
 from dataclasses import replace
 from fractions import Fraction
 
-import av
 import numpy as np
 import pytest
 
