@@ -411,16 +411,16 @@ def _read(reader: c2pa.Reader, path: Path) -> Manifest:
 
 def _not_signed(path: Path, why: str) -> CannotWrite:
     return CannotWrite(
-        f"{path}: its mark could not be read back after signing ({why}), so nothing was kept. Check"
-        " the disk and the installation of c2pa-python, then run the same command again."
+        f"{path}: its mark could not be read back after signing ({why}), so nothing was kept. Run"
+        " the same command again; where it comes back, install c2pa-python anew."
     )
 
 
 def _translate_error(error: c2pa.C2paError, path: Path) -> Exception:
     if isinstance(error, c2pa.C2paError.Io):
         return CannotWrite(
-            f"{path}: signing failed: {error}. Check the space on the disk and the folder's rights,"
-            " then run the same command again."
+            f"{path}: signing failed: {error}. Run the same command again; where it comes back,"
+            " install c2pa-python anew."
         )
     if isinstance(error, c2pa.C2paError.NotSupported):
         return BadMedia(

@@ -188,7 +188,7 @@ class VideoFootage(Footage):
         is_sound = self._index.is_exact and not self._index.is_cut_off
         threads = self._threads if is_sound else 1
         with as_bad_media(
-            self.path, "cannot be read any more", "Check the disk and that it is there."
+            self.path, "cannot be read any more", "Check that it is still there and whole."
         ):
             for _, frames in packets.decode_packets(self.path, self.clock, seek_to, threads):
                 yield from frames or ()

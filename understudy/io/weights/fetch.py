@@ -157,6 +157,9 @@ def _download(weight: Weight) -> None:
             if not is_whole and not _sha256(Path(path)).startswith(weight.sha256):
                 raise ValueError("of the sha256 only the beginning is known, and it differs")
         except OSError as error:
+            # The network's have no number of the system: this is about the file that is written.
+            if error.errno:
+                raise
             raise WeightsMissing(
                 _advice(weight, f"{weight.url} cannot be read ({error})")
             ) from error
