@@ -108,3 +108,16 @@ def test_public_clips_come_in_square_pixels(name, size, plate, order):
         assert footage.field_order == order
     with open_footage(ODD / name, reading=FootageOptions(deinterlace="bob")) as footage:
         assert footage.size == size and footage[3].image.shape[1::-1] == size
+
+
+def test_fields_as_frames_have_all_else_that_the_video_has(tmp_path):
+    moving = pictures(4)
+    plates = [weave(moving[2 * n], moving[2 * n + 1], "top") for n in range(2)]
+    path = write_plates(tmp_path / "a.mov", plates, TV, ["top"], "prores_ks", "yuv422p10le")
+    with (
+        open_footage(path, reading=FootageOptions(deinterlace="bob")) as fields,
+        open_footage(path) as woven,
+    ):
+        assert (fields.chroma, fields.bits, fields.pixel_aspect) == ("422", 10, TV)
+        assert fields.color == woven.color and fields.fingerprint != woven.fingerprint
+        assert fields.files == woven.files and fields.field_order is None

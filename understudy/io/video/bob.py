@@ -21,11 +21,11 @@ class BobFootage(Footage):
     """
 
     def __init__(self, woven: VideoFootage) -> None:
-        self._woven = woven
-        self.path, self.size, self.color = woven.path, woven.size, woven.color
-        self.bits, self.pixel_aspect = woven.bits, woven.pixel_aspect
-        self.has_audio, self.is_cut_off = woven.has_audio, woven.is_cut_off
-        self.warnings, self.notes, self.choices = woven.warnings, woven.notes, woven.choices
+        # All that is known of the video holds of its fields, but their number and their times. Half
+        # of the last duration is the same number of ticks that are half as long.
+        known = {name: value for name, value in vars(woven).items() if not name.startswith("_")}
+        self.__dict__.update(known)
+        self._woven, self.field_order = woven, None
         self.fps, self.time_base = 2 * woven.fps, woven.time_base / 2
         ends = [*woven.pts[1:], woven.pts[-1] + woven.last_duration]
         self.pts = [
@@ -33,7 +33,6 @@ class BobFootage(Footage):
             for begin, end in zip(woven.pts, ends, strict=True)
             for time in (2 * begin, begin + end)
         ]
-        self.last_duration, self.clock = woven.last_duration, woven.clock
 
     @property
     def plate_size(self) -> tuple[int, int]:
