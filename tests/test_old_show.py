@@ -258,6 +258,12 @@ def test_its_choices_hold_for_a_merge_with_another_one(show: Path) -> None:
         assert paths and all(path.exists() for path in paths)
 
 
+def test_its_faces_are_not_laid_into_another_clip(show: Path) -> None:
+    shutil.copy("footage/src.mp4", "footage/dst.mp4")
+    with pytest.raises(BadProject, match=r"dst\.mp4: not the footage .*faces of dst were found"):
+        done(understudy.merge(show))
+
+
 def test_its_result_is_measured_verified_and_taken_apart(show: Path, job: Any) -> None:
     verified = job("verify")[-1]["summary"]
     assert (verified["state"], verified["version"], verified["synthetic"]) == (

@@ -8,12 +8,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 import understudy
 from understudy.errors import BadMedia, BadProject
+from understudy.io.footage import stills
 from understudy.io.footage.fingerprint import digest_files
 from understudy.io.provenance.manifest import fingerprint, read_manifest
 from understudy.io.video.clip_writer import write_clip
@@ -144,11 +146,21 @@ def test_a_swap_does_not_go_on_with_other_footage(film, clip) -> None:
     film.run("src")
     show = film.folder.rename(film.folder.with_name("out.show"))
     clip_of_src, out = film.folder.parent / "clip", film.folder.parent / "out.mp4"
+    original = Path(shutil.copy(path, path.with_name("original.mp4")))
     write_clip_again = np.full((120, 160, 3), 60, np.uint8)
     for _ in write_clip(path, [write_clip_again] * 9, (160, 120), 25):
         pass
     with pytest.raises(BadProject, match=r"dst\.mp4: not the footage .*extract .*out\.show dst"):
         list(understudy.swap(clip_of_src, path, out))
+    other = path.rename(path.with_name("other.mp4"))
+    with pytest.raises(BadProject, match=r"was made with dst .*dst\.mp4, not .*other\.mp4"):
+        list(understudy.swap(clip_of_src, other, out))
+    # Under another name it is the same still.
+    stage = understudy.swap(clip_of_src.rename(clip_of_src.with_name("photos")), original, out)
+    assert "goes on with the work that is there" in next(stage).text
+    stage.close()
+    with Project.load(show).open_footage("dst") as footage:
+        assert footage.path.name == "original.mp4"
     assert (show / "dst" / "faces").is_dir()
 
 
@@ -178,3 +190,25 @@ def test_copies_of_face_pictures_are_laid_in_once_and_told(film, clip, dfm_file)
     assert summary(events)["frames"] == alone["frames"]
     rows = list(understudy.faces(film.folder, "dst"))
     assert summary(rows)["faces"] == 9 and "000000_0 - Copy.jpg" in told(rows)
+
+
+def test_a_gap_is_filled_from_new_to_merge(film, draw: Draw, dfm_file) -> None:
+    folder = film.folder.parent / "shot"
+    for number in (1001, 1002, 1003, 1004, 1007, 1008, 1009):
+        stills.write_image(folder / f"shot_{number}.png", draw((number - 1000, 20, 40)))
+    for gaps, faces, at in (("hold", 9, 4), ("black", 7, None), ("short", 7, 7)):
+        show = film.folder.parent / gaps
+        made = told(list(understudy.new(show, folder, folder, gaps=gaps)))
+        # Of src's photographs nothing is missing.
+        assert made.count("frames that are missing: 2, 1005 to 1006") == 1
+        one = type(film)(show)
+        assert "frames that are missing: 2" in told(one.run())
+        assert len(one.faces().faces) == faces
+        events = list(understudy.merge(show, model=str(dfm_file())))
+        assert summary(events)["frames"] == (7 if gaps == "short" else 9)
+        with av.open(str(show / "result.mp4")) as file:
+            shown = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+            assert file.streams.video[0].frames == len(shown) == summary(events)["frames"]
+        # Left and right edge of the square in the frame after the first four.
+        bright = np.flatnonzero(shown[4][25, :, 1] > 150)
+        assert (bright[0] - at) in (-1, 0, 1) if at else not len(bright)

@@ -26,7 +26,7 @@ from understudy.stages.events import (
     Stop,
     Suspicious,
 )
-from understudy.stages.extract.known_footage import has_known_footage
+from understudy.stages.extract.known_footage import knows_footage
 from understudy.stages.faceset_notes import faceset_notes
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
@@ -155,7 +155,7 @@ def _plain(values: Floats, digits: int = 4) -> Any:
 
 def _frame_size(project: Project, side: Side) -> tuple[int, int] | None:
     try:
-        if not has_known_footage(project, side):
+        if knows_footage(project, side) is False:
             return None
         with project.open_footage(side) as footage:
             return footage.size

@@ -134,6 +134,11 @@ class Project:
             user_options(verb), self.file.options.get(verb, {}), flags.set_values(), where=where
         )
 
+    def with_footage(self, side: Side, path: Path) -> Project:
+        """The same show about other footage, or about the same under another name; not saved."""
+        file = self.file.model_copy(update={side: _portable(path, self.folder)})
+        return Project(self.folder, file)
+
     def footage(self, side: Side) -> Path:
         """The footage of a side, absolute. Raises BadProject where the file names none.
 

@@ -15,7 +15,7 @@ from understudy.io.video.audio import choose_sound
 from understudy.options import option
 from understudy.stages.events import Event, Finished, Note, Order, Saved, Stage
 from understudy.stages.extract.command import extract
-from understudy.stages.extract.known_footage import has_known_footage
+from understudy.stages.extract.known_footage import knows_footage
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.jobs import verb
 from understudy.stages.merge.command import merge
@@ -154,11 +154,15 @@ def _check_footage(project: Project, src: Path, dst: Path, options: SwapOptions)
         if not path.exists():
             raise BadMedia(f"{path}: no such file or folder. Check the name.")
         if path.resolve() != known.resolve():
-            raise BadProject(
-                f"{project.folder}: was made with {side} {known}, not {path}. Name the result"
-                " otherwise."
-            )
-        if not has_known_footage(project, side):
+            moved = project.with_footage(side, path)
+            if not knows_footage(moved, side):
+                raise BadProject(
+                    f"{project.folder}: was made with {side} {known}, not {path}. Name the result"
+                    " otherwise."
+                )
+            moved.save()
+            project = moved
+        if knows_footage(project, side) is False:
             raise BadProject(
                 f"{path}: not the footage that {project.folder} was made with: its pictures are"
                 " others now. Name the result otherwise, or put back the footage that was there."

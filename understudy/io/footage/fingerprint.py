@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from understudy.io.many_files import map_files
+
 # So much is read of a file of its own, and of each picture of a folder: blocks evenly over it, with
 # its first and its last bytes. What is no larger than them together is read whole.
 _BLOCKS_OF_A_FILE, _BLOCKS_OF_A_PICTURE = 32, 3
 _BLOCK_OF_A_FILE, _BLOCK_OF_A_PICTURE = 64 << 10, 4 << 10
-# Files of a share answer late: several are asked at a time.
-_READERS, _AT_ONCE = 8, 128
 
 
 class FootageFingerprint(BaseModel):
@@ -52,21 +51,23 @@ def digest_files(files: Sequence[Path]) -> tuple[int, str]:
     count = _BLOCKS_OF_A_FILE if is_one else _BLOCKS_OF_A_PICTURE
     block = _BLOCK_OF_A_FILE if is_one else _BLOCK_OF_A_PICTURE
     whole, total = hashlib.sha256(), 0
-    groups = [files[start : start + _AT_ONCE] for start in range(0, len(files), _AT_ONCE)]
-    with ThreadPoolExecutor(_READERS) as readers:
-        for group in readers.map(
-            lambda group: [_digest(each, count, block) for each in group], groups
-        ):
-            for size, digest in group:
-                whole.update(size.to_bytes(8, "big") + digest)
-                total += size
+    for size, digest in map_files(lambda file: _digest(file, count, block), files):
+        whole.update(size.to_bytes(8, "big") + digest)
+        total += size
     return total, whole.hexdigest()
 
 
 def _digest(file: Path, count: int, block: int) -> tuple[int, bytes]:
-    """The size of a file, and the SHA-256 of `count` blocks of it."""
+    """The size of a file, and the SHA-256 of `count` blocks of it; of none where it cannot be read.
+
+    Such a picture is a bad frame, and no reason to give up the others.
+    """
     digest = hashlib.sha256()
-    with file.open("rb", buffering=0) as opened:
+    try:
+        opened = file.open("rb", buffering=0)
+    except PermissionError:
+        return file.stat().st_size, digest.digest()
+    with opened:
         size = opened.seek(0, 2)
         if size <= count * block:
             opened.seek(0)

@@ -124,7 +124,7 @@ def _scan(path: Path, reading: FootageOptions, *, any_size: bool) -> ImageSequen
         found = list_pictures(path, reading)
         names, notes = found.names, list(found.notes())
     folder = path.parent if path.is_file() else path
-    width, height, bits = _first_facts([folder / name for name in names])
+    width, height, bits = _first_facts(folder / name for name in names)
     shown, frame_names = tuple(range(len(names))), tuple(names)
     choices: tuple[str, ...] = ()
     numbered = None if any_size else read_numbers(names)
@@ -140,7 +140,7 @@ def _scan(path: Path, reading: FootageOptions, *, any_size: bool) -> ImageSequen
             )
             holes = [place for place, number in enumerate(every) if number not in known]
             choices = (f"gaps {reading.gaps}: {format_ranges(holes)}",)
-    elif not any_size:
+    elif not any_size and numbered is None:
         notes += [f"{path.name}: {each}" for each in _describe_mixture(names)]
     return ImageSequenceIndex(
         tuple(names),
@@ -154,7 +154,7 @@ def _scan(path: Path, reading: FootageOptions, *, any_size: bool) -> ImageSequen
     )
 
 
-def _first_facts(files: list[Path]) -> tuple[int, int, int]:
+def _first_facts(files: Iterable[Path]) -> tuple[int, int, int]:
     """Width, height and bits of the first picture that can be read. Raises BadMedia of the first.
 
     One that is broken is one bad frame, wherever it stands.

@@ -12,7 +12,8 @@ from understudy.errors import BadMedia
 from understudy.io.footage import stills
 from understudy.io.footage.base import explain_unreadable
 from understudy.io.footage.options import FootageOptions
-from understudy.io.picture_kinds import kind_of
+from understudy.io.many_files import map_files
+from understudy.io.picture_kinds import PictureKind, kind_of
 
 # So many files are named in a note; the rest are counted.
 _NAMED: Final = 5
@@ -58,28 +59,41 @@ def list_pictures(folder: Path, reading: FootageOptions) -> PictureFolder:
     """Return what lies in a folder. Raises BadMedia when it holds no picture."""
     with explain_unreadable(folder):
         there = [path for path in folder.iterdir() if not path.name.startswith(".")]
-        found = PictureFolder(folder, [], [], [], [])
-        for path in sorted(there, key=natural_key):
-            _add(found, path, reading)
+        there.sort(key=natural_key)
+        is_file = [path.is_file() for path in there]
+        files = [path for path, is_one in zip(there, is_file, strict=True) if is_one]
+        lost = [
+            path.name
+            for path, is_one in zip(there, is_file, strict=True)
+            if not is_one and _is_named(path)
+        ]
+        found = PictureFolder(folder, [], [], [], lost)
+        for path, kind in zip(files, map_files(_kind, files), strict=True):
+            _add(found, path, kind, reading)
     if not found.names:
         raise BadMedia(f"{folder}: no pictures in this folder{_what_is_there(there, found)}")
     return found
 
 
-def _add(found: PictureFolder, path: Path, reading: FootageOptions) -> None:
-    is_named = path.suffix.lower() in stills.SUFFIXES
-    if not path.is_file():
-        if is_named:
-            found.lost.append(path.name)
-        return
+def _kind(file: Path) -> PictureKind | None:
+    try:
+        return kind_of(file)
+    except PermissionError:
+        # It is told as a frame that cannot be read.
+        return None
+
+
+def _is_named(path: Path) -> bool:
+    return path.suffix.lower() in stills.SUFFIXES
+
+
+def _add(
+    found: PictureFolder, path: Path, kind: PictureKind | None, reading: FootageOptions
+) -> None:
+    is_named = _is_named(path)
     if is_named and reading.endings == "known":
         found.names.append(path.name)
         return
-    try:
-        kind = kind_of(path)
-    except PermissionError:
-        # It is told as a frame that cannot be read.
-        kind = None
     if kind is not None and not kind.is_read:
         found.unread.append((path.name, kind.name))
     elif is_named or (kind is not None and reading.endings == "any"):

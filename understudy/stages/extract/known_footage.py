@@ -65,16 +65,17 @@ def require_known_footage(
     )
 
 
-def has_known_footage(project: Project, side: Side) -> bool:
-    """Whether a side's footage is what its faces were found in, as far as is known; told fast.
+def knows_footage(project: Project, side: Side) -> bool | None:
+    """Whether a side's footage is what its faces were found in; told fast. None = nobody can tell.
 
-    True also where none is set or there, or the faces came from elsewhere.
+    So it is where no footage is set or there, where the faces came from elsewhere, and with records
+    of former versions.
     """
     record = ExtractRecord.load(project.faces(side))
     if record is None or getattr(project.file, side) is None:
-        return True
+        return None
     path = project.footage(side)
     if not isinstance(record.source, FootageFingerprint) or not path.exists():
-        return True
+        return None
     with explain_unreadable(path):
         return record.source.has_same_files(project.footage_files(side))

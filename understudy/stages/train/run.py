@@ -10,7 +10,7 @@ from understudy.core.training.split import MIN_FACES
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.provenance.manifest import Claim
 from understudy.stages.events import Note, Stage
-from understudy.stages.extract.known_footage import has_known_footage
+from understudy.stages.extract.known_footage import knows_footage
 from understudy.stages.faceset_notes import faceset_notes
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import CHECKPOINTS, HISTORY
@@ -81,7 +81,7 @@ def _remarks(project: Project) -> Iterator[Note]:
     sides: tuple[Side, ...] = ("src", "dst")
     for side in sides:
         yield from faceset_notes(Faceset(project.faces(side)))
-        if not has_known_footage(project, side):
+        if knows_footage(project, side) is False:
             yield Note(
                 text=(
                     f"{project.footage(side).name}: other footage than the faces of {side} were"
