@@ -88,3 +88,12 @@ def test_the_footage_is_never_replaced_by_the_result(side: str, way: str, tmp_pa
     with pytest.raises(BadOption, match="is footage of this swap"):
         list(swap(footage["src"], footage["dst"], result, options=SwapOptions(overwrite=True)))
     assert footage[side].read_bytes() == b"film"
+
+
+def test_a_sound_track_that_is_not_there_is_told_before_any_work(
+    clips: dict[str, Path], tmp_path: Path
+) -> None:
+    asked = SwapOptions(merge=MergeOptions(audio_track=3))
+    with pytest.raises(BadOption, match="no sound track 3, only track 0"):
+        list(swap(clips["src"], clips["dst"], tmp_path / "out.mp4", asked))
+    assert not (tmp_path / "out.show" / "src" / "faces").exists()

@@ -25,18 +25,17 @@ def sound_notes(
 
     `new` tells of tracks that are copied, too. A track that is left out is a warning.
     """
-    for track in plan.tracks if plan else ():
-        head = f"{plan.sound.path.name}: sound track {track.number} ({track.told})" if plan else ""
-        if track.becomes is None:
-            yield Warned(
-                text=f"{head} is left out: {track.why}. To keep it, convert the sound to AAC with"
-                " the program that wrote it, or lay it in again afterwards."
-            )
+    if plan is None:
+        return
+    for track in plan.tracks:
+        head = f"{plan.sound.path.name}: sound track {track.number} ({track.told})"
+        if track.is_empty:
+            yield Note(text=f"{head} is left out: {track.why}.")
+        elif track.becomes is None:
+            yield Warned(text=f"{head} is left out: {track.why}. {_other_way(track, verb)}")
         elif isinstance(track.becomes, Coding):
-            yield Note(
-                text=f"{head} is coded anew as {track.becomes.told}: {track.why}."
-                f" {_other_way(track, verb)}"
-            )
+            how = f"is coded anew as {track.becomes.told}"
+            yield Note(text=f"{head} {how}: {track.why}. {_other_way(track, verb)}")
         elif verb == "new":
             yield Note(text=f"{head} is copied as it is.")
 
@@ -51,4 +50,6 @@ def _other_way(track: SoundTrack, verb: str) -> str:
         return f"Name the new file {track.kept_in} to keep it as it is."
     if track.kept_in == ".mov":
         return "To keep it as it is, merge with --encode.codec prores, which writes a .mov."
+    if track.becomes is None:
+        return "To keep it, convert it to AAC with the program that wrote it, or lay it in later."
     return f"For no sound at all: {'merge' if verb == 'new' else verb} --audio-track none."

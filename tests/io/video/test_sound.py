@@ -168,6 +168,15 @@ def test_any_sound_is_in_the_result_and_in_step(tmp_path, name, made, suffix, ex
         assert np.abs(after[:size] - before[:size]).max() < 1e-4
 
 
+@pytest.mark.parametrize(("channels", "expected"), [(12, ["aac"]), (11, [])])
+def test_more_channels_than_an_mp4_takes_are_mixed_or_left_out(tmp_path, channels, expected):
+    layout, out = f"{channels} channels", tmp_path / "out.mp4"
+    (track,) = written(film(tmp_path / "a.mov", "pcm_s16le", layout=layout), out).tracks
+    # A .mov keeps them all, and that is said.
+    assert track.kept_in == ".mov"
+    assert codecs(out) == expected
+
+
 def test_windows_media_sound_is_in_the_result(tmp_path):
     out = tmp_path / "out.mp4"
     (track,) = written(DATA / "sound-wma.wmv", out).tracks

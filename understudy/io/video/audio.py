@@ -143,10 +143,16 @@ class SoundWriter:
         self._sound, self._output = plan.sound, output
         self._by_source: dict[int, _Track] = {}
         self._by_target: dict[int, _Track] = {}
+        streams = {stream.index: stream for stream in source.streams.audio}
         for each in plan.tracks:
-            stream = source.streams[each.index]
-            if each.becomes is None or not isinstance(stream, AudioStream):
+            if each.becomes is None:
                 continue
+            stream = streams.get(each.index)
+            if stream is None or stream.codec_context is None:
+                raise BadMedia(
+                    f"{plan.sound.path}: its sound is not what it was when the work began: track"
+                    f" {each.number} is gone. Run the same command again."
+                )
             added = each.add_to(output, stream)
             track = (
                 _CodedTrack(each, stream, added, each.becomes, plan.sound)

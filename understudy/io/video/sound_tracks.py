@@ -68,6 +68,7 @@ class SoundTrack:
     index: among the streams of its file. number: among its sound tracks, from 0. told: how it is
     coded, for people. becomes: a `Coding`, "copy", or None = it is left out. why: it is not copied.
     kept_in: the suffix of a kind of file that it could be copied into, where there is one.
+    is_empty: it has no packet, so nothing is lost with it.
     """
 
     index: int
@@ -76,6 +77,7 @@ class SoundTrack:
     becomes: Coding | Literal["copy"] | None = None
     why: str = ""
     kept_in: str = ""
+    is_empty: bool = False
 
     def add_to(self, output: OutputContainer, source: AudioStream) -> AudioStream:
         """Add a stream for it to the output, with language, title and marks of its source."""
@@ -164,7 +166,7 @@ def _decide(stream: AudioStream, look: _Look, number: int, suffix: str) -> Sound
     codec = context.codec.canonical_name
     track = replace(track, told=codec)
     if not look.head:
-        return replace(track, why="there is nothing in it")
+        return replace(track, why="there is nothing in it", is_empty=True)
     kind = _kind(context, look.head)
     if kind is None:
         return replace(track, why="nothing in it can be decoded")
@@ -182,9 +184,6 @@ def _decide(stream: AudioStream, look: _Look, number: int, suffix: str) -> Sound
     for coding in _codings(context.codec, kind, suffix):
         if _can_write(coding, kind, suffix):
             return replace(track, becomes=coding)
-    if codec.startswith("pcm_") and not _copy_problem(stream, look.head, suffix):
-        # It has more channels than any coding takes.
-        return replace(track, becomes="copy")
     return track
 
 
