@@ -107,7 +107,9 @@ def test_photographs_of_src_have_no_gaps(tmp_path: Path) -> None:
         assert len(footage) == 22 and not footage.notes
 
 
-def test_two_sequences_in_one_folder_are_told(tmp_path: Path) -> None:
-    names = [f"{shot}_{number:02d}.png" for shot in "ab" for number in range(4)]
+@pytest.mark.parametrize("name", ["a{}_{:02d}.png", "a_v{}_{:02d}.png", "{1:02d}_v{0}.png"])
+def test_two_sequences_in_one_folder_are_told(name: str, tmp_path: Path) -> None:
+    names = [name.format(shot, number) for shot in (1, 2) for number in range(4)]
+    first = f"{name.format(1, 0)} to {name.format(1, 3)} (4), {name.format(2, 0)}"
     with open_footage(make(tmp_path / "both", names)) as footage:
-        assert "several sequences in one folder: a_00.png to a_03.png (4), b_00" in footage.notes[0]
+        assert f"several sequences in one folder: {first}" in footage.notes[0]

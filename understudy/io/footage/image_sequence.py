@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,7 +14,12 @@ import numpy as np
 from understudy.errors import BadMedia
 from understudy.io.footage import stills
 from understudy.io.footage.base import BadFrame, Footage, FootageIndex
-from understudy.io.footage.numbered_names import NumberedNames, format_ranges, read_numbers
+from understudy.io.footage.numbered_names import (
+    NumberedNames,
+    format_ranges,
+    read_numbers,
+    split_sequences,
+)
 from understudy.io.footage.options import FootageOptions
 from understudy.io.footage.picture_folder import list_pictures
 from understudy.io.image_headers import count_pictures
@@ -203,11 +207,7 @@ def _describe_pages(path: Path) -> Iterator[str]:
 
 def _describe_mixture(names: list[str]) -> Iterator[str]:
     """A note where pictures of several sequences lie in one folder."""
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for name in names:
-        groups.setdefault(tuple(re.split(r"\d+", name.lower())), []).append(name)
-    sequences = [group for group in groups.values() if read_numbers(group)]
-    if len(sequences) > 1:
+    if len(sequences := split_sequences(names)) > 1:
         told = ", ".join(f"{group[0]} to {group[-1]} ({len(group)})" for group in sequences[:4])
         yield (
             f"several sequences in one folder: {told}. They are taken one after the other. Where"

@@ -11,6 +11,8 @@ from itertools import pairwise
 # It is a sequence where at least so many of the steps are the usual one. Names of photographs that
 # somebody chose jump more often.
 _REGULAR = 2 / 3
+# Where the number of a frame may stand in the parts of a name: last, or before one or two others.
+_PLACES = (-2, -4, -6)
 # So many gaps are told; the rest are counted.
 _TOLD = 10
 
@@ -74,6 +76,24 @@ def read_numbers(names: Sequence[str]) -> NumberedNames | None:
         "".join(parts[0][place + 1 :]),
         min(len(part[place]) for part in parts),
     )
+
+
+def split_sequences(names: Sequence[str]) -> list[list[str]]:
+    """Return the sequences that lie among these names; none where they are one, or no sequence.
+
+    The number that counts the frames may stand last (a_v01_1001), or before others (1001_v01).
+    """
+    parts = [re.split(r"(\d+)", name.lower()) for name in names]
+    for place in _PLACES:
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for name, part in zip(names, parts, strict=True):
+            if len(part) >= -place:
+                key = (*part[:place], "", *part[place + 1 :])
+                groups.setdefault(key, []).append(name)
+        sequences = [group for group in groups.values() if read_numbers(group)]
+        if len(sequences) > 1:
+            return sequences
+    return []
 
 
 def format_ranges(numbers: Sequence[int], step: int = 1) -> str:
