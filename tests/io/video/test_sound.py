@@ -123,6 +123,7 @@ KINDS = [
     ("a.avi", {"codec": "pcm_u8", "rate": 11025}, ".mp4", "alac="),
     ("a.mkv", {"codec": "pcm_f32le"}, ".mp4", "alac"),
     ("a.mov", {"codec": "pcm_s16le", "layout": "5.1(side)"}, ".mp4", "alac="),
+    ("a.mov", {"codec": "pcm_s16le", "layout": "6.1"}, ".mp4", "flac="),
     ("a.mov", {"codec": "pcm_s16le", "layout": "7.1"}, ".mp4", "flac="),
     ("a.mov", {"codec": "pcm_s16le", "layout": "7.1.4"}, ".mp4", "aac"),
     ("a.mkv", {"codec": "flac", "format": "s32", "rate": 96000}, ".mp4", "flac="),

@@ -57,7 +57,6 @@ _BEHIND: Final = {
     "5.0(side)": "5.0",
     "5.1(side)": "5.1",
     "quad(side)": "quad",
-    "6.1": "6.1(back)",
 }
 # Seconds. Times may be rounded to milliseconds: by more than this a packet does not follow the one
 # ahead of it, but a hole, or comes twice.
@@ -104,7 +103,8 @@ class Coding:
         if self.bit_rate:
             stream.bit_rate = self.bit_rate
         else:
-            stream.codec_context.format = _encoder_format(self)
+            is_planar = self.encoder == "alac"
+            stream.codec_context.format = f"{self.format}p" if is_planar else self.format
         return stream
 
 
@@ -281,10 +281,6 @@ class _Converter:
         held = [] if self._resampler is None else self._resampler.resample(None)
         self._resampler = None
         return [frame for frame in held if frame is not None]
-
-
-def _encoder_format(coding: Coding) -> str:
-    return f"{coding.format}p" if coding.encoder == "alac" else coding.format
 
 
 def _packed(format: str) -> str:
