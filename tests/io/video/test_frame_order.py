@@ -75,6 +75,24 @@ def test_any_b_frames_in_an_avi(clip, codec, options, tracks):
         assert len(footage.keyframes) > 1
 
 
+@pytest.mark.parametrize("codec", ["mpeg4", "mjpeg"])
+def test_the_first_frame_of_an_avi_is_not_shown_longer_because_of_the_sound(clip, codec):
+    # The encoder puts 25 ms before the sound, for which FFmpeg writes an empty frame 1.
+    path = clip(
+        "clip.avi",
+        frames=20,
+        codec=codec,
+        layout="yuvj420p" if codec == "mjpeg" else "yuv420p",
+        options={"g": "5", "b": "800000"},
+        tracks=1,
+        sound="libmp3lame",
+        time_base=Fraction(1, 30),
+    )
+    with av.open(str(path)) as container:
+        assert [packet.dts for packet in container.demux(video=0)][:3] == [0, 2, 3]
+    assert_even_and_exact(path, 20)
+
+
 def test_two_frames_in_a_packet_are_two_frames(clip, tmp_path):
     source = clip(
         "plain.avi",

@@ -39,6 +39,8 @@ from understudy.types import Chroma, Color, FieldOrder, LightLevels
 _HEAD = 4
 # Sound this many seconds ahead of the picture began with it: most encoders put less before it.
 _BEGAN_WITH = Fraction(1, 20)
+# No encoder of sound puts more than so many before it.
+_SILENCE = Fraction(1, 10)
 # From a keyframe so many are looked at, to know whether it can be sought.
 _TAIL = 24
 # So many pixels a file may hold in all its frames, and so many more for each of its bytes. A still
@@ -127,7 +129,7 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
     """
     with packets.open_container(path) as container:
         stream = _usable_stream(container, path)
-        time_base = packets.clock(stream)
+        time_base, kind = packets.clock(stream), container.format.name
         has_audio = bool(container.streams.audio)
         # An index takes four bytes a frame, though the frames themselves may have been cut off.
         _check_worth(path, len(stream.index_entries) // 2, 1, 1)
@@ -174,6 +176,8 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
         usual = max(1, round(1 / ((stated or 25) * time_base)))
         index, wrong = _count_frames(index, table, path, usual)
         index = _reconcile(table, index)
+    if kind == "avi":
+        index = _start_evenly(index)
     fps = _frame_rate(stated, index.pts, time_base)
     index = _from_the_start(replace(index, fps=fps), table.sound)
     return replace(
@@ -415,6 +419,25 @@ def _reconcile(table: PacketTable, counted: VideoIndex) -> VideoIndex:
         return counted
     begin = bisect.bisect_left(table.pts, min(counted.pts[0], table.keys[0]))
     return replace(counted, pts=table.pts[begin:], keys=table.keys, is_exact=True, lost=frozenset())
+
+
+def _start_evenly(index: VideoIndex) -> VideoIndex:
+    """The index of an AVI whose first frame is not too early.
+
+    FFmpeg cannot write there that the picture starts after the sound, as where a sound encoder put
+    silence before it: it writes the first frame at 0, then empty ones up to the second.
+    """
+    steps = [later - earlier for earlier, later in pairwise(index.pts)]
+    late = steps[0] - median_low(steps[1:]) if len(steps) > 1 else 0
+    if not 0 < late * index.time_base <= _SILENCE:
+        return index
+    first = index.pts[0]
+    return replace(
+        index,
+        pts=[first + late, *index.pts[1:]],
+        keys=[first + late if key == first else key for key in index.keys],
+        stamps=index.stamps or list(index.pts),
+    )
 
 
 def _from_the_start(index: VideoIndex, sound: FirstSound | None) -> VideoIndex:

@@ -32,6 +32,8 @@ _LISTS = frozenset(
 _MOST_IN_THREADS = 2**30
 # Sound that a jump lays over sound before it is left out, but for rounding: seconds.
 _OVERLAP = Fraction(1, 100)
+# Ticks of sound that are longer than this are not fine enough to move it by.
+_COARSE, _FINER = Fraction(1, 1000), 1000
 # Seconds from decoding a frame to showing it.
 _MOST_DELAY = 5
 
@@ -115,6 +117,7 @@ def iter_packets(
                 bytes_[number] = packet.pos
             elif jumps and is_sought and number not in bytes_:
                 continue
+            _make_fine(packet)
             _move(packet, known.taken(number, bytes_.get(number, -1), packet.time_base))
         if jumps and packet.stream.type == "audio" and packet.pts is not None:
             begin = packet.pts * packet.time_base
@@ -139,6 +142,16 @@ def _demux(
     except IndexError:
         # PyAV looks for a stream that turned up on the way, once everything is read.
         return
+
+
+def _make_fine(packet: Packet[_AnyStream]) -> None:
+    """Give sound ticks by which it can be moved: in an AVI one is a whole packet."""
+    if packet.stream.type != "audio" or packet.time_base <= _COARSE:
+        return
+    packet.time_base /= _FINER
+    packet.duration = (packet.duration or 0) * _FINER
+    packet.pts = None if packet.pts is None else packet.pts * _FINER
+    packet.dts = None if packet.dts is None else packet.dts * _FINER
 
 
 def _move(packet: Packet[_AnyStream], ticks: int) -> None:
