@@ -14,7 +14,7 @@ import pytest
 from understudy.errors import CannotWrite
 from understudy.io.open_footage import open_footage
 from understudy.io.video import packets, writer
-from understudy.io.video.audio import AudioClip
+from understudy.io.video.audio import AudioClip, plan_sound
 from understudy.io.video.writer import EncodeOptions, write_video
 
 CASES = Path(__file__).parents[2] / "data" / "footage"
@@ -222,6 +222,50 @@ def test_an_absurd_time_makes_no_absurd_result(clip, monkeypatch, name, where):
         with open_footage(path) as footage:
             assert any(f"frame {where}." in note for note in footage.notes)
     assert len(times) == 20 and max(np.diff(times)) < 0.07 and times[-1] < 0.7
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.flv"])
+@pytest.mark.parametrize("where", [0, 9, 30])
+@pytest.mark.parametrize("seconds", [65, 3_400_000])
+def test_an_absurd_time_of_sound_neither_lengthens_nor_silences_the_result(
+    clip, monkeypatch, name, where, seconds
+):
+    path = clip(name, frames=30, tracks=1)
+    demux = packets._demux
+
+    def damaged(container, streams):
+        sounds = itertools.count()
+        for packet in demux(container, streams):
+            if packet.size and packet.stream.type == "audio" and next(sounds) == where:
+                packet.pts += round(seconds / packet.time_base)
+                packet.dts = packet.pts
+            yield packet
+
+    with open_footage(path) as footage:
+        plan = plan_sound(AudioClip.of(footage), ".mp4")
+        with monkeypatch.context() as patch:
+            patch.setattr(packets, "_demux", damaged)
+            out = path.with_name("out.mp4")
+            list(write_video(out, footage, footage, FAST, plan))
+    assert "makes no sense: 1" in plan.losses[0]
+    times = heard(out)
+    assert len(times) > 40 and max(np.diff(times)) < 0.05 and times[-1] < 1.1
+
+
+def test_a_pause_in_the_sound_stays(clip, monkeypatch):
+    path = clip("a.mkv", frames=30, tracks=1)
+    demux = packets._demux
+
+    def paused(container, streams):
+        sounds = itertools.count()
+        for packet in demux(container, streams):
+            if packet.size and packet.stream.type == "audio" and next(sounds) >= 20:
+                packet.pts += round(3 / packet.time_base)
+                packet.dts = packet.pts
+            yield packet
+
+    monkeypatch.setattr(packets, "_demux", paused)
+    assert max(np.diff(heard(remade(path)))) == pytest.approx(3, abs=0.05)
 
 
 def test_a_result_that_shows_other_frames_is_an_error_and_is_not_kept(clip, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 
 from understudy.io.open_footage import open_footage
 from understudy.io.video.audio import AudioClip
-from understudy.io.video.frame_times import mend_times
+from understudy.io.video.timing.frame_times import mend_times
 from understudy.io.video.writer import EncodeOptions, write_video
 
 CASES = Path(__file__).parents[2] / "data" / "footage"

@@ -272,7 +272,7 @@ def test_marks_of_commentary_and_for_the_hard_of_hearing_stay(tmp_path, suffix):
 
 
 def written_in_part(source: Path, out: Path, first: int, last: int) -> Fraction:
-    """Write some frames with their sound, as `cut` does; returns when they begin, in seconds."""
+    """Write some frames with their sound, as `cut` does; returns when they begin in the source."""
     with open_footage(source) as footage:
         frames = [
             replace(frame, pts=frame.pts - footage.pts[first])
@@ -281,7 +281,7 @@ def written_in_part(source: Path, out: Path, first: int, last: int) -> Fraction:
         start, stop = ((footage.pts[each] * footage.time_base) for each in (first, last))
         plan = plan_sound(AudioClip.of(footage, None, start, stop), out.suffix)
         list(write_video(out, frames, footage, EncodeOptions(preset="ultrafast"), plan))
-    return start
+    return start + footage.clock.origin
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])

@@ -24,6 +24,7 @@ from understudy.io.video import packets
 from understudy.io.video.faults import as_bad_media, reason
 from understudy.io.video.sound_encoder import Coding, SoundEncoder
 from understudy.io.video.sound_tracks import SoundTrack, plan_tracks
+from understudy.io.video.timing.sound_times import SteadySound
 from understudy.options import Options, option
 
 _WHAT_NOW = "Fetch the file again, or leave its sound out with --audio-track none."
@@ -160,6 +161,7 @@ class SoundWriter:
                 else _CopiedTrack(each, added, plan.sound)
             )
             self._by_source[stream.index] = self._by_target[added.index] = track
+        self._steady = SteadySound()
         self._packets = self._iter_packets(source)
         self._next: Packet[AudioStream] | None = None
         self._has_begun = False
@@ -181,12 +183,19 @@ class SoundWriter:
 
     def losses(self) -> list[str]:
         """Return what was lost of each track, for people."""
-        return [
-            f"{self._sound.path.name}: sound track {track.plan.number}: packets that are damaged or"
-            f" come twice, and are left out: {track.lost}."
+        name = self._sound.path.name
+        lost = [
+            f"{name}: sound track {track.plan.number}: packets that are damaged or come twice, and"
+            f" are left out: {track.lost}."
             for track in self._by_source.values()
             if track.lost
         ]
+        if self._steady.mended:
+            lost.append(
+                f"{name}: packets of sound whose time makes no sense: {self._steady.mended}. Each"
+                " is heard after the one before it."
+            )
+        return lost
 
     def _advance(self) -> None:
         try:
@@ -200,7 +209,8 @@ class SoundWriter:
         """The packets of the output, in about their order."""
         waiting = dict(self._by_source)
         streams = [each for each in source.streams.audio if each.index in waiting]
-        for packet in packets.iter_readable(source, streams, self._sound.clock) if waiting else ():
+        read = packets.iter_readable(source, streams, self._sound.clock) if waiting else ()
+        for packet in self._steady(read):
             if isinstance(packet, OSError):
                 raise packet
             if isinstance(packet, Exception) or not waiting:

@@ -30,9 +30,9 @@ from understudy.io.video.fields import (
     read_fields,
     stated_fields,
 )
-from understudy.io.video.frame_times import mend_times
 from understudy.io.video.orientation import Orientation, read_orientation, swaps_sides
-from understudy.io.video.packet_table import FirstSound, PacketTable, read_packet_table
+from understudy.io.video.timing.frame_times import mend_times
+from understudy.io.video.timing.packet_table import FirstSound, PacketTable, read_packet_table
 from understudy.types import Chroma, Color, FieldOrder, LightLevels
 
 # So many frames from the start must decode as the packets promise, or all are decoded and counted.

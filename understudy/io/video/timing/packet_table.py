@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from understudy.io.footage.clock import NO_OFFSET, Clock
 from understudy.io.video import packets
-from understudy.io.video.jumps import JumpFinder
+from understudy.io.video.timing.jumps import JumpFinder
 
 # Their packets may hold no picture to show, or two: only decoding counts them.
 _UNEVEN = frozenset({"vp8", "mpeg4", "msmpeg4v3", "vc1", "wmv3", "rv40"})

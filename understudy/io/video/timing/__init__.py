@@ -1,0 +1,1 @@
+"""When the pictures and the sound of a file are shown and heard."""
