@@ -10,8 +10,35 @@ import pytest
 from fuzzing import is_message_fine
 
 from understudy.errors import BadMedia, CannotWrite
+from understudy.io.open_footage import open_footage
 from understudy.io.video.faults import as_bad_media
 from understudy.io.video.writer import atomic_video, open_output
+
+NOT_VIDEOS = {
+    "empty": (b"", "it is empty"),
+    "zeros": (bytes(50_000), "it holds zeros, as a copy that was not finished"),
+    "web page": (b"\r\n<!DOCTYPE html><html><body>Not found</body></html>", "web page"),
+    "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
+    "ZIP": (b"PK\x03\x04" + bytes(range(200)), "an archive. Unpack it"),
+    "playlist": (b"#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1/a.ts\n", "a list of other files"),
+    "XML": (b"<?xml version='1.0'?><xmeml/>", "a text (XML)"),
+    "text": (b"shots for Monday\n" * 9, "it is a text"),
+    "never closed": (b"\0\0\0\x10ftypisom\0\0\0\0\0\1\0\0mdat" + b"x" * 9999, "never closed"),
+    "noise": (b"\xa9\x17" * 9999, "its data is damaged, or of another kind than its name says"),
+}
+
+
+@pytest.mark.footage_kind(
+    "no video, whatever its name says: a web page, an archive, a playlist, a text, zeros, nothing",
+    "Refused, with what it is and what to do.",
+)
+@pytest.mark.parametrize("what", NOT_VIDEOS)
+def test_a_file_that_is_no_video_is_told_what_it_is(what: str, tmp_path: Path) -> None:
+    data, told = NOT_VIDEOS[what]
+    (tmp_path / "clip.mp4").write_bytes(data)
+    with pytest.raises(BadMedia, match=r"clip\.mp4: cannot be read as a video: ") as caught:
+        open_footage(tmp_path / "clip.mp4")
+    assert told in str(caught.value) and is_message_fine(str(caught.value))
 
 
 def raise_as_ffmpeg(code: int) -> None:

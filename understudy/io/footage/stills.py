@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import cv2
 import numpy as np
@@ -39,6 +39,11 @@ def read_image(path: Path) -> Array:
     return decode_image(read_bytes(path), path)
 
 
+_UNDECODED: Final = (
+    "this picture cannot be decoded, it is damaged or of a rare kind. Replace it, or take it out."
+)
+
+
 def read_bytes(path: Path) -> bytes:
     """Return the bytes of a picture's file. Raises BadMedia: missing, no file, too large."""
     with explain_unreadable(path):
@@ -59,14 +64,9 @@ def decode_image(data: bytes, path: Path) -> Array:
     try:
         image = cv2.imdecode(np.frombuffer(checked, np.uint8), _READ)
     except cv2.error as error:
-        raise BadMedia(
-            f"{path}: this picture cannot be decoded: {error.err}. Replace it, or take it out."
-        ) from None
+        raise BadMedia(f"{path}: {_UNDECODED}") from error
     if image is None:
-        raise BadMedia(
-            f"{path}: this picture cannot be decoded, it is damaged or of a rare kind. Replace it,"
-            " or take it out."
-        )
+        raise BadMedia(f"{path}: {_UNDECODED}")
     if image.dtype not in (np.uint8, np.uint16):
         raise BadMedia(
             f"{path}: holds {image.dtype} values; only 8 and 16 bits are read. Convert it to 16-bit"

@@ -17,16 +17,17 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from pydantic import Field
 
-from understudy.errors import BadMedia, BadOption
+from understudy.errors import BadOption
 from understudy.io.footage.base import Footage
 from understudy.io.footage.clock import NO_OFFSET, Clock
 from understudy.io.video import packets
-from understudy.io.video.faults import as_bad_media, reason
+from understudy.io.video.faults import as_bad_media, bad_media
 from understudy.io.video.sound_encoder import Coding, SoundEncoder
 from understudy.io.video.sound_tracks import SoundTrack, plan_tracks
 from understudy.io.video.timing.sound_times import SteadySound
 from understudy.options import Options, option
 
+_UNREAD = "its sound cannot be read"
 _WHAT_NOW = "Fetch the file again, or leave its sound out with --audio-track none."
 # Seconds of sound before and after a cut that are decoded with it: what some codecs build on.
 _BESIDE: Final = 2
@@ -113,7 +114,7 @@ def choose_sound(
 def plan_sound(sound: AudioClip, suffix: str) -> SoundPlan:
     """Return what becomes of a sound in a file that ends in `suffix`. Raises as `choose_sound`."""
     with (
-        as_bad_media(sound.path, "its sound cannot be read", _WHAT_NOW),
+        as_bad_media(sound.path, _UNREAD, _WHAT_NOW),
         packets.open_container(sound.path) as source,
     ):
         return SoundPlan(sound, plan_tracks(source, select_tracks(source, sound), suffix))
@@ -129,7 +130,7 @@ def open_sound(
     """
     plan = sound if isinstance(sound, SoundPlan) else plan_sound(sound, target.suffix.lower())
     path = plan.sound.path
-    with as_bad_media(path, "its sound cannot be read", _WHAT_NOW):
+    with as_bad_media(path, _UNREAD, _WHAT_NOW):
         source = packets.open_container(path)
     with source:
         writer = SoundWriter(plan, source, output)
@@ -201,9 +202,7 @@ class SoundWriter:
         try:
             self._next = next(self._packets, None)
         except OSError as error:
-            raise BadMedia(
-                f"{self._sound.path}: its sound cannot be read: {reason(error)}. {_WHAT_NOW}"
-            ) from error
+            raise bad_media(self._sound.path, _UNREAD, _WHAT_NOW, error) from error
 
     def _iter_packets(self, source: InputContainer) -> Iterator[Packet[AudioStream]]:
         """The packets of the output, in about their order."""

@@ -204,10 +204,13 @@ def _usable_stream(container: InputContainer, path: Path) -> VideoStream:
         if container.streams.video:
             raise BadMedia(
                 f"{path}: its pictures are coded in a way that is not known here, or the file is"
-                " damaged. Convert it to H.264 with the program that wrote it, or fetch it again."
+                " damaged. Convert it to ProRes or H.264 with the program that wrote it, or fetch"
+                " it again."
             )
         found = "sound alone" if container.streams.audio else "neither pictures nor sound"
-        raise BadMedia(f"{path}: no video in this file, {found}. Give one with pictures.")
+        raise BadMedia(
+            f"{path}: no video in this file, {found}. Give one with pictures, or fetch it again."
+        )
     if stream.codec_context.width and stream.codec_context.height:
         problem = video_size_problem(stream.codec_context.width, stream.codec_context.height)
         if problem:

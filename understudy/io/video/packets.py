@@ -17,9 +17,9 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from understudy.errors import BadMedia
 from understudy.io.footage.clock import Clock
 from understudy.io.limits import MAX_VIDEO_PIXELS
+from understudy.io.video import faults
 from understudy.io.video.faults import FOREIGN
 
 _AnyStream = TypeVar("_AnyStream", bound=Stream)
@@ -60,10 +60,7 @@ def open_container(path: Path) -> InputContainer:
     try:
         return av.open(str(path.absolute()), options=options, metadata_errors="replace")
     except av.error.ArgumentError as error:
-        raise BadMedia(
-            f"{path}: cannot be read as a video: it is a list of other files, a single picture, or"
-            " of a kind that is not read. Give a video, or the folder that holds the pictures."
-        ) from error
+        raise faults.list_or_other(path) from error
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:

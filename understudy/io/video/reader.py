@@ -14,7 +14,7 @@ from understudy.errors import BadMedia
 from understudy.io import memory_limit
 from understudy.io.footage.base import BadFrame, Footage, explain_unreadable
 from understudy.io.footage.options import FootageOptions
-from understudy.io.video import color, packets
+from understudy.io.video import color, faults, packets
 from understudy.io.video.faults import FOREIGN, as_bad_media, reason
 from understudy.io.video.fields import mark_fields, read_fields
 from understudy.io.video.index import VideoIndex, read_index
@@ -47,15 +47,11 @@ class VideoFootage(Footage):
                 " as it is now."
             )
         if index is None:
-            with (
-                as_bad_media(
-                    path,
-                    "cannot be read as a video",
-                    "It may be cut off or of another kind; fetch it again.",
-                ),
-                memory_limit.at_most(_INDEX_MEMORY),
-            ):
-                index = read_index(path, reading or FootageOptions())
+            try:
+                with memory_limit.at_most(_INDEX_MEMORY):
+                    index = read_index(path, reading or FootageOptions())
+            except FOREIGN as error:
+                raise faults.refusal(path, error) from error
         known = index
         self._index = known
         self.size, self.fps, self.time_base = known.size, known.fps, known.time_base
