@@ -212,3 +212,15 @@ def test_a_gap_is_filled_from_new_to_merge(film, draw: Draw, dfm_file) -> None:
         # Left and right edge of the square in the frame after the first four.
         bright = np.flatnonzero(shown[4][25, :, 1] > 150)
         assert (bright[0] - at) in (-1, 0, 1) if at else not len(bright)
+
+
+def test_a_folder_that_was_only_looked_into_is_empty(film) -> None:
+    place, clip = film.folder.parent / "new", film.folder.parent / "clip"
+    for folder in (place / "show", place / "pictures"):
+        folder.mkdir(parents=True)
+        for name in (".DS_Store", "Thumbs.db", "desktop.ini"):
+            (folder / name).write_bytes(b"\0")
+    list(understudy.new(place / "show", clip, clip))
+    list(understudy.frames(clip, place / "pictures"))
+    assert (place / "show" / "understudy.toml").is_file()
+    assert (place / "pictures" / "00009.png").is_file()

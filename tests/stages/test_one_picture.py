@@ -70,13 +70,16 @@ def encode_animation(path: Path, images: list[np.ndarray]) -> None:
 
 def test_what_is_animated_is_a_video_or_says_what_to_do(tmp_path: Path) -> None:
     images = [np.full((24, 32, 3), 60 * number, np.uint8) for number in range(4)]
-    for name in ("a.png", "a.gif", "a.webp"):
+    for name in ("a.png", "a.gif", "a.webp", "a.avif"):
         encode_animation(tmp_path / name, images)
     for name in ("a.png", "a.gif"):
         with open_footage(tmp_path / name) as footage:
             assert footage.is_video and len(footage) == 4
-    with pytest.raises(BadMedia, match=r"a\.webp: an animated WebP.*Convert it to a video"):
-        open_footage(tmp_path / "a.webp")
+    for name, kind in (("a.webp", "WebP"), ("a.avif", "animated AVIF")):
+        with pytest.raises(
+            BadMedia, match=rf"{name}: an animation \({kind}\).*Convert it to a video"
+        ):
+            open_footage(tmp_path / name)
 
 
 def test_of_several_pages_the_first_is_taken_and_it_is_said(tmp_path: Path) -> None:
@@ -99,7 +102,15 @@ def test_of_several_pages_the_first_is_taken_and_it_is_said(tmp_path: Path) -> N
 def test_a_picture_of_another_kind_says_what_it_is(data: bytes, kind: str, tmp_path: Path) -> None:
     path = tmp_path / "picture.jpg"
     path.write_bytes(data + bytes(200))
-    with pytest.raises(BadMedia, match=f"picture.jpg: {kind}, which is not read. Convert"):
+    with pytest.raises(BadMedia, match=f"picture.jpg: holds {kind}, .* is not read. Convert"):
+        open_footage(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"text", b"\xff\xd8\xff\xe0\0\x10JFIF"])
+def test_a_damaged_picture_is_told_as_a_picture(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(data)
+    with pytest.raises(BadMedia, match=r"picture\.jpg: (this|not a) picture"):
         open_footage(path)
 
 

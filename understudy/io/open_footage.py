@@ -12,7 +12,7 @@ from understudy.io.footage.image_sequence import ImageSequence, ImageSequenceInd
 from understudy.io.footage.options import FootageOptions
 from understudy.io.image_headers import count_pictures
 from understudy.io.image_segments import Damaged
-from understudy.io.picture_kinds import kind_of
+from understudy.io.picture_kinds import ANIMATED_AVIF, kind_of
 from understudy.io.video.bob import BobFootage
 from understudy.io.video.index import VideoIndex
 from understudy.io.video.reader import VideoFootage
@@ -74,17 +74,25 @@ def _is_picture(path: Path) -> bool:
     """Whether a file is one picture. Raises BadMedia where it is one of a kind that is not read."""
     with explain_unreadable(path):
         kind = kind_of(path)
-    if kind is None or kind.name in ("GIF", "video"):
+    if kind is None:
+        # What calls itself a picture is told as one that is damaged.
+        return path.suffix.lower() in stills.SUFFIXES
+    if kind.name in ("GIF", "video"):
         return False
-    if not kind.is_read:
-        raise BadMedia(f"{path}: {kind.name}, which is not read. Convert it to JPG or PNG.")
+    if not kind.is_read and kind.name != ANIMATED_AVIF:
+        raise BadMedia(
+            f"{path}: holds {kind.name}, whatever its name, and that is not read. Convert it to JPG"
+            " or PNG."
+        )
     try:
-        is_animated = kind.name in ("PNG", "WebP") and count_pictures(stills.read_bytes(path)) > 1
+        is_animated = (
+            kind.name in ("PNG", "WebP") and count_pictures(stills.read_bytes(path)) > 1
+        ) or kind.name == ANIMATED_AVIF
     except Damaged:
         is_animated = False
-    if is_animated and kind.name == "WebP":
+    if is_animated and kind.name != "PNG":
         raise BadMedia(
-            f"{path}: an animated WebP, which is not read as footage. Convert it to a video (MP4),"
-            " or to pictures in a folder."
+            f"{path}: an animation ({kind.name}), which is not read as footage. Convert it to a"
+            " video (MP4), or to pictures in a folder."
         )
     return not is_animated

@@ -10,6 +10,7 @@ from typing import Final
 from understudy.io.avif import is_avif
 from understudy.io.image_segments import JPEG, PNG
 
+ANIMATED_AVIF: Final = "animated AVIF"
 # So many bytes tell.
 HEAD: Final = 64
 # Pictures of cameras are laid out as TIFF, with a small preview where TIFF has its picture.
@@ -98,6 +99,8 @@ def _box_kind(head: bytes) -> str:
     if head[4:8] != b"ftyp":
         return "video" if head[4:8] in (b"moov", b"mdat", b"wide") else ""
     brand = head[8:12]
+    if brand == b"avis":
+        return ANIMATED_AVIF
     if brand == b"crx ":
         return "camera raw"
     return "HEIC" if brand.startswith(_HEIF) else "video"

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from understudy.errors import BadData, BadMedia, BadOption, BadProject, Busy
 from understudy.io import atomic, data_files, settings_file
 from understudy.io.footage.base import Footage
+from understudy.io.footage.foreign_files import is_of_system
 from understudy.io.footage.options import FootageOptions
 from understudy.io.open_footage import open_footage
 from understudy.options import Options, option
@@ -234,7 +235,9 @@ def _require_free(folder: Path) -> None:
         raise BadProject(
             f"{folder}: there is a show already. Use it as it is, or choose another name."
         )
-    if any(name != _LOCKS and not atomic.is_partial(name) for name in inside):
+    if any(
+        name != _LOCKS and not atomic.is_partial(name) and not is_of_system(name) for name in inside
+    ):
         raise BadProject(
             f"{folder}: something else is there already. Choose another name for the show."
         )

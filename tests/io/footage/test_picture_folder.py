@@ -78,6 +78,7 @@ def test_what_is_not_read_is_named_and_what_is_no_picture_is_not(tmp_path: Path)
             r"no pictures .*, but a\.heic \(HEIC\), b\.heic .*Convert",
         ),
         ({"photos/a.jpg": encoded(".jpg")}, r"no pictures .*only folders: photos\. Give the one"),
+        ({"a.mov": b"\0\0\0\x14ftypqt  "}, r"but a\.mov \(video\)\..*give that file"),
         ({"a.txt": b"text"}, r"no pictures in this folder\. Give one with .*\.png"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from understudy.io.many_files import map_files
+from understudy.io.footage.many_files import map_files
 
 # So much is read of a file of its own, and of each picture of a folder: blocks evenly over it, with
 # its first and its last bytes. What is no larger than them together is read whole.

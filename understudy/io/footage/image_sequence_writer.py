@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from understudy.errors import BadData, BadProject, Busy
 from understudy.io import atomic, data_files
+from understudy.io.footage.foreign_files import is_of_system
 from understudy.options import Options
 
 _LOCK = ".lock"
@@ -56,7 +57,10 @@ def _claim(folder: Path, note: Path, plan: dict[str, object], options: Options) 
                 " Choose another folder, or delete that one."
             )
         return
-    if any(path.name != _LOCK and not atomic.is_partial(path.name) for path in folder.iterdir()):
+    if any(
+        name != _LOCK and not atomic.is_partial(name) and not is_of_system(name)
+        for name in (path.name for path in folder.iterdir())
+    ):
         raise BadProject(
             f"{folder}: not empty, and nothing is ever overwritten. Choose another folder."
         )

@@ -11,8 +11,8 @@ from typing import Final
 from understudy.errors import BadMedia
 from understudy.io.footage import stills
 from understudy.io.footage.base import explain_unreadable
+from understudy.io.footage.many_files import map_files
 from understudy.io.footage.options import FootageOptions
-from understudy.io.many_files import map_files
 from understudy.io.picture_kinds import PictureKind, kind_of
 
 # So many files are named in a note; the rest are counted.
@@ -107,10 +107,15 @@ def _what_is_there(there: list[Path], found: PictureFolder) -> str:
     """The end of a message, with what to do."""
     told = [f"{name} ({kind})" for name, kind in found.unread] + found.left_out
     if told:
-        return f" that can be read, but {_list(told)}. Convert them to JPG or PNG."
+        video = " A video is footage by itself: give that file." if _has_video(found) else ""
+        return f" that can be read, but {_list(told)}. Convert pictures to JPG or PNG.{video}"
     if folders := sorted(path.name for path in there if path.is_dir()):
         return f", only folders: {_list(folders)}. Give the one that holds the pictures."
     return f". Give one with {_endings()} files."
+
+
+def _has_video(found: PictureFolder) -> bool:
+    return any(kind == "video" for _, kind in found.unread)
 
 
 def _endings() -> str:
