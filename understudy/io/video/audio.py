@@ -17,7 +17,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from pydantic import Field
 
-from understudy.errors import BadOption
+from understudy.errors import BadMedia, BadOption
 from understudy.io.footage.base import Footage
 from understudy.io.footage.clock import NO_OFFSET, Clock
 from understudy.io.video import packets
