@@ -198,6 +198,10 @@ def _resolve_training(project: Project, options: SwapOptions) -> Resolved:
     elif "minutes" in options.model_fields_set or not (own.iterations or own.minutes):
         goal = {"minutes": options.minutes}
     # Else the train options, or the project file, say themselves when to stop.
+    merged = project.options("merge", options.merge)
+    if own.dst_person is None and own.dst_like is None:
+        # Who is replaced is who is learnt.
+        goal |= {"dst_person": merged.person, "dst_like": merged.like}
     flags = TrainOptions.layered(options.train.set_values(), goal, where="swap")
     return resolve(project, flags)
 

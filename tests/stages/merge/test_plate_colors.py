@@ -12,9 +12,10 @@ import pytest
 
 from understudy.core import affine, image
 from understudy.core.face import align
+from understudy.errors import BadOption
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.video.formats import EncodeOptions
-from understudy.stages.events import Event, Note
+from understudy.stages.events import Event, Note, Warned
 from understudy.stages.merge import context
 from understudy.stages.merge.command import merge
 from understudy.stages.merge.options import MergeOptions
@@ -54,7 +55,11 @@ def show(
             plate = change(number, frame, points)
             cv2.imwrite(str(stills / f"{number}.png"), plate[..., ::-1])
             matrix = align.face_from_frame(points, "full", 128)
-            still = Face(number, affine.bounding_box(points), points, 0.9, 0, np.zeros(3, "f4"))
+            # Two people, one after the other.
+            person = number // 5
+            still = Face(
+                number, affine.bounding_box(points), points, 0.9, 0, np.zeros(3, "f4"), None, person
+            )
             cut = image.warp(plate, matrix, (128, 128), "replicate")
             faceset.add(AlignedFace(still, cut, matrix, "full", source="stills"))
             if number == 0:
@@ -76,6 +81,31 @@ def merged(show: Path, **options: object) -> tuple[list[Bytes], list[Event]]:
     events = list(merge(show, chosen))
     with av.open(show / "result.mp4") as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)], events
+
+
+def test_of_several_people_one_can_be_replaced(show: Callable[[Change], Path]) -> None:
+    folder = show(lambda number, frame, points: frame)
+    plates = [
+        cv2.imread(str(folder / "stills" / f"{number}.png"))[..., ::-1] for number in range(10)
+    ]
+
+    def replaced(pictures: list[Bytes]) -> list[int]:
+        """The frames in which a face is another one."""
+        changes = [
+            np.abs(each.astype(int) - plate).max()
+            for each, plate in zip(pictures, plates, strict=True)
+        ]
+        return [number for number, change in enumerate(changes) if change > 12]
+
+    pictures, events = merged(folder)
+    (said,) = [event.text for event in events if isinstance(event, Warned)]
+    assert "person 0 in 5 frames, person 1 in 5 frames. All are replaced." in said
+    assert replaced(pictures) == list(range(10))
+    pictures, events = merged(folder, person=1)
+    assert replaced(pictures) == [5, 6, 7, 8, 9]
+    assert not [event for event in events if isinstance(event, Warned)]
+    with pytest.raises(BadOption, match="--person: there is no person 2"):
+        merged(folder, person=2)
 
 
 def grey(number: int, frame: Bytes, points: Floats) -> Bytes:

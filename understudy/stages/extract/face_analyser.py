@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from understudy.core import affine
 from understudy.core.face import align
-from understudy.errors import BadMedia
+from understudy.core.image import as_bytes
+from understudy.errors import BadMedia, BadOption, NoFaces
 from understudy.io import data_files
 from understudy.io.faceset.manual_marks import Mark, Marks
+from understudy.io.footage.stills import read_image
 from understudy.parts.detectors import Detect, Detection
 from understudy.parts.identities import Embed, Identity, identities
 from understudy.parts.landmarkers import FaceLandmarks, Locate
@@ -64,6 +67,28 @@ def make_embedder(options: ExtractOptions) -> Embed | None:
     if options.identity == "none":
         return None
     return _embed(identities.configured(options.identity, options))
+
+
+def identify_picture(path: Path, options: ExtractOptions) -> Floats:
+    """Return the identity of the largest face on a picture, (D,). identity: resolved, not auto.
+
+    Raises:
+        NoFaces: There is none on it.
+        BadOption: Nothing tells people apart.
+    """
+    embed = make_embedder(options)
+    if embed is None:
+        raise BadOption(
+            f"like {path}: nothing tells people apart here. Install the extra: pip install"
+            " 'understudy[dlib]', and leave --identity at auto."
+        )
+    image = as_bytes(read_image(path))
+    shown = make_analyser(options)(0, image)
+    if not shown:
+        raise NoFaces(
+            f"{path}: no face found on it. Give a picture that shows the person's face clearly."
+        )
+    return embed(image, shown[0].landmarks)
 
 
 @functools.lru_cache(maxsize=2)

@@ -38,6 +38,7 @@ from understudy.stages.events import (
     Warned,
 )
 from understudy.stages.extract import record
+from understudy.stages.extract.cast import several_people
 from understudy.stages.extract.crop import CropResult, CropTask, CropTasks, crop_faces
 from understudy.stages.extract.detect import DetectTask, detect_faces
 from understudy.stages.extract.detection_store import DetectionStore
@@ -98,6 +99,9 @@ class Extraction:
                 yield Note(text=f"{self.side}: stopped. The same command goes on from there.")
                 return False
             yield from self._conclude(solved)
+        if self.options.person is None and self.options.like is None:
+            faces = Faceset(self.folder).faces
+            yield from several_people("extract", self.side, faces.frame, faces.person)
         if self.options.fix:
             yield from self._ask_for_marks()
         yield Saved(what="faceset", path=self.folder)

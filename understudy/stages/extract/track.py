@@ -23,12 +23,11 @@ from understudy.core.tracking.gaps import fill_gap
 from understudy.errors import BadOption, NoFaces
 from understudy.io.faceset.manual_marks import Marks
 from understudy.io.footage.base import BadFrame, Footage
-from understudy.io.footage.stills import read_image
 from understudy.parts.detectors import Detection
 from understudy.parts.landmarkers import Locate
 from understudy.stages.extract.detection_store import DetectionStore
 from understudy.stages.extract.detections import DetectedFace
-from understudy.stages.extract.face_analyser import make_analyser, make_embedder, make_landmarker
+from understudy.stages.extract.face_analyser import identify_picture, make_landmarker
 from understudy.stages.extract.options import ExtractOptions
 from understudy.types import Bytes, Faces, FloatRows, Floats
 
@@ -118,17 +117,10 @@ class TrackedFaces:
 
     def _like(self, path: Path, options: ExtractOptions) -> int:
         """Who looks most like the one face on a picture. Raises NoFaces."""
-        image = as_bytes(read_image(path))
-        shown = make_analyser(options)(0, image)
-        embed = make_embedder(options)
-        if not shown or embed is None:
-            raise NoFaces(
-                f"{path}: no face found on it. Give a picture that shows the person's face clearly."
-            )
         person: int | None = identity_clusters.match_identity(
             self.person[self.identities.rows],
             self.identities.vectors,
-            embed(image, shown[0].landmarks),
+            identify_picture(path, options),
         )
         if person is None:
             raise NoFaces(

@@ -30,6 +30,7 @@ from understudy.stages.events import (
     Stop,
 )
 from understudy.stages.extract.known_footage import require_known_footage
+from understudy.stages.extract.person_choice import choose_person
 from understudy.stages.faceset_notes import faceset_notes
 from understudy.stages.footage_notes import sound_losses, sound_notes
 from understudy.stages.jobs import verb
@@ -70,6 +71,9 @@ def merge(show: Path, options: MergeOptions) -> Stage:
         yield from require_known_footage(project, "dst", footage, same_shot=options.same_shot)
         # What cannot be coded is told before any work.
         pixel_format(options.encode, footage)
+        person = choose_person(project, "dst", options.person, options.like)
+        # Whom a picture shows is found out once, not by each worker.
+        options = options.model_copy(update={"person": person, "like": None})
         context = MergeContext.open(project, footage, options, keyframes)
         yield from (Note(text=each) for each in encoding_notes(footage, options.encode))
         yield from faceset_notes(Faceset(project.faces("dst")))

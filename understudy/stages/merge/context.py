@@ -10,6 +10,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, Self
 
+import numpy as np
+
 from understudy.errors import BadOption
 from understudy.io import system
 from understudy.io.footage.base import Footage
@@ -22,6 +24,7 @@ from understudy.parts.maskers.segmented import ON_DST, ON_PRD
 from understudy.parts.models import Predictor
 from understudy.parts.upscalers import Upscale, upscalers
 from understudy.stages.events import Event, Note, Warned
+from understudy.stages.extract.cast import several_people
 from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.looks import Look
 from understudy.stages.merge.options import MergeOptions
@@ -75,7 +78,9 @@ class MergeContext:
         named = [name for names in keyframes.values_of("masks") for name in names]
         masks = tuple(sorted(names_in(named)))
         file = select_segmenter(project, options.segmenter, masks, options)
-        faces = DstFaces.load(project.faces("dst"), with_polygons=DRAWN in masks)
+        faces = DstFaces.load(
+            project.faces("dst"), with_polygons=DRAWN in masks, person=options.person
+        )
         loaded = load_predictor(path, options.device, best=is_best)
         model = loaded.model
         if options.face_type != "auto":
@@ -123,7 +128,10 @@ class MergeContext:
                     " end are left out."
                 )
             )
-        persons = {face.person for faces in self.placements.values() for face in faces}
+        found = [(at, face.person) for at, faces in self.placements.items() for face in faces]
+        persons = {person for _, person in found}
+        if self.options.person is None and not self.keyframes.persons:
+            yield from several_people("merge", "dst", *np.array(found, np.int64).T)
         for entry in self.keyframes.unused(len(self.footage), persons):
             yield Warned(
                 text=f"at '{entry}': changes nothing, since no such frame or person is there."

@@ -118,6 +118,11 @@ class Keyframes:
             self._cache[weights] = self._interpolate(weights)
         return self._cache[weights]
 
+    @property
+    def persons(self) -> set[int]:
+        """The people for whom something is set by themselves."""
+        return {entry.person for entry in self.entries if entry.person is not None}
+
     def values_of(self, name: str) -> set[Any]:
         """Every value that an option may take somewhere; of numbers that run, the ends."""
         values = {getattr(self.base, name)}

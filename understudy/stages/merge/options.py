@@ -43,6 +43,12 @@ class MergeOptions(SoundOptions, SameShotOptions, CompositeOptions):
         False,
         "Write every step of these frames, or of six, as pictures, with their numbers; no video",
     )
+    person: int | None = option(
+        None,
+        "Replace only this person, as the report of extract numbers them; not set = all",
+        low=0,
+    )
+    like: str | None = option(None, "Replace only the person on this picture; not set = all")
     matte: bool = option(False, "Also write the mask, as a grey video beside the result")
 
     model: str | None = option(

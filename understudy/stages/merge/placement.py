@@ -16,6 +16,7 @@ from understudy.core.tracking.smooth import find_runs, smooth_alignment
 from understudy.errors import BadOption, DegeneratePoints, NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.parts.maskers.polygons import DRAWN
+from understudy.stages.extract.cast import check_person
 from understudy.stages.merge.looks import telling_rows
 from understudy.types import Doubles, Faces, FaceType, Floats, Polygon
 
@@ -83,8 +84,8 @@ class DstFaces:
     paths: tuple[Path, ...] = ()
 
     @classmethod
-    def load(cls, folder: Path, *, with_polygons: bool) -> Self:
-        """Load the faces of a faceset.
+    def load(cls, folder: Path, *, with_polygons: bool, person: int | None = None) -> Self:
+        """Load the faces of a faceset, or of it only those of one person.
 
         Raises:
             NoFaces: there are none.
@@ -96,15 +97,20 @@ class DstFaces:
                 f"{folder}: no dst faces, so there is nothing to replace. Run: understudy extract"
                 f" {folder.parent.parent} dst."
             )
+        rows = np.arange(len(faceset))
+        if person is not None:
+            check_person(faceset.faces, person, "--person")
+            rows = np.flatnonzero(faceset.faces.person == person)
+        faces, paths = faceset.faces[rows], tuple(faceset.paths[row] for row in rows)
         if not with_polygons:
-            return cls(faceset.faces, ((),) * len(faceset.faces), tuple(faceset.paths))
-        polygons = tuple(faceset.polygons)
+            return cls(faces, ((),) * len(faces), paths)
+        polygons = tuple(faceset.polygons[row] for row in rows)
         if not any(polygons):
             raise BadOption(
                 f"{folder}: --masks {DRAWN} was asked for, and no face has polygons. Draw some"
                 " (docs/face-pictures.md), or take other --masks."
             )
-        return cls(faceset.faces, polygons, tuple(faceset.paths))
+        return cls(faces, polygons, paths)
 
     def place(
         self, face_type: FaceType, size: int, *, smooth: bool

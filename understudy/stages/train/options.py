@@ -167,6 +167,22 @@ class TrainOptions(Options):
         high=1,
         live=True,
     )
+    src_person: int | None = option(
+        None,
+        "Learn only this person of src, as the report of extract numbers them; not set = all",
+        low=0,
+    )
+    src_like: str | None = option(
+        None, "Learn only the person of src on this picture; not set = all"
+    )
+    dst_person: int | None = option(
+        None,
+        "Learn only this person of dst, as the report of extract numbers them; not set = all",
+        low=0,
+    )
+    dst_like: str | None = option(
+        None, "Learn only the person of dst on this picture; not set = all"
+    )
     src_scale: float = option(
         0,
         "Enlarge all of src's faces by this share, where src's head is smaller",

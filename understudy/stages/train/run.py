@@ -114,9 +114,10 @@ def _lead(
         recipe, changes = resolve_recipe(folder, options)
         validate_model_flags(resolved.flags, recipe, name)
         validate_gan_phase(options, recipe)
-        options = apply_pretraining(options, recipe)
+        options = input_pipeline.choose_people(project, apply_pretraining(options, recipe))
         send_setup(group, options, recipe)
         yield from device_errors.warn_unused_gpu(options.device, group.device)
+        yield from input_pipeline.remarks_on_people(project, options)
         src, dst = input_pipeline.load_faces(project, options, recipe)
         if not options.pretrain:
             yield from _remarks(project)

@@ -67,12 +67,17 @@ class FaceStore:
 
 
 def load_face_store(
-    faceset: Faceset, face_type: FaceType, resolution: int, margin: float
+    faceset: Faceset,
+    face_type: FaceType,
+    resolution: int,
+    margin: float,
+    person: int | None = None,
 ) -> FaceStore:
     """Load every face of a set for a model, into memory or, as `scratch.zeros` decides, on disk.
 
     Args:
         margin: How much around each face is kept, in face widths.
+        person: Only the faces of that person; None = all.
 
     Raises:
         BadProject: They show too little of the face.
@@ -88,14 +93,17 @@ def load_face_store(
     rim = int(np.ceil(margin * inner)) + 2
     store_from_inner = np.array([[1.0, 0, rim], [0, 1, rim]])
 
+    chosen = np.arange(len(faceset))
+    if person is not None:
+        chosen = np.flatnonzero(faceset.faces.person == person)
     size = inner + 2 * rim
     pictures, points = (
-        scratch.zeros(faceset.folder, (len(faceset), size, size, 4)),
-        np.zeros((len(faceset), 68, 2), np.float32),
+        scratch.zeros(faceset.folder, (len(chosen), size, size, 4)),
+        np.zeros((len(chosen), 68, 2), np.float32),
     )
 
     def fill(row: int) -> None:
-        face = faceset.load(row)
+        face = faceset.load(int(chosen[row]))
         store_from_face = affine.compose(
             store_from_inner, align.face_from_face(face, face_type, inner)
         )
@@ -103,13 +111,12 @@ def load_face_store(
         pictures[row] = _face_with_mask(face, points[row], store_from_face, size)
 
     with ThreadPoolExecutor() as pool:
-        for _ in pool.map(fill, range(len(faceset))):
+        for _ in pool.map(fill, range(len(chosen))):
             pass
     store_from_model = affine.compose(store_from_inner, affine.scaling(inner / resolution))
-    held_out, excluded = split.split_held_out(faceset.faces.track)
-    return FaceStore(
-        pictures, points, store_from_model, held_out, faceset.faces.pose[:, 1], excluded
-    )
+    faces = faceset.faces[chosen]
+    held_out, excluded = split.split_held_out(faces.track)
+    return FaceStore(pictures, points, store_from_model, held_out, faces.pose[:, 1], excluded)
 
 
 def warp_face(stored: Bytes, store_from_picture: Doubles, size: int) -> Bytes:
