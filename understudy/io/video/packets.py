@@ -98,12 +98,15 @@ def iter_packets(
     known: the file's clock. is_sought: this is not its start: packets are left out until one tells
     where in the file it lies, and so on which stretch of the clock.
     """
+    can_jump, counts_decoding = may_jump(container), container.format.name == "avi"
+    if not (can_jump or counts_decoding or known.origin):
+        yield from _demux(container, streams)
+        return
     bytes_: dict[int, int] = {}
     ends: dict[int, Fraction] = {}
-    can_jump = may_jump(container)
     for packet in _demux(container, streams):
         number = packet.stream_index
-        if container.format.name == "avi":
+        if counts_decoding:
             # It counts frames in the order in which they are decoded, and FFmpeg adds a guess.
             packet.pts = packet.dts
         if can_jump and _is_across_jump(packet):
