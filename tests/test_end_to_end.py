@@ -5,6 +5,7 @@ nothing is lost.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,6 +144,25 @@ def test_a_second_run_goes_on_where_the_first_ended(again: Path, clips: dict[str
     assert not [
         each for each in events if isinstance(each, Progress) and each.stage.startswith("extract")
     ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of Windows are text")
+def test_faces_of_any_name_are_learnt_merged_and_measured(
+    again: Path, clips: dict[str, Path]
+) -> None:
+    show = again.with_suffix(".show")
+    for side in ("src", "dst"):
+        faces = Faceset(show / side / "faces")
+        for face, name in zip(faces.paths, (b"caf\xe9", b"\x1b[2J\n", b"z" * 251), strict=False):
+            face.rename(face.with_name(os.fsdecode(name) + face.suffix))
+    training = {**TRAINING["train"], "iterations": 4, "model": "tiny"}
+    assert last(list(understudy.train(show, **training)), "train")["iteration"] == 4
+    merged = last(list(understudy.merge(show, **TRAINING["merge"])), "merge")
+    assert (merged["frames_without_a_face"], merged["failed_frames"]) == ([], [])
+    # After four iterations the face is none yet, so that of dst is measured.
+    shutil.copyfile(clips["dst"], show / "result.mp4")
+    values = last(list(understudy.measure(show, identity="none", columns=1, side=64)), "measure")
+    assert values["faces_found"] == values["faces_expected"] == 10
 
 
 def test_a_run_that_learnt_enough_only_merges(again: Path, clips: dict[str, Path]) -> None:
