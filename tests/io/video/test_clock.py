@@ -161,6 +161,43 @@ def test_three_joined_recordings_keep_picture_and_sound_together(clip):
         assert "before frame 30, 60." in footage.notes[0]
 
 
+@pytest.mark.parametrize("seconds", [3600, 5, -3])
+@pytest.mark.parametrize("of", ["picture", "sound"])
+def test_one_damaged_time_of_a_recording_moves_nothing_else(clip, of, seconds):
+    path = clip("damaged.ts", frames=45, tracks=1)
+    data = bytearray(path.read_bytes())
+    begin = b"\0\0\1\xe0" if of == "picture" else b"\0\0\1\xc0"
+    found = [
+        place + data[place : place + 188].find(begin)
+        for place in range(0, len(data), 188)
+        if begin in data[place : place + 188]
+    ]
+    header = found[20 if of == "picture" else 1]
+    for place in (header + 9, header + 14)[: 1 + (data[header + 7] >> 6 == 3)]:
+        data[place : place + 5] = moved(data[place : place + 5], round(90000 * seconds))
+    path.write_bytes(data)
+    assert_frame_exact(path, 45)
+    out = remade(path)
+    assert max(np.diff(shown(out))) < 0.034 and max(np.diff(heard(out))) < 0.06
+    assert abs(heard(out)[-1] - shown(out)[-1]) < 0.1
+
+
+def moved(stamp: bytes, ticks: int) -> bytes:
+    """A time stamp of a transport stream, so many ticks later."""
+    head, *rest = stamp
+    time = (head >> 1 & 7) << 30 | rest[0] << 22 | rest[1] >> 1 << 15 | rest[2] << 7 | rest[3] >> 1
+    time = (time + ticks) % 2**33
+    return bytes(
+        [
+            head & 0xF0 | time >> 30 << 1 | 1,
+            time >> 22 & 255,
+            time >> 14 & 254 | 1,
+            time >> 7 & 255,
+            time << 1 & 254 | 1,
+        ]
+    )
+
+
 def test_a_pause_of_some_seconds_is_no_jump(clip):
     pts = [number * 512 + (number >= 10) * 15360 * 4 for number in range(20)]
     path = clip("pause.ts", frames=20, pts=pts)

@@ -25,6 +25,15 @@ class _Stretch:
     entries: dict[int, tuple[int, float, float]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    """Where a stream went on later than it should: at which byte, when it was due, when it did."""
+
+    byte: int
+    due: float
+    time: float
+
+
 class JumpFinder:
     """Is shown the packets of a recording in their order, and finds where its clock jumps.
 
@@ -39,6 +48,7 @@ class JumpFinder:
         self._next: dict[int, float] = {}
         self._byte: dict[int, int] = {}
         self._begins: dict[int, list[tuple[int, int]]] = {}
+        self._pauses: dict[int, _Pause] = {}
 
     def see(self, stream: int, byte: int | None, time: float, duration: float) -> None:
         """Look at a packet. time, duration: seconds; byte: where it lies, None = as before."""
@@ -47,13 +57,16 @@ class JumpFinder:
         if at is None:
             found = self._first_stretch(time)
         else:
-            found = self._stretch(stream, at, time)
+            found = self._stretch(stream, at, time, byte)
         stretch = self._stretches[found]
         if found != at:
             if at is not None or found:
                 self._begins.setdefault(stream, []).append((byte, found))
             if at is not None and stream not in stretch.entries and at < found:
                 stretch.entries[stream] = (at, self._next[stream], time)
+            self._pauses.pop(stream, None)
+        elif time - self._next[stream] > _RETURN:
+            self._pauses[stream] = _Pause(byte, self._next[stream], time)
         if not duration and found == at:
             duration = max(0.0, time - stretch.last[stream])
         self._at[stream], self._byte[stream] = found, byte
@@ -81,11 +94,18 @@ class JumpFinder:
             return len(self._stretches) - 1
         return self._begin(time - (max(newest.last.values()) - newest.taken))
 
-    def _stretch(self, stream: int, at: int, time: float) -> int:
+    def _stretch(self, stream: int, at: int, time: float, byte: int) -> int:
         """The stretch that a packet of the stream is of."""
-        stretch = self._stretches[at]
+        stretch, pause = self._stretches[at], self._pauses.get(stream)
+        goes_back = time < stretch.last[stream] - _BACK
+        if pause and goes_back and -_BACK <= time - pause.due <= _RETURN:
+            # It was none: the times since were wrong.
+            self._begins.setdefault(stream, []).extend(
+                [(pause.byte, self._set_apart(stream, at, pause)), (byte, at)]
+            )
+            return at
         late = time - self._next[stream]
-        if -_BACK <= time - stretch.last[stream] and late <= _RETURN:
+        if not goes_back and late <= _RETURN:
             return at
         due = self._next[stream] - stretch.taken
         off = {
@@ -105,9 +125,17 @@ class JumpFinder:
         ]
         if fits:
             return min(fits, key=lambda number: abs(off[number]))
-        if -_BACK <= time - stretch.last[stream] and late <= _AHEAD:
+        if not goes_back and late <= _AHEAD:
             return at
         return self._begin(time - due)
+
+    def _set_apart(self, stream: int, at: int, pause: _Pause) -> int:
+        """A stretch for what the stream has had since it seemed to pause."""
+        number = self._begin(self._stretches[at].taken + pause.time - pause.due)
+        self._stretches[number].entries[stream] = (at, pause.due, pause.time)
+        self._pauses.pop(stream)
+        self._next[stream] = pause.due
+        return number
 
     def _begin(self, taken: float) -> int:
         self._stretches.append(_Stretch(taken))
