@@ -205,6 +205,7 @@ def test_a_gap_is_filled_from_new_to_merge(film, draw: Draw, dfm_file) -> None:
         assert "frames that are missing: 2" in told(one.run())
         assert len(one.faces().faces) == faces
         events = list(understudy.merge(show, model=str(dfm_file())))
+        assert "frames that are missing: 2" in told(events)
         assert summary(events)["frames"] == (7 if gaps == "short" else 9)
         with av.open(str(show / "result.mp4")) as file:
             shown = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]

@@ -32,7 +32,7 @@ from understudy.stages.events import (
 from understudy.stages.extract.known_footage import require_known_footage
 from understudy.stages.extract.person_choice import choose_person
 from understudy.stages.faceset_notes import faceset_notes
-from understudy.stages.footage_notes import sound_losses, sound_notes
+from understudy.stages.footage_notes import footage_notes, sound_losses, sound_notes
 from understudy.stages.jobs import verb
 from understudy.stages.merge import versions
 from understudy.stages.merge.context import MergeContext
@@ -76,6 +76,7 @@ def merge(show: Path, options: MergeOptions) -> Stage:
         options = options.model_copy(update={"person": person, "like": None})
         context = MergeContext.open(project, footage, options, keyframes)
         yield from (Note(text=each) for each in encoding_notes(footage, options.encode))
+        yield from footage_notes(footage)
         yield from faceset_notes(Faceset(project.faces("dst")))
         yield from context.remarks()
         if options.preview or options.debug:
