@@ -14,7 +14,7 @@ import pytest
 from understudy.errors import BadMedia
 from understudy.io.footage.base import BadFrame, Footage
 from understudy.io.open_footage import open_footage
-from understudy.io.video import index as video_index
+from understudy.io.video import reader
 
 SIZE = (64, 48)
 # Frames a group, so keyframes are 0, 12, 24, 36, 48.
@@ -180,7 +180,7 @@ def test_with_an_index_nothing_is_read_again(clip, monkeypatch):
     path = clip(frames=30, rotation=90, tracks=1)
     with open_footage(path) as footage:
         index, whole = footage.index, tried(footage)
-    monkeypatch.setattr(video_index, "read_index", None)
+    monkeypatch.setattr(reader, "read_index", None)
     with open_footage(path, index=index, threads=1) as again:
         assert (again.size, again.fps, again.pts, again.color) == (
             footage.size,

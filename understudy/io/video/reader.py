@@ -17,7 +17,8 @@ from understudy.io.footage.options import FootageOptions
 from understudy.io.video import color, faults, packets
 from understudy.io.video.faults import FOREIGN, as_bad_media, reason
 from understudy.io.video.fields import mark_fields, read_fields
-from understudy.io.video.index import VideoIndex, read_index
+from understudy.io.video.index import VideoIndex
+from understudy.io.video.read_index import read_index
 from understudy.types import Frame
 
 # What opening may take, in bytes: the frames a decoder holds, and tables that a header asks for.
