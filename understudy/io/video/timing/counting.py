@@ -84,7 +84,7 @@ def count_frames(
 
 
 def reconcile(table: PacketTable, counted: VideoIndex) -> VideoIndex:
-    """The counted index, or what the packets promise where most of that was found.
+    """Return the counted index, or what the packets promise where most of that was found.
 
     Of a file that is cut off, where all that was found is what they promise as far as it goes.
     """
@@ -103,7 +103,7 @@ def reconcile(table: PacketTable, counted: VideoIndex) -> VideoIndex:
 def decode_within_bounds(
     path: Path, known: Clock
 ) -> Iterator[tuple[Packet[VideoStream], list[VideoFrame] | None]]:
-    """As `packets.decode_packets` from the start on. Raises BadMedia as `check_worth`."""
+    """Decode as `packets.decode_packets` does, from the start on. Raises BadMedia as `check_worth`."""
     frames_and_failures = 0
     for packet, frames in packets.decode_packets(path, known, threads=1):
         frames_and_failures += max(1, len(frames or ()))
