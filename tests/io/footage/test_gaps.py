@@ -74,6 +74,9 @@ def test_what_fills_a_gap_makes_other_footage(tmp_path: Path) -> None:
         # Numbered by twos: a step of two is no gap, one of four is.
         ([f"f{n}.png" for n in range(1, 21, 2)], []),
         ([f"f{n}.png" for n in range(1, 31, 2) if n != 11], [11]),
+        # Some are of another kind, or are no frames.
+        ([f"{n:02d}.{'jpg' if n == 4 else 'png'}" for n in range(9) if n != 6], [6]),
+        ([*[f"f{n:02d}.png" for n in range(30) if n != 6], "sheet.png"], [6]),
         # Without zeros in front.
         ([f"{n}.png" for n in range(8, 13) if n != 10], [10]),
     ],
@@ -92,6 +95,7 @@ def test_missing_numbers(names: list[str], missing: list[int]) -> None:
         ["20230101_120000.jpg", "20230101_120001.jpg", "20230102_120002.jpg"],
         ["a_1.png", "a_2.png", "a_4.png", "b_1.png", "b_2.png"],
         ["1.png", "01.png", "2.png", "4.png"],
+        ["1.png", "1.jpg", "2.png", "2.jpg", "3.png", "3.jpg"],
         [f"{n}.png" for n in (1, 2, 3, 4, 100001, 100002, 100003)],
         ["one.png", "two.png", "three.png"],
         ["only.png"],
@@ -99,6 +103,19 @@ def test_missing_numbers(names: list[str], missing: list[int]) -> None:
 )
 def test_names_that_are_no_sequence_have_no_gaps(names: list[str]) -> None:
     assert read_numbers(names) is None
+
+
+def test_what_is_not_of_the_sequence_is_told_and_stays_a_frame(tmp_path: Path) -> None:
+    names = ["cover.png", *[f"f{number:02d}.png" for number in range(12) if number != 5], "z.png"]
+    folder = make(tmp_path / "shot", [*names, *[f"f{number}.png" for number in range(12, 30)]])
+    with open_footage(folder) as footage:
+        assert len(footage) == 32
+        assert "missing: 1, 5." in footage.notes[0]
+        assert "not of the sequence f00.png to f29.png" in footage.notes[1]
+        assert "cover.png, z.png. Take it out" in footage.notes[1]
+        values = [int(frame.image[0, 0, 0]) for frame in footage]
+    # cover, five frames, the fifth of them once more, the rest, z.
+    assert values[:9] == [1, 2, 3, 4, 5, 6, 6, 7, 8] and values[-1] == names.index("z.png") + 1
 
 
 def test_photographs_of_src_have_no_gaps(tmp_path: Path) -> None:

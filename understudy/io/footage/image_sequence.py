@@ -129,27 +129,21 @@ def _scan(path: Path, reading: FootageOptions, *, any_size: bool) -> ImageSequen
         names, notes = found.names, list(found.notes())
     folder = path.parent if path.is_file() else path
     width, height, bits = _first_facts(folder / name for name in names)
-    shown, frame_names = tuple(range(len(names))), tuple(names)
+    shown, frame_names = list(range(len(names))), list(names)
     choices: tuple[str, ...] = ()
     numbered = None if any_size else read_numbers(names)
-    if numbered and numbered.missing:
-        notes.append(f"{path.name}: {_describe_gaps(numbered, reading.gaps)}")
-        if reading.gaps != "short":
-            every = range(numbered.numbers[0], numbered.numbers[-1] + 1, numbered.step)
-            known = {number: place for place, number in enumerate(numbered.numbers)}
-            shown = tuple(_shown(every, known, is_black=reading.gaps == "black"))
-            frame_names = tuple(
-                names[known[number]] if number in known else numbered.name(number)
-                for number in every
-            )
-            holes = [place for place, number in enumerate(every) if number not in known]
-            choices = (f"gaps {reading.gaps}: {format_ranges(holes)}",)
-    elif not any_size and numbered is None:
-        notes += [f"{path.name}: {each}" for each in _describe_mixture(names)]
+    if numbered and numbered.missing and reading.gaps != "short":
+        shown, frame_names = _fill_gaps(names, numbered, is_black=reading.gaps == "black")
+        there = {*names}
+        holes = [frame for frame, name in enumerate(frame_names) if name not in there]
+        choices = (f"gaps {reading.gaps}: {format_ranges(holes, most=len(holes))}",)
+    if not any_size:
+        told = _describe_sequence(numbered, reading.gaps) if numbered else _describe_mixture(names)
+        notes += [f"{path.name}: {each}" for each in told]
     return ImageSequenceIndex(
         tuple(names),
-        shown,
-        frame_names,
+        tuple(shown),
+        tuple(frame_names),
         (width, height),
         bits,
         reading=reading,
@@ -175,26 +169,43 @@ def _first_facts(files: Iterable[Path]) -> tuple[int, int, int]:
     raise problem
 
 
-def _shown(every: range, known: dict[int, int], *, is_black: bool) -> Iterator[int]:
-    """For each number the place of its picture, or of the one before it; -1 = black."""
-    last = -1
-    for number in every:
-        last = known.get(number, last)
-        yield -1 if is_black and number not in known else last
+def _fill_gaps(
+    names: list[str], numbered: NumberedNames, *, is_black: bool
+) -> tuple[list[int], list[str]]:
+    """The place of the picture that each frame shows (-1 = black), and the name of each frame."""
+    shown, frame_names = list[int](), list[str]()
+    last: tuple[int, int] | None = None
+    for place, name in enumerate(names):
+        number = numbered.numbers.get(name)
+        if number is not None:
+            gap = range(last[0] + numbered.step, number, numbered.step) if last else range(0)
+            shown += [-1 if is_black or last is None else last[1]] * len(gap)
+            frame_names += map(numbered.name, gap)
+            last = number, place
+        shown.append(place)
+        frame_names.append(name)
+    return shown, frame_names
 
 
-def _describe_gaps(numbered: NumberedNames, gaps: str) -> str:
-    missing = numbered.missing
-    what = {
-        "hold": "The picture before them is shown longer",
-        "black": "They are black",
-        "short": "They are left out, so what follows comes too early",
-    }
-    others = [name for name in what if name != gaps]
-    return (
-        f"frames that are missing: {len(missing)}, {format_ranges(missing, numbered.step)}."
-        f" {what[gaps]} (--gaps {gaps}; or {' or '.join(others)})."
-    )
+def _describe_sequence(numbered: NumberedNames, gaps: str) -> Iterator[str]:
+    """Notes on what is missing of a sequence, and on what is not of it."""
+    if missing := numbered.missing:
+        what = {
+            "hold": "The picture before them is shown longer",
+            "black": "They are black",
+            "short": "They are left out, so what follows comes too early",
+        }
+        others = " or ".join(name for name in what if name != gaps)
+        yield (
+            f"frames that are missing: {len(missing)}, {format_ranges(missing, numbered.step)}."
+            f" {what[gaps]} (--gaps {gaps}; or {others})."
+        )
+    if numbered.others:
+        first, *_, last = numbered.numbers
+        yield (
+            f"not of the sequence {first} to {last}, and a frame like the others:"
+            f" {', '.join(sorted(numbered.others)[:4])}. Take it out where that is not meant."
+        )
 
 
 def _describe_pages(path: Path) -> Iterator[str]:
