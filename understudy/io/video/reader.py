@@ -64,8 +64,6 @@ class VideoFootage(Footage):
         if known.field_order and known.reading.deinterlace != "off":
             self.choices = (f"deinterlace {known.reading.deinterlace}",)
         self.field_order = None if known.reading.deinterlace == "weave" else known.field_order
-        if known.field_order is not None and known.reading.deinterlace != "off":
-            self.choices = (f"deinterlace {known.reading.deinterlace}",)
         self.has_audio, self.is_cut_off = known.has_audio, known.is_cut_off
         self.warnings, self.notes = known.warnings, known.notes
         own = known.stamps or known.pts
