@@ -103,7 +103,7 @@ def reconcile(table: PacketTable, counted: VideoIndex) -> VideoIndex:
 def decode_within_bounds(
     path: Path, known: Clock
 ) -> Iterator[tuple[Packet[VideoStream], list[VideoFrame] | None]]:
-    """Decode as `packets.decode_packets` does, from the start on. Raises BadMedia as `check_worth`."""
+    """Decode as `packets.decode_packets` from the start on. Raises BadMedia as `check_worth`."""
     frames_and_failures = 0
     for packet, frames in packets.decode_packets(path, known, threads=1):
         frames_and_failures += max(1, len(frames or ()))

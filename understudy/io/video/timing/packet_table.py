@@ -218,7 +218,9 @@ def _are_times_shown(rows: list[_Row], stream: VideoStream, longest: int) -> boo
 
 def _is_steady(family: str, jumps: bool) -> bool:
     """Whether times are those of the file, and not made by FFmpeg from the packets before."""
-    return family in _SOUGHT_BY_BYTES or ((family == "avi" or "mp4" in family) and not jumps)
+    return family in _SOUGHT_BY_BYTES or (
+        (family in ("avi", "flv") or "mp4" in family) and not jumps
+    )
 
 
 def _first_sound(container: InputContainer, listing: _Listing) -> FirstSound | None:
