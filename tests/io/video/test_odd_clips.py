@@ -179,3 +179,12 @@ def test_public_odd_clips_give_frames_or_say_why_not():
             assert len(str(error)) <= 500
     expected = {"mv-hevc.mp4": 10, "realmedia-cut-off.mp4": 520, "pva-cut-off.mp4": 35}
     assert {name: counts.get(name) for name in expected} == expected
+
+
+@pytest.mark.footage
+@pytest.mark.skipif(not odd_files("mangled-clips"), reason="UNDERSTUDY_ODD_FILES names none")
+def test_a_clip_of_3_4_million_seconds_by_its_clock_lasts_one():
+    (path,) = (each for each in odd_files("mangled-clips") if each.name.endswith("488.wmv"))
+    with open_footage(path) as footage:
+        assert len(footage) == 23 and footage.duration < 1
+        assert any("frame 13." in note for note in footage.notes)

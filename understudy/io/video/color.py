@@ -93,10 +93,15 @@ def chroma_of(frame: av.VideoFrame) -> Chroma:
 
 def light_levels(frame: av.VideoFrame) -> LightLevels | None:
     """Return how the frame's HDR was mastered, as far as it says so."""
-    found = [
-        cast(SideData | None, frame.side_data.get(kind))  # type: ignore[call-overload]
-        for kind in (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL)
-    ]
+    try:
+        found = [
+            cast(SideData | None, frame.side_data.get(kind))  # type: ignore[call-overload]
+            for kind in (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL)
+        ]
+    except ValueError:
+        # One of the frame's notes is of a kind that PyAV knows no name for (stereo HEVC has one),
+        # and then it gives none of them.
+        return None
     display, content = (b"" if each is None else bytes(each) for each in found)
     mastering = _mastering(display) if len(display) >= _MASTERING.size else None
     levels = _CONTENT.unpack_from(content) if len(content) >= _CONTENT.size else (0, 0)
