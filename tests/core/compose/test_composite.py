@@ -16,7 +16,14 @@ TRANSFERS = {"none": transfer.UNCHANGED, "rct": transfer.lab_transfer(maps.fit_l
 
 def plain(**more):
     """Options that lay the face in as it is."""
-    nothing = {"color_transfer": "none", "erode": 0, "blur": 0, "texture": 0, "sharpen": 0}
+    nothing = {
+        "color_transfer": "none",
+        "erode": 0,
+        "blur": 0,
+        "texture": 0,
+        "sharpen": 0,
+        "grain": 0,
+    }
     return CompositeOptions(**{**nothing, **more})
 
 

@@ -20,7 +20,7 @@ from understudy.core.compose.options import CompositeOptions
 from understudy.types import Bytes, Floats
 
 SIDE = 48
-PLAIN = CompositeOptions(color_transfer="none", erode=0, blur=0, texture=0, sharpen=0)
+PLAIN = CompositeOptions(color_transfer="none", erode=0, blur=0, texture=0, sharpen=0, grain=0)
 
 
 @pytest.fixture

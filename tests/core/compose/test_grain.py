@@ -115,3 +115,38 @@ def test_the_mean_of_measurements_is_a_measurement():
     params = np.mean([grain.fit(plate, flat(0.5), SHOWN) for plate in plates], axis=0)
     found = grain.apply(flat(0.5), params, 100, 1) - flat(0.5)
     assert found.std() == pytest.approx(np.sqrt((0.01**2 + 0.03**2) / 2), rel=0.1)
+
+
+def textured(seed=3):
+    """A clean frame: flat walls, and in its middle skin with pores and stubble."""
+    frame = np.full((480, 640, 3), 0.5, np.float32)
+    frame += np.linspace(-0.2, 0.2, 640, dtype=np.float32)[None, :, None]
+    skin = np.random.default_rng(seed).standard_normal((SIDE, SIDE, 1)).astype(np.float32)
+    frame[112:368, 192:448] += 0.03 * cv2.GaussianBlur(skin, (0, 0), 0.7)[..., None]
+    return frame
+
+
+def added(frame):
+    """The grain that a smooth face gets in the middle of a frame, in levels of 255."""
+    region = frame[112:368, 192:448]
+    smooth = cv2.GaussianBlur(textured()[112:368, 192:448], (0, 0), 4)
+    params = grain.fit(region, smooth, SHOWN, grain.frame_level(frame))
+    return 255 * (grain.apply(smooth, params, 100, 1) - smooth).std()
+
+
+def test_skin_of_a_clean_frame_is_not_grain():
+    clean = textured()
+    assert added(clean) < 0.1
+    assert added(np.rint(clean * 255).astype(np.float32) / 255) < 0.3
+
+
+@pytest.mark.footage_kind(
+    "dark and noisy, or grainy film",
+    "The new face gets new grain in each frame, as strong and as coarse as the plate has it; on a"
+    " clean plate it gets none.",
+)
+@pytest.mark.parametrize("levels", [2, 4, 8])
+def test_a_grainy_frame_gives_its_own_grain_and_no_more(levels):
+    noise = np.random.default_rng(1).standard_normal((480, 640, 3)).astype(np.float32)
+    for rounded in (lambda frame: frame, lambda frame: np.rint(frame * 255) / np.float32(255)):
+        assert 0.85 * levels < added(rounded(textured() + noise * levels / 255)) < 1.05 * levels

@@ -18,7 +18,7 @@ from understudy.stages.merge.placement import DstFaces
 from understudy.types import Face, Faces, Prediction
 
 FRAMES, SIZE, BARE = 24, (128, 96), 12
-PLAIN = {"color_transfer": "none", "texture": 0, "sharpen": 0}
+PLAIN = {"color_transfer": "none", "texture": 0, "sharpen": 0, "grain": 0}
 
 
 def landmarks(x, y, side):

@@ -88,7 +88,7 @@ def test_a_range_too_short_for_its_ease_still_gets_there(frames: str) -> None:
 def test_all_values_of_an_option_are_known_beforehand() -> None:
     some = keyframes("10-20: masks=learned,xseg-prd steady=9", "person=2: masks=dst")
     assert some.values_of("masks") == {("learned",), ("learned", "xseg-prd"), ("dst",)}
-    assert some.values_of("steady") == {5, 9} and some.values_of("grain") == {0}
+    assert some.values_of("steady") == {5, 9} and some.values_of("denoise") == {0}
     assert keyframes("10-20: masks=full", "0-: masks=dst", "5: masks=hull").values_of("masks") == {
         ("dst",),
         ("hull",),

@@ -164,7 +164,7 @@ def test_a_choice_for_some_frames_renders_only_those(show: Path, plain: MergeOpt
 def test_a_face_that_goes_touches_only_the_frames_that_it_reaches(
     show: Path, plain: MergeOptions, smooth: bool, steady: int, touched: int
 ) -> None:
-    options = with_(plain, smooth=smooth, steady=steady)
+    options = with_(plain, smooth=smooth, steady=steady, grain=0)
     list(merge(show, options))
     before = segments(show)
     faceset = Faceset(show / "dst" / "faces")

@@ -377,7 +377,7 @@ def _measure_plate(warped: WarpedFace, plate: Array) -> WarpedFace:
     warped = replace(warped, texture=fine, light=light, light_grid=light_grid)
     if not options.grain:
         return warped
-    noise = grain.fit(below, face, warped.matte)
+    noise = grain.fit(below, face, warped.matte, grain.frame_level(plate))
     return replace(warped, grain=noise, seed=grain.frame_seed(plate))
 
 

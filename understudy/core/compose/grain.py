@@ -14,7 +14,9 @@ from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from understudy.core import image
 from understudy.types import Array, Doubles, Floats
 
 # Standard deviations, in pixels, of the blurs between the octaves.
@@ -28,21 +30,49 @@ _QUANTILE: Final = 0.3
 # So many squares of the whole face speak for a luma beside its own.
 _BORROWED: Final = 20.0
 _TILE: Final = 512
+# From R G B to these and their mean.
+_WITH_MEAN: Final = np.vstack([np.eye(3), np.full((1, 3), 1 / 3)]).astype(np.float32)
+# Grain is measured in so many patches each way, of so many pixels a side: more would cost much and
+# tell little.
+_PATCH: Final = 64
+_FACE_PATCHES, _FRAME_PATCHES = 4, 6
+# Of a variance that rounding to 8 bits makes half counts as grain; of a larger one, all.
+_ROUNDING: Final = (0.5 / 255) ** 2
 
 
-def fit(plate: Floats, layer: Floats, matte: Floats) -> Floats:
+def fit(plate: Floats, layer: Floats, matte: Floats, frame: Floats | None = None) -> Floats:
     """Measure how much grain the plate has and how much the layer.
 
     Args:
         plate: (H, W, 3) float32 in 0..1.
         layer: (H, W, 3) float32 in 0..1 of the same region.
         matte: (H, W); only what it shows is looked at.
+        frame: From `frame_level`: skin, stubble and hair may have fine detail of their own, and
+            grain is no more than the frame has elsewhere. None = the region alone tells.
 
     Returns:
         (2, 3, 5, 4) float32 variances: plate and layer, octaves, lumas, R G B and their mean. All 0
         where less than a square of 8 x 8 is shown. Averages over frames are variances, too.
     """
-    return np.stack([_variances(plate, matte), _variances(layer, matte)])
+    found, ours = (
+        _variances(image.as_float(patches), weight)
+        for patches, weight in (_patches(each, matte, _FACE_PATCHES) for each in (plate, layer))
+    )
+    return np.stack([found if frame is None else np.minimum(found, frame), ours])
+
+
+def frame_level(plate: Array) -> Floats:
+    """Measure the grain of a whole frame, in patches spread over it.
+
+    Args:
+        plate: (H, W, 3) uint8, uint16 or float32.
+
+    Returns:
+        (3, 5, 4) float32 variances, as in `fit`.
+    """
+    shown = np.ones(plate.shape[:2], np.float32)
+    patches, weight = _patches(plate, shown, _FRAME_PATCHES)
+    return _variances(image.as_float(patches), weight)
 
 
 def apply(
@@ -62,6 +92,7 @@ def apply(
         (H, W, 3) float32 in 0..1.
     """
     lacking = np.maximum(np.asarray(params[0], np.float64) - params[1], 0)
+    lacking *= lacking**2 / (lacking**2 + _ROUNDING**2)
     if amount == 0 or not lacking.any():
         return layer
     alike, own = (gain * amount / 100 for gain in _gains(lacking))
@@ -71,12 +102,10 @@ def apply(
     result = layer.copy()
     for octave, tile in enumerate(_tiles()):
         noise = _cut(tile, shift[octave] + origin[::-1], at.shape)
-        for channel in range(3):
-            common, single = (
-                np.interp(levels, _LUMAS, gain[octave, :, channel]).astype(np.float32)
-                for gain in (alike, own)
-            )
-            result[..., channel] += noise[..., 3] * common[at] + noise[..., channel] * single[at]
+        for gain, kind in ((alike, noise[..., 3:]), (own, noise[..., :3])):
+            if gain[octave].any():
+                table = np.stack([np.interp(levels, _LUMAS, each) for each in gain[octave].T], -1)
+                result += kind * table.astype(np.float32)[at]
     return np.asarray(np.clip(result, 0, 1), np.float32)
 
 
@@ -124,17 +153,41 @@ def _variances(picture: Floats, matte: Floats) -> Floats:
         * flat
     )
     for octave, energy in enumerate(
-        _energies(np.concatenate([picture, picture.mean(-1, keepdims=True)], -1))
+        _energies(np.asarray(cv2.transform(picture, _WITH_MEAN), np.float32))
     ):
         for channel, each in enumerate(energy[counted].T):
-            whole = _quantile(each, flat)
+            order = np.argsort(each, kind="stable")
+            whole = _quantile(each, flat, order)
             for level, weight in enumerate(near):
                 count = float(weight.sum())
-                own = _quantile(each, weight) if count > 0 else whole
+                own = _quantile(each, weight, order) if count > 0 else whole
                 result[octave, level, channel] = (own * count + whole * _BORROWED) / (
                     count + _BORROWED
                 )
     return result
+
+
+def _patches(picture: Array, weight: Floats, count: int) -> tuple[Array, Floats]:
+    """At most count x count patches of a picture, one below the other, and what counts of each.
+
+    A picture that is hardly larger than they are comes as it is.
+    """
+    height, width = weight.shape
+    down, across = (min(side // _PATCH, count) for side in (height, width))
+    if down * across * _PATCH**2 > 0.6 * height * width or not down * across:
+        return picture, weight
+    tops, lefts = (
+        np.linspace(0, side - _PATCH, many).astype(int)
+        for side, many in ((height, down), (width, across))
+    )
+    places = [np.s_[y : y + _PATCH, x : x + _PATCH] for y in tops for x in lefts]
+    # What a blur reaches beyond a patch is another one.
+    inner = np.zeros((_PATCH, _PATCH), np.float32)
+    inner[_SQUARE:-_SQUARE, _SQUARE:-_SQUARE] = 1
+    return (
+        np.concatenate([picture[place] for place in places]),
+        np.concatenate([weight[place] * inner for place in places]),
+    )
 
 
 def _slope(grey: Floats) -> Floats:
@@ -163,15 +216,14 @@ def _energies(channels: Floats) -> list[Floats]:
 def _squares(picture: Floats) -> Floats:
     """The means of whole squares of 8 x 8 pixels, (H // 8, W // 8[, C])."""
     down, across = (side // _SQUARE for side in picture.shape[:2])
+    if not down * across:
+        return np.zeros((down, across, *picture.shape[2:]), np.float32)
     whole = picture[: down * _SQUARE, : across * _SQUARE]
-    return np.asarray(
-        whole.reshape(down, _SQUARE, across, _SQUARE, *picture.shape[2:]).mean((1, 3)), np.float32
-    )
+    return np.asarray(cv2.resize(whole, (across, down), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _quantile(values: Floats, weight: Floats) -> float:
-    """The value below which the chosen share of the weight lies."""
-    order = np.argsort(values, kind="stable")
+def _quantile(values: Floats, weight: Floats, order: NDArray[np.int64]) -> float:
+    """The value below which the chosen share of the weight lies. order: that sorts the values."""
     weight = weight[order]
     total = np.cumsum(weight, dtype=np.float64)
     return float(np.interp(_QUANTILE * total[-1], total - weight / 2, values[order]))
@@ -213,5 +265,8 @@ def _unmixing() -> Doubles:
     It also undoes the quantile's bias.
     """
     even = np.ones(_TILE**2 // _SQUARE**2 * 4, np.float32)
-    seen = [[_quantile(energy.ravel(), even) for energy in _energies(tile)] for tile in _tiles()]
+    seen = [
+        [_quantile(each, even, np.argsort(each)) for each in map(np.ravel, _energies(tile))]
+        for tile in _tiles()
+    ]
     return np.asarray(np.linalg.inv(np.array(seen).T), np.float64)

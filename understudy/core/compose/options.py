@@ -197,8 +197,8 @@ class CompositeOptions(Options):
         affects="render",
     )
     grain: float = option(
-        0,
-        "Give the new face so much of the plate's grain that it lacks",
+        100,
+        "Give the new face so much of the plate's grain that it lacks; nothing where it is clean",
         low=0,
         high=200,
         unit="%",

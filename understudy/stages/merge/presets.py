@@ -29,13 +29,14 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "texture": 0,
         "sharpen": 0,
         "sharpen_mode": "box",
+        "grain": 0,
         "degrade": "frame",
         "smooth": False,
     },
     # An outline that shows: each scale of detail crosses it over its own width. More erosion would
     # let dst's brows through.
     "hidden-edge": {"mode": "pyramid", "blur": 12},
-    # A plate with grain, and with a shutter that was open for half of each frame.
+    # A plate whose shutter was open for half of each frame; its grain is matched anyway.
     "matched-plate": {"grain": 100, "motion_blur": 180},
 }
 
