@@ -73,21 +73,17 @@ class Cast:
 
 
 # What each command does with several people, and what to say to it for one of them.
+_SRC: Final = "train --src-person 0, or --src-like PICTURE (in swap --train.src-person)"
+_DST: Final = "merge --person 0, or --like PICTURE (in swap --merge.person)"
 _DOES: Final[dict[tuple[str, Side], tuple[str, str]]] = {
-    ("extract", "src"): (
-        "train learns them all as one face",
-        "train --src-person 0, or --src-like PICTURE",
-    ),
-    ("extract", "dst"): ("merge replaces them all", "merge --person 0, or --like PICTURE"),
-    ("train", "src"): (
-        "The model learns them all as one face",
-        "--src-person 0, or --src-like PICTURE",
-    ),
+    ("extract", "src"): ("train learns them all as one face", _SRC),
+    ("extract", "dst"): ("merge replaces them all", _DST),
+    ("train", "src"): ("The model learns them all as one face", _SRC),
     ("train", "dst"): (
         "The model learns them all, as merge replaces them all",
-        "--dst-person 0 here and --person 0 in merge",
+        f"train --dst-person 0, then {_DST}",
     ),
-    ("merge", "dst"): ("All are replaced", "--person 0, or --like PICTURE"),
+    ("merge", "dst"): ("All are replaced", _DST),
 }
 _CHOOSES: Final = {"extract": "Unless one is chosen, ", "train": "", "merge": ""}
 
