@@ -198,6 +198,28 @@ def moved(stamp: bytes, ticks: int) -> bytes:
     )
 
 
+@pytest.mark.footage_kind(
+    "a transport stream with other tracks later on (recordings of other programmes, joined)",
+    "The tracks of its beginning count; a warning names the others.",
+)
+def test_tracks_that_a_recording_has_only_later_are_told(clip):
+    parts = [clip("0.ts", frames=30, tracks=1)]
+    other = {"mpegts_start_pid": "500", "mpegts_pmt_start_pid": "5000", "mpegts_service_id": "9"}
+    parts.append(clip("1.ts", frames=30, tracks=1, muxer=other))
+    # The same numbers, and another codec.
+    parts.append(clip("2.ts", frames=30, tracks=1, sound="ac3"))
+    told = []
+    for part in parts:
+        path = part.with_name(f"joined-{part.name}")
+        path.write_bytes(parts[0].read_bytes() + part.read_bytes())
+        with open_footage(path) as footage:
+            assert len(footage) == (30 if part == parts[1] else 60)
+            told.append(" ".join(footage.warnings))
+    assert told[0] == ""
+    assert "pictures (h264), sound (aac). They are not read" in told[1]
+    assert "sound (ac3)" in told[2] and "pictures" not in told[2]
+
+
 def test_a_pause_of_some_seconds_is_no_jump(clip):
     pts = [number * 512 + (number >= 10) * 15360 * 4 for number in range(20)]
     path = clip("pause.ts", frames=20, pts=pts)

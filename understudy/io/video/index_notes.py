@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -14,8 +14,13 @@ from understudy.io.video.index import VideoIndex
 from understudy.io.video.timing.packet_table import PacketTable
 
 
-def warnings(path: Path, table: PacketTable, index: VideoIndex) -> Iterator[str]:
-    """Tell what is missing of a file that was cut off or cannot be read to its end."""
+def warnings(
+    path: Path, table: PacketTable, index: VideoIndex, late: Sequence[str]
+) -> Iterator[str]:
+    """Tell what is not read of a file: it was cut off, or has other tracks later on.
+
+    late: those, as `packets.late_tracks` gives them.
+    """
     if index.is_cut_off:
         lasts = (index.pts[-1] - index.pts[0]) * index.time_base
         of = f" of {float(table.promised):.2f}" if table.promised - lasts > Fraction(1, 2) else ""
@@ -23,6 +28,12 @@ def warnings(path: Path, table: PacketTable, index: VideoIndex) -> Iterator[str]
             f"{path.name}: the file is cut off or damaged: {len(index.pts)} frames can be read, up"
             f" to {float(lasts):.2f}{of} seconds. What is there is used; fetch the file again for"
             " the rest."
+        )
+    if late:
+        yield (
+            f"{path.name}: this recording has other tracks at its end than at its beginning:"
+            f" {', '.join(late)}. They are not read. Cut the file where they begin, with the"
+            " program that recorded or joined it, and give each part by itself."
         )
 
 

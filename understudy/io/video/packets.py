@@ -34,6 +34,8 @@ _MOST_IN_THREADS = 2**30
 _OVERLAP = Fraction(1, 100)
 # Ticks of sound that are longer than this are not fine enough to move it by.
 _COARSE, _FINER = Fraction(1, 1000), 1000
+# In so many bytes a transport stream says what tracks it has: it does so ten times a second.
+_END = 2**20
 # Seconds from decoding a frame to showing it.
 _MOST_DELAY = 5
 
@@ -45,17 +47,20 @@ class Place(NamedTuple):
     byte: int | None = None
 
 
-def open_container(path: Path) -> InputContainer:
+def open_container(path: Path, begin: int = 0) -> InputContainer:
     """Open the file for reading: that file alone, and nothing from the network.
 
     What is no UTF-8 in its tags becomes U+FFFD. Raises BadMedia for a kind that is not opened, and
     `faults.FOREIGN`.
+
+    begin: bytes at its start that are passed over.
     """
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": _readable_kinds(),
         # Some pictures are decoded here already, to find out what is in the file.
         "max_pixels": str(MAX_VIDEO_PIXELS),
+        "skip_initial_bytes": str(begin),
     }
     try:
         return av.open(str(path.absolute()), options=options, metadata_errors="replace")
@@ -77,6 +82,40 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 def may_jump(container: InputContainer) -> bool:
     """Whether it is a kind of recording whose clock may jump: transport and programme streams."""
     return Flags.ts_discont in Flags(container.format.flags)
+
+
+def late_tracks(container: InputContainer, path: Path) -> list[str]:
+    """Return what pictures and sound a transport stream has at its end, and not at its start.
+
+    As where recordings were joined: what is new there is read by nobody.
+    """
+    if container.format.name != "mpegts":
+        return []
+    known, size = _tracks(container), path.stat().st_size
+    for length in (min(_END, size // 4), min(4 * _END, size // 2)):
+        try:
+            with open_container(path, size - length) as end:
+                found = _tracks(end)
+        except FOREIGN:
+            # The tables that name the tracks come some way before.
+            continue
+        if found:
+            late = [told for key, told in found.items() if known.get(key) not in (told, "")]
+            return list(dict.fromkeys(filter(None, late)))
+    return []
+
+
+def _tracks(container: InputContainer) -> dict[int, str]:
+    """What each track of pictures or sound is, by its number in the recording; "" = unknown."""
+    found = {}
+    for stream in (*container.streams.video, *container.streams.audio):
+        context = stream.codec_context
+        codec = context.codec.canonical_name if context else ""
+        # FFmpeg guesses which of these it is.
+        codec = "mp2 or mp3" if codec in ("mp1", "mp2", "mp3") else codec
+        kind = "pictures" if stream.type == "video" else "sound"
+        found[stream.id] = f"{kind} ({codec})" if codec else ""
+    return found
 
 
 def clock(stream: VideoStream) -> Fraction:

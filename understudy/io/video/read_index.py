@@ -73,6 +73,7 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
         table = read_packet_table(container, stream, path)
         context = stream.codec_context
         check_worth(path, len(table.pts), context.width, context.height)
+        late = packets.late_tracks(container, path)
         stated = stream.average_rate or stream.guessed_rate
         first, times, undecoded, fields = _first_frames(path, table.clock)
         if not may_have_fields(context.name):
@@ -120,7 +121,7 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
     return replace(
         index,
         last_duration=index.last_duration or max(1, round(1 / (fps * time_base))),
-        warnings=tuple(index_notes.warnings(path, table, index)),
+        warnings=tuple(index_notes.warnings(path, table, index, late)),
         notes=(
             *index_notes.notes_on_times(path, table, index, wrong),
             *index_notes.notes(path, len(table.pts), index),
