@@ -77,6 +77,18 @@ def test_what_fills_a_gap_makes_other_footage(tmp_path: Path) -> None:
         # Some are of another kind, or are no frames.
         ([f"{n:02d}.{'jpg' if n == 4 else 'png'}" for n in range(9) if n != 6], [6]),
         ([*[f"f{n:02d}.png" for n in range(30) if n != 6], "sheet.png"], [6]),
+        # A gap larger than what is there; so far apart that a name between is another matter.
+        ([f"f{n:03d}.png" for n in range(1, 46) if not 5 < n < 41], [*range(6, 41)]),
+        (["f0000.png", *[f"f{n}.png" for n in range(1001, 1031) if n != 1009]], [1009]),
+        # One machine of three did not render.
+        ([f"f{n:02d}.png" for n in range(1, 21) if n % 3], [3, 6, 9, 12, 15, 18]),
+        ([f"f{n:02d}.png" for n in range(2, 21) if n % 3], [3, 6, 9, 12, 15, 18]),
+        # A number after a date is no time of day where it could be none.
+        ([f"20240101_{n:06d}.png" for n in range(70) if n != 7], [7]),
+        # Frames before the first one, as two programs number them; a hyphen alone is no sign.
+        ([f"f.{n:04d}.png" for n in range(-5, 6) if n not in (-2, 3)], [-2, 3]),
+        ([f"{n}.png" for n in range(-5, 6) if n != -1], [-1]),
+        ([f"f-{n}.png" for n in range(1, 9) if n != 7], [7]),
         # Without zeros in front.
         ([f"{n}.png" for n in range(8, 13) if n != 10], [10]),
     ],
@@ -86,6 +98,11 @@ def test_missing_numbers(names: list[str], missing: list[int]) -> None:
     assert found is not None and found.missing == missing
 
 
+def test_frames_before_the_first_one_come_first(tmp_path: Path) -> None:
+    names = [f"f_{number:04d}.png" for number in range(-12, 12)]
+    assert greys(make(tmp_path / "shot", names), "hold") == [*range(1, 25)]
+
+
 @pytest.mark.parametrize(
     "names",
     [
@@ -93,6 +110,9 @@ def test_missing_numbers(names: list[str], missing: list[int]) -> None:
         ["IMG_0012.jpg", "IMG_0013.jpg", "IMG_0057.jpg", "IMG_0058.jpg", "IMG_0101.jpg"],
         ["IMG_0012.jpg", "IMG_0014.jpg", "IMG_0015.jpg", "IMG_0019.jpg", "IMG_0021.jpg"],
         ["20230101_120000.jpg", "20230101_120001.jpg", "20230102_120002.jpg"],
+        # One each second: a minute has no more than sixty.
+        [f"IMG_20240101_1011{second}.jpg" for second in range(40, 60)]
+        + [f"IMG_20240101_1012{second:02d}.jpg" for second in range(20)],
         ["a_1.png", "a_2.png", "a_4.png", "b_1.png", "b_2.png"],
         ["1.png", "01.png", "2.png", "4.png"],
         ["1.png", "1.jpg", "2.png", "2.jpg", "3.png", "3.jpg"],
@@ -130,3 +150,11 @@ def test_two_sequences_in_one_folder_are_told(name: str, tmp_path: Path) -> None
     first = f"{name.format(1, 0)} to {name.format(1, 3)} (4), {name.format(2, 0)}"
     with open_footage(make(tmp_path / "both", names)) as footage:
         assert f"several sequences in one folder: {first}" in footage.notes[0]
+
+
+def test_parts_far_apart_are_told(tmp_path: Path) -> None:
+    folder = make(tmp_path / "both", [f"f{n:04d}.png" for n in (*range(1, 5), *range(5000, 5004))])
+    with open_footage(folder) as footage:
+        (note,) = footage.notes
+        assert len(footage) == 8
+    assert "f0001.png to f0004.png (4), f5000.png to f5003.png (4). They are taken" in note

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-# It is a sequence where at least so many of the steps are the usual one. Names of photographs that
-# somebody chose jump more often.
-_REGULAR = 2 / 3
+# A hyphen is a sign where another mark, or nothing, is before it: f.-005, and not shot-005.
+_NUMBER = re.compile(r"((?:(?<![^._])-)?\d+)")
+# How many pictures may be missing for each that is there, and how many of the steps are then the
+# usual one at least: names of photographs that somebody chose jump more often. What lies farther
+# apart is another matter.
+_REGULAR = ((0.5, 1 / 3), (1, 2 / 3), (10, 0.8))
+_FAR = _REGULAR[-1][0]
 # Where the number of a frame may stand in the parts of a name: last, or before one or two others.
 _PLACES = (-2, -4, -6)
 # So much of a folder is a sequence where a few others lie among its pictures.
 _MOST = 0.9
+# A time of day after a date counts seconds, and no frames.
+_DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])")
+_TIME = re.compile(r"([01]\d|2[0-3])[0-5]\d[0-5]\d")
 # So many gaps are told; the rest are counted.
 _TOLD = 10
 
@@ -62,6 +69,11 @@ def read_numbers(names: Sequence[str]) -> NumberedNames | None:
     return None
 
 
+def split_numbers(text: str) -> list[str]:
+    """Return what a name consists of: a text, which may be empty, a number, a text, and so on."""
+    return _NUMBER.split(text)
+
+
 def split_sequences(names: Sequence[str]) -> list[list[str]]:
     """Return the sequences that lie among these names; none where there is but one, or none.
 
@@ -75,20 +87,36 @@ def split_sequences(names: Sequence[str]) -> list[list[str]]:
 
 
 def _groups(names: Sequence[str], place: int) -> list[list[str]]:
-    """Names that differ in the number at a place alone, which is counted from the end."""
-    groups: dict[tuple[str, ...], list[str]] = {}
+    """Names that differ in the number at a place alone, which is counted from the end.
+
+    Those whose numbers are far apart are groups of their own.
+    """
+    groups: dict[tuple[str, ...], list[tuple[int, str]]] = {}
     for name in names:
         stem, end = os.path.splitext(name.lower())
-        part = re.split(r"(\d+)", stem)
+        part = split_numbers(stem)
         if len(part) >= -place:
-            groups.setdefault((*part[:place], "", *part[place + 1 :], end), []).append(name)
-    return list(groups.values())
+            key = (*part[:place], "", *part[place + 1 :], end)
+            groups.setdefault(key, []).append((int(part[place]), name))
+    return [near for group in groups.values() for near in _near(group)]
+
+
+def _near(group: Sequence[tuple[int, str]]) -> list[list[str]]:
+    """The names of a group, apart where their numbers are far from each other."""
+    found = [[group[0][1]]]
+    steps = [later - earlier for (earlier, _), (later, _) in pairwise(group)]
+    far = _FAR * len(group) * min((step for step in steps if step > 0), default=1)
+    for step, (_, name) in zip(steps, group[1:], strict=True):
+        if step > far:
+            found.append([])
+        found[-1].append(name)
+    return found
 
 
 def _as_sequence(names: Sequence[str]) -> NumberedNames | None:
-    """As `read_numbers`, of all these names. It has no more gaps than pictures."""
+    """As `read_numbers`, of all these names."""
     # Pictures of one film may be of several kinds.
-    parts = [re.split(r"(\d+)", os.path.splitext(name)[0]) for name in names]
+    parts = [split_numbers(os.path.splitext(name)[0]) for name in names]
     texts = {tuple(each.lower() for each in part[::2]) for part in parts}
     if len(names) < 3 or len(texts) != 1:
         return None
@@ -101,15 +129,8 @@ def _as_sequence(names: Sequence[str]) -> NumberedNames | None:
         return None
     (place,) = varying
     numbers = [int(part[place]) for part in parts]
-    steps = [later - earlier for earlier, later in pairwise(numbers)]
-    ((step, count),) = Counter(steps).most_common(1)
-    is_sequence = (
-        min(steps) > 0
-        and count >= _REGULAR * len(steps)
-        and not any(each % step for each in steps)
-        and sum(steps) // step < 2 * len(names)
-    )
-    if not is_sequence:
+    step = _usual_step([later - earlier for earlier, later in pairwise(numbers)])
+    if not step or _are_times_of_day(parts, place):
         return None
     return NumberedNames(
         dict(zip(names, numbers, strict=True)),
@@ -117,6 +138,24 @@ def _as_sequence(names: Sequence[str]) -> NumberedNames | None:
         "".join(parts[0][:place]),
         "".join(parts[0][place + 1 :]) + os.path.splitext(names[0])[1],
         min(len(part[place]) for part in parts),
+    )
+
+
+def _usual_step(steps: Sequence[int]) -> int:
+    """The step by which numbers of a sequence grow but for gaps; 0 = they are of none."""
+    step = math.gcd(*steps)
+    if min(steps) <= 0:
+        return 0
+    missing = sum(steps) // step - len(steps)
+    shares = [share for most, share in _REGULAR if missing <= most * (len(steps) + 1)]
+    return step if shares and steps.count(step) >= shares[0] * len(steps) else 0
+
+
+def _are_times_of_day(parts: Sequence[Sequence[str]], place: int) -> bool:
+    return (
+        place > 1
+        and _DATE.fullmatch(parts[0][place - 2]) is not None
+        and all(_TIME.fullmatch(part[place]) for part in parts)
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from understudy.errors import BadMedia
 from understudy.io.footage import stills
 from understudy.io.footage.base import explain_unreadable
 from understudy.io.footage.many_files import map_files
+from understudy.io.footage.numbered_names import split_numbers
 from understudy.io.footage.options import FootageOptions
 from understudy.io.picture_kinds import PictureKind, kind_of
 
@@ -133,5 +133,5 @@ def _list(names: list[str]) -> str:
 
 def natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
     """Return a sort key by which numbers in a name count as numbers: 2.png before 10.png."""
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], path.name
+    parts = split_numbers(path.name.lower())
+    return [(int(part), "") if at % 2 else (0, part) for at, part in enumerate(parts)], path.name
