@@ -133,26 +133,29 @@ def test_decoding_may_begin_at_every_part(clip, tmp_path):
         assert [result[index].index for index in (20, 11)] == [20, 11]
 
 
-def test_sound_pixels_and_comment_come_along(clip, packets, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "options"), [("out.mp4", GOOD), ("out.mov", EncodeOptions(codec="prores"))]
+)
+def test_sound_pixels_and_comment_come_along(clip, packets, tmp_path, name, options):
     path = clip(frames=30, tracks=2)
     with open_footage(path) as source:
         source.pixel_aspect = Fraction(16, 11)
         list(
             concat(
-                tmp_path / "out.mp4",
-                coded(source, (0, 12, 30), tmp_path),
+                tmp_path / name,
+                coded(source, (0, 12, 30), tmp_path, options),
                 source,
-                GOOD,
+                options,
                 AudioClip(path),
                 "made by a test",
             )
         )
-    assert packets(tmp_path / "out.mp4") == packets(path)
-    with av.open(str(tmp_path / "out.mp4")) as container:
+    assert packets(tmp_path / name) == packets(path)
+    with av.open(str(tmp_path / name)) as container:
         assert container.metadata["comment"] == "made by a test"
-    with open_footage(tmp_path / "out.mp4") as result:
+    with open_footage(tmp_path / name) as result:
         assert result.pixel_aspect == Fraction(16, 11)
-    data = (tmp_path / "out.mp4").read_bytes()
+    data = (tmp_path / name).read_bytes()
     assert 0 < data.index(b"moov") < data.index(b"mdat")
 
 

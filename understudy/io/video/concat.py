@@ -190,5 +190,7 @@ def _stream(output: OutputContainer, first: Path, coding: Encoding) -> VideoStre
         stream = output.add_stream_from_template(template)
         # Of several tags for the same codec the container would take its own favourite.
         stream.codec_context.codec_tag = template.codec_context.codec_tag
+        # ProRes says nothing of it, and what the container says does not come along.
+        stream.codec_context.sample_aspect_ratio = coding.like.pixel_aspect
         stream.time_base = coding.time_base
     return stream
