@@ -49,7 +49,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "pyramid": {"mode": "pyramid"},
     "seamless": {"mode": "seamless"},
     "motion blur": {"motion_blur": 180},
-    "grain": {"grain": 100},
+    "no grain, no uncover": {"grain": 0, "uncover": False, "match_tone": False},
     "masks as a second video": {"matte": True},
 }
 
@@ -116,16 +116,13 @@ def _show(folder: Path, frames: int) -> Path:
         ],
         -1,
     )
-    blank = np.zeros((64, 64, 3), np.uint8)
-    for number in range(frames):
+    for number, plate in enumerate(_plates(frames)):
         middle = np.array([960 + 3 * number % 300, 540])
         points = (np.concatenate([jaw, inner]) + middle).astype(np.float32)
         face = Face(number, affine.bounding_box(points), points, 1.0, 0, np.zeros(3, np.float32))
-        faceset.add(
-            AlignedFace(
-                face, blank, align.face_from_frame(points, "whole", 64), "whole", source="plate.mp4"
-            )
-        )
+        matrix = align.face_from_frame(points, "whole", MODEL)
+        picture = image.warp(plate, matrix, (MODEL, MODEL), "replicate")
+        faceset.add(AlignedFace(face, picture, matrix, "whole", source="plate.mp4"))
     return project.folder
 
 

@@ -210,6 +210,44 @@ def test_grain_and_texture_make_no_frame_different_from_an_equal_one(clip):
     assert np.array_equal(one, other)
 
 
+@pytest.fixture(scope="module")
+def grainy(tmp_path_factory):
+    """A flat plate with noise of 6 levels, other noise in each frame, lossless."""
+    path = tmp_path_factory.mktemp("grainy") / "dst.mkv"
+    with av.open(str(path), "w") as output:
+        video = output.add_stream("ffv1", rate=25)
+        video.width, video.height, video.pix_fmt = *SIZE, "bgr0"
+        for number in range(FRAMES):
+            noise = np.random.default_rng(number).normal(110, 6, (SIZE[1], SIZE[0], 3))
+            frame = av.VideoFrame.from_ndarray(np.rint(noise).astype(np.uint8), "rgb24")
+            output.mux(video.encode(frame))
+        output.mux(video.encode(None))
+    return path
+
+
+class Smooth(Flickers):
+    """A model whose faces have no grain at all."""
+
+    def predict(self, images):
+        made = super().predict(images)
+        made.image[:] = 110 / 255
+        return made
+
+
+@pytest.mark.parametrize("steady", [5, 2, 0])
+def test_every_face_gets_the_plates_grain_whatever_the_range(grainy, steady):
+    """Also where it is seen only in frames in which none is measured."""
+    faces = [face(frame) for frame in range(FRAMES) if frame in (6, 7, 8) or frame > 11]
+    options = {"grain": 100, "steady": steady}
+    whole, _ = merged(grainy, Smooth(), faces=faces, **options)
+    bare, _ = merged(grainy, Smooth(), faces=faces, **(options | {"grain": 0}))
+    for number in sorted({each.frame for each in faces}):
+        given = whole[number][40:60, 50:70] - bare[number][40:60, 50:70].astype(float)
+        assert 4.5 < given.std() < 7.5
+    part, _ = merged(grainy, Smooth(), range(13, 16), faces, **options)
+    np.testing.assert_array_equal(part, whole[13:16])
+
+
 def test_each_face_carries_the_very_options_that_hold_for_it(clip):
     """No copy with other names between the command line and the pixels."""
     with open_footage(clip) as footage:

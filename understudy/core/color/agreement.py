@@ -117,6 +117,9 @@ def _trust(ours: Doubles, theirs: Doubles, counts: Doubles) -> tuple[Doubles, Do
         alike = float((counts * np.exp(-((far / _USUAL) ** 2))).sum())
         if alike > most:
             most, best = alike, (np.clip(2 - far / (_FAR / 2 * usual), 0, 1), gain, shift)
+        if usual <= _USUAL and (best[0] >= 1).all():
+            # Nothing is before the face: no other light can say more.
+            break
     return best
 
 

@@ -94,8 +94,8 @@ class WarpedFace:
     (h, w), the matte to report, another one where the whole square is shown. face: (h, w, 3),
     `colored` warped there. texture: (h, w, 3), the plate's texture to add, or None. roi_from_face:
     (2, 3), into the box. light: (h, w, 3), what the blend adds, or None. light_grid: the light in
-    few numbers, see `temporal_light`. grain: how much of it plate and face have, or None. seed: of
-    the frame's grain.
+    few numbers, see `temporal_light`. grain: how much of it plate and face have, from
+    `measure_grain`, or None. seed: of the frame's grain.
     """
 
     swap: Swap
@@ -132,9 +132,10 @@ def composite(plate: Array, swaps: Sequence[Swap]) -> Layers:
     Raises:
         ValueError: a face or mask holds numbers that are not finite.
     """
-    faces = [warp_face(plate, swap, fit_match(swap)) for swap in swaps]
+    warped = [warp_face(plate, swap, fit_match(swap)) for swap in swaps]
+    faces = measure_grain(plate, [face for face in warped if face is not None])
     options = swaps[0].options if swaps else CompositeOptions()
-    layers = [(face, face.light_grid, face.grain) for face in faces if face is not None]
+    layers = [(face, face.light_grid, face.grain) for face in faces]
     return composite_faces(plate, layers, options)
 
 
@@ -179,7 +180,7 @@ def warp_face(plate: Array, swap: Swap, params: MatchParams) -> WarpedFace | Non
         params: from `fit_match`, or their average over frames.
 
     Returns:
-        The face with its light, texture and grain; None when nothing of it is in the frame.
+        The face with its light and texture; None when nothing of it is in the frame.
     """
     options, side = swap.options, swap.side
     frame_from_face = _enlarge(affine.invert(swap.face_from_frame), side, options.face_scale)
@@ -204,6 +205,29 @@ def warp_face(plate: Array, swap: Swap, params: MatchParams) -> WarpedFace | Non
     face = _expose(colored, swap, shift, size)
     warped = WarpedFace(swap, colored, (x0, y0, x1, y1), soft, mask, face, roi_from_face)
     return _measure_plate(warped, plate) if options.shows == "result" else warped
+
+
+def measure_grain(plate: Array, faces: Sequence[WarpedFace]) -> list[WarpedFace]:
+    """Measure the grain of the plate and of the faces, for which the options ask for some.
+
+    Args:
+        plate: (H, W, 3) uint8, uint16 or float32.
+        faces: All that are looked at in this frame.
+
+    Returns:
+        The faces, with their grain.
+    """
+    if not any(_takes_grain(face) for face in faces):
+        return list(faces)
+    level = grain.frame_level(plate)
+    found = []
+    for face in faces:
+        x0, y0, x1, y1 = face.box
+        below, layer = image.as_float(plate[y0:y1, x0:x1]), face.face
+        layer = layer if face.texture is None else layer + face.texture
+        noise = grain.fit(below, layer, face.matte, level) if _takes_grain(face) else None
+        found.append(replace(face, grain=noise))
+    return found
 
 
 def composite_faces(plate: Array, faces: Sequence[FaceLayer], options: CompositeOptions) -> Layers:
@@ -354,7 +378,7 @@ def _enlarge(frame_from_face: Doubles, side: int, percent: float) -> Doubles:
 
 
 def _measure_plate(warped: WarpedFace, plate: Array) -> WarpedFace:
-    """The face with the light, texture and grain that the plate around it has."""
+    """The face with the light and texture that the plate around it has."""
     options, side = warped.swap.options, warped.swap.side
     x0, y0, x1, y1 = warped.box
     below, face, fine = image.as_float(plate[y0:y1, x0:x1]), warped.face, None
@@ -373,12 +397,12 @@ def _measure_plate(warped: WarpedFace, plate: Array) -> WarpedFace:
         )
         seen = image.warp(warped.swap.dst, roi_from_dst, (x1 - x0, y1 - y0), "replicate")
         fine = texture.extract_texture(below, seen, options.texture, affine.scale_of(roi_from_dst))
-        face = face + fine
-    warped = replace(warped, texture=fine, light=light, light_grid=light_grid)
-    if not options.grain:
-        return warped
-    noise = grain.fit(below, face, warped.matte, grain.frame_level(plate))
-    return replace(warped, grain=noise, seed=grain.frame_seed(plate))
+    seed = grain.frame_seed(plate) if options.grain else 0
+    return replace(warped, texture=fine, light=light, light_grid=light_grid, seed=seed)
+
+
+def _takes_grain(face: WarpedFace) -> bool:
+    return face.swap.options.shows == "result" and face.swap.options.grain > 0
 
 
 def _background(plate: Array, options: CompositeOptions) -> Array:
@@ -416,9 +440,9 @@ def _composite_face(
     below = image.as_float(layers.image[region])
     layer = render_layer(below, face, light_grid, noise)
     if face.swap.options.shows != "plate":
-        touched = face.matte > 0
-        mixed = below[touched] + (layer[touched] - below[touched]) * face.matte[touched][:, None]
-        layers.image[region][touched] = image.as_dtype(mixed, layers.image.dtype)
+        mixed = below + (layer - below) * face.matte[..., None]
+        touched = face.matte[..., None] > 0
+        np.copyto(layers.image[region], image.as_dtype(mixed, layers.image.dtype), where=touched)
     _over(layers, region, layer, face.mask)
 
 

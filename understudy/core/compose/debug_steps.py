@@ -69,11 +69,11 @@ def step_numbers(
             "light averaged": summarize_array(light_grid),
         }
     )
-    grain = (
-        {}
-        if noise is None or face.grain is None
-        else {"grain": summarize_array(face.grain), "grain averaged": summarize_array(noise)}
-    )
+    grain = {
+        name: summarize_array(each)
+        for name, each in (("grain", face.grain), ("grain averaged", noise))
+        if each is not None
+    }
     return {
         "box": list(face.box),
         "face_from_frame": summarize_array(face.swap.face_from_frame),

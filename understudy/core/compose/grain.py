@@ -8,16 +8,19 @@ averages out there.
 from __future__ import annotations
 
 import itertools
+import math
 import zlib
+from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from understudy.core import image
 from understudy.types import Array, Doubles, Floats
+
+Place = tuple[slice, slice]
 
 # Standard deviations, in pixels, of the blurs between the octaves.
 _BLURS: Final = (0.7, 1.4, 2.8)
@@ -38,6 +41,8 @@ _PATCH: Final = 64
 _FACE_PATCHES, _FRAME_PATCHES = 4, 6
 # Of a variance that rounding to 8 bits makes half counts as grain; of a larger one, all.
 _ROUNDING: Final = (0.5 / 255) ** 2
+# A variance below this would be given as a tenth of a level of 255, which nobody sees.
+_UNSEEN: Final = (0.3 / 255) ** 2
 
 
 def fit(plate: Floats, layer: Floats, matte: Floats, frame: Floats | None = None) -> Floats:
@@ -92,21 +97,27 @@ def apply(
         (H, W, 3) float32 in 0..1.
     """
     lacking = np.maximum(np.asarray(params[0], np.float64) - params[1], 0)
-    lacking *= lacking**2 / (lacking**2 + _ROUNDING**2)
-    if amount == 0 or not lacking.any():
+    if amount == 0 or lacking.max() < _UNSEEN:
         return layer
+    lacking *= lacking**2 / (lacking**2 + _ROUNDING**2)
     alike, own = (gain * amount / 100 for gain in _gains(lacking))
     levels = np.arange(256) / 255
-    at = np.clip(np.rint(_luma(layer) * 255), 0, 255).astype(np.uint8)
+    at = np.asarray(cv2.convertScaleAbs(_luma(layer), alpha=255), np.uint8)
     shift = np.random.default_rng(seed).integers(0, _TILE, (len(_BLURS), 2))
     result = layer.copy()
     for octave, tile in enumerate(_tiles()):
-        noise = _cut(tile, shift[octave] + origin[::-1], at.shape)
-        for gain, kind in ((alike, noise[..., 3:]), (own, noise[..., :3])):
-            if gain[octave].any():
-                table = np.stack([np.interp(levels, _LUMAS, each) for each in gain[octave].T], -1)
-                result += kind * table.astype(np.float32)[at]
-    return np.asarray(np.clip(result, 0, 1), np.float32)
+        tables = [
+            np.stack([np.interp(levels, _LUMAS, each) for each in gain[octave].T], -1)
+            for gain in (alike, own)
+        ]
+        shared, single = (table.astype(np.float32) for table in tables)
+        for place, part in _repeats(shift[octave] + origin[::-1], at.shape):
+            noise = tile[part]
+            if single.any():
+                result[place] += noise[..., :3] * np.take(single, at[place], 0)
+            if shared.any():
+                result[place] += noise[..., 3:] * np.take(shared, at[place], 0)
+    return np.asarray(np.clip(result, 0, 1, out=result), np.float32)
 
 
 def frame_seed(plate: Array) -> int:
@@ -143,27 +154,16 @@ def _variances(picture: Floats, matte: Floats) -> Floats:
         return result
     # Where even the blurred picture has edges there are features, and what is fine there belongs to
     # them.
-    edges = _squares(_slope(grey)).ravel()[counted]
+    edges = _slope(grey).ravel()[counted]
     usual = float(np.average(edges, weights=shown[counted]))
     flat = shown[counted] / (1 + (edges / max(usual, 1e-6)) ** 4)
-    near = (
-        np.stack(
-            [np.interp(_squares(grey).ravel()[counted], _LUMAS, row) for row in np.eye(len(_LUMAS))]
-        )
-        * flat
-    )
-    for octave, energy in enumerate(
-        _energies(np.asarray(cv2.transform(picture, _WITH_MEAN), np.float32))
-    ):
-        for channel, each in enumerate(energy[counted].T):
-            order = np.argsort(each, kind="stable")
-            whole = _quantile(each, flat, order)
-            for level, weight in enumerate(near):
-                count = float(weight.sum())
-                own = _quantile(each, weight, order) if count > 0 else whole
-                result[octave, level, channel] = (own * count + whole * _BORROWED) / (
-                    count + _BORROWED
-                )
+    lumas = _squares(grey).ravel()[counted]
+    near = flat * np.stack([np.interp(lumas, _LUMAS, row) for row in np.eye(len(_LUMAS))])
+    count = near.sum(1)[:, None]
+    channels = np.asarray(cv2.transform(picture, _WITH_MEAN), np.float32)
+    for octave, energy in enumerate(_energies(channels)):
+        *own, whole = _quantiles(energy[counted], np.vstack([near, flat]))
+        result[octave] = (own * count + whole * _BORROWED) / (count + _BORROWED)
     return result
 
 
@@ -191,10 +191,14 @@ def _patches(picture: Array, weight: Floats, count: int) -> tuple[Array, Floats]
 
 
 def _slope(grey: Floats) -> Floats:
-    """How steep what is coarser than grain is."""
-    soft = cv2.GaussianBlur(grey, (0, 0), 2 * _BLURS[-1])
-    across, down = (cv2.Sobel(soft, cv2.CV_32F, dx, 1 - dx) for dx in (1, 0))
-    return np.asarray(cv2.magnitude(across, down), np.float32)
+    """How steep what is coarser than grain is, in every square, up to a factor."""
+    half = _SQUARE // 2
+    down, across = (side // _SQUARE for side in grey.shape)
+    whole = grey[: down * _SQUARE, : across * _SQUARE]
+    small = cv2.resize(whole, (2 * across, 2 * down), interpolation=cv2.INTER_AREA)
+    soft = image.blur(np.asarray(small, np.float32), 2 * _BLURS[-1] / half)
+    steep = cv2.magnitude(*(cv2.Sobel(soft, cv2.CV_32F, dx, 1 - dx) for dx in (1, 0)))
+    return np.asarray(cv2.resize(steep, (across, down), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _luma(picture: Floats) -> Floats:
@@ -203,10 +207,7 @@ def _luma(picture: Floats) -> Floats:
 
 def _energies(channels: Floats) -> list[Floats]:
     """The mean square of every octave in every square, (N, 4) each. channels: (H, W, 4)."""
-    blurred = [
-        channels,
-        *(np.asarray(cv2.GaussianBlur(channels, (0, 0), sigma), np.float32) for sigma in _BLURS),
-    ]
+    blurred = [channels, *(image.blur(channels, sigma) for sigma in _BLURS)]
     return [
         _squares((fine - coarse) ** 2).reshape(-1, 4)
         for fine, coarse in itertools.pairwise(blurred)
@@ -222,40 +223,60 @@ def _squares(picture: Floats) -> Floats:
     return np.asarray(cv2.resize(whole, (across, down), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _quantile(values: Floats, weight: Floats, order: NDArray[np.int64]) -> float:
-    """The value below which the chosen share of the weight lies. order: that sorts the values."""
-    weight = weight[order]
-    total = np.cumsum(weight, dtype=np.float64)
-    return float(np.interp(_QUANTILE * total[-1], total - weight / 2, values[order]))
+def _quantiles(values: Floats, weights: Floats) -> Doubles:
+    """The values below which the chosen share of each weight lies.
+
+    values: (N, C), N at least 1. weights: (W, N). (W, C) comes out.
+    """
+    order = np.argsort(values, axis=0, kind="stable")
+    ranked = np.take_along_axis(values, order, 0)
+    weight = weights[:, order].astype(np.float64)
+    total = np.cumsum(weight, axis=1)
+    # A value stands in the middle of its own weight.
+    middle, goal = total - weight / 2, _QUANTILE * total[:, -1:]
+    above = np.minimum((middle < goal).sum(1), len(values) - 1)
+    below = np.maximum(above - 1, 0)
+    start, end = (np.take_along_axis(middle, each[:, None], 1)[:, 0] for each in (below, above))
+    share = np.clip((goal[:, 0] - start) / np.maximum(end - start, 1e-12), 0, 1)
+    low, high = (np.take_along_axis(ranked, each, 0) for each in (below, above))
+    return np.asarray(low + share * (high - low), np.float64)
 
 
-def _cut(tile: Floats, at: Array, shape: tuple[int, ...]) -> Floats:
-    """A region of the endless plane that the tile repeats in."""
-    rows, columns = (
-        (np.arange(side) + int(start)) % _TILE for start, side in zip(at, shape, strict=True)
-    )
-    return np.asarray(tile[rows[:, None], columns], np.float32)
+def _repeats(at: Array, shape: tuple[int, ...]) -> Iterator[tuple[Place, Place]]:
+    """The parts of a region of the endless plane that the tile repeats in.
+
+    at: (y, x) where the region begins. Each part comes as its place in the region and in the tile.
+    """
+    for y, row, height in _pieces(int(at[0]), shape[0]):
+        for x, column, width in _pieces(int(at[1]), shape[1]):
+            yield (
+                np.s_[y : y + height, x : x + width],
+                np.s_[row : row + height, column : column + width],
+            )
+
+
+def _pieces(start: int, length: int) -> Iterator[tuple[int, int, int]]:
+    """A stretch, cut where tiles end: where each piece begins, there and in the tile; length."""
+    done = 0
+    while done < length:
+        inside = (start + done) % _TILE
+        piece = min(_TILE - inside, length - done)
+        yield done, inside, piece
+        done += piece
 
 
 @cache
 def _tiles() -> Floats:
     """Noise of each octave, of variance 1 and without a seam, (3, 512, 512, 4)."""
-    white = np.random.default_rng(0).standard_normal((len(_BLURS), _TILE, _TILE, 4))
-    across = np.fft.fftfreq(_TILE)
-    square = across[:, None] ** 2 + np.fft.rfftfreq(_TILE) ** 2
-    passed = [
-        np.ones_like(square),
-        *(np.exp(-2 * (np.pi * sigma) ** 2 * square) for sigma in _BLURS),
-    ]
-    noise = []
-    for octave, (fine, coarse) in enumerate(itertools.pairwise(passed)):
-        band = np.fft.irfft2(
-            np.fft.rfft2(white[octave], axes=(0, 1)) * (fine - coarse)[..., None],
-            s=(_TILE, _TILE),
-            axes=(0, 1),
-        )
+    rng, noise = np.random.default_rng(0), []
+    for fine, coarse in itertools.pairwise((0.0, *_BLURS)):
+        white = rng.standard_normal((_TILE, _TILE, 4), np.float32)
+        reach = math.ceil(image.GAUSSIAN_REACH * coarse)
+        wide = np.pad(white, ((reach, reach), (reach, reach), (0, 0)), "wrap")
+        band = (image.blur(wide, fine) if fine else wide) - image.blur(wide, coarse)
+        band = band[reach : reach + _TILE, reach : reach + _TILE]
         noise.append(band / band.std())
-    return np.stack(noise).astype(np.float32)
+    return np.stack(noise)
 
 
 @cache
@@ -264,9 +285,6 @@ def _unmixing() -> Doubles:
 
     It also undoes the quantile's bias.
     """
-    even = np.ones(_TILE**2 // _SQUARE**2 * 4, np.float32)
-    seen = [
-        [_quantile(each, even, np.argsort(each)) for each in map(np.ravel, _energies(tile))]
-        for tile in _tiles()
-    ]
+    even = np.ones((1, _TILE**2 // _SQUARE**2), np.float32)
+    seen = [[float(_quantiles(each, even).mean()) for each in _energies(tile)] for tile in _tiles()]
     return np.asarray(np.linalg.inv(np.array(seen).T), np.float64)

@@ -69,36 +69,29 @@ def missing_detail(face: Floats, like: Floats, weight: Floats) -> Floats:
         without detail does not become noise.
     """
     shown = weight[..., None]
-    (fine, coarser), (wanted, coarser_wanted) = (
-        (_fine(each), _coarser(each)) for each in (face, like)
-    )
+    (fine, coarser), (wanted, coarser_wanted) = (_fine_and_coarser(each) for each in (face, like))
     finer = fine - _blurred(fine, "unsharp")
 
     def energy(one: Floats, other: Floats) -> float:
         return float((shown * one * other).sum())
 
     most = 1e-9 * max(float(weight.sum()), 1)
-    if min(energy(finer, finer), energy(coarser_wanted, coarser_wanted)) <= most:
+    a, coarse_wanted = energy(finer, finer), energy(coarser_wanted, coarser_wanted)
+    if min(a, coarse_wanted) <= most:
         return np.zeros(1, np.float32)
-    goal = (
-        energy(wanted, wanted) * energy(coarser, coarser) / energy(coarser_wanted, coarser_wanted)
-    )
+    goal = energy(wanted, wanted) * energy(coarser, coarser) / coarse_wanted
     # Energy of fine + gain * finer = goal, solved for the gain; where the face cannot become so
     # soft, as near as it gets.
-    a, b, c = energy(finer, finer), energy(fine, finer), energy(fine, fine) - goal
+    b, c = energy(fine, finer), energy(fine, fine) - goal
     gain = (math.sqrt(max(b * b - a * c, 0)) - b) / a
     return np.array([min(max(gain, _LEAST_GAIN), _MOST_GAIN)], np.float32)
 
 
-def _fine(face: Floats) -> Floats:
-    return face - _blurred(face, "unsharp")
-
-
-def _coarser(face: Floats) -> Floats:
-    """What is coarser than what sharpening changes, by up to three times."""
-    return _blurred(face, "unsharp") - np.asarray(
-        cv2.GaussianBlur(face, (0, 0), 3 * max(_RADIUS * len(face), _LEAST_RADIUS)), np.float32
-    )
+def _fine_and_coarser(face: Floats) -> tuple[Floats, Floats]:
+    """What sharpening changes, and what is coarser than that by up to three times."""
+    soft = _blurred(face, "unsharp")
+    wide = 3 * max(_RADIUS * len(face), _LEAST_RADIUS)
+    return face - soft, soft - np.asarray(cv2.GaussianBlur(face, (0, 0), wide), np.float32)
 
 
 def _blurred(face: Floats, mode: SharpenMode) -> Floats:

@@ -19,6 +19,7 @@ from understudy.core.compose.composite import (
     MatchParams,
     composite_faces,
     fit_match,
+    measure_grain,
     warp_face,
 )
 from understudy.core.compose.options import CompositeOptions
@@ -38,6 +39,9 @@ Measured = TypeVar("Measured")
 _FRAME_ERRORS = (DegeneratePoints, ArithmeticError, ValueError, cv2.error)
 # The farthest frame of an average is so many standard deviations away.
 _SIGMAS = 2.0
+# Grain changes little and costs much to measure: it is measured in frames whose number this
+# divides, more often where less is averaged.
+_GRAIN_EVERY = 5
 
 
 @dataclass(slots=True)
@@ -186,6 +190,19 @@ def _is_alike(one: CompositeOptions, other: CompositeOptions) -> bool:
 def _warp(work: MergeFrame) -> None:
     for face in work.faces.values():
         face.warped = warp_face(work.frame.image, face.swap, face.match)
+    _measure_grain(work, [face for face in work.faces.values() if _is_measured(face, work)])
+
+
+def _is_measured(face: MergeFace, work: MergeFrame) -> bool:
+    """Whether a face's grain is measured in this frame, so that some is in every average."""
+    return work.frame.index % max(min(_GRAIN_EVERY, face.swap.options.steady), 1) == 0
+
+
+def _measure_grain(work: MergeFrame, faces: Sequence[MergeFace]) -> None:
+    shown = [(face, face.warped) for face in faces if face.warped is not None]
+    measured = measure_grain(work.frame.image, [warped for _, warped in shown])
+    for (face, _), warped in zip(shown, measured, strict=True):
+        face.warped, face.grain = warped, warped.grain
 
 
 def _light_of(face: MergeFace) -> tuple[Floats | None, Floats | None]:
@@ -196,18 +213,23 @@ def _average_light(
     face: MergeFace, same: Sequence[tuple[tuple[Floats | None, Floats | None], int]]
 ) -> None:
     """Average light and grain."""
-    steady, (light, grain) = face.swap.options.steady, _light_of(face)
+    steady, (light, _) = face.swap.options.steady, _light_of(face)
     if light is not None:
         face.light_grid = _mean(
             light, [(other, away) for (other, _), away in same if other is not None], steady
         )
-    if grain is not None:
-        face.grain = _mean(
-            grain, [(other, away) for (_, other), away in same if other is not None], steady
-        )
+    known = [
+        (other, away)
+        for (_, other), away in same
+        if other is not None and (away == 0 or abs(away) <= steady)
+    ]
+    if known and face.warped is not None and face.swap.options.grain:
+        face.grain = _weighted(known, steady)
 
 
 def _composite(work: MergeFrame) -> None:
+    # Of a face that was seen too shortly for a frame in which its grain is measured.
+    _measure_grain(work, [face for face in work.faces.values() if face.grain is None])
     faces = [
         (face.warped, face.light_grid, face.grain)
         for face in work.faces.values()
@@ -248,5 +270,10 @@ def _mean(own: Floats, others: Sequence[tuple[Floats, int]], radius: int) -> Flo
     ]
     if not near:
         return own
-    weights = [math.exp(-0.5 * (_SIGMAS * away / radius) ** 2) for _, away in near]
-    return weighted_mean([own, *(each for each, _ in near)], [1.0, *weights])
+    return _weighted([(own, 0), *near], radius)
+
+
+def _weighted(known: Sequence[tuple[Floats, int]], radius: int) -> Floats:
+    """The mean of what holds so many frames away, the nearer the more."""
+    weights = [math.exp(-0.5 * (_SIGMAS * away / max(radius, 1)) ** 2) for _, away in known]
+    return weighted_mean([each for each, _ in known], weights)
