@@ -58,6 +58,24 @@ def test_aspect_and_field_order_are_found_in_every_container(
 
 
 @pytest.mark.footage_kind(
+    "pixels that change their shape on the way (television that switches from 4:3 to 16:9)",
+    "All is taken as at the beginning; a warning says so.",
+)
+def test_an_aspect_that_changes_on_the_way_is_told(tmp_path):
+    parts = [
+        write_plates(tmp_path / f"{n}.ts", pictures(6), aspect, codec="mpeg2video", options=RATE)
+        for n, aspect in enumerate((Fraction(16, 15), TV))
+    ]
+    path = tmp_path / "joined.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with open_footage(path) as footage:
+        assert footage.pixel_aspect == Fraction(16, 15) and len(footage) == 12
+        assert "changes on the way, from 16:15 to 64:45" in " ".join(footage.warnings)
+    with open_footage(parts[1]) as footage:
+        assert footage.pixel_aspect == TV and not footage.warnings
+
+
+@pytest.mark.footage_kind(
     "a pixel aspect that makes no sense (beyond 4:1)",
     "Taken for a mistake: the pixels count as square, and a note says so.",
 )

@@ -5,19 +5,14 @@ A frame of HEVC that is marked as interlaced is one field alone; of all others, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final, cast
 
 import av
-from av.container import InputContainer
 from av.error import BlockingIOError as NothingYet
 from av.filter import Graph
 from av.video.stream import VideoStream
 
-from understudy.io.footage.clock import Clock
-from understudy.io.video import packets
-from understudy.io.video.faults import FOREIGN
 from understudy.io.video.orientation import Orientation, swaps_sides
 from understudy.types import FieldOrder
 
@@ -29,8 +24,6 @@ _UNMARKED: Final = frozenset(
 )
 # FFmpeg's AVFieldOrder, by which field is shown first.
 _STATED: Final[dict[int, FieldOrder]] = {2: "top", 3: "bottom", 4: "bottom", 5: "top"}
-# Where the first frames are whole, so many keyframes are looked at, evenly over the file.
-_PLACES = 3
 
 
 def read_fields(
@@ -64,39 +57,6 @@ def mark_fields(frame: av.VideoFrame, fields: FieldOrder) -> av.VideoFrame:
     marked = _filter(frame, "setfield", "tff" if fields == "top" else "bff")
     assert marked is not None
     return marked
-
-
-def find_fields(
-    container: InputContainer,
-    stream: VideoStream,
-    known: Clock,
-    keyframes: Sequence[packets.Place],
-    orientation: Orientation,
-) -> FieldOrder | None:
-    """Return which field comes first in the first interlaced one of a few keyframes of a video.
-
-    Args:
-        container: Open; it is left somewhere.
-        stream: Of the pictures.
-        known: The file's clock.
-        keyframes: All of them.
-        orientation: Of its frames.
-    """
-    context = stream.codec_context
-    context.thread_type = "NONE"
-    places = {number * (len(keyframes) - 1) // _PLACES for number in range(1, _PLACES + 1)}
-    for place in sorted(places):
-        try:
-            packets.seek(container, stream, known, keyframes[place])
-            packet = next(container.demux(stream))
-            frames = [*context.decode(packet), *context.decode(None)]
-        except (*FOREIGN, StopIteration):
-            continue
-        for frame in frames:
-            fields = read_fields(frame, orientation)
-            if fields:
-                return fields
-    return None
 
 
 def stated_fields(stream: VideoStream) -> FieldOrder | None:

@@ -15,11 +15,16 @@ from understudy.io.video.timing.packet_table import PacketTable
 
 
 def warnings(
-    path: Path, table: PacketTable, index: VideoIndex, late: Sequence[str]
+    path: Path,
+    table: PacketTable,
+    index: VideoIndex,
+    late: Sequence[str],
+    other: Fraction | None,
 ) -> Iterator[str]:
-    """Tell what is not read of a file: it was cut off, or has other tracks later on.
+    """Tell what is not read of a file as it is: it was cut off, or changes on the way.
 
-    late: those, as `packets.late_tracks` gives them.
+    late: tracks that come later, as `packets.late_tracks` gives them. other: the pixel aspect that
+    it has later on, None = the same.
     """
     if index.is_cut_off:
         lasts = (index.pts[-1] - index.pts[0]) * index.time_base
@@ -34,6 +39,14 @@ def warnings(
             f"{path.name}: this recording has other tracks at its end than at its beginning:"
             f" {', '.join(late)}. They are not read. Cut the file where they begin, with the"
             " program that recorded or joined it, and give each part by itself."
+        )
+    if other is not None:
+        aspect = index.pixel_aspect
+        yield (
+            f"{path.name}: the shape of its pixels changes on the way, from"
+            f" {aspect.numerator}:{aspect.denominator} to {other.numerator}:{other.denominator}."
+            " All of it is taken as at the beginning, so faces look squeezed or stretched later"
+            " on. Cut the file where it changes, and give each part by itself."
         )
 
 

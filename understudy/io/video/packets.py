@@ -36,6 +36,10 @@ _OVERLAP = Fraction(1, 100)
 _COARSE, _FINER = Fraction(1, 1000), 1000
 # In so many bytes a transport stream says what tracks it has: it does so ten times a second.
 _END = 2**20
+# How the packet of the first table begins, and how long packets are.
+_TABLE, _PACKETS = b"G\x40\x00", (188, 192, 204)
+# So many keyframes of a video are looked at.
+_LOOKS = 3
 # Seconds from decoding a frame to showing it.
 _MOST_DELAY = 5
 
@@ -93,16 +97,29 @@ def late_tracks(container: InputContainer, path: Path) -> list[str]:
         return []
     known, size = _tracks(container), path.stat().st_size
     for length in (min(_END, size // 4), min(4 * _END, size // 2)):
+        begin = _table_after(path, size - length)
+        if begin is None:
+            continue
         try:
-            with open_container(path, size - length) as end:
+            with open_container(path, begin) as end:
                 found = _tracks(end)
         except FOREIGN:
-            # The tables that name the tracks come some way before.
+            # There is too little after it.
             continue
-        if found:
-            late = [told for key, told in found.items() if known.get(key) not in (told, "")]
-            return list(dict.fromkeys(filter(None, late)))
+        late = [told for key, told in found.items() if known.get(key) not in (told, "")]
+        return list(dict.fromkeys(filter(None, late)))
     return []
+
+
+def _table_after(path: Path, begin: int) -> int | None:
+    """Where the next table of a transport stream is: without one, FFmpeg guesses what is in it."""
+    with path.open("rb") as file:
+        file.seek(begin)
+        data = file.read(4 * _END)
+    at = data.find(_TABLE)
+    while at >= 0 and b"G" not in {data[at + size : at + size + 1] for size in _PACKETS}:
+        at = data.find(_TABLE, at + 1)
+    return None if at < 0 else begin + at
 
 
 def _tracks(container: InputContainer) -> dict[int, str]:
@@ -256,6 +273,30 @@ def iter_readable(
         yield from iter_packets(container, streams, known, is_sought)
     except FOREIGN as error:
         yield error
+
+
+def decode_keyframes(
+    container: InputContainer, stream: VideoStream, known: Clock, keyframes: Sequence[Place]
+) -> Iterator[list[VideoFrame]]:
+    """Yield what a few keyframes of a video decode to; those that do not are left out.
+
+    Args:
+        container: Open; it is left somewhere.
+        stream: Of the pictures.
+        known: The file's clock.
+        keyframes: All of them; three are taken, evenly over the file.
+    """
+    context = stream.codec_context
+    context.thread_type = "NONE"
+    places = {number * (len(keyframes) - 1) // _LOOKS for number in range(1, _LOOKS + 1)}
+    for place in sorted(places):
+        try:
+            seek(container, stream, known, keyframes[place])
+            packet = next(container.demux(stream))
+            frames = [*context.decode(packet), *context.decode(None)]
+        except (*FOREIGN, StopIteration):
+            continue
+        yield frames
 
 
 def seek(container: InputContainer, stream: VideoStream, known: Clock, to: Place) -> None:

@@ -20,7 +20,7 @@ from understudy.io.footage.options import FootageOptions
 from understudy.io.limits import video_size_problem
 from understudy.io.video import color as video_color
 from understudy.io.video import index_notes, packets
-from understudy.io.video.fields import find_fields, may_have_fields, read_fields, stated_fields
+from understudy.io.video.fields import may_have_fields, read_fields, stated_fields
 from understudy.io.video.index import VideoIndex
 from understudy.io.video.orientation import Orientation, read_orientation, swaps_sides
 from understudy.io.video.timing.counting import (
@@ -76,11 +76,8 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
         late = packets.late_tracks(container, path)
         stated = stream.average_rate or stream.guessed_rate
         first, times, undecoded, fields = _first_frames(path, table.clock)
-        if not may_have_fields(context.name):
-            fields = None
-        elif fields is None and table.keys and not table.is_cut_off:
-            places = [packets.Place(key, table.key_bytes.get(key)) for key in table.keys]
-            fields = find_fields(container, stream, table.clock, places, first.orientation)
+        fields = fields if may_have_fields(context.name) else None
+        fields, other = _look_later(container, stream, table, first, fields)
     is_turned = swaps_sides(first.orientation)
     aspect = 1 / first.aspect if is_turned else first.aspect
     plate_size = first.size[::-1] if is_turned else first.size
@@ -121,12 +118,40 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
     return replace(
         index,
         last_duration=index.last_duration or max(1, round(1 / (fps * time_base))),
-        warnings=tuple(index_notes.warnings(path, table, index, late)),
+        warnings=tuple(index_notes.warnings(path, table, index, late, other)),
         notes=(
             *index_notes.notes_on_times(path, table, index, wrong),
             *index_notes.notes(path, len(table.pts), index),
         ),
     )
+
+
+def _look_later(
+    container: InputContainer,
+    stream: VideoStream,
+    table: PacketTable,
+    first: _FirstFrame,
+    fields: FieldOrder | None,
+) -> tuple[FieldOrder | None, Fraction | None]:
+    """Return what a few keyframes say: which field comes first, and another pixel aspect.
+
+    None = all are whole, or of one aspect. fields: what is known of them. The aspect is looked for
+    where the container does not say it for all frames, so that television may switch it.
+    """
+    context, other = stream.codec_context, None
+    may_switch = packets.may_jump(container) or context.name == "dvvideo"
+    is_looked_for = fields is None and may_have_fields(context.name)
+    if not (may_switch or is_looked_for) or not table.keys or table.is_cut_off:
+        return fields, None
+    places = [packets.Place(key, table.key_bytes.get(key)) for key in table.keys]
+    for frames in packets.decode_keyframes(container, stream, table.clock, places):
+        found = (read_fields(frame, first.orientation) for frame in frames if is_looked_for)
+        fields = fields or next(filter(None, found), None)
+        aspect = context.sample_aspect_ratio
+        other = aspect if may_switch and aspect and aspect != first.aspect else other
+        if fields and not may_switch:
+            break
+    return fields, other
 
 
 def _usable_stream(container: InputContainer, path: Path) -> VideoStream:
