@@ -41,6 +41,14 @@ def credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def no_options_of_others() -> Iterator[None]:
+    """The options file that a command was given goes for that command alone."""
+    os.environ.pop("UNDERSTUDY_CONFIG", None)
+    yield
+    os.environ.pop("UNDERSTUDY_CONFIG", None)
+
+
 @pytest.fixture(scope="session")
 def people() -> dict[str, Clip]:
     """Person "a" and "b": ten frames of (picture 240 x 320, true landmarks) each."""

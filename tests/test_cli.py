@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -101,13 +100,10 @@ def heed(show: Path, options: WaitOptions, side: Literal["src", "dst"] | None = 
 
 
 @pytest.fixture(autouse=True)
-def verbs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def verbs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "_VERBS", {"paint": paint, "heed": heed})
     monkeypatch.setattr(jobs, "_MODULES", ())
-    monkeypatch.delenv("UNDERSTUDY_CONFIG", raising=False)
     ORDERS.clear()
-    yield
-    os.environ.pop("UNDERSTUDY_CONFIG", None)
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:

@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -168,12 +168,10 @@ def odd_depth(depth: int) -> int:
 
 
 @pytest.fixture(autouse=True)
-def verbs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def verbs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(jobs, "_VERBS", {"odd": odd})
     monkeypatch.setattr(jobs, "_MODULES", ())
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.delenv("UNDERSTUDY_CONFIG", raising=False)
-    yield
 
 
 @pytest.mark.parametrize("odd", [each for each in ODD_TEXTS if each], ids=short)
