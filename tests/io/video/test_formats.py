@@ -124,6 +124,12 @@ def test_what_is_not_h264_is_said_before(clip):
             assert not list(encoding_notes(footage, EncodeOptions(codec="h264")))
 
 
+def test_what_a_result_has_less_of_is_said_before(clip):
+    with open_footage(clip(codec="libx265", layout="yuv444p12le")) as footage:
+        said = " ".join(encoding_notes(footage, EncodeOptions()))
+    assert "has 12 bits and chroma 444; the new video has 10 and 444, as HEVC" in said
+
+
 def test_light_that_makes_no_sense_is_left_out():
     frame = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8))
     assert light_levels(frame) is None

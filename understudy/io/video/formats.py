@@ -114,9 +114,9 @@ def encoding_notes(like: Footage, options: EncodeOptions, suffix: str = ".mp4") 
         )
     if options.codec == "auto" and settled.codec == "h265":
         yield (
-            f"{like.path.name}: has {settled.depth} bits and chroma {settled.chroma}, and so will"
-            " the new video, as HEVC (h265). For players that know only H.264: codec h264, depth 8,"
-            " chroma 420."
+            f"{like.path.name}: has {like.bits} bits and chroma {like.chroma}; the new video has"
+            f" {settled.depth} and {settled.chroma}, as HEVC (h265). For players that know only"
+            " H.264: codec h264, depth 8, chroma 420."
         )
 
 
