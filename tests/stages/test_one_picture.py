@@ -97,6 +97,9 @@ def test_of_several_pages_the_first_is_taken_and_it_is_said(tmp_path: Path) -> N
         (b"8BPS\0\1", "PSD"),
         (b"\x76\x2f\x31\x01", "EXR"),
         (b"%PDF-1.7", "PDF"),
+        (b"P6\n48 48\n255\n", "PNM"),
+        (b"qoif\0\0\0\x30", "QOI"),
+        (b"DDS |\0\0\0", "DDS"),
     ],
 )
 def test_a_picture_of_another_kind_says_what_it_is(data: bytes, kind: str, tmp_path: Path) -> None:

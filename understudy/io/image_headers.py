@@ -35,6 +35,7 @@ _MOST_SCANNED = 2**32
 # Tags of a TIFF.
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION = 256, 257, 258, 259
 _SAMPLES, _ROWS, _TILE_WIDTH, _TILE_HEIGHT = 277, 278, 322, 323
+_SAMPLE_FORMAT, _FLOAT = 339, 3
 # Type of a value -> its letter for struct: BYTE, SHORT, LONG, and BigTIFF's LONG8.
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _LOG_LUV = frozenset({34676, 34677})
@@ -137,8 +138,11 @@ def _read_tiff(data: bytes) -> Header:
     tags = _tiff_tags(data)
     width, height = tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0)
     bits, samples = tags.get(_BITS, 1), tags.get(_SAMPLES, 1)
-    if bits > 16 or tags.get(_COMPRESSION) in _LOG_LUV:
-        raise UnknownKind("it has more than 16 bits a channel: convert it to a 16-bit PNG")
+    if bits > 16 or tags.get(_SAMPLE_FORMAT) == _FLOAT or tags.get(_COMPRESSION) in _LOG_LUV:
+        raise UnknownKind(
+            "it has floating-point numbers, or more than 16 bits a channel: convert it to a 16-bit"
+            " PNG"
+        )
     block = (
         tags[_TILE_WIDTH] * tags.get(_TILE_HEIGHT, 0)
         if _TILE_WIDTH in tags

@@ -42,14 +42,25 @@ _OTHERS: Final = (
     (b"IIU\0", "camera raw"),
     (b"IIRO", "camera raw"),
     (b"<svg", "SVG"),
+    (b"qoif", "QOI"),
+    (b"DDS ", "DDS"),
+    (b"icns", "ICNS"),
+    (b"gimp xcf", "XCF"),
+    (b"%!PS-Adobe", "EPS"),
+    (b"\x01\xda\0\1", "SGI"),
+    (b"\x01\xda\1\1", "SGI"),
+    *((b"P%d%c" % (number, gap), "PNM") for number in range(1, 8) for gap in b"\n "),
+    (b"PF\n", "PFM"),
+    (b"Pf\n", "PFM"),
     (b"\x1aE\xdf\xa3", "video"),
     (b"FLV\1", "video"),
     (b"\0\0\1\xba", "video"),
 )
 # Where the first bytes say nothing: kinds that have none of their own, and damaged files.
 _PICTURES: Final = frozenset(
-    ".avif .cin .dpx .exr .gif .hdr .heic .heif .ico .jfif .jp2 .jpe .jxl .pdf .psd .svg"
-    " .tga".split()
+    ".avif .cin .dds .dpx .eps .exr .gif .hdr .heic .heif .icns .ico .jfif .jp2 .jpe .jxl .kra"
+    " .pbm .pcx .pdf .pfm .pgm .pnm .ppm .psb .psd .qoi .sgi .svg .svgz .tga .xbm .xcf"
+    " .xpm".split()
 )
 _VIDEOS: Final = frozenset(
     ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ts .webm .wmv".split()

@@ -61,7 +61,8 @@ def _describe(footage: Footage) -> str:
     width, height = footage.size
     if _is_one_picture(footage):
         return f"one picture, {width}x{height}"
-    return f"{len(footage)} frames, {width}x{height}, {float(footage.fps):g} frames a second"
+    count = "1 frame" if len(footage) == 1 else f"{len(footage)} frames"
+    return f"{count}, {width}x{height}, {float(footage.fps):g} frames a second"
 
 
 def _is_one_picture(footage: Footage) -> bool:

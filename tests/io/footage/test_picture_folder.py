@@ -60,13 +60,14 @@ def test_what_is_not_read_is_named_and_what_is_no_picture_is_not(tmp_path: Path)
     (tmp_path / "e").write_bytes(b"8BPS" + bytes(50))
     (tmp_path / "f.mov").write_bytes(b"\0\0\0\x14ftypqt  " + bytes(50))
     (tmp_path / "g.exr").write_bytes(b"\x76\x2f\x31\x01" + bytes(50))
+    (tmp_path / "h.ppm").write_bytes(b"P6\n2 2\n255\n" + bytes(12))
     for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "._b.png", "frames.json", "notes.txt"):
         (tmp_path / name).write_bytes(b"\0\1text")
     with open_footage(tmp_path) as footage:
         assert len(footage) == 1
         (note,) = footage.notes
-    assert "6 files are passed over, since such are not read: a.HEIC (HEIC), c.png (GIF)" in note
-    assert "d.NEF (camera raw), e (PSD), f.mov (video) and 1 more" in note
+    assert "7 files are passed over, since such are not read: a.HEIC (HEIC), c.png (GIF)" in note
+    assert "d.NEF (camera raw), e (PSD), f.mov (video) and 2 more" in note
     assert "Convert pictures to JPG or PNG" in note
 
 

@@ -159,8 +159,8 @@ def _usable_stream(container: InputContainer, path: Path) -> VideoStream:
     kind = container.format.name
     if kind.endswith("_pipe"):
         raise BadMedia(
-            f"{path}: this is a single picture ({kind.removesuffix('_pipe')}), not a video. Give a"
-            " video, or the folder that holds the pictures."
+            f"{path}: this is a picture ({kind.removesuffix('_pipe')}) of a kind that is not read."
+            " Convert it to JPG or PNG."
         )
     stream = packets.video_stream(container)
     if stream is None:
