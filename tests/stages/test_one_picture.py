@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import understudy
-from understudy.errors import BadMedia
+from understudy.errors import BadMedia, BadProject
 from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import read_manifest
@@ -125,6 +125,10 @@ def test_one_picture_is_cut_and_written_as_frames(photo: Path, tmp_path: Path) -
         assert len(footage) == 1
     list(understudy.denoise(photo, tmp_path / "clean"))
     assert (tmp_path / "clean" / "photo.jpg").is_file()
+    list(understudy.denoise(photo, tmp_path / "clean.png"))
+    assert cv2.imread(str(tmp_path / "clean.png")).shape == (120, 160, 3)
+    with pytest.raises(BadProject, match=r"clean\.png: is there already"):
+        list(understudy.denoise(photo, tmp_path / "clean.png"))
 
 
 def test_a_show_remembers_its_picture(film, photo: Path) -> None:

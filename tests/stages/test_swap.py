@@ -1,12 +1,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from understudy.errors import BadOption
+from understudy.io.footage import stills
 from understudy.stages import swap as swap_module
 from understudy.stages.events import Event, Finished, Note, Progress, Stage
 from understudy.stages.merge.options import MergeOptions
+from understudy.stages.project import Project
 from understudy.stages.swap import SwapOptions, swap
 from understudy.stages.train.options import TrainOptions
 
@@ -39,6 +42,7 @@ def out(make_show: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.Monk
 
     def merge(show: Path, options: MergeOptions) -> Stage:
         (show / "result.mp4").touch()
+        (show / "result.png").write_bytes(b"picture")
         yield Finished(stage="merge", summary={"model": options.model})
 
     monkeypatch.setattr(swap_module, "extract", extract)
@@ -59,6 +63,19 @@ def test_a_swap_of_less_than_a_second_still_trains(out: Path) -> None:
     (merged,) = (each for each in events if isinstance(each, Finished) and each.stage == "merge")
     assert merged.summary["model"] == "tiny"
     assert any(isinstance(each, Progress) and each.stage == "train" for each in events)
+
+
+@pytest.mark.usefixtures("small_models")
+def test_a_swap_onto_one_picture_is_one(out: Path, tmp_path: Path) -> None:
+    show, photo = out.with_suffix(".show"), tmp_path / "photo.jpg"
+    stills.write_image(photo, np.zeros((24, 32, 3), np.uint8))
+    Project.load(show).with_footage("dst", photo).save()
+    training = {"tiny": {"resolution": 64}, "batch": 1, "device": "cpu"}
+    asked = SwapOptions(train=TrainOptions.layered(training), iterations=1)
+    list(swap(show / "a.mp4", photo, out.with_suffix(".png"), asked))
+    assert out.with_suffix(".png").read_bytes() == b"picture"
+    with pytest.raises(BadOption, match=r"will be a png file\. .* ends in \.png"):
+        list(swap(show / "a.mp4", photo, out.with_suffix(".jpg"), asked))
 
 
 @pytest.mark.usefixtures("small_models")

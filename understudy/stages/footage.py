@@ -125,14 +125,17 @@ def cut(footage: Path, out: Path, options: CutOptions) -> Stage:
 def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
     """Take noise out of footage, frame by frame; a video keeps its sound, a folder gives a folder.
 
-    footage: a video or a folder of pictures; it stays as it is. out: a new video file, or a folder
-    as in `frames`.
+    footage: a video, a folder of pictures or a picture; it stays as it is. out: a new video file, a
+    folder as in `frames`, or of one picture a new picture.
     """
     options = resolve_options("denoise", options)
     with open_footage(footage, reading=FootageOptions.of(options)) as source:
         yield from footage_notes(source)
         if isinstance(source, ImageSequence):
-            yield from _denoise_pictures(source, out, options.factor)
+            if len(source) == 1 and out.suffix.lower() in stills.SUFFIXES and not out.is_dir():
+                yield from _denoise_picture(source, out, options.factor)
+            else:
+                yield from _denoise_pictures(source, out, options.factor)
             return
         _check_new(out, options)
         cleaned = map(_plate_denoiser(source, options.factor), source)
@@ -180,6 +183,11 @@ def parse_time(clock: str, name: str) -> Fraction:
 
 def _check_new(out: Path, options: EncodeOptions) -> None:
     check_target(out, options)
+    _require_new(out)
+
+
+def _require_new(out: Path) -> None:
+    """Raise BadProject where there is something already."""
     if atomic.is_there(out):
         # Of a run that died as it was done.
         atomic.remove_partials(out.parent)
@@ -282,6 +290,13 @@ def _denoise_pictures(source: ImageSequence, out: Path, factor: int) -> Stage:
     with locked_folder(out, plan):
         every, names = range(len(source)), [_writable(name) for name in source.frame_names]
         yield from _write_pictures("denoise", source, every, out, names, change=clean)
+
+
+def _denoise_picture(source: ImageSequence, out: Path, factor: int) -> Stage:
+    """The only picture as a file of its own."""
+    _require_new(out)
+    clean = make_denoiser(source.size, factor)
+    yield from _write_pictures("denoise", source, [0], out.parent, [out.name], change=clean)
 
 
 def _writable(name: str) -> str:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from understudy.errors import BadMedia, BadOption, BadProject
 from understudy.io import atomic
+from understudy.io.footage import stills
 from understudy.io.footage.options import FootageOptions
 from understudy.io.model_files import checkpoint
+from understudy.io.open_footage import open_footage
 from understudy.io.video.audio import choose_sound
 from understudy.options import option
 from understudy.stages.events import Event, Finished, Note, Order, Saved, Stage
@@ -56,8 +58,8 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
     """Put the face of src onto the performance in dst: new, extract, train and merge in one go.
 
     src: footage of the person whose face is used. dst: footage whose face is replaced. out: the
-    finished video, .mp4. The work lies in a show beside it (NAME.show): the same command goes on
-    where it was stopped.
+    finished video, .mp4, or of one picture also .png. The work lies in a show beside it
+    (NAME.show): the same command goes on where it was stopped.
     """
     # Late: --help need not wait for torch.
     from understudy.stages.train.resolve import model_name
@@ -65,7 +67,9 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
 
     options = resolve_options("swap", options)
     suffix = ".mov" if options.merge.encode.codec == "prores" else ".mp4"
-    show = validate_out(out, suffix, options.overwrite).with_suffix(".show")
+    is_picture = out.suffix.lower() in stills.SUFFIXES and _is_one_picture(dst, options)
+    made = ".png" if is_picture else suffix
+    show = validate_out(out, made, options.overwrite).with_suffix(".show")
     atomic.check_depth(show.absolute())
     for footage in (src, dst):
         if out.exists() and footage.exists() and out.samefile(footage):
@@ -103,6 +107,11 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
         shutil.copyfile(project.result.with_suffix(out.suffix), partial)
     yield Saved(what="result", path=out)
     yield Finished(stage="swap", summary={"result": str(out), "show": str(show)})
+
+
+def _is_one_picture(dst: Path, options: SwapOptions) -> bool:
+    with open_footage(dst, reading=FootageOptions.of(options)) as footage:
+        return len(footage) == 1 and not footage.is_video
 
 
 def run_to_end(stage: Stage) -> Generator[Event, Order | None, bool]:
