@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from understudy.core import affine, image
-from understudy.core.color import agreement, histogram
-from understudy.core.color.agreement import UsualLook
+from understudy.core.color import histogram, occlusion
+from understudy.core.color.occlusion import TypicalFace
 from understudy.core.color.tone import apply_tone
 from understudy.core.color.transfer import Transfer
 from understudy.core.compose import (
@@ -61,7 +61,7 @@ class Swap:
     blender: Blend
     before: Doubles | None = None
     after: Doubles | None = None
-    usual: UsualLook | None = None
+    usual: TypicalFace | None = None
     tone: Floats | None = None
 
     @property
@@ -156,7 +156,7 @@ def fit_match(swap: Swap) -> MatchParams:
     face = image.resize(_desaturate(swap.face, swap), size)
     like, weight = swap.dst, swap.mask
     if swap.usual is not None:
-        like, shown = agreement.uncover(like, swap.usual, weight)
+        like, shown = occlusion.uncover(like, swap.usual, weight)
         weight = weight * shown
     if swap.tone is not None:
         like = histogram.to_grey(like)

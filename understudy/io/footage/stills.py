@@ -25,6 +25,9 @@ IntImage = NDArray[np.uint8] | NDArray[np.uint16]
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 # Grey becomes RGB, alpha goes, 16 bits stay, a camera's orientation mark is obeyed.
 _READ = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+_UNDECODED: Final = (
+    "this picture cannot be decoded, it is damaged or of a rare kind. Replace it, or take it out."
+)
 
 
 def read_image(path: Path) -> Array:
@@ -37,11 +40,6 @@ def read_image(path: Path) -> Array:
         BadMedia: Missing, no picture, cut off, damaged (PNG checksums) or too large.
     """
     return decode_image(read_bytes(path), path)
-
-
-_UNDECODED: Final = (
-    "this picture cannot be decoded, it is damaged or of a rare kind. Replace it, or take it out."
-)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -50,7 +50,9 @@ class EncodeOptions(Options):
     )
 
 
-def settle(options: EncodeOptions, like: Footage, chroma: Chroma | None = None) -> EncodeOptions:
+def resolve_encoding(
+    options: EncodeOptions, like: Footage, chroma: Chroma | None = None
+) -> EncodeOptions:
     """Return the options with a codec, a depth and a chroma in place of auto.
 
     Args:
@@ -83,39 +85,39 @@ def pixel_format(options: EncodeOptions, like: Footage) -> str:
     Raises:
         BadOption: Its size, its fields or prores do not fit the chosen chroma.
     """
-    settled, (width, height) = settle(options, like), like.plate_size
-    if _is_odd(like) and settled.chroma != "444":
+    resolved, (width, height) = resolve_encoding(options, like), like.plate_size
+    if _is_odd(like) and resolved.chroma != "444":
         raise BadOption(
-            f"chroma {settled.chroma} needs even sizes, this footage has {width}x{height}. Leave it"
-            " at auto, or 444."
+            f"chroma {resolved.chroma} needs even sizes, this footage has {width}x{height}. Leave"
+            " it at auto, or 444."
         )
-    if _halves_fields(like) and settled.chroma == "420":
+    if _halves_fields(like) and resolved.chroma == "420":
         raise BadOption(
             f"chroma 420 of interlaced footage needs a height that 4 divides, this one has"
             f" {height}. Leave it at auto, or 422."
         )
-    if settled.codec == "prores" and settled.chroma == "420":
+    if resolved.codec == "prores" and resolved.chroma == "420":
         raise BadOption("prores has no chroma 420. Leave it at auto, or choose 422 or 444.")
-    return f"yuv{settled.chroma}p{'10le' if settled.depth == '10' else ''}"
+    return f"yuv{resolved.chroma}p{'10le' if resolved.depth == '10' else ''}"
 
 
 def encoding_notes(like: Footage, options: EncodeOptions, suffix: str = ".mp4") -> Iterator[str]:
     """Yield what the encoded video will not have of its footage, which can be told before."""
-    settled = settle(options, like)
+    resolved = resolve_encoding(options, like)
     if like.size != like.plate_size and suffix.lower() == ".mkv":
         yield (
             f"{like.path.name}: its pixels are not square, which an .mkv made here says only within"
             " its pictures; some players show it too narrow or too wide. Name it .mp4 or .mov."
         )
-    if like.field_order and settled.codec == "h265":
+    if like.field_order and resolved.codec == "h265":
         yield (
             f"{like.path.name}: interlaced, which h265 does not tell players. Choose codec h264 or"
             " prores, or take it with --deinterlace bob."
         )
-    if options.codec == "auto" and settled.codec == "h265":
+    if options.codec == "auto" and resolved.codec == "h265":
         yield (
             f"{like.path.name}: has {like.bits} bits and chroma {like.chroma}; the new video has"
-            f" {settled.depth} and {settled.chroma}, as HEVC (h265). For players that know only"
+            f" {resolved.depth} and {resolved.chroma}, as HEVC (h265). For players that know only"
             " H.264: codec h264, depth 8, chroma 420."
         )
 

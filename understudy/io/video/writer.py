@@ -195,9 +195,9 @@ class Encoding:
     threads: int = 0
 
     @property
-    def settled(self) -> EncodeOptions:
+    def resolved(self) -> EncodeOptions:
         """The options with what auto means for this footage."""
-        return formats.settle(self.options, self.like)
+        return formats.resolve_encoding(self.options, self.like)
 
     @property
     def fps(self) -> Fraction:
@@ -387,7 +387,7 @@ def _to_av_frame(frame: Frame, place: int, layout: str, coding: Encoding) -> av.
 
 
 def _stream(output: OutputContainer, coding: Encoding) -> VideoStream:
-    like, options, color = coding.like, coding.settled, video_color.output_color(coding.like.color)
+    like, options, color = coding.like, coding.resolved, video_color.output_color(coding.like.color)
     stream = output.add_stream(formats.ENCODERS[options.codec], rate=coding.fps)
     assert isinstance(stream, VideoStream)
     context = stream.codec_context

@@ -10,9 +10,9 @@ import numpy as np
 from understudy.core.tracking.identity_clusters import match_identity
 from understudy.errors import NoFaces
 from understudy.io.faceset.faceset import Faceset
-from understudy.stages.extract.cast import check_person
 from understudy.stages.extract.face_analyser import identify_picture, make_embedder
 from understudy.stages.extract.options import ExtractOptions
+from understudy.stages.extract.people import check_person
 from understudy.stages.project import Project
 from understudy.types import Side
 

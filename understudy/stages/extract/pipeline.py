@@ -38,12 +38,12 @@ from understudy.stages.events import (
     Warned,
 )
 from understudy.stages.extract import record
-from understudy.stages.extract.cast import several_people
 from understudy.stages.extract.crop import CropResult, CropTask, CropTasks, crop_faces
 from understudy.stages.extract.detect import DetectTask, detect_faces
 from understudy.stages.extract.detection_store import DetectionStore
 from understudy.stages.extract.detections import Detections, concat_detections
 from understudy.stages.extract.options import ExtractOptions
+from understudy.stages.extract.people import warn_of_several_people
 from understudy.stages.extract.record import ExtractRecord
 from understudy.stages.extract.report import format_report, write_report
 from understudy.stages.extract.track import TrackedFaces, track_faces
@@ -101,7 +101,7 @@ class Extraction:
             yield from self._conclude(solved)
         if self.options.person is None and self.options.like is None:
             faces = Faceset(self.folder).faces
-            yield from several_people("extract", self.side, faces.frame, faces.person)
+            yield from warn_of_several_people("extract", self.side, faces.frame, faces.person)
         if self.options.fix:
             yield from self._ask_for_marks()
         yield Saved(what="faceset", path=self.folder)

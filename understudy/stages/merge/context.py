@@ -24,9 +24,9 @@ from understudy.parts.maskers.segmented import ON_DST, ON_PRD
 from understudy.parts.models import Predictor
 from understudy.parts.upscalers import Upscale, upscalers
 from understudy.stages.events import Event, Note, Warned
-from understudy.stages.extract.cast import several_people
+from understudy.stages.extract.people import warn_of_several_people
+from understudy.stages.merge.appearance import Appearance
 from understudy.stages.merge.keyframes import Keyframes
-from understudy.stages.merge.looks import Look
 from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.placement import DstFaces, FacePlacement
 from understudy.stages.merge.segmentation import FaceSegmenter
@@ -34,10 +34,10 @@ from understudy.stages.project import Project
 from understudy.stages.saved_models.segmenters import select_segmenter
 from understudy.stages.saved_models.select import describe_model, select_model_path, set_face_type
 
-# Looks of faces that are in memory at a time.
-_LOOKS: Final = 16
+# Appearances of faces that are in memory at a time.
+_APPEARANCES: Final = 16
 # Faces by which it is told beforehand whether the plate has colour.
-_LOOKED_AT: Final = 8
+_TONE_FACES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class MergeContext:
 
     model_path: the folder or the file that the model lies in. iteration: that its weights are of.
     placements: the faces of every frame. fingerprints: of the weights of model and segmenter.
-    damage: what of the model's files is damaged, in words. look_of: how a face looks by its
+    damage: what of the model's files is damaged, in words. appearance_of: how a face looks by its
     pictures.
     """
 
@@ -61,7 +61,7 @@ class MergeContext:
     upscale: Upscale | None = None
     fingerprints: tuple[str, ...] = ()
     damage: tuple[str, ...] = ()
-    look_of: Callable[[tuple[Path, ...]], Look] = Look.unknown
+    appearance_of: Callable[[tuple[Path, ...]], Appearance] = Appearance.unknown
 
     @classmethod
     def open(
@@ -104,7 +104,9 @@ class MergeContext:
             upscaler.build(options.device) if upscales else None,
             (loaded.fingerprint, manifest.fingerprint(file.path) if file else ""),
             loaded.damage,
-            lru_cache(_LOOKS)(partial(Look.of, face_type=model.face_type, size=model.resolution)),
+            lru_cache(_APPEARANCES)(
+                partial(Appearance.of, face_type=model.face_type, size=model.resolution)
+            ),
         )
 
     @property
@@ -131,7 +133,7 @@ class MergeContext:
         found = [(at, face.person) for at, faces in self.placements.items() for face in faces]
         persons = {person for _, person in found}
         if self.options.person is None and not self.keyframes.persons:
-            yield from several_people("merge", "dst", *np.array(found, np.int64).T)
+            yield from warn_of_several_people("merge", "dst", *np.array(found, np.int64).T)
         for entry in self.keyframes.unused(len(self.footage), persons):
             yield Warned(
                 text=f"at '{entry}': changes nothing, since no such frame or person is there."
@@ -156,12 +158,14 @@ class MergeContext:
         if True not in values_of("match_tone") or values_of("formulas") == {"dfl"}:
             return
         shown = Counter(face.pictures for faces in self.placements.values() for face in faces)
-        looks = [
-            self.look_of(pictures) for pictures, _ in shown.most_common(_LOOKED_AT) if pictures
+        found = [
+            self.appearance_of(pictures)
+            for pictures, _ in shown.most_common(_TONE_FACES)
+            if pictures
         ]
-        toned = sum(look.tone is not None for look in looks)
+        toned = sum(each.tone is not None for each in found)
         if toned:
-            where = "is" if toned == len(looks) else "is in part"
+            where = "is" if toned == len(found) else "is in part"
             yield Note(
                 text=(
                     f"the plate {where} without colour, and so is the new face there;"

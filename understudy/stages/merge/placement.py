@@ -16,8 +16,8 @@ from understudy.core.tracking.smooth import find_runs, smooth_alignment
 from understudy.errors import BadOption, DegeneratePoints, NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.parts.maskers.polygons import DRAWN
-from understudy.stages.extract.cast import check_person
-from understudy.stages.merge.looks import telling_rows
+from understudy.stages.extract.people import check_person
+from understudy.stages.merge.appearance import telling_rows
 from understudy.types import Doubles, Faces, FaceType, Floats, Polygon
 
 

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from understudy.core import affine, image
-from understudy.core.color.agreement import UsualLook
+from understudy.core.color.occlusion import TypicalFace
 from understudy.core.color.transfer import Transfer
 from understudy.core.compose.blend import Blend
 from understudy.core.compose.composite import NO_MATCH, MatchParams, Swap, WarpedFace
@@ -254,20 +254,20 @@ def _new_face(
         _blend(blenders.configured(options.blender, context.options)),
         placement.before,
         placement.after,
-        *_look(placement, options, context),
+        *_appearance(placement, options, context),
     )
     return MergeFace(placement, swap)
 
 
-def _look(
+def _appearance(
     placement: FacePlacement, options: CompositeOptions, context: MergeContext
-) -> tuple[UsualLook | None, Floats | None]:
+) -> tuple[TypicalFace | None, Floats | None]:
     """How dst's face usually looks, and the tone of a plate without colour, as options ask."""
     is_asked = (options.uncover or options.match_tone) and not options.is_dfl
     if not is_asked or not placement.pictures:
         return None, None
-    look = context.look_of(placement.pictures)
-    return look.usual if options.uncover else None, look.tone if options.match_tone else None
+    found = context.appearance_of(placement.pictures)
+    return found.usual if options.uncover else None, found.tone if options.match_tone else None
 
 
 # The same object for the same settings: colours are averaged over frames as long as it stays.

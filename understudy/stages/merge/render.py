@@ -18,7 +18,7 @@ import numpy as np
 from understudy.core.image import as_dtype, resize
 from understudy.errors import BadProject
 from understudy.io.open_footage import open_footage
-from understudy.io.video.formats import settle
+from understudy.io.video.formats import resolve_encoding
 from understudy.io.video.writer import write_part
 from understudy.stages.events import Event, FailedFrame, Note, Order, Progress, Started, Stop
 from understudy.stages.merge.context import MergeContext
@@ -43,7 +43,6 @@ Step = Generator[Event, Order | None, bool]
 
 # Frames that may be encoded before anybody has heard of it.
 _DEPTH: Final = 4
-# Masks are so simple that a slower encoder, which holds many more frames, gains little.
 
 
 class SegmentRenderer:
@@ -254,8 +253,11 @@ def _encode(
         return
     # A mask comes to be with its picture, and is encoded right after it.
     left = iter(lambda: masks.popleft() if masks else None, None)
-    # A mask has no colour to keep finely.
-    fast = settle(encode, footage, chroma="420").model_copy(update={"preset": "ultrafast"})
+    # A mask has no colour to keep finely, and is so simple that a slower encoder, which holds many
+    # more frames, gains little.
+    fast = resolve_encoding(encode, footage, chroma="420").model_copy(
+        update={"preset": "ultrafast"}
+    )
     mattes = write_part(store.matte(segment), left, footage, fast, threads)
     with closing(coding), closing(mattes):
         for done, _ in zip(coding, mattes, strict=True):

@@ -27,7 +27,7 @@ from understudy.io import atomic, data_files, system
 from understudy.io.footage.base import Footage
 from understudy.io.video import segment_file
 from understudy.io.video.concat import EncodedPart
-from understudy.io.video.formats import EncodeOptions, settle
+from understudy.io.video.formats import EncodeOptions, resolve_encoding
 from understudy.stages.merge.context import MergeContext
 from understudy.stages.parallel.chunks import split_into_chunks
 
@@ -169,7 +169,7 @@ class SegmentStore:
         if options.bitrate:
             each = options.bitrate * 1e6 / 8 / float(footage.fps)
         else:
-            codec = settle(options, footage).codec
+            codec = resolve_encoding(options, footage).codec
             share = _LEAST[codec] * (1 if codec == "prores" else 2 ** ((16 - options.crf) / 6))
             each = share * width * height
         new, old = each * frames, sum(self.video(segment).stat().st_size for segment in kept)
@@ -257,11 +257,11 @@ def segment_key(context: MergeContext, frames: range) -> str:
     around = range(max(0, frames.start - radius), min(len(context.footage), frames.stop + radius))
     # What holds for each frame, and not what it was before, counts of the composite; and of the
     # encoder what auto means for this footage.
-    encode = settle(context.options.encode, context.footage)
-    settled = context.options.model_copy(update={"encode": encode})
+    encode = resolve_encoding(context.options.encode, context.footage)
+    resolved = context.options.model_copy(update={"encode": encode})
     options = {
         name: value
-        for name, value in settled.deviating("render").items()
+        for name, value in resolved.deviating("render").items()
         if name not in CompositeOptions.model_fields
     }
     parts = {

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
-from understudy.core.training.split import MIN_FACES
-from understudy.io.faceset.faceset import Faceset
 from understudy.io.provenance.manifest import Claim
 from understudy.stages.events import Note, Stage
-from understudy.stages.extract.known_footage import knows_footage
-from understudy.stages.faceset_notes import faceset_notes
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import CHECKPOINTS, HISTORY
 from understudy.stages.signer import find_signer
@@ -30,7 +25,7 @@ from understudy.stages.train.callbacks.previews import Previews
 from understudy.stages.train.callbacks.recovery import Recovery
 from understudy.stages.train.callbacks.tensorboard import TensorBoard
 from understudy.stages.train.callbacks.thread_tuner import ThreadTuner, thread_counts
-from understudy.stages.train.data import input_pipeline
+from understudy.stages.train.data import input_pipeline, training_faces
 from understudy.stages.train.data.face_store import FaceStore
 from understudy.stages.train.distributed.launch import launch
 from understudy.stages.train.distributed.process_group import (
@@ -50,7 +45,6 @@ from understudy.stages.train.resolve import (
 )
 from understudy.stages.train.state import TrainState
 from understudy.stages.train.trainable import TrainableModel
-from understudy.types import Side
 
 
 def run_training(project: Project, resolved: Resolved) -> Stage:
@@ -76,32 +70,6 @@ def run_training(project: Project, resolved: Resolved) -> Stage:
             )
 
 
-def _remarks(project: Project) -> Iterator[Note]:
-    """Note which faces are passed over, and which footage is not what they were found in."""
-    sides: tuple[Side, ...] = ("src", "dst")
-    for side in sides:
-        yield from faceset_notes(Faceset(project.faces(side)))
-        if knows_footage(project, side) is False:
-            yield Note(
-                text=(
-                    f"{project.footage(side).name}: other footage than the faces of {side} were"
-                    f" found in. To learn from it: understudy extract {project.folder} {side}."
-                )
-            )
-
-
-def _remark_on_few(count: int) -> Iterator[Note]:
-    """Note that src's faces are few."""
-    if count < MIN_FACES:
-        yield Note(
-            text=(
-                f"src: {count} {'face' if count == 1 else 'faces'} to learn from, which is little:"
-                " footage with hundreds, turned and lit as dst's are, makes a better swap. Below"
-                f" {MIN_FACES} none are held out, so the model is not measured."
-            )
-        )
-
-
 def _lead(
     project: Project, resolved: Resolved, group: ProcessGroup, thread_tuner: ThreadTuner
 ) -> Stage:
@@ -114,14 +82,13 @@ def _lead(
         recipe, changes = resolve_recipe(folder, options)
         validate_model_flags(resolved.flags, recipe, name)
         validate_gan_phase(options, recipe)
-        options = input_pipeline.choose_people(project, apply_pretraining(options, recipe))
+        options = training_faces.choose_people(project, apply_pretraining(options, recipe))
         send_setup(group, options, recipe)
         yield from device_errors.warn_unused_gpu(options.device, group.device)
-        yield from input_pipeline.remarks_on_people(project, options)
+        yield from training_faces.remarks_on_faces(project, options)
         src, dst = input_pipeline.load_faces(project, options, recipe)
         if not options.pretrain:
-            yield from _remarks(project)
-            yield from _remark_on_few(len(src.pictures))
+            yield from training_faces.remarks_on_few(len(src.pictures))
         state = TrainState(options, TrainableModel(recipe, options, group.device))
         yield Note(
             text=(

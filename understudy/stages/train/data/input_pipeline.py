@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,16 +14,12 @@ from understudy.core.training.augment import AugmentConfig
 from understudy.io.faceset.faceset import Faceset
 from understudy.nets import ranks
 from understudy.parts.color_transfers import color_transfers
-from understudy.stages.events import Event
-from understudy.stages.extract.cast import several_people
-from understudy.stages.extract.person_choice import choose_person
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.stages.train.data.batches import Batches, Sampling
 from understudy.stages.train.data.face_store import FaceStore, load_face_store
 from understudy.stages.train.options import TrainOptions
 from understudy.stages.train.state import TrainState
-from understudy.types import Side
 
 
 def load_faces(
@@ -32,7 +27,7 @@ def load_faces(
 ) -> tuple[FaceStore, FaceStore]:
     """Load src's and dst's faces for a model; where it pretrains, those of many people for both.
 
-    options: with people by their numbers, see `choose_people`.
+    options: with people by their numbers, see `training_faces.choose_people`.
     """
     shape = recipe.build(torch.device("meta"))
     margin = max(each.margin for each in augment_configs(options, recipe.model_options.motion))
@@ -49,38 +44,6 @@ def load_faces(
         for each, person in places
     ]
     return found[0], found[-1]
-
-
-def choose_people(project: Project, options: TrainOptions) -> TrainOptions:
-    """Return the options with numbers in place of pictures of whom to learn.
-
-    Raises:
-        BadOption, NoFaces: There is no such person.
-    """
-    if options.pretrain:
-        return options
-    return options.model_copy(
-        update={
-            "src_person": choose_person(
-                project, "src", options.src_person, options.src_like, "src-"
-            ),
-            "dst_person": choose_person(
-                project, "dst", options.dst_person, options.dst_like, "dst-"
-            ),
-            "src_like": None,
-            "dst_like": None,
-        }
-    )
-
-
-def remarks_on_people(project: Project, options: TrainOptions) -> Iterator[Event]:
-    """Yield a warning for each side of which several people are learnt without being chosen."""
-    chosen: dict[Side, int | None] = {"src": options.src_person, "dst": options.dst_person}
-    for side, person in chosen.items():
-        is_asked = person is None and not options.pretrain
-        if is_asked and project.faces(side).is_dir():
-            faces = Faceset(project.faces(side)).faces
-            yield from several_people("train", side, faces.frame, faces.person)
 
 
 def worker_count(device: torch.device) -> int:

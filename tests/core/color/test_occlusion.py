@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from understudy.core.color.agreement import UsualLook, uncover
+from understudy.core.color.occlusion import TypicalFace, uncover
 
 SIDE = 96
 EVERYWHERE = np.ones((SIDE, SIDE), np.float32)
@@ -26,7 +26,7 @@ def covered(picture, color, radius):
     return picture + (np.float32(color) - picture) * shape[..., None], shape
 
 
-USUAL = UsualLook.of([face(number) for number in range(15)])
+USUAL = TypicalFace.of([face(number) for number in range(15)])
 
 
 @pytest.mark.parametrize("radius", [14, 30])
@@ -52,7 +52,9 @@ def test_other_light_is_no_object():
 
 
 def test_what_is_there_in_most_pictures_is_the_face():
-    bearded = UsualLook.of([covered(face(number), (0.1, 0.08, 0.05), 25)[0] for number in range(9)])
+    bearded = TypicalFace.of(
+        [covered(face(number), (0.1, 0.08, 0.05), 25)[0] for number in range(9)]
+    )
     _, shown = uncover(covered(face(3.5), (0.1, 0.08, 0.05), 25)[0], bearded, EVERYWHERE)
     assert shown.min() == 1
 

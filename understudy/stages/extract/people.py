@@ -21,7 +21,7 @@ _MOST_TOLD: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
+class PeopleSeen:
     """Who is in a faceset.
 
     persons: number and frames of each person that is seen more than in passing, who is seen most
@@ -88,18 +88,18 @@ _DOES: Final[dict[tuple[str, Side], tuple[str, str]]] = {
 _CHOOSES: Final = {"extract": "Unless one is chosen, ", "train": "", "merge": ""}
 
 
-def several_people(
+def warn_of_several_people(
     verb: str, side: Side, frame: NDArray[np.int64], person: NDArray[np.int64]
 ) -> Iterator[Warned]:
     """Warn when more than one person is seen, with what chooses one.
 
-    verb: extract, train or merge, which speaks. frame, person: as for `Cast.of`.
+    verb: extract, train or merge, which speaks. frame, person: as for `PeopleSeen.of`.
     """
-    cast = Cast.of(frame, person)
-    if not (told := cast.told()):
+    seen = PeopleSeen.of(frame, person)
+    if not (told := seen.told()):
         return
     does, choose = _DOES[verb, side]
-    if not cast.has_numbers:
+    if not seen.has_numbers:
         choose = (
             "extract again with --max-faces 1, which keeps the largest, or with the extra dlib (pip"
             " install 'understudy[dlib]'), which tells people apart"

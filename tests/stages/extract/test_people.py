@@ -14,11 +14,11 @@ from understudy.io.faceset import face_image
 from understudy.io.faceset.faceset import Faceset
 from understudy.stages.events import Event, Warned
 from understudy.stages.extract import person_choice
-from understudy.stages.extract.cast import Cast, several_people
+from understudy.stages.extract.people import PeopleSeen, warn_of_several_people
 from understudy.stages.extract.person_choice import choose_person
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe
-from understudy.stages.train.data import input_pipeline
+from understudy.stages.train.data import input_pipeline, training_faces
 from understudy.stages.train.options import TrainOptions
 
 
@@ -33,7 +33,7 @@ def rows(*people: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_each_person_is_told_with_its_frames():
-    (said,) = told(several_people("merge", "dst", *rows(range(100), range(40, 90))))
+    (said,) = told(warn_of_several_people("merge", "dst", *rows(range(100), range(40, 90))))
     assert said.startswith("dst: 2 people are seen: person 0 in 100 frames, person 1 in 50 frames.")
     assert "All are replaced" in said and "--person" in said and "--like" in said
 
@@ -41,27 +41,27 @@ def test_each_person_is_told_with_its_frames():
 def test_one_person_and_one_in_passing_are_no_reason():
     frame, _ = rows(range(100))
     unknown = np.full(len(frame), -1)
-    assert not told(several_people("merge", "dst", frame, unknown))
-    assert not told(several_people("train", "src", *rows(range(100))))
+    assert not told(warn_of_several_people("merge", "dst", frame, unknown))
+    assert not told(warn_of_several_people("train", "src", *rows(range(100))))
     # A picture on a wall in one frame of a hundred.
-    assert not told(several_people("merge", "dst", *rows(range(100), [7])))
-    assert not told(several_people("merge", "dst", np.array([], int), np.array([], int)))
+    assert not told(warn_of_several_people("merge", "dst", *rows(range(100), [7])))
+    assert not told(warn_of_several_people("merge", "dst", np.array([], int), np.array([], int)))
 
 
 def test_without_numbers_only_what_is_seen_at_once_is_told():
     frame, person = rows(range(20), range(5, 15))
-    (said,) = told(several_people("extract", "dst", frame, np.full_like(person, -1)))
+    (said,) = told(warn_of_several_people("extract", "dst", frame, np.full_like(person, -1)))
     assert "up to 2 faces are seen at once, in 10 of 20 frames, and they are not told apart" in said
     assert "--max-faces 1" in said and "people are seen" not in said
 
 
 def test_a_crowd_is_told_in_short():
-    cast = Cast.of(*rows(*[range(20)] * 9))
-    assert cast.told().endswith("person 5 in 20 frames, 3 more.")
+    seen = PeopleSeen.of(*rows(*[range(20)] * 9))
+    assert seen.told().endswith("person 5 in 20 frames, 3 more.")
 
 
 @pytest.fixture
-def cast_of_two(make_show: Callable[..., Path], tmp_path: Path) -> Path:
+def two_people(make_show: Callable[..., Path], tmp_path: Path) -> Path:
     """A show with two people on each side: 0 in frames 0 to 5, 1 in 6 to 11."""
     folder = make_show(tmp_path / "show", count=12)
     for side in ("src", "dst"):
@@ -76,8 +76,8 @@ def cast_of_two(make_show: Callable[..., Path], tmp_path: Path) -> Path:
 def learnt(show: Path, **options: object) -> tuple[int, int, list[str]]:
     """How many faces of each side are learnt, and what is said of them."""
     project, recipe = Project.load(show), ModelRecipe(model="h64")
-    chosen = input_pipeline.choose_people(project, TrainOptions(**options))
-    said = told(input_pipeline.remarks_on_people(project, chosen))
+    chosen = training_faces.choose_people(project, TrainOptions(**options))
+    said = told(training_faces.remarks_on_faces(project, chosen))
     src, dst = input_pipeline.load_faces(project, chosen, recipe)
     return len(src.pictures), len(dst.pictures), said
 
@@ -89,20 +89,20 @@ def learnt(show: Path, **options: object) -> tuple[int, int, list[str]]:
     " `--dst-person` and `merge --person` take one by number, `--src-like`, `--dst-like` and"
     " `--like` by a picture. Without the extra dlib only faces seen at once are told.",
 )
-def test_train_says_who_is_learnt_and_learns_whom_it_is_told(cast_of_two: Path) -> None:
-    src, dst, said = learnt(cast_of_two)
+def test_train_says_who_is_learnt_and_learns_whom_it_is_told(two_people: Path) -> None:
+    src, dst, said = learnt(two_people)
     assert (src, dst) == (12, 12)
     assert [each[:3] for each in said] == ["src", "dst"] and "--src-person" in said[0]
-    assert learnt(cast_of_two, src_person=1, dst_person=0) == (6, 6, [])
+    assert learnt(two_people, src_person=1, dst_person=0) == (6, 6, [])
     with pytest.raises(BadOption, match=r"--src-person: there is no person 4.*0, 1"):
-        learnt(cast_of_two, src_person=4)
+        learnt(two_people, src_person=4)
 
 
 def test_a_person_is_found_by_a_picture(
-    cast_of_two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    two_people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Identities stand in for dlib's: how bright a picture is."""
-    faceset = Faceset(cast_of_two / "src" / "faces")
+    faceset = Faceset(two_people / "src" / "faces")
     for row, path in enumerate(faceset.paths):
         face = faceset.load(row)
         face_image.write(path, replace(face, image=face.image * 0 + 60 + 100 * face.face.person))
@@ -114,7 +114,7 @@ def test_a_person_is_found_by_a_picture(
     monkeypatch.setattr(
         person_choice, "identify_picture", lambda path, options: np.float32([3.2, 3.2, 3.2])
     )
-    project = Project.load(cast_of_two)
+    project = Project.load(two_people)
     assert choose_person(project, "src", None, "their.jpg", "src-") == 1
     monkeypatch.setattr(
         person_choice, "identify_picture", lambda path, options: np.float32([9, 9, 9])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core import image
-from understudy.core.color.agreement import UsualLook
+from understudy.core.color.occlusion import TypicalFace
 from understudy.core.color.tone import fit_tone
 from understudy.core.face import align
 from understudy.io.faceset import face_image
@@ -24,14 +24,14 @@ _THREADS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Appearance:
     """How a face looks along a shot.
 
     usual: without what passes before it; None where its pictures show less than the model sees.
     tone: see `fit_tone`; None where it has colours of its own.
     """
 
-    usual: UsualLook | None
+    usual: TypicalFace | None
     tone: Floats | None
 
     @classmethod
@@ -45,7 +45,7 @@ class Look:
         tone = fit_tone([image.as_float(face.image) for face in faces])
         if not all(align.contains(face.face_type, face_type) for face in faces):
             return cls(None, tone)
-        return cls(UsualLook.of([_crop(face, face_type, size) for face in faces]), tone)
+        return cls(TypicalFace.of([_crop(face, face_type, size) for face in faces]), tone)
 
     @classmethod
     def unknown(cls, pictures: Sequence[Path]) -> Self:

@@ -1,4 +1,4 @@
-"""What passes before a face: found where it looks unlike itself, and replaced by its usual look."""
+"""What hides parts of a face for a while: found, and replaced by how the face usually looks."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _PULL: Final = 2e-3
 
 
 @dataclass(frozen=True, slots=True)
-class UsualLook:
-    """What a face mostly looks like.
+class TypicalFace:
+    """How a face usually looks.
 
     picture: (S, S, 3) float32 in 0..1, the median of pictures of it. cells: (K, C, C, 3), each of
     them on a coarse grid.
@@ -43,7 +43,7 @@ class UsualLook:
     cells: Floats
 
     @classmethod
-    def of(cls, faces: Sequence[Floats]) -> UsualLook:
+    def of(cls, faces: Sequence[Floats]) -> TypicalFace:
         """From at least one picture, (S, S, 3) float32 in 0..1, all aligned alike."""
         cells = min(_CELLS, faces[0].shape[0])
         return cls(
@@ -52,11 +52,11 @@ class UsualLook:
         )
 
 
-def uncover(face: Floats, usual: UsualLook, weight: Floats) -> tuple[Floats, Floats]:
+def uncover(face: Floats, usual: TypicalFace, weight: Floats) -> tuple[Floats, Floats]:
     """Return the face as if nothing stood before it, and how far each pixel is the face's own.
 
     What differs from nearly all pictures of it by far more than the rest of the face does is taken
-    for a hand, a microphone, a strand of hair, and gives way to the usual look in the frame's
+    for a hand, a microphone, a strand of hair, and gives way to what is usual there in the frame's
     light: a gain and a shift of each channel, fitted to what is left (Tukey's biweight).
 
     Args:

@@ -1,0 +1,76 @@
+"""Whose faces are learnt, and what is told of them before the training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from understudy.core.training.split import MIN_FACES
+from understudy.io.faceset.faceset import Faceset
+from understudy.stages.events import Event, Note
+from understudy.stages.extract.known_footage import knows_footage
+from understudy.stages.extract.people import warn_of_several_people
+from understudy.stages.extract.person_choice import choose_person
+from understudy.stages.faceset_notes import faceset_notes
+from understudy.stages.project import Project
+from understudy.stages.train.options import TrainOptions
+from understudy.types import Side
+
+
+def choose_people(project: Project, options: TrainOptions) -> TrainOptions:
+    """Return the options with numbers in place of pictures of whom to learn.
+
+    Raises:
+        BadOption, NoFaces: There is no such person.
+    """
+    if options.pretrain:
+        return options
+    return options.model_copy(
+        update={
+            "src_person": choose_person(
+                project, "src", options.src_person, options.src_like, "src-"
+            ),
+            "dst_person": choose_person(
+                project, "dst", options.dst_person, options.dst_like, "dst-"
+            ),
+            "src_like": None,
+            "dst_like": None,
+        }
+    )
+
+
+def remarks_on_faces(project: Project, options: TrainOptions) -> Iterator[Event]:
+    """Yield what is told of each side's faces; nothing where the faces of others are learnt.
+
+    That is: several people of whom none is chosen, pictures that are passed over as copies, and
+    footage that is not what the faces were found in.
+    """
+    chosen: dict[Side, int | None] = {"src": options.src_person, "dst": options.dst_person}
+    for side, person in chosen.items():
+        # That there are no faces at all is told by loading them.
+        if options.pretrain or not project.faces(side).is_dir():
+            continue
+        faceset = Faceset(project.faces(side))
+        if person is None:
+            yield from warn_of_several_people(
+                "train", side, faceset.faces.frame, faceset.faces.person
+            )
+        yield from faceset_notes(faceset)
+        if knows_footage(project, side) is False:
+            yield Note(
+                text=(
+                    f"{project.footage(side).name}: other footage than the faces of {side} were"
+                    f" found in. To learn from it: understudy extract {project.folder} {side}."
+                )
+            )
+
+
+def remarks_on_few(count: int) -> Iterator[Event]:
+    """Note that src's faces are few. count: of those that are learnt from or held out."""
+    if count < MIN_FACES:
+        yield Note(
+            text=(
+                f"src: {count} {'face' if count == 1 else 'faces'} to learn from, which is little:"
+                " footage with hundreds, turned and lit as dst's are, makes a better swap. Below"
+                f" {MIN_FACES} none are held out, so the model is not measured."
+            )
+        )
