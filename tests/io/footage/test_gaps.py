@@ -83,6 +83,8 @@ def test_what_fills_a_gap_makes_other_footage(tmp_path: Path) -> None:
         # One machine of three did not render.
         ([f"f{n:02d}.png" for n in range(1, 21) if n % 3], [3, 6, 9, 12, 15, 18]),
         ([f"f{n:02d}.png" for n in range(2, 21) if n % 3], [3, 6, 9, 12, 15, 18]),
+        # A few frames here and there.
+        ([f"shot_{n}.jpg" for n in (1001, 1002, 1004, 1005, 1008)], [1003, 1006, 1007]),
         # A number after a date is no time of day where it could be none.
         ([f"20240101_{n:06d}.png" for n in range(70) if n != 7], [7]),
         # Frames before the first one, as two programs number them; a hyphen alone is no sign.

@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"((?:(?<![^._])-)?\d+)")
 # How many pictures may be missing for each that is there, and how many of the steps are then the
 # usual one at least: names of photographs that somebody chose jump more often. What lies farther
 # apart is another matter.
-_REGULAR = ((0.5, 1 / 3), (1, 2 / 3), (10, 0.8))
+_REGULAR = ((1, 1 / 3), (10, 0.8))
 _FAR = _REGULAR[-1][0]
 # Where the number of a frame may stand in the parts of a name: last, or before one or two others.
 _PLACES = (-2, -4, -6)

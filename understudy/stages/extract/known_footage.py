@@ -59,9 +59,9 @@ def require_known_footage(
     )
     raise BadProject(
         f"{footage.path}: not the footage in which the faces of {side} were found"
-        f" ({', '.join(changed) or 'other pictures, as many and as large'}), so they would come to"
-        f" lie in the wrong places. Extract them again: understudy extract {project.folder} {side};"
-        f" or put back the footage that was there.{way}"
+        f" ({', '.join(changed) or 'other files, though as many frames of that size'}), so they"
+        " would come to lie in the wrong places. Extract them again: understudy extract"
+        f" {project.folder} {side}; or put back the footage that was there.{way}"
     )
 
 
