@@ -134,7 +134,7 @@ def _decode_all(index: VideoIndex, path: Path) -> _Counted:
             found.stamps.append(frame.pts)
             found.keys.append(frame.key_frame)
             found.sound = found.sound if frame.is_corrupt else len(found.stamps)
-    if index.is_cut_off:
+    if index.is_cut_off and found.sound:
         # Of its last frames there is half at best.
         del found.stamps[found.sound :], found.keys[found.sound :]
     return found

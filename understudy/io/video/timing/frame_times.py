@@ -37,12 +37,13 @@ def mend_times(
         stamps = [None if stamp is None else next(ordered) for stamp in stamps]
     kept, wrong = _drop_contradictions(stamps)
     times = _fill(kept, usual)
+    mended, surplus = times[:1], 0
     for place, (earlier, later) in enumerate(pairwise(times), 1):
         if later - earlier > longest:
             wrong.append(place)
-            surplus = later - earlier - usual
-            times[place:] = [time - surplus for time in times[place:]]
-    return times, sorted(wrong)
+            surplus += later - earlier - usual
+        mended.append(later - surplus)
+    return mended, sorted(wrong)
 
 
 def are_jumbled(stamps: Sequence[int | None], longest: int) -> bool:
