@@ -123,11 +123,10 @@ class ImageSequence(Footage):
 
 def _scan(path: Path, reading: FootageOptions, *, any_size: bool) -> ImageSequenceIndex:
     if path.is_file():
-        names, notes = [path.name], list(_describe_pages(path))
+        folder, names, notes = path.parent, [path.name], list(_describe_pages(path))
     else:
         found = list_pictures(path, reading)
-        names, notes = found.names, list(found.notes())
-    folder = path.parent if path.is_file() else path
+        folder, names, notes = path, found.names, list(found.notes())
     width, height, bits = _first_facts(folder / name for name in names)
     shown, frame_names = list(range(len(names))), list(names)
     choices: tuple[str, ...] = ()

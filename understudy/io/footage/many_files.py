@@ -9,6 +9,8 @@ from typing import TypeVar
 
 Answer = TypeVar("Answer")
 
+# So many files are asked at a time, each reader so many in a row: handing over one by one would
+# take longer than most answers.
 _READERS, _AT_ONCE = 8, 128
 
 

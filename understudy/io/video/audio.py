@@ -296,6 +296,7 @@ class _CodedTrack(_Track):
 
     def finish(self) -> Iterator[Packet[AudioStream]]:
         yield from self._encoder.finish(self._source)
+        self.lost = self._encoder.damaged
 
 
 def select_tracks(source: InputContainer, sound: AudioClip) -> list[AudioStream]:

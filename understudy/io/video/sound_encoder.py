@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -193,9 +192,11 @@ class SoundEncoder:
 
     def finish(self, source: AudioStream | None = None) -> Iterator[Packet[AudioStream]]:
         """Give back what the decoder and the encoder still hold; no more packets come."""
-        with contextlib.suppress(*FOREIGN):
+        try:
             for frame in source.codec_context.decode(None) if source else ():
                 yield from self._take(frame, None)
+        except FOREIGN:
+            self.damaged += 1
         yield from self._encode(self._convert.flush())
         yield from self._stream.encode(None)
 

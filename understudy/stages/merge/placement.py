@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from understudy.core import affine
 from understudy.core.face import align
@@ -128,11 +129,11 @@ class DstFaces:
         """
         matrices = self._align(face_type, size, smooth)
         number, around = np.full(len(self.faces), -1), np.full((len(self.faces), 2), -1)
-        pictures: list[tuple[Path, ...]] = []
-        for run, rows in enumerate(find_runs(self.faces)):
+        runs = find_runs(self.faces)
+        for run, rows in enumerate(runs):
             number[rows] = run
-            pictures.append(self._telling_pictures(rows, matrices))
             around[rows[1:], 0], around[rows[:-1], 1] = rows[:-1], rows[1:]
+        pictures = self._telling_pictures(runs, matrices)
         placements: dict[int, list[FacePlacement]] = {}
         for row, (frame, landmarks) in enumerate(
             zip(self.faces.frame, self.faces.landmarks, strict=True)
@@ -152,16 +153,28 @@ class DstFaces:
         return placements
 
     def _telling_pictures(
-        self, run: Sequence[int], matrices: Sequence[Doubles | str]
-    ) -> tuple[Path, ...]:
-        """The pictures that tell how the face of a run looks: of its whole track."""
+        self, runs: Sequence[Sequence[int]], matrices: Sequence[Doubles | str]
+    ) -> list[tuple[Path, ...]]:
+        """Of each run the pictures that tell how its face looks: of its whole track."""
         if not self.paths:
-            return ()
-        track = self.faces.track[run[0]]
-        rows = np.flatnonzero(self.faces.track == track) if track >= 0 else np.asarray(run)
-        aligned = [row for row in map(int, rows) if not isinstance(matrices[row], str)]
-        chosen = telling_rows(np.asarray(aligned, np.int64), self.faces)
-        return tuple(self.paths[row] for row in chosen)
+            return [()] * len(runs)
+
+        def choose(rows: Sequence[int] | NDArray[np.int64]) -> tuple[Path, ...]:
+            aligned = [row for row in map(int, rows) if not isinstance(matrices[row], str)]
+            chosen = telling_rows(np.asarray(aligned, np.int64), self.faces)
+            return tuple(self.paths[row] for row in chosen)
+
+        tracks = [int(self.faces.track[run[0]]) for run in runs]
+        # A track may have thousands of runs.
+        of_track = {
+            track: choose(np.flatnonzero(self.faces.track == track))
+            for track in set(tracks)
+            if track >= 0
+        }
+        return [
+            of_track[track] if track >= 0 else choose(run)
+            for track, run in zip(tracks, runs, strict=True)
+        ]
 
     def _align(self, face_type: FaceType, size: int, smooth: bool) -> list[Doubles | str]:
         """face_from_frame of every row, or why there is none."""
