@@ -69,6 +69,14 @@ def test_a_short_gap_is_filled_by_flow_and_marked(film):
     assert set(faces.frame[faces.filled]) <= {4}
 
 
+def test_no_face_is_made_up_in_a_black_frame(make_film, draw):
+    """As `--gaps black` shows one, and a clip that flickers."""
+    still = draw((60, 40, 40))
+    film = make_film([still if n not in (2, 5, 6) else np.zeros_like(still) for n in range(9)])
+    film.run(fill=1.0)
+    assert film.faces().faces.frame.tolist() == [0, 1, 3, 4, 7, 8]
+
+
 def test_a_face_that_was_detected_twice_is_kept_once(film, squares, monkeypatch):
     class Twice(squares):
         def build(self):

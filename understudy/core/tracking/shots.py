@@ -46,6 +46,11 @@ def frame_signature(image: Bytes) -> Floats:
     return np.asarray(cv2.resize(grey, _BLOCKS, interpolation=cv2.INTER_AREA), np.float32).ravel()
 
 
+def shows_nothing(image: Bytes) -> bool:
+    """Whether a frame is black, white or of another single colour throughout."""
+    return bool(frame_signature(image).std() <= _EMPTY)
+
+
 def detect_shots(signatures: FloatRows) -> NDArray[np.int64]:
     """Tell the shot that each frame belongs to.
 

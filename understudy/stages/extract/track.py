@@ -209,7 +209,8 @@ def _fill_gaps(
 ) -> list[tuple[int, DetectedFace]]:
     """Faces for the frames that short gaps in tracks leave out, each with its track.
 
-    Their score is 0 where only flow knows of them.
+    Their score is 0 where only flow knows of them. No face is in a frame that shows nothing, and
+    none can be followed through it.
     """
     locate = make_landmarker(options)
     result: list[tuple[int, DetectedFace]] = []
@@ -220,7 +221,7 @@ def _fill_gaps(
         images = [
             as_bytes(attempt.image) for attempt in attempts if not isinstance(attempt, BadFrame)
         ]
-        if len(images) < len(frames):
+        if len(images) < len(frames) or any(map(shots.shows_nothing, images)):
             continue
         first, last = found.landmarks[rows]
         forward, backward = (
