@@ -39,10 +39,11 @@ _WITH_MEAN: Final = np.vstack([np.eye(3), np.full((1, 3), 1 / 3)]).astype(np.flo
 # tell little.
 _PATCH: Final = 64
 _FACE_PATCHES, _FRAME_PATCHES = 4, 6
-# Of a variance that rounding to 8 bits makes half counts as grain; of a larger one, all.
-_ROUNDING: Final = (0.5 / 255) ** 2
-# A variance below this would be given as a tenth of a level of 255, which nobody sees.
-_UNSEEN: Final = (0.3 / 255) ** 2
+# Of grain of three quarters of a level of 255, as rounding and codecs make it, half the variance
+# counts; of much stronger grain, all.
+_FAINT: Final = (0.75 / 255) ** 2
+# Of a variance below this a tenth of a level would be given, which nobody sees.
+_UNSEEN: Final = (0.4 / 255) ** 2
 
 
 def fit(plate: Floats, layer: Floats, matte: Floats, frame: Floats | None = None) -> Floats:
@@ -97,9 +98,10 @@ def apply(
         (H, W, 3) float32 in 0..1.
     """
     lacking = np.maximum(np.asarray(params[0], np.float64) - params[1], 0)
-    if amount == 0 or lacking.max() < _UNSEEN:
+    at_luma = lacking[..., :3].sum(0).mean(-1)
+    if amount == 0 or at_luma.max() < _UNSEEN:
         return layer
-    lacking *= lacking**2 / (lacking**2 + _ROUNDING**2)
+    lacking *= (at_luma**2 / (at_luma**2 + _FAINT**2))[:, None]
     alike, own = (gain * amount / 100 for gain in _gains(lacking))
     levels = np.arange(256) / 255
     at = np.asarray(cv2.convertScaleAbs(_luma(layer), alpha=255), np.uint8)
