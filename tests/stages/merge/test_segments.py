@@ -16,6 +16,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.sidedata.sidedata import Type
 from clocks import clock_ahead
 from fuzzing import mutations, rounds
 from loky import get_reusable_executor
@@ -47,6 +48,10 @@ pytest.importorskip("onnxruntime")
 
 # Four segments of six frames.
 FRAMES, LENGTH, SIZE = 24, 6, (128, 96)
+HDR10 = (
+    "log-level=error:colorprim=9:transfer=16:colormatrix=9:max-cll=1000,400:"
+    "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+)
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -374,6 +379,37 @@ def test_the_mask_as_a_video(asked: dict[str, Any], show: Path, plain: MergeOpti
         assert masks.pts == result.pts and not masks.has_audio
         for frame in masks:
             assert frame.image[48, 52 + frame.index].min() > 240 and frame.image[5].max() < 16
+
+
+def test_how_hdr_was_mastered_comes_through_all_segments(show: Path, plain: MergeOptions) -> None:
+    """The joined film tells it in every keyframe, as the footage does."""
+    source = show.parent / "dst.mp4"
+    with av.open(str(source), "w") as output:
+        video = output.add_stream("libx265", rate=25)
+        video.width, video.height, video.pix_fmt = *SIZE, "yuv420p10le"
+        video.options = {"preset": "ultrafast", "x265-params": HDR10}
+        for number in range(FRAMES):
+            output.mux(video.encode(av.VideoFrame.from_ndarray(plate(number), format="rgb24")))
+        output.mux(video.encode(None))
+    list(merge(show, with_(plain, encode=EncodeOptions(preset="ultrafast"))))
+    assert len(segments(show)) > 1
+    told = light_of(source)
+    assert len(told) == 2
+    with av.open(str(show / "result.mp4")) as container:
+        frames = list(container.decode(video=0))
+        assert container.streams.video[0].codec_context.pix_fmt == "yuv420p10le"
+    assert len(frames) == FRAMES
+    assert all(light_of(frame) == told for frame in frames if frame.key_frame)
+    assert sum(frame.key_frame for frame in frames) > 1
+
+
+def light_of(shown: Path | av.VideoFrame) -> dict[str, bytes]:
+    """The records of mastering display and content light of a frame, or of a film's first one."""
+    if isinstance(shown, Path):
+        with av.open(str(shown)) as container:
+            return light_of(next(container.decode(video=0)))
+    kinds = (Type.MASTERING_DISPLAY_METADATA, Type.CONTENT_LIGHT_LEVEL)
+    return {kind.name: bytes(found) for kind in kinds if (found := shown.side_data.get(kind))}
 
 
 def test_only_some_frames(show: Path, plain: MergeOptions) -> None:
