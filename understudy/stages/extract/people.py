@@ -110,8 +110,11 @@ def warn_of_several_people(
     )
 
 
-def check_person(faces: Faces, person: int, option: str) -> None:
-    """Raise BadOption, naming the option, when there is no such person among the faces."""
+def known_people(faces: Faces, option: str) -> list[int]:
+    """Return the numbers of the people among the faces, ascending.
+
+    Raises BadOption, naming the option, where they are not told apart.
+    """
     known = np.unique(faces.person[faces.person >= 0])
     if not len(known):
         raise BadOption(
@@ -119,9 +122,26 @@ def check_person(faces: Faces, person: int, option: str) -> None:
             " the extra (pip install 'understudy[dlib]') and extract again, or move the pictures of"
             " the others away."
         )
+    return [int(each) for each in known]
+
+
+def check_person(faces: Faces, person: int, option: str) -> None:
+    """Raise BadOption, naming the option, when there is no such person among the faces."""
+    known = known_people(faces, option)
     if person not in known:
         numbers = ", ".join(str(each) for each in known[:_MOST_TOLD])
         raise BadOption(
             f"{option}: there is no person {person} among these faces, only {numbers}; the report"
             " of extract shows them."
         )
+
+
+def telling_rows(rows: NDArray[np.int64], faces: Faces, most: int) -> NDArray[np.int64]:
+    """Choose the rows that tell how someone looks, evenly from all `rows` of them.
+
+    Faces that no detector saw tell nothing where there are others.
+    """
+    seen = rows[~faces.filled[rows]]
+    rows = seen if len(seen) else rows
+    at = np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int)
+    return np.asarray(rows[at], np.int64)

@@ -12,7 +12,7 @@ from understudy.errors import NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.stages.extract.face_analyser import identify_picture, make_embedder
 from understudy.stages.extract.options import ExtractOptions
-from understudy.stages.extract.people import check_person
+from understudy.stages.extract.people import check_person, known_people, telling_rows
 from understudy.stages.project import Project
 from understudy.types import Side
 
@@ -44,25 +44,28 @@ def choose_person(
             f"{project.faces(side)}: no faces to choose from. Run: understudy extract"
             f" {project.folder} {side}."
         )
-    if like is None:
-        assert person is not None
+    if like is not None:
+        return _find_like(project, side, faceset, like, prefix)
+    if person is not None:
         check_person(faceset.faces, person, f"--{prefix}person")
-        return person
+    return person
+
+
+def _find_like(project: Project, side: Side, faceset: Faceset, like: str, prefix: str) -> int:
+    """The number of the person on a picture. Raises as `choose_person`."""
+    known = known_people(faceset.faces, f"--{prefix}like")
     options = project.options("extract", ExtractOptions()).preset().with_identity()
     wanted = identify_picture(Path(like), options)
     embed = make_embedder(options)
-    known = np.unique(faceset.faces.person[faceset.faces.person >= 0])
-    if embed is None or not len(known):
-        check_person(faceset.faces, -1, f"--{prefix}like")
-        raise NoFaces(f"--{prefix}like: identity is none in the project file. Set it to auto.")
+    assert embed is not None
     numbers, vectors = [], []
-    for number in known.tolist():
-        rows = np.flatnonzero((faceset.faces.person == number) & ~faceset.faces.filled)
-        for row in rows[np.linspace(0, len(rows) - 1, min(_PICTURES, len(rows))).astype(int)]:
+    for number in known:
+        rows = np.flatnonzero(faceset.faces.person == number)
+        for row in telling_rows(rows, faceset.faces, _PICTURES):
             face = faceset.load(int(row))
             numbers.append(number)
             vectors.append(embed(face.image, face.landmarks))
-    found = match_identity(np.array(numbers), np.stack(vectors), wanted)
+    found: int | None = match_identity(np.array(numbers), np.stack(vectors), wanted)
     if found is None:
         raise NoFaces(
             f"{like}: nobody among {side}'s faces looks like this. Choose by number"

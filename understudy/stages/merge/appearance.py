@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from understudy.core import image
 from understudy.core.color.occlusion import TypicalFace
 from understudy.core.color.tone import fit_tone
 from understudy.core.face import align
 from understudy.io.faceset import face_image
-from understudy.types import AlignedFace, Faces, FaceType, Floats
+from understudy.types import AlignedFace, FaceType, Floats
 
-# Enough that some may show something before the face; reading them takes a tenth of a second.
-_PICTURES: Final = 15
+# Of so many pictures some may show something before the face; reading them takes a tenth of a
+# second.
+PICTURES: Final = 15
 _THREADS: Final = 4
 
 
@@ -51,17 +49,6 @@ class Appearance:
     def unknown(cls, pictures: Sequence[Path]) -> Self:
         """What is known without looking: nothing."""
         return cls(None, None)
-
-
-def telling_rows(rows: NDArray[np.int64], faces: Faces) -> NDArray[np.int64]:
-    """Choose the rows that tell how a face looks, evenly from all `rows` of it.
-
-    Faces that no detector saw tell nothing where there are others.
-    """
-    seen = rows[~faces.filled[rows]]
-    rows = seen if len(seen) else rows
-    at = np.linspace(0, len(rows) - 1, min(_PICTURES, len(rows))).round().astype(int)
-    return np.asarray(rows[at], np.int64)
 
 
 def _crop(face: AlignedFace, face_type: FaceType, size: int) -> Floats:

@@ -136,19 +136,7 @@ def _render_version(
         if context.shows_one_picture:
             for merged in merge_frames(context, FrameReport(), range(1)):
                 claim.write_picture(folder.path / _PICTURE, merged.frame.image)
-        record = {
-            "understudy": version("understudy"),
-            **facts,
-            "footage": {
-                "name": context.footage.path.name,
-                **context.footage.fingerprint.model_dump(mode="json"),
-            },
-            "options": options.model_dump(mode="json"),
-        }
-        keys = [segment.key for segment in renderer.segments]
-        atomic.write_text(
-            folder.path / versions.RECORD, json.dumps({**record, "segments": keys}, indent=2) + "\n"
-        )
+        _write_record(folder.path / versions.RECORD, renderer, facts)
         final = versions.publish(folder, project.merged)
     if (used := versions.newest_segment_keys(project.merged)) is not None:
         renderer.store.remove_others(used)
@@ -202,6 +190,19 @@ def _concat(
         claim.sign(unsigned, path)
     yield from sound_losses(sound)
     return True
+
+
+def _write_record(path: Path, renderer: SegmentRenderer, facts: dict[str, Any]) -> None:
+    """Write what the version was made of and with."""
+    footage, options = renderer.context.footage, renderer.context.options
+    record = {
+        "understudy": version("understudy"),
+        **facts,
+        "footage": {"name": footage.path.name, **footage.fingerprint.model_dump(mode="json")},
+        "options": options.model_dump(mode="json"),
+        "segments": [segment.key for segment in renderer.segments],
+    }
+    atomic.write_text(path, json.dumps(record, indent=2) + "\n")
 
 
 def _suffix(options: MergeOptions) -> str:

@@ -17,8 +17,8 @@ from understudy.core.tracking.smooth import find_runs, smooth_alignment
 from understudy.errors import BadOption, DegeneratePoints, NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.parts.maskers.polygons import DRAWN
-from understudy.stages.extract.people import check_person
-from understudy.stages.merge.appearance import telling_rows
+from understudy.stages.extract.people import check_person, telling_rows
+from understudy.stages.merge.appearance import PICTURES
 from understudy.types import Doubles, Faces, FaceType, Floats, Polygon
 
 
@@ -161,7 +161,7 @@ class DstFaces:
 
         def choose(rows: Sequence[int] | NDArray[np.int64]) -> tuple[Path, ...]:
             aligned = [row for row in map(int, rows) if not isinstance(matrices[row], str)]
-            chosen = telling_rows(np.asarray(aligned, np.int64), self.faces)
+            chosen = telling_rows(np.asarray(aligned, np.int64), self.faces, PICTURES)
             return tuple(self.paths[row] for row in chosen)
 
         tracks = [int(self.faces.track[run[0]]) for run in runs]
