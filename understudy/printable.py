@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Sequence
 
 # What a message has at most, in characters.
 MESSAGE = 500
@@ -11,6 +12,8 @@ _END = 200
 # How much of a value a message repeats.
 _VALUE = 100
 _CUT = " … "
+# So many names of a list are told; the rest are counted.
+_NAMED = 5
 
 
 def printable(text: str) -> str:
@@ -44,6 +47,12 @@ def quoted(value: object) -> str:
     except ValueError:
         # Python writes no number of more than 4300 digits.
         return "a number of too many digits"
+
+
+def name_some(names: Sequence[str]) -> str:
+    """Return the names with commas between them; of many the first five, and how many more."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 _SHORT = reprlib.Repr()

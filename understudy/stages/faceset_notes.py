@@ -7,10 +7,8 @@ from pathlib import Path
 
 from understudy.io.faceset import face_image
 from understudy.io.faceset.faceset import Faceset
+from understudy.printable import name_some
 from understudy.stages.events import Note
-
-# So many pictures are named; the rest are counted.
-_NAMED = 5
 
 
 def faceset_notes(faceset: Faceset) -> Iterator[Note]:
@@ -18,22 +16,21 @@ def faceset_notes(faceset: Faceset) -> Iterator[Note]:
     copies = [(path, other) for path, others in faceset.copies.items() for other in others]
     if not copies:
         return
-    names = ", ".join(other.name for _, other in copies[:_NAMED])
-    more = f" and {len(copies) - _NAMED} more" if len(copies) > _NAMED else ""
+    names = name_some([other.name for _, other in copies])
     yield Note(
         text=(
             f"{faceset.folder.parent.name}/{faceset.folder.name}: {len(copies)} face pictures are"
-            f" passed over as copies (same footage, frame and place as another): {names}{more}."
+            f" passed over as copies (same footage, frame and place as another): {names}."
         )
     )
-    for path, other in copies:
-        if _outlines(path) != _outlines(other):
-            yield Note(
-                text=(
-                    f"{other.name}: has other polygons than {path.name}, and that one counts."
-                    " Delete the one that you do not want."
-                )
+    differing = [other.name for path, other in copies if _outlines(path) != _outlines(other)]
+    if differing:
+        yield Note(
+            text=(
+                "of these have other polygons than the one that counts:"
+                f" {name_some(differing)}. Delete those that you do not want."
             )
+        )
 
 
 def _outlines(path: Path) -> tuple[face_image.PolygonRecord, ...]:

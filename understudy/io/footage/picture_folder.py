@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from understudy.errors import BadMedia
 from understudy.io.footage import stills
@@ -14,9 +13,7 @@ from understudy.io.footage.many_files import map_files
 from understudy.io.footage.numbered_names import split_numbers
 from understudy.io.footage.options import FootageOptions
 from understudy.io.picture_kinds import PictureKind, kind_of
-
-# So many files are named in a note; the rest are counted.
-_NAMED: Final = 5
+from understudy.printable import name_some
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +35,15 @@ class PictureFolder:
         """Yield what is to be told of files that were passed over."""
         place = self.folder.name
         if self.unread:
+            names = name_some([f"{name} ({kind})" for name, kind in self.unread])
             yield (
-                f"{place}: {_count(self.unread)} passed over, since such are not read:"
-                f" {_list([f'{name} ({kind})' for name, kind in self.unread])}. Convert pictures to"
-                " JPG or PNG."
+                f"{place}: {_count(self.unread)} passed over, since such are not read: {names}."
+                " Convert pictures to JPG or PNG."
             )
         if self.left_out:
             yield (
-                f"{place}: {_count(self.left_out)} passed over: {_list(self.left_out)}. Here only"
-                f" names count that end in {_endings()} (--endings known; or any)."
+                f"{place}: {_count(self.left_out)} passed over: {name_some(self.left_out)}. Here"
+                f" only names count that end in {_endings()} (--endings known; or any)."
             )
         if self.lost:
             yield (
@@ -108,9 +105,9 @@ def _what_is_there(there: list[Path], found: PictureFolder) -> str:
     told = [f"{name} ({kind})" for name, kind in found.unread] + found.left_out
     if told:
         video = " A video is footage by itself: give that file." if _has_video(found) else ""
-        return f" that can be read, but {_list(told)}. Convert pictures to JPG or PNG.{video}"
+        return f" that can be read, but {name_some(told)}. Convert pictures to JPG or PNG.{video}"
     if folders := sorted(path.name for path in there if path.is_dir()):
-        return f", only folders: {_list(folders)}. Give the one that holds the pictures."
+        return f", only folders: {name_some(folders)}. Give the one that holds the pictures."
     return f". Give one with {_endings()} files."
 
 
@@ -124,11 +121,6 @@ def _endings() -> str:
 
 def _count(files: list[str] | list[tuple[str, str]]) -> str:
     return f"{len(files)} {'file is' if len(files) == 1 else 'files are'}"
-
-
-def _list(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
 
 
 def natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:

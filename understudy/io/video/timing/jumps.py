@@ -9,6 +9,8 @@ from fractions import Fraction
 _AHEAD, _BACK = 10.0, 0.1
 # A stream is back on a clock that it had before where it goes on within so many.
 _RETURN = 1.0
+# So many stretches are looked through for that: where all times are damaged there is one a packet.
+_RECENT = 64
 
 
 @dataclass(slots=True)
@@ -109,17 +111,16 @@ class JumpFinder:
             return at
         due = self._next[stream] - stretch.taken
         off = {
-            number: time - other.taken - due
-            for number, other in enumerate(self._stretches)
+            number: time - self._stretches[number].taken - due
+            for number in range(max(0, len(self._stretches) - _RECENT), len(self._stretches))
             if number != at
         }
         fits = [
             number
-            for number, other in enumerate(self._stretches)
-            if number != at
-            and (
+            for number in off
+            if (
                 -_BACK <= off[number] <= _RETURN
-                if stream in other.last
+                if stream in self._stretches[number].last
                 else number > at and abs(off[number]) <= _AHEAD
             )
         ]
