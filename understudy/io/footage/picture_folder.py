@@ -57,16 +57,24 @@ def list_pictures(folder: Path, reading: FootageOptions) -> PictureFolder:
     with explain_unreadable(folder):
         there = [path for path in folder.iterdir() if not path.name.startswith(".")]
         there.sort(key=natural_key)
-        is_file = [path.is_file() for path in there]
-        files = [path for path, is_one in zip(there, is_file, strict=True) if is_one]
-        lost = [
-            path.name
-            for path, is_one in zip(there, is_file, strict=True)
-            if not is_one and _is_named(path)
-        ]
-        found = PictureFolder(folder, [], [], [], lost)
-        for path, kind in zip(files, map_files(_kind, files), strict=True):
-            _add(found, path, kind, reading)
+        files = [path for path in there if path.is_file()]
+        kinds = list(map_files(_kind, files))
+    counted = {
+        path for path, kind in zip(files, kinds, strict=True) if _counts(path, kind, reading)
+    }
+    others = [
+        (path.name, kind)
+        for path, kind in zip(files, kinds, strict=True)
+        if kind is not None and path not in counted
+    ]
+    lost = {path for path in there if _is_named(path)}.difference(files)
+    found = PictureFolder(
+        folder,
+        names=[path.name for path in files if path in counted],
+        unread=[(name, kind.name) for name, kind in others if not kind.is_read],
+        left_out=[name for name, kind in others if kind.is_read],
+        lost=[path.name for path in there if path in lost],
+    )
     if not found.names:
         raise BadMedia(f"{folder}: no pictures in this folder{_what_is_there(there, found)}")
     return found
@@ -84,20 +92,11 @@ def _is_named(path: Path) -> bool:
     return path.suffix.lower() in stills.SUFFIXES
 
 
-def _add(
-    found: PictureFolder, path: Path, kind: PictureKind | None, reading: FootageOptions
-) -> None:
-    is_named = _is_named(path)
-    if is_named and reading.endings == "known":
-        found.names.append(path.name)
-        return
-    if kind is not None and not kind.is_read:
-        found.unread.append((path.name, kind.name))
-    elif is_named or (kind is not None and reading.endings == "any"):
-        # A damaged one is a frame, too.
-        found.names.append(path.name)
-    elif kind is not None:
-        found.left_out.append(path.name)
+def _counts(path: Path, kind: PictureKind | None, reading: FootageOptions) -> bool:
+    """Whether a file is one of the pictures: a damaged one is, too, where its name says so."""
+    if reading.endings == "known":
+        return _is_named(path)
+    return _is_named(path) if kind is None else kind.is_read
 
 
 def _what_is_there(there: list[Path], found: PictureFolder) -> str:
