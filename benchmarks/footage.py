@@ -20,7 +20,7 @@ import av
 
 from understudy.io.open_footage import open_footage
 from understudy.io.video.color import bit_depth, from_rgb, resolve_color, to_rgb
-from understudy.io.video.formats import EncodeOptions
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.io.video.orientation import UPRIGHT
 from understudy.io.video.writer import write_video
 

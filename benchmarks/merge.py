@@ -32,7 +32,7 @@ from understudy.core.face import align
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.open_footage import open_footage
 from understudy.io.video.clip_writer import write_clip
-from understudy.io.video.formats import EncodeOptions
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.io.video.writer import write_video
 from understudy.stages.merge.command import merge
 from understudy.stages.merge.options import MergeOptions

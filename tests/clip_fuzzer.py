@@ -25,7 +25,7 @@ from understudy.errors import UnderstudyError
 from understudy.io.footage.base import BadFrame
 from understudy.io.open_footage import open_footage
 from understudy.io.video.audio import AudioClip
-from understudy.io.video.formats import EncodeOptions
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.io.video.writer import write_video
 
 # Suffix -> codec of the pictures, their pixel format, codec of the sound.

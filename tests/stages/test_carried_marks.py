@@ -17,7 +17,7 @@ from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import COMMENT, Claim, Manifest, read_manifest
 from understudy.io.provenance.marked import is_marked
-from understudy.io.video.formats import EncodeOptions
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.io.video.writer import write_video
 from understudy.stages import jobs
 from understudy.stages.events import Note, Stop

@@ -23,7 +23,7 @@ from understudy.io.footage.options import FootageOptions
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import COMMENT
 from understudy.io.video.audio import SoundOptions, SoundPlan, choose_sound
-from understudy.io.video.formats import EncodeOptions, encoding_notes
+from understudy.io.video.encode_options import EncodeOptions, encoding_notes
 from understudy.io.video.writer import check_target, frame_rate_fraction, write_video
 from understudy.options import option
 from understudy.stages.carried_marks import CarriedMarks

@@ -20,7 +20,7 @@ from understudy.io.open_footage import open_footage
 from understudy.io.video import segment_file
 from understudy.io.video.audio import AudioClip
 from understudy.io.video.concat import EncodedPart, concat
-from understudy.io.video.formats import EncodeOptions
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.io.video.writer import write_part, write_video
 
 GOOD = EncodeOptions(crf=4)

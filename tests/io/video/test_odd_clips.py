@@ -16,7 +16,7 @@ from understudy.io.footage.base import BadFrame
 from understudy.io.open_footage import open_footage
 from understudy.io.video import orientation
 from understudy.io.video.audio import AudioClip, plan_sound
-from understudy.io.video.formats import EncodeOptions
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.io.video.writer import write_video
 
 SIZE = (64, 48)

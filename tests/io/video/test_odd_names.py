@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from understudy.io.open_footage import open_footage
-from understudy.io.video.formats import EncodeOptions
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.io.video.writer import write_video
 
 NAMES = [

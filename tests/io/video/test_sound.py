@@ -20,7 +20,7 @@ from understudy.io.video.audio import (
     choose_sound,
     plan_sound,
 )
-from understudy.io.video.formats import EncodeOptions
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.io.video.writer import write_video
 
 DATA = Path(__file__).parents[2] / "data" / "footage"

@@ -16,7 +16,7 @@ from understudy.io.footage.base import Footage
 from understudy.io.open_footage import open_footage
 from understudy.io.video import writer
 from understudy.io.video.audio import AudioClip
-from understudy.io.video.formats import EncodeOptions
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.io.video.writer import frame_rate_fraction, write_video
 
 GOOD = EncodeOptions(crf=4, preset="ultrafast")

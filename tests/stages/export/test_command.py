@@ -20,7 +20,7 @@ from understudy.io.faceset.faceset import Faceset
 from understudy.io.model_files import checkpoint
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance import manifest
-from understudy.io.video.formats import EncodeOptions
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.nets import graph
 from understudy.nets.autoencoder.blocks import init_weights
 from understudy.nets.device import tensors_to_numpy

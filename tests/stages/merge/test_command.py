@@ -15,7 +15,7 @@ from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import read_manifest
-from understudy.io.video.formats import EncodeOptions
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.parts.models.base.model import Model
 from understudy.stages.events import FailedFrame, Finished, Note, Progress, Saved, Stop, Warned
 from understudy.stages.merge import context

@@ -14,7 +14,7 @@ from understudy.core import affine, image
 from understudy.core.face import align
 from understudy.errors import BadOption
 from understudy.io.faceset.faceset import Faceset
-from understudy.io.video.formats import EncodeOptions
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.stages.events import Event, Note, Warned
 from understudy.stages.merge import context
 from understudy.stages.merge.command import merge

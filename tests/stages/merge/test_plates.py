@@ -12,7 +12,7 @@ from shaped_clips import shown_order, squeeze, weave, write_plates
 from understudy.core.face import align
 from understudy.io.footage.options import FootageOptions
 from understudy.io.open_footage import open_footage
-from understudy.io.video.formats import EncodeOptions
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.io.video.writer import write_video
 from understudy.stages.merge.context import MergeContext
 from understudy.stages.merge.frames import FrameReport, merge_frames

@@ -18,7 +18,7 @@ from understudy.io.faceset.faceset import Faceset
 from understudy.io.model_files import segmenter_file
 from understudy.io.model_files.segmenter_file import SegmenterFile
 from understudy.io.open_footage import open_footage
-from understudy.io.video.formats import EncodeOptions
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.nets.pretrained.xseg import XSeg
 from understudy.parts.segmenters import Segment, Segmenter, segmenters
 from understudy.stages.events import Note, Warned

@@ -30,7 +30,7 @@ from understudy.io.faceset.faceset import Faceset
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance import manifest, signing_key
 from understudy.io.video.clip_writer import write_clip
-from understudy.io.video.formats import EncodeOptions
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.options import Options, option
 from understudy.stages import signer
 from understudy.stages.events import Event, Finished, Note, Progress, Saved, Started, Stop

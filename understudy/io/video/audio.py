@@ -24,7 +24,7 @@ from understudy.io.video import packets
 from understudy.io.video.faults import as_bad_media, bad_media
 from understudy.io.video.sound_encoder import Coding, SoundEncoder
 from understudy.io.video.sound_tracks import SoundTrack, plan_tracks
-from understudy.io.video.timing.sound_times import SteadySound
+from understudy.io.video.timing.sound_times import SoundTimeMender
 from understudy.options import Options, option
 
 _UNREAD = "its sound cannot be read"
@@ -162,7 +162,7 @@ class SoundWriter:
                 else _CopiedTrack(each, added, plan.sound)
             )
             self._by_source[stream.index] = self._by_target[added.index] = track
-        self._steady = SteadySound()
+        self._mender = SoundTimeMender()
         self._packets = self._iter_packets(source)
         self._next: Packet[AudioStream] | None = None
         self._has_begun = False
@@ -191,9 +191,9 @@ class SoundWriter:
             for track in self._by_source.values()
             if track.lost
         ]
-        if self._steady.mended:
+        if self._mender.mended:
             lost.append(
-                f"{name}: packets of sound whose time makes no sense: {self._steady.mended}. Each"
+                f"{name}: packets of sound whose time makes no sense: {self._mender.mended}. Each"
                 " is heard after the one before it."
             )
         return lost
@@ -209,7 +209,7 @@ class SoundWriter:
         waiting = dict(self._by_source)
         streams = [each for each in source.streams.audio if each.index in waiting]
         read = packets.iter_readable(source, streams, self._sound.clock) if waiting else ()
-        for packet in self._steady(read):
+        for packet in self._mender(read):
             if isinstance(packet, OSError):
                 raise packet
             if isinstance(packet, Exception) or not waiting:

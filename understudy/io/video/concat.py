@@ -18,8 +18,8 @@ from understudy.io import system_faults
 from understudy.io.footage.base import Footage
 from understudy.io.video import segment_file
 from understudy.io.video.audio import AudioClip, SoundPlan, open_sound
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.io.video.faults import reason
-from understudy.io.video.formats import EncodeOptions
 from understudy.io.video.writer import (
     Encoding,
     atomic_video,

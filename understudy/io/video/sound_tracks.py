@@ -99,25 +99,28 @@ def plan_tracks(
     when the disk fails.
     """
     chosen = list(streams)
-    looks = _look_at(source, chosen)
+    found = _read_packets(source, chosen)
     numbers = [each.index for each in source.streams.audio]
     return tuple(
-        _decide(stream, looks[stream.index], numbers.index(stream.index), suffix)
+        _decide(stream, found[stream.index], numbers.index(stream.index), suffix)
         for stream in chosen
     )
 
 
 @dataclass(slots=True)
-class _Look:
-    """What the packets of a track show. head: its first ones. config: how they are coded."""
+class _TrackHead:
+    """The first packets of a track, and what all of them say. config: how the last one is coded.
+
+    changes: the coding does, on the way.
+    """
 
     head: list[Packet[AudioStream]]
     config: bytes = b""
     changes: bool = False
 
 
-def _look_at(source: InputContainer, streams: list[AudioStream]) -> dict[int, _Look]:
-    looks = {stream.index: _Look([]) for stream in streams}
+def _read_packets(source: InputContainer, streams: list[AudioStream]) -> dict[int, _TrackHead]:
+    found = {stream.index: _TrackHead([]) for stream in streams}
     known = [stream for stream in streams if stream.codec_context is not None]
     for stream in source.streams:
         # Where the kind of file has an index, the rest of it is not even read.
@@ -132,16 +135,16 @@ def _look_at(source: InputContainer, streams: list[AudioStream]) -> dict[int, _L
             break
         if not packet.size:
             continue
-        look = looks[packet.stream_index]
-        if len(look.head) < _HEAD:
-            look.head.append(packet)
+        seen = found[packet.stream_index]
+        if len(seen.head) < _HEAD:
+            seen.head.append(packet)
             wanted -= 1
         config = _config(packet)
-        look.changes = look.changes or bool(config and look.config and config != look.config)
-        look.config = config or look.config
+        seen.changes = seen.changes or bool(config and seen.config and config != seen.config)
+        seen.config = config or seen.config
         if not wanted and not may_change:
             break
-    return looks
+    return found
 
 
 def _config(packet: Packet[AudioStream]) -> bytes:
@@ -157,7 +160,7 @@ def _config(packet: Packet[AudioStream]) -> bytes:
     return b""
 
 
-def _decide(stream: AudioStream, look: _Look, number: int, suffix: str) -> SoundTrack:
+def _decide(stream: AudioStream, seen: _TrackHead, number: int, suffix: str) -> SoundTrack:
     """Copied where that can be, else coded anew without loss or as AAC, else left out."""
     context = stream.codec_context
     track = SoundTrack(stream.index, number)
@@ -165,21 +168,21 @@ def _decide(stream: AudioStream, look: _Look, number: int, suffix: str) -> Sound
         return replace(track, why="it is coded in a way that is not known here")
     codec = context.codec.canonical_name
     track = replace(track, told=codec)
-    if not look.head:
+    if not seen.head:
         return replace(track, why="there is nothing in it", is_empty=True)
-    kind = _kind(context, look.head)
+    kind = _kind(context, seen.head)
     if kind is None:
         return replace(track, why="nothing in it can be decoded")
     layout = sound_encoder.known_layout(kind.layout)
     track = replace(track, told=f"{codec}, {layout.name}, {kind.rate / 1000:g} kHz")
-    why = _obstacle(stream, look, suffix)
+    why = _obstacle(stream, seen, suffix)
     if not why:
         return replace(track, becomes="copy")
     others = (other for other in _FORMATS if other != suffix)
     track = replace(
         track,
         why=why,
-        kept_in=next((each for each in others if not _obstacle(stream, look, each)), ""),
+        kept_in=next((each for each in others if not _obstacle(stream, seen, each)), ""),
     )
     for coding in _codings(context.codec, kind, suffix):
         if _can_write(coding, kind, suffix):
@@ -220,16 +223,16 @@ def _codings(codec: Codec, kind: _Kind, suffix: str) -> Iterator[Coding]:
     yield from sound_encoder.aac(kind.rate, kind.layout)
 
 
-def _obstacle(stream: AudioStream, look: _Look, suffix: str) -> str:
+def _obstacle(stream: AudioStream, seen: _TrackHead, suffix: str) -> str:
     """Why a track cannot be copied, or ""."""
     codec = stream.codec_context.codec.canonical_name
-    if look.changes:
+    if seen.changes:
         return "its coding changes on the way"
     if suffix == ".mp4" and codec.startswith("pcm_"):
         return "many players play PCM in .mp4 as noise"
     if codec not in _COPIED.get(suffix, {codec}):
         return f"few players know it in {suffix}"
-    return _copy_problem(stream, look.head, suffix)
+    return _copy_problem(stream, seen.head, suffix)
 
 
 def _copy_problem(stream: AudioStream, head: list[Packet[AudioStream]], suffix: str) -> str:

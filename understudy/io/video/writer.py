@@ -23,10 +23,10 @@ from understudy.errors import BadMedia, BadOption, CannotWrite
 from understudy.io import atomic
 from understudy.io.footage.base import Footage
 from understudy.io.video import color as video_color
-from understudy.io.video import formats, segment_file
+from understudy.io.video import encode_options, segment_file
 from understudy.io.video.audio import AudioClip, SoundPlan, SoundWriter, open_sound
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.io.video.faults import reason
-from understudy.io.video.formats import EncodeOptions
 from understudy.io.video.read_back import check_shown
 from understudy.types import Array, Bytes, Frame
 
@@ -197,7 +197,7 @@ class Encoding:
     @property
     def resolved(self) -> EncodeOptions:
         """The options with what auto means for this footage."""
-        return formats.resolve_encoding(self.options, self.like)
+        return encode_options.resolve_encoding(self.options, self.like)
 
     @property
     def fps(self) -> Fraction:
@@ -388,13 +388,13 @@ def _to_av_frame(frame: Frame, place: int, layout: str, coding: Encoding) -> av.
 
 def _stream(output: OutputContainer, coding: Encoding) -> VideoStream:
     like, options, color = coding.like, coding.resolved, video_color.output_color(coding.like.color)
-    stream = output.add_stream(formats.ENCODERS[options.codec], rate=coding.fps)
+    stream = output.add_stream(encode_options.ENCODERS[options.codec], rate=coding.fps)
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
     if coding.threads:
         context.thread_count = coding.threads
     context.width, context.height = like.plate_size
-    context.pix_fmt = formats.pixel_format(options, like)
+    context.pix_fmt = encode_options.pixel_format(options, like)
     context.time_base = coding.time_base
     context.sample_aspect_ratio = like.pixel_aspect
     context.color_primaries, context.color_trc = color.primaries, color.transfer
@@ -413,7 +413,10 @@ def _stream(output: OutputContainer, coding: Encoding) -> VideoStream:
     if options.codec == "h265":
         # Apple's players want this tag.
         context.codec_tag = "hvc1"
-    context.options = {**context.options, **formats.own_parameters(options.codec, like.light)}
+    context.options = {
+        **context.options,
+        **encode_options.own_parameters(options.codec, like.light),
+    }
     return stream
 
 

@@ -16,7 +16,7 @@ from understudy.io.provenance import manifest
 from understudy.io.provenance.signing_key import Credentials
 from understudy.io.video.audio import SoundPlan, choose_sound
 from understudy.io.video.concat import concat
-from understudy.io.video.formats import encoding_notes, pixel_format
+from understudy.io.video.encode_options import encoding_notes, pixel_format
 from understudy.stages import frame_ranges
 from understudy.stages.events import (
     Event,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from understudy.core.compose.options import CompositeOptions
 from understudy.io.video.audio import SoundOptions
-from understudy.io.video.formats import EncodeOptions
+from understudy.io.video.encode_options import EncodeOptions
 from understudy.options import option
 from understudy.parts.blenders import blenders
 from understudy.parts.color_transfers import color_transfers

@@ -18,7 +18,7 @@ import numpy as np
 from understudy.core.image import as_dtype, resize
 from understudy.errors import BadProject
 from understudy.io.open_footage import open_footage
-from understudy.io.video.formats import resolve_encoding
+from understudy.io.video.encode_options import resolve_encoding
 from understudy.io.video.writer import write_part
 from understudy.stages.events import Event, FailedFrame, Note, Order, Progress, Started, Stop
 from understudy.stages.merge.context import MergeContext

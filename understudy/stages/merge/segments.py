@@ -27,7 +27,7 @@ from understudy.io import atomic, data_files, system
 from understudy.io.footage.base import Footage
 from understudy.io.video import segment_file
 from understudy.io.video.concat import EncodedPart
-from understudy.io.video.formats import EncodeOptions, resolve_encoding
+from understudy.io.video.encode_options import EncodeOptions, resolve_encoding
 from understudy.stages.merge.context import MergeContext
 from understudy.stages.parallel.chunks import split_into_chunks
 

@@ -16,7 +16,7 @@ _AT_THE_END: Final = Fraction(10)
 _LONGEST: Final = Fraction(86_400)
 
 
-class SteadySound:
+class SoundTimeMender:
     """Passes on packets of sound in their order, the times of damaged ones mended.
 
     mended: how many were.

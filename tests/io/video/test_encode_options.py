@@ -11,7 +11,7 @@ from av.sidedata.sidedata import Type
 
 from understudy.io.open_footage import open_footage
 from understudy.io.video.color import _mastering, light_levels
-from understudy.io.video.formats import EncodeOptions, encoding_notes
+from understudy.io.video.encode_options import EncodeOptions, encoding_notes
 from understudy.io.video.writer import write_video
 
 PQ = (9, 16, 9, 1)
