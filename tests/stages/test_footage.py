@@ -235,6 +235,16 @@ def test_denoise_of_a_folder_removes_noise_more_by_factor(tmp_path, deep):
     assert stills.read_image(tmp_path / "8" / "shot_7.png").dtype == image.dtype
 
 
+def test_pictures_with_gaps_filled_otherwise_are_not_mixed(tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    for number in (1, 2, 3, 4, 7):
+        stills.write_image(folder / f"{number}.png", np.full((16, 16, 3), 90, np.uint8))
+    do("denoise", folder, out, gaps="hold")
+    assert len(list(out.glob("*.png"))) == 7
+    with pytest.raises(BadProject, match="other options"):
+        do("denoise", folder, out, gaps="black")
+
+
 def test_denoise_of_a_video_keeps_length_times_and_sound(tmp_path):
     path, out = tmp_path / "noisy.mp4", tmp_path / "out.mp4"
     list(

@@ -135,7 +135,7 @@ def denoise(footage: Path, out: Path, options: DenoiseOptions) -> Stage:
             if len(source) == 1 and out.suffix.lower() in stills.SUFFIXES and not out.is_dir():
                 yield from _denoise_picture(source, out, options.factor)
             else:
-                yield from _denoise_pictures(source, out, options.factor)
+                yield from _denoise_pictures(source, out, options)
             return
         _check_new(out, options)
         cleaned = map(_plate_denoiser(source, options.factor), source)
@@ -278,16 +278,16 @@ def _plate_denoiser(source: Footage, factor: int) -> Callable[[Frame], Frame]:
     return denoise
 
 
-def _denoise_pictures(source: ImageSequence, out: Path, factor: int) -> Stage:
+def _denoise_pictures(source: ImageSequence, out: Path, options: DenoiseOptions) -> Stage:
     """Each picture under its own name in `out`; those that are there already stay."""
-    clean = make_denoiser(source.size, factor)
+    clean = make_denoiser(source.size, options.factor)
     plan: dict[str, object] = {
         "made_by": "denoise",
         "footage": source.path.name,
         "pictures": len(source),
-        "factor": factor,
+        "factor": options.factor,
     }
-    with locked_folder(out, plan):
+    with locked_folder(out, plan, FootageOptions.of(options)):
         every, names = range(len(source)), [_writable(name) for name in source.frame_names]
         yield from _write_pictures("denoise", source, every, out, names, change=clean)
 

@@ -57,16 +57,16 @@ class Footage(ABC):
 
     path: what it was opened from. size: (width, height) of the upright pictures. plate_size: of
     their plates, which is how they are written. field_order: which field of its interlaced frames
-    comes first; None where there are none. fps: pictures a
-    second; the mean where the rate varies. pts: presentation time of every frame in units of
-    time_base; 0 is where picture or sound starts, whichever is first. last_duration: how long the
-    last frame stays, same unit. clock: how the file's own times become those. color: as coded, with
-    absent tags resolved. bits: per channel in the source. pixel_aspect: width over height of a
-    pixel of the plate. chroma: how finely the file keeps colour; "420" for pictures and RGB. light:
-    how HDR was mastered, None = not told. is_cut_off: the file ends before what its header
-    promises. warnings: what is missing because of that. notes: what else a user may want to know.
-    choices: of how it is read, those that make a difference to this footage, as text.
-    is_video: False for pictures, whose pts are made up at 25 a second.
+    comes first; None where there are none. fps: pictures a second; the mean where the rate varies.
+    pts: presentation time of every frame in units of time_base; 0 is where picture or sound starts,
+    whichever is first. last_duration: how long the last frame stays, same unit. clock: how the
+    file's own times become those. color: as coded, with absent tags resolved. bits: per channel in
+    the source. pixel_aspect: width over height of a pixel of the plate. chroma: how finely the file
+    keeps colour; "420" for pictures and RGB. light: how HDR was mastered, None = not told.
+    is_cut_off: the file ends before what its header promises. warnings: what is missing because of
+    that. notes: what else a user may want to know. choices: of how it is read, those that make a
+    difference to this footage, as text. is_video: False for pictures, whose pts are made up at 25 a
+    second.
     """
 
     is_video: ClassVar[bool] = True

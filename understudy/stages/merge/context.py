@@ -130,11 +130,13 @@ class MergeContext:
                     " end are left out."
                 )
             )
-        found = [(at, face.person) for at, faces in self.placements.items() for face in faces]
-        persons = {person for _, person in found}
+        found = np.array(
+            [(at, face.person) for at, faces in self.placements.items() for face in faces], np.int64
+        ).reshape(-1, 2)
+        frame, person = found.T
         if self.options.person is None and not self.keyframes.persons:
-            yield from warn_of_several_people("merge", "dst", *np.array(found, np.int64).T)
-        for entry in self.keyframes.unused(len(self.footage), persons):
+            yield from warn_of_several_people("merge", "dst", frame, person)
+        for entry in self.keyframes.unused(len(self.footage), set(person.tolist())):
             yield Warned(
                 text=f"at '{entry}': changes nothing, since no such frame or person is there."
             )
