@@ -67,7 +67,6 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
     with packets.open_container(path) as container:
         stream = _usable_stream(container, path)
         time_base, kind = packets.clock(stream), container.format.name
-        has_audio = bool(container.streams.audio)
         # An index takes four bytes a frame, though the frames themselves may have been cut off.
         check_worth(path, len(stream.index_entries) // 2, 1, 1)
         table = read_packet_table(container, stream, path)
@@ -78,34 +77,8 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
         first, times, undecoded, fields = _first_frames(path, table.clock)
         fields = fields if may_have_fields(context.name) else None
         fields, other = _look_later(container, stream, table, first, fields)
-    is_turned = swaps_sides(first.orientation)
-    aspect = 1 / first.aspect if is_turned else first.aspect
-    plate_size = first.size[::-1] if is_turned else first.size
-    index = VideoIndex(
-        bytes=path.stat().st_size,
-        pts=_decodable_times(table, times, undecoded),
-        last_duration=table.last_duration,
-        fps=Fraction(25),
-        time_base=time_base,
-        size=_seen_size(plate_size, aspect),
-        color=first.color,
-        bits=first.bits,
-        chroma=first.chroma,
-        light=first.light,
-        has_audio=has_audio,
-        is_cut_off=table.is_cut_off,
-        pixel_aspect=aspect,
-        coded_size=first.size,
-        orientation=first.orientation,
-        clock=table.clock,
-        keys=table.keys,
-        key_bytes=table.key_bytes,
-        is_exact=not table.is_cut_off,
-        reading=reading,
-        plate_size=plate_size,
-        field_order=fields,
-        stated_fields=first.stated_fields,
-    )
+        index = _from_first_frame(path, stream, table, first, reading)
+    index = replace(index, pts=_decodable_times(table, times, undecoded), field_order=fields)
     wrong: list[int] = []
     if not index.pts or table.is_cut_off:
         usual = max(1, round(1 / ((stated or 25) * time_base)))
@@ -123,6 +96,43 @@ def read_index(path: Path, reading: FootageOptions) -> VideoIndex:
             *index_notes.notes_on_times(path, table, index, wrong),
             *index_notes.notes(path, len(table.pts), index),
         ),
+    )
+
+
+def _from_first_frame(
+    path: Path,
+    stream: VideoStream,
+    table: PacketTable,
+    first: _FirstFrame,
+    reading: FootageOptions,
+) -> VideoIndex:
+    """The index as far as packets and first frame say it: without frames, rate and fields."""
+    is_turned = swaps_sides(first.orientation)
+    aspect = 1 / first.aspect if is_turned else first.aspect
+    plate_size = first.size[::-1] if is_turned else first.size
+    return VideoIndex(
+        bytes=path.stat().st_size,
+        pts=[],
+        last_duration=table.last_duration,
+        fps=Fraction(25),
+        time_base=packets.clock(stream),
+        size=_seen_size(plate_size, aspect),
+        color=first.color,
+        bits=first.bits,
+        chroma=first.chroma,
+        light=first.light,
+        has_audio=bool(stream.container.streams.audio),
+        is_cut_off=table.is_cut_off,
+        pixel_aspect=aspect,
+        coded_size=first.size,
+        orientation=first.orientation,
+        clock=table.clock,
+        keys=table.keys,
+        key_bytes=table.key_bytes,
+        is_exact=not table.is_cut_off,
+        reading=reading,
+        plate_size=plate_size,
+        stated_fields=first.stated_fields,
     )
 
 
