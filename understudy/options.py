@@ -88,6 +88,18 @@ class Options(BaseModel):
             if name not in defaults or defaults[name] != value
         }
 
+    def as_flags(self, base: Options) -> list[tuple[str, str]]:
+        """The flags that make these options of `base`: name and value, "" where it is a switch.
+
+        An option that takes several values comes once for each. What no flag can say is left out:
+        an option that is not set here, but in `base`.
+        """
+        return [
+            flag
+            for name in type(self).model_fields
+            for flag in _flags(name, getattr(self, name), getattr(base, name))
+        ]
+
     @classmethod
     def live_names(cls) -> set[str]:
         """Dotted names of the options that may change while a run goes on."""
@@ -254,6 +266,22 @@ def _affecting(
             yield from _affecting(value, what, affects, f"{prefix}{name}.")
         elif affects == what:
             yield f"{prefix}{name}", plain[name]
+
+
+def _flags(path: str, value: Any, base: Any) -> Iterator[tuple[str, str]]:
+    """The flags that make an option's value of another; `path` is its dotted name."""
+    *parts, name = (part.rstrip("_").replace("_", "-") for part in path.split("."))
+    if isinstance(value, Options):
+        for inner in type(value).model_fields:
+            yield from _flags(f"{path}.{inner}", getattr(value, inner), getattr(base, inner))
+    elif value == base or value is None:
+        return
+    elif isinstance(value, bool):
+        yield f"--{'.'.join([*parts, name if value else f'no-{name}'])}", ""
+    else:
+        for each in value if isinstance(value, tuple | list) else (value,):
+            told = f"{each:g}" if isinstance(each, float) else str(each)
+            yield f"--{'.'.join([*parts, name])}", told
 
 
 def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

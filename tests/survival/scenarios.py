@@ -79,7 +79,7 @@ SCENARIOS = [
         "debug",
         "trained",
         ("merge", "show", *MERGE, "--debug", "--frames", "3"),
-        extra=r"show/merged/debug/000003-2(/.*)?",
+        extra=r"show/merged/debug/000003_masks=dst-2(/.*)?",
     ),
     Scenario(
         "swap",

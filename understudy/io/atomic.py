@@ -15,7 +15,7 @@ import re
 import shutil
 import stat
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -88,6 +88,31 @@ def sole_writer(path: Path) -> Iterator[None]:
     finally:
         os.close(handle)
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def first_free(
+    paths: Iterable[Path], is_taken: Callable[[Path], bool] | None = None
+) -> Iterator[Path]:
+    """Yield the first of these paths at which nothing is; meanwhile no other run gets it.
+
+    is_taken: what counts as something; None = whatever bears the name.
+
+    Raises:
+        CannotWrite: The disk is full, the place is read-only, or no file can have that name.
+    """
+    is_taken = is_taken or is_there
+    for path in paths:
+        with contextlib.ExitStack() as held:
+            try:
+                if not is_taken(path):
+                    held.enter_context(sole_writer(path))
+            except Busy:
+                continue
+            # Again: the run that had it may have finished just now.
+            if not is_taken(path):
+                yield path
+                return
 
 
 @contextlib.contextmanager

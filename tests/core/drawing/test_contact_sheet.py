@@ -68,3 +68,28 @@ def test_a_grid_shows_pictures_and_masks_in_labelled_columns() -> None:
     assert picture.shape == (22 + 3 * 18, 2 * 18, 3)
     assert tuple(picture[30, 5]) == (255, 0, 0) and tuple(picture[30, 18 + 5]) == (255, 255, 255)
     assert (picture[:22, :18] < 128).any(), "the column has no name"
+
+
+def _ink(sheet: Bytes) -> Bytes:
+    """Rows of the sheet that have something written on them."""
+    return (sheet.max(2) > 150).any(1)
+
+
+def test_a_heading_is_wrapped_and_lies_above_the_pictures() -> None:
+    row = {"frame 0": [np.full((40, 40, 3), (100, 0, 0), np.uint8)]}
+    sheets = [draw_contact_sheet(row, ["one"], ["--erode 8 " * n]) for n in (1, 40)]
+    for sheet in sheets:
+        rows = np.flatnonzero((sheet == (100, 0, 0)).all(2).any(1))
+        assert len(rows) == 40 and _ink(sheet)[: rows[0] - 26].any(), "nothing above the captions"
+        assert not (sheet[:, -8:] > 150).any(), "cut off at the right"
+    assert len(sheets[1]) > len(sheets[0]) + 4 * 20, "on as many lines as it needs"
+
+
+def test_text_grows_with_the_sheet() -> None:
+    def heights(side: int) -> float:
+        row = {"frame": [np.zeros((side, side, 3), np.uint8)] * 3}
+        sheet = draw_contact_sheet(row, None, ["|||| ||||"])
+        written = np.flatnonzero(_ink(sheet)[: len(sheet) - side])
+        return float(np.ptp(written)) / len(sheet)
+
+    assert heights(1600) > 0.6 * heights(400) > 0

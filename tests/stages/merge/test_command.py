@@ -10,7 +10,7 @@ from shaped_clips import shown_order, squeeze, write_plates
 
 from understudy.core import affine, image
 from understudy.core.face import align
-from understudy.errors import BadOption, BadProject, NoFaces
+from understudy.errors import BadOption, BadProject, Busy, NoFaces
 from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.open_footage import open_footage
@@ -367,6 +367,16 @@ def test_what_a_killed_run_left_is_swept(show):
     left.path.mkdir()
     list(merge(show, PLAIN))
     assert versions(show) == ["001"] and not left.path.exists()
+
+
+@pytest.mark.parametrize("kind", ["preview", "debug"])
+def test_pictures_to_look_at_are_made_while_another_merge_runs(show, kind):
+    options = MergeOptions.layered({kind: True, "frames": "3", "erode": 4})
+    with Project.load(show).lock("merged"):
+        saved = [event.path for event in merge(show, options) if isinstance(event, Saved)]
+        with pytest.raises(Busy):
+            list(merge(show, MergeOptions()))
+    assert len(saved) == 1 and "_erode=4" in str(saved[0])
 
 
 def test_without_faces_there_is_nothing_to_merge(show):

@@ -16,12 +16,15 @@ from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import Claim, read_manifest
 from understudy.stages.events import Progress, Saved
+from understudy.stages.merge.chosen_options import ChosenOptions
 from understudy.stages.merge.debug import write_debug, write_steps
 from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.placement import FacePlacement
 from understudy.stages.merge.predict import MergeFace, MergeFrame
 from understudy.types import Array, Frame
+
+PLAIN = ChosenOptions("model tiny, iteration 5", ())
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def steps() -> list[tuple[str, Array]]:
 
 
 def test_every_step_becomes_a_picture_with_its_numbers(tmp_path: Path, claim: Claim) -> None:
-    sheet = write_steps(tmp_path / "debug", 118, steps(), {"transfer": [1.0, 2.0]}, claim)
+    sheet = write_steps(tmp_path / "debug", 118, steps(), {"transfer": [1.0, 2.0]}, claim, PLAIN)
     names = sorted(path.name for path in sheet.parent.iterdir())
     assert sheet.parent.name == "000118" and names == [
         "01-predicted-face.png",
@@ -60,16 +63,27 @@ def test_every_step_becomes_a_picture_with_its_numbers(tmp_path: Path, claim: Cl
 
 
 def test_everything_that_shows_a_face_is_marked(tmp_path: Path, claim: Claim) -> None:
-    sheet = write_steps(tmp_path / "debug", 3, steps(), {}, claim)
+    sheet = write_steps(tmp_path / "debug", 3, steps(), {}, claim, PLAIN)
     for path in sheet.parent.glob("*.[jp][pn]g"):
         assert read_manifest(path).is_synthetic, path.name
 
 
 def test_earlier_pictures_of_the_frame_stay_to_be_compared(tmp_path: Path, claim: Claim) -> None:
     places = [
-        write_steps(tmp_path / "debug", 3, steps()[1:], {}, claim).parent.name for _ in range(3)
+        write_steps(tmp_path / "debug", 3, steps()[1:], {}, claim, PLAIN).parent.name
+        for _ in range(3)
     ]
     assert places == ["000003", "000003-2", "000003-3"]
+
+
+def test_the_options_stand_in_the_name_and_on_the_sheet(tmp_path: Path, claim: Claim) -> None:
+    other = ChosenOptions("model tiny, iteration 5", (("--erode", "4"), ("--no-smooth", "")))
+    plain, told = (
+        write_steps(tmp_path / "debug", 3, steps(), {}, claim, chosen) for chosen in (PLAIN, other)
+    )
+    assert told.parent.name == "000003_erode=4_no-smooth"
+    sheets = [stills.read_image(each) for each in (plain, told)]
+    assert (sheets[0][:50] != sheets[1][:50]).any()
 
 
 def green_face(plate: Array, person: int) -> MergeFace:
@@ -107,7 +121,7 @@ def test_each_face_of_a_merged_frame_has_its_steps_and_its_options(
     ]
     keyframes = Keyframes.parse(MergeOptions(at=("1 person=1: erode=7",)))
     with open_footage(tmp_path / "clip") as footage:
-        told = list(write_debug(tmp_path / "debug", footage, works, 2, keyframes, claim))
+        told = list(write_debug(tmp_path / "debug", footage, works, 2, keyframes, claim, PLAIN))
     assert [event.path.parent.name for event in told if isinstance(event, Saved)] == [
         "000000",
         "000001",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -13,12 +14,14 @@ from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import Claim, fingerprint, read_manifest
 from understudy.stages.events import Event, Order, Progress, Saved, Stop
+from understudy.stages.merge.chosen_options import ChosenOptions
 from understudy.stages.merge.predict import MergeFrame
 from understudy.stages.merge.preview import make_sheet, write_previews
 from understudy.types import Array, Frame
 
 Signed = Callable[[Path], Claim]
 GREEN = (20, 230, 40)
+PLAIN = ChosenOptions("model tiny, iteration 5", ())
 
 
 @pytest.fixture
@@ -52,6 +55,7 @@ def run(
     indices: list[int],
     claim: Claim,
     order: Order | None = None,
+    chosen: ChosenOptions = PLAIN,
 ) -> tuple[list[Event], bool]:
     with open_footage(clip) as footage:
         going = write_previews(
@@ -60,6 +64,7 @@ def run(
             (done(index, footage[index].image) for index in indices),
             len(indices),
             claim,
+            chosen,
         )
         told: list[Event] = []
         try:
@@ -119,3 +124,25 @@ def test_frames_without_a_face_and_unreadable_ones_have_their_rows_too() -> None
     white = (paper == 255).all(2)
     assert white.sum() == 3 * 60 * 90, "two results and one plate; the other plate is black"
     assert paper.shape[0] > 120
+
+
+def test_the_options_stand_in_the_name_and_on_the_sheet(
+    clip: Path, tmp_path: Path, signed: Signed
+) -> None:
+    folder = tmp_path / "preview"
+    run(clip, folder, [3], signed(clip))
+    run(clip, folder, [3], signed(clip), chosen=ChosenOptions("model tiny", (("--erode", "-8"),)))
+    run(clip, folder, [3], signed(clip))
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["001.jpg", "002_erode=-8.jpg", "003.jpg"]
+    plain, other = (stills.read_image(folder / name) for name in names[:2])
+    assert plain.shape == other.shape and (plain[:60] != other[:60]).any()
+
+
+def test_previews_at_once_take_a_number_each(clip: Path, tmp_path: Path, signed: Signed) -> None:
+    claim, folder = signed(clip), tmp_path / "preview"
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(run, clip, folder, [number], claim) for number in range(8)]
+        saved = [each.path for job in jobs for each in job.result()[0] if isinstance(each, Saved)]
+    assert sorted(path.name for path in saved) == [f"{number:03d}.jpg" for number in range(1, 9)]
+    assert sorted(folder.iterdir()) == sorted(saved), "something else is left"

@@ -35,6 +35,7 @@ class Context:
     keyframes: Keyframes
     model_path: Path
     placements: dict[int, list[object]]
+    iteration: int = 7
 
 
 @pytest.fixture

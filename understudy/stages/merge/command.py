@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Generator, Sequence
-from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -44,6 +44,7 @@ from understudy.stages.merge.render import SegmentRenderer
 from understudy.stages.merge.segments import SegmentStore, make_segments
 from understudy.stages.merge.stills import render_stills
 from understudy.stages.project import Project
+from understudy.stages.show_folders import remove_leftovers
 from understudy.stages.signer import find_signer
 
 # The result of a dst that is one picture, as a picture, too.
@@ -66,7 +67,13 @@ def merge(show: Path, options: MergeOptions) -> Stage:
     options = apply_preset(project, project.options("merge", options))
     keyframes = Keyframes.parse(options)
     signer = yield from find_signer()
-    with project.lock("merged"), project.open_footage("dst") as footage:
+    with contextlib.ExitStack() as held:
+        if options.preview or options.debug:
+            # They are files of their own, whatever else runs.
+            remove_leftovers(project.folder, "merged")
+        else:
+            held.enter_context(project.lock("merged"))
+        footage = held.enter_context(project.open_footage("dst"))
         chosen = frame_ranges.resolve_ranges(options.frames, len(footage), "frames")
         yield from require_known_footage(project, "dst", footage, same_shot=options.same_shot)
         # What cannot be coded is told before any work.
@@ -182,7 +189,7 @@ def _concat(
             manifest.COMMENT,
             unsigned,
         )
-        with closing(joining):
+        with contextlib.closing(joining):
             for done in joining:
                 order = yield Progress(stage=f"join {path.stem}", done=done, total=total)
                 if isinstance(order, Stop):

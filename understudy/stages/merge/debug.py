@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from understudy.io import atomic
 from understudy.io.footage.base import Footage
 from understudy.io.provenance.manifest import Claim
 from understudy.stages.events import Event, Order, Progress, Saved, Stop
+from understudy.stages.merge.chosen_options import ChosenOptions
 from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.predict import MergeFrame
 from understudy.types import Array, Frame
@@ -30,6 +32,7 @@ def write_debug(
     count: int,
     keyframes: Keyframes,
     claim: Claim,
+    chosen: ChosenOptions,
 ) -> Generator[Event, Order | None, bool]:
     """Write the steps of the frames of a merge, a folder each; False when told to stop.
 
@@ -40,15 +43,21 @@ def write_debug(
         count: How many they are.
         keyframes: The options that hold for each face.
         claim: What is signed into the pictures.
+        chosen: What the sheets and the numbers say of the options; in the folders' names, too.
     """
     for done, work in enumerate(merged, start=1):
         (plate,) = footage.iter_frames_or_bad([work.frame.index])
         # What cannot be read was merged as the frame before it, which is not kept.
         image = plate.image if isinstance(plate, Frame) else np.zeros_like(work.frame.image)
-        numbers = {"problem": work.problem, "faces": _numbers(work, keyframes)}
+        numbers = {
+            "problem": work.problem,
+            "flags": chosen.flags,
+            "faces": _numbers(work, keyframes),
+        }
+        images = _images(work, image)
         yield Saved(
             what="debug",
-            path=write_steps(folder, work.frame.index, _images(work, image), numbers, claim),
+            path=write_steps(folder, work.frame.index, images, numbers, claim, chosen),
         )
         if isinstance((yield Progress(stage="debug", done=done, total=count)), Stop):
             return False
@@ -61,6 +70,7 @@ def write_steps(
     pictures: Sequence[tuple[str, Array]],
     numbers: Mapping[str, Any],
     claim: Claim,
+    chosen: ChosenOptions,
 ) -> Path:
     """Write the steps of a frame into a new folder; return the path of the sheet of all.
 
@@ -74,15 +84,22 @@ def write_steps(
             float32, whose 0..1 is shown.
         numbers: What goes with them, as plain values.
         claim: What is signed into the pictures.
+        chosen: What sheet and name of the folder say of the options.
     """
-    place = _free_folder(folder, f"{frame:06d}")
-    with atomic.partial_folder(place) as partial:
+    name = chosen.name_of(f"{frame:06d}")
+    # Earlier ones stay, to be compared.
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    with (
+        atomic.first_free(folder / each for each in names) as place,
+        atomic.partial_folder(place) as partial,
+    ):
         facts = {}
         for number, (name, picture) in enumerate(pictures, start=1):
             file = f"{number:02d}-{name.replace(' ', '-')}.png"
             claim.write_picture(partial.path / file, _to_sixteen_bits(picture))
             facts[file] = _statistics(picture)
-        claim.write_picture(partial.path / "sheet.jpg", draw_tiles(pictures, _COLUMNS, _SIDE))
+        sheet = draw_tiles(pictures, _COLUMNS, _SIDE, chosen.heading)
+        claim.write_picture(partial.path / "sheet.jpg", sheet)
         record = {"frame": frame, **numbers, "pictures": facts}
         text = json.dumps(record, indent=1) + "\n"
         atomic.write_text(partial.path / "numbers.json", text)
@@ -121,17 +138,6 @@ def _numbers(work: MergeFrame, keyframes: Keyframes) -> list[dict[str, Any]]:
         alone = {"tones alone": [debug_steps.summarize_array(each) for each in face.own_match]}
         found.append({"person": person, "options": options, **measured, **alone})
     return found
-
-
-def _free_folder(folder: Path, name: str) -> Path:
-    """A folder of that name, or with the next free number behind it.
-
-    Earlier ones stay, to be compared.
-    """
-    taken, number = folder / name, 2
-    while atomic.is_there(taken):
-        taken, number = folder / f"{name}-{number}", number + 1
-    return taken
 
 
 def _to_sixteen_bits(picture: Array) -> Array:

@@ -14,6 +14,7 @@ from understudy.io import atomic
 from understudy.io.footage.base import Footage
 from understudy.io.provenance.manifest import Claim
 from understudy.stages.events import Event, Order, Progress, Saved, Stop
+from understudy.stages.merge.chosen_options import ChosenOptions
 from understudy.stages.merge.predict import MergeFrame
 from understudy.types import Array, Bytes, Frame
 
@@ -32,10 +33,12 @@ def write_previews(
     merged: Iterable[MergeFrame],
     count: int,
     claim: Claim,
+    chosen: ChosenOptions,
 ) -> Generator[Event, Order | None, bool]:
     """Write the frames of a merge to the next free sheets NNN.jpg; False when told to stop.
 
-    A row for each frame, cut to where the masks of the sheet are: plate, result, mask.
+    A row for each frame, cut to where the masks of the sheet are: plate, result, mask. Other runs
+    may do the same at once: each sheet has a number of its own.
 
     Args:
         folder: Of the sheets.
@@ -43,19 +46,22 @@ def write_previews(
         merged: The frames.
         count: How many they are.
         claim: What is signed into the sheets.
+        chosen: What the sheets say of the options; behind the number it is in their names, too.
     """
     rows, done = iter(merged), 0
     with atomic.explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     while some := list(itertools.islice(rows, ROWS)):
-        path = folder / f"{_last(folder) + 1:03d}.jpg"
         plates = footage.iter_frames_or_bad([each.frame.index for each in some])
-        claim.write_picture(
-            path,
-            make_sheet(
-                [plate.image if isinstance(plate, Frame) else None for plate in plates], some
-            ),
+        sheet = make_sheet(
+            [plate.image if isinstance(plate, Frame) else None for plate in plates],
+            some,
+            chosen.heading,
         )
+        numbers = (folder / f"{number:03d}" for number in itertools.count(_last(folder) + 1))
+        with atomic.first_free(numbers, lambda path: _last(folder) >= int(path.name)) as free:
+            path = folder / chosen.name_of(free.name, ".jpg")
+            claim.write_picture(path, sheet)
         done += len(some)
         yield Saved(what="preview", path=path)
         if isinstance((yield Progress(stage="preview", done=done, total=count)), Stop):
@@ -63,12 +69,15 @@ def write_previews(
     return True
 
 
-def make_sheet(plates: Sequence[Array | None], merged: Sequence[MergeFrame]) -> Bytes:
+def make_sheet(
+    plates: Sequence[Array | None], merged: Sequence[MergeFrame], heading: Sequence[str] = ()
+) -> Bytes:
     """Draw a row for each frame: its number, its plate, the result, its mask.
 
     Args:
         plates: (H, W, 3) each; None where it could not be read: then it is black.
         merged: The frames, one a plate.
+        heading: Lines above them.
 
     Returns:
         (h, w, 3) uint8.
@@ -83,7 +92,7 @@ def make_sheet(plates: Sequence[Array | None], merged: Sequence[MergeFrame]) -> 
         rows[f"frame {each.frame.index}"] = [
             fit_within(picture[y0:y1, x0:x1], size) for picture in pictures
         ]
-    return draw_contact_sheet(rows, ["plate", "result", "mask"])
+    return draw_contact_sheet(rows, ["plate", "result", "mask"], heading)
 
 
 def _box(merged: Sequence[MergeFrame]) -> Box:
@@ -104,6 +113,6 @@ def _box(merged: Sequence[MergeFrame]) -> Box:
 
 
 def _last(folder: Path) -> int:
-    return max(
-        (int(path.stem) for path in folder.glob("*.jpg") if path.stem.isdecimal()), default=0
-    )
+    """The highest number of a sheet that is there; 0 without one."""
+    numbers = (path.stem.split("_")[0] for path in folder.glob("*.jpg"))
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)

@@ -12,10 +12,13 @@ from understudy.io.provenance.manifest import Claim
 from understudy.io.provenance.signing_key import Credentials
 from understudy.stages import frame_ranges
 from understudy.stages.events import Event, FailedFrame, Finished, Order, Stage, Started
+from understudy.stages.merge.chosen_options import ChosenOptions
 from understudy.stages.merge.context import MergeContext
 from understudy.stages.merge.debug import write_debug
 from understudy.stages.merge.frames import FrameReport, merge_frames
+from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.predict import MergeFrame
+from understudy.stages.merge.presets import apply_preset
 from understudy.stages.merge.preview import ROWS, write_previews
 from understudy.stages.project import Project
 
@@ -38,16 +41,21 @@ def render_stills(project: Project, context: MergeContext, signer: Credentials) 
     total = sum(map(len, named))
     went_in = context.model_path if context.model_path.is_file() else project.footage("src")
     claim, report = Claim.edited([footage.path, went_in], signer), FrameReport()
+    # A file of somebody else's does not tell its iteration.
+    learnt = f", iteration {context.iteration}" if context.iteration else ""
+    model = f"model {context.model_path.name}{learnt}"
+    base = apply_preset(project, MergeOptions(preset=options.preset))
+    chosen = ChosenOptions.of(model, options, base)
     # From another thread than its own, footage cannot be read.
     with open_footage(footage.path, index=footage.index) as plates:
         ways: dict[str, WriteStills] = {}
         if options.preview:
             ways["preview"] = lambda merged: write_previews(
-                project.merged / "preview", plates, merged, total, claim
+                project.merged / "preview", plates, merged, total, claim, chosen
             )
         if options.debug:
             ways["debug"] = lambda merged: write_debug(
-                project.merged / "debug", plates, merged, total, context.keyframes, claim
+                project.merged / "debug", plates, merged, total, context.keyframes, claim, chosen
             )
         for name, way in ways.items():
             yield Started(stage=name, total=total)
