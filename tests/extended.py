@@ -108,7 +108,7 @@ def test_help_names_the_parts_and_their_settings(
     verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "1000")
-    assert cli.main([verb, "--help"]) == 0
+    assert cli.main([verb, "--help-all"]) == 0
     told = capsys.readouterr().out
     for family, name, of, setting, _ in EXAMPLES:
         if of == verb:

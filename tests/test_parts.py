@@ -167,7 +167,7 @@ def test_the_help_of_a_command_names_every_argument_and_option(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    assert cli.main([*name.split("_"), "--help"]) == 0
+    assert cli.main([*name.split("_"), "--help-all"]) == 0
     told = capsys.readouterr().out
     for dotted, _, _ in options_within(jobs.options_of(VERBS[name])):
         assert f"--{dotted.replace('_', '-').rstrip('-')}" in told

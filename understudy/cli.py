@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from understudy.cli_app import GlobalFlags, ParsedCommand, build_app
 from understudy.cli_crash import report_crash
+from understudy.cli_help import HelpRequest, print_help
 from understudy.cli_orders import Orders
 from understudy.cli_view import JsonView, ScreenView, View, write_any_text
 from understudy.errors import (
@@ -69,8 +70,14 @@ def parse(tokens: Sequence[str]) -> ParsedCommand | None:
 
     Raises BadOption for a line that is not understood.
     """
+    app = build_app()
+    asked = HelpRequest.from_tokens(tokens, app)
+    if asked is not None:
+        verb = jobs.verbs().get("_".join(asked.words))
+        print_help(asked, app, None if verb is None else jobs.options_of(verb))
+        return None
     try:
-        asked: ParsedCommand | None = build_app().meta(
+        command: ParsedCommand | None = app.meta(
             list(tokens), exit_on_error=False, print_error=False
         )
     except CycloptsError as error:
@@ -81,7 +88,7 @@ def parse(tokens: Sequence[str]) -> ParsedCommand | None:
             "understudy: a value in this line has brackets within brackets without end. See --help"
             " for what it may be."
         ) from None
-    return asked
+    return command
 
 
 def _run(command: ParsedCommand, view: View) -> int:

@@ -13,8 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import App, Group, Parameter
-from pydantic import Field, create_model
+from cyclopts import App, Parameter
 
 from understudy.options import Options, check_texts
 from understudy.stages import jobs
@@ -25,10 +24,6 @@ _ABOUT = """Put one person's face onto another person's performance in film foot
 A whole swap in one line: understudy swap --src A.mp4 --dst B.mp4 --out C.mp4.
 Step by step: new, extract, train, merge.
 """
-_ARGUMENTS = Group("Arguments", sort_key=1)
-_OPTIONS = Group("Options", sort_key=2)
-_PARTS = 3
-_ALWAYS = Group("Options of every command", sort_key=4)
 
 
 @dataclass(frozen=True)
@@ -67,10 +62,10 @@ def build_app() -> App:
         help=_ABOUT,
         version=version("understudy"),
         result_action="return_value",
-        group_arguments=_ARGUMENTS,
+        # `cli_help` prints the pages.
+        help_flags=(),
         default_parameter=Parameter(negative_iterable=(), show_choices=True),
     )
-    app["--help"].group = app["--version"].group = _ALWAYS
     for place, (name, verb) in enumerate(jobs.verbs().items()):
         # `faces_check` is the command `check` of `faces`.
         above, _, below = name.partition("_")
@@ -94,25 +89,18 @@ def _add_global_flags(app: App) -> None:
         *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
         json: Annotated[
             bool,
-            Parameter(
-                negative=(), group=_ALWAYS, help="Tell events as JSON lines on standard output."
-            ),
+            Parameter(negative=(), help="Tell events as JSON lines on standard output."),
         ] = False,
-        quiet: Annotated[
-            bool, Parameter(negative=(), group=_ALWAYS, help="Tell only what went wrong.")
-        ] = False,
+        quiet: Annotated[bool, Parameter(negative=(), help="Tell only what went wrong.")] = False,
         config: Annotated[
             Path | None,
-            Parameter(
-                group=_ALWAYS, help="Your own defaults: a TOML file with a table for each command."
-            ),
+            Parameter(help="Your own defaults: a TOML file with a table for each command."),
         ] = None,
         orders: Annotated[
             bool,
             Parameter(
                 negative=(),
-                group=_ALWAYS,
-                help="Take orders (stop, save, change, …) as JSON lines on standard input.",
+                help="Take orders (stop, save, …) as JSON from standard input.",
             ),
         ] = False,
     ) -> ParsedCommand | None:
@@ -123,7 +111,7 @@ def _add_global_flags(app: App) -> None:
     app.meta.default(launch)
 
 
-def _run(job: Annotated[Path, Parameter(group=_ARGUMENTS, help="The job file.")]) -> Job:
+def _run(job: Annotated[Path, Parameter(help="The job file.")]) -> Job:
     check_texts({"job": job}, "run")
     return Job.load(job)
 
@@ -132,16 +120,15 @@ def _command(verb: Verb) -> Callable[..., Job]:
     """Make a function for cyclopts that has the verb's parameters and returns the job."""
     parameters = []
     for parameter in _arguments(verb):
-        note = Parameter(group=_ARGUMENTS, help=_argument_help(parameter.name, verb))
+        note = Parameter(help=_argument_help(parameter.name, verb))
         parameters.append(parameter.replace(annotation=Annotated[parameter.annotation, note]))
-    options: Any = Annotated[
-        _with_headings(jobs.options_of(verb)), Parameter(name="*", group=_OPTIONS)
-    ]
-    parameters.append(
-        inspect.Parameter(
-            "options", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=options
+    if jobs.options_of(verb).model_fields:
+        options: Any = Annotated[jobs.options_of(verb), Parameter(name="*")]
+        parameters.append(
+            inspect.Parameter(
+                "options", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=options
+            )
         )
-    )
     signature = inspect.Signature(parameters)
 
     def command(*args: Any, **kwargs: Any) -> Job:
@@ -157,34 +144,6 @@ def _command(verb: Verb) -> Callable[..., Job]:
     command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
-
-
-def _with_headings(options: type[Options], path: str = "") -> type[Options]:
-    """The same options, for --help: the settings of each part below a heading of their own."""
-    fields: dict[str, Any] = {}
-    for name, info in options.model_fields.items():
-        if isinstance(info.annotation, type) and issubclass(info.annotation, Options):
-            inner = _with_headings(info.annotation, f"{path}{name}.")
-            heading = Group(
-                f"--{path}{name}: {(info.description or '').rstrip('.')}".replace("_", "-"),
-                sort_key=_PARTS,
-            )
-            default = inner.model_validate(info.default.set_values())
-            fields[name] = (
-                Annotated[inner, Parameter(group=heading)],
-                Field(default, description=info.description),
-            )
-    return (
-        create_model(
-            options.__name__,
-            __base__=options,
-            __module__=options.__module__,
-            __doc__=options.__doc__,
-            **fields,
-        )
-        if fields
-        else options
-    )
 
 
 def _arguments(verb: Verb) -> list[inspect.Parameter]:

@@ -107,26 +107,42 @@ class Options(BaseModel):
         for name, info in cls.model_fields.items():
             if isinstance(info.annotation, type) and issubclass(info.annotation, Options):
                 names |= {f"{name}.{inner}" for inner in info.annotation.live_names()}
-            elif _notes(info).live:
+            elif notes_of(info).live:
                 names.add(name)
         return names
 
 
 @dataclass(frozen=True, slots=True)
-class _Notes:
+class OptionGroup:
+    """Options that belong together: --help lists them in one line, and shows them by the name."""
+
+    name: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
     """What is known of an option beside what pydantic keeps.
 
-    former: old values, and what each means now.
+    former: old values, and what each means now. usual, group: as `option` takes them.
     """
 
     unit: str = ""
     live: bool = False
     affects: Affects | None = None
     former: tuple[tuple[Any, Any], ...] = ()
+    usual: bool | tuple[str, ...] = False
+    group: OptionGroup | None = None
 
     def __call__(self, schema: dict[str, Any]) -> None:
         """Add to the JSON schema of the option what a form can use."""
-        schema |= {"unit": self.unit, "live": self.live, "affects": self.affects}
+        schema |= {
+            "unit": self.unit,
+            "live": self.live,
+            "affects": self.affects,
+            "usual": self.usual is True,
+            "group": self.group.name if self.group else "",
+        }
 
 
 def option(
@@ -139,6 +155,8 @@ def option(
     live: bool = False,
     affects: Affects | None = None,
     formerly: Any = None,
+    usual: bool | tuple[str, ...] = False,
+    group: OptionGroup | None = None,
 ) -> Any:
     """Declare one option.
 
@@ -153,16 +171,24 @@ def option(
             field that holds the part says.
         formerly: A value that once stood for None and is still read as None; or a dict of old
             values and what each means now.
+        usual: Whether --help shows it first; of a set of options, the dotted names within it that
+            stand among the usual ones of the whole command, too.
+        group: Under which name --help lists it where it is not shown first; None = among the
+            other ones, or, for a set of options, under its own name.
     """
     former = formerly if isinstance(formerly, dict) else {formerly: None}
-    bounds = "" if low is None and high is None else f" [{_number(low)}..{_number(high)}]"
+    has_bounds = low is not None or high is not None
+    bounds = f" [{_number(low)}..{_number(high)}]" if has_bounds else ""
+    measure = (
+        f" {unit}" if has_bounds and unit else f" ({unit})" if unit and unit not in help else ""
+    )
     return Field(
         default=default,
         ge=low,
         le=high,
-        description=f"{help}{bounds}{f' {unit}' if unit else ''}.",
-        json_schema_extra=_Notes(
-            unit, live, affects, () if formerly is None else tuple(former.items())
+        description=f"{help}{bounds}{measure}.",
+        json_schema_extra=Notes(
+            unit, live, affects, () if formerly is None else tuple(former.items()), usual, group
         ),
     )
 
@@ -220,8 +246,9 @@ def _text_problem(value: str | Path) -> str:
     return ""
 
 
-def _notes(info: FieldInfo) -> _Notes:
-    return info.json_schema_extra if isinstance(info.json_schema_extra, _Notes) else _Notes()
+def notes_of(info: FieldInfo) -> Notes:
+    """What `option` noted of a field."""
+    return info.json_schema_extra if isinstance(info.json_schema_extra, Notes) else Notes()
 
 
 @cache
@@ -232,7 +259,7 @@ def _former_values(options: type[Options]) -> dict[str, tuple[tuple[Any, Any], .
         kinds = get_args(info.annotation)
         # A file of TOML cannot say null, nor can a flag.
         word = (("none", None),) if NoneType in kinds and str not in kinds else ()
-        if former := (*_notes(info).former, *word):
+        if former := (*notes_of(info).former, *word):
             found[name] = former
     return found
 
@@ -261,7 +288,7 @@ def _affecting(
 ) -> Iterator[tuple[str, Any]]:
     plain = options.model_dump(mode="json")
     for name, info in type(options).model_fields.items():
-        value, affects = getattr(options, name), _notes(info).affects or inherited
+        value, affects = getattr(options, name), notes_of(info).affects or inherited
         if isinstance(value, Options):
             yield from _affecting(value, what, affects, f"{prefix}{name}.")
         elif affects == what:

@@ -20,7 +20,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from understudy.errors import BadOption
-from understudy.options import Options, option
+from understudy.options import OptionGroup, Options, option
 
 
 class Part(Options):
@@ -283,6 +283,7 @@ def with_parts(
     def decorate(options: type[AnyOptions]) -> type[AnyOptions]:
         fields: dict[str, Any] = {}
         for registry in registries:
+            group = OptionGroup(registry.family, f"Settings of each {registry.noun}")
             for name in registry:
                 part = registry[name]
                 field = settings_field(name, part)
@@ -297,7 +298,7 @@ def with_parts(
                     registry.reject(name, f"its settings have no defaults: {_reason(error)}")
                     continue
                 about = f"Settings of the {registry.noun} {name}"
-                fields[field] = (part, option(default, about, **of_options))
+                fields[field] = (part, option(default, about, group=group, **of_options))
         for info in options.model_fields.values():
             _list_names(info)
         made = create_model(

@@ -39,12 +39,14 @@ FPS = 25
 class DemoOptions(Options):
     """What `demo` asks."""
 
-    minutes: float = option(4.5, "Train so long", low=0.01, high=600)
-    seconds: float = option(6, "Length of the clips", low=0.2, high=60)
-    width: int = option(640, "Width of the clips", low=160, high=1920, unit="pixels")
-    height: int = option(480, "Height of the clips", low=160, high=1080, unit="pixels")
-    seed: int = option(0, "Another number gives other performances", low=0, high=2**32 - 1)
-    train: TrainOptions = option(TrainOptions(), "Options of train")
+    minutes: float = option(4.5, "Train so long", low=0.01, high=600, usual=True)
+    seconds: float = option(6, "Length of the clips", low=0.2, high=60, usual=True)
+    width: int = option(640, "Width of the clips", low=160, high=1920, unit="pixels", usual=True)
+    height: int = option(480, "Height of the clips", low=160, high=1080, unit="pixels", usual=True)
+    seed: int = option(
+        0, "Another number gives other performances", low=0, high=2**32 - 1, usual=True
+    )
+    train: TrainOptions = option(TrainOptions(), "Learning both faces, as train does")
 
 
 @verb

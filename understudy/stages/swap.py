@@ -38,19 +38,33 @@ class SwapOptions(FootageOptions):
         10,
         "Train so long in all, runs before this one counted; not heeded when iterations are set",
         low=0.01,
+        usual=True,
     )
     iterations: int | None = option(
-        None, "Train so many iterations in all; not set = go by minutes", low=1, formerly=0
+        None,
+        "Train so many iterations in all; not set = go by minutes",
+        low=1,
+        formerly=0,
+        usual=True,
     )
-    overwrite: bool = option(False, "Replace the result when it is there already")
+    overwrite: bool = option(False, "Replace the result when it is there already", usual=True)
     consent: str | None = option(
         None,
         "Who agreed to what, and where that is written down; kept in the project file",
         formerly="",
+        usual=True,
     )
-    extract: ExtractOptions = option(ExtractOptions(), "Options of extract")
-    train: TrainOptions = option(TrainOptions(), "Options of train")
-    merge: MergeOptions = option(MergeOptions(), "Options of merge")
+    extract: ExtractOptions = option(
+        ExtractOptions(), "Finding the faces, as extract does", usual=("quality", "face_type")
+    )
+    train: TrainOptions = option(
+        TrainOptions(), "Learning both faces, as train does", usual=("model", "batch", "device")
+    )
+    merge: MergeOptions = option(
+        MergeOptions(),
+        "Laying the new face in, as merge does",
+        usual=("preset", "erode", "blur"),
+    )
 
 
 @verb

@@ -9,10 +9,14 @@ from typing import Annotated, Final, Literal
 from understudy.core.color.histogram import histogram_match, histogram_match_dfl
 from understudy.core.color.transfer import Transfer
 from understudy.core.compose.sharpen import SharpenMode
-from understudy.options import Options, option
+from understudy.options import OptionGroup, Options, option
 from understudy.registry import NameIn, NamesOf
 
 Shows = Literal["result", "plate", "square", "mask", "predicted"]
+
+_MASK = OptionGroup("mask", "Size and outline of the new face")
+_COLOR = OptionGroup("color", "How it takes colours and light")
+_DETAIL = OptionGroup("detail", "How sharp and how grainy it is")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +55,19 @@ class CompositeOptions(Options):
 
     mode: Annotated[str, NameIn("blenders", tuple(_MODES))] = option(
         "overlay",
-        "How the new face meets the plate: overlay lays it in; hist-match fits its histogram to"
-        " dst's face, hist-match-bw from grey; seamless also takes the plate's light,"
-        " seamless-hist-match both; pyramid joins coarse and fine detail over wide and narrow"
-        " borders; original leaves the plate; raw-rgb, raw-rgb-mask, raw-mask and raw-predict show"
-        " what the model made",
+        "How the new face meets the plate: overlay lays it in; seamless also takes the plate's"
+        " light; pyramid joins coarse and fine detail over wide and narrow borders; hist-match fits"
+        " its histogram to dst's face, -bw from grey; raw-… show what the model made",
         live=True,
         affects="render",
+        usual=True,
     )
     masks: Annotated[tuple[str, ...], NamesOf("maskers")] = option(
         ("learned",),
         "Masks, multiplied; 'a+b' unites two, dst is the hull of the landmarks",
         live=True,
         affects="render",
+        usual=True,
     )
     erode: float = option(
         2,
@@ -73,6 +77,7 @@ class CompositeOptions(Options):
         unit="%",
         live=True,
         affects="render",
+        usual=True,
     )
     blur: float = option(
         8,
@@ -82,6 +87,7 @@ class CompositeOptions(Options):
         unit="%",
         live=True,
         affects="render",
+        usual=True,
     )
     feather: float = option(
         0,
@@ -91,6 +97,7 @@ class CompositeOptions(Options):
         unit="%",
         live=True,
         affects="render",
+        group=_MASK,
     )
     edge_fade: float = option(
         1.5,
@@ -100,6 +107,7 @@ class CompositeOptions(Options):
         unit="%",
         live=True,
         affects="render",
+        group=_MASK,
     )
     steady_mask: int = option(
         0,
@@ -109,6 +117,7 @@ class CompositeOptions(Options):
         unit="frames",
         live=True,
         affects="render",
+        group=_MASK,
     )
     color_transfer: Annotated[str, NameIn("color_transfers")] = option(
         "mkl-m",
@@ -116,6 +125,7 @@ class CompositeOptions(Options):
         " mask, the others at the square",
         live=True,
         affects="render",
+        usual=True,
     )
     uncover: bool = option(
         True,
@@ -123,15 +133,21 @@ class CompositeOptions(Options):
         " pass do not count",
         live=True,
         affects="render",
+        group=_COLOR,
     )
     match_tone: bool = option(
         True,
         "In a plate without colour, grey or toned, the new face has none of its own either",
         live=True,
         affects="render",
+        group=_COLOR,
     )
     hist_match_masked: bool = option(
-        True, "The hist-match modes look within the mask only", live=True, affects="render"
+        True,
+        "The hist-match modes look within the mask only",
+        live=True,
+        affects="render",
+        group=_COLOR,
     )
     hist_match_threshold: int = option(
         255,
@@ -140,6 +156,7 @@ class CompositeOptions(Options):
         high=255,
         live=True,
         affects="render",
+        group=_COLOR,
     )
     steady: int = option(
         5,
@@ -149,9 +166,17 @@ class CompositeOptions(Options):
         unit="frames",
         live=True,
         affects="render",
+        group=_COLOR,
     )
     face_scale: float = option(
-        0, "Enlarge the new face", low=-50, high=50, unit="%", live=True, affects="render"
+        0,
+        "Enlarge the new face",
+        low=-50,
+        high=50,
+        unit="%",
+        live=True,
+        affects="render",
+        group=_MASK,
     )
     super_resolution: float = option(
         0,
@@ -161,6 +186,7 @@ class CompositeOptions(Options):
         unit="%",
         live=True,
         affects="render",
+        group=_DETAIL,
     )
     texture: float = option(
         50,
@@ -170,6 +196,7 @@ class CompositeOptions(Options):
         unit="%",
         live=True,
         affects="render",
+        group=_DETAIL,
     )
     sharpen: float = option(
         100,
@@ -179,6 +206,7 @@ class CompositeOptions(Options):
         unit="%",
         live=True,
         affects="render",
+        group=_DETAIL,
     )
     sharpen_mode: SharpenMode = option(
         "match",
@@ -186,6 +214,7 @@ class CompositeOptions(Options):
         " gaussian by pixels",
         live=True,
         affects="render",
+        group=_DETAIL,
     )
     motion_blur: float = option(
         0,
@@ -195,6 +224,7 @@ class CompositeOptions(Options):
         unit="degrees",
         live=True,
         affects="render",
+        group=_DETAIL,
     )
     grain: float = option(
         100,
@@ -204,6 +234,7 @@ class CompositeOptions(Options):
         unit="%",
         live=True,
         affects="render",
+        group=_DETAIL,
     )
     denoise: float = option(
         0,
@@ -212,6 +243,7 @@ class CompositeOptions(Options):
         high=500,
         live=True,
         affects="render",
+        group=_DETAIL,
     )
     bicubic_degrade: float = option(
         0,
@@ -221,9 +253,17 @@ class CompositeOptions(Options):
         unit="%",
         live=True,
         affects="render",
+        group=_DETAIL,
     )
     compression_degrade: float = option(
-        0, "Lose detail as JPEG does", low=0, high=100, unit="%", live=True, affects="render"
+        0,
+        "Lose detail as JPEG does",
+        low=0,
+        high=100,
+        unit="%",
+        live=True,
+        affects="render",
+        group=_DETAIL,
     )
     color_degrade: float = option(
         0,
@@ -233,12 +273,14 @@ class CompositeOptions(Options):
         unit="%",
         live=True,
         affects="render",
+        group=_DETAIL,
     )
     degrade: Literal["face", "frame"] = option(
         "face",
         "What denoise and the degrades work on: the new face, or the frame around it",
         live=True,
         affects="render",
+        group=_DETAIL,
     )
     formulas: Literal["ours", "dfl"] = option(
         "ours",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from understudy.options import Options, option
+from understudy.options import OptionGroup, Options, option
+
+FOOTAGE = OptionGroup("footage", "How footage is read")
 
 
 class FootageOptions(Options):
@@ -15,18 +17,21 @@ class FootageOptions(Options):
         "Frames that are missing among numbered pictures: hold shows the one before them longer,"
         " black shows black, short leaves them out, so that the sequence is shorter",
         affects="render",
+        group=FOOTAGE,
     )
     endings: Literal["any", "known"] = option(
         "any",
         "Which files of a folder count: any that holds a picture, or only those whose names end in"
         " .jpg, .png, .tif, .bmp or .webp, as in former versions",
         affects="render",
+        group=FOOTAGE,
     )
     deinterlace: Literal["off", "bob", "weave"] = option(
         "off",
         "Interlaced video: off keeps its fields, and the result is marked as interlaced; bob makes"
         " a frame of each field; weave takes both fields as one whole frame",
         affects="render",
+        group=FOOTAGE,
     )
 
     @classmethod

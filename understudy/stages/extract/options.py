@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ValidationError
 
-from understudy.options import Affects, Options, option
+from understudy.options import Affects, OptionGroup, Options, option
 from understudy.parts.detectors import Detector, detectors
 from understudy.parts.dlib_extra import is_installed
 from understudy.parts.identities import identities
@@ -30,6 +30,10 @@ PRESETS: dict[Quality, dict[str, Any]] = {
     "best": {"facemesh": {"crops": 8}, "blazeface": {"tiles": 1}, "format": "png", "sample": 6},
 }
 
+_FINDING = OptionGroup("finding", "Where faces are looked for, and what steadies them")
+_PICTURES = OptionGroup("pictures", "How face pictures are kept")
+_WORK = OptionGroup("work", "Where the work is done")
+
 
 @with_parts(detectors, landmarkers, identities, affects="detect")
 class ExtractOptions(Options):
@@ -38,35 +42,40 @@ class ExtractOptions(Options):
     quality: Quality = option(
         "default",
         "How thorough: what fast and best set is in the manual; any option set by itself wins",
+        usual=True,
     )
     detector: Annotated[str, NameIn("detectors")] = option(
-        "blazeface", "What finds faces", affects="detect"
+        "blazeface", "What finds faces", affects="detect", usual=True
     )
     landmarker: Annotated[str, NameIn("landmarkers")] = option(
-        "facemesh", "What finds the 68 points of a face", affects="detect"
+        "facemesh", "What finds the 68 points of a face", affects="detect", usual=True
     )
     region: tuple[float, float, float, float] = option(
         (0, 0, 1, 1),
         "Look for faces only here: left, top, right, bottom",
         unit="shares of the frame",
         affects="detect",
+        group=_FINDING,
     )
     identity: Annotated[str, NameIn("identities", ("auto", "none"))] = option(
         "auto",
         "What tells people apart; auto = dlib-resnet where it is installed, none = nothing",
         affects="detect",
+        group=_FINDING,
     )
     sample: int = option(
         12,
         "Ask who a face is in every n-th frame, and wherever a face comes up or meets another",
         low=1,
         affects="detect",
+        group=_FINDING,
     )
     steady: Literal["flow", "filter", "off"] = option(
         "flow",
         "What takes the tremble out of the points: flow = optical flow, filter = a zero-phase"
         " filter, off = nothing",
         affects="detect",
+        group=_FINDING,
     )
     fill: float = option(
         0.25,
@@ -75,27 +84,35 @@ class ExtractOptions(Options):
         high=1,
         unit="seconds",
         affects="detect",
+        group=_FINDING,
     )
-    every: int = option(1, "Take every n-th frame only", low=1, affects="detect")
+    every: int = option(1, "Take every n-th frame only", low=1, affects="detect", usual=True)
 
     face_type: FaceType = option(
         "full",
         "How much of the head the pictures show; a model needs its own type or a wider one",
         affects="crop",
+        usual=True,
     )
     size: int = option(
-        512, "Side of the pictures", low=256, high=2048, unit="pixels", affects="crop"
+        512, "Side of the pictures", low=256, high=2048, unit="pixels", affects="crop", usual=True
     )
     format: Literal["jpg", "png"] = option(
-        "jpg", "Kind of picture; png loses nothing and is 4 to 5 times as large", affects="crop"
+        "jpg",
+        "Kind of picture; png loses nothing and is 4 to 5 times as large",
+        affects="crop",
+        group=_PICTURES,
     )
-    jpg_quality: int = option(95, "Quality of jpg", low=1, high=100, affects="crop")
+    jpg_quality: int = option(
+        95, "Quality of jpg", low=1, high=100, affects="crop", group=_PICTURES
+    )
     max_faces: int | None = option(
         None,
         "Keep only so many faces of a frame, the largest; not set = all",
         low=1,
         formerly=0,
         affects="crop",
+        usual=True,
     )
     person: int | None = option(
         None,
@@ -103,27 +120,35 @@ class ExtractOptions(Options):
         low=0,
         formerly=-1,
         affects="crop",
+        usual=True,
     )
     like: str | None = option(
-        None, "Keep only the person on this picture; not set = all", formerly="", affects="crop"
+        None,
+        "Keep only the person on this picture; not set = all",
+        formerly="",
+        affects="crop",
+        usual=True,
     )
     debug: Literal["off", "jpg", "video"] = option(
         "off",
         "Also draw what was found onto the frames, as pictures or as one video",
         affects="crop",
+        usual=True,
     )
 
     fix: bool = option(
         False,
         "List the frames without a face in marks.json, to be marked by hand; marks there are always"
         " used",
+        usual=True,
     )
     redo_missing: bool = option(
         False,
         "Look again at the frames whose debug picture was deleted, with the options given now",
+        group=_FINDING,
     )
     redo: bool = option(
-        False, "Start anew; the old faces are moved to faces_old_N beside, not deleted"
+        False, "Start anew; the old faces are moved to faces_old_N beside, not deleted", usual=True
     )
     workers: int | None = option(
         None,
@@ -131,8 +156,11 @@ class ExtractOptions(Options):
         low=1,
         high=1024,
         formerly=0,
+        group=_WORK,
     )
-    engine: Engine = option("local", "Where they run: local = this machine, ray = a Ray cluster")
+    engine: Engine = option(
+        "local", "Where they run: local = this machine, ray = a Ray cluster", group=_WORK
+    )
 
     def preset(self) -> ExtractOptions:
         """The same with what `quality` says wherever nothing was set."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from understudy.options import Options, option
+from understudy.options import OptionGroup, Options, option
 from understudy.parts.color_transfers import ColorTransfer, color_transfers
 from understudy.parts.models import models
 from understudy.registry import NameIn, settings_field, with_parts
@@ -15,6 +15,12 @@ from understudy.stages.saved_models.recipe import MAX_SEED
 # A time between two of something.
 Often = Annotated[float, Field(gt=0)] | Literal["never"]
 Until = Literal["plateau", "finish", "gan"] | None
+
+_FACES = OptionGroup("faces", "Whose faces are learnt, and how often which of them")
+_CHANGES = OptionGroup("changes", "How faces are changed at random, and src's made like dst's")
+_STEPS = OptionGroup("steps", "How it learns: optimizer, learning rate, running mean, chance")
+_MEMORY = OptionGroup("memory", "Speed and memory")
+_SAVES = OptionGroup("saves", "What is written meanwhile, and how often")
 
 
 def _fits_pixels(transfer: type[ColorTransfer]) -> bool:
@@ -30,27 +36,34 @@ class TrainOptions(Options):
     """
 
     model: Annotated[str, NameIn("models", ("auto",))] = option(
-        "auto", "What to train; auto = what this machine can"
+        "auto", "What to train; auto = what this machine can", usual=True
     )
     name: str | None = option(
         None,
         "Name under which this model is kept; not set = what it is called under model",
         formerly="",
+        usual=True,
     )
     from_: str | None = option(
         None,
         "Start with the weights of another model: its folder, or its name in this show; not set ="
         " from nothing",
         formerly="",
+        usual=True,
     )
     pretrain: str | None = option(
         None,
         "Learn from this faceset of many people in place of src and dst; not set = from src and"
         " dst",
         formerly="",
+        group=_FACES,
     )
     seed: int = option(
-        0, "Where chance starts; the same seed and faces give the same run", low=0, high=MAX_SEED
+        0,
+        "Where chance starts; the same seed and faces give the same run",
+        low=0,
+        high=MAX_SEED,
+        group=_STEPS,
     )
     iterations: int | None = option(
         None,
@@ -58,6 +71,7 @@ class TrainOptions(Options):
         low=1,
         live=True,
         formerly=0,
+        usual=True,
     )
     minutes: float | None = option(
         None,
@@ -66,6 +80,7 @@ class TrainOptions(Options):
         unit="minutes",
         live=True,
         formerly=0,
+        usual=True,
     )
     batch: int | None = option(
         None,
@@ -73,18 +88,27 @@ class TrainOptions(Options):
         low=1,
         high=512,
         formerly=0,
+        usual=True,
     )
     optimizer: Literal["auto", "adam", "adabelief", "rmsprop"] = option(
         "auto",
         "How steps follow from gradients; auto = the model's own. Another one than before starts"
         " with no memory",
+        group=_STEPS,
     )
     lr: float | None = option(
-        None, "Learning rate; not set = the model's own", low=0, high=0.1, live=True, formerly=0
+        None,
+        "Learning rate; not set = the model's own",
+        low=0,
+        high=0.1,
+        live=True,
+        formerly=0,
+        group=_STEPS,
     )
     lr_dropout: bool = option(
         False,
         "Take a random 0.3 of each step, its size swinging: for the end, with adabelief or rmsprop",
+        group=_STEPS,
     )
     clip: float | None = option(
         None,
@@ -92,11 +116,13 @@ class TrainOptions(Options):
         low=0,
         live=True,
         formerly=-1,
+        group=_STEPS,
     )
     device: str = option(
         "auto",
         "Where to compute: auto, best (of many GPUs), cpu, cuda:1, mps, xpu, …; all = on every GPU"
         " here",
+        usual=True,
     )
     threads: int | None = option(
         None,
@@ -104,17 +130,19 @@ class TrainOptions(Options):
         low=1,
         high=512,
         formerly=0,
+        group=_MEMORY,
     )
     precision: Literal["auto", "fp32", "bf16"] = option(
-        "auto", "Number format of the network; auto = bf16 where the device has it"
+        "auto", "Number format of the network; auto = bf16 where the device has it", group=_MEMORY
     )
     channels_last: Literal["auto", "on", "off"] = option(
-        "auto", "Memory layout of the network; auto = on for CUDA"
+        "auto", "Memory layout of the network; auto = on for CUDA", group=_MEMORY
     )
     compile: Literal["auto", "off", "on", "graphs"] = option(
         "auto",
         "Let PyTorch compile the step, or with CUDA graphs too; auto = on where a trial on a GPU"
         " finds it faster, off elsewhere",
+        group=_MEMORY,
     )
     save_minutes: float = option(
         5,
@@ -122,6 +150,7 @@ class TrainOptions(Options):
         low=0.01,
         unit="minutes",
         live=True,
+        group=_SAVES,
     )
     preview_minutes: Often = option(
         2,
@@ -129,6 +158,7 @@ class TrainOptions(Options):
         unit="minutes",
         live=True,
         formerly={0: "never"},
+        usual=True,
     )
     rotation: float | None = option(
         None,
@@ -137,6 +167,7 @@ class TrainOptions(Options):
         high=30,
         unit="degrees",
         formerly=-1,
+        group=_CHANGES,
     )
     shift: float | None = option(
         None,
@@ -145,6 +176,7 @@ class TrainOptions(Options):
         high=0.2,
         unit="face widths",
         formerly=-1,
+        group=_CHANGES,
     )
     scale: float | None = option(
         None,
@@ -152,6 +184,7 @@ class TrainOptions(Options):
         low=0,
         high=0.3,
         formerly=-1,
+        group=_CHANGES,
     )
     warp: float | None = option(
         None,
@@ -159,6 +192,7 @@ class TrainOptions(Options):
         low=0,
         high=1,
         formerly=-1,
+        group=_CHANGES,
     )
     finish: float = option(
         0.4,
@@ -166,52 +200,65 @@ class TrainOptions(Options):
         low=0,
         high=1,
         live=True,
+        group=_STEPS,
     )
     src_person: int | None = option(
         None,
         "Learn only this person of src, as the report of extract numbers them; not set = all",
         low=0,
+        group=_FACES,
     )
     src_like: str | None = option(
-        None, "Learn only the person of src on this picture; not set = all"
+        None, "Learn only the person of src on this picture; not set = all", group=_FACES
     )
     dst_person: int | None = option(
         None,
         "Learn only this person of dst, as the report of extract numbers them; not set = all",
         low=0,
+        group=_FACES,
     )
     dst_like: str | None = option(
-        None, "Learn only the person of dst on this picture; not set = all"
+        None, "Learn only the person of dst on this picture; not set = all", group=_FACES
     )
     src_scale: float = option(
         0,
         "Enlarge all of src's faces by this share, where src's head is smaller",
         low=-0.3,
         high=0.3,
+        group=_CHANGES,
     )
     src_flip: bool = option(
-        False, "Mirror src's faces at random: helps when dst turns to a side that src never shows"
+        False,
+        "Mirror src's faces at random: helps when dst turns to a side that src never shows",
+        group=_CHANGES,
     )
-    dst_flip: bool = option(False, "Mirror dst's faces at random")
+    dst_flip: bool = option(False, "Mirror dst's faces at random", group=_CHANGES)
     uniform_yaw: bool = option(
-        False, "Draw every turn of the head that there is as often as any other"
+        False, "Draw every turn of the head that there is as often as any other", group=_FACES
     )
-    yaw_matched: bool = option(False, "Draw src's faces to turn as dst's do")
+    yaw_matched: bool = option(False, "Draw src's faces to turn as dst's do", group=_FACES)
     random_color: float = option(
-        0, "Change brightness and contrast at random by this much", low=0, high=1
+        0, "Change brightness and contrast at random by this much", low=0, high=1, group=_CHANGES
     )
     random_hsv_power: float = option(
-        0, "Change hue and saturation of src's faces that go in, try 0.05", low=0, high=0.3
+        0,
+        "Change hue and saturation of src's faces that go in, try 0.05",
+        low=0,
+        high=0.3,
+        group=_CHANGES,
     )
     ct_mode: Annotated[str, NameIn("color_transfers", ("none",), where=_fits_pixels)] = option(
-        "none", "Give src's faces the colours of dst's while it learns, by this colour transfer"
+        "none",
+        "Give src's faces the colours of dst's while it learns, by this colour transfer",
+        group=_CHANGES,
     )
     backup_hours: Often = option(
         1,
-        "Make a backup after each so many hours of learning",
+        "Make a backup this often, in hours of learning",
         unit="hours",
         live=True,
         formerly={0: "never"},
+        usual=True,
     )
     backup_iterations: int | None = option(
         None,
@@ -219,15 +266,17 @@ class TrainOptions(Options):
         low=1,
         live=True,
         formerly=0,
+        group=_SAVES,
     )
     backups: int = option(
         12,
         "Keep so many of these backups; each takes as much space as a checkpoint",
         low=1,
         live=True,
+        group=_SAVES,
     )
     preview_history: bool = option(
-        True, "Keep earlier previews too, evenly thinned out to 100", live=True
+        True, "Keep earlier previews too, evenly thinned out to 100", live=True, group=_SAVES
     )
 
     until: Until = option(
@@ -236,22 +285,31 @@ class TrainOptions(Options):
         " or finish and then learn against a critic (gan). Needs 40 faces of a side; not set = go"
         " on",
         formerly="",
+        usual=True,
     )
     tensorboard: bool = option(
-        False, "Write losses, measurements and previews for TensorBoard too (extra 'tensorboard')"
+        False,
+        "Write losses, measurements and previews for TensorBoard too (extra 'tensorboard')",
+        group=_SAVES,
     )
 
     accumulate: int = option(
-        1, "Learn each batch in so many parts, one after the other, for less memory", low=1, high=64
+        1,
+        "Learn each batch in so many parts, one after the other, for less memory",
+        low=1,
+        high=64,
+        group=_MEMORY,
     )
     checkpointing: bool = option(
         False,
         "Compute again on the way back what would else be kept: less memory, a third more time",
+        group=_MEMORY,
     )
     optimizer_memory: Literal["full", "half", "host"] = option(
         "full",
         "How adabelief and rmsprop keep what they remember: in full, in half the room, or in the"
         " machine's memory for a GPU",
+        group=_MEMORY,
     )
     ema: float | None = option(
         None,
@@ -260,6 +318,7 @@ class TrainOptions(Options):
         low=0,
         high=0.99999,
         formerly=-1,
+        group=_STEPS,
     )
 
     @classmethod
