@@ -74,7 +74,12 @@ SCENARIOS = [
         extra=r"show/merged/003(/.*)?",
         cost=1,
     ),
-    Scenario("preview", "trained", ("merge", "show", *MERGE, "--preview")),
+    Scenario(
+        "preview",
+        "trained",
+        ("merge", "show", *MERGE, "--preview"),
+        extra=r"show/merged/preview/002_masks=dst\.jpg",
+    ),
     Scenario(
         "debug",
         "trained",

@@ -139,3 +139,20 @@ def test_deepfacelabs_full_mask_fades_by_its_blur_alone():
     ones = np.ones((64, 64), np.float32)
     assert (matte.shape_matte_dfl(ones, 0, 0) == 1).all()
     assert matte.shape_matte_dfl(ones, 0, 40)[0].max() < 0.03
+
+
+def test_a_negative_blur_hardens_a_soft_edge_and_moves_no_outline():
+    mask = cv2.GaussianBlur(ball(128, 0.3), (0, 0), 5)
+    plain, hard, harder = (matte.shape_matte(mask, 0, blur) for blur in (0, -8, -16))
+    widths = [((each > 0.05) & (each < 0.95)).mean() for each in (plain, hard, harder)]
+    assert widths[2] < widths[1] < 0.9 * widths[0]
+    for each in (hard, harder):
+        assert each.min() >= 0 and each.max() <= 1 and abs((each > 0.5).mean() - 0.28) < 0.02
+        assert each[0].max() == 0, "it still ends within the square"
+
+
+def test_a_negative_blur_is_none_by_deepfacelabs_numbers():
+    mask = ball(64, 0.3)
+    np.testing.assert_array_equal(
+        matte.shape_matte_dfl(mask, 3, -50), matte.shape_matte_dfl(mask, 3, 0)
+    )

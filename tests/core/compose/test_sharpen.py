@@ -121,6 +121,7 @@ def test_deepfacelab_softens_by_medians():
         )
 
     twice = median(median(face))
-    np.testing.assert_allclose(
-        sharpen(face, -25, "box", dfl=True), (twice + median(twice)) / 2, atol=1e-6
-    )
+    for mode in ("box", "gaussian", "match", "unsharp"):
+        np.testing.assert_allclose(
+            sharpen(face, -25, mode, dfl=True), (twice + median(twice)) / 2, atol=1e-6
+        )

@@ -95,7 +95,8 @@ class WarpedFace:
     `colored` warped there. texture: (h, w, 3), the plate's texture to add, or None. roi_from_face:
     (2, 3), into the box. light: (h, w, 3), what the blend adds, or None. light_grid: the light in
     few numbers, see `temporal_light`. grain: how much of it plate and face have, from
-    `measure_grain`, or None. seed: of the frame's grain.
+    `measure_grain`, or None. seed: of the frame's grain. after: what makes the blended face like
+    dst's, as measured or averaged over frames, where colours are matched after the blend.
     """
 
     swap: Swap
@@ -110,6 +111,7 @@ class WarpedFace:
     light_grid: Floats | None = None
     grain: Floats | None = None
     seed: int = 0
+    after: MatchParams = NO_MATCH
 
 
 # A warped face with its light grid and its grain, as measured or averaged over frames.
@@ -160,10 +162,7 @@ def fit_match(swap: Swap) -> MatchParams:
         weight = weight * shown
     if swap.tone is not None:
         like = histogram.to_grey(like)
-    params = MatchParams(swap.transfer.fit(face, like, swap.mask))
-    if options.histogram is not None:
-        colored = swap.transfer.apply(face, params.color, swap.mask)
-        params = params._replace(curve=options.histogram.fit(colored, like, swap.mask))
+    params = NO_MATCH if options.matches_after_blend else _fit_colors(face, like, swap.mask, swap)
     if options.sharpen > 0 and options.sharpen_mode == "match":
         colored = _match_colors(face, swap.mask, swap, params)
         # What was put in the place of a hand is softer than a face.
@@ -283,6 +282,8 @@ def render_layer(
             light, face.light_grid, light_grid, face.roi_from_face, face.swap.side
         )
     layer = face.swap.blender.apply(below, face.face, face.matte, light)
+    if options.matches_after_blend:
+        layer = _match_blended(layer, face)
     if face.texture is not None:
         layer = layer + face.texture
     layer = np.clip(layer, 0, 1)
@@ -312,10 +313,59 @@ def _match(swap: Swap, params: MatchParams) -> Floats:
     return sharpen.sharpen(face, amount, options.sharpen_mode, options.is_dfl)
 
 
+def _fit_colors(face: Floats, like: Floats, weight: Floats, swap: Swap) -> MatchParams:
+    params = MatchParams(swap.transfer.fit(face, like, weight))
+    if (histogram_match := swap.options.histogram) is not None:
+        colored = swap.transfer.apply(face, params.color, weight)
+        params = params._replace(curve=histogram_match.fit(colored, like, weight))
+    return params
+
+
 def _match_colors(face: Floats, weight: Floats, swap: Swap, params: MatchParams) -> Floats:
+    """The face in the colours that were measured; as it is where they are matched after."""
+    return face if swap.options.matches_after_blend else _apply_colors(face, weight, swap, params)
+
+
+def _apply_colors(face: Floats, weight: Floats, swap: Swap, params: MatchParams) -> Floats:
     face = swap.transfer.apply(face, params.color, weight)
     match = swap.options.histogram
     return face if match is None else match.apply(face, params.curve, weight)
+
+
+def _fit_blended(warped: WarpedFace, below: Floats) -> MatchParams:
+    """Measure what makes the blended face like dst's, over dst's square as it will look.
+
+    below: (h, w, 3), the plate in the face's box.
+    """
+    swap, matte = warped.swap, warped.matte
+    face_from_roi, size = affine.invert(_roi_from_dst(warped)), (swap.side, swap.side)
+    layer = np.clip(swap.blender.apply(below, warped.face, matte, warped.light), 0, 1)
+    weight = np.clip(image.warp(matte, face_from_roi, size, filter="linear"), 0, 1)
+    shown = np.clip(image.warp(layer, face_from_roi, size, "replicate"), 0, 1)
+    seen = swap.dst + (shown - swap.dst) * weight[..., None]
+    return _fit_colors(seen, swap.dst, weight, swap)
+
+
+def _match_blended(layer: Floats, face: WarpedFace) -> Floats:
+    """The blended face in dst's colours.
+
+    It is changed as it lies in the plate, so it is not resampled again, counts once where the matte
+    is soft, and ends where the matte does, not at dst's square.
+    """
+    size = (layer.shape[1], layer.shape[0])
+    color, curve = (
+        # What moves each pixel of the square by itself is carried to where it lies.
+        image.warp(each, _roi_from_dst(face), size, "replicate") if each.ndim == 3 else each
+        for each in (face.after.color, face.after.curve)
+    )
+    return _apply_colors(np.clip(layer, 0, 1), face.matte, face.swap, MatchParams(color, curve))
+
+
+def _roi_from_dst(face: WarpedFace) -> Doubles:
+    """(2, 3), from dst's square into the face's box, whatever the face's scale."""
+    x0, y0 = face.box[:2]
+    shift = np.array([[0, 0, x0], [0, 0, y0]])
+    return np.asarray(affine.invert(face.swap.face_from_frame) - shift, np.float64)
 
 
 def _shape_matte(mask: Floats, options: CompositeOptions) -> Floats:
@@ -392,13 +442,14 @@ def _measure_plate(warped: WarpedFace, plate: Array) -> WarpedFace:
     )
     if options.texture:
         # As it lies in the plate: a face that is laid in larger does not enlarge the pores.
-        roi_from_dst = affine.invert(warped.swap.face_from_frame) - np.array(
-            [[0, 0, x0], [0, 0, y0]]
-        )
+        roi_from_dst = _roi_from_dst(warped)
         seen = image.warp(warped.swap.dst, roi_from_dst, (x1 - x0, y1 - y0), "replicate")
         fine = texture.extract_texture(below, seen, options.texture, affine.scale_of(roi_from_dst))
     seed = grain.frame_seed(plate) if options.grain else 0
-    return replace(warped, texture=fine, light=light, light_grid=light_grid, seed=seed)
+    measured = replace(warped, texture=fine, light=light, light_grid=light_grid, seed=seed)
+    if not options.matches_after_blend:
+        return measured
+    return replace(measured, after=_fit_blended(measured, below))
 
 
 def _takes_grain(face: WarpedFace) -> bool:

@@ -27,7 +27,8 @@ def shape_matte(
     Args:
         mask: (S, S) float32 in 0..1.
         erode: How far its outline moves inwards; negative = outwards.
-        blur: Width of an edge blurred to both sides, after erosion and feather.
+        blur: Width of an edge blurred to both sides, after erosion and feather; negative = what a
+            blur of that width takes from it is added, so that a soft edge becomes harder.
         feather: Width of a fade from the outline inwards; what lies outside goes.
         edge_fade: Width of the fade to 0 at the square's own edge.
 
@@ -39,8 +40,11 @@ def shape_matte(
     matte = _erode(matte, erode * percent)
     matte = _feather(matte, feather * percent)
     # 95 % of a step blurred by a Gaussian lie within four standard deviations.
-    sigma = blur * percent / 4
-    matte = _blur(matte, sigma, math.ceil(image.GAUSSIAN_REACH * sigma))
+    sigma = abs(blur) * percent / 4
+    if blur < 0:
+        matte = np.clip(2 * matte - image.blur(matte, sigma, cv2.BORDER_REPLICATE), 0, 1)
+    else:
+        matte = _blur(matte, sigma, math.ceil(image.GAUSSIAN_REACH * sigma))
     return np.asarray(
         np.clip(matte * _edge_fade(len(matte), edge_fade * percent), 0, 1), np.float32
     )
@@ -54,7 +58,7 @@ def shape_matte_dfl(mask: Floats, erode: float, blur: float) -> Floats:
     Args:
         mask: (S, S) float32 in 0..1.
         erode: Width of an elliptic erosion in quarter pixels of the mask; negative = dilation.
-        blur: Width of a Gaussian kernel in quarter pixels of the mask.
+        blur: Width of a Gaussian kernel in quarter pixels of the mask; negative = none, as there.
 
     Returns:
         (M, M) float32 in 0..1 over the same square, M >= S.

@@ -81,8 +81,8 @@ class CompositeOptions(Options):
     )
     blur: float = option(
         8,
-        "Width of the mask's feathered edge, half of it outside",
-        low=0,
+        "Width of the mask's feathered edge, half of it outside; negative = harden a soft edge",
+        low=-400,
         high=400,
         unit="%",
         live=True,
@@ -311,11 +311,21 @@ class CompositeOptions(Options):
         return self.formulas == "dfl"
 
     @property
+    def matches_after_blend(self) -> bool:
+        """Whether colours and histogram are matched where the face has the plate's light already.
+
+        DeepFaceLab does so in its seamless modes.
+        """
+        return self.is_dfl and self.blender == "seamless" and self.shows == "result"
+
+    @property
     def histogram(self) -> Transfer | None:
         """The histogram match that the mode asks for, or None."""
         if not _settings(self.mode).matches_histogram:
             return None
-        return _histogram_match(self.is_dfl, self.hist_match_masked, self.hist_match_threshold)
+        # There it looks at the whole square, whatever is asked.
+        masked = self.hist_match_masked and not self.matches_after_blend
+        return _histogram_match(self.is_dfl, masked, self.hist_match_threshold)
 
 
 def _settings(mode: str) -> ModeSettings:

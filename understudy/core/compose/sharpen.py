@@ -33,19 +33,19 @@ def sharpen(
             not change with the model's resolution; "box": 3 x 3 pixels; "gaussian": 3 x 3 pixels
             of standard deviation 0.8.
         dfl: DeepFaceLab's numbers: "box" with a gain of `amount`, not a hundredth of it, "gaussian"
-            half of that. A negative amount is passes of a 5 x 5 median, one for every 10.
+            half of that. A negative amount is passes of a 5 x 5 median, one for every 10, in any
+            mode.
 
     Returns:
         (S, S, 3) float32 in 0..1.
     """
     if amount == 0:
         return face
-    # DeepFaceLab has no such modes.
-    dfl = dfl and mode not in ("match", "unsharp")
     if dfl and amount < 0:
         return _medians(face, -amount)
     gain = amount / 100
-    if dfl:
+    # DeepFaceLab has no other modes.
+    if dfl and mode in ("box", "gaussian"):
         gain = {"box": amount, "gaussian": amount / 2}[mode]
     return np.asarray(
         np.clip(face + (face - _blurred(face, mode)) * np.float32(gain), 0, 1), np.float32

@@ -16,6 +16,7 @@ import numpy as np
 
 from understudy.core.color.transfer import Transfer, weighted_mean
 from understudy.core.compose.composite import (
+    NO_MATCH,
     MatchParams,
     composite_faces,
     fit_match,
@@ -33,6 +34,9 @@ from understudy.stages.parallel.prefetch import iter_windows, map_on_threads, pr
 from understudy.types import Floats
 
 _DEPTH = 4
+# What was matched by what, and how; the light of a face, its grain, and what is matched with them.
+_Match = tuple[CompositeOptions, Transfer, MatchParams]
+_Light = tuple[Floats | None, Floats | None, _Match]
 Measured = TypeVar("Measured")
 
 # What a single bad frame may raise; anything else is about the whole run, and ends it.
@@ -159,15 +163,17 @@ def _fit(work: MergeFrame) -> None:
         face.own_match = fit_match(face.swap)
 
 
-def _match_of(face: MergeFace) -> tuple[CompositeOptions, Transfer, MatchParams]:
+def _match_of(face: MergeFace) -> _Match:
     return face.swap.options, face.swap.transfer, face.own_match
 
 
-def _average_match(
-    face: MergeFace, same: Sequence[tuple[tuple[CompositeOptions, Transfer, MatchParams], int]]
-) -> None:
+def _average_match(face: MergeFace, same: Sequence[tuple[_Match, int]]) -> None:
     """Average colours and sharpness with those that were measured in the same way."""
-    options, transfer, own = _match_of(face)
+    face.match = _mean_match(_match_of(face), same)
+
+
+def _mean_match(own: _Match, same: Sequence[tuple[_Match, int]]) -> MatchParams:
+    options, transfer, found = own
     alike = [
         (params, away)
         for (other, other_transfer, params), away in same
@@ -175,14 +181,16 @@ def _average_match(
     ]
     means = (
         _mean(each, [(params[at], away) for params, away in alike], options.steady)
-        for at, each in enumerate(own)
+        for at, each in enumerate(found)
     )
-    face.match = MatchParams(*means)
+    return MatchParams(*means)
 
 
 def _is_alike(one: CompositeOptions, other: CompositeOptions) -> bool:
     """Whether the mean of both histogram matches means anything."""
     if one.is_grey != other.is_grey or one.histogram is not other.histogram:
+        return False
+    if one.matches_after_blend != other.matches_after_blend:
         return False
     return one.histogram is None or one.histogram.averages
 
@@ -205,26 +213,30 @@ def _measure_grain(work: MergeFrame, faces: Sequence[MergeFace]) -> None:
         face.warped, face.grain = warped, warped.grain
 
 
-def _light_of(face: MergeFace) -> tuple[Floats | None, Floats | None]:
-    return (None, None) if face.warped is None else (face.warped.light_grid, face.warped.grain)
+def _light_of(face: MergeFace) -> _Light:
+    after = face.swap.options, face.swap.transfer, NO_MATCH
+    if face.warped is None:
+        return None, None, after
+    return face.warped.light_grid, face.warped.grain, (*after[:2], face.warped.after)
 
 
-def _average_light(
-    face: MergeFace, same: Sequence[tuple[tuple[Floats | None, Floats | None], int]]
-) -> None:
-    """Average light and grain."""
-    steady, (light, _) = face.swap.options.steady, _light_of(face)
+def _average_light(face: MergeFace, same: Sequence[tuple[_Light, int]]) -> None:
+    """Average light and grain, and colours that are matched with that light."""
+    steady, (light, _, after) = face.swap.options.steady, _light_of(face)
     if light is not None:
         face.light_grid = _mean(
-            light, [(other, away) for (other, _), away in same if other is not None], steady
+            light, [(other, away) for (other, _, _), away in same if other is not None], steady
         )
     known = [
         (other, away)
-        for (_, other), away in same
+        for (_, other, _), away in same
         if other is not None and (away == 0 or abs(away) <= steady)
     ]
     if known and face.warped is not None and face.swap.options.grain:
         face.grain = _weighted(known, steady)
+    if face.warped is not None:
+        mean = _mean_match(after, [(other, away) for (_, _, other), away in same])
+        face.warped = replace(face.warped, after=mean)
 
 
 def _composite(work: MergeFrame) -> None:
