@@ -167,7 +167,7 @@ def test_entries_come_from_the_command_line_as_they_are() -> None:
         ("5: erod=4", ["'erod'", "erode", "mode", "ease"]),
         ("5: device=cpu", ["'device' is nothing that may differ"]),
         ("5: erode=much", ["'erode'", "'much'"]),
-        ("5: blur=-1", ["'blur'", "greater than or equal to 0"]),
+        ("5: blur=-401", ["'blur'", "greater than or equal to -400"]),
         ("5: mode=glue", ["'mode'", "'glue'", "seamless"]),
         ("5: erode=1 erode=2", ["'erode' stands there twice"]),
         ("5: erode=1 ease=-1", ["ease cannot be '-1'"]),
