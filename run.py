@@ -5,6 +5,9 @@
     python3 run.py test         every test; further words go to pytest: run.py test -k footage
     python3 run.py COMMAND ...  any command of `understudy`: extract, train, merge, swap, ...
     python3 run.py              the list of commands
+    python3 run.py --with EXTRA [COMMAND ...]
+                                with what is only needed for some things, from now on: dlib tells
+                                people apart, onnx writes and reads .dfm, tensorboard, farm (Ray)
 
 The set-up lives in .venv beside this file. It is done once, again when pyproject.toml or
 constraints.txt change, and is mended when it was broken off. Delete .venv to start afresh.
@@ -55,22 +58,50 @@ class Stopped(Exception):
 
 def main(words: list[str]) -> int:
     """Set up what is missing, run the command, return its exit code."""
-    command = words[0] if words else "--help"
     # As in understudy/cli.py.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     # Modules are not looked for in the current folder, where footage lies.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
-        set_up(EXTRAS.get(command, set()))
+        extras, words = split_extras(words)
+        command = words[0] if words else "--help"
+        set_up(EXTRAS.get(command, set()) | extras)
     except SetupFailed as failure:
         print(f"run.py: {failure}", file=sys.stderr)
         return 1
     except Stopped:
         return INTERRUPTED
+    if extras and not words:
+        say(f"ready, with {', '.join(sorted(extras))}")
+        return 0
     if command == "test":
         return run([str(PYTHON), "-m", "pytest", *words[1:]], cwd=ROOT)
     return run([str(PYTHON), "-m", "understudy", *(words or ["--help"])])
+
+
+def split_extras(words: list[str]) -> tuple[set[str], list[str]]:
+    """The extras that `--with` names before the command, and the other words."""
+    extras: set[str] = set()
+    while words and words[0].partition("=")[0] == "--with":
+        flag, _, value = words[0].partition("=")
+        value, words = (value, words[1:]) if value else (" ".join(words[1:2]), words[2:])
+        extras |= set(filter(None, value.split(",")))
+        known = known_extras()
+        if not extras or extras - known:
+            raise SetupFailed(
+                f"{flag}: there is no extra '{value}'. Choose of: {', '.join(sorted(known))}."
+            )
+    return extras, words
+
+
+def known_extras() -> set[str]:
+    """The extras that pyproject.toml declares."""
+    # Python 3.11 has it; an older one has been sent away.
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return set(project["optional-dependencies"])
 
 
 def set_up(extras: set[str]) -> None:

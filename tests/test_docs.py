@@ -46,11 +46,12 @@ def lines_to_type(page: Path) -> list[str]:
 
 def words_of(line: str) -> list[str]:
     """What the command line gets of a line to type; [] for `run.py test`, whose words are
-    pytest's.
+    pytest's, and without `--with EXTRA`, which is for run.py.
     """
     words = shlex.split(line)
     words = words[2:] if words[1] == "run.py" else words[3:] if words[1] == "-m" else words[1:]
-    return [] if words[0] == "test" else words
+    words = words[2:] if words[0] == "--with" else words
+    return [] if words[:1] == ["test"] else words
 
 
 def slug(heading: str) -> str:

@@ -102,6 +102,31 @@ def test_test_and_demo_bring_their_extras_and_no_later_command_takes_them_away(
     assert not machine.told("install")
 
 
+@pytest.mark.parametrize("line", ["--with dlib", "--with=dlib", "--with dlib --with dlib"])
+def test_an_extra_is_brought_by_its_name_with_or_without_a_command(
+    machine: Machine, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert machine.script.main(line.split()) == 0
+    assert machine.told("-e")[-1][-1] == ".[dlib]" and "ready, with dlib" in capsys.readouterr().out
+    assert not machine.told("--help")
+    machine.started.clear()
+    assert machine.script.main([*line.split(), "extract", "show", "--like", "--with"]) == 0
+    assert machine.started == [["-m", "understudy", "extract", "show", "--like", "--with"]]
+    assert machine.script.main(["--with", "onnx,tensorboard", "test", "-x"]) == 0
+    assert machine.told("-e")[-1][-1] == ".[demo,dev,dlib,docs,onnx,tensorboard]"
+    assert machine.started[-1] == ["-m", "pytest", "-x"]
+
+
+@pytest.mark.parametrize("line", ["--with dilb", "--with dlib,rya doctor", "--with", "--with="])
+def test_an_extra_that_is_none_is_refused_with_those_that_there_are(
+    machine: Machine, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert machine.script.main(line.split()) == 1
+    told = capsys.readouterr().err
+    assert "there is no extra" in told and "dlib, docs, farm, onnx" in told
+    assert not machine.started
+
+
 def test_an_install_that_fails_is_one_clear_line_and_is_done_again_next_time(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:

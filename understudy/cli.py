@@ -27,6 +27,7 @@ from understudy.errors import (
 )
 from understudy.io import processes
 from understudy.io.atomic import explain_os_errors, is_there
+from understudy.io.installation import install_missing
 from understudy.options import check_texts, readable
 from understudy.printable import printable
 from understudy.stages import jobs
@@ -172,8 +173,8 @@ def _explain(error: Exception, tokens: Sequence[str]) -> tuple[str, str, int]:
         # Without a package not even `doctor` can start, so the advice has to come from here.
         if error.name is not None and not error.name.startswith("understudy"):
             text = (
-                f"understudy: the package '{error.name}' is not installed. Run: pip install -c"
-                " constraints.txt -e . (or: python3 run.py doctor)."
+                f"understudy: the package '{error.name}' is not installed. Run:"
+                f" {install_missing()}."
             )
             return text, MissingExtra.__name__, MissingExtra.exit_code
     return report_crash(error, tokens), "Crash", UnderstudyError.exit_code

@@ -195,7 +195,7 @@ def test_without_the_extra_the_message_says_how_to_get_it(
         "find_spec",
         lambda name, *rest: None if name == missing else found(name, *rest),
     )
-    with pytest.raises(MissingExtra, match=r"landmarker dlib: .*pip install 'understudy\[dlib\]'"):
+    with pytest.raises(MissingExtra, match=r"landmarker dlib: .*Run: .*dlib"):
         landmarkers["dlib"]().build()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from understudy.errors import BadOption, CannotWrite, MissingExtra, WeightsMissing
-from understudy.io import system
+from understudy.io import installation, system
 from understudy.io.weights.catalog import WEIGHTS
 from understudy.stages import doctor as subject
 from understudy.stages import models as listing
@@ -108,7 +108,9 @@ def test_a_missing_package_and_a_missing_encoder_are_faults(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        system, "requirements", lambda: {"": {"av": None, "torch": "2"}, "dlib": {"dlib-bin": None}}
+        installation,
+        "requirements",
+        lambda: {"": {"av": None, "torch": "2"}, "dlib": {"dlib-bin": None}},
     )
     monkeypatch.setattr(system, "missing_encoders", lambda names: ["libx264"])
     events, error = told(MissingExtra)
@@ -172,7 +174,7 @@ def test_every_weight_says_who_may_use_it() -> None:
 
 
 def test_the_machine_is_read_right(tmp_path: Path) -> None:
-    assert system.requirements()[""]["pydantic"] and system.cpu_count() >= 1
+    assert installation.requirements()[""]["pydantic"] and system.cpu_count() >= 1
     assert system.missing_encoders(("libx264", "no-such-encoder")) == ["no-such-encoder"]
     assert system.can_write(tmp_path / "not" / "yet" / "there") and not (tmp_path / "not").exists()
     assert "libavcodec" in system.ffmpeg_versions()

@@ -8,29 +8,13 @@ import platform
 import re
 import shutil
 import tempfile
-from importlib.metadata import PackageNotFoundError, distributions, requires, version
+from importlib.metadata import distributions
 from pathlib import Path
 
 import av
 
 # Numbers of glibc's malloc.h.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
-
-
-def requirements() -> dict[str, dict[str, str | None]]:
-    """Return what Understudy requires, by extra ("" = always), package and installed version.
-
-    None: it is not installed.
-    """
-    found: dict[str, dict[str, str | None]] = {"": {}}
-    for line in requires("understudy") or []:
-        name = re.match(r"[\w.-]+", line)
-        extra = re.search(r'extra == "([^"]+)"', line)
-        if name:
-            found.setdefault(extra.group(1) if extra else "", {})[name.group()] = _version(
-                name.group()
-            )
-    return found
 
 
 def opencv_packages() -> list[str]:
@@ -132,13 +116,6 @@ def list_gpus() -> list[str]:
         ):
             found.append("NVIDIA" if maker == "0x10de" else "AMD")
     return found
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _has_encoder(name: str) -> bool:

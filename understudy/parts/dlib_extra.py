@@ -7,6 +7,7 @@ import importlib.util
 from typing import Any
 
 from understudy.errors import MissingExtra
+from understudy.io.installation import install_extra
 
 # Holds most of the weights; it cannot be imported beside today's setuptools, and need not be.
 WEIGHTS = "face_recognition_models"
@@ -24,9 +25,7 @@ def import_dlib(part: str, with_weights: bool = True) -> Any:
     """
     for package in ("dlib", *([WEIGHTS] if with_weights else [])):
         if importlib.util.find_spec(package) is None:
-            raise MissingExtra(
-                f"{part}: {package} is not installed. Run: pip install 'understudy[dlib]'."
-            )
+            raise MissingExtra(f"{part}: {package} is not installed. Run: {install_extra('dlib')}.")
     return importlib.import_module("dlib")
 
 

@@ -13,6 +13,7 @@ from understudy.core.synthetic import clip
 from understudy.core.synthetic.voice import synthesize_voice
 from understudy.errors import BadOption, MissingExtra
 from understudy.io import atomic
+from understudy.io.installation import install_extra
 from understudy.io.video.clip_writer import write_clip
 from understudy.options import Options, option
 from understudy.stages.events import (
@@ -88,8 +89,8 @@ def load_portrait() -> Bytes:
     """The picture that both people are made from. Raises MissingExtra without scikit-image."""
     if importlib.util.find_spec("skimage") is None:
         raise MissingExtra(
-            "demo: scikit-image, whose portrait it uses, is not installed. Run: pip install"
-            " 'understudy[demo]'."
+            "demo: scikit-image, whose portrait it uses, is not installed. Run:"
+            f" {install_extra('demo')}."
         )
     picture: Bytes = importlib.import_module("skimage.data").astronaut()
     return picture

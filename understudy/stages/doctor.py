@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from understudy.errors import BadOption, CannotWrite, MissingExtra, UnderstudyError, WeightsMissing
-from understudy.io import system
+from understudy.io import installation, system
+from understudy.io.installation import pip
 from understudy.io.provenance import signing_key
 from understudy.io.weights.catalog import WEIGHTS
 from understudy.io.weights.fetch import weights_folder
@@ -121,7 +122,7 @@ def _devices() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    for extra, packages in system.requirements().items():
+    for extra, packages in installation.requirements().items():
         absent = [name for name, found in packages.items() if found is None]
         here = ", ".join(f"{name} {found}" for name, found in packages.items() if found is not None)
         topic = f"packages for {extra}" if extra else "packages"
@@ -131,21 +132,18 @@ def _packages() -> Iterator[Finding]:
             yield Finding(
                 topic,
                 f"not installed: {', '.join(absent)}",
-                "Run: pip install -c constraints.txt -e .",
+                f"Run: {installation.install_missing()}",
                 MissingExtra,
             )
         elif absent:
-            fix = f'Optional. To have it: pip install -c constraints.txt -e ".[{extra}]"'
+            fix = f"Optional. To have it: {installation.install_extra(extra)}"
             yield Finding(topic, f"not installed: {', '.join(absent)}", fix)
 
 
 def _opencv() -> Iterator[Finding]:
     found = system.opencv_packages()
     if len(found) > 1:
-        fix = (
-            f"Run: pip uninstall {' '.join(found)}, then pip install -c constraints.txt"
-            " opencv-python-headless"
-        )
+        fix = f"Run: {pip('uninstall', *found)}, then {pip('install', 'opencv-python-headless')}"
         yield Finding("OpenCV", f"{' and '.join(found)} overwrite each other", fix, MissingExtra)
 
 
@@ -161,7 +159,7 @@ def _codecs() -> Iterator[Finding]:
     )
     absent = system.missing_encoders(REQUIRED_ENCODERS)
     if absent:
-        fix = "Run: pip install --force-reinstall --only-binary av -c constraints.txt av"
+        fix = f"Run: {pip('install', '--force-reinstall', '--only-binary', 'av', 'av')}"
         yield Finding("codecs", f"PyAV cannot write {', '.join(absent)}", fix, MissingExtra)
 
 

@@ -184,7 +184,7 @@ def test_without_the_extra_it_says_how_to_get_it(
 ) -> None:
     path = dfm_file()
     monkeypatch.setattr(dfm.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"onnx is not installed.*understudy\[onnx\]"):
+    with pytest.raises(MissingExtra, match=r"onnx is not installed. Run: .*onnx"):
         dfm.Dfm(path, "cpu")
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from understudy.errors import BadData, BadMedia, BadOption, MissingExtra
 from understudy.io import data_files, limited_child
+from understudy.io.installation import install_extra
 from understudy.io.model_files.dfm_graph import find_fault, find_sized_by
 from understudy.types import FaceType, Floats
 
@@ -146,8 +147,7 @@ def onnx_package(name: str) -> Any:
     package = name.partition(".")[0]
     if importlib.util.find_spec(package) is None:
         raise MissingExtra(
-            f"models as .dfm or .onnx: {package} is not installed. Run: pip install"
-            " 'understudy[onnx]'."
+            f"models as .dfm or .onnx: {package} is not installed. Run: {install_extra('onnx')}."
         )
     if package != "onnxruntime":
         return importlib.import_module(name)

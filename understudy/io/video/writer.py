@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from understudy.errors import BadMedia, BadOption, CannotWrite
 from understudy.io import atomic
 from understudy.io.footage.base import Footage
+from understudy.io.installation import pip
 from understudy.io.video import color as video_color
 from understudy.io.video import encode_options, segment_file
 from understudy.io.video.audio import AudioClip, SoundPlan, SoundWriter, open_sound
@@ -131,7 +132,7 @@ def atomic_video(path: Path, into: BinaryIO | None = None) -> Iterator[BinaryIO]
         except UnknownCodecError as error:
             raise CannotWrite(
                 f"{path}: this installation of FFmpeg has no encoder {error}. Choose another codec,"
-                " or install PyAV anew: pip install --force-reinstall av."
+                f" or install PyAV anew: {pip('install', '--force-reinstall', 'av')}."
             ) from error
         except (av.FFmpegError, ArithmeticError) as error:
             # Its errors bear numbers of the system, and yet are about no disk: what is written goes

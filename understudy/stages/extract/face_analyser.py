@@ -15,6 +15,7 @@ from understudy.errors import BadMedia, BadOption, NoFaces
 from understudy.io import data_files
 from understudy.io.faceset.manual_marks import Mark, Marks
 from understudy.io.footage.stills import read_image
+from understudy.io.installation import install_extra
 from understudy.parts.detectors import Detect, Detection
 from understudy.parts.identities import Embed, Identity, identities
 from understudy.parts.landmarkers import FaceLandmarks, Locate
@@ -79,8 +80,8 @@ def identify_picture(path: Path, options: ExtractOptions) -> Floats:
     embed = make_embedder(options)
     if embed is None:
         raise BadOption(
-            f"like {path}: nothing tells people apart here. Install the extra: pip install"
-            " 'understudy[dlib]', and leave --identity at auto."
+            f"like {path}: nothing tells people apart here. Leave --identity at auto, and run:"
+            f" {install_extra('dlib')}."
         )
     image = as_bytes(read_image(path))
     shown = make_analyser(options)(0, image)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.errors import BadOption
+from understudy.io.installation import install_extra
 from understudy.stages.events import Warned
 from understudy.types import Faces, Side
 
@@ -101,8 +102,8 @@ def warn_of_several_people(
     does, choose = _DOES[verb, side]
     if not seen.has_numbers:
         choose = (
-            "extract again with --max-faces 1, which keeps the largest, or with the extra dlib (pip"
-            " install 'understudy[dlib]'), which tells people apart"
+            "extract again with --max-faces 1, which keeps the largest, or with what tells people"
+            f" apart ({install_extra('dlib')})"
         )
     yield Warned(
         text=f"{side}: {told} {_CHOOSES[verb]}{does}. For one of them: {choose}; the report of"
@@ -118,9 +119,8 @@ def known_people(faces: Faces, option: str) -> list[int]:
     known = np.unique(faces.person[faces.person >= 0])
     if not len(known):
         raise BadOption(
-            f"{option}: people are not told apart in these faces, so nobody can be chosen. Install"
-            " the extra (pip install 'understudy[dlib]') and extract again, or move the pictures of"
-            " the others away."
+            f"{option}: people are not told apart in these faces, so nobody can be chosen. Move the"
+            f" pictures of the others away, or run {install_extra('dlib')} and extract again."
         )
     return [int(each) for each in known]
 

@@ -21,6 +21,7 @@ from understudy.io.faceset.faceset import Faceset
 from understudy.io.faceset.manual_marks import Marks, read_marks, write_marks
 from understudy.io.footage.base import Footage
 from understudy.io.footage.stills import read_image
+from understudy.io.installation import install_extra
 from understudy.io.provenance.manifest import COMMENT, Claim
 from understudy.io.video.clip_writer import write_clip
 from understudy.stages.carried_marks import CarriedMarks
@@ -111,8 +112,8 @@ class Extraction:
     def _advice(self) -> list[str]:
         if self.asked.identity == "auto" and self.options.identity == "none":
             return [
-                "people are not told apart without the extra dlib (pip install 'understudy[dlib]');"
-                " --identity none leaves it at that."
+                "people are not told apart: dlib is not installed. To have it, run"
+                f" {install_extra('dlib')}; --identity none leaves it at that."
             ]
         return []
 

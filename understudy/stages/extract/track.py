@@ -23,6 +23,7 @@ from understudy.core.tracking.gaps import fill_gap
 from understudy.errors import BadOption, NoFaces
 from understudy.io.faceset.manual_marks import Marks
 from understudy.io.footage.base import BadFrame, Footage
+from understudy.io.installation import install_extra
 from understudy.parts.detectors import Detection
 from understudy.parts.landmarkers import Locate
 from understudy.stages.extract.detection_store import DetectionStore
@@ -103,8 +104,8 @@ class TrackedFaces:
         known = np.unique(self.person[self.person >= 0])
         if not len(known):
             raise BadOption(
-                "extract: people are not told apart here, so --person and --like choose nothing. "
-                "Install the extra: pip install 'understudy[dlib]', and leave --identity at auto."
+                "extract: people are not told apart here, so --person and --like choose nothing."
+                f" Leave --identity at auto, and run: {install_extra('dlib')}."
             )
         if options.like is not None:
             return self._like(Path(options.like), options)

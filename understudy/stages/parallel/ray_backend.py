@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 from understudy.errors import MissingExtra
+from understudy.io.installation import install_extra
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,7 +29,8 @@ def map_on_ray(
         import ray
     except ImportError:
         raise MissingExtra(
-            "engine ray: Ray is not installed. Run: pip install 'understudy[farm]', or use another."
+            "engine ray: Ray is not installed. Use --engine local, or run:"
+            f" {install_extra('farm')}."
         ) from None
     if not ray.is_initialized():
         # It would send its makers what it is used for.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from understudy.errors import MissingExtra
 from understudy.io.footage import stills
+from understudy.io.installation import install_extra
 from understudy.stages.events import Event, Measured, Progress, Saved
 from understudy.stages.train.callbacks.base import Callback
 
@@ -26,8 +27,8 @@ def require_tensorboard() -> None:
     """Raises MissingExtra where the package tensorboard is not installed."""
     if importlib.util.find_spec("tensorboard") is None:
         raise MissingExtra(
-            "tensorboard: the package is not installed. Run: pip install 'understudy[tensorboard]',"
-            " or leave it out."
+            "tensorboard: the package is not installed. Leave --tensorboard out, or run:"
+            f" {install_extra('tensorboard')}."
         )
 
 

@@ -13,6 +13,7 @@ from understudy.core.face.detail import measure_detail
 from understudy.core.face.pose import estimate_pose
 from understudy.core.metrics import swap_metrics
 from understudy.errors import DegeneratePoints
+from understudy.io.installation import install_extra
 from understudy.io.weights import fetch
 from understudy.parts.detectors import Detection
 from understudy.parts.dlib_extra import is_installed
@@ -58,7 +59,7 @@ def load_metric_nets() -> MetricNets:
     if is_installed():
         embed = identities[IDENTITY]().build()
     else:
-        missing.append("whose face it is: pip install 'understudy[dlib]'")
+        missing.append(f"whose face it is: run {install_extra('dlib')}")
     return MetricNets(locate, embed, tuple(missing))
 
 
