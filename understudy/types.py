@@ -110,6 +110,7 @@ class Face:
     person: int = -1
     filled: bool = False
     raw: Floats | None = None
+    footage: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,8 @@ class Faces:
         person: (N,) int64, 0 = who is seen most, -1 = unknown.
         filled: (N,) bool: no detector saw the face, its points come from the frames around.
         raw: (N, 68, 2) float32, the landmarks before smoothing.
+        footage: (N,) int64 of which footage the face is, among those of the table; -1 = not known.
+            Frame, track and person are numbers within it. Where none is given, all are of one.
     """
 
     frame: NDArray[np.int64]
@@ -139,9 +142,12 @@ class Faces:
     person: NDArray[np.int64]
     filled: NDArray[np.bool_]
     raw: Floats
+    footage: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
         count = len(self.frame)
+        if not len(self.footage):
+            object.__setattr__(self, "footage", np.zeros(count, np.int64))
         points = (count, 68, 2)
         shapes = {
             "box": (count, 4),
@@ -155,6 +161,7 @@ class Faces:
             "person": (count,),
             "filled": (count,),
             "raw": points,
+            "footage": (count,),
         }.items():
             found = getattr(self, name).shape
             if found != shape:
@@ -197,6 +204,7 @@ class Faces:
             raw=np.stack(
                 [face.landmarks if face.raw is None else face.raw for face in faces]
             ).astype(np.float32),
+            footage=np.array([face.footage for face in faces], np.int64),
         )
 
     def __len__(self) -> int:
@@ -226,11 +234,43 @@ class Faces:
             int(self.person[row]),
             bool(self.filled[row]),
             self.raw[row],
+            int(self.footage[row]),
         )
+
+    @property
+    def moments(self) -> NDArray[np.int64]:
+        """(N,) equal where two faces are of one frame of one footage; -1 = nobody knows of which.
+
+        Faces of other footage may have the same `frame`.
+        """
+        return number_by_footage(self.footage, self.frame)
+
+    @property
+    def footage_tracks(self) -> NDArray[np.int64]:
+        """(N,) equal where two faces are on one track of one footage; -1 = on none."""
+        return number_by_footage(self.footage, self.track)
 
     def with_track(self, track: int) -> Faces:
         """The same faces, all on one track."""
         return replace(self, track=np.full(len(self), track, np.int64))
+
+
+def number_by_footage(footage: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number pairs of a footage and a number within it, from 0 in their order.
+
+    Args:
+        footage: (N,) as in `Faces`.
+        values: (N,) numbers within it.
+
+    Returns:
+        (N,) int64, -1 where either is below 0.
+    """
+    result = np.full(len(values), -1, np.int64)
+    known = np.flatnonzero((footage >= 0) & (values >= 0))
+    place = np.unique(values[known], return_inverse=True)[1].astype(np.int64)
+    both = footage[known] * np.int64(place.max(initial=0) + 1) + place
+    result[known] = np.unique(both, return_inverse=True)[1]
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +297,7 @@ class AlignedFace:
         source: Name of the footage file.
         pts: Presentation time in seconds within it, None for stills.
         polygons: Drawn by hand, in face pixels.
+        footage: What the footage is known again by, whatever its name; "" = not known.
     """
 
     face: Face
@@ -267,6 +308,7 @@ class AlignedFace:
     source: str = ""
     pts: float | None = None
     polygons: tuple[Polygon, ...] = ()
+    footage: str = ""
 
     @property
     def size(self) -> int:

@@ -34,6 +34,7 @@ def add(
     track: int = 0,
     shift: float = 0,
     blur: float = 0,
+    source: str = "clip",
     **values: object,
 ) -> None:
     points = FACE + np.float32([frame + shift, 0])
@@ -46,7 +47,7 @@ def add(
     matrix = align.face_from_frame(points, "full", 64)
     faceset.add(
         AlignedFace(
-            face, np.asarray(image, np.uint8), matrix, "full", source="clip", pts=frame / 25
+            face, np.asarray(image, np.uint8), matrix, "full", source=source, pts=frame / 25
         ),
         suffix=".png",
     )
@@ -140,6 +141,30 @@ def test_what_cannot_be_judged_is_said(show: Path) -> None:
     add(faceset, 0, track=-1)
     told = [event.text for event in understudy.faces_check(show, "src") if isinstance(event, Note)]
     assert len(told) == 2 and "no tracks" in told[0] and "edge" in told[1]
+
+
+def test_faces_gathered_from_several_clips_are_each_compared_with_their_own(
+    show: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faceset = Faceset(show / "src" / "faces")
+    for number, clip in enumerate(("one.mp4", "two.mp4", "")):
+        for frame in range(12):
+            # Elsewhere in the frame, and of one it is not known; in one of them a face jumps.
+            shift = 40 * number + (20 if (clip, frame) == ("two.mp4", 6) else 0)
+            add(faceset, frame, shift=shift, source=clip, person=0)
+    told = events("faces", "check", show, "src", "--no-pixels", capsys=capsys)
+    found = [event for event in told if isinstance(event, Suspicious)]
+    assert [(event.frame, event.reason) for event in found] == [(6, "jump")]
+    rows = [event for event in events("faces", show, "src", capsys=capsys)]
+    sources = {row.file: row.source for row in rows if isinstance(row, FaceRow)}
+    assert sources[found[0].file] == "two.mp4" and set(sources.values()) == {
+        "one.mp4",
+        "two.mp4",
+        "",
+    }
+    said = " ".join(event.text for event in told if isinstance(event, Note))
+    assert "faces of 2 footages (one.mp4, two.mp4)" in said
+    assert "12 faces do not say which footage they are of" in said
 
 
 def test_without_faces_the_error_says_what_to_do(show: Path) -> None:

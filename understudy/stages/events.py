@@ -82,7 +82,8 @@ class Saved(_Message):
 class FaceRow(_Message):
     """One face of a faceset, as `Face` has it.
 
-    pts: seconds, or None in stills. pose: pitch, yaw, roll. file: the picture.
+    pts: seconds, or None in stills. pose: pitch, yaw, roll. file: the picture. source: name of the
+    footage that frame and track are of, "" = not known.
     """
 
     event: Literal["face"] = "face"
@@ -98,6 +99,7 @@ class FaceRow(_Message):
     face_type: FaceType
     filled: bool
     file: str
+    source: str = ""
 
 
 class Suspicious(_Message):

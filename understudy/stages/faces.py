@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from understudy.core.face.detail import measure_face_detail
 from understudy.core.metrics.outliers import OutlierBounds, find_outliers
 from understudy.errors import BadMedia, NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.options import Options, option
+from understudy.printable import name_some
 from understudy.stages.events import (
     Event,
     FaceRow,
@@ -26,7 +28,7 @@ from understudy.stages.events import (
     Stop,
     Suspicious,
 )
-from understudy.stages.extract.known_footage import knows_footage
+from understudy.stages.extract.known_footage import knows_footage, match_footage
 from understudy.stages.faceset_notes import faceset_notes
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
@@ -63,10 +65,12 @@ def faces(show: Path, side: Side, *, options: FacesOptions) -> Stage:
     yield from faceset_notes(faceset)
     shown = 0
     pts, face_types, paths = faceset.pts, faceset.face_types, faceset.paths
+    sources = [*(footage.name for footage in faceset.footages), ""]
     for row, face in enumerate(table):
         if options.person in (None, face.person) and options.track in (None, face.track):
             shown += 1
-            if isinstance((yield _row(face, pts[row], face_types[row], paths[row].name)), Stop):
+            told = _row(face, pts[row], face_types[row], paths[row].name, sources[face.footage])
+            if isinstance((yield told), Stop):
                 return
     yield Finished(
         stage="faces", summary={"faces": shown, "of": len(table), "folder": str(faceset.folder)}
@@ -90,7 +94,22 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
                 " found. Extract again."
             )
         )
-    frame_size = _frame_size(project, side)
+    if len(faceset.footages) > 1:
+        yield Note(
+            text=(
+                f"{faceset.folder}: faces of {len(faceset.footages)} footages"
+                f" ({name_some([each.name for each in faceset.footages])}); each is compared with"
+                " those of its own."
+            )
+        )
+    if unknown := int((table.footage < 0).sum()):
+        yield Note(
+            text=(
+                f"{faceset.folder}: {unknown} faces do not say which footage they are of, so jumps,"
+                " wrong sizes and the same person twice are not looked for among them."
+            )
+        )
+    frame_size, framed = _frame_size(project, side, faceset)
     if frame_size is None:
         yield Note(
             text=(
@@ -98,10 +117,18 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
                 " in, so faces that the frame's edge cuts are not reported."
             )
         )
+    elif not framed.all():
+        yield Note(
+            text=(
+                f"{faceset.folder}: of {int((~framed).sum())} faces that are of other footage than"
+                f" {project.footage(side).name} the size of the frame is not known, so it is not"
+                " reported whether its edge cuts them."
+            )
+        )
     detail = (yield from _measure_details(faceset)) if options.pixels else None
     if options.pixels and detail is None:
         return
-    found = find_outliers(table, options, frame_size=frame_size, detail=detail)
+    found = find_outliers(table, options, frame_size=frame_size, detail=detail, framed=framed)
     paths = faceset.paths
     for each in found:
         face = table.face(each.row)
@@ -131,7 +158,7 @@ def _load(project: Project, side: Side) -> tuple[Faceset, Faces]:
     return faceset, table
 
 
-def _row(face: Face, pts: float | None, face_type: FaceType, file: str) -> FaceRow:
+def _row(face: Face, pts: float | None, face_type: FaceType, file: str, source: str) -> FaceRow:
     return FaceRow(
         frame=face.frame,
         pts=pts,
@@ -145,6 +172,7 @@ def _row(face: Face, pts: float | None, face_type: FaceType, file: str) -> FaceR
         face_type=face_type,
         filled=face.filled,
         file=file,
+        source=source,
     )
 
 
@@ -153,14 +181,17 @@ def _plain(values: Floats, digits: int = 4) -> Any:
     return np.asarray(values, np.float64).round(digits).tolist()
 
 
-def _frame_size(project: Project, side: Side) -> tuple[int, int] | None:
+def _frame_size(
+    project: Project, side: Side, faceset: Faceset
+) -> tuple[tuple[int, int] | None, NDArray[np.bool_]]:
+    """How large the frames of a side's footage are, and which faces are of it, (N,)."""
     try:
-        if knows_footage(project, side) is False:
-            return None
-        with project.open_footage(side) as footage:
-            return footage.size
+        if knows_footage(project, side) is not False:
+            with project.open_footage(side) as footage:
+                return footage.size, match_footage(project, side, faceset, footage)
     except BadMedia:
-        return None
+        pass
+    return None, np.zeros(len(faceset), bool)
 
 
 def _measure_details(faceset: Faceset) -> Generator[Event, Order | None, Floats | None]:

@@ -37,13 +37,18 @@ from understudy.stages.events import (
     Warned,
 )
 from understudy.stages.extract.face_analyser import make_analyser
-from understudy.stages.extract.known_footage import SameShotOptions, require_known_footage
+from understudy.stages.extract.known_footage import (
+    SameShotOptions,
+    notes_on_gathered,
+    require_known_footage,
+    rows_of_footage,
+)
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.faceset_notes import faceset_notes
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.stages.signer import find_signer
-from understudy.types import Bytes, Faces, Floats
+from understudy.types import Bytes, Faces, Floats, Side
 
 
 @with_parts(identities)
@@ -103,10 +108,8 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
     ):
         yield from require_known_footage(project, "src", src_footage)
         yield from require_known_footage(project, "dst", dst_footage, same_shot=options.same_shot)
-        for side_faces in (project.faces("src"), project.faces("dst")):
-            yield from faceset_notes(Faceset(side_faces))
-        src = FaceTrack(src_footage, select_main_faces(Faceset(project.faces("src")).faces))
-        dst = FaceTrack(dst_footage, select_main_faces(Faceset(project.faces("dst")).faces))
+        src = yield from _main_faces(project, "src", src_footage)
+        dst = yield from _main_faces(project, "dst", dst_footage)
         found = yield from _find_again(
             looked_at, dst, project.options("extract", ExtractOptions()), options.every
         )
@@ -125,6 +128,17 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
     yield Saved(what="measures", path=project.folder / "measures.json")
     yield Saved(what="sheet", path=project.folder / "sheet.png")
     yield Finished(stage="measure", summary=values)
+
+
+def _main_faces(
+    project: Project, side: Side, footage: Footage
+) -> Generator[Event, Order | None, FaceTrack]:
+    """The faces of a side that are of its footage, with notes on its faceset."""
+    faceset = Faceset(project.faces(side))
+    yield from faceset_notes(faceset)
+    ours = rows_of_footage(project, side, faceset, footage)
+    yield from notes_on_gathered(faceset, ours, "they are not measured")
+    return FaceTrack(footage, select_main_faces(faceset.faces[ours]))
 
 
 def select_main_faces(faces: Faces) -> dict[int, Floats]:

@@ -66,6 +66,25 @@ def test_a_slipped_mouth_is_a_jump():
     assert told(changed(faces, 20, landmarks=slipped)) == [(20, "jump")]
 
 
+def test_faces_of_other_footage_are_not_compared():
+    one, other = walk(), walk(step=2.0)
+    both = Faces.of([*one, *(replace(each, footage=1) for each in other)])
+    assert told(both) == []
+    wrong = changed(both, 55, landmarks=both.landmarks[55] + (25, 0))
+    assert told(wrong) == [(55, "jump")]
+    twice = changed(wrong, 41, frame=0)
+    assert (41, "same person twice") in told(twice) and (0, "same person twice") not in told(twice)
+    # Of the other footage nobody knows how large its frame is.
+    assert told(
+        changed(both, 41, landmarks=both.landmarks[41] - (300, 0)), framed=both.footage == 0
+    ) == [(41, "jump")]
+
+
+def test_faces_of_unknown_footage_are_compared_with_none():
+    both = Faces.of([replace(each, footage=-1) for each in (*walk(), *walk(step=2.0))])
+    assert told(both) == []
+
+
 def test_a_gap_is_no_jump():
     faces = walk(60)
     kept = np.r_[0:20, 40:60]

@@ -40,3 +40,10 @@ def test_of_few_faces_none_and_of_hardly_more_the_gap_is_small() -> None:
     kept, spared = split_held_out(np.zeros(40, np.int64))
     assert kept.sum() == 4 and spared.sum() == 3
     assert not np.concatenate(split_held_out(np.zeros(0, np.int64))).any()
+
+
+def test_neighbours_are_spared_within_their_own_footage() -> None:
+    tracks, footage = np.repeat([0, 1, 2], [90, 8, 102]), np.repeat([0, 1, 2], [90, 8, 102])
+    kept, spared = split_held_out(tracks, footage)
+    assert (tracks[kept] == 1).all() and kept.sum() == 8
+    assert not spared.any()

@@ -14,7 +14,11 @@ from understudy.io.faceset import face_image
 from understudy.io.faceset.faceset import Faceset
 from understudy.stages.events import Event, Warned
 from understudy.stages.extract import person_choice
-from understudy.stages.extract.people import PeopleSeen, warn_of_several_people
+from understudy.stages.extract.people import (
+    PeopleSeen,
+    warn_of_several_in_faceset,
+    warn_of_several_people,
+)
 from understudy.stages.extract.person_choice import choose_person
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import ModelRecipe
@@ -58,6 +62,33 @@ def test_without_numbers_only_what_is_seen_at_once_is_told():
 def test_a_crowd_is_told_in_short():
     seen = PeopleSeen.of(*rows(*[range(20)] * 9))
     assert seen.told().endswith("person 5 in 20 frames, 3 more.")
+
+
+def test_people_of_gathered_faces_count_in_each_footage(
+    make_show: Callable[..., Path], tmp_path: Path
+) -> None:
+    """One person a clip is one person, whatever the numbers, and no crowd in any frame."""
+    faceset = Faceset(make_show(tmp_path / "show") / "src" / "faces")
+    for row, path in enumerate(faceset.paths):
+        face = faceset.load(row)
+        for number, clip in enumerate(("one.mp4", "two.mp4")):
+            person = replace(face.face, person=number)
+            face_image.write(
+                path.with_name(f"{number}-{row}.png"), replace(face, face=person, source=clip)
+            )
+        path.unlink()
+    faceset.rescan()
+    assert len(faceset) == 12 and not told(warn_of_several_in_faceset("train", "src", faceset))
+    crowd = faceset.load(0)
+    for row in range(3):
+        other = replace(crowd.face, frame=row, person=5, box=crowd.face.box + 1)
+        face_image.write(
+            faceset.folder / f"crowd-{row}.png", replace(crowd, face=other, source="one.mp4")
+        )
+    faceset.rescan()
+    (said,) = told(warn_of_several_in_faceset("train", "src", faceset))
+    assert "in one.mp4, 2 people are seen: person 0 in 6 frames, person 5 in 3 frames" in said
+    assert "two.mp4" not in said and "move the pictures of the others away" in said
 
 
 @pytest.fixture

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from understudy.core import affine
-from understudy.errors import BadOption
-from understudy.io.faceset.face_image import write_polygons
+from understudy.errors import BadOption, BadProject
+from understudy.io.faceset.face_image import write, write_polygons
 from understudy.io.faceset.faceset import Faceset
 from understudy.parts.maskers import MaskInput, maskers
+from understudy.stages.extract.known_footage import notes_on_gathered, rows_of_footage
 from understudy.stages.merge.placement import DstFaces, FacePlacement
+from understudy.stages.project import Project
 from understudy.types import AlignedFace, Doubles, Face, Polygon
 
 MATRIX = np.array([[0.5, 0.0, -20.0], [0.0, 0.5, -10.0]])
@@ -82,3 +87,31 @@ def test_a_drawing_can_be_added_to_a_picture_that_is_there(tmp_path: Path) -> No
     assert len(faceset.polygons[0]) == 1 and np.allclose(
         faceset.polygons[0][0].points, triangle().points * 2 + [40, 20]
     )
+
+
+def test_faces_of_other_footage_are_not_laid_into_dst(
+    make_show: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_show(tmp_path / "show")
+    project = Project.load(folder)
+    faceset = Faceset(project.faces("dst"))
+    for row, path in enumerate(faceset.paths):
+        stranger = dataclasses.replace(faceset.load(row), source="other.mp4")
+        write(path.with_name(f"other-{path.name}"), stranger)
+    faceset.rescan()
+    footage = SimpleNamespace(path=folder / "drawn.mp4", fingerprint=SimpleNamespace(key="0" * 32))
+    choose = partial(rows_of_footage, project, "dst", footage=footage)
+    faces = DstFaces.load(faceset.folder, with_polygons=False, choose=choose)
+    assert [path.name.startswith("other") for path in faces.paths] == [False] * 6
+    (note,) = notes_on_gathered(faceset, choose(faceset), "they are not merged")
+    assert "6 faces are of other footage (other.mp4); they are not merged" in note.text
+    footage.path = folder / "third.mp4"
+    with pytest.raises(
+        BadProject, match=r"several footages \(drawn.mp4, other.mp4\), none of which is third"
+    ):
+        choose(faceset)
+    # Those of one footage are believed, as it may have been renamed.
+    for path in faceset.folder.glob("other-*"):
+        path.unlink()
+    faceset.rescan()
+    assert choose(faceset).all()

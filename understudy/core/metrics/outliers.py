@@ -82,17 +82,21 @@ def find_outliers(
     *,
     frame_size: tuple[int, int] | None = None,
     detail: Floats | None = None,
+    framed: NDArray[np.bool_] | None = None,
 ) -> list[Outlier]:
     """Find every reason to look at a face; a face may have several.
 
-    Jumps and sizes need tracks; the same person twice needs people.
+    Jumps and sizes need tracks; the same person twice needs people. Faces of different footage are
+    never compared, and those of which nobody knows the footage with none.
 
     Args:
         faces: N faces.
         bounds: From where on a face is suspicious.
-        frame_size: (width, height); without it nothing is said of the frame's edge.
+        frame_size: (width, height) of footage `framed`; without it nothing is said of the frame's
+            edge.
         detail: (N,) of `measure_detail`, NaN where it was not measured; without it nothing is said
             of blur.
+        framed: (N,) bool, the faces whose frame is so large; None = all.
 
     Returns:
         The outliers, by row.
@@ -115,9 +119,10 @@ def find_outliers(
     found += _collect("same person twice", count > 1, count, 1)
     if frame_size is not None:
         share = outside_shares(faces.landmarks, frame_size)
-        found += _collect("cut by the edge", share > bounds.cut, share, bounds.cut)
+        is_cut = (share > bounds.cut) & (True if framed is None else framed)
+        found += _collect("cut by the edge", is_cut, share, bounds.cut)
     if detail is not None:
-        sharp = _relative_detail(detail, faces.person)
+        sharp = _relative_detail(detail, faces.footage, faces.person)
         found += _collect("blurred", sharp < bounds.blur, sharp, bounds.blur)
     return sorted(found, key=lambda suspect: suspect.row)
 
@@ -223,20 +228,25 @@ def _collect(reason: Reason, mask: NDArray[np.bool_], values: Array, bound: floa
 
 def _per_frame(faces: Faces) -> Doubles:
     """(N,): how many faces of the same person the frame shows."""
+    moments, result = faces.moments, np.ones(len(faces))
+    known = np.flatnonzero((moments >= 0) & (faces.person >= 0))
     _, place, counts = np.unique(
-        np.column_stack([faces.frame, faces.person]),
+        np.column_stack([moments[known], faces.person[known]]),
         axis=0,
         return_inverse=True,
         return_counts=True,
     )
-    return np.where(faces.person >= 0, counts[place.reshape(-1)], 1).astype(np.float64)
+    result[known] = counts[place.reshape(-1)]
+    return result
 
 
-def _relative_detail(detail: Floats, person: NDArray[np.int64]) -> Doubles:
-    """(N,): the detail as a share of the person's median; 1 where nobody looked."""
+def _relative_detail(
+    detail: Floats, footage: NDArray[np.int64], person: NDArray[np.int64]
+) -> Doubles:
+    """(N,): the detail as a share of the person's median in that footage; 1 where nobody looked."""
     result = np.ones(len(detail))
-    for each in np.unique(person):
-        rows = np.flatnonzero((person == each) & np.isfinite(detail))
+    for clip, each in np.unique(np.column_stack([footage, person]), axis=0):
+        rows = np.flatnonzero((footage == clip) & (person == each) & np.isfinite(detail))
         if len(rows):
             result[rows] = detail[rows] / max(float(np.median(detail[rows])), 1e-9)
     return result
@@ -262,8 +272,9 @@ def _radii(landmarks: Floats) -> Doubles:
 
 def _by_track(faces: Faces) -> Iterator[NDArray[np.int64]]:
     """The rows of each track in the order of their frames, one face a frame."""
-    for track in np.unique(faces.track[faces.track >= 0]):
-        rows = np.flatnonzero(faces.track == track)
+    tracks = faces.footage_tracks
+    for track in np.unique(tracks[tracks >= 0]):
+        rows = np.flatnonzero(tracks == track)
         yield rows[np.unique(faces.frame[rows], return_index=True)[1]]
 
 

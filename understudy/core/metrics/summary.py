@@ -128,9 +128,8 @@ def summarize(
     """
     looked = np.unique(facts.frames)
     without = np.setdiff1d(np.setdiff1d(looked, faces.frame), [frame for frame, _ in facts.failed])
-    tracks = [
-        _track(faces, np.flatnonzero(faces.track == each), detail) for each in _known(faces.track)
-    ]
+    number = faces.footage_tracks
+    tracks = [_track(faces, np.flatnonzero(number == each), detail) for each in _known(number)]
     return Report(
         source=facts.source,
         frames=len(looked),

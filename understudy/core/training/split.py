@@ -20,14 +20,18 @@ _SHORTEST, _MOST = 4, 1.5
 RowMask = NDArray[np.bool_]
 
 
-def split_held_out(tracks: NDArray[np.int64]) -> tuple[RowMask, RowMask]:
+def split_held_out(
+    tracks: NDArray[np.int64], footage: NDArray[np.int64] | None = None
+) -> tuple[RowMask, RowMask]:
     """Choose the held-out faces of a set, and spared ones beside them that are not learnt either.
 
     Whole tracks where the set has some that make up the share, else runs of neighbours, the last at
     the end of the set.
 
     Args:
-        tracks: (N,) of faces in order of time, -1 = none.
+        tracks: (N,) of faces, footage by footage and in order of time, -1 = none; other numbers in
+            each footage.
+        footage: (N,) of which each face is; None = all of one.
 
     Returns:
         Two masks (N,): held out, and spared.
@@ -40,7 +44,12 @@ def split_held_out(tracks: NDArray[np.int64]) -> tuple[RowMask, RowMask]:
         if not chosen.any():
             chosen = _choose_runs(count, goal // HELD_OUT_RUNS)
     gap = min(SPARED_GAP, count // MIN_FACES)
-    near = np.convolve(chosen, np.ones(2 * gap + 1, int), "same") > 0 if count else chosen
+    near = np.zeros(count, bool)
+    for clip in np.unique(footage) if footage is not None else range(min(count, 1)):
+        rows = np.flatnonzero(footage == clip) if footage is not None else np.arange(count)
+        # A clip of a few faces is shorter than the window.
+        around = np.convolve(chosen[rows], np.ones(2 * gap + 1, int))[gap : gap + len(rows)]
+        near[rows] = around > 0
     return chosen, near & ~chosen
 
 

@@ -26,7 +26,7 @@ from understudy.io.faceset import image_metadata
 from understudy.io.footage import stills
 from understudy.types import AlignedFace, Bytes, Doubles, Face, FaceType, Floats, Polygon
 
-VERSION = 3
+VERSION = 4
 SUFFIXES = (".jpg", ".jpeg", ".png")
 MAX_BYTES = 64 << 20
 _MAX_VALUES = 250_000
@@ -55,7 +55,7 @@ class FaceMetadata(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    version: Literal[1, 2, 3]
+    version: Literal[1, 2, 3, 4]
     face_type: FaceType
     size: int = Field(ge=1, le=image_metadata.MAX_SIDE)
     face_from_frame: tuple[Row, Row]
@@ -75,6 +75,8 @@ class FaceMetadata(BaseModel):
     raw: Annotated[tuple[Point, ...], Field(min_length=68, max_length=68)] | None = None
     # Since version 3.
     polygons: Annotated[tuple[PolygonRecord, ...], Field(max_length=64)] = ()
+    # Since version 4.
+    footage: str = Field(default="", max_length=64, pattern=r"^[0-9a-f]*$")
 
     @model_validator(mode="after")
     def _can_be_inverted(self) -> Self:
@@ -166,6 +168,7 @@ def read(path: Path) -> AlignedFace:
         source=metadata.source,
         pts=metadata.pts,
         polygons=metadata.polygons_in_picture(affine.scaling(container.width / metadata.size)),
+        footage=metadata.footage,
     )
 
 
@@ -237,6 +240,7 @@ def metadata_json(face: AlignedFace) -> str:
             {"includes": bool(each.includes), "points": _round(each.points, 4)}
             for each in face.polygons
         ],
+        "footage": face.footage,
     }
     return json.dumps(fields, allow_nan=False, separators=(",", ":"))
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from understudy.errors import BadMedia, NoFaces
 from understudy.io import atomic
 from understudy.io.faceset import face_image
-from understudy.io.faceset.table import FaceTable
+from understudy.io.faceset.table import FaceTable, FootageName
 from understudy.types import AlignedFace, Faces, FaceType, Polygon
 
 
 class Faceset:
-    """The faces in `folder`, ordered by source, frame and file name of their pictures.
+    """The faces in `folder`, ordered by footage, frame and file name of their pictures.
 
     Copies of a picture, as a file manager or a cloud drive makes them, are the same face: one
     counts (`FaceTable.scan`). Files with other suffixes do not count. The folder is read when the
@@ -49,6 +49,14 @@ class Faceset:
             self.folder / name: [self.folder / other for other in others]
             for name, others in self._table().copies.items()
         }
+
+    @property
+    def footages(self) -> list[FootageName]:
+        """The footages that the pictures are of: one, or several whose faces were gathered here.
+
+        `faces.footage` numbers them.
+        """
+        return self._table().footages
 
     @property
     def pts(self) -> list[float | None]:
@@ -88,6 +96,12 @@ class Faceset:
                 f"{self.folder}: no faces. Run: understudy extract, or put face pictures back."
             )
         return int(self._table().sides.max())
+
+    def select(self, rows: NDArray[np.bool_]) -> Faceset:
+        """The same folder, of it only the faces where `rows` (N,) is true."""
+        chosen = Faceset(self.folder)
+        chosen._known = self._table().select(np.flatnonzero(rows).tolist())
+        return chosen
 
     def load(self, row: int) -> AlignedFace:
         """The face of a row, with its pixels."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import copy
 import errno
 import os
 import re
@@ -16,7 +17,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +38,22 @@ _OURS = re.compile(r"\d{6,}_\d+\.\w+")
 _LONGEST_LINE = 16 << 20
 
 
+class FootageName(NamedTuple):
+    """A footage as face pictures tell of it.
+
+    key: `FootageFingerprint.key`, by which it is known again; "" where none says. name: of a file.
+    """
+
+    key: str
+    name: str
+
+
 class FaceTable:
     """The columns, one row a face.
 
-    faces, polygons: in frame space. names, face_types, sources, sides: of each picture. copies: by
-    the name of a picture, those of others that show the same face.
+    faces, polygons: in frame space. names, face_types, sides: of each picture. footages: key and
+    name of each that `faces.footage` numbers. copies: by the name of a picture, those of others
+    that show the same face.
     """
 
     def __init__(self, names: list[str]) -> None:
@@ -58,10 +70,13 @@ class FaceTable:
             person=np.zeros(count, np.int64),
             filled=np.zeros(count, bool),
             raw=np.zeros((count, 68, 2), np.float32),
+            footage=np.full(count, -1, np.int64),
         )
         self._seconds = np.zeros(count)
         self.face_types: list[FaceType] = ["full"] * count
-        self.sources = [""] * count
+        self.footages: list[FootageName] = []
+        # One for all pictures of a footage.
+        self._said = [FootageName("", "")] * count
         self.sides = np.zeros(count, np.int64)
         self.polygons: list[tuple[Polygon, ...]] = [()] * count
         self._identities: list[Floats | None] = [None] * count
@@ -69,9 +84,9 @@ class FaceTable:
 
     @classmethod
     def scan(cls, folder: Path) -> Self:
-        """Return the table of all faces in `folder`, by source, frame and name.
+        """Return the table of all faces in `folder`, by footage, frame and name.
 
-        Pictures of one type that show the same source, frame and place are one face: the one whose
+        Pictures of one type that show the same footage, frame and place are one face: the one whose
         name is as `Faceset.add` gives it counts, else the one with the shortest.
 
         Read from the cache where that still fits; the cache is renewed when anything differs.
@@ -88,12 +103,18 @@ class FaceTable:
             with contextlib.suppress(CannotWrite, ValueError):
                 reading.renew_cache()
             reading.read_missing()
-        return table._sort()._set_copies_aside()._gather_identities()
+        return table._number_footages()._sort()._set_copies_aside()._gather_identities()
 
     @property
     def pts(self) -> list[float | None]:
         """When each picture is shown, in seconds; None for stills."""
         return [None if np.isnan(each) else each for each in self._seconds.tolist()]
+
+    def select(self, rows: list[int]) -> Self:
+        """A table of these rows, in this order."""
+        chosen = copy.copy(self)
+        chosen._take(rows)
+        return chosen
 
     def set_row(self, row: int, side: int, metadata: face_image.FaceMetadata) -> None:
         """Fill a row. side: of the picture, in pixels."""
@@ -113,15 +134,38 @@ class FaceTable:
         faces.raw[row] = face.landmarks if face.raw is None else face.raw
         self.face_types[row], self.sides[row] = metadata.face_type, side
         self._seconds[row] = np.nan if metadata.pts is None else metadata.pts
-        # One string for all pictures of a footage.
-        self.sources[row] = (
-            self.sources[0] if metadata.source == self.sources[0] else metadata.source
-        )
+        said = FootageName(metadata.footage, metadata.source)
+        self._said[row] = self._said[0] if said == self._said[0] else said
         self._identities[row] = face.identity
         self.polygons[row] = metadata.polygons_in_picture(affine.invert(metadata.face_from_frame))
 
+    def _number_footages(self) -> Self:
+        """Tell the footages apart, by their keys, and where pictures say none by their names.
+
+        Pictures of former versions say none; they are of the one footage of that name that has a
+        key, where there is just one. Those that say neither are of a footage that nobody knows.
+        """
+        named: dict[str, set[str]] = {}
+        for each in set(self._said):
+            named.setdefault(each.name, set()).update({each.key} - {""})
+        key_of = {
+            each: each.key or "".join(named[each.name] if len(named[each.name]) == 1 else ())
+            for each in set(self._said)
+        }
+        # By name, as people sort them; a footage that was renamed goes by its first name.
+        first: dict[object, FootageName] = {}
+        for each in sorted(key_of, key=lambda each: (each.name, each.key)):
+            if each != FootageName("", ""):
+                first.setdefault(key_of[each] or each, FootageName(key_of[each], each.name))
+        self.footages = list(first.values())
+        numbers = {identity: number for number, identity in enumerate(first)}
+        number_of = {each: numbers.get(key_of[each] or each, -1) for each in key_of}
+        self.faces.footage[:] = [number_of[each] for each in self._said]
+        self._said = []
+        return self
+
     def _sort(self) -> Self:
-        """By source, frame and name."""
+        """By footage, frame and name."""
         if not all(self._key(row) <= self._key(row + 1) for row in range(len(self.names) - 1)):
             self._take(sorted(range(len(self.names)), key=self._key))
         return self
@@ -133,14 +177,16 @@ class FaceTable:
             self.sides[rows],
             self._seconds[rows],
         )
-        for name in ("names", "face_types", "sources", "polygons", "_identities"):
+        for name in ("names", "face_types", "polygons"):
             values = getattr(self, name)
             setattr(self, name, [values[row] for row in rows])
+        # They go when they are gathered.
+        self._identities = [self._identities[row] for row in rows] if self._identities else []
 
     def _set_copies_aside(self) -> Self:
         """One row a face."""
         found: dict[object, list[int]] = {}
-        shots = list(zip(self.sources, self.faces.frame.tolist(), strict=True))
+        shots = list(zip(self.faces.footage.tolist(), self.faces.frame.tolist(), strict=True))
         for row, shot in enumerate(shots):
             # Most frames have one picture.
             if shot in (shots[row - 1] if row else None, *shots[row + 1 : row + 2]):
@@ -164,8 +210,8 @@ class FaceTable:
         self._identities = []
         return self
 
-    def _key(self, row: int) -> tuple[str, int, str]:
-        return self.sources[row], int(self.faces.frame[row]), self.names[row]
+    def _key(self, row: int) -> tuple[int, int, str]:
+        return int(self.faces.footage[row]), int(self.faces.frame[row]), self.names[row]
 
 
 def _plainness(name: str) -> tuple[bool, int, str]:

@@ -40,6 +40,11 @@ class FootageFingerprint(BaseModel):
         bytes_, sha256 = digest_files(files)
         return cls(frames=frames, size=size, choices=choices, bytes=bytes_, sha256=sha256)
 
+    @property
+    def key(self) -> str:
+        """The fingerprint in 32 letters and digits, as face pictures carry it."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:32]
+
     def has_same_files(self, files: Sequence[Path]) -> bool:
         """Whether these files hold the same; the footage need not be opened. Raises OSError."""
         return digest_files(files) == (self.bytes, self.sha256)

@@ -114,7 +114,7 @@ def crop_faces(task: CropTask) -> CropResult:
                 ]
                 for row, face_from_frame in zip(rows, maps, strict=True):
                     face = _align(
-                        reader.footage, image, task.faces.face(row), face_from_frame, task.options
+                        reader.footage, image, task.faces.face(row), face_from_frame, task
                     )
                     name = f"{attempt.index:06d}_{task.numbers[row]}.{task.options.format}"
                     result.pictures.append(
@@ -141,11 +141,18 @@ def crop_faces(task: CropTask) -> CropResult:
 
 
 def _align(
-    footage: Footage, image: Bytes, face: Face, face_from_frame: Doubles, options: ExtractOptions
+    footage: Footage, image: Bytes, face: Face, face_from_frame: Doubles, task: CropTask
 ) -> AlignedFace:
     # What lies outside the frame is as its edge: black would pull the colours of the face to it.
-    picture = warp(image, face_from_frame, (options.size, options.size), "replicate")
+    side = task.options.size
+    picture = warp(image, face_from_frame, (side, side), "replicate")
     pts = float(footage.seconds(face.frame)) if footage.is_video else None
     return AlignedFace(
-        face, picture, face_from_frame, options.face_type, source=footage.path.name, pts=pts
+        face,
+        picture,
+        face_from_frame,
+        task.options.face_type,
+        source=footage.path.name,
+        pts=pts,
+        footage=task.film.source.key,
     )

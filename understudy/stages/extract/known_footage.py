@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 from understudy.errors import BadProject
+from understudy.io.faceset.faceset import Faceset
 from understudy.io.footage.base import Footage, explain_unreadable
 from understudy.io.footage.fingerprint import FootageFingerprint
 from understudy.options import Options, option
+from understudy.printable import name_some
 from understudy.stages.events import Note
 from understudy.stages.extract.record import ExtractRecord
 from understudy.stages.project import Project
@@ -63,6 +68,56 @@ def require_known_footage(
         " would come to lie in the wrong places. Extract them again: understudy extract"
         f" {project.folder} {side}; or put back the footage that was there.{way}"
     )
+
+
+def rows_of_footage(
+    project: Project, side: Side, faceset: Faceset, footage: Footage
+) -> NDArray[np.bool_]:
+    """(N,) which faces of a side were found in its footage; others were gathered from elsewhere.
+
+    Faces that are all of one footage are believed, as those that were not extracted in this show.
+    Raises BadProject when they are of several, and none of them is this one.
+    """
+    ours = match_footage(project, side, faceset, footage)
+    if not ours.any() and len(faceset):
+        names = name_some([each.name for each in faceset.footages])
+        raise BadProject(
+            f"{faceset.folder}: faces of several footages ({names}), none of which is"
+            f" {footage.path.name}, so nobody knows which of its frames they belong in. Extract"
+            f" them again: understudy extract {project.folder} {side}."
+        )
+    return ours
+
+
+def match_footage(
+    project: Project, side: Side, faceset: Faceset, footage: Footage
+) -> NDArray[np.bool_]:
+    """(N,) as `rows_of_footage`; none, where the faces are of several footages and none is this."""
+    if len(faceset.footages) <= 1:
+        return np.ones(len(faceset), bool)
+    record, keys = ExtractRecord.load(project.faces(side)), {footage.fingerprint.key}
+    known = None if record is None else record.with_source_of(footage).source
+    if isinstance(known, FootageFingerprint):
+        keys.add(known.key)
+    ours = [
+        number
+        for number, each in enumerate(faceset.footages)
+        if each.key in keys or (not each.key and each.name == footage.path.name)
+    ]
+    return np.isin(faceset.faces.footage, ours)
+
+
+def notes_on_gathered(faceset: Faceset, ours: NDArray[np.bool_], what: str) -> Iterator[Note]:
+    """Note that faces of other footage are passed over; what: is done with the faces of it."""
+    if not ours.all():
+        others = np.unique(faceset.faces.footage[~ours])
+        names = name_some([faceset.footages[each].name for each in others if each >= 0])
+        yield Note(
+            text=(
+                f"{faceset.folder.parent.name}/{faceset.folder.name}: {int((~ours).sum())} faces"
+                f" are of other footage ({names or 'nobody knows which'}); {what}."
+            )
+        )
 
 
 def knows_footage(project: Project, side: Side) -> bool | None:

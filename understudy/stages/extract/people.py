@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.errors import BadOption
+from understudy.io.faceset.faceset import Faceset
 from understudy.io.installation import install_extra
 from understudy.stages.events import Warned
 from understudy.types import Faces, Side
@@ -94,7 +95,8 @@ def warn_of_several_people(
 ) -> Iterator[Warned]:
     """Warn when more than one person is seen, with what chooses one.
 
-    verb: extract, train or merge, which speaks. frame, person: as for `PeopleSeen.of`.
+    verb: extract, train or merge, which speaks. frame, person: of one footage, as for
+    `PeopleSeen.of`.
     """
     seen = PeopleSeen.of(frame, person)
     if not (told := seen.told()):
@@ -109,6 +111,25 @@ def warn_of_several_people(
         text=f"{side}: {told} {_CHOOSES[verb]}{does}. For one of them: {choose}; the report of"
         " extract shows who is who."
     )
+
+
+def warn_of_several_in_faceset(verb: str, side: Side, faceset: Faceset) -> Iterator[Warned]:
+    """Warn as `warn_of_several_people`, of a faceset: frames and people count in each footage."""
+    faces, crowds = faceset.faces, []
+    if len(faceset.footages) <= 1:
+        yield from warn_of_several_people(verb, side, faces.frame, faces.person)
+        return
+    for number, footage in enumerate(faceset.footages):
+        rows = faces.footage == number
+        if told := PeopleSeen.of(faces.frame[rows], faces.person[rows]).told():
+            crowds.append(f"in {footage.name}, {told}")
+    if crowds:
+        more = f" Likewise in {len(crowds) - 1} more footages." if len(crowds) > 1 else ""
+        yield Warned(
+            text=f"{side}: {crowds[0]}{more} {_DOES[verb, side][0].capitalize()}. For one of them:"
+            " move the pictures of the others away, since each footage numbers its people for"
+            " itself."
+        )
 
 
 def known_people(faces: Faces, option: str) -> list[int]:

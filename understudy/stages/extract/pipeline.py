@@ -44,7 +44,7 @@ from understudy.stages.extract.detect import DetectTask, detect_faces
 from understudy.stages.extract.detection_store import DetectionStore
 from understudy.stages.extract.detections import Detections, concat_detections
 from understudy.stages.extract.options import ExtractOptions
-from understudy.stages.extract.people import warn_of_several_people
+from understudy.stages.extract.people import warn_of_several_in_faceset
 from understudy.stages.extract.record import ExtractRecord
 from understudy.stages.extract.report import format_report, write_report
 from understudy.stages.extract.track import TrackedFaces, track_faces
@@ -101,8 +101,7 @@ class Extraction:
                 return False
             yield from self._conclude(solved)
         if self.options.person is None and self.options.like is None:
-            faces = Faceset(self.folder).faces
-            yield from warn_of_several_people("extract", self.side, faces.frame, faces.person)
+            yield from warn_of_several_in_faceset("extract", self.side, Faceset(self.folder))
         if self.options.fix:
             yield from self._ask_for_marks()
         yield Saved(what="faceset", path=self.folder)

@@ -29,7 +29,11 @@ from understudy.stages.events import (
     Started,
     Stop,
 )
-from understudy.stages.extract.known_footage import require_known_footage
+from understudy.stages.extract.known_footage import (
+    notes_on_gathered,
+    require_known_footage,
+    rows_of_footage,
+)
 from understudy.stages.extract.person_choice import choose_person
 from understudy.stages.faceset_notes import faceset_notes
 from understudy.stages.footage_notes import footage_notes, sound_losses, sound_notes
@@ -78,13 +82,22 @@ def merge(show: Path, options: MergeOptions) -> Stage:
         yield from require_known_footage(project, "dst", footage, same_shot=options.same_shot)
         # What cannot be coded is told before any work.
         pixel_format(options.encode, footage)
-        person = choose_person(project, "dst", options.person, options.like)
+        faceset = Faceset(project.faces("dst"))
+        person = choose_person(
+            project,
+            "dst",
+            options.person,
+            options.like,
+            choose=lambda faces: rows_of_footage(project, "dst", faces, footage),
+        )
         # Whom a picture shows is found out once, not by each worker.
         options = options.model_copy(update={"person": person, "like": None})
         context = MergeContext.open(project, footage, options, keyframes)
         yield from (Note(text=each) for each in encoding_notes(footage, options.encode))
         yield from footage_notes(footage)
-        yield from faceset_notes(Faceset(project.faces("dst")))
+        yield from faceset_notes(faceset)
+        ours = rows_of_footage(project, "dst", faceset, footage)
+        yield from notes_on_gathered(faceset, ours, "they are not merged")
         yield from context.remarks()
         if options.preview or options.debug:
             yield from render_stills(project, context, signer)

@@ -24,6 +24,7 @@ from understudy.parts.maskers.segmented import ON_DST, ON_PRD
 from understudy.parts.models import Predictor
 from understudy.parts.upscalers import Upscale, upscalers
 from understudy.stages.events import Event, Note, Warned
+from understudy.stages.extract.known_footage import rows_of_footage
 from understudy.stages.extract.people import warn_of_several_people
 from understudy.stages.merge.appearance import Appearance
 from understudy.stages.merge.keyframes import Keyframes
@@ -79,7 +80,10 @@ class MergeContext:
         masks = tuple(sorted(names_in(named)))
         file = select_segmenter(project, options.segmenter, masks, options)
         faces = DstFaces.load(
-            project.faces("dst"), with_polygons=DRAWN in masks, person=options.person
+            project.faces("dst"),
+            with_polygons=DRAWN in masks,
+            person=options.person,
+            choose=lambda faceset: rows_of_footage(project, "dst", faceset, footage),
         )
         loaded = load_predictor(path, options.device, best=is_best)
         model = loaded.model

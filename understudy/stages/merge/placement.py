@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -85,8 +85,17 @@ class DstFaces:
     paths: tuple[Path, ...] = ()
 
     @classmethod
-    def load(cls, folder: Path, *, with_polygons: bool, person: int | None = None) -> Self:
+    def load(
+        cls,
+        folder: Path,
+        *,
+        with_polygons: bool,
+        person: int | None = None,
+        choose: Callable[[Faceset], NDArray[np.bool_]] | None = None,
+    ) -> Self:
         """Load the faces of a faceset, or of it only those of one person.
+
+        choose: says which of the faces count, (N,), before anything else is asked.
 
         Raises:
             NoFaces: there are none.
@@ -98,10 +107,10 @@ class DstFaces:
                 f"{folder}: no dst faces, so there is nothing to replace. Run: understudy extract"
                 f" {folder.parent.parent} dst."
             )
-        rows = np.arange(len(faceset))
+        rows = np.arange(len(faceset)) if choose is None else np.flatnonzero(choose(faceset))
         if person is not None:
-            check_person(faceset.faces, person, "--person")
-            rows = np.flatnonzero(faceset.faces.person == person)
+            check_person(faceset.faces[rows], person, "--person")
+            rows = rows[faceset.faces.person[rows] == person]
         faces, paths = faceset.faces[rows], tuple(faceset.paths[row] for row in rows)
         if not with_polygons:
             return cls(faces, ((),) * len(faces), paths)

@@ -115,7 +115,7 @@ def load_face_store(
             pass
     store_from_model = affine.compose(store_from_inner, affine.scaling(inner / resolution))
     faces = faceset.faces[chosen]
-    held_out, excluded = split.split_held_out(faces.track)
+    held_out, excluded = split.split_held_out(faces.footage_tracks, faces.footage)
     return FaceStore(pictures, points, store_from_model, held_out, faces.pose[:, 1], excluded)
 
 

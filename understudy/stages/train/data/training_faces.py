@@ -8,7 +8,7 @@ from understudy.core.training.split import MIN_FACES
 from understudy.io.faceset.faceset import Faceset
 from understudy.stages.events import Event, Note
 from understudy.stages.extract.known_footage import knows_footage
-from understudy.stages.extract.people import warn_of_several_people
+from understudy.stages.extract.people import warn_of_several_in_faceset
 from understudy.stages.extract.person_choice import choose_person
 from understudy.stages.faceset_notes import faceset_notes
 from understudy.stages.project import Project
@@ -51,8 +51,13 @@ def remarks_on_faces(project: Project, options: TrainOptions) -> Iterator[Event]
             continue
         faceset = Faceset(project.faces(side))
         if person is None:
-            yield from warn_of_several_people(
-                "train", side, faceset.faces.frame, faceset.faces.person
+            yield from warn_of_several_in_faceset("train", side, faceset)
+        elif len(faceset.footages) > 1:
+            yield Note(
+                text=(
+                    f"{side}: person {person} is taken in each of {len(faceset.footages)} footages,"
+                    " which number their people each for itself."
+                )
             )
         yield from faceset_notes(faceset)
         if knows_footage(project, side) is False:
