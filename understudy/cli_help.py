@@ -19,7 +19,7 @@ from understudy.printable import quoted
 FLAGS = ("--help", "-h")
 ALL_FLAG = "--help-all"
 # A line of nothing else asks for the list of commands.
-EVERYWHERE = ("--json", "--quiet", "--orders", "--config")
+EVERYWHERE = ("--json", "--quiet", "--config", "--orders")
 # So few options are shown without being asked for.
 _FEW = 20
 _FEW_NAMES = 4
@@ -122,20 +122,22 @@ def print_help(asked: HelpRequest, app: App, options: type[Options] | None) -> N
     panels = [_section(each, arguments) for each in sections]
     console, form = Console(highlight=False), DefaultFormatter()
     if not asked.topics:
-        flags = [each for each in _arguments_of(app.meta, app) if each.show]
         own = [each for each in arguments if each.index is not None]
-        panels = [
-            _parameters("Arguments", own),
-            _commands(command),
-            *panels,
-            _parameters("Options of every command", flags),
-        ]
+        panels = [_parameters("Arguments", own), _commands(command), *panels]
         form.render_usage(console, console.options, _usage(chain, command, own, bool(len(tree))))
         console.print(command.help.rstrip() + "\n", markup=False)
+        if command is app or asked.everything:
+            flags = [each for each in _arguments_of(app.meta, app) if each.show]
+            panels.append(_parameters("Options of every command", flags))
     for panel in [*panels, _list_of(listed)]:
         form(console, console.options, panel)
     if advice := _advice(chain, command, tree if listed else None):
         console.print(advice, markup=False)
+    if not asked.topics and command is not app:
+        console.print(
+            f"Every command also takes {', '.join(EVERYWHERE)}: `{app.name[0]} --help`.",
+            markup=False,
+        )
 
 
 def topic_of(options: type[Options], path: str = "", about: str = "Options") -> Topic:
@@ -301,8 +303,5 @@ def _rows(title: str, rows: Iterable[tuple[str, str]]) -> HelpPanel:
 def _advice(chain: str, command: App, tree: Topic | None) -> str:
     """How to see more. tree: of all options, where not all were shown."""
     if tree:
-        return (
-            f"`{chain} --help NAME` shows a group or one option, `{chain} {ALL_FLAG}` all"
-            f" {len(tree)}."
-        )
+        return f"`--help NAME` shows a group or one option, `{ALL_FLAG}` all {len(tree)}."
     return f"`{chain} COMMAND --help` shows more of a command." if _names(command) else ""

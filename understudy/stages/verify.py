@@ -35,6 +35,8 @@ def verify(file: Path, options: VerifyOptions) -> Stage:
     """Read the content credentials of a file: who made it, when, how, and whether they hold.
 
     Ends with an error when the file has none, or when they do not hold.
+
+    file: a video or picture, as it came to you.
     """
     manifest = read_manifest(file, _anchors(options.trust))
     yield Note(text=f"{file.name}: {_STATES[manifest.state]}")
