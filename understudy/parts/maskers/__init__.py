@@ -106,4 +106,5 @@ def _built(masker: Masker) -> Mask:
 
 
 def _factors(name: str) -> list[str]:
-    return [each.strip() for each in name.split("*")]
+    # People type XSeg-dst and FAN-dst as they know them.
+    return [each.strip().lower() for each in name.split("*")]

@@ -9,6 +9,12 @@ from understudy.types import Floats
 
 ON_PRD: Final = "xseg-prd"
 ON_DST: Final = "xseg-dst"
+# What DeepFaceLab 1 called them, when FANSeg was its segmenter.
+FAN_PRD: Final = "fan-prd"
+FAN_DST: Final = "fan-dst"
+# Those that look at the new face, and at dst's.
+LOOKS_AT_PRD: Final = frozenset({ON_PRD, FAN_PRD})
+LOOKS_AT_DST: Final = frozenset({ON_DST, FAN_DST})
 
 
 @maskers.register(ON_PRD)
@@ -33,3 +39,13 @@ class SegmentedDst(Masker):
             return face.segmented_dst
 
         return segmented
+
+
+@maskers.register(FAN_PRD)
+class FanPrd(SegmentedPrd):
+    """DeepFaceLab 1's FAN-prd: as xseg-prd, by FANSeg where its weights are in the show."""
+
+
+@maskers.register(FAN_DST)
+class FanDst(SegmentedDst):
+    """DeepFaceLab 1's FAN-dst: as xseg-dst, by FANSeg where its weights are in the show."""

@@ -20,8 +20,9 @@ from understudy.io.provenance import manifest
 from understudy.parts.dfm_model import DfmModel
 from understudy.parts.maskers import names_in
 from understudy.parts.maskers.polygons import DRAWN
-from understudy.parts.maskers.segmented import ON_DST, ON_PRD
+from understudy.parts.maskers.segmented import FAN_DST, FAN_PRD, ON_DST, ON_PRD
 from understudy.parts.models import Predictor
+from understudy.parts.segmenters.fan import FAN
 from understudy.parts.upscalers import Upscale, upscalers
 from understudy.stages.events import Event, Note, Warned
 from understudy.stages.extract.known_footage import rows_of_footage
@@ -180,6 +181,15 @@ class MergeContext:
             )
 
     def _remarks_on_segmenter(self) -> Iterator[Event]:
+        named = names_in([name for names in self.keyframes.values_of("masks") for name in names])
+        fan = ", ".join(sorted(named & {FAN_PRD, FAN_DST}))
+        if fan and self.segmenter is not None and self.segmenter.kind != FAN:
+            yield Note(
+                text=(
+                    f"{fan}: without FANSeg's weights the segmenter {self.segmenter.name}"
+                    f" ({self.segmenter.kind}) stands in its place."
+                )
+            )
         if self.segmenter is not None:
             yield Note(text=f"segmenter {self.segmenter.name}, of {self.segmenter.face_type} faces")
             for text in self.segmenter.coverage_warnings(self.model.face_type):

@@ -12,7 +12,7 @@ from understudy.core.face import align
 from understudy.io.model_files.segmenter_file import SegmenterFile
 from understudy.options import Options
 from understudy.parts.maskers import names_in
-from understudy.parts.maskers.segmented import ON_DST, ON_PRD
+from understudy.parts.maskers.segmented import LOOKS_AT_DST, LOOKS_AT_PRD, ON_DST, ON_PRD
 from understudy.parts.segmenters import Segment, segmenters
 from understudy.types import Array, Doubles, FaceType, Floats
 
@@ -32,10 +32,12 @@ class SegmenterCrop:
 class FaceSegmenter:
     """A segmenter, ready.
 
-    face_type, size: of the pictures that it sees. on_prd, on_dst: what the masks ask of it.
+    kind: its name in the registry. face_type, size: of the pictures that it sees. on_prd, on_dst:
+    what the masks ask of it.
     """
 
     name: str
+    kind: str
     segment: Segment
     face_type: FaceType
     size: int
@@ -54,11 +56,12 @@ class FaceSegmenter:
         wanted = names_in(masks)
         return cls(
             file.path.stem,
+            file.kind,
             segment,
             file.face_type,
             file.resolution,
-            ON_PRD in wanted,
-            ON_DST in wanted,
+            bool(LOOKS_AT_PRD & wanted),
+            bool(LOOKS_AT_DST & wanted),
         )
 
     def coverage_warnings(self, model: FaceType) -> list[str]:

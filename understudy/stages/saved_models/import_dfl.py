@@ -17,6 +17,7 @@ from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.stages.saved_models.command import new_model_folder
 from understudy.stages.saved_models.dfl_settings import convert_recipe, train_flags
+from understudy.stages.saved_models.import_fan import import_fan, is_fan
 from understudy.stages.saved_models.recipe import CHECKPOINTS, HISTORY, ModelRecipe, write_recipe
 
 if TYPE_CHECKING:
@@ -42,12 +43,15 @@ class TrainedImportOptions(Options):
 
 @verb
 def trained_import(show: Path, path: Path, options: TrainedImportOptions) -> Stage:
-    """Take a model of DeepFaceLab 2 into a show: SAEHD, Quick96, AMP, or its XSeg.
+    """Take a model of DeepFaceLab 2 into a show: SAEHD, Quick96, AMP, its XSeg, or FANSeg.
 
     path: the folder in which DeepFaceLab keeps its models, or one of the model's files.
     """
     project = Project.load(show)
     options = project.options("trained_import", options)
+    if is_fan(path):
+        yield from import_fan(project, path, options.name)
+        return
     if segmenter := _find_segmenter(path):
         from understudy.stages.saved_models.segmenters import import_segmenter
 

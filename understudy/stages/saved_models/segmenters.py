@@ -18,8 +18,9 @@ from understudy.io.model_files import segmenter_file
 from understudy.io.model_files.segmenter_file import SUFFIX, SegmenterFile
 from understudy.options import Options
 from understudy.parts.maskers import names_in
-from understudy.parts.maskers.segmented import ON_DST, ON_PRD
+from understudy.parts.maskers.segmented import FAN_DST, FAN_PRD, LOOKS_AT_DST, LOOKS_AT_PRD
 from understudy.parts.segmenters import pretrained, segmenters
+from understudy.parts.segmenters.fan import FAN
 from understudy.stages.events import Finished, Note, Saved, Stage, Warned
 from understudy.stages.project import Project
 from understudy.stages.saved_models.dfl_settings import FACE_TYPES
@@ -89,8 +90,10 @@ def select_segmenter(
         WeightsMissing: There is none, or it is damaged.
         BadOption: There are several and none was named.
     """
-    if not {ON_PRD, ON_DST} & names_in(masks):
+    wanted = names_in(masks) & (LOOKS_AT_PRD | LOOKS_AT_DST)
+    if not wanted:
         return None
+    asks_for_fan = wanted <= {FAN_PRD, FAN_DST}
     folder = project.folder / "segmenters"
     names = sorted(path.stem for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith("."))
     ready = pretrained()
@@ -99,6 +102,14 @@ def select_segmenter(
     if name and name not in names:
         raise WeightsMissing(
             f"{folder}: there is no segmenter '{name}'. There are: {', '.join([*names, *ready])}."
+        )
+    if asks_for_fan and not name and (own := _of_kind(project, names, FAN)):
+        names = own
+    if not names and asks_for_fan:
+        raise WeightsMissing(
+            f"{folder}: no FANSeg, and a mask asks for it. Import its weights (understudy trained"
+            " import SHOW FANSeg_256_full_face.npy), or let another segmenter stand in its place:"
+            f" {ready[0]} needs no training (--segmenter {ready[0]})."
         )
     if not names:
         raise WeightsMissing(
@@ -111,6 +122,11 @@ def select_segmenter(
             f"{folder}: several segmenters ({', '.join(names)}). Choose one with --segmenter."
         )
     return segmenter_file.read(_path(project, name or names[0]))
+
+
+def _of_kind(project: Project, names: Sequence[str], kind: str) -> list[str]:
+    """Those of the show's segmenters that are of a kind."""
+    return [name for name in names if segmenter_file.read(_path(project, name)).kind == kind]
 
 
 def measure_overlap(project: Project, file: SegmenterFile) -> float | None:
