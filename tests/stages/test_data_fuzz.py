@@ -25,11 +25,12 @@ from safetensors.numpy import save, save_file
 from tests import fuzzing
 from understudy.errors import BadData, BadMedia, BadOption, WeightsMissing
 from understudy.io import tables
-from understudy.io.dfl import models, safe_pickle, xseg
+from understudy.io.dfl import models, safe_pickle
 from understudy.io.faceset import face_image, manual_marks
 from understudy.io.faceset.table import FaceTable
 from understudy.io.model_files import segmenter_file
 from understudy.io.provenance import manifest, signing_key
+from understudy.nets.pretrained import dfl_layers
 from understudy.stages import jobs, verify
 from understudy.stages.extract.detections import Detections
 from understudy.stages.extract.record import ExtractRecord, load_detections, record_path
@@ -209,7 +210,9 @@ def test_losses_that_are_none_are_left_out(name: str) -> None:
 
 def test_an_empty_kernel_is_named() -> None:
     path = HOSTILE / "XSeg_256-empty-kernel.npy"
-    error = fuzzing.assert_tree_only(lambda: xseg.group_layers(safe_pickle.load_arrays(path), path))
+    error = fuzzing.assert_tree_only(
+        lambda: dfl_layers.group_layers(safe_pickle.load_arrays(path), str(path))
+    )
     assert error is not None and "'a/weight:0' is empty" in str(error)
 
 
@@ -257,9 +260,9 @@ def test_fuzz_weights_of_xseg(tmp_path: Path) -> None:
     }
 
     def take() -> None:
-        layers = xseg.group_layers(safe_pickle.load_arrays(path), path)
-        xseg.is_up_path_reversed(layers)
-        xseg.assign_layers(layers, [], path)
+        layers = dfl_layers.group_layers(safe_pickle.load_arrays(path), str(path))
+        dfl_layers.is_up_path_reversed(layers)
+        dfl_layers.assign_layers(layers, [], str(path))
 
     for data in fuzzing.mutations(pickle.dumps(whole), fuzzing.rounds(400), seed=13):
         path.write_bytes(data)

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from understudy.errors import BadMedia, BadOption
-from understudy.io.dfl import xseg as xseg_layers
 from understudy.io.model_files.segmenter_file import read
 from understudy.parts.segmenters import segmenters
 from understudy.stages.events import Event, Finished, Note, Saved, Warned
 from understudy.stages.project import Project, ProjectFile
+from understudy.stages.saved_models import segmenters as segmenters_stage
 from understudy.stages.saved_models.segmenters import import_segmenter
 from understudy.types import Floats
 
@@ -30,9 +30,7 @@ File = dict[str, Floats]
 
 
 def file_of(upwards: bool = False) -> File:
-    """The arrays of a weight file, random, under names of our own: kernels (height, width, in,
-    out), dense (in, out).
-    """
+    """The arrays of a weight file, random: kernels (height, width, in, out), dense (in, out)."""
     rng, made = np.random.default_rng(0), {}
 
     def add(name: str, kernel: tuple[int, ...], bias: int, norm: bool = True) -> None:
@@ -40,8 +38,9 @@ def file_of(upwards: bool = False) -> File:
             2
             / (np.prod(kernel[:-2], initial=1) * (kernel[-2] if bias == kernel[-1] else kernel[-1]))
         )
-        made[f"{name}/conv/weight:0"] = rng.standard_normal(kernel, np.float32) * np.float32(spread)
-        made[f"{name}/conv/bias:0"] = rng.uniform(-0.2, 0.2, bias).astype(np.float32)
+        own = f"{name}/conv" if norm else name
+        made[f"{own}/weight:0"] = rng.standard_normal(kernel, np.float32) * np.float32(spread)
+        made[f"{own}/bias:0"] = rng.uniform(-0.2, 0.2, bias).astype(np.float32)
         if norm:
             made[f"{name}/frn/weight:0"] = rng.uniform(0.5, 1.5, bias).astype(np.float32)
             made[f"{name}/frn/bias:0"] = rng.uniform(-0.5, 0.5, bias).astype(np.float32)
@@ -51,18 +50,20 @@ def file_of(upwards: bool = False) -> File:
     for level, (width, count) in enumerate(zip(WIDTHS, COUNTS, strict=True)):
         for place in range(count):
             add(
-                f"down{level}.{place}",
+                f"conv{level}{place + 1}",
                 (3, 3, (3, *WIDTHS)[level] if place == 0 else width, width),
                 width,
             )
-    add("dense0", (4096, 512), 512, norm=False)
-    add("dense1", (512, 4096), 4096, norm=False)
+    add("dense1", (4096, 512), 512, norm=False)
+    add("dense2", (512, 4096), 4096, norm=False)
     for level in range(6) if upwards else reversed(range(6)):
         add(f"up{level}", (3, 3, UPS[level], (*WIDTHS, 256)[level + 1]), UPS[level])
         for place in range(COUNTS[level]):
             inward = UPS[level] + WIDTHS[level] if place == 0 else WIDTHS[level]
-            add(f"join{level}.{place}", (3, 3, inward, WIDTHS[level]), WIDTHS[level])
-    add("out", (3, 3, 32, 1), 1, norm=False)
+            add(
+                f"uconv{level}{COUNTS[level] - place}", (3, 3, inward, WIDTHS[level]), WIDTHS[level]
+            )
+    add("out_conv", (3, 3, 32, 1), 1, norm=False)
     return made
 
 
@@ -76,22 +77,24 @@ class NumpyXSeg:
         """The mask (256, 256) of one face (256, 256, 3) RGB."""
         maps, skips = face[..., ::-1], []
         for level in range(6):
-            maps = self.convolutions(f"down{level}", COUNTS[level], maps)
+            places = range(1, COUNTS[level] + 1)
+            maps = self.convolutions([f"conv{level}{place}" for place in places], maps)
             skips.append(maps)
             maps = self.pool(maps, BLURS[level])
         code = maps.transpose(2, 0, 1).ravel()
-        for name in ("dense0", "dense1"):
-            code = code @ self.file[f"{name}/conv/weight:0"] + self.file[f"{name}/conv/bias:0"]
+        for name in ("dense1", "dense2"):
+            code = code @ self.file[f"{name}/weight:0"] + self.file[f"{name}/bias:0"]
         maps = code.reshape(256, 4, 4).transpose(1, 2, 0)
         for level in reversed(range(6)):
             maps = np.concatenate([self.upsample(f"up{level}", maps), skips[level]], -1)
-            maps = self.convolutions(f"join{level}", COUNTS[level], maps)
-        mask = 1 / (1 + np.exp(-self.convolve("out", maps)[..., 0]))
+            places = range(COUNTS[level], 0, -1)
+            maps = self.convolutions([f"uconv{level}{place}" for place in places], maps)
+        mask = 1 / (1 + np.exp(-self.convolve("out_conv", maps)[..., 0]))
         return np.where(mask < 0.1, 0, mask)
 
-    def convolutions(self, name: str, count: int, maps: Floats) -> Floats:
-        for place in range(count):
-            maps = self.activate(f"{name}.{place}", self.convolve(f"{name}.{place}", maps))
+    def convolutions(self, names: list[str], maps: Floats) -> Floats:
+        for name in names:
+            maps = self.activate(name, self.convolve(f"{name}/conv", maps))
         return maps
 
     def activate(self, name: str, maps: Floats) -> Floats:
@@ -102,12 +105,12 @@ class NumpyXSeg:
         )
 
     def convolve(self, name: str, maps: Floats) -> Floats:
-        kernel, (height, width) = self.file[f"{name}/conv/weight:0"], maps.shape[:2]
+        kernel, (height, width) = self.file[f"{name}/weight:0"], maps.shape[:2]
         padded = np.pad(maps, ((1, 1), (1, 1), (0, 0)))
         windows = (
             padded[y : y + height, x : x + width] @ kernel[y, x] for y in range(3) for x in range(3)
         )
-        return sum(windows) + self.file[f"{name}/conv/bias:0"]
+        return sum(windows) + self.file[f"{name}/bias:0"]
 
     def upsample(self, name: str, maps: Floats) -> Floats:
         kernel, (height, width) = self.file[f"{name}/conv/weight:0"], maps.shape[:2]
@@ -183,24 +186,38 @@ def test_an_imported_xseg_sees_what_its_own_kernels_say(
     )
 
 
-def test_a_file_that_lists_the_way_up_from_the_full_size_on_gives_the_same(
+def test_names_decide_and_where_they_say_nothing_the_order(
     project: Project, file: File, tmp_path: Path
 ) -> None:
-    turned = {name: file[name] for name in file_of(upwards=True)}
+    upwards = {name: file[name] for name in file_of(upwards=True)}
     # A pooling's fixed filter may stand between the layers.
-    turned["pool/blur:0"] = np.repeat(
+    upwards["pool/blur:0"] = np.repeat(
         np.outer((1, 2, 1), (1, 2, 1)).astype(np.float32)[..., None, None] / 16, 64, 2
     )
-    told = [
-        texts(list(import_segmenter(project, saved(tmp_path / name, each), name)))
-        for name, each in (("one", file), ("other", turned))
-    ]
-    one, other = (
-        read(project.folder / "segmenters" / f"{name}.safetensors").tensors
-        for name in ("one", "other")
-    )
-    assert all(np.array_equal(one[name], other[name]) for name in one) and len(one) == len(other)
-    assert "from the smallest maps on" in told[0] and "from the full size on" in told[1]
+    cases = {
+        "named": (dict(reversed(file.items())), "each found by its name"),
+        "smallest": (unnamed(file), "from the smallest maps on"),
+        "full": (unnamed(upwards), "from the full size on"),
+    }
+    for name, (held, expected) in cases.items():
+        events = list(import_segmenter(project, saved(tmp_path / name, held), name))
+        assert expected in texts(events)
+        assert not any(isinstance(event, Warned) for event in events)
+    first, *others = (read(project.folder / f"segmenters/{name}.safetensors") for name in cases)
+    for other in others:
+        assert all(
+            np.array_equal(first.tensors[name], other.tensors[name]) for name in other.tensors
+        )
+        assert len(first.tensors) == len(other.tensors)
+
+
+def unnamed(file: File) -> File:
+    """The same arrays, their layers only numbered."""
+    layers = list(dict.fromkeys(name.rpartition("/")[0] for name in file))
+    return {
+        f"layer_{layers.index(name.rpartition('/')[0])}/{name.rpartition('/')[2]}": array
+        for name, array in file.items()
+    }
 
 
 def test_a_file_with_a_tensor_too_few_is_refused_whole(
@@ -208,11 +225,11 @@ def test_a_file_with_a_tensor_too_few_is_refused_whole(
 ) -> None:
     path = saved(
         tmp_path / "model",
-        {name: array for name, array in file.items() if not name.startswith("join3.1/tlu")},
+        {name: array for name, array in file.items() if not name.startswith("uconv32/tlu")},
     )
     with pytest.raises(
         BadMedia,
-        match=r"XSeg_256.npy: no threshold \(tau 256\) is left for our rises.* 1 are missing",
+        match=r"XSeg_256.npy: no threshold \(tau 256\) is left for uconv32/tlu, our rises.*; 1 are",
     ):
         list(import_segmenter(project, path, None))
     assert not list(project.folder.rglob("*.safetensors"))
@@ -237,8 +254,7 @@ def test_where_the_face_type_is_not_known_it_says_what_it_takes(
     warned: bool,
 ) -> None:
     path = saved(tmp_path / "model", {"a": np.zeros(1, np.float32)})
-    monkeypatch.setattr(xseg_layers, "assign_layers", lambda *_: {})
-    monkeypatch.setattr(xseg_layers, "group_layers", lambda *_: [])
+    monkeypatch.setattr(segmenters_stage, "_convert_weights", lambda _: ({}, []))
     (
         path.with_name("XSeg_data.dat").unlink()
         if data is None

@@ -18,11 +18,10 @@ ModelKind = Literal["SAEHD", "Quick96", "AMP"]
 
 _DATA = re.compile(r"(?:(?P<name>.+)_)?(?P<kind>[A-Za-z0-9]+)_data\.dat")
 _KINDS = ("SAEHD", "Quick96", "AMP")
-# What only its own trainer has a use for.
-_ASIDE = re.compile(r"opt|.*_opt|GAN|D|code_discriminator")
 # Beyond this a checkpoint's name has no room, and nobody has trained so long.
 MAX_ITERATIONS = 999_999_999
 _MOST_LOSS = 1e30
+_MOST_DEVICES = 64
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,9 @@ class DflModel:
 class DflModelInfo:
     """What a model says of itself.
 
-    options: plain values. losses: of src and dst, (N, 2), the newest last. parts: the weight file
-    of each part, "encoder", "decoder_src", … aside: names of files that are not its weights.
+    options: plain values. losses: of src and dst, (N, 2), the newest last. parts: the file of each
+    part, "encoder", "decoder_src", and of what its optimizers know, "src_dst_opt". devices: on how
+    many a batch was spread.
     """
 
     place: DflModel
@@ -53,7 +53,7 @@ class DflModelInfo:
     options: Mapping[str, Any]
     losses: tuple[tuple[float, ...], ...] = ()
     parts: Mapping[str, Path] = field(default_factory=dict)
-    aside: tuple[str, ...] = ()
+    devices: int = 1
 
 
 def list_models(folder: Path) -> list[DflModel]:
@@ -129,9 +129,14 @@ def read_model(place: DflModel) -> DflModelInfo:
         iteration,
         {name: _simplify(value) for name, value in options.items()},
         _losses(held.get("loss_history")),
-        {part: path for part, path in parts.items() if not _ASIDE.fullmatch(part)},
-        tuple(path.name for part, path in parts.items() if _ASIDE.fullmatch(part)),
+        parts,
+        _device_count(held.get("choosed_gpu_indexes")),
     )
+
+
+def _device_count(held: object) -> int:
+    """On how many devices a model was trained, as far as it says that."""
+    return min(len(held), _MOST_DEVICES) if isinstance(held, list | tuple) and held else 1
 
 
 def _simplify(value: object) -> Any:

@@ -79,13 +79,17 @@ def loads(data: bytes, source: str) -> object:
         ) from None
 
 
-def load_arrays(path: Path) -> dict[str, Array]:
+def load_arrays(path: Path, has_counts: bool = False) -> dict[str, Array]:
     """Return the named arrays of a weight file of DeepFaceLab 2, in the file's order.
 
     Such a file is called .npy, but is a pickled dict.
 
+    Args:
+        path: The file.
+        has_counts: Whether single whole numbers may stand among them, as with an optimizer's state.
+
     Returns:
-        float16, float32 or float64 arrays, all finite.
+        float16, float32 or float64 arrays, all finite in float32, too.
 
     Raises:
         BadMedia: It is none.
@@ -101,7 +105,7 @@ def load_arrays(path: Path) -> dict[str, Array]:
         if (
             not isinstance(name, str)
             or not isinstance(array, np.ndarray | np.generic)
-            or array.dtype.kind != "f"
+            or not (array.dtype.kind == "f" or (has_counts and _is_count(array)))
         ):
             raise BadMedia(
                 f"{path}: {name!r:.80} is not an array of floats. Give the file that DeepFaceLab's"
@@ -111,13 +115,23 @@ def load_arrays(path: Path) -> dict[str, Array]:
             raise BadMedia(
                 f"{path}: the tensor {name!r:.80} is empty. Take an older backup of the model."
             )
-        if not np.isfinite(array).all():
+        if not _is_finite(array):
             raise BadMedia(
                 f"{path}: the tensor {name!r:.80} holds values that are not numbers. Take an older"
                 " backup of the model."
             )
         found[name] = np.asarray(array)
     return found
+
+
+def _is_count(array: Array | np.generic) -> bool:
+    return array.dtype.kind in "iu" and array.size == 1
+
+
+def _is_finite(array: Array | np.generic) -> bool:
+    """Whether all values are numbers, and stay such where they are kept."""
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(np.asarray(array, np.float32)).all())
 
 
 def read_file(path: Path) -> bytes:

@@ -1,223 +1,140 @@
-"""Weights that DeepFaceLab 2 saved, converted for our layers.
+"""Weights as DeepFaceLab 2 saves them, converted for our layers, and ours for it.
 
 There kernels are (height, width, in, out), dense layers (in, out), colours BGR, and where
 channels become pixels all channels of a pixel lie together. Here kernels are (out, in, height,
-width), dense layers (out, in), colours RGB, and all pixels of a channel lie together. Names are
-not relied on: a layer is found by its kind and shape, then by its place in the file. Where names
-say the same, that is certain.
+width), dense layers (out, in), colours RGB, and all pixels of a channel lie together. Nothing is
+computed either way: every number keeps its bits.
 """
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
-from torch import nn
 
-from understudy.errors import BadMedia
-from understudy.nets.autoencoder.blocks import Up
-from understudy.nets.autoencoder.swappers import MorphSwapper, Swapper, TwoDecoders, TwoInters
+from understudy.nets.pretrained.dfl_layers import (
+    Layer,
+    Slot,
+    assign_layers,
+    from_torch,
+    group_layers,
+    to_torch,
+)
+from understudy.nets.pretrained.dfl_names import DflPart
 from understudy.types import Array
 
-# What a layer is: the shape of its kernel, (height, width, in, out) or (in, out).
-Shape = tuple[int, ...]
+# What a tensor is called there, by its role.
+ROLES = {
+    "weight": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "epsilon": "eps",
+    "tau": "tau",
+}
+# The end of every name of TensorFlow's.
+_END = ":0"
 
-COLORS = 3
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a tensor of theirs goes: the name of ours, its layer, and its shape."""
+
+    name: str
+    slot: Slot
+    shape: tuple[int, ...]
+
+    @property
+    def dfl_shape(self) -> tuple[int, ...]:
+        """The shape of their tensor. There none is a mere number."""
+        blank = np.broadcast_to(np.float32(0), self.shape)
+        return np.atleast_1d(from_torch(blank)).shape
+
+    def from_dfl(self, array: Array) -> Array:
+        """Return an array of their tensor's shape as ours, float32."""
+        return _to_our_layout(to_torch(array).reshape(self.shape), self.slot)
+
+    def to_dfl(self, array: Array) -> Array:
+        """Return what `from_dfl` makes into this array."""
+        return _to_their_layout(array, self.slot).reshape(self.dfl_shape)
 
 
 @dataclass(frozen=True)
 class ConvertedWeights:
-    """weights: by the names of our parameters. doubts: what could not be decided, in words."""
+    """Weights that came in.
+
+    weights: by the names of our parameters. places: by the names of the arrays in the file.
+    named: how many layers are called as they should be. doubts: what could not be decided, in
+    words.
+    """
 
     weights: dict[str, Array]
+    places: dict[str, Place]
+    named: int
     doubts: list[str]
 
 
-def dfl_parts(net: Swapper) -> dict[str, nn.Module]:
-    """Return the parts of a net under the names that DeepFaceLab 2 gives their files.
-
-    Parameters keep their names within the net.
-    """
-    if isinstance(net, TwoDecoders):
-        names = {
-            "encoder": ["encoder"],
-            "inter": ["inter"],
-            "decoder_src": ["src"],
-            "decoder_dst": ["dst"],
-        }
-    elif isinstance(net, TwoInters):
-        names = {
-            "encoder": ["encoder"],
-            "inter_AB": ["ab"],
-            "inter_B": ["b"],
-            "decoder": ["decoder"],
-        }
-    else:
-        assert isinstance(net, MorphSwapper), "of the models that DeepFaceLab 2 has"
-        # There the code is the encoder's last layer.
-        names = {
-            "encoder": ["encoder", "squeeze"],
-            "inter_src": ["src"],
-            "inter_dst": ["dst"],
-            "decoder": ["decoder"],
-        }
-    return {
-        part: nn.ModuleDict({name: net.get_submodule(name) for name in own})
-        for part, own in names.items()
-    }
-
-
-def convert_weights(part: nn.Module, arrays: Mapping[str, Array], source: str) -> ConvertedWeights:
+def convert_weights(part: DflPart, arrays: Mapping[str, Array], source: str) -> ConvertedWeights:
     """Return every parameter of `part`, float32, from the arrays of a file named `source`.
 
     Raises:
         BadMedia: A tensor finds no place, or a parameter stays empty; names the tensor.
     """
-    own, theirs = _by_shape(_our_layers(part)), _by_shape(_their_layers(arrays, source))
+    return convert_layers(part, group_layers(arrays, source), source)
+
+
+def convert_layers(part: DflPart, layers: Sequence[Layer], source: str) -> ConvertedWeights:
+    """As `convert_weights`, of the layers that `group_layers` gave."""
+    assigned = assign_layers(layers, part.slots, source, part.tables)
     weights: dict[str, Array] = {}
-    doubts = []
-    for shape in {**own, **theirs}:
-        ours, found = own.get(shape, []), theirs.get(shape, [])
-        if len(ours) != len(found):
-            fault = (
-                f"no tensor of shape {_shape_text(shape)} is left for"
-                f" {ours[len(found)].name}.weight"
-                if len(found) < len(ours)
-                else f"there is no place for the tensor {found[len(ours)].name},"
-                f" {_shape_text(shape)}"
-            )
-            raise BadMedia(
-                f"{source}: {fault}. It is of another model than its data file says: take both from"
-                " one backup."
-            )
-        doubts += [f"{source}: {doubt}" for doubt in [_order_doubt(ours, found)] if doubt]
-        for layer, their in zip(ours, found, strict=True):
-            weights[f"{layer.name}.weight"] = _to_our_layout(their.kernel, layer)
-            weights[f"{layer.name}.bias"] = _to_our_layout(their.bias, layer)
-    return ConvertedWeights(weights, doubts)
+    places: dict[str, Place] = {}
+    for slot, layer in assigned.taken:
+        for role, array in layer.tensors.items():
+            place = Place(_join(slot.name, role), slot, slot.shapes[role])
+            places[layer.keys[role]] = place
+            weights[place.name] = _to_our_layout(array, slot)
+    return ConvertedWeights(weights, places, assigned.named, assigned.doubts)
 
 
-@dataclass(frozen=True)
-class _Ours:
-    """A layer of ours. shuffled: its channels become two by two pixels."""
+def dfl_places(part: DflPart) -> dict[str, Place]:
+    """Return where the tensors of a part go, by the names under which they are written.
 
-    name: str
-    shape: Shape
-    shuffled: bool
-
-
-@dataclass(frozen=True)
-class _Theirs:
-    """A layer of a file."""
-
-    name: str
-    kernel: Array
-    bias: Array
-
-    @property
-    def shape(self) -> Shape:
-        return self.kernel.shape
+    It is empty where these names are not known.
+    """
+    return {
+        f"{called}/{ROLES[role]}{_END}": Place(_join(slot.name, role), slot, shape)
+        for table in part.tables[:1]
+        for slot, called in zip(part.slots, table, strict=True)
+        for role, shape in slot.shapes.items()
+    }
 
 
-Layer = TypeVar("Layer", _Ours, _Theirs)
-
-
-def _our_layers(part: nn.Module) -> list[_Ours]:
-    """Convolutions and dense layers in the order of their work."""
-    return list(_walk(part, "", False))
-
-
-def _walk(module: nn.Module, name: str, shuffled: bool) -> Iterator[_Ours]:
-    if isinstance(module, nn.Conv2d):
-        out_channels, in_channels, height, width = module.weight.shape
-        yield _Ours(name, (height, width, in_channels, out_channels), shuffled)
-    elif isinstance(module, nn.Linear):
-        out_channels, in_channels = module.weight.shape
-        yield _Ours(name, (in_channels, out_channels), False)
-    for below, child in module.named_children():
-        yield from _walk(child, f"{name}.{below}" if name else below, isinstance(module, Up))
-
-
-def _by_shape(layers: list[Layer]) -> dict[Shape, list[Layer]]:
-    found: dict[Shape, list[Layer]] = defaultdict(list)
-    for layer in layers:
-        found[layer.shape].append(layer)
-    return dict(found)
-
-
-def _their_layers(arrays: Mapping[str, Array], source: str) -> list[_Theirs]:
-    """The layers of a file in its order: tensors whose names begin alike are one layer."""
-    grouped: dict[str, list[str]] = defaultdict(list)
-    for name in arrays:
-        grouped[re.sub(r"[/.]?[^/.]*$", "", name)].append(name)
-    layers = []
-    for layer, names in grouped.items():
-        kernels = [name for name in names if arrays[name].ndim in (2, 4)]
-        biases = [name for name in names if arrays[name].ndim == 1]
-        if (
-            len(kernels) != 1
-            or len(biases) != 1
-            or len(names) > 2
-            or arrays[biases[0]].shape[0] != arrays[kernels[0]].shape[-1]
-        ):
-            described = ", ".join(f"{name} {_shape_text(arrays[name].shape)}" for name in names)
-            raise BadMedia(
-                f"{source}: {described} is no kernel and its bias. Take the file from a backup"
-                " of the model."
-            )
-        layers.append(_Theirs(layer or names[0], arrays[kernels[0]], arrays[biases[0]]))
-    return layers
-
-
-def _to_our_layout(array: Array, layer: _Ours) -> Array:
-    """A kernel or bias of theirs in our layout."""
-    turned = array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
-    if layer.shuffled:
+def _to_our_layout(turned: Array, slot: Slot) -> Array:
+    """A kernel, bias or other tensor in PyTorch's layout as we have it."""
+    if slot.shuffled:
         # From (pixel, channel) to (channel, pixel): nn.PixelShuffle counts so.
-        turned = (
-            turned.reshape(4, len(turned) // 4, *turned.shape[1:])
-            .swapaxes(0, 1)
-            .reshape(turned.shape)
-        )
-    # Nothing but a picture has three channels.
-    if layer.shape[-1] == COLORS:
+        turned = _swap_groups(turned, 4, len(turned) // 4)
+    return np.array(_flip_colors(turned, slot), np.float32, order="C")
+
+
+def _to_their_layout(array: Array, slot: Slot) -> Array:
+    turned = _flip_colors(array, slot)
+    if slot.shuffled:
+        turned = _swap_groups(turned, len(turned) // 4, 4)
+    return np.array(from_torch(turned), np.float32, order="C")
+
+
+def _flip_colors(turned: Array, slot: Slot) -> Array:
+    if slot.flips_out:
         turned = turned[::-1]
-    if array.ndim == 4 and layer.shape[-2] == COLORS:
-        turned = turned[:, ::-1]
-    return np.array(turned, np.float32, order="C")
+    return turned[:, ::-1] if slot.flips_in and turned.ndim == 4 else turned
 
 
-def _order_doubt(ours: list[_Ours], theirs: list[_Theirs]) -> str:
-    """What speaks against the order in which layers of one shape were taken; "" without."""
-    names = [layer.name for layer in theirs]
-    taken = f"{', '.join(names)} are of one shape and were taken in the file's order"
-    if names != sorted(names, key=_natural_key):
-        return (
-            f"{taken}, though they are numbered otherwise. Look at the preview before you use the"
-            " model."
-        )
-    paint_mask = ["mask" in layer.name.split(".") for layer in ours]
-    if any(paint_mask) and not all(paint_mask) and paint_mask != list(map(_is_of_mask, names)):
-        return (
-            f"{taken}, those of the face before those of the mask. Look at the preview before you"
-            " use the model."
-        )
-    return ""
+def _swap_groups(turned: Array, outer: int, inner: int) -> Array:
+    """Rows that are counted (outer, inner), counted (inner, outer)."""
+    return turned.reshape(outer, inner, *turned.shape[1:]).swapaxes(0, 1).reshape(turned.shape)
 
 
-def _is_of_mask(name: str) -> bool:
-    """Whether a layer is called as those that paint the mask are: upscalem0, out_convm."""
-    return re.match(r"\w*?m\d*([/.]|$)", name) is not None
-
-
-def _natural_key(name: str) -> list[tuple[int, str]]:
-    """A key that sorts conv2 before conv10."""
-    return [(int(word), "") if word.isdigit() else (0, word) for word in re.split(r"(\d+)", name)]
-
-
-def _shape_text(shape: tuple[int, ...]) -> str:
-    return "x".join(str(side) for side in shape) or "one number"
+def _join(name: str, role: str) -> str:
+    return f"{name}.{role}".lstrip(".")

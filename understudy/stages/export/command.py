@@ -3,51 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from understudy.errors import BadOption
 from understudy.io import atomic
 from understudy.io.model_files.dfm import SUFFIXES, onnx_package
 from understudy.io.provenance import manifest
-from understudy.options import Options, option
 from understudy.stages.events import Finished, Note, Saved, Stage, Started, Warned
+from understudy.stages.export.options import ExportOptions
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.stages.saved_models.select import select_model_folder
 
 
-class ExportOptions(Options):
-    """What `export` asks."""
-
-    model: str | None = option(
-        None, "Name of the model; not set = the only one that there is", formerly=""
-    )
-    checkpoint: Literal["newest", "best"] = option(
-        "newest", "Which weights of it: the newest, or the best on held-out faces"
-    )
-    batch: int | None = option(
-        None,
-        "Faces that the file takes at a time, for TensorRT; not set = any number",
-        low=1,
-        high=256,
-        formerly=0,
-    )
-    overwrite: bool = option(False, "Replace the file when it is there already")
-
-
 @verb
 def export(show: Path, out: Path, options: ExportOptions) -> Stage:
-    """Write a model of a show as one file for other programs, and check it in onnxruntime.
+    """Write a model of a show for other programs, and check what was written.
 
-    out: the file, .dfm or .onnx. Raises BadProject, BadOption, MissingExtra, CannotWrite; a file
-    that fails the check is not kept.
+    out: the file, .dfm or .onnx; with --format dfl the folder for its files. Raises BadProject,
+    BadOption, MissingExtra, WeightsMissing, CannotWrite; a file that fails the check is not kept.
     """
     project = Project.load(show)
     options = project.options("export", options)
+    if options.format == "dfl":
+        from understudy.stages.export.dfl import export_dfl
+
+        yield from export_dfl(project, out, options)
+        return
+    if options.segmenter:
+        raise BadOption("segmenter: goes with --format dfl only. Add that, or leave it out.")
     folder = select_model_folder(project, options.model)
     if out.suffix not in SUFFIXES:
         raise BadOption(
-            f"{out}: give it a name that ends in .dfm or .onnx; both are the same format."
+            f"{out}: give it a name that ends in .dfm or .onnx, which are the same format; or add"
+            " --format dfl, for the files of DeepFaceLab 2 in a folder."
         )
     _require_free(out, options)
     for name in ("onnx", "onnxruntime", "onnxscript"):

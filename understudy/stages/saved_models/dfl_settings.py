@@ -1,4 +1,4 @@
-"""Translates options of DeepFaceLab 2 into settings of a model and flags of `train`."""
+"""Translates options of DeepFaceLab 2 into settings of a model and flags of `train`, and back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from understudy.errors import BadMedia, BadOption
 from understudy.io.dfl.models import DflModelInfo, ModelKind
 from understudy.parts.models import models
+from understudy.parts.models.saehd import resolve_mask_dims
 from understudy.stages.saved_models.recipe import ModelRecipe
 from understudy.types import FaceType
 
@@ -27,11 +28,31 @@ _NEEDED: dict[ModelKind, tuple[str, ...]] = {
     "Quick96": (),
     "AMP": (*_DIMS, "face_type", "inter_dims", "morph_factor"),
 }
+_MOST_BATCH = 10_000
 _GAN = ("gan_power", "gan_patch_size", "gan_dims")
 _KEPT: dict[ModelKind, tuple[str, ...]] = {
     "SAEHD": ("eyes_mouth_prio", "blur_out_mask", "face_style_power", "bg_style_power", *_GAN),
     "Quick96": (),
     "AMP": ("blur_out_mask", *_GAN),
+}
+# What its trainer asks besides, and what it takes where nothing is said.
+_COMMON: dict[str, Any] = {
+    "autobackup_hour": 0,
+    "write_preview_history": False,
+    "target_iter": 0,
+    "random_src_flip": False,
+    "random_dst_flip": True,
+    "models_opt_on_gpu": True,
+    "lr_dropout": "n",
+    "random_warp": True,
+    "uniform_yaw": False,
+    "ct_mode": "none",
+    "clipgrad": False,
+}
+_TRAINER_OPTIONS: dict[ModelKind, dict[str, Any]] = {
+    "SAEHD": {**_COMMON, "random_hsv_power": 0.0},
+    "Quick96": {},
+    "AMP": _COMMON,
 }
 
 
@@ -58,6 +79,49 @@ def convert_recipe(theirs: DflModelInfo) -> ModelRecipe:
     except BadOption as error:
         raise BadMedia(f"{theirs.place.data}: a model that cannot be built here. {error}") from None
     return ModelRecipe(model=MODEL_NAMES[kind], settings=whole.model_dump(mode="json"))
+
+
+def batch_size(theirs: DflModelInfo) -> int:
+    """Pairs of faces of which each device's gradient was the sum."""
+    held = theirs.options.get("batch_size")
+    given = held if type(held) is int and 0 < held <= _MOST_BATCH else 0
+    whole = given or models[MODEL_NAMES[theirs.place.kind]].batch
+    return max(1, whole // theirs.devices)
+
+
+def dfl_options(recipe: ModelRecipe, optimizer: str, batch: int, pretrains: bool) -> dict[str, Any]:
+    """Convert a recipe into the options of a model there: those of its plan, and its trainer's.
+
+    The trainer's are at their defaults, apart from those that our recipe knows.
+
+    Raises:
+        BadOption: There is no such model.
+    """
+    kinds: dict[str, ModelKind] = {name: kind for kind, name in MODEL_NAMES.items()}
+    if recipe.model not in kinds:
+        raise BadOption(
+            f"format: {recipe.model} is no model that DeepFaceLab 2 has ({', '.join(kinds)}). Write"
+            " it as one file: --format onnx."
+        )
+    kind, whole = kinds[recipe.model], recipe.model_options.model_dump(mode="json")
+    options = {name: whole[name] for name in (*_NEEDED[kind], *_KEPT[kind]) if name in whole}
+    if "face_type" in options:
+        faces = {ours: theirs for theirs, ours in FACE_TYPES.items()}
+        options["face_type"] = faces[options["face_type"]]
+    if kind != "Quick96":
+        options["d_mask_dims"] = resolve_mask_dims(whole["d_mask_dims"], whole["d_dims"])
+        options["gan_patch_size"] = _patch_size(whole)
+    if kind == "SAEHD":
+        options |= {name: whole[name] for name in ("masked_training", "true_face_power")}
+        options["random_warp"] = whole["train_inter_ab"]
+        options["adabelief"] = optimizer != "rmsprop"
+    defaults = {**_TRAINER_OPTIONS[kind], "batch_size": batch, "pretrain": pretrains}
+    return {**defaults, **options}
+
+
+def model_kind(recipe: ModelRecipe) -> ModelKind:
+    """What such a model is called there; it is one that `dfl_options` takes."""
+    return next(kind for kind, name in MODEL_NAMES.items() if name == recipe.model)
 
 
 def train_flags(options: Mapping[str, Any]) -> list[str]:
@@ -104,6 +168,15 @@ def _of_saehd(theirs: DflModelInfo, archi: str, face_type: str) -> dict[str, Any
         "true_face_power": theirs.options.get("true_face_power", 0) if kind == "df" else 0,
         "train_inter_ab": warps or kind != "liae",
     }
+
+
+def _patch_size(settings: Mapping[str, Any]) -> int:
+    """How much of a face the critic sees, as a number, where there may be none at work."""
+    if not settings["gan_power"]:
+        return int(settings["gan_patch_size"] or settings["resolution"] // 8)
+    from understudy.nets.losses.critics import resolve_patch
+
+    return resolve_patch(settings["resolution"], settings["gan_patch_size"])
 
 
 def _is_above_zero(value: object) -> bool:

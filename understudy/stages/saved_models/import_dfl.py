@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from understudy.errors import BadMedia, BadOption
+from understudy.errors import BadOption
 from understudy.io import atomic
-from understudy.io.dfl import models, safe_pickle
+from understudy.io.dfl import models
 from understudy.io.dfl.models import DflModel, DflModelInfo
 from understudy.io.model_files import checkpoint, history
 from understudy.options import Options, option
@@ -16,13 +16,15 @@ from understudy.stages.events import Finished, Note, Saved, Stage, Warned
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.stages.saved_models.command import new_model_folder
-from understudy.stages.saved_models.dfl_settings import convert_recipe, train_flags
+from understudy.stages.saved_models.dfl_settings import batch_size, convert_recipe, train_flags
 from understudy.stages.saved_models.import_fan import import_fan, is_fan
 from understudy.stages.saved_models.recipe import CHECKPOINTS, HISTORY, ModelRecipe, write_recipe
 
 if TYPE_CHECKING:
-    from understudy.types import Array
+    from understudy.stages.saved_models.dfl_arrays import ConvertedModel
 
+# What gives each critic its power.
+_POWERS = {"critic": "gan_power", "code_critic": "true_face_power"}
 # More lines than this no plot can show.
 MAX_ROWS = 4000
 
@@ -60,18 +62,22 @@ def trained_import(show: Path, path: Path, options: TrainedImportOptions) -> Sta
     theirs = models.read_model(_pick_model(path, options.pick))
     goal = new_model_folder(project, options.name or theirs.place.name)
     recipe = convert_recipe(theirs)
-    weights, doubts = _convert_weights(theirs, recipe)
-    for doubt in doubts:
+    # Late: --help need not wait for torch.
+    from understudy.stages.saved_models.dfl_arrays import convert_arrays
+
+    converted = convert_arrays(theirs, recipe)
+    for doubt in converted.doubts:
         yield Warned(text=doubt)
     with project.lock(f"models/{goal.name}"), atomic.explain_os_errors(goal):
-        _write_model(goal, recipe, weights, theirs)
+        _write_model(goal, recipe, converted, theirs)
     yield Saved(what="model", path=goal)
-    for text in _notes(theirs, recipe, goal.name):
+    for text in _notes(theirs, recipe, converted, goal.name):
         yield Note(text=text)
     summary = {
         "model": goal.name,
         "iteration": theirs.iteration,
-        "tensors": len(weights),
+        "tensors": len(converted.weights),
+        "optimizer": converted.optimizer,
         **recipe.settings,
     }
     yield Finished(stage="trained_import", summary=summary)
@@ -102,45 +108,13 @@ def _pick_model(path: Path, pick: str | None) -> DflModel:
     return places[0]
 
 
-def _convert_weights(
-    theirs: DflModelInfo, recipe: ModelRecipe
-) -> tuple[dict[str, Array], list[str]]:
-    """Every tensor of the model, and what could not be told for certain. Raises BadMedia."""
-    import torch
-
-    from understudy.nets.device import tensors_to_numpy
-    from understudy.nets.pretrained import dfl_weights
-    from understudy.parts.models.base.autoencoder import SwapperModel
-
-    # Without memory of its own: nothing is reserved before the shapes of the files are known to be
-    # right.
-    shape = recipe.build(torch.device("meta"))
-    assert isinstance(shape, SwapperModel)
-    found: dict[str, torch.Tensor] = {}
-    doubts: list[str] = []
-    for part, module in dfl_weights.dfl_parts(shape.net).items():
-        if part not in theirs.parts:
-            missing = theirs.place.folder / f"{theirs.place.label}_{part}.npy"
-            raise BadMedia(
-                f"{missing}: is not there, and the model needs it. Take all of its files from one"
-                " backup."
-            )
-        filled = dfl_weights.convert_weights(
-            module, safe_pickle.load_arrays(theirs.parts[part]), str(theirs.parts[part])
-        )
-        found |= {f"net.{name}": torch.from_numpy(array) for name, array in filled.weights.items()}
-        doubts += filled.doubts
-    # What is not among their files, its critics, begins as in a new model.
-    model = recipe.build(torch.device("cpu"))
-    model.initialise(torch.Generator().manual_seed(recipe.seed))
-    model.load_state_dict(found, strict=False)
-    return tensors_to_numpy(model.state_dict()), doubts
-
-
 def _write_model(
-    goal: Path, recipe: ModelRecipe, weights: dict[str, Array], theirs: DflModelInfo
+    goal: Path, recipe: ModelRecipe, converted: ConvertedModel, theirs: DflModelInfo
 ) -> None:
     """Make the model's folder, whole or not at all."""
+    parts = {"weights": converted.weights} | (
+        {"optimizer": converted.memory} if converted.memory else {}
+    )
     state = {
         "seconds": 0.0,
         "slowed": 1.0,
@@ -148,13 +122,15 @@ def _write_model(
         "settings": recipe.settings,
         "recipe": recipe.model_dump(mode="json", exclude={"settings"}, exclude_none=True),
         "pretraining": bool(theirs.options.get("pretrain")),
-        # Of none, so that no optimizer looks for its memory here.
-        "optimizer": "none",
+        # How many pairs of faces a gradient was of.
+        "batch": {"asked": batch_size(theirs), "fits": 0},
+        # With none, no optimizer looks for its memory here.
+        "optimizer": converted.optimizer,
     }
     with atomic.partial_folder(goal) as making:
         write_recipe(making.path, recipe)
         history.append(making.path / HISTORY, _history_rows(theirs))
-        checkpoint.save(making.path / CHECKPOINTS, theirs.iteration, {"weights": weights}, state)
+        checkpoint.save(making.path / CHECKPOINTS, theirs.iteration, parts, state)
         making.settle(goal)
 
 
@@ -172,18 +148,35 @@ def _history_rows(theirs: DflModelInfo) -> Iterator[history.Row]:
         yield {"iteration": iteration, "losses": dict(zip(("src", "dst"), means, strict=True))}
 
 
-def _notes(theirs: DflModelInfo, recipe: ModelRecipe, name: str) -> Iterator[str]:
+def _notes(
+    theirs: DflModelInfo, recipe: ModelRecipe, converted: ConvertedModel, name: str
+) -> Iterator[str]:
     """What the user should know of a model that came in."""
     settings: dict[str, Any] = recipe.settings
     yield (
         f"{name}: {theirs.place.label} at iteration {theirs.iteration}. Its weights, settings and"
         " losses are here."
     )
-    yield f"{name}: what its optimizer remembers stays behind; train goes on with a fresh memory."
-    if settings.get("gan_power") or settings.get("true_face_power"):
+    how = (
+        "found by their names"
+        if converted.named == converted.layers
+        else f"{converted.named} of {converted.layers} found by their names, the others by shape"
+        " and order"
+    )
+    yield f"{name}: layers were {how}."
+    if converted.memory:
         yield (
-            f"{name}: its critics stay behind, too, and start anew as soon as it trains, with the"
-            " power they had."
+            f"{name}: what its optimizer ({converted.optimizer}) remembers is here, too, after"
+            f" {converted.steps} steps: train goes on from it."
+        )
+    else:
+        yield (
+            f"{name}: what its optimizer remembers stays behind; train goes on with a fresh memory."
+        )
+    if fresh := [critic for critic in converted.fresh_critics if settings.get(_POWERS[critic])]:
+        yield (
+            f"{name}: {len(fresh)} of its critics stay behind ({', '.join(fresh)}) and start anew"
+            " as soon as it trains, with the power they had."
         )
     if theirs.place.kind == "AMP":
         yield (

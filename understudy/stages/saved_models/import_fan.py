@@ -7,13 +7,13 @@ from typing import Final
 
 from understudy.errors import BadMedia, BadOption
 from understudy.io.dfl import safe_pickle
-from understudy.io.dfl import xseg as layer_files
 from understudy.io.model_files import segmenter_file
 from understudy.io.model_files.segmenter_file import SUFFIX, SegmenterFile
 from understudy.parts.segmenters.fan import FAN
 from understudy.stages.events import Finished, Note, Saved, Stage
 from understudy.stages.project import Project
 from understudy.stages.saved_models.recipe import validate_name
+from understudy.types import Array
 
 # How its files are called: FANSeg_256_full_face.npy, and .h5 in older ones.
 _NAME: Final = "FANSeg"
@@ -48,8 +48,7 @@ def import_fan(project: Project, path: Path, name: str | None) -> Stage:
             raise BadOption(
                 f"{goal}: is there already. Choose another name, or move that file away."
             )
-        layers = layer_files.group_layers(safe_pickle.load_arrays(path), path)
-        tensors = layer_files.assign_layers(layers, _slots(), path)
+        tensors = _convert_weights(path)
         origin = f"DeepFaceLab 1, {path.name}"
         segmenter_file.write(SegmenterFile(goal, FAN, "full", 256, origin, tensors))
     yield Note(
@@ -63,26 +62,15 @@ def import_fan(project: Project, path: Path, name: str | None) -> Stage:
     yield Finished(stage="trained_import", summary={"segmenter": goal.stem, "face_type": "full"})
 
 
-def _slots() -> list[layer_files.Slot]:
-    """Our layers in the order in which a picture passes them."""
+def _convert_weights(path: Path) -> dict[str, Array]:
+    """The tensors of a weight file under our names. Raises BadMedia."""
     # Late: --help need not wait for torch.
     import torch
-    from torch import nn
 
+    from understudy.nets.pretrained import dfl_weights
+    from understudy.nets.pretrained.dfl_names import DflPart, module_slots
     from understudy.nets.pretrained.fanseg import FanSeg
 
     with torch.device("meta"):
-        net = FanSeg()
-    kinds: dict[type[nn.Module], layer_files.Kind] = {
-        nn.Conv2d: "convolution",
-        nn.ConvTranspose2d: "transposed convolution",
-    }
-    return [
-        layer_files.Slot(
-            kinds[type(layer)],
-            name,
-            {role: tuple(value.shape) for role, value in layer.named_parameters()},
-        )
-        for name, layer in net.named_modules()
-        if type(layer) in kinds
-    ]
+        part = DflPart(module_slots(FanSeg(), "", colors=False), [])
+    return dfl_weights.convert_weights(part, safe_pickle.load_arrays(path), str(path)).weights

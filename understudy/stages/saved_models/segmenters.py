@@ -12,7 +12,6 @@ from understudy.core import affine, image
 from understudy.core.face import align, mask
 from understudy.errors import BadMedia, BadOption, WeightsMissing
 from understudy.io.dfl import safe_pickle
-from understudy.io.dfl import xseg as xseg_layers
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.model_files import segmenter_file
 from understudy.io.model_files.segmenter_file import SUFFIX, SegmenterFile
@@ -25,10 +24,10 @@ from understudy.stages.events import Finished, Note, Saved, Stage, Warned
 from understudy.stages.project import Project
 from understudy.stages.saved_models.dfl_settings import FACE_TYPES
 from understudy.stages.saved_models.recipe import validate_name
-from understudy.types import FaceType, Floats
+from understudy.types import Array, FaceType, Floats
 
 if TYPE_CHECKING:
-    from torch import nn
+    from understudy.nets.pretrained.dfl_names import DflPart
 
 # After an import so many dst faces are looked at; below this overlap with the hull of the landmarks
 # a mask is of no use.
@@ -55,20 +54,12 @@ def import_segmenter(project: Project, path: Path, name: str | None) -> Stage:
                 f"{goal}: is there already. Choose another name, or move that file away."
             )
         face_type, told = _face_type(weights.with_name("XSeg_data.dat"))
-        layers = xseg_layers.group_layers(safe_pickle.load_arrays(weights), weights)
-        upwards = xseg_layers.is_up_path_reversed(layers)
-        tensors = xseg_layers.assign_layers(layers, _slots(upwards), weights)
+        tensors, found = _convert_weights(weights)
         segmenter_file.write(
             SegmenterFile(goal, "xseg", face_type, 256, f"DeepFaceLab 2, {weights.name}", tensors)
         )
     yield told
-    yield Note(
-        text=(
-            f"{weights.name}: all {len(tensors)} tensors are used. Layers that are alike are taken"
-            " in the order of the file, those of the way up from"
-            f" {'the full size' if upwards else 'the smallest maps'} on."
-        )
-    )
+    yield from found
     yield Saved(what="segmenter", path=goal)
     overlap = measure_overlap(project, segmenter_file.read(goal))
     if overlap is not None:
@@ -127,6 +118,18 @@ def select_segmenter(
 def _of_kind(project: Project, names: Sequence[str], kind: str) -> list[str]:
     """Those of the show's segmenters that are of a kind."""
     return [name for name in names if segmenter_file.read(_path(project, name)).kind == kind]
+
+
+def find_segmenter(project: Project, name: str) -> SegmenterFile:
+    """The segmenter of the show of that name. Raises WeightsMissing, BadOption."""
+    path = _path(project, validate_name(name))
+    if not path.is_file():
+        there = sorted(each.stem for each in path.parent.glob(f"*{SUFFIX}"))
+        raise WeightsMissing(
+            f"{path.parent}: there is no segmenter '{name}'. There are:"
+            f" {', '.join(there) or 'none yet'}."
+        )
+    return segmenter_file.read(path)
 
 
 def measure_overlap(project: Project, file: SegmenterFile) -> float | None:
@@ -214,44 +217,41 @@ def _face_type(data: Path) -> tuple[FaceType, Note | Warned]:
     return FACE_TYPES[said], Note(text=f"{data.name}: trained on {FACE_TYPES[said]} faces.")
 
 
-def _slots(upwards: bool) -> list[xseg_layers.Slot]:
-    """Our layers in the order in which a picture passes them.
-
-    upwards: but the way up from the full size on.
-    """
+def _convert_weights(path: Path) -> tuple[dict[str, Array], list[Note | Warned]]:
+    """The tensors of a weight file under our names, and how they were found. Raises BadMedia."""
     # Late: --help need not wait for torch.
+    from understudy.nets.pretrained import dfl_layers, dfl_weights
+
+    layers = dfl_layers.group_layers(safe_pickle.load_arrays(path), str(path))
+    upwards = dfl_layers.is_up_path_reversed(layers)
+    part = xseg_part(upwards)
+    filled = dfl_weights.convert_layers(part, layers, str(path))
+    all_used = f"{path.name}: all {len(filled.weights)} tensors are used"
+    if filled.named == len(part.slots):
+        return filled.weights, [Note(text=f"{all_used}, each found by its name.")]
+    by_order = (
+        "Layers that are alike are taken in the order of the file, those of the way up from"
+        f" {'the full size' if upwards else 'the smallest maps'} on."
+    )
+    if not filled.named:
+        return filled.weights, [Note(text=f"{all_used}. {by_order}")]
+    return filled.weights, [
+        Note(
+            text=(
+                f"{all_used}; {filled.named} of {len(part.slots)} layers are found by their names."
+                f" {by_order}"
+            )
+        ),
+        *(Warned(text=doubt) for doubt in filled.doubts),
+    ]
+
+
+def xseg_part(upwards: bool = False) -> DflPart:
+    """XSeg's layers, and what they are called there; see `dfl_names.xseg_part`."""
     import torch
 
+    from understudy.nets.pretrained import dfl_names
     from understudy.nets.pretrained.xseg import XSeg
 
     with torch.device("meta"):
-        net = XSeg()
-    slots = [slot for name, layer in net.named_modules() if (slot := _slot(name, layer))]
-    if not upwards:
-        return slots
-    rises = [slot for slot in slots if slot.name.startswith("rises.")]
-    first = slots.index(rises[0])
-    # Python's sort is stable: within a step up the order stays.
-    turned = sorted(rises, key=lambda slot: -int(slot.name.split(".")[1]))
-    return [*slots[:first], *turned, *slots[first + len(rises) :]]
-
-
-def _slot(name: str, layer: nn.Module) -> xseg_layers.Slot | None:
-    from torch import nn
-
-    from understudy.nets.pretrained.xseg import FilterResponseNorm, ThresholdedLinearUnit
-
-    kinds: dict[type[nn.Module], xseg_layers.Kind] = {
-        nn.Conv2d: "convolution",
-        nn.ConvTranspose2d: "transposed convolution",
-        nn.Linear: "dense layer",
-        FilterResponseNorm: "norm",
-        ThresholdedLinearUnit: "threshold",
-    }
-    if type(layer) not in kinds:
-        return None
-    return xseg_layers.Slot(
-        kinds[type(layer)],
-        name,
-        {role: tuple(value.shape) for role, value in layer.named_parameters()},
-    )
+        return dfl_names.xseg_part(XSeg(), upwards)

@@ -1,13 +1,19 @@
-from pathlib import Path
+"""Layers of weight files: what belongs together, and which of ours each of them is."""
 
 import numpy as np
 import pytest
 
 from understudy.errors import BadMedia
-from understudy.io.dfl.xseg import Layer, Slot, assign_layers, group_layers, is_up_path_reversed
+from understudy.nets.pretrained.dfl_layers import (
+    Layer,
+    Slot,
+    assign_layers,
+    group_layers,
+    is_up_path_reversed,
+)
 from understudy.types import Array
 
-PATH = Path("XSeg_256.npy")
+PATH = "XSeg_256.npy"
 
 
 def array(seed: int, *shape: int) -> Array:
@@ -85,9 +91,12 @@ def test_layers_that_are_alike_are_taken_in_the_order_of_the_file() -> None:
         Slot("threshold", name, {"tau": (size,)})
         for name, size in (("first", 4), ("second", 4), ("wide", 8))
     ]
-    tensors = assign_layers(group_layers(held, PATH), own, PATH)
-    for name, theirs in (("first", "z"), ("second", "a"), ("wide", "y")):
-        assert np.array_equal(tensors[f"{name}.tau"], held[f"{theirs}/tau"])
+    taken = assign_layers(group_layers(held, PATH), own, PATH).taken
+    assert {slot.name: layer.name for slot, layer in taken} == {
+        "first": "z",
+        "second": "a",
+        "wide": "y",
+    }
 
 
 def test_the_direction_of_the_way_up_is_read_from_its_widths() -> None:
@@ -102,18 +111,13 @@ def test_the_direction_of_the_way_up_is_read_from_its_widths() -> None:
     assert not is_up_path_reversed(found) and is_up_path_reversed(found[::-1])
 
 
-def test_half_precision_comes_in_too() -> None:
-    held = {"a/kernel": array(0, 6, 3).astype(np.float16), "a/bias": array(1, 3).astype(np.float16)}
-    assert {each.dtype.name for each in group_layers(held, PATH)[0].tensors.values()} == {"float32"}
-
-
 @pytest.mark.parametrize(
     ("held", "told"),
     [
         ({"a/weight": array(0, 3, 3, 2, 4)}, "'a' has no bias beside weight"),
         (
             {"a/weight": array(0, 3, 3, 2, 4), "a/bias": array(1, 5)},
-            r"'a' has a kernel \(3, 3, 2, 4\) with a bias \(5,\)",
+            "'a' has a kernel 3x3x2x4 with a bias 5,",
         ),
         (
             {
@@ -136,12 +140,74 @@ def test_an_array_that_is_of_no_layer_is_named(held: dict[str, Array], told: str
 def test_a_layer_too_many_too_few_or_of_another_shape_is_named() -> None:
     held = {"one/tau": array(0, 4), "two/tau": array(1, 4)}
     found = group_layers(held, PATH)
-    assert len(assign_layers(found, slots(found), PATH)) == 2
-    with pytest.raises(BadMedia, match=r"'two', a threshold \(tau 4\), is not of XSeg"):
+    assert len(assign_layers(found, slots(found), PATH).taken) == 2
+    with pytest.raises(BadMedia, match=r"'two', a threshold \(tau 4\), finds no place"):
         assign_layers(found, slots(found)[:1], PATH)
     with pytest.raises(
         BadMedia, match=r"no threshold \(tau 4\) is left for our own1; 1 are missing"
     ):
         assign_layers(found[:1], slots(found), PATH)
-    with pytest.raises(BadMedia, match=r"'two', a threshold \(tau 5\)"):
+    with pytest.raises(BadMedia, match=r"'two', a threshold \(tau 5\), finds no place; no .* 4"):
         assign_layers(group_layers({**held, "two/tau": array(0, 5)}, PATH), slots(found), PATH)
+
+
+NAMES = ["res0/conv1", "res0/conv2", "res1/conv1", "res1/conv2"]
+
+
+def thresholds(*names: str) -> list[Layer]:
+    return group_layers({f"{name}/tau": array(seed, 4) for seed, name in enumerate(names)}, PATH)
+
+
+def own(count: int = 4) -> list[Slot]:
+    return [Slot("threshold", f"own{number}", {"tau": (4,)}) for number in range(count)]
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_names_decide_whatever_the_order_of_the_file(turn: int) -> None:
+    found = assign_layers(thresholds(*NAMES[::turn]), own(), PATH, [["x"] * 4, NAMES])
+    assert [layer.name for _, layer in found.taken] == NAMES
+    assert found.named == 4 and not found.doubts
+
+
+def test_where_one_name_of_several_alike_is_strange_the_order_decides_and_it_is_told() -> None:
+    # Counted from one on, names would fit three of four: and each of them wrongly.
+    shifted = ["res1/conv1", "res1/conv2", "res2/conv1", "res2/conv2"]
+    found = assign_layers(thresholds(*shifted), own(), PATH, [NAMES])
+    assert [layer.name for _, layer in found.taken] == shifted
+    assert "'res2/conv1', 'res2/conv2' are no names that are known there" in found.doubts[0]
+
+
+def test_numbers_in_place_of_names_leave_it_to_the_order() -> None:
+    held = {
+        "0": array(0, 3, 3, 2, 4),
+        "1": array(1, 4),
+        "2": array(2, 3, 3, 2, 4),
+        "3": array(3, 4),
+    }
+    found = group_layers(held, PATH)
+    assert [layer.keys for layer in found] == [
+        {"weight": "0", "bias": "1"},
+        {"weight": "2", "bias": "3"},
+    ]
+    done = assign_layers(found, slots(found), PATH, [["conv1", "conv2"]])
+    assert [layer.name for _, layer in done.taken] == ["0", "2"] and not done.doubts
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (NAMES[:3], r"no threshold \(tau 4\) is left for res1/conv2, our own3; 1 are missing"),
+        ([*NAMES[1:], "res7/conv1", "odd"], "'odd', a threshold .*, finds no place"),
+        ([*NAMES, "odd"], "'odd', a threshold .*, finds no place"),
+    ],
+)
+def test_the_layer_that_does_not_fit_is_named(names: list[str], told: str) -> None:
+    with pytest.raises(BadMedia, match=told):
+        assign_layers(thresholds(*names), own(), PATH, [NAMES])
+
+
+def test_a_known_layer_of_another_shape_is_named() -> None:
+    held = {f"{name}/tau": array(0, 4) for name in NAMES[:3]} | {"res1/conv2/tau": array(0, 6)}
+    told = r"'res1/conv2' is a threshold \(tau 6\), and must be a threshold \(tau 4\)"
+    with pytest.raises(BadMedia, match=told):
+        assign_layers(group_layers(held, PATH), own(), PATH, [NAMES])

@@ -1,0 +1,105 @@
+"""Pickles for another tool, written of plain values and arrays of numbers alone.
+
+DeepFaceLab 2 reads its own files with Python's unpickler, so no other format will do. What is
+written here asks that unpickler for nothing but containers, numbers, texts and arrays of numpy, by
+the names that every numpy has: Python's own pickler would name modules that numpy has had only
+since version 2, and the tool's numpy is older. `safe_pickle` reads it again, and nothing else of
+ours does.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+
+from understudy.types import Array
+
+# Of Python 3.4: the first one in which an array may have more than 4 GiB.
+_PROTOCOL = 4
+_MOST_BYTES = 2**32 - 1
+
+
+def dump(value: object, file: BinaryIO) -> None:
+    """Write a value into a file.
+
+    value: None, bool, int, float, str, arrays of numbers, and lists and dicts of these.
+
+    Raises:
+        TypeError: There is anything else in it.
+    """
+    file.write(b"\x80" + bytes([_PROTOCOL]))
+    for piece in _pieces(value):
+        file.write(piece)
+    file.write(b".")
+
+
+def _pieces(value: object) -> Iterator[bytes | memoryview]:
+    match value:
+        case None | bool():
+            yield {None: b"N", True: b"\x88", False: b"\x89"}[value]
+        case int():
+            yield _whole_number(value)
+        case float():
+            yield b"G" + struct.pack(">d", value)
+        case str():
+            yield _text(value)
+        case np.ndarray():
+            yield from _array(value)
+        case list():
+            # An empty list, a mark, its items, and the order to append them.
+            yield b"](" if value else b"]"
+            for each in value:
+                yield from _pieces(each)
+            yield b"e" if value else b""
+        case dict():
+            yield b"}(" if value else b"}"
+            for key, each in value.items():
+                yield from _pieces(key)
+                yield from _pieces(each)
+            yield b"u" if value else b""
+        case _:
+            raise TypeError(f"{type(value).__name__} is no plain value")
+
+
+def _whole_number(value: int) -> bytes:
+    if -(2**31) <= value < 2**31:
+        return b"J" + struct.pack("<i", value)
+    data = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+    if len(data) > 255:
+        raise TypeError("a number of so many digits is no plain value")
+    return b"\x8a" + bytes([len(data)]) + data
+
+
+def _array(array: Array) -> Iterator[bytes | memoryview]:
+    """An array as numpy pickles one: an empty one, then its state."""
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"an array of {array.dtype} is no plain value")
+    held = np.ascontiguousarray(array).reshape(array.shape)
+    kind = held.dtype.newbyteorder("<")
+    yield b"cnumpy.core.multiarray\n_reconstruct\n"
+    yield b"(cnumpy\nndarray\n" + _tuple([0]) + b"C\x01bt"
+    yield b"R"
+    # The state: a version, the shape, the kind of numbers, not in Fortran's order, the numbers.
+    yield b"(J\x01\x00\x00\x00" + _tuple(list(held.shape))
+    yield b"cnumpy\ndtype\n(" + _text(kind.str[1:]) + b"\x89\x88tR"
+    yield b"(J\x03\x00\x00\x00" + _text("<") + b"NNN" + 2 * _whole_number(-1) + b"J\0\0\0\0tb"
+    yield b"\x89"
+    yield (
+        b"B" + struct.pack("<I", held.nbytes)
+        if held.nbytes <= _MOST_BYTES
+        else b"\x8e" + struct.pack("<Q", held.nbytes)
+    )
+    yield held.astype(kind, copy=False).reshape(-1).view(np.uint8).data
+    yield b"tb"
+
+
+def _tuple(numbers: list[int]) -> bytes:
+    return b"(" + b"".join(map(_whole_number, numbers)) + b"t"
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return b"X" + struct.pack("<I", len(data)) + data
