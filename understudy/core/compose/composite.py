@@ -216,15 +216,10 @@ def measure_grain(plate: Array, faces: Sequence[WarpedFace]) -> list[WarpedFace]
     Returns:
         The faces, with their grain.
     """
-    if not any(_takes_grain(face) for face in faces):
-        return list(faces)
-    level = grain.frame_level(plate)
     found = []
     for face in faces:
-        x0, y0, x1, y1 = face.box
-        below, layer = image.as_float(plate[y0:y1, x0:x1]), face.face
-        layer = layer if face.texture is None else layer + face.texture
-        noise = grain.fit(below, layer, face.matte, level) if _takes_grain(face) else None
+        layer = face.face if face.texture is None else face.face + face.texture
+        noise = grain.fit(plate, layer, face.matte, face.box) if _takes_grain(face) else None
         found.append(replace(face, grain=noise))
     return found
 
@@ -288,7 +283,7 @@ def render_layer(
         layer = layer + face.texture
     layer = np.clip(layer, 0, 1)
     if noise is not None:
-        layer = grain.apply(layer, noise, options.grain, face.seed, origin)
+        layer = grain.apply(layer, noise, options.grain, face.seed, origin, face.matte)
     if face.swap.tone is not None:
         layer = apply_tone(layer, face.swap.tone)
     if options.degrade == "face":

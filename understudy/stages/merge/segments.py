@@ -38,7 +38,7 @@ _SECONDS = 4
 _LEAST: Final = {"h264": 0.006, "h265": 0.004, "prores": 0.2}
 # To be raised when the same input gives another picture: what was rendered before is then rendered
 # again.
-_RENDERER: Final = 2
+_RENDERER: Final = 3
 _RECORD: Final = re.compile(r"([0-9a-f]{32})\.(?:json|begun)")
 
 
