@@ -26,6 +26,9 @@ from understudy.types import Bytes
 SIZE = (64, 48)
 
 
+CONSENT = "Both signed; folder 12."
+
+
 @pytest.fixture(autouse=True)
 def own_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNDERSTUDY_CREDENTIALS", str(tmp_path / "credentials"))
@@ -50,7 +53,7 @@ def film(plain: Path, tmp_path: Path) -> Path:
     """A result: manifest and comment."""
     commented(plain, tmp_path / "commented.mp4")
     with (tmp_path / "commented.mp4").open("rb") as file:
-        Claim.edited([plain]).sign(file, tmp_path / "result.mp4")
+        Claim.edited([plain], consent=CONSENT).sign(file, tmp_path / "result.mp4")
     return tmp_path / "result.mp4"
 
 
@@ -74,11 +77,12 @@ def comment_of(path: Path) -> str:
         return container.metadata.get("comment", "")
 
 
-def assert_carries(path: Path, parent: str) -> Manifest:
+def assert_carries(path: Path, parent: str, consent: str = CONSENT) -> Manifest:
     manifest = read_manifest(path)
     assert (manifest.state, manifest.is_synthetic, manifest.tool) == ("valid", True, "Understudy")
     (first, *_) = [each for each in manifest.ingredients if each.role == "parentOf"]
     assert first.title == parent and first.sha256
+    assert manifest.consent == consent
     return manifest
 
 
@@ -124,7 +128,7 @@ def test_pictures_made_from_a_result_are_marked_one_by_one(
 
 
 def test_one_marked_picture_among_others(film: Path, plain: Path, tmp_path: Path) -> None:
-    Claim.drawn("A face.").write_picture(plain / "4.png", image(4))
+    Claim.drawn("A face.", consent=CONSENT).write_picture(plain / "4.png", image(4))
     do("frames", plain, tmp_path / "out")
     marked = [is_marked(path) for path in sorted((tmp_path / "out").glob("*.png"))]
     assert marked == [False, False, False, False, True, False]
@@ -140,9 +144,9 @@ def test_the_comment_alone_is_a_mark(name: str, plain: Path, tmp_path: Path) -> 
     """Another program has dropped the manifest; it may have added to the comment."""
     path = commented(plain, tmp_path / name, f"Copied. {COMMENT}")
     do("cut", path, tmp_path / "out.mp4")
-    assert_carries(tmp_path / "out.mp4", name)
+    assert_carries(tmp_path / "out.mp4", name, "")
     do("frames", path, tmp_path / "out")
-    assert_carries(tmp_path / "out" / "00001.png", name)
+    assert_carries(tmp_path / "out" / "00001.png", name, "")
 
 
 def test_a_mark_that_does_not_hold_is_still_one(film: Path, tmp_path: Path) -> None:
@@ -188,7 +192,7 @@ def test_other_footage_stays_without_a_mark(plain: Path, tmp_path: Path) -> None
 def test_faces_and_what_was_found_in_a_marked_film_are_marked(make_film: Any, draw: Any) -> None:
     film = make_film([draw((10, 20, 40))] * 4)
     picture = film.folder.parent / "clip" / "2.png"
-    Claim.drawn("A face.").write_picture(picture, stills.read_image(picture))
+    Claim.drawn("A face.", consent=CONSENT).write_picture(picture, stills.read_image(picture))
     events = film.run(debug="video")
     assert "clip: marked as synthetic" in notes(events)
     assert len(film.faces().faces.frame) == 4

@@ -41,6 +41,8 @@ def test_the_demo_leaves_clips_result_and_sheet_and_a_second_run_says_it_is_done
     shown = {path for path in out.rglob("*") if path.suffix in {".png", ".mp4", ".mov", ".mkv"}}
     unmarked = {path.name for path in shown if not is_marked(path)}
     assert unmarked == {"src.mp4", "dst.mp4"} and len(shown) > 6
+    consent = {read_manifest(path).consent for path in shown if path.name not in unmarked}
+    assert consent == {"Two synthetic people; nobody to ask."}
     before = {path: path.stat().st_mtime_ns for path in out.glob("*.mp4")}
     again = list(understudy.demo(out, **SMALL))
     assert any(isinstance(each, Note) and "is there already" in each.text for each in again)

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from understudy.io.footage.base import Footage
 from understudy.io.footage.image_sequence import ImageSequence
 from understudy.io.provenance.manifest import Claim
-from understudy.io.provenance.marked import is_marked
+from understudy.io.provenance.marked import is_marked, written_consent
 from understudy.io.provenance.signing_key import Credentials
 from understudy.stages.events import Event, Note, Order
 from understudy.stages.signer import find_signer
@@ -18,7 +18,8 @@ Found = Generator[Event, Order | None, Claim | None]
 class CarriedMarks:
     """What is signed into files made from footage by a verb; None for what bears no mark.
 
-    The first mark is told in a note. Raises BadOption, CannotWrite.
+    What the footage says of consent they say, too. The first mark is told in a note. Raises
+    BadOption, CannotWrite.
     """
 
     def __init__(self, source: Footage, verb: str) -> None:
@@ -35,7 +36,7 @@ class CarriedMarks:
         if file is None or not is_marked(file):
             return None
         signer = yield from self._find_signer()
-        return Claim.edited([file], signer, self._description)
+        return Claim.edited([file], signer, self._description, consent=written_consent(file))
 
     def claim_of_all(self) -> Found:
         """For a video of many frames: marked when any of the footage is. Looked for once."""
@@ -44,7 +45,9 @@ class CarriedMarks:
             if (marked := next(filter(is_marked, source.files), None)) is not None:
                 signer = yield from self._find_signer()
                 went_in = [source.path, *([marked] if marked != source.path else [])]
-                self._whole = Claim.edited(went_in, signer, self._description)
+                self._whole = Claim.edited(
+                    went_in, signer, self._description, consent=written_consent(marked)
+                )
         return self._whole
 
     @property

@@ -122,7 +122,12 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
         sheet = _draw_sheet(src, dst, result, options)
     atomic.write_text(project.folder / "measures.json", json.dumps(values, indent=1) + "\n")
     went_in = [project.result, project.footage("src"), project.footage("dst")]
-    claim = Claim.edited(went_in, signer, "Pictures of a face that was replaced, on one sheet.")
+    claim = Claim.edited(
+        went_in,
+        signer,
+        "Pictures of a face that was replaced, on one sheet.",
+        consent=project.file.consent,
+    )
     claim.write_picture(project.folder / "sheet.png", sheet)
     yield Note(text=format_measures(values))
     yield Saved(what="measures", path=project.folder / "measures.json")

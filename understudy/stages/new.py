@@ -12,16 +12,17 @@ from understudy.options import option
 from understudy.stages.events import Finished, Note, Saved, Stage
 from understudy.stages.footage_notes import footage_notes, sound_notes
 from understudy.stages.jobs import verb
-from understudy.stages.project import PROJECT_FILE, Project
+from understudy.stages.project import PROJECT_FILE, Consent, Project
 from understudy.types import Side
 
 
 class NewOptions(FootageOptions):
     """What `new` asks."""
 
-    consent: str | None = option(
+    consent: Consent | None = option(
         None,
-        "Who agreed to what, and where that is written down; kept in the project file",
+        "Who agreed to what, and where that is written down; kept in the project file, and for"
+        " everybody to read in the credentials of each result",
         formerly="",
     )
 

@@ -7,9 +7,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
+from pydantic import Field
 
 from understudy.errors import BadData, BadMedia, BadOption, BadProject, Busy
 from understudy.io import atomic, data_files, settings_file
@@ -17,6 +18,7 @@ from understudy.io.footage.base import Footage
 from understudy.io.footage.foreign_files import is_of_system
 from understudy.io.footage.options import FootageOptions
 from understudy.io.open_footage import open_footage
+from understudy.io.provenance.manifest import LONGEST_CONSENT
 from understudy.options import Options, option
 from understudy.stages.show_folders import check_folders, check_footage, remove_leftovers
 from understudy.types import Side
@@ -25,6 +27,8 @@ PROJECT_FILE = "understudy.toml"
 _LOCKS = ".locks"
 SCHEMA = 1
 
+# Longer ones are not signed as a whole.
+Consent = Annotated[str, Field(max_length=LONGEST_CONSENT)]
 Chosen = TypeVar("Chosen", bound=Options)
 
 
@@ -139,6 +143,10 @@ class Project:
         """The same show about other footage, or about the same under another name; not saved."""
         file = self.file.model_copy(update={side: _portable(path, self.folder)})
         return Project(self.folder, file)
+
+    def with_consent(self, consent: str) -> Project:
+        """The same show with another text on who agreed to what; not saved."""
+        return Project(self.folder, self.file.model_copy(update={"consent": consent}))
 
     def footage(self, side: Side) -> Path:
         """The footage of a side, absolute. Raises BadProject where the file names none.

@@ -23,7 +23,7 @@ from understudy.stages.jobs import verb
 from understudy.stages.merge.command import merge
 from understudy.stages.merge.options import MergeOptions
 from understudy.stages.new import NewOptions, new
-from understudy.stages.project import PROJECT_FILE, Project, resolve_options
+from understudy.stages.project import PROJECT_FILE, Consent, Project, resolve_options
 from understudy.stages.train.options import TrainOptions
 from understudy.types import Side
 
@@ -48,9 +48,10 @@ class SwapOptions(FootageOptions):
         usual=True,
     )
     overwrite: bool = option(False, "Replace the result when it is there already", usual=True)
-    consent: str | None = option(
+    consent: Consent | None = option(
         None,
-        "Who agreed to what, and where that is written down; kept in the project file",
+        "Who agreed to what, and where that is written down; kept in the project file, and for"
+        " everybody to read in the credentials of each result",
         formerly="",
         usual=True,
     )
@@ -94,13 +95,7 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
                 f"merge.{name}: swap makes a whole video. Run it without, then: understudy merge"
                 f" {show} --{name} …"
             )
-    if atomic.is_there(show / PROJECT_FILE):
-        project = _check_footage(Project.load(show), src, dst, options)
-        yield Note(text=f"{show.name}: goes on with the work that is there")
-    else:
-        reading = FootageOptions.of(options).model_dump()
-        yield from new(show, src, dst, NewOptions(consent=options.consent, **reading))
-        project = Project.load(show)
+    project = yield from _open_show(show, src, dst, options)
     _check_sound(project, options.merge, suffix)
     if not (yield from run_to_end(extract(show, options=options.extract))):
         return
@@ -121,6 +116,23 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
         shutil.copyfile(project.result.with_suffix(out.suffix), partial)
     yield Saved(what="result", path=out)
     yield Finished(stage="swap", summary={"result": str(out), "show": str(show)})
+
+
+def _open_show(
+    show: Path, src: Path, dst: Path, options: SwapOptions
+) -> Generator[Event, Order | None, Project]:
+    """The show of a swap: the one that is there, or a new one."""
+    if not atomic.is_there(show / PROJECT_FILE):
+        reading = FootageOptions.of(options).model_dump()
+        yield from new(show, src, dst, NewOptions(consent=options.consent, **reading))
+        return Project.load(show)
+    project = _check_footage(Project.load(show), src, dst, options)
+    yield Note(text=f"{show.name}: goes on with the work that is there")
+    if options.consent is not None and options.consent != project.file.consent:
+        project = project.with_consent(options.consent)
+        project.save()
+        yield Note(text=f"{show.name}: notes down the consent that is given now")
+    return project
 
 
 def _is_one_picture(dst: Path, options: SwapOptions) -> bool:

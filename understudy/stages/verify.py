@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 from understudy.errors import BadData, BadMedia, BadOption
@@ -17,6 +18,8 @@ _STATES = {
     "valid": "valid: unchanged since it was signed; the signer is on no list of trust",
     "invalid": "INVALID: changed after it was signed, or badly signed",
 }
+# Of one note, in characters: a longer one would be cut.
+_WIDEST = 450
 
 
 class VerifyOptions(Options):
@@ -53,6 +56,9 @@ def verify(file: Path, options: VerifyOptions) -> Stage:
             else "synthetic: not said"
         )
     )
+    said = textwrap.wrap(f"consent: {manifest.consent or 'none is written down'}", _WIDEST)
+    for text in said:
+        yield Note(text=text)
     for each in manifest.ingredients:
         mark = f", sha256 {each.sha256[:16]}…" if each.sha256 else ""
         yield Note(text=f"{_ROLES.get(each.role, each.role)}: {each.title}{mark}")
@@ -75,6 +81,7 @@ def verify(file: Path, options: VerifyOptions) -> Stage:
             "signer": manifest.signer,
             "made": manifest.made,
             "synthetic": manifest.is_synthetic,
+            "consent": manifest.consent or None,
             "ingredients": [
                 {"title": each.title, "role": each.role, "sha256": each.sha256}
                 for each in manifest.ingredients

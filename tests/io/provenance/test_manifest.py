@@ -1,6 +1,7 @@
 import contextlib
 import errno
 import io
+import json
 import os
 import shutil
 import stat
@@ -17,6 +18,7 @@ from understudy.errors import BadMedia, BadOption, CannotWrite
 from understudy.io import atomic, scratch
 from understudy.io.provenance import signing_key
 from understudy.io.provenance.manifest import (
+    LONGEST_CONSENT,
     Claim,
     Ingredient,
     fingerprint,
@@ -24,6 +26,7 @@ from understudy.io.provenance.manifest import (
     validate_credentials,
 )
 from understudy.io.provenance.marked import is_marked
+from understudy.printable import printable
 from understudy.stages.verify import VerifyOptions, verify
 
 
@@ -123,6 +126,42 @@ def test_verify_tells_tool_and_footage(signed):
         assert word in text
     assert finished.summary["state"] == "valid"
     assert finished.summary["synthetic"] is True
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("both signed, folder 12", "both signed, folder 12"),
+        # Letters and emoji that invisible characters join, and writing from right to left.
+        ("Zoë, می‌خواهم, 李雷, 👩‍👩‍👧", "Zoë, می‌خواهم, 李雷, 👩‍👩‍👧"),
+        ("first line\r\n\tsecond\u2028third", "first line second third"),
+        ("red \x1b[31m and \x00", r"red \x1b[31m and \x00"),
+        ("a byte of another coding: \udcff", r"a byte of another coding: \xff"),
+        ("x" * 5000 + "end", "x" * (LONGEST_CONSENT - 200) + " … " + "x" * 194 + "end"),
+        (" \n ", ""),
+        (None, ""),
+    ],
+)
+def test_what_is_written_down_of_consent_is_read_back(written, read, clip, tmp_path):
+    path = tmp_path / "result.mp4"
+    with clip.open("rb") as file:
+        Claim.edited([clip], consent=written).sign(file, path)
+    report = c2pa.Reader(path).json()
+    (manifest,) = json.loads(report)["manifests"].values()
+    said = [
+        each["data"]["text"]
+        for each in manifest["assertions"]
+        if each["label"] == "org.understudy.consent"
+    ]
+    assert said == ([read] if read else [])
+    *notes, finished = verify(path, VerifyOptions())
+    assert finished.summary["consent"] == (read or None)
+    told = " ".join(note.text for note in notes)
+    assert (
+        "consent: none is written down" if not read else f"consent: {printable(read[:100])}"
+    ) in told
+    # All of it, however long: no note is cut.
+    assert told.count("x") >= read.count("x")
 
 
 def test_a_signer_on_the_list_of_trust_is_trusted_and_others_are_refused(

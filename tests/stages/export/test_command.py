@@ -31,6 +31,7 @@ from understudy.stages.export.command import ExportOptions, export
 from understudy.stages.merge.command import merge
 from understudy.stages.merge.options import MergeOptions
 from understudy.stages.new import NewOptions, new
+from understudy.stages.project import Project
 from understudy.stages.saved_models.load import load_model
 from understudy.stages.saved_models.recipe import BEST, CHECKPOINTS, ModelRecipe, write_recipe
 from understudy.types import AlignedFace, Face
@@ -83,6 +84,7 @@ def test_a_file_has_the_literal_names_and_gives_what_the_model_gives(
     show: Path, tmp_path: Path, model: str, settings: dict[str, Any], batch: int
 ) -> None:
     save_model(show / "models" / model, model, **settings)
+    Project.load(show).with_consent("both signed,\nfolder 12").save()
     out = tmp_path / "face.dfm"
     summary = told(list(export(show, out, ExportOptions(batch=batch))))
     assert min(summary["psnr_db"].values()) > 60 and set(summary["psnr_db"]) == set(NAMES)
@@ -95,6 +97,7 @@ def test_a_file_has_the_literal_names_and_gives_what_the_model_gives(
     ]
     facts = {each.key: each.value for each in inside.metadata_props}
     assert facts["understudy.model"] == model and "synthetic" in facts["synthetic"]
+    assert facts["consent"] == "both signed, folder 12"
     # Nothing of the machine that it was made on.
     assert str(Path(export_onnx.__file__).parents[2]).encode() not in out.read_bytes()
     ours, theirs = load_model(show / "models" / model, "cpu"), DfmModel(out, "cpu")

@@ -8,6 +8,7 @@ import io
 import mimetypes
 import os
 import shutil
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,7 +22,7 @@ from understudy.errors import BadData, BadMedia, BadOption, CannotWrite
 from understudy.io import atomic, data_files, scratch
 from understudy.io.footage import stills
 from understudy.io.provenance.signing_key import Credentials, load_credentials
-from understudy.printable import shortened
+from understudy.printable import printable, shortened
 from understudy.types import Array
 
 # What players show of a video with a replaced face; its manifest says the same, signed.
@@ -37,6 +38,12 @@ _MADE_BY_MODELS = {
     f"{_SOURCES}trainedAlgorithmicMedia",
 }
 _FINGERPRINTS = "org.understudy.footage"
+# A label of our own, as the specification has it for what no standard assertion says: CreativeWork
+# is no longer part of it, a model release (PLUS) is named by an identifier, and what stands as
+# rights (Dublin Core) is shown as a copyright notice.
+_CONSENT = "org.understudy.consent"
+# Of what is written down of consent, in characters.
+LONGEST_CONSENT = 1000
 _NO_THUMBNAIL = {"builder": {"thumbnail": {"enabled": False}}}
 _BLOCK = 1 << 20
 # Of a file that is no video: to look into it takes twice as much memory.
@@ -75,7 +82,8 @@ class Manifest:
 
     state: "trusted" = untouched, and signed by someone on the list of trust; "valid" = untouched,
     but anybody could have made the certificate; "invalid" = changed since, or badly signed.
-    problems: why, in C2PA's codes. made: when, by the signer's own clock.
+    problems: why, in C2PA's codes. made: when, by the signer's own clock. consent: who agreed to
+    what, in the words of whoever made the file; "" where nothing is said of it.
     """
 
     state: State
@@ -86,6 +94,7 @@ class Manifest:
     made: str
     is_synthetic: bool
     ingredients: tuple[Ingredient, ...]
+    consent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,8 @@ class Claim:
         ingredients: Sequence[Path],
         signer: Credentials | None = None,
         description: str = "A face was replaced by one that a trained model drew.",
+        *,
+        consent: str | None = None,
     ) -> Self:
         """Of files that are other footage, changed; all that goes in is read through, here.
 
@@ -114,6 +125,8 @@ class Claim:
                 folders of pictures.
             signer: None = this computer's.
             description: What was done to the first.
+            consent: Who agreed to what, and where that is written down; None = nothing is said.
+                Longer than `LONGEST_CONSENT`, it is cut in its middle.
 
         Raises:
             BadOption: The certificate does not serve.
@@ -126,12 +139,17 @@ class Claim:
             **_drawn(description),
             "parameters": {"ingredientIds": helpers} if helpers else {},
         }
-        return cls._of([opened, edited], ingredients, signer)
+        return cls._of([opened, edited], ingredients, signer, consent)
 
     @classmethod
-    def drawn(cls, description: str, signer: Credentials | None = None) -> Self:
-        """Of pictures that a model had a part in, made from nothing that is named."""
-        return cls._of([{"action": "c2pa.created", **_drawn(description)}], [], signer)
+    def drawn(
+        cls, description: str, signer: Credentials | None = None, *, consent: str | None = None
+    ) -> Self:
+        """Of pictures that a model had a part in, made from nothing that is named.
+
+        consent: as in `edited`.
+        """
+        return cls._of([{"action": "c2pa.created", **_drawn(description)}], [], signer, consent)
 
     @classmethod
     def _of(
@@ -139,6 +157,7 @@ class Claim:
         actions: Sequence[dict[str, Any]],
         ingredients: Sequence[Path],
         signer: Credentials | None,
+        consent: str | None,
     ) -> Self:
         plain: list[dict[str, str]] = []
         histories: list[bytes] = []
@@ -162,6 +181,8 @@ class Claim:
         ]
         if prints:
             assertions.append({"label": _FINGERPRINTS, "data": {"footage": prints}})
+        if said := clean_consent(consent or ""):
+            assertions.append({"label": _CONSENT, "data": {"text": said}})
         definition = {
             "claim_generator_info": [_TOOL],
             "ingredients": plain,
@@ -307,6 +328,16 @@ def fingerprint(path: Path) -> str:
             for block in iter(lambda: file.read(1 << 20), b""):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def clean_consent(text: str) -> str:
+    """`text` on one line and without control characters; "" where nothing is left."""
+    line = " ".join(text.split())
+    # Letters of several scripts, and emoji, are joined by characters that nothing draws.
+    clean = "".join(
+        printable(char) if unicodedata.category(char) in ("Cc", "Cs") else char for char in line
+    )
+    return shortened(clean, LONGEST_CONSENT)
 
 
 def _signer(chosen: Credentials) -> c2pa.Signer:
@@ -469,6 +500,7 @@ def _parse_report(report: object, state: str) -> Manifest:
             _text(action.get("digitalSourceType")) in _MADE_BY_MODELS for action in actions
         ),
         ingredients=tuple(Ingredient(*name, prints.get(name, "")) for name in named),
+        consent=clean_consent(_raw_text(assertions.get(_CONSENT, {}).get("text"))),
     )
 
 
@@ -482,4 +514,8 @@ def _tables(value: object) -> list[dict[str, Any]]:
 
 def _text(value: object) -> str:
     """A text, with as much of it as anybody wants to read."""
-    return shortened(value, _LONGEST_TEXT) if isinstance(value, str) else ""
+    return shortened(_raw_text(value), _LONGEST_TEXT)
+
+
+def _raw_text(value: object) -> str:
+    return value if isinstance(value, str) else ""

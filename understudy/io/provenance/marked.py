@@ -30,6 +30,15 @@ def is_marked(file: Path) -> bool:
     return not is_picture and _has_comment(file)
 
 
+def written_consent(file: Path) -> str | None:
+    """What the manifest of a video or picture says of consent, valid or not; None for nothing."""
+    try:
+        return read_manifest(file).consent or None
+    except (OSError, BadMedia):
+        # None that can be read.
+        return None
+
+
 def _names_c2pa(file: Path) -> bool:
     with file.open("rb") as opened:
         end = b""

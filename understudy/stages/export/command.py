@@ -50,7 +50,9 @@ def export(show: Path, out: Path, options: ExportOptions) -> Stage:
     for text in loaded.damage:
         yield Warned(text=text)
     model, iteration = loaded.model, loaded.saved.iteration
-    data, opset = export_model(model, loaded.recipe.model, iteration, options.batch)
+    data, opset = export_model(
+        model, loaded.recipe.model, iteration, options.batch, project.file.consent
+    )
     faces, kind = sample_images(project.faces("dst"), model.resolution)
     with atomic.sole_writer(out), atomic.partial_file(out) as partial:
         # Another run may have made it meanwhile.

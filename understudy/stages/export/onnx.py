@@ -30,6 +30,7 @@ from understudy.io.model_files.dfm import (
     onnx_package,
 )
 from understudy.io.model_files.dfm_writer import LIMIT, finalize
+from understudy.io.provenance.manifest import clean_consent
 from understudy.nets.autoencoder.swappers import MorphSwapper, Swapper
 from understudy.nets.graph import MorphGraph, export_graph
 from understudy.parts.dfm_model import DfmModel
@@ -47,10 +48,13 @@ _NOTE = (
 )
 
 
-def export_model(model: Model, name: str, iteration: int, batch: int | None) -> tuple[bytes, int]:
+def export_model(
+    model: Model, name: str, iteration: int, batch: int | None, consent: str | None = None
+) -> tuple[bytes, int]:
     """Return the file of a model on the CPU, and its opset.
 
-    batch: None = any. Raises BadOption for a model that gives no such file.
+    batch: None = any. consent: who agreed to what; None = nothing is said. Raises
+    BadOption for a model that gives no such file.
     """
     graph, net = _graph(model, name, batch), model.net
     told = {
@@ -60,6 +64,7 @@ def export_model(model: Model, name: str, iteration: int, batch: int | None) -> 
         "understudy.resolution": str(model.resolution),
         ITERATION: str(iteration),
         "synthetic": _NOTE,
+        **({"consent": said} if (said := clean_consent(consent or "")) else {}),
         **({OWN_MORPH: f"{net.morph:.6f}"} if isinstance(net, MorphSwapper) else {}),
     }
     return finalize(graph, model.resolution, batch, told)

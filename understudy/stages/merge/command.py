@@ -139,7 +139,9 @@ def _render_version(
     # A model that came as a file learnt from footage that nobody knows here.
     model = context.model_path
     claim = manifest.Claim.edited(
-        [context.footage.path, model if model.is_file() else project.footage("src")], signer
+        [context.footage.path, model if model.is_file() else project.footage("src")],
+        signer,
+        consent=project.file.consent,
     )
     with versions.new_version_folder(project.merged) as folder:
         for name in ("result", "matte") if context.has_matte else ("result",):

@@ -40,7 +40,8 @@ def render_stills(project: Project, context: MergeContext, signer: Credentials) 
     )
     total = sum(map(len, named))
     went_in = context.model_path if context.model_path.is_file() else project.footage("src")
-    claim, report = Claim.edited([footage.path, went_in], signer), FrameReport()
+    claim = Claim.edited([footage.path, went_in], signer, consent=project.file.consent)
+    report = FrameReport()
     # A file of somebody else's does not tell its iteration.
     learnt = f", iteration {context.iteration}" if context.iteration else ""
     model = f"model {context.model_path.name}{learnt}"

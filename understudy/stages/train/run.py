@@ -98,7 +98,9 @@ def _lead(
         )
         compile_tuner = CompileTuner(compile_modes(options.compile, group.device), group.device)
         loss_log = LossLog(folder / HISTORY)
-        claim = Claim.drawn("Faces as a model draws them while it learns.", signer)
+        claim = Claim.drawn(
+            "Faces as a model draws them while it learns.", signer, consent=project.file.consent
+        )
         callbacks = _callbacks(stack, folder, options, (src, dst), loss_log, claim)
         trainer = Trainer(
             folder,
