@@ -427,10 +427,6 @@ def test_a_screen_shows_a_bar_with_rate_and_time_left(monkeypatch: pytest.Monkey
     monkeypatch.setattr("sys.stdout", screen)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    clock = iter(range(0, 100_000, 2))
-    monkeypatch.setattr(
-        "rich.progress.Progress.get_time", lambda self: float(next(clock)), raising=False
-    )
     view = ScreenView()
     view.begin(jobs.Job(verb="paint"))
     view.show(Started(stage="paint", total=100, unit="frame"))

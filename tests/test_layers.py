@@ -13,7 +13,17 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "understudy"
 FOUNDATION = {"types", "options", "registry", "errors", "printable", "signals"}
-SHELLS = {"cli", "cli_app", "cli_crash", "cli_help", "cli_orders", "cli_view", "__main__", "studio"}
+SHELLS = {
+    "cli",
+    "cli_app",
+    "cli_crash",
+    "cli_help",
+    "cli_orders",
+    "cli_progress",
+    "cli_view",
+    "__main__",
+    "studio",
+}
 # What each layer may import of our own, besides itself.
 BELOW = {
     "foundation": set(),

@@ -1,4 +1,4 @@
-"""How events reach the user: JSON lines for programs; bars, lines and a table for people."""
+"""How events reach the user: JSON lines for programs; a bar, lines and a table for people."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
+from understudy.cli_progress import ProgressLine, StageProgress, many
 from understudy.printable import as_message, printable
 from understudy.stages import events
 from understudy.stages.events import Event
@@ -25,10 +25,6 @@ from understudy.stages.jobs import Job
 
 # Without a screen (a log file, CI) progress becomes a line now and then.
 SECONDS_BETWEEN_LINES = 15.0
-SHOWN_VALUES = 5
-# The bar tells the rate already.
-RATES = {"frames_per_second", "it/s"}
-
 
 # What stands for a character of ours where the encoding of a stream lacks it.
 _PLAIN = {"…": "...", "×": "x", "–": "-", "’": "'"}
@@ -97,7 +93,7 @@ class JsonView:
 
 
 class ScreenView:
-    """Bars with rate and time left, lines for notes, warnings and files, and a closing table.
+    """A bar with rate and time left, lines for notes, warnings and files, and a closing table.
 
     quiet: tell only what went wrong. Errors go to standard error, everything else to standard
     output.
@@ -107,21 +103,10 @@ class ScreenView:
         self._quiet = quiet
         self._console = _Console(highlight=False)
         self._errors = _Console(stderr=True, highlight=False)
-        self._bars = Progress(
-            TextColumn("{task.description}", markup=False, table_column=_whole()),
-            BarColumn(bar_width=16, table_column=_whole()),
-            _Count(table_column=_whole()),
-            _Rate(table_column=_whole()),
-            _Time(table_column=_whole()),
-            _Values(is_ascii=self._console.options.ascii_only),
-            console=self._console,
-            speed_estimate_period=60,
-        )
         # One that cannot move its cursor gets lines.
-        self._has_bars = (
-            self._console.is_terminal and not self._console.is_dumb_terminal and not quiet
-        )
-        self._tasks: dict[str, TaskID] = {}
+        has_bar = self._console.is_terminal and not self._console.is_dumb_terminal and not quiet
+        self._bar = ProgressLine(self._console) if has_bar else None
+        self._stages: dict[str, StageProgress] = {}
         self._told = time.monotonic()
         self._verb = ""
 
@@ -163,42 +148,36 @@ class ScreenView:
         self._stop()
 
     def _stop(self) -> None:
-        # rich ends even bars that never started with an empty line.
-        if self._bars.live.is_started:
-            self._bars.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
     def _line(self, text: str, style: str = "", always: bool = False) -> None:
         if always or not self._quiet:
             self._console.print(Text(printable(text), style), soft_wrap=True)
 
     def _start(self, event: events.Started) -> None:
-        stage, unit = printable(event.stage), printable(event.unit)
-        task = self._bars.add_task(stage, total=event.total, unit=unit, values="")
-        self._tasks[event.stage] = task
-        if self._has_bars:
-            self._bars.start()
-        else:
-            self._line(
-                f"{event.stage}: {_many(event.total, event.unit)}"
-                if event.total is not None
-                else event.stage
-            )
+        if self._bar is not None:
+            self._bar.start(event)
+            return
+        self._stages[event.stage] = StageProgress(event)
+        total = None if event.total is None else many(event.total, event.unit)
+        self._line(event.stage if total is None else f"{event.stage}: {total}")
 
     def _advance(self, event: events.Progress) -> None:
-        if event.stage not in self._tasks:
+        if self._bar is not None:
+            self._bar.advance(event)
+            return
+        if event.stage not in self._stages:
             self._start(events.Started(stage=event.stage, total=event.total, unit=""))
-        task = self._tasks[event.stage]
-        named = [f"{name} {value:.4g}" for name, value in event.values.items() if name not in RATES]
-        values = printable("  ".join(named[:SHOWN_VALUES]))
-        self._bars.update(task, completed=event.done, values=values, total=event.total)
-        if not self._has_bars and time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
+        self._stages[event.stage].advance(event)
+        if time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
             self._told = time.monotonic()
-            self._line(_progress_line(self._bars.tasks[self._bars.task_ids.index(task)]))
+            self._line(self._stages[event.stage].line())
 
     def _finish(self, event: events.Finished) -> None:
-        task = self._tasks.pop(event.stage, None)
-        if task is not None:
-            self._bars.stop_task(task)
+        self._stages.pop(event.stage, None)
+        if self._bar is not None:
+            self._bar.finish(event.stage)
         if not event.summary or self._quiet:
             return
         # A stage may tell which side it works on: "extract src".
@@ -228,75 +207,6 @@ def _face_line(face: events.FaceRow) -> str:
         f"{face.file}  {seconds}  {who} score {face.score:.2f}  {turned} "
         f" {place}{'  filled' if face.filled else ''}"
     )
-
-
-class _Count(ProgressColumn):
-    """How many steps are through, and of how many."""
-
-    def render(self, task: Task) -> Text:
-        return Text(_count(task))
-
-
-def _whole() -> Column:
-    """A column of one line that is never cut."""
-    return Column(no_wrap=True)
-
-
-class _Values(ProgressColumn):
-    """What is worth showing of the last step, as far as the line has room."""
-
-    def __init__(self, is_ascii: bool) -> None:
-        super().__init__()
-        self._overflow: Literal["crop", "ellipsis"] = "crop" if is_ascii else "ellipsis"
-
-    def render(self, task: Task) -> Text:
-        return Text(task.fields["values"], "dim", no_wrap=True, overflow=self._overflow)
-
-
-class _Rate(ProgressColumn):
-    """Steps a second, or seconds a step when they are slow."""
-
-    def render(self, task: Task) -> Text:
-        return Text(_rate(task), "dim")
-
-
-class _Time(ProgressColumn):
-    """How long it has taken, and how much longer it will."""
-
-    def render(self, task: Task) -> Text:
-        taken = task.finished_time if task.finished else task.elapsed
-        left = (
-            ""
-            if task.finished or task.time_remaining is None
-            else f", {_clock(task.time_remaining)} left"
-        )
-        return Text(f"{_clock(taken or 0)}{left}", "cyan")
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def _count(task: Task) -> str:
-    unit = task.fields["unit"]
-    if task.total is None:
-        return _many(int(task.completed), unit)
-    return f"{task.completed:.0f} of {_many(int(task.total), unit)}"
-
-
-def _rate(task: Task) -> str:
-    speed = task.finished_speed or task.speed
-    if not speed:
-        return ""
-    return f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each"
-
-
-def _progress_line(task: Task) -> str:
-    left = "" if task.time_remaining is None else f"{_clock(task.time_remaining)} left"
-    parts = [f"{task.description}: {_count(task)}", _rate(task), left, task.fields["values"]]
-    return ", ".join(part for part in parts if part)
 
 
 def _table(event: events.Finished) -> Table:
@@ -354,7 +264,3 @@ def _ascii(match: re.Match[str]) -> str:
     char = match[0]
     is_half = "\ud800" <= char <= "\udfff"
     return f"\\{printable(char)}" if is_half else json.dumps(char)[1:-1]
-
-
-def _many(count: int, unit: str) -> str:
-    return f"{count} {unit}" if count == 1 or not unit else f"{count} {unit}s"
