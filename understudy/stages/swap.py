@@ -89,12 +89,7 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
     for footage in (src, dst):
         if out.exists() and footage.exists() and out.samefile(footage):
             raise BadOption(f"{out}: is footage of this swap. Choose another name for the result.")
-    for name in ("frames", "preview", "debug"):
-        if getattr(options.merge, name):
-            raise BadOption(
-                f"merge.{name}: swap makes a whole video. Run it without, then: understudy merge"
-                f" {show} --{name} …"
-            )
+    _refuse_parts(options, show)
     project = yield from _open_show(show, src, dst, options)
     _check_sound(project, options.merge, suffix)
     if not (yield from run_to_end(extract(show, options=options.extract))):
@@ -133,6 +128,21 @@ def _open_show(
         project.save()
         yield Note(text=f"{show.name}: notes down the consent that is given now")
     return project
+
+
+def _refuse_parts(options: SwapOptions, show: Path) -> None:
+    """Raise BadOption for what would end in no whole swap."""
+    for name in ("frames", "preview", "debug"):
+        if getattr(options.merge, name):
+            raise BadOption(
+                f"merge.{name}: swap makes a whole video. Run it without, then: understudy merge"
+                f" {show} --{name} …"
+            )
+    if options.train.exchange:
+        raise BadOption(
+            "train.exchange: swap merges what it has learnt, and an exchanged model would give"
+            " dst's own face. Run train by itself, there and back, then merge."
+        )
 
 
 def _is_one_picture(dst: Path, options: SwapOptions) -> bool:

@@ -61,6 +61,7 @@ class _State(BaseModel):
     settings: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
     pretraining: bool = False
+    exchanged: bool = False
     score: float | None = None
     recent: list[float] = []
 

@@ -164,6 +164,8 @@ def _describe(folder: Path) -> Generator[Event, Order | None, dict[str, Any]]:
     if saved:
         minutes = round(saved.state.get("seconds", 0.0) / 60, 1)
         told |= {"iteration": saved.iteration, "minutes": minutes}
+        if saved.state.get("exchanged"):
+            told["exchanged"] = "src and dst, since --exchange; train it back before you merge"
         told["saved"] = time.strftime("%Y-%m-%d %H:%M", time.localtime(saved_at(folder)))
     if made := len(backups.list_backups(folder / BACKUPS)):
         told["backups"] = made

@@ -49,10 +49,19 @@ def load_model(folder: Path, device: str, best: bool = False) -> Model:
 
 
 def load_saved_model(folder: Path, device: str, best: bool = False) -> LoadedModel:
-    """As `load_model`, with what there is to tell of it. Raises BadProject."""
+    """As `load_model`, with what there is to tell of it.
+
+    Raises BadProject, also for a model that was left with src and dst exchanged.
+    """
     recipe, damage = read_recipe_or_saved(folder)
     place = resolve_device(device)
     saved, torn = best_checkpoint(folder) if best else newest_checkpoint(folder)
+    if saved.state.get("exchanged"):
+        raise BadProject(
+            f"{folder}: learnt last with src and dst exchanged, so it would give dst's own face."
+            " Train it back first, without --exchange, or use weights from before: --checkpoint"
+            " best, or understudy trained restore."
+        )
     model = recipe_at(saved, recipe).build(place)
     load_weights(model, saved)
     if saved.has("ema"):

@@ -221,6 +221,7 @@ def _decide_end(project: Project, options: TrainOptions, model: str) -> dict[str
     if (
         has_end
         or options.pretrain
+        or options.exchange
         or any(not side.is_dir() or len(Faceset(side)) < MIN_FACES for side in sides)
     ):
         return {}

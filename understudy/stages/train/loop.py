@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from understudy.stages.events import (
     Event,
     Finished,
     Note,
+    Order,
     Progress,
     Stage,
     Started,
@@ -83,8 +84,9 @@ class Trainer:
         Args:
             changes: What the options change in the settings of a model that was there, in words.
         """
-        yield from self._resume()
+        was_exchanged = yield from self._resume()
         yield from self._record_changes(changes)
+        yield from self._record_exchange(was_exchanged)
         yield Started(stage="train", total=self.state.options.iterations or None, unit="iteration")
         try:
             yield from self._train()
@@ -95,8 +97,8 @@ class Trainer:
         yield from self._call(lambda each: each.on_stop(self.state), self.callbacks[::-1])
         yield Finished(stage="train", summary=self._summary())
 
-    def _resume(self) -> Stage:
-        """Begin, or go on from the newest checkpoint that is whole."""
+    def _resume(self) -> Generator[Event, Order | None, bool]:
+        """Begin, or go on from the newest checkpoint that is whole; whether that was exchanged."""
         resumed = yield from resume(self.folder, self.state)
         self.state = resumed.state
         for callback in self.callbacks:
@@ -105,6 +107,7 @@ class Trainer:
         if resumed.is_inherited:
             # At once, so that a setback does not lead back to nothing.
             yield from self._save()
+        return resumed.saved is not None and resumed.saved.state.get("exchanged", False)
 
     def _train(self) -> Stage:
         """Iterations until something ends them."""
@@ -267,6 +270,19 @@ class Trainer:
             # Who loads the model goes by what was saved with its weights.
             yield from self._save(anyway=True)
 
+    def _record_exchange(self, before: bool) -> Stage:
+        """Tell and record where src and dst are exchanged from here on, or back."""
+        now = self.state.options.exchange
+        if now == before or self._is_over():
+            return
+        text = "src and dst are exchanged" if now else "src and dst are back in their own places"
+        self.loss_log.add_row({"iteration": self.state.iteration, "changed": text})
+        more = (
+            ": each learns in the other's place, and nothing is measured. Go on without --exchange"
+            " before you merge"
+        )
+        yield Note(text=f"{self.folder.name}: {text}{more if now else ''}.")
+
     def _call(
         self, hook: Callable[[Callback], Actions], callbacks: Sequence[Callback] | None = None
     ) -> Stage:
@@ -323,6 +339,7 @@ class Trainer:
             "ended": state.end,
             "iteration": state.iteration,
             "minutes": round(state.seconds / 60, 2),
+            **({"exchanged": "src and dst"} if state.options.exchange else {}),
         }
         for callback in self.callbacks:
             found |= callback.summary()

@@ -233,6 +233,11 @@ class TrainOptions(Options):
         group=_CHANGES,
     )
     dst_flip: bool = option(False, "Mirror dst's faces at random", group=_CHANGES)
+    exchange: bool = option(
+        False,
+        "Learn with src and dst in each other's place: for some thousand iterations, then go on"
+        " without it. Merge refuses a model that is left so",
+    )
     uniform_yaw: bool = option(
         False, "Draw every turn of the head that there is as often as any other", group=_FACES
     )

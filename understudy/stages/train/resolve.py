@@ -106,6 +106,10 @@ def apply_pretraining(options: TrainOptions, recipe: ModelRecipe) -> TrainOption
     if not options.pretrain:
         return options
     _validate_pretraining(recipe)
+    if options.exchange:
+        raise BadOption(
+            "exchange: not while a model pretrains: it knows no src and dst yet. Leave one out."
+        )
     return options.model_copy(update=PRETRAINING)
 
 

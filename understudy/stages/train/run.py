@@ -87,12 +87,13 @@ def _lead(
         yield from device_errors.warn_unused_gpu(options.device, group.device)
         yield from training_faces.remarks_on_faces(project, options)
         src, dst = input_pipeline.load_faces(project, options, recipe)
+        shown = (dst, src) if options.exchange else (src, dst)
         if not options.pretrain:
-            yield from training_faces.remarks_on_few(len(src.pictures))
+            yield from training_faces.remarks_on_few(len(shown[0].pictures))
         state = TrainState(options, TrainableModel(recipe, options, group.device))
         yield Note(
             text=(
-                f"{name}: {len(src.pictures)} src and {len(dst.pictures)} dst faces, on"
+                f"{name}: {len(shown[0].pictures)} src and {len(shown[1].pictures)} dst faces, on"
                 f" {group.device}{group.others}"
             )
         )
@@ -134,7 +135,7 @@ def _callbacks(
         writer,
         # Pictures and measurements come after a checkpoint, which is written meanwhile.
         Previews(folder, loss_log, *faces, claim),
-        Evaluator(folder, loss_log, Validation(*faces), options.until),
+        Evaluator(folder, loss_log, Validation(*faces, options.exchange), options.until),
         # It goes by what was measured.
         GanPhase(writer, loss_log),
     ]

@@ -47,6 +47,7 @@ def take_snapshot(state: TrainState, extra: Mapping[str, Any]) -> Snapshot:
         # So that the model can be read without its options.toml, too.
         "recipe": state.recipe.model_dump(mode="json", exclude={"settings"}, exclude_none=True),
         "pretraining": bool(state.options.pretrain),
+        "exchanged": state.options.exchange,
     }
     parts = state.trainable.state_arrays()
     return Snapshot(state.iteration, parts, values, state.device.type == "cpu")

@@ -41,6 +41,11 @@ class Evaluator(Callback):
         self, folder: Path, loss_log: LossLog, validation: Validation, until: Until = None
     ) -> None:
         """Raises BadOption when the run is to wait for a plateau that cannot be measured."""
+        if until and validation.is_exchanged:
+            raise BadOption(
+                "until: nothing is measured while src and dst are exchanged. Set --iterations or"
+                " --minutes."
+            )
         if until and not validation.is_possible:
             raise BadOption(
                 f"until: with fewer than {MIN_FACES} faces none are held out, so no plateau is"

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -37,6 +38,10 @@ TALLEST, WIDE = 1000, 256
 PAIRS = ("ss", "dd", "sd")
 
 Columns = dict[str, Floats]
+# What the columns of true faces are called: of src and dst, and where they are exchanged.
+People = tuple[str, str]
+_OWN: Final[People] = ("src", "dst")
+_EXCHANGED: Final[People] = ("dst-as-src", "src-as-dst")
 
 
 class Previews(Callback):
@@ -65,7 +70,13 @@ class Previews(Callback):
         """Draw faces, have them measured, and draw the losses."""
         with state.trainable.averaged():
             for path in write_previews(
-                self._folder, state.iteration, state.model, self._src, self._dst, self._claim
+                self._folder,
+                state.iteration,
+                state.model,
+                self._src,
+                self._dst,
+                self._claim,
+                _EXCHANGED if state.options.exchange else _OWN,
             ):
                 yield Saved(what="preview", path=path)
             thin_out(self._folder, KEPT if state.options.preview_history else 1)
@@ -76,12 +87,18 @@ class Previews(Callback):
 
 
 def write_previews(
-    folder: Path, iteration: int, model: Model, src: FaceStore, dst: FaceStore, claim: Claim
+    folder: Path,
+    iteration: int,
+    model: Model,
+    src: FaceStore,
+    dst: FaceStore,
+    claim: Claim,
+    people: People = _OWN,
 ) -> Iterator[Path]:
     """Write every page of `draw_pages` for a model in `folder`, marked; their paths."""
     pages = {
         f"{iteration:09d}{page and '-'}{page}.png": picture
-        for page, picture in draw_pages(model, src, dst).items()
+        for page, picture in draw_pages(model, src, dst, people).items()
     }
     file_list.add(folder / "previews", pages)
     for name, picture in pages.items():
@@ -91,12 +108,14 @@ def write_previews(
 
 
 @torch.inference_mode()
-def draw_pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]:
+def draw_pages(
+    model: Model, src: FaceStore, dst: FaceStore, people: People = _OWN
+) -> dict[str, bytes]:
     """PNGs of what the model makes of both people, by page; "" is the one to look at first.
 
     "": src, ss, dst, dd, sd; "masked": the same within their masks. Of large faces a page holds two
     columns. "more": dst, dd and whatever else the model's `passes` give; "more-masked": that within
-    its masks and dst's.
+    its masks and dst's. people: whose faces stand in src's and in dst's place.
     """
     size = model.resolution
     count = min(ROWS, max(2, TALLEST // size), len(src.pictures), len(dst.pictures))
@@ -142,7 +161,17 @@ def draw_pages(model: Model, src: FaceStore, dst: FaceStore) -> dict[str, bytes]
             **shown,
         }
     return {
-        name: stills.encode_image(draw_grid(columns), ".png") for name, columns in found.items()
+        name: stills.encode_image(draw_grid(_labelled(columns, people)), ".png")
+        for name, columns in found.items()
+    }
+
+
+def _labelled(columns: Columns, people: People) -> Columns:
+    """The columns of true faces under the names of those whose faces they are."""
+    named = dict(zip(_OWN, people, strict=True))
+    return {
+        " ".join(named.get(word, word) for word in name.split(" ")): pictures
+        for name, pictures in columns.items()
     }
 
 

@@ -27,6 +27,8 @@ def load_faces(
 ) -> tuple[FaceStore, FaceStore]:
     """Load src's and dst's faces for a model; where it pretrains, those of many people for both.
 
+    The first are those that the model learns as src: dst's where they are exchanged.
+
     options: with people by their numbers, see `training_faces.choose_people`.
     """
     shape = recipe.build(torch.device("meta"))
@@ -43,7 +45,7 @@ def load_faces(
         load_face_store(Faceset(each), shape.face_type, shape.resolution, margin, person)
         for each, person in places
     ]
-    return found[0], found[-1]
+    return (found[-1], found[0]) if options.exchange else (found[0], found[-1])
 
 
 def worker_count(device: torch.device) -> int:
@@ -90,13 +92,16 @@ def _color_fit(options: TrainOptions) -> ColorFit | None:
 def augment_configs(
     options: TrainOptions, own: AugmentConfig
 ) -> tuple[AugmentConfig, AugmentConfig]:
-    """How src's and dst's faces are augmented: as the options say, else as the model prefers."""
+    """How the faces of `load_faces` are augmented: as the options say, else as the model prefers.
+
+    What is said of src's faces goes with them, also where they are exchanged.
+    """
     both = AugmentConfig(
         own.rotation if options.rotation is None else math.radians(options.rotation),
         own.shift if options.shift is None else options.shift,
         own.scale if options.scale is None else options.scale,
         warp=own.warp if options.warp is None else options.warp,
     )
-    return replace(both, flip=options.src_flip, zoom=options.src_scale), replace(
-        both, flip=options.dst_flip
-    )
+    src = replace(both, flip=options.src_flip, zoom=options.src_scale)
+    dst = replace(both, flip=options.dst_flip)
+    return (dst, src) if options.exchange else (src, dst)

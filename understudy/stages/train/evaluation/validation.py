@@ -36,12 +36,16 @@ PAIRS = {"src": "ss", "dst": "dd"}
 class Validation:
     """Measures a model on the held-out faces of both sides, rarely enough to cost little.
 
+    Not where they are exchanged: no number of such a model can be compared with its others.
+
     Attributes:
+        is_exchanged: Whether they are.
         latest: What was measured last; empty when nothing is held out.
         cost: The seconds that it took in all.
     """
 
-    def __init__(self, src: FaceStore, dst: FaceStore) -> None:
+    def __init__(self, src: FaceStore, dst: FaceStore, is_exchanged: bool = False) -> None:
+        self.is_exchanged = is_exchanged
         self.latest: Metrics = {}
         self.cost = 0.0
         self._sides = {"src": src, "dst": dst}
@@ -53,8 +57,8 @@ class Validation:
 
     @property
     def is_possible(self) -> bool:
-        """Whether any face is held out."""
-        return self._count > 0
+        """Whether there is anything to measure on: any face is held out."""
+        return self._count > 0 and not self.is_exchanged
 
     @property
     def missing(self) -> tuple[str, ...]:
