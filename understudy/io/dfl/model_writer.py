@@ -17,8 +17,8 @@ from understudy.io import atomic
 from understudy.io.dfl import plain_pickle, safe_pickle
 from understudy.types import Array
 
-# The arrays of a file, made when it is their turn: so that no two files' are held at once.
-MakeArrays = Callable[[], Mapping[str, Array]]
+# The arrays of a file by name, each made when it is its turn, so that no two are held at once.
+MakeArrays = Callable[[], Iterator[tuple[str, Array]]]
 
 
 def write_model(
@@ -43,23 +43,35 @@ def write_model(
             plain_pickle.dump(dict(told), file)
         for part, make in parts.items():
             partial = held.enter_context(atomic.partial_file(folder / f"{label}_{part}.npy"))
-            arrays = make()
             with partial.open("wb") as file:
-                plain_pickle.dump(dict(arrays), file)
-            _check(partial, folder / f"{label}_{part}.npy", arrays)
+                plain_pickle.dump_arrays(make(), file)
+            _check(partial, folder / f"{label}_{part}.npy", make())
 
 
-def _check(partial: Path, final: Path, arrays: Mapping[str, Array]) -> None:
+def _check(partial: Path, final: Path, arrays: Iterator[tuple[str, Array]]) -> None:
     """Raise CannotWrite where a file does not hold these arrays, bit for bit."""
     found = safe_pickle.loads(safe_pickle.read_file(partial), str(final))
     assert isinstance(found, dict)
-    for name, array in arrays.items():
+    for name, array in arrays:
         held = found.get(name)
-        if not isinstance(held, np.ndarray) or held.tobytes() != array.tobytes():
+        if not isinstance(held, np.ndarray) or not _is_same(held, array):
             raise CannotWrite(
                 f"{final}: read back, {name} is another than was written. The file was not kept."
                 " Check the disk, and try again."
             )
+
+
+def _is_same(one: Array, other: Array) -> bool:
+    """Whether two arrays are equal bit for bit."""
+    return (
+        one.shape == other.shape
+        and one.dtype == other.dtype
+        and bool(np.array_equal(_bits(one), _bits(other)))
+    )
+
+
+def _bits(array: Array) -> Array:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 def file_names(label: str, parts: Mapping[str, MakeArrays]) -> Iterator[str]:

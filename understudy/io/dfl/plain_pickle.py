@@ -10,7 +10,7 @@ ours does.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -30,8 +30,17 @@ def dump(value: object, file: BinaryIO) -> None:
     Raises:
         TypeError: There is anything else in it.
     """
+    _write(_pieces(value), file)
+
+
+def dump_arrays(arrays: Iterable[tuple[str, Array]], file: BinaryIO) -> None:
+    """Write arrays by name into a file, as a dict, one after the other. Raises TypeError."""
+    _write(_dict(arrays), file)
+
+
+def _write(pieces: Iterable[bytes | memoryview], file: BinaryIO) -> None:
     file.write(b"\x80" + bytes([_PROTOCOL]))
-    for piece in _pieces(value):
+    for piece in pieces:
         file.write(piece)
     file.write(b".")
 
@@ -50,18 +59,22 @@ def _pieces(value: object) -> Iterator[bytes | memoryview]:
             yield from _array(value)
         case list():
             # An empty list, a mark, its items, and the order to append them.
-            yield b"](" if value else b"]"
+            yield b"]("
             for each in value:
                 yield from _pieces(each)
-            yield b"e" if value else b""
+            yield b"e"
         case dict():
-            yield b"}(" if value else b"}"
-            for key, each in value.items():
-                yield from _pieces(key)
-                yield from _pieces(each)
-            yield b"u" if value else b""
+            yield from _dict(value.items())
         case _:
             raise TypeError(f"{type(value).__name__} is no plain value")
+
+
+def _dict(items: Iterable[tuple[object, object]]) -> Iterator[bytes | memoryview]:
+    yield b"}("
+    for key, value in items:
+        yield from _pieces(key)
+        yield from _pieces(value)
+    yield b"u"
 
 
 def _whole_number(value: int) -> bytes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -76,16 +76,17 @@ def convert_memory(
     return Memory(kind, found, steps)
 
 
-def write_memory(memory: Memory, places: Mapping[str, Place], batch: int) -> dict[str, Array]:
-    """Return the arrays of the file that `convert_memory` reads. places: as there."""
-    found: dict[str, Array] = {_STEPS: np.array(memory.steps or 0, np.int64)}
+def memory_arrays(
+    memory: Memory, places: Mapping[str, Place], batch: int
+) -> Iterator[tuple[str, Array]]:
+    """Yield the arrays of the file that `convert_memory` reads, by name. places: as there."""
+    yield _STEPS, np.array(memory.steps or 0, np.int64)
     for field, (word, power) in _FIELDS[memory.kind].items():
         scale = np.float32(float(batch) ** power)
         for key, place in places.items():
             ours = memory.arrays.get(f"{place.name}/{field}", np.zeros(place.shape, np.float32))
             theirs = place.to_dfl(ours)
-            found[f"{word}_{key.replace(':', '_')}:0"] = np.multiply(theirs, scale, out=theirs)
-    return found
+            yield f"{word}_{key.replace(':', '_')}:0", np.multiply(theirs, scale, out=theirs)
 
 
 _Slots = dict[str, list[tuple[Place, Array]]]

@@ -8,7 +8,7 @@ computed either way: every number keeps its bits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,6 +108,14 @@ def dfl_places(part: DflPart) -> dict[str, Place]:
         for slot, called in zip(part.slots, table, strict=True)
         for role, shape in slot.shapes.items()
     }
+
+
+def dfl_arrays(
+    places: Mapping[str, Place], weights: Mapping[str, Array]
+) -> Iterator[tuple[str, Array]]:
+    """Yield the arrays of a file by name, from our weights. places: from `dfl_places`."""
+    for name, place in places.items():
+        yield name, place.to_dfl(weights[place.name])
 
 
 def _to_our_layout(turned: Array, slot: Slot) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +88,7 @@ def _export_segmenter(project: Project, out: Path, name: str, overwrite: bool) -
             " has none such. Choose an xseg."
         )
     places = dfl_weights.dfl_places(segmenters.xseg_part())
-
-    def make_arrays() -> dict[str, Any]:
-        return {key: place.to_dfl(found.tensors[place.name]) for key, place in places.items()}
-
+    make_arrays = partial(dfl_weights.dfl_arrays, places, found.tensors)
     options = {"face_type": faces[found.face_type], "batch_size": 4, "pretrain": False}
     # How long it has learnt is not in its file.
     files = _Files("XSeg", _about(1, options, []), {"256": make_arrays})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -122,7 +123,7 @@ def to_dfl_arrays(
                 f"format: what DeepFaceLab 2 calls the layers of {file} in this plan is not known."
                 " Write the model as one file: --format onnx."
             )
-        makers[file] = _Weights(own, weights)
+        makers[file] = partial(dfl_weights.dfl_arrays, own, weights)
         places |= {f"{file}/{name}": place for name, place in own.items()}
     if memory and optimizer in _KINDS:
         kept = Memory(
@@ -134,31 +135,8 @@ def to_dfl_arrays(
             },
             int(memory.get("generator/steps", np.array(0))),
         )
-        makers[MEMORY_FILE] = _Memories(places, kept, batch)
+        makers[MEMORY_FILE] = partial(dfl_memory.memory_arrays, kept, places, batch)
     return makers
-
-
-@dataclass(frozen=True)
-class _Weights:
-    """Makes the arrays of a weight file."""
-
-    places: dict[str, Place]
-    weights: Mapping[str, Array]
-
-    def __call__(self) -> dict[str, Array]:
-        return {name: place.to_dfl(self.weights[place.name]) for name, place in self.places.items()}
-
-
-@dataclass(frozen=True)
-class _Memories:
-    """Makes the arrays of the file of what an optimizer remembers."""
-
-    places: dict[str, Place]
-    memory: Memory
-    batch: int
-
-    def __call__(self) -> dict[str, Array]:
-        return dfl_memory.write_memory(self.memory, self.places, self.batch)
 
 
 def _generator_parts(model: SaeModel) -> dict[str, DflPart]:
