@@ -174,7 +174,7 @@ def test_where_one_name_of_several_alike_is_strange_the_order_decides_and_it_is_
     shifted = ["res1/conv1", "res1/conv2", "res2/conv1", "res2/conv2"]
     found = assign_layers(thresholds(*shifted), own(), PATH, [NAMES])
     assert [layer.name for _, layer in found.taken] == shifted
-    assert "'res2/conv1', 'res2/conv2' are no names that are known there" in found.doubts[0]
+    assert "other names than are known there is 'res2/conv1', 'res2/conv2'" in found.doubts[0]
 
 
 def test_numbers_in_place_of_names_leave_it_to_the_order() -> None:

@@ -129,7 +129,7 @@ def test_what_goes_out_comes_in_again_bit_for_bit(case: str, show: Path, tmp_pat
     assert not told and "every number as it was" in notes
     assert sorted(summary["files"]) == sorted(path.name for path in out.iterdir())
     _, notes, told = run(call("trained_import")(show, out, name="back"))
-    assert not told and "layers were found by their names" in notes and "37 steps" in notes
+    assert not told and "layers were found by their names." in notes and "37 steps" in notes
     own, back = saved(show / "models/own"), saved(show / "models/back")
     assert same(own.arrays("weights"), back.arrays("weights"))
     assert same(own.arrays("optimizer"), back.arrays("optimizer"))

@@ -17,11 +17,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from understudy.errors import BadMedia, BadOption
-from understudy.io.model_files import history
+from understudy.io.model_files import checkpoint, history
 from understudy.parts.models import saehd
 from understudy.stages.events import Finished, Note, Stage, Warned
 from understudy.stages.jobs import call
 from understudy.stages.saved_models.load import load_model
+from understudy.stages.saved_models.recipe import CHECKPOINTS
 from understudy.stages.train.command import train
 from understudy.stages.train.options import TrainOptions
 
@@ -209,7 +210,7 @@ def test_a_model_paints_here_what_it_painted_there(
     folder = written(tmp_path / "workspace", theirs, kind, options, faces.flip(3))
     summary, notes, warnings = run(call("trained_import")(show, folder))
     assert summary["model"] == "new" and summary["iteration"] == 25 and not warnings
-    assert "layers were found by their names" in notes
+    assert "layers were found by their names." in notes
     ours = load_model(show / "models/new", "cpu").predict(faces.numpy())
     with torch.no_grad():
         face, mask, dst_mask = theirs.swap(faces.flip(3))
@@ -269,6 +270,118 @@ def test_a_model_goes_on_learning_with_its_settings(show: Path, tmp_path: Path) 
     )
     assert "no memory" not in run(train(show, flags.model_copy(update={"iterations": 27})))[1]
     assert run(call("trained")(show))[0]["old"]["iteration"] == 27
+
+
+def test_names_decide_whatever_the_order_and_where_they_are_numbers_the_order_does(
+    show: Path, tmp_path: Path
+) -> None:
+    theirs = Theirs("liae-udt")
+    folder = written(tmp_path / "workspace", theirs, "SAEHD", dims("liae-udt"))
+    run(call("trained_import")(show, folder, name="named"))
+    for how in ("shuffled", "numbered"):
+        for part, arrays in theirs.parts.items():
+            other: Arrays = (
+                {
+                    str(name): arrays[name]
+                    for name in np.random.default_rng(2).permutation([*arrays])
+                }
+                if how == "shuffled"
+                else {str(number): array for number, array in enumerate(arrays.values())}
+            )
+            (folder / f"new_SAEHD_{part}.npy").write_bytes(pickle.dumps(other))
+        _, notes, warnings = run(call("trained_import")(show, folder, name=how))
+        assert not warnings and ("all 35 layers" if how == "shuffled" else "0 of 35") in notes
+        named, found = (weights_of(show, name) for name in ("named", how))
+        assert all(np.array_equal(named[name], found[name]) for name in named)
+
+
+def test_critics_and_what_their_optimizers_remember_come_in(show: Path, tmp_path: Path) -> None:
+    options = dims("df", gan_power=0.1, gan_patch_size=8, true_face_power=0.01, batch_size=4)
+    theirs = Theirs("df")
+    folder = written(tmp_path / "workspace", theirs, "SAEHD", options)
+    rng = np.random.default_rng(8)
+    memory = {"iters:0": np.array(25, np.int64)}
+    for part, arrays in theirs.parts.items():
+        memory |= slots(rng, part, arrays)
+    (folder / "new_SAEHD_src_dst_opt.npy").write_bytes(pickle.dumps(memory))
+    gan = {
+        "a": (1, 1, 3, 16),
+        "b": (3, 3, 16, 32),
+        "c": (3, 3, 32, 64),
+        "d": (1, 1, 64, 1),
+        "e": (1, 1, 64, 64),
+        # Transposed: (height, width, out, in).
+        "f": (3, 3, 16, 64),
+        "g": (3, 3, 32, 64),
+        "h": (1, 1, 32, 1),
+    }
+    held: Arrays = {}
+    for name, shape in gan.items():
+        held[f"{name}/weight:0"] = rng.standard_normal(shape).astype("f4")
+        bias = shape[2] if name in "fg" else shape[3]
+        held[f"{name}/bias:0"] = rng.standard_normal(bias).astype("f4")
+    (folder / "new_SAEHD_GAN.npy").write_bytes(pickle.dumps(held))
+    opt = {"iters:0": np.array(9, np.int64), **slots(rng, "GAN", held)}
+    (folder / "new_SAEHD_GAN_opt.npy").write_bytes(pickle.dumps(opt))
+    summary, notes, warnings = run(call("trained_import")(show, folder))
+    assert summary["optimizer"] == "adabelief" and "after 25 steps" in notes
+    assert "1 of its critics stay behind (code_critic)" in notes and not warnings
+    found = weights_of(show, "new")
+    # Colours change sides.
+    first = held["a/weight:0"].transpose(3, 2, 0, 1)[:, ::-1]
+    assert np.array_equal(found["critics.critic.first.weight"], first)
+    up = held["f/weight:0"].transpose(3, 2, 0, 1)
+    assert np.array_equal(found["critics.critic.ups.0.weight"], up)
+    state = saved_state(show, "new").arrays("optimizer")
+    assert state["critic/steps"] == 9 and state["code_critic/steps"] == 0
+    assert not state["code_critic/critics.code_critic.0.weight/exp_avg"].any()
+    mean = opt["ms_GAN/f/weight_0:0"].transpose(3, 2, 0, 1) / 4
+    assert np.array_equal(state["critic/critics.critic.ups.0.weight/exp_avg"], mean)
+    # And training goes on from it.
+    flags = TrainOptions.layered({"batch": 1, "device": "cpu", "iterations": 26, "name": "new"})
+    _, notes, warnings = run(train(show, flags))
+    assert "memory" not in notes and not warnings
+
+
+def test_a_gradient_there_is_the_sum_over_the_faces_of_each_device(
+    show: Path, tmp_path: Path
+) -> None:
+    theirs = Theirs("df")
+    folder = written(tmp_path / "workspace", theirs, "SAEHD", dims("df", batch_size=16))
+    data = pickle.loads((folder / "new_SAEHD_data.dat").read_bytes())
+    path = folder / "new_SAEHD_data.dat"
+    path.write_bytes(pickle.dumps({**data, "choosed_gpu_indexes": [0, 1]}))
+    rng = np.random.default_rng(8)
+    memory = {"iters:0": np.array(25, np.int64)}
+    for part, arrays in theirs.parts.items():
+        memory |= slots(rng, part, arrays)
+    (folder / "new_SAEHD_src_dst_opt.npy").write_bytes(pickle.dumps(memory))
+    run(call("trained_import")(show, folder))
+    state = saved_state(show, "new").arrays("optimizer")
+    for field, word, scale in (("exp_avg", "ms", 8), ("exp_avg_var", "vs", 64)):
+        there = memory[f"{word}_inter/dense1/weight_0:0"]
+        here = state[f"generator/net.inter.squeeze.1.weight/{field}"]
+        assert np.array_equal(here, there.T / np.float32(scale))
+
+
+def slots(rng: np.random.Generator, part: str, arrays: Arrays) -> Arrays:
+    """What AdaBelief remembers of the tensors of a part: a mean, and a variance."""
+    drawn = {
+        f"{word}_{part}/{name.replace(':', '_')}:0": rng.standard_normal(array.shape).astype("f4")
+        for word in ("ms", "vs")
+        for name, array in arrays.items()
+    }
+    return {name: abs(array) if name[0] == "v" else array for name, array in drawn.items()}
+
+
+def saved_state(show: Path, name: str) -> checkpoint.Checkpoint:
+    found, _ = checkpoint.load_newest(show / "models" / name / CHECKPOINTS)
+    assert found is not None
+    return found
+
+
+def weights_of(show: Path, name: str) -> Arrays:
+    return saved_state(show, name).arrays("weights")
 
 
 def test_a_pretrained_model_forgets_whom_it_met_when_it_meets_its_people(

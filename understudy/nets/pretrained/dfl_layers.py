@@ -292,7 +292,7 @@ def _doubts(
         if len(ours) == 1:
             text = f"{source}: {strange[0]} stands where {names[ours[0].name]} is expected"
             return [f"{text}; its shape is the only one of its kind. {look}"]
-        return [f"{taken}: {', '.join(strange)} are no names that are known there. {look}"]
+        return [f"{taken}: of other names than are known there is {', '.join(strange)}. {look}"]
     if [layer.name for layer in layers] != sorted(
         (layer.name for layer in layers), key=_natural_key
     ):

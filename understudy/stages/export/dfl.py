@@ -55,7 +55,6 @@ def export_dfl(project: Project, out: Path, options: ExportOptions) -> Stage:
         raise BadOption("batch: goes with --format onnx only. Leave it out.")
     if out.is_file() or (out.suffix in (".dfm", ".onnx", ".npy", ".dat") and not out.is_dir()):
         raise BadOption(f"{out}: --format dfl writes several files. Give a folder for them.")
-    yield Started(stage="export", total=1, unit="step")
     if options.segmenter:
         yield from _export_segmenter(project, out, options.segmenter, options.overwrite)
     else:
@@ -70,6 +69,8 @@ def _export_model(project: Project, out: Path, options: ExportOptions) -> Stage:
     for text in (*damage, *torn):
         yield Warned(text=text)
     recipe = recipe_at(saved, recipe)
+    _require_free(out, f"{folder.name}_{model_kind(recipe)}", options.overwrite)
+    yield Started(stage="export", total=1, unit="step")
     files = _model_files(folder, recipe, saved)
     _write(out, files, options.overwrite)
     yield Saved(what="model", path=out / f"{files.label}_data.dat")
@@ -87,6 +88,8 @@ def _export_segmenter(project: Project, out: Path, name: str, overwrite: bool) -
             f"segmenter: {name} is a {found.kind} for {found.face_type} faces, and the former tool"
             " has none such. Choose an xseg."
         )
+    _require_free(out, "XSeg", overwrite)
+    yield Started(stage="export", total=1, unit="step")
     places = dfl_weights.dfl_places(segmenters.xseg_part())
     make_arrays = partial(dfl_weights.dfl_arrays, places, found.tensors)
     options = {"face_type": faces[found.face_type], "batch_size": 4, "pretrain": False}
@@ -110,8 +113,8 @@ def _model_files(folder: Path, recipe: ModelRecipe, saved: Checkpoint) -> _Files
     memory = saved.arrays("optimizer") if saved.has("optimizer") else {}
     parts = to_dfl_arrays(recipe, weights, memory, kind, batch)
     losses = _losses(folder, saved.iteration)
-    label = f"{folder.name}_{model_kind(recipe)}"
-    return _Files(label, _about(saved.iteration, options, losses), parts)
+    told = _about(saved.iteration, options, losses)
+    return _Files(f"{folder.name}_{model_kind(recipe)}", told, parts)
 
 
 def _about(iteration: int, options: Mapping[str, Any], losses: list[list[float]]) -> dict[str, Any]:
@@ -130,23 +133,30 @@ def _write(out: Path, files: _Files, overwrite: bool) -> None:
     """Write the files, all or none. Raises BadOption where others would be lost or mixed up."""
     own = set(model_writer.file_names(files.label, files.parts))
     with atomic.sole_writer(out / f"{files.label}_data.dat"):
-        there = sorted(
-            path.name
-            for path in out.iterdir()
-            if path.name.startswith(f"{files.label}_") and not atomic.is_partial(path.name)
-            if path.suffix in (".npy", ".dat")
-        )
-        if there and not overwrite:
-            raise BadOption(
-                f"{out / there[0]}: is there already. Choose another folder, or replace it with"
-                " --overwrite."
-            )
+        # Another run may have made them meanwhile.
+        there = _require_free(out, files.label, overwrite)
         if strays := [name for name in there if name not in own]:
             raise BadOption(
                 f"{out / strays[0]}: would be taken for a part of this model, and is of another."
                 " Choose another folder, or move that file away."
             )
         model_writer.write_model(out, files.label, files.told, files.parts)
+
+
+def _require_free(out: Path, label: str, overwrite: bool) -> list[str]:
+    """The files of a model of that name in a folder. Raises BadOption where they must stay."""
+    with atomic.explain_os_errors(out):
+        there = sorted(
+            path.name
+            for path in (out.iterdir() if out.is_dir() else ())
+            if path.name.startswith(f"{label}_") and path.suffix in (".npy", ".dat")
+        )
+    if there and not overwrite:
+        raise BadOption(
+            f"{out / there[0]}: is there already. Choose another folder, or replace it with"
+            " --overwrite."
+        )
+    return there
 
 
 def _losses(folder: Path, iteration: int) -> list[list[float]]:

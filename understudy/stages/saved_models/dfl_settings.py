@@ -97,13 +97,7 @@ def dfl_options(recipe: ModelRecipe, optimizer: str, batch: int, pretrains: bool
     Raises:
         BadOption: There is no such model.
     """
-    kinds: dict[str, ModelKind] = {name: kind for kind, name in MODEL_NAMES.items()}
-    if recipe.model not in kinds:
-        raise BadOption(
-            f"format: {recipe.model} is no model that DeepFaceLab 2 has ({', '.join(kinds)}). Write"
-            " it as one file: --format onnx."
-        )
-    kind, whole = kinds[recipe.model], recipe.model_options.model_dump(mode="json")
+    kind, whole = model_kind(recipe), recipe.model_options.model_dump(mode="json")
     options = {name: whole[name] for name in (*_NEEDED[kind], *_KEPT[kind]) if name in whole}
     if "face_type" in options:
         faces = {ours: theirs for theirs, ours in FACE_TYPES.items()}
@@ -120,8 +114,14 @@ def dfl_options(recipe: ModelRecipe, optimizer: str, batch: int, pretrains: bool
 
 
 def model_kind(recipe: ModelRecipe) -> ModelKind:
-    """What such a model is called there; it is one that `dfl_options` takes."""
-    return next(kind for kind, name in MODEL_NAMES.items() if name == recipe.model)
+    """What such a model is called there. Raises BadOption where there is none."""
+    kinds: dict[str, ModelKind] = {name: kind for kind, name in MODEL_NAMES.items()}
+    if recipe.model not in kinds:
+        raise BadOption(
+            f"format: {recipe.model} is no model that DeepFaceLab 2 has ({', '.join(kinds)}). Write"
+            " it as one file: --format onnx."
+        )
+    return kinds[recipe.model]
 
 
 def train_flags(options: Mapping[str, Any]) -> list[str]:

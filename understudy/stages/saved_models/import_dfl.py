@@ -157,13 +157,13 @@ def _notes(
         f"{name}: {theirs.place.label} at iteration {theirs.iteration}. Its weights, settings and"
         " losses are here."
     )
-    how = (
-        "found by their names"
-        if converted.named == converted.layers
-        else f"{converted.named} of {converted.layers} found by their names, the others by shape"
-        " and order"
-    )
-    yield f"{name}: layers were {how}."
+    if converted.named == converted.layers:
+        yield f"{name}: all {converted.layers} layers were found by their names."
+    else:
+        yield (
+            f"{name}: {converted.named} of {converted.layers} layers were found by their names, the"
+            " others by their shape and the order of the file."
+        )
     if converted.memory:
         yield (
             f"{name}: what its optimizer ({converted.optimizer}) remembers is here, too, after"
