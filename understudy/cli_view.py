@@ -205,7 +205,8 @@ def _face_line(face: events.FaceRow) -> str:
     turned = f"pitch {pitch:+4.0f} yaw {yaw:+4.0f} roll {roll:+4.0f}"
     return (
         f"{face.file}  {seconds}  {who} score {face.score:.2f}  {turned} "
-        f" {place}{'  filled' if face.filled else ''}"
+        f" {place}{'  filled' if face.filled else ''}{'  by hand: ' if face.marked else ''}"
+        f"{face.marked}"
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
+from enum import IntEnum
 from fractions import Fraction
 from typing import Any, Literal, Protocol
 
@@ -93,6 +94,29 @@ class Frame:
     fields: FieldOrder | None = None
 
 
+class Marking(IntEnum):
+    """How the points of a face came from a mark made by hand.
+
+    NONE: nobody marked it. POINTS: all 68 were marked. REFINED: the landmarker saw the face where
+    the mark lies. LAID: it did not; a head was laid onto the mark.
+    """
+
+    NONE = 0
+    POINTS = 1
+    REFINED = 2
+    LAID = 3
+
+    @property
+    def text(self) -> str:
+        """In words; "" for none."""
+        return ("", "points", "refined", "laid in")[self]
+
+    @classmethod
+    def of_text(cls, text: str) -> Marking:
+        """The one that has this text. Raises KeyError."""
+        return {each.text: each for each in cls}[text]
+
+
 @dataclass(frozen=True, slots=True)
 class Face:
     """One face in one frame; the fields are those of `Faces` without the leading N.
@@ -111,6 +135,7 @@ class Face:
     filled: bool = False
     raw: Floats | None = None
     footage: int = 0
+    marked: Marking = Marking.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +155,7 @@ class Faces:
         raw: (N, 68, 2) float32, the landmarks before smoothing.
         footage: (N,) int64 of which footage the face is, among those of the table; -1 = not known.
             Frame, track and person are numbers within it. Where none is given, all are of one.
+        marked: (N,) int64 the `Marking` of each; not given = none is marked.
     """
 
     frame: NDArray[np.int64]
@@ -143,11 +169,13 @@ class Faces:
     filled: NDArray[np.bool_]
     raw: Floats
     footage: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    marked: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
         count = len(self.frame)
-        if not len(self.footage):
-            object.__setattr__(self, "footage", np.zeros(count, np.int64))
+        for name in ("footage", "marked"):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.zeros(count, np.int64))
         points = (count, 68, 2)
         shapes = {
             "box": (count, 4),
@@ -162,6 +190,7 @@ class Faces:
             "filled": (count,),
             "raw": points,
             "footage": (count,),
+            "marked": (count,),
         }.items():
             found = getattr(self, name).shape
             if found != shape:
@@ -205,6 +234,7 @@ class Faces:
                 [face.landmarks if face.raw is None else face.raw for face in faces]
             ).astype(np.float32),
             footage=np.array([face.footage for face in faces], np.int64),
+            marked=np.array([face.marked for face in faces], np.int64),
         )
 
     def __len__(self) -> int:
@@ -235,6 +265,7 @@ class Faces:
             bool(self.filled[row]),
             self.raw[row],
             int(self.footage[row]),
+            Marking(self.marked[row]),
         )
 
     @property

@@ -358,7 +358,9 @@ def test_fuzz_files_of_a_show(tmp_path: Path) -> None:
         record_path(faces): (json.dumps(record).encode(), lambda: ExtractRecord.load(faces)),
         project.folder / "dst/marks.json": (
             json.dumps(marks).encode(),
-            lambda: manual_marks.read_marks(project.folder / "dst/marks.json"),
+            lambda: manual_marks.read_marks(
+                project.folder / "dst/marks.json", manual_marks.FrameNames(9)
+            ),
         ),
         merged / versions.RECORD: (
             json.dumps({"segments": ["a" * 40], "model": "x"}).encode(),

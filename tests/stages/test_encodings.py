@@ -9,7 +9,7 @@ import pytest
 from fuzzing import is_message_fine, parser
 
 from understudy import cli
-from understudy.io.faceset.manual_marks import read_marks
+from understudy.io.faceset.manual_marks import FrameNames, read_marks
 from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.presets import apply_preset
 from understudy.stages.project import Project
@@ -52,7 +52,7 @@ def test_what_an_editor_saved_is_read(written: Path, capsys: pytest.CaptureFixtu
     assert "no option 'odd'" in capsys.readouterr().err
     project = Project.load(written)
     assert apply_preset(project, MergeOptions(preset="mine")).erode == 4
-    assert read_marks(written / "src" / "marks.json").frames == {}
+    assert read_marks(written / "src" / "marks.json", FrameNames(9)).frames == {}
     assert project.file.options["train"]["name"] == "Zoë"
 
 

@@ -83,7 +83,8 @@ class FaceRow(_Message):
     """One face of a faceset, as `Face` has it.
 
     pts: seconds, or None in stills. pose: pitch, yaw, roll. file: the picture. source: name of the
-    footage that frame and track are of, "" = not known.
+    footage that frame and track are of, "" = not known. marked: what became of a mark by hand,
+    "points", "refined" or "laid in"; "" without one.
     """
 
     event: Literal["face"] = "face"
@@ -100,6 +101,7 @@ class FaceRow(_Message):
     filled: bool
     file: str
     source: str = ""
+    marked: str = ""
 
 
 class Suspicious(_Message):

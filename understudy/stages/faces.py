@@ -173,6 +173,7 @@ def _row(face: Face, pts: float | None, face_type: FaceType, file: str, source: 
         filled=face.filled,
         file=file,
         source=source,
+        marked=face.marked.text,
     )
 
 

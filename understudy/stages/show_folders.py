@@ -13,7 +13,7 @@ from understudy.io import atomic
 # Names of folders, and what is below them; "*" = any other.
 _Tree: TypeAlias = "Mapping[str, _Tree]"
 
-_SIDE: Final[_Tree] = {"faces": {}, "faces_trash": {}, "found": {}, "debug": {}}
+_SIDE: Final[_Tree] = {"faces": {}, "faces_trash": {}, "found": {}, "debug": {}, "marks": {}}
 _MODEL: Final[_Tree] = {
     **{
         name + suffix: {"*": {}}

@@ -2,15 +2,34 @@
 
 import json
 import os
+import re
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from understudy.core.face import align
-from understudy.errors import BadMedia, BadProject
+from understudy.core.face import align, mean_head
+from understudy.errors import BadMedia, BadProject, NoFaces
 from understudy.io.open_footage import open_footage
-from understudy.stages.events import Note, Saved
+from understudy.parts.landmarkers import landmarkers
+from understudy.stages.events import FailedFrame, Note, Progress, Saved
+from understudy.stages.extract import marking
+from understudy.stages.extract.command import extract
+from understudy.stages.faces import FacesOptions, faces
+from understudy.types import Marking
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def _notes(events):
+    return [event for event in events if isinstance(event, Note)]
+
+
+def _rows(film):
+    return [
+        each for each in faces(film.folder, "dst", options=FacesOptions()) if each.event == "face"
+    ]
 
 
 def test_debug_pictures_show_every_frame_and_deleted_ones_are_done_again(film, draw):
@@ -61,6 +80,7 @@ def test_frames_without_a_face_are_marked_by_hand_and_come_back(film):
     inner = align.template_points("half", 40) + np.array([60, 30])
     points = np.concatenate([np.repeat(inner[:1], 17, 0), inner]).round(3).tolist()
     marks = {"4": [{"points": points}], "7": [{"box": [20, 20, 60, 60]}], "8": []}
+    marks["7"].append({"no_face": [100, 20, 140, 70]})
     path.write_text(json.dumps({"version": 1, "frames": marks}))
     events = film.run(fix=True)
     assert any(
@@ -78,11 +98,151 @@ def test_frames_without_a_face_are_marked_by_hand_and_come_back(film):
     assert sorted(film.contents("dst")) == sorted(before)
 
 
+def test_a_fresh_show_is_marked_by_hand_from_nothing(film):
+    """Both sides are listed before anybody is told that there are no faces."""
+    for fix in (True, False):
+        with pytest.raises(NoFaces, match=r"none marked yet: write the marks into .*src.*dst"):
+            film.run("both", detector="manual", landmarker="manual", fix=fix)
+    for side in ("src", "dst"):
+        marks = json.loads((film.folder / side / "marks.json").read_text())
+        assert marks == {"version": 1, "frames": dict.fromkeys(map(str, range(9)))}
+        pictures = sorted((film.folder / side / "marks").iterdir())
+        assert [each.name for each in pictures] == [f"frame-{n:06d}.jpg" for n in range(9)]
+        assert cv2.imread(str(pictures[0])).shape == (120, 160, 3)
+        assert not (film.folder / side / "faces").exists()
+    said = '{"0.png": {"box": [10, 20, 50, 60]}, "frame-000003.jpg": [[28, 35], [44, 35]], "5": []}'
+    path = film.folder / "dst" / "marks.json"
+    path.write_text(said)
+    events = film.run(detector="manual", landmarker="manual")
+    assert film.names() == ["000000_0.jpg", "000003_0.jpg"]
+    assert any("marked by hand: 2 laid in" in event.text for event in _notes(events))
+    assert any("6 frames without a face wait in marks.json" in e.text for e in _notes(events))
+    frames = json.loads(path.read_text())["frames"]
+    assert frames["0"] == [{"box": [10, 20, 50, 60]}] and frames["5"] == []
+    assert frames["3"] == [{"eyes": [[28, 35], [44, 35]]}] and frames["8"] is None
+    assert sorted(os.listdir(path.with_name("marks"))) == [
+        *(f"frame-{n:06d}-marked.jpg" for n in (0,)),
+        *(f"frame-{n:06d}.jpg" for n in (1, 2)),
+        "frame-000003-marked.jpg",
+        *(f"frame-{n:06d}.jpg" for n in (4, 6, 7, 8)),
+    ]
+    faces = film.faces().faces
+    assert faces.marked.tolist() == [Marking.LAID] * 2
+    eyes = mean_head.find_places(faces.raw[1], 2)
+    assert np.allclose(eyes, [[28, 35], [44, 35]], atol=0.01)
+    report = json.loads((film.folder / "dst" / "report.json").read_text())
+    assert report["marked"] == {"laid in": 2} and report["suspicious"]["laid in"] == 2
+
+
+def test_marks_win_over_what_is_found_there_and_leave_the_rest(film):
+    """In every extraction, whatever else changes."""
+    path = film.folder / "dst" / "marks.json"
+    path.parent.mkdir()
+    marks = {"7": [{"box": [14, 12, 74, 72]}], "3": [{"no_face": [100, 30, 130, 60]}]}
+    path.write_text(json.dumps(marks))
+    for changes in ({}, {"redo": True}, {"face_type": "whole"}, {"steady": "filter"}):
+        film.run(**changes)
+        faces = film.faces().faces
+        assert [(faces.frame == frame).sum() for frame in (2, 3, 7)] == [2, 1, 2]
+        assert faces.frame[faces.marked > 0].tolist() == [7]
+        assert faces.box[faces.marked > 0].tolist() == [[14, 12, 74, 72]]
+
+
+def test_a_mark_is_refined_where_the_landmarker_sees_its_face(film):
+    path = film.folder / "dst" / "marks.json"
+    path.parent.mkdir()
+    # The landmarker of these tests fits the mean face into what it is given.
+    path.write_text('{"4": [{"box": [60, 20, 100, 60]}]}')
+    events = film.run()
+    face = film.faces().faces[film.faces().faces.frame == 4].face(0)
+    assert face.marked is Marking.REFINED
+    assert any("marked by hand: 1 refined" in event.text for event in _notes(events))
+    assert [row.marked for row in _rows(film) if row.frame == 4] == ["refined"]
+
+
+def test_what_is_marked_while_a_run_works_is_not_lost(film):
+    path = film.folder / "dst" / "marks.json"
+    stage = extract(film.folder, "dst", options=film.options(fix=True))
+    for event in stage:
+        if isinstance(event, Progress):
+            path.write_text('{"frames": {"4": [ {"box": [20, 20, 60, 60]} ]}}')
+    assert path.read_text() == '{"frames": {"4": [ {"box": [20, 20, 60, 60]} ]}}'
+
+
+def test_faces_that_a_detector_found_stay_when_the_rest_is_marked_by_hand(film):
+    film.run()
+    before = film.contents("dst")
+    events = film.run(detector="manual", fix=True)
+    assert film.contents("dst") == before
+    assert any("the faces that squares found stay" in event.text for event in _notes(events))
+    path = film.folder / "dst" / "marks.json"
+    assert json.loads(path.read_text())["frames"] == {"4": None}
+    path.write_text('{"4": [[60, 40], [80, 40]]}')
+    film.run(detector="manual", fix=True)
+    assert sorted(film.contents("dst")) == sorted([*before, "000004_0.jpg"])
+
+
+def test_many_frames_without_a_face_are_listed_in_part_evenly(film, monkeypatch):
+    monkeypatch.setattr(marking, "MOST", 3)
+    with pytest.raises(NoFaces):
+        film.run(detector="manual")
+    path = film.folder / "dst" / "marks.json"
+    assert list(json.loads(path.read_text())["frames"]) == ["0", "4", "8"]
+    path.write_text('{"4": [[60, 40], [80, 40]]}')
+    events = film.run(detector="manual", landmarker="manual")
+    assert any("3 of 8 frames, evenly spread, without a face" in e.text for e in _notes(events))
+
+
+def test_marks_of_a_former_version_are_not_taken_for_new_ones(film):
+    path = film.folder / "dst" / "marks.json"
+    path.parent.mkdir()
+    path.write_text('{"version": 1, "frames": {"7": [{"box": [20, 20, 60, 60]}]}}')
+    film.run()
+    record = json.loads((film.folder / "dst" / "extract.json").read_text())
+    record["marks"]["7"] = [{"box": [20.0, 20.0, 60.0, 60.0], "points5": None, "points": None}]
+    (film.folder / "dst" / "extract.json").write_text(json.dumps(record))
+    assert any("nothing to do" in event.text for event in _notes(film.run()))
+
+
+def test_a_laid_in_face_takes_its_shape_from_its_track(make_film, draw, monkeypatch):
+    """Between faces that were found, a mark of the eyes gives theirs, not the mean head's."""
+    build = landmarkers["fitted"].build
+
+    def build_for_squares(self):
+        locate = build(self)
+        return lambda image, where: locate(image, where) if image.max() > 200 else None
+
+    monkeypatch.setattr(landmarkers["fitted"], "build", build_for_squares)
+    film = make_film([draw((40, 20, 60)) if n != 4 else draw() for n in range(9)])
+    film.run()
+    found = film.faces().faces.raw[0]
+    lower = np.array([0, 3])
+    eyes = mean_head.find_places(found, 2) + lower
+    (film.folder / "dst" / "marks.json").write_text(json.dumps({"4": eyes.tolist()}))
+    film.run()
+    faces = film.faces().faces
+    face = faces[faces.frame == 4].face(0)
+    assert face.marked is Marking.LAID
+    assert np.abs(face.raw - (found + lower)).max() < 0.1
+
+
+def test_the_example_of_the_manual_is_understood(make_film):
+    page = (REPOSITORY / "docs" / "marks.md").read_text(encoding="utf-8")
+    example = re.search(r"A test reads this example.*?```json\n(.*?)```", page, re.DOTALL)
+    film = make_film([np.full((300, 600, 3), 90, np.uint8)] * 6)
+    (film.folder / "dst").mkdir()
+    (film.folder / "dst" / "marks.json").write_text(example[1])
+    film.run(detector="manual", landmarker="manual")
+    assert film.faces().faces.frame.tolist() == [0, 1, 2, 2]
+    marks = json.loads((film.folder / "dst" / "marks.json").read_text())
+    assert marks == json.loads(example[1])
+
+
 def test_marks_count_again_where_the_table_of_what_they_gave_is_damaged(film):
     film.run()
     path = film.folder / "dst" / "marks.json"
     path.write_text(
-        json.dumps({"version": 1, "frames": {"7": [{"box": [20, 20, 60, 60]}], "8": []}})
+        json.dumps({"version": 1, "frames": {"7": [{"no_face": [20, 20, 60, 60]}], "8": []}})
     )
     film.run()
     marked = film.names()
@@ -99,8 +259,16 @@ def test_a_mark_that_cannot_be_taken_is_named_with_its_place(film):
     (film.folder / "dst" / "marks.json").write_text(
         '{"version": 1, "frames": {"4": [{"box": [1, 2]}]}}'
     )
-    with pytest.raises(BadMedia, match=r"marks\.json: frames\.4\.0"):
+    with pytest.raises(BadMedia, match=r"marks\.json: frame 4: a box is four numbers"):
         film.run()
+    (film.folder / "dst" / "marks.json").write_text('{"9": {"eyes": [1, 2, 3, 4]}}')
+    with pytest.raises(BadMedia, match=r"frame 9 is not in clip\. It has frames 0 to 8"):
+        film.run()
+    # Only the picture tells, and only its frame fails.
+    (film.folder / "dst" / "marks.json").write_text('{"4": {"eyes": [500, 20, 540, 20]}}')
+    failed = [event for event in film.run() if isinstance(event, FailedFrame)]
+    assert [event.frame for event in failed] == [4]
+    assert "outside the picture, which has 160 x 120 pixels" in failed[0].text
 
 
 def test_what_others_put_beside_tables_and_debug_pictures_stays(film):

@@ -64,6 +64,7 @@ def seen(frames, following=-1) -> Detections:
         frame=frame,
         box=np.concatenate([points.min(1), points.max(1)], 1),
         landmarks=points,
+        marked=np.zeros(len(points), np.int64),
         score=np.linspace(0.9, 0.8, len(frame)).astype(np.float32),
         frame_size=np.tile(SIZE, (len(frame), 1)),
         ahead=ahead,
@@ -132,7 +133,7 @@ def all_at_once(finds, filled, steady):
 
 
 @pytest.mark.parametrize("steady", ["flow", "filter"])
-@pytest.mark.parametrize("marked", [{}, {123: []}])
+@pytest.mark.parametrize("marked", [{}, {123: ()}])
 def test_faces_solved_bit_by_bit_are_those_solved_at_once(steady, marked, tmp_path, monkeypatch):
     filled = []
 
@@ -146,9 +147,7 @@ def test_faces_solved_bit_by_bit_are_those_solved_at_once(steady, marked, tmp_pa
     monkeypatch.setattr(smooth_long, "_STRETCH", 10)
     monkeypatch.setattr(row_blocks, "_CHUNK", 7)
     found = DetectionStore.collect(drop_shared_frames(parts()), tmp_path)
-    solved = extract_track.track_faces(
-        found, Film(), ExtractOptions(steady=steady), Marks(frames=marked)
-    )
+    solved = extract_track.track_faces(found, Film(), ExtractOptions(steady=steady), Marks(marked))
     assert len(filled) == 20 - len(marked)
     assert (len(np.unique(solved.track)), len(np.unique(solved.person))) == (6, 2)
     assert (123 in [gap.frame for _, gap in filled]) == (not marked)
@@ -166,7 +165,7 @@ def test_cut_tasks_show_each_face_once_in_its_place(tmp_path):
         DetectionStore.collect(drop_shared_frames(parts()), tmp_path),
         Film(),
         ExtractOptions(fill=0),
-        Marks(),
+        Marks.empty(),
     )
     chosen = solved.select(ExtractOptions(max_faces=1))
     frames = [np.arange(at, at + 24) for at in range(0, FRAMES, 24)]
@@ -195,7 +194,9 @@ def test_memory_hardly_grows_with_the_film(tmp_path, monkeypatch):
         chunks = [range(at, at + 96) for at in range(0, frames, 96)]
         tracemalloc.start()
         found = DetectionStore.collect((seen(chunk) for chunk in chunks), tmp_path)
-        solved = extract_track.track_faces(found, Film(frames), ExtractOptions(fill=0), Marks())
+        solved = extract_track.track_faces(
+            found, Film(frames), ExtractOptions(fill=0), Marks.empty()
+        )
         for _ in CropTasks(
             None,
             solved,

@@ -45,8 +45,8 @@ def draw_overlay(
 
     Smoothed landmarks are white dots on their lines, raw ones dark behind them. The hull of the
     points and the detector's box have a darker shade. The outline of the face picture has an arrow
-    at its top. A label tells track, person, score, and "filled" where no detector saw the face: its
-    box then shows corners only. Lines grow with frame and face.
+    at its top. A label tells track, person, score, and what became of a mark by hand, or "filled"
+    where no detector saw the face: its box then shows corners only. Lines grow with frame and face.
 
     Args:
         image: (H, W, 3) uint8.
@@ -213,7 +213,8 @@ def _label_text(face: Face, short: bool) -> str:
     parts = [f"{track}{face.track}" if face.track >= 0 else "no track"]
     if face.person >= 0:
         parts.append(f"{person}{face.person}")
-    return " ".join([*parts, f"{face.score:.2f}", *(["filled"] if face.filled else [])])
+    how = ["filled"] if face.filled else [f"by hand: {face.marked.text}"] if face.marked else []
+    return " ".join([*parts, f"{face.score:.2f}", *how])
 
 
 def _label_size(text: str, unit: float) -> tuple[int, int]:

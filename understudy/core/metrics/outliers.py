@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from understudy.core.face.pose import HEAD_MODEL
 from understudy.core.row_blocks import iter_row_blocks
 from understudy.options import Options, option
-from understudy.types import Array, Doubles, Faces, Floats
+from understudy.types import Array, Doubles, Faces, Floats, Marking
 
 Reason = Literal[
     "low score",
@@ -22,6 +22,7 @@ Reason = Literal[
     "same person twice",
     "cut by the edge",
     "filled",
+    "laid in",
     "blurred",
 ]
 
@@ -107,6 +108,8 @@ def find_outliers(
         "low score", (faces.score < bounds.score) & ~faces.filled, faces.score, bounds.score
     )
     found += _collect("filled", faces.filled, faces.filled, 0)
+    laid = faces.marked == Marking.LAID
+    found += _collect("laid in", laid, laid, 0)
     shape, jump, size, count = (
         shape_errors(faces.landmarks),
         jump_distances(faces),

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from understudy.core.metrics import swap_metrics
 from understudy.core.metrics.outliers import Outlier
-from understudy.types import Faces, Floats
+from understudy.types import Faces, Floats, Marking
 
 # A long track is measured in pieces of so many frames, so that memory does not grow with it.
 _PIECE = 2000
@@ -92,7 +92,8 @@ class Report(_Part):
     """The numbers of an extraction, as report.json has them.
 
     gaps, failed: ranges of frames. size, detail: pixels across the face, covered and seen
-    (core/face/detail.py).
+    (core/face/detail.py). marked: how many faces were marked by hand, by what became of the mark
+    ("points", "refined", "laid in").
     """
 
     version: Literal[1] = 1
@@ -113,6 +114,7 @@ class Report(_Part):
     jitter_raw: float | None
     jitter: float | None
     suspicious: dict[str, int]
+    marked: dict[str, int] = {}
 
 
 def summarize(
@@ -150,6 +152,11 @@ def summarize(
         jitter_raw=_mean((each.jitter_raw, each.faces) for each in tracks),
         jitter=_mean((each.jitter, each.faces) for each in tracks),
         suspicious=dict(Counter(each.reason for each in odd).most_common()),
+        marked={
+            each.text: count
+            for each in (Marking.POINTS, Marking.REFINED, Marking.LAID)
+            if (count := int((faces.marked == each).sum()))
+        },
     )
 
 

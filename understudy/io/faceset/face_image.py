@@ -24,7 +24,7 @@ from understudy.errors import BadData, BadMedia
 from understudy.io import atomic, data_files
 from understudy.io.faceset import image_metadata
 from understudy.io.footage import stills
-from understudy.types import AlignedFace, Bytes, Doubles, Face, FaceType, Floats, Polygon
+from understudy.types import AlignedFace, Bytes, Doubles, Face, FaceType, Floats, Marking, Polygon
 
 VERSION = 4
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -77,6 +77,7 @@ class FaceMetadata(BaseModel):
     polygons: Annotated[tuple[PolygonRecord, ...], Field(max_length=64)] = ()
     # Since version 4.
     footage: str = Field(default="", max_length=64, pattern=r"^[0-9a-f]*$")
+    marked: Literal["points", "refined", "laid in"] | None = None
 
     @model_validator(mode="after")
     def _can_be_inverted(self) -> Self:
@@ -104,6 +105,7 @@ class FaceMetadata(BaseModel):
             self.person,
             self.filled,
             raw,
+            marked=Marking.of_text(self.marked or ""),
         )
 
     def polygons_in_picture(self, to_picture: ArrayLike) -> tuple[Polygon, ...]:
@@ -241,6 +243,7 @@ def metadata_json(face: AlignedFace) -> str:
             for each in face.polygons
         ],
         "footage": face.footage,
+        "marked": face.face.marked.text or None,
     }
     return json.dumps(fields, allow_nan=False, separators=(",", ":"))
 

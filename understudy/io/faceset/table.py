@@ -71,6 +71,7 @@ class FaceTable:
             filled=np.zeros(count, bool),
             raw=np.zeros((count, 68, 2), np.float32),
             footage=np.full(count, -1, np.int64),
+            marked=np.zeros(count, np.int64),
         )
         self._seconds = np.zeros(count)
         self.face_types: list[FaceType] = ["full"] * count
@@ -132,6 +133,7 @@ class FaceTable:
             face.filled,
         )
         faces.raw[row] = face.landmarks if face.raw is None else face.raw
+        faces.marked[row] = face.marked
         self.face_types[row], self.sides[row] = metadata.face_type, side
         self._seconds[row] = np.nan if metadata.pts is None else metadata.pts
         said = FootageName(metadata.footage, metadata.source)

@@ -20,7 +20,7 @@ from understudy.stages.extract.face_analyser import make_analyser, make_embedder
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.parallel.footage_reader import FootageHandle, open_reader
 from understudy.stages.parallel.prefetch import prefetch
-from understudy.types import Bytes, Floats
+from understudy.types import Bytes, Floats, Marking
 
 # Boxes of neighbouring frames that overlap by this much show one face; so far do two that stand
 # close reach for each other.
@@ -127,6 +127,9 @@ def _sample_identities(embed: Embed, now: _Frame, before: _Frame, every: int) ->
     """Sample identities: now and then, for a new face, and often while it touches another."""
     assert now.image is not None
     for face in now.faces:
+        if face.marked is Marking.LAID:
+            # Nothing could be seen of it.
+            continue
         is_new = not any(affine.iou(face.box, other.box) > _STAYED for other in before.faces)
         is_close = any(
             affine.iou(face.box, other.box) > _NEAR for other in now.faces if other is not face

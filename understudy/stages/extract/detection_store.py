@@ -15,7 +15,7 @@ from understudy.io.scratch import DiskColumn
 from understudy.stages.extract.detections import DetectedFace, Detections
 from understudy.types import Floats
 
-_HELD = ("frame", "box", "score", "frame_size")
+_HELD = ("frame", "box", "score", "frame_size", "marked")
 _STORED = {
     "landmarks": (68, 2),
     "ahead": (68, 2),
@@ -37,6 +37,7 @@ class DetectionStore:
     box: Floats
     score: Floats
     frame_size: NDArray[np.int64]
+    marked: NDArray[np.int64]
     landmarks: DiskColumn
     ahead: DiskColumn
     ahead_error: DiskColumn

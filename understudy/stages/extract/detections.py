@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from understudy.core.tracking.optical_flow import TrackedPoints
 from understudy.io import data_files
-from understudy.types import Array, Floats
+from understudy.types import Array, Floats, Marking
 
 _POINTS = (68, 2)
 
@@ -30,6 +30,7 @@ class DetectedFace:
     ahead: TrackedPoints | None = None
     back: TrackedPoints | None = None
     identity: Floats | None = None
+    marked: Marking = Marking.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Detections:
         landmarks: (N, 68, 2) not smoothed.
         score: (N,).
         frame_size: (N, 2) int64 width, height.
+        marked: (N,) int64 `Marking`.
         ahead: (N, 68, 2) where the points lie in the next frame, by optical flow. Where it was not
             followed the points stand still, and the error is inf.
         ahead_error: (N, 68) how far the flow there and back misses, in pixels.
@@ -59,6 +61,7 @@ class Detections:
     landmarks: Floats
     score: Floats
     frame_size: NDArray[np.int64]
+    marked: NDArray[np.int64]
     ahead: Floats
     ahead_error: Floats
     back: Floats
@@ -96,6 +99,7 @@ class Detections:
             landmarks=_stack([each.landmarks for each in seen], _POINTS),
             score=np.array([each.score for each in seen], real),
             frame_size=np.array([each.frame_size for each in seen], np.int64).reshape(-1, 2),
+            marked=np.array([each.marked for each in seen], np.int64),
             ahead=_stack([each.points for each in ahead], _POINTS),
             ahead_error=_stack([each.error for each in ahead], (68,)),
             back=_stack([each.points for each in back], _POINTS),
@@ -117,6 +121,9 @@ class Detections:
         source = "detections"
         failed = data_files.parse_json_as(notes.get("failed", ""), source, _FAILED)
         held = {name: columns.get(name) for name in _COLUMNS}
+        if held["marked"] is None and held["frame"] is not None:
+            # Tables from before faces said whether they were marked.
+            held["marked"] = np.zeros(len(held["frame"]), np.int64)
         lengths: dict[str, int] = {}
         for name, (kind, counted, shape) in _COLUMNS.items():
             column = held[name]
@@ -139,6 +146,7 @@ class Detections:
             and not np.isnan(self.back_error).any()
             and all(_is_within(column, 0, _LAST) for column in whole)
             and _is_within(self.frame_size, 1, _LARGEST)
+            and _is_within(self.marked, 0, max(Marking))
             and bool((self.known < len(self.frame)).all())
         )
 
@@ -288,6 +296,7 @@ _COLUMNS: Final[dict[str, tuple[type, str, tuple[int, ...]]]] = {
     "landmarks": (np.float32, "face", _POINTS),
     "score": (np.float32, "face", ()),
     "frame_size": (np.int64, "face", (2,)),
+    "marked": (np.int64, "face", ()),
     "ahead": (np.float32, "face", _POINTS),
     "ahead_error": (np.float32, "face", (68,)),
     "back": (np.float32, "face", _POINTS),
@@ -307,6 +316,7 @@ _ROWS = (
     "landmarks",
     "score",
     "frame_size",
+    "marked",
     "ahead",
     "ahead_error",
     "back",

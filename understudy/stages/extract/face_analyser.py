@@ -11,15 +11,16 @@ import numpy as np
 from understudy.core import affine
 from understudy.core.face import align
 from understudy.core.image import as_bytes
-from understudy.errors import BadMedia, BadOption, NoFaces
+from understudy.errors import BadOption, NoFaces
 from understudy.io import data_files
-from understudy.io.faceset.manual_marks import Mark, Marks
+from understudy.io.faceset.manual_marks import Marks
 from understudy.io.footage.stills import read_image
 from understudy.io.installation import install_extra
 from understudy.parts.detectors import Detect, Detection
 from understudy.parts.identities import Embed, Identity, identities
 from understudy.parts.landmarkers import FaceLandmarks, Locate
 from understudy.stages.extract.detections import DetectedFace
+from understudy.stages.extract.marked_faces import drop_marked, place_mark
 from understudy.stages.extract.options import ExtractOptions
 from understudy.types import Bytes, Floats
 
@@ -33,7 +34,8 @@ _SAME_FACE, _WITHIN = 0.5, 0.9
 def make_analyser(options: ExtractOptions, marks: Marks | None = None) -> Analyse:
     """Make a function from a frame's number and picture to its faces, largest first, each once.
 
-    What `marks` say of a frame stands in place of what the detector sees there.
+    A face that is marked stands in place of what the detector sees there; it comes before the
+    others, and those that are marked come in the order of `marks`.
 
     Raises:
         BadOption: No such part.
@@ -42,9 +44,14 @@ def make_analyser(options: ExtractOptions, marks: Marks | None = None) -> Analys
     detect, locate = _parts(options.model_dump_json())
 
     def look(index: int, image: Bytes) -> list[DetectedFace]:
-        marked = None if marks is None else marks.faces_at(index)
-        if marked is not None:
-            return [_from_mark(index, image, mark, locate) for mark in marked]
+        marked = None if marks is None else marks.at(index)
+        if marked is not None and not marked:
+            return []
+        by_hand = [
+            place_mark(index, image, mark, locate)
+            for mark in marked or ()
+            if mark.kind != "no_face"
+        ]
         found = []
         for detection in _detect_within(detect, image, options.region):
             points = locate(image, detection)
@@ -53,7 +60,7 @@ def make_analyser(options: ExtractOptions, marks: Marks | None = None) -> Analys
                 found.append(
                     DetectedFace(index, detection.box, points.landmarks, score, _size(image))
                 )
-        return _drop_duplicates(found)
+        return by_hand + drop_marked(_drop_duplicates(found), marked or ())
 
     return look
 
@@ -121,42 +128,6 @@ def _detect_within(
         for each in found
     ]
     return sorted(moved, key=lambda each: _area(each.box), reverse=True)
-
-
-def _from_mark(index: int, image: Bytes, mark: Mark, locate: Locate) -> DetectedFace:
-    """A face marked by hand: by its points, or by a place for the landmarker. Raises BadMedia."""
-    if mark.points is not None:
-        points = np.array(mark.points, np.float32)
-        return DetectedFace(index, affine.bounding_box(points), points, 1.0, _size(image))
-    detection = _detection_of_mark(mark)
-    found = locate(image, detection)
-    if found is None:
-        where = ", ".join(f"{edge:.0f}" for edge in detection.box)
-        raise BadMedia(
-            f"frame {index}: no points found on the face marked at {where}. Mark all its 68 points"
-            " instead."
-        )
-    return DetectedFace(index, detection.box, found.landmarks, found.score, _size(image))
-
-
-def _detection_of_mark(mark: Mark) -> Detection:
-    """A mark as a detection: its box, or the half-face square by its five points."""
-    none = np.zeros((0, 2), np.float32)
-    if mark.points5 is None:
-        return Detection(np.array(mark.box, np.float32), 1.0, 0.0, none)
-    template = align.template_points("half", 1)
-    five = [
-        template[19:25].mean(0),
-        template[25:31].mean(0),
-        template[13],
-        template[31],
-        template[37],
-    ]
-    frame_from_half = affine.fit_similarity(five, mark.points5)
-    angle = float(np.arctan2(frame_from_half[1, 0], frame_from_half[0, 0]))
-    return Detection(
-        affine.bounding_box(affine.apply(frame_from_half, affine.corners((1, 1)))), 1.0, angle, none
-    )
 
 
 def _drop_duplicates(faces: list[DetectedFace]) -> list[DetectedFace]:

@@ -138,8 +138,8 @@ class ExtractOptions(Options):
 
     fix: bool = option(
         False,
-        "List the frames without a face in marks.json, to be marked by hand; marks there are always"
-        " used",
+        "List the frames without a face in marks.json, to be marked by hand, beside pictures to"
+        " measure on; marks there are always used",
         usual=True,
     )
     redo_missing: bool = option(
@@ -177,6 +177,11 @@ class ExtractOptions(Options):
     def follows_flow(self) -> bool:
         """Whether points are followed from frame to frame."""
         return self.steady == "flow" and self.every == 1
+
+    @property
+    def asks_for_marks(self) -> bool:
+        """Whether frames without a face are listed, to be marked by hand."""
+        return self.fix or self.detector == "manual"
 
     def detector_part(self) -> Detector:
         """The detector with its settings. Raises BadOption."""

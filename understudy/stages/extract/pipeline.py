@@ -18,7 +18,6 @@ from understudy.core.metrics.summary import FootageInfo
 from understudy.errors import BadMedia, NoFaces
 from understudy.io import atomic, scratch
 from understudy.io.faceset.faceset import Faceset
-from understudy.io.faceset.manual_marks import Marks, read_marks, write_marks
 from understudy.io.footage.base import Footage
 from understudy.io.footage.stills import read_image
 from understudy.io.installation import install_extra
@@ -43,6 +42,7 @@ from understudy.stages.extract.crop import CropResult, CropTask, CropTasks, crop
 from understudy.stages.extract.detect import DetectTask, detect_faces
 from understudy.stages.extract.detection_store import DetectionStore
 from understudy.stages.extract.detections import Detections, concat_detections
+from understudy.stages.extract.marking import MarkingFiles, keep_finder
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.extract.people import warn_of_several_in_faceset
 from understudy.stages.extract.record import ExtractRecord
@@ -53,7 +53,7 @@ from understudy.stages.frame_ranges import group_ranges
 from understudy.stages.parallel.chunks import split_into_chunks
 from understudy.stages.parallel.footage_reader import FootageHandle
 from understudy.stages.parallel.workers import map_unordered
-from understudy.types import Side
+from understudy.types import Faces, Side
 
 Step = Generator[Event, Order | None, bool]
 Task = TypeVar("Task", DetectTask, CropTask)
@@ -68,11 +68,15 @@ class Extraction:
             raise BadMedia(f"{footage.path}: no frames. Give footage with at least one.")
         self.footage, self.folder, self.side = footage, folder, side
         # What auto means is decided here, not by each process or machine for itself.
-        self.asked, self.options = options, options.with_identity()
+        self.asked = keep_finder(folder, options)
+        self.keeps_finder = self.asked.detector != options.detector
+        self.options = self.asked.with_identity()
         self.film = FootageHandle.of(footage, any_size=side == "src")
         self.chunks = split_into_chunks(footage, options.every)
-        self.marks_path = folder.with_name("marks.json")
-        self.marks = read_marks(self.marks_path) if self.marks_path.exists() else Marks()
+        self.marking = MarkingFiles(folder)
+        self.marks = self.marking.read(footage)
+        # Where no face was found, and some can be marked: what to do now.
+        self.waits_for: MarkingFiles | None = None
         self.failed: dict[int, str] = {}
         self._carried = CarriedMarks(footage, "extract")
         # A wrong name is refused before anything is touched.
@@ -96,19 +100,35 @@ class Extraction:
         else:
             is_done = yield from self._find()
             solved = self._solved() if is_done else None
+            if solved is not None and not len(solved) and self.options.asks_for_marks:
+                return (yield from self._wait_for_marks())
             if solved is None or not (yield from self._cut(solved)):
                 yield Note(text=f"{self.side}: stopped. The same command goes on from there.")
                 return False
             yield from self._conclude(solved)
         if self.options.person is None and self.options.like is None:
             yield from warn_of_several_in_faceset("extract", self.side, Faceset(self.folder))
-        if self.options.fix:
-            yield from self._ask_for_marks()
+        if self.options.asks_for_marks and not (yield from self._ask_for_marks()):
+            return False
         yield Saved(what="faceset", path=self.folder)
         yield Finished(stage=f"extract {self.side}", summary=self.record.summary)
         return True
 
     def _advice(self) -> list[str]:
+        said = []
+        if self.keeps_finder:
+            said.append(
+                f"the faces that {self.asked.detector} found stay; what it missed is to be marked."
+                " To mark all by hand: --detector manual --redo."
+            )
+        if skipped := [frame for frame in self.marks.known if frame % self.options.every]:
+            said.append(
+                f"marks in {len(skipped)} frames are passed over, the first in frame {skipped[0]}:"
+                f" --every {self.options.every} leaves those frames out."
+            )
+        return [*said, *self._advice_on_people()]
+
+    def _advice_on_people(self) -> list[str]:
         if self.asked.identity == "auto" and self.options.identity == "none":
             return [
                 "people are not told apart: dlib is not installed. To have it, run"
@@ -118,9 +138,9 @@ class Extraction:
 
     def _order(self) -> ExtractRecord:
         """What this run is asked for, as nothing of it were done."""
-        known = ((frame, marks) for frame, marks in self.marks.frames.items() if marks is not None)
         marked = {
-            str(frame): [mark.model_dump(mode="json") for mark in marks] for frame, marks in known
+            str(frame): [mark.plain() for mark in marks]
+            for frame, marks in self.marks.known.items()
         }
         return ExtractRecord(
             source=self.film.source,
@@ -327,21 +347,45 @@ class Extraction:
         self.record = self.record.model_copy(update=closed)
         self.record.save(self.folder)
 
-    def _ask_for_marks(self) -> Generator[Event, Order | None, None]:
-        """Leave a file in which the frames without a face wait to be marked."""
-        bare = [
-            frame
-            for first, last in self.record.bare
-            for frame in range(first, last + 1, self.options.every)
-        ]
-        write_marks(self.marks_path, self.marks.with_blanks(bare))
-        yield Saved(what="marks", path=self.marks_path)
-        yield Note(
-            text=(
-                f"{self.side}: {len(bare)} frames without a face wait in {self.marks_path.name} to"
-                " be marked by hand."
+    def _ask_for_marks(self) -> Step:
+        """Leave a file in which frames without a face wait to be marked; False when stopped."""
+        step, faces = self.options.every, Faceset(self.folder).faces
+        bare = [frame for first, last in self.record.bare for frame in range(first, last + 1, step)]
+        waiting = yield from self._list_frames(bare, faces)
+        if waiting is None:
+            return False
+        name = self.marking.marks.name
+        if waiting:
+            yield Note(
+                text=(
+                    f"{self.side}: {_of_many(waiting, len(set(bare) - set(self.marks.known)))}"
+                    f" without a face wait in {name} to be marked by hand: measure on the pictures"
+                    f" in {self.marking.pictures.name}, write the marks, and run this again."
+                )
             )
-        )
+        else:
+            yield Note(text=f"{self.side}: every frame has a face or is marked; none waits.")
+        return True
+
+    def _wait_for_marks(self) -> Step:
+        """The same where no frame has a face; what to do is said at the end of the command."""
+        looked = list(range(0, len(self.footage), self.options.every))
+        waiting = yield from self._list_frames(looked, Faces.empty())
+        if waiting is None:
+            return False
+        self.waits_for = self.marking
+        summary = {"side": self.side, "frames": len(looked), "faces": 0, "to_mark": waiting}
+        yield Finished(stage=f"extract {self.side}", summary=summary)
+        return True
+
+    def _list_frames(
+        self, bare: Sequence[int], faces: Faces
+    ) -> Generator[Event, Order | None, int | None]:
+        claim = yield from self._carried.claim_of_all()
+        waiting = yield from self.marking.ask(self.footage, self.film, bare, faces, claim)
+        if waiting is None:
+            yield Note(text=f"{self.side}: stopped. The same command goes on from there.")
+        return waiting
 
     def _debug_video(self, claim: Claim | None) -> Path:
         """The debugging pictures as one video, at the footage's speed; the pictures go."""
@@ -376,7 +420,24 @@ class Extraction:
                 f" {next(iter(self.failed.values()))}"
             )
         advice = self.options.detector_part().when_nothing_found
-        return f"{where}: no face found in any frame. {advice}, or give other footage."
+        return (
+            f"{where}: no face found in any frame. {advice}, mark faces by hand (--fix), or give"
+            " other footage."
+        )
+
+
+def ask_for_marks(waiting: Sequence[MarkingFiles]) -> str:
+    """What to do where no face was found: for the end of a command."""
+    files = " and ".join(str(each.marks) for each in waiting)
+    folders = " and ".join(str(each.pictures) for each in waiting)
+    return (
+        f"no face found, and none marked yet: write the marks into {files}, measured on the"
+        f" pictures in {folders}, then run the same command again."
+    )
+
+
+def _of_many(count: int, total: int) -> str:
+    return f"{count} frames" if count == total else f"{count} of {total} frames, evenly spread,"
 
 
 def _count_faces(task: DetectTask, finds: Detections) -> int:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from understudy.errors import BadData, BadProject
 from understudy.io import atomic, data_files, tables
 from understudy.io.faceset.face_image import SUFFIXES
+from understudy.io.faceset.manual_marks import Mark, parse_faces
 from understudy.io.footage.base import Footage, explain_unreadable
 from understudy.io.footage.fingerprint import FootageFingerprint
 from understudy.stages.extract.detections import Detections, concat_detections, drop_shared_frames
@@ -140,7 +141,10 @@ def prepare_record(
         return _start_anew(folder, known, order, options.redo)
     changed = _frames_of_marks(folder, known, order)
     record = known.model_copy(
-        update={"marks": order.marks, "pending": sorted({*known.pending, *changed})}
+        update={
+            "marks": order.marks if changed else known.marks,
+            "pending": sorted({*known.pending, *changed}),
+        }
     )
     record.save(folder)
     if changed:
@@ -192,8 +196,16 @@ def _frames_of_marks(folder: Path, known: ExtractRecord, order: ExtractRecord) -
     return {
         int(frame)
         for frame in {*known.marks, *order.marks}
-        if is_damaged or known.marks.get(frame) != order.marks.get(frame)
+        if is_damaged or _marks_of(known, frame) != _marks_of(order, frame)
     }
+
+
+def _marks_of(record: ExtractRecord, frame: str) -> tuple[Mark, ...] | None:
+    """What is marked in a frame, whichever version wrote it."""
+    try:
+        return parse_faces(record.marks.get(frame), f"frame {frame}")
+    except BadData:
+        return None
 
 
 def _redo_missing(

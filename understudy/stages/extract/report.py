@@ -12,7 +12,12 @@ from understudy.core.metrics.summary import FootageInfo, Report, summarize
 from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.provenance.manifest import Claim
-from understudy.stages.extract.report_html import ReportPage, evenly_spaced, pluralize
+from understudy.stages.extract.report_html import (
+    ReportPage,
+    describe_marked,
+    evenly_spaced,
+    pluralize,
+)
 from understudy.stages.frame_ranges import describe_ranges
 
 # The sharpness is read from so many pictures at most, evenly over the set.
@@ -57,6 +62,8 @@ def format_report(report: Report) -> str:
     lines = [", ".join(counts)]
     if report.gaps:
         lines.append(f"no face in frames {describe_ranges(report.gaps, most=8)}")
+    if report.marked:
+        lines.append(f"marked by hand: {describe_marked(report.marked)}")
     if report.size is not None and report.detail is not None:
         lines.append(
             f"faces are {report.size.median:.0f} pixels wide and show the detail of"

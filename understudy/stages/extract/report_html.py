@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,9 +96,12 @@ class ReportPage:
         report = self._report
         people = len([each for each in report.people if each.person >= 0])
         share = 100 * report.frames_with_a_face / max(report.frames, 1)
-        filled = f"{report.filled:,} of them filled" if report.filled else ""
+        notes = [
+            *([f"{report.filled:,} of them filled"] if report.filled else []),
+            *([f"by hand: {describe_marked(report.marked)}"] if report.marked else []),
+        ]
         tiles = [
-            ("faces", f"{report.faces:,}", filled),
+            ("faces", f"{report.faces:,}", "; ".join(notes)),
             (
                 "frames with a face",
                 f"{share:.4g} %",
@@ -260,13 +263,23 @@ def pluralize(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
+def describe_marked(counts: Mapping[str, int]) -> str:
+    """What became of the faces that were marked by hand; counts: of `Report.marked`."""
+    words = {
+        "points": "by all 68 points",
+        "refined": "refined by the landmarker",
+        "laid in": "laid in, since the landmarker saw none there",
+    }
+    return ", ".join(f"{count:,} {words[how]}" for how, count in counts.items())
+
+
 def _count_tile(count: int, one: str, many: str) -> tuple[str, str, str]:
     name = one if count == 1 else many
     return (name, f"{count:,}", "") if count else (name, "–", "not known")
 
 
 def _measured(odd: Outlier) -> str:
-    if odd.reason in ("filled", "same person twice"):
+    if odd.reason in ("filled", "laid in", "same person twice"):
         return ""
     return f"{odd.value:.2g}, bound {odd.bound:.2g}"
 

@@ -29,6 +29,7 @@ from understudy.parts.landmarkers import Locate
 from understudy.stages.extract.detection_store import DetectionStore
 from understudy.stages.extract.detections import DetectedFace
 from understudy.stages.extract.face_analyser import identify_picture, make_landmarker
+from understudy.stages.extract.marked_faces import is_marked_place, shape_after_tracks
 from understudy.stages.extract.options import ExtractOptions
 from understudy.types import Bytes, Faces, FloatRows, Floats
 
@@ -54,6 +55,7 @@ class TrackedFaces:
     landmarks: FloatRows
     raw: FloatRows
     identities: link.IdentitySamples
+    marked: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -90,6 +92,7 @@ class TrackedFaces:
             person=self.person[chosen],
             filled=self.filled[chosen],
             raw=self.raw[rows],
+            marked=self.marked[chosen],
         )
 
     @property
@@ -145,6 +148,7 @@ def track_faces(
         marks: What was marked by hand.
     """
     track = _link_tracks(found, footage)
+    shape_after_tracks(found, track, marks)
     filled = [] if options.every > 1 else _fill_gaps(found, track, footage, options, marks)
     found = found.append_faces([face for _, face in filled])
     track = np.concatenate([track, [number for number, _ in filled]]).astype(np.int64)
@@ -169,6 +173,7 @@ def track_faces(
         identities=link.IdentitySamples(
             place[found.identities.rows[known]], found.identities.vectors[known]
         ),
+        marked=found.marked[rows],
     )
 
 
@@ -234,7 +239,8 @@ def _fill_gaps(
             assert points is not None
             share = (step + 1) / len(frames[1:])
             box = (1 - share) * found.box[gap.first_row] + share * found.box[gap.last_row]
-            if marks.faces_at(frame) is None:
+            marked = marks.at(frame)
+            if marked is None or (marked and not is_marked_place(points[step], marked)):
                 result.append(
                     (
                         gap.track,
