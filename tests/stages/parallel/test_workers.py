@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from understudy.errors import BadMedia, MissingExtra, WorkerLost
-from understudy.stages.parallel.workers import map_unordered
+from understudy.stages.parallel.tally import Steps, Tally, run_counted
+from understudy.stages.parallel.workers import map_stepwise, map_unordered
 
 
 def squared(number):
@@ -136,7 +137,7 @@ def test_what_a_task_raises_is_raised_here():
 def test_without_ray_the_extra_is_named():
     if importlib.util.find_spec("ray") is not None:
         pytest.skip("Ray is installed")
-    with pytest.raises(MissingExtra, match=r"understudy\[farm\]"):
+    with pytest.raises(MissingExtra, match="ray>="):
         list(map_unordered(squared, range(2), 2, "ray"))
 
 
@@ -146,3 +147,36 @@ def test_ray_does_the_same():
     assert sorted(map_unordered(squared, range(9), 2, "ray")) == [
         (number, number * number) for number in range(9)
     ]
+
+
+def counting(until: int) -> Steps[int]:
+    """Takes so many steps, the last of them long."""
+    for step in range(until):
+        time.sleep(0.5 if step == until - 1 else 0.01)
+        yield
+    return until * until
+
+
+@pytest.mark.parametrize(("workers", "items"), [(1, [5, 6]), (2, [5, 6, 7])])
+def test_steps_of_unfinished_tasks_are_heard_of(
+    workers: int, items: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("understudy.stages.parallel.workers._TICK", 0.1)
+    heard = list(map_stepwise(counting, items, workers))
+    assert sorted(each for each in heard if not isinstance(each, int)) == [
+        (each, each * each) for each in items
+    ]
+    steps = [each for each in heard if isinstance(each, int)]
+    assert steps and 0 < max(steps) <= sum(items)
+    assert list(map_stepwise(counting, [], workers)) == []
+
+
+def test_the_steps_of_a_task_whose_worker_dies_are_counted_once(tmp_path: Path) -> None:
+    with Tally(2) as tally:
+        for _ in range(2):
+            assert run_counted(counting, tally.path, (1, 3)) == 9
+            assert tally.total() == 3
+        tally.clear(1)
+        assert tally.total() == 0
+        path = tally.path
+    assert not path.exists() and run_counted(counting, path, (1, 3)) == 9

@@ -22,6 +22,7 @@ from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.extract.track import TrackedFaces, rank_in_frame
 from understudy.stages.parallel.footage_reader import FootageHandle, open_reader
 from understudy.stages.parallel.prefetch import prefetch
+from understudy.stages.parallel.tally import Steps
 from understudy.types import AlignedFace, Bytes, Doubles, Face, Faces
 
 _DEPTH = 4
@@ -96,8 +97,8 @@ class CropResult:
     failed: list[tuple[int, str]]
 
 
-def crop_faces(task: CropTask) -> CropResult:
-    """Crop and encode the task's pictures; a frame that fails is listed."""
+def crop_faces(task: CropTask) -> Steps[CropResult]:
+    """Crop and encode the task's pictures, a step for each frame; one that fails is listed."""
     reader, result = open_reader(task.film, rough=False), CropResult([], [], [])
     with contextlib.closing(prefetch(reader.iter_frames_or_bad(task.frames), _DEPTH)) as attempts:
         for attempt in attempts:
@@ -137,6 +138,7 @@ def crop_faces(task: CropTask) -> CropResult:
                     )
             except FRAME_ERRORS as error:
                 result.failed.append((attempt.index, str(error)))
+            yield
     return result
 
 

@@ -20,6 +20,7 @@ from understudy.stages.extract.face_analyser import make_analyser, make_embedder
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.parallel.footage_reader import FootageHandle, open_reader
 from understudy.stages.parallel.prefetch import prefetch
+from understudy.stages.parallel.tally import Steps
 from understudy.types import Bytes, Floats, Marking
 
 # Boxes of neighbouring frames that overlap by this much show one face; so far do two that stand
@@ -45,8 +46,10 @@ class DetectTask:
     following: int = -1
 
 
-def detect_faces(task: DetectTask) -> Detections:
+def detect_faces(task: DetectTask) -> Steps[Detections]:
     """Detect the faces of the task's frames and of the next one; a frame that fails is listed.
+
+    Yields after each frame.
 
     Raises:
         BadOption: No such part.
@@ -74,6 +77,7 @@ def detect_faces(task: DetectTask) -> Detections:
             except FRAME_ERRORS as error:
                 failed.append((attempt.index, str(error)))
                 before = _Frame(-2, None, [])
+                yield
                 continue
             if options.follows_flow and before.index == now.index - 1:
                 _follow_flow(before, now)
@@ -83,6 +87,7 @@ def detect_faces(task: DetectTask) -> Detections:
             looked.append(now.index)
             signatures.append(shots.frame_signature(image))
             before = now
+            yield
     return Detections.of(seen, looked, signatures, failed)
 
 

@@ -52,7 +52,8 @@ from understudy.stages.footage_notes import footage_notes
 from understudy.stages.frame_ranges import group_ranges
 from understudy.stages.parallel.chunks import split_into_chunks
 from understudy.stages.parallel.footage_reader import FootageHandle
-from understudy.stages.parallel.workers import map_unordered
+from understudy.stages.parallel.tally import Steps
+from understudy.stages.parallel.workers import map_stepwise
 from understudy.types import Faces, Side
 
 Step = Generator[Event, Order | None, bool]
@@ -250,11 +251,11 @@ class Extraction:
     def _work(
         self,
         name: str,
-        do: Callable[[Task], Result],
+        do: Callable[[Task], Steps[Result]],
         tasks: Sequence[Task],
         keep: Callable[[Task, Result], int],
     ) -> Step:
-        """Do the tasks, wherever; False when stopped.
+        """Do the tasks, wherever; False when stopped, which it is between two tasks.
 
         keep: stores what each gave and says how many faces it holds.
         """
@@ -263,23 +264,32 @@ class Extraction:
             sum(len(task.frames) for task in tasks),
             time.monotonic(),
         )
-        done = faces = 0
+        done = faces = steps = 0
+        is_stopped = False
         if not tasks:
             return True
         yield Started(stage=stage, total=total)
         with contextlib.closing(
-            map_unordered(do, tasks, self.options.workers, self.options.engine)
+            map_stepwise(do, tasks, self.options.workers, self.options.engine)
         ) as results:
-            for task, result in results:
-                faces += keep(task, result)
-                yield from self._failures(result)
-                done += len(task.frames)
+            for found in results:
+                is_kept = not isinstance(found, int)
+                if isinstance(found, int):
+                    # To the last but one: a task may look at a frame beyond its own.
+                    steps = min(max(steps, done + found), total - 1)
+                else:
+                    task, result = found
+                    faces += keep(task, result)
+                    yield from self._failures(result)
+                    done += len(task.frames)
+                    steps = max(steps, done)
                 values = {
-                    "frames_per_second": done / max(time.monotonic() - began, 1e-9),
+                    "frames_per_second": steps / max(time.monotonic() - began, 1e-9),
                     "faces": float(faces),
                 }
-                order = yield Progress(stage=stage, done=done, total=total, values=values)
-                if isinstance(order, Stop):
+                order = yield Progress(stage=stage, done=steps, total=total, values=values)
+                is_stopped = is_stopped or isinstance(order, Stop)
+                if is_stopped and is_kept:
                     return False
                 if isinstance(order, Change):
                     yield Warned(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -9,7 +10,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Literal, TypeVar
+from functools import partial
+from typing import Literal, TypeVar, overload
 
 import cv2
 
@@ -17,6 +19,7 @@ from understudy import signals
 from understudy.errors import WorkerLost
 from understudy.io import processes
 from understudy.io.system import cpu_count
+from understudy.stages.parallel.tally import Steps, Tally, run_counted
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,6 +29,8 @@ Engine = Literal["local", "ray"]
 _LOSSES = 3
 # Seconds after which processes that have nothing to do go.
 _IDLE = 20
+# Seconds after which a word is due of how far those are that take long.
+_TICK = 0.5
 # Seconds between two looks whether the parent is still there.
 _LOOK = 1
 
@@ -58,12 +63,86 @@ def map_unordered(
         for item in items:
             yield item, task(item)
     else:
-        yield from _map_on_processes(task, items, count)
+        yield from (each for each in _map_on_processes(task, items, count) if each is not None)
+
+
+def map_stepwise(
+    task: Callable[[Item], Steps[Result]],
+    items: Sequence[Item],
+    workers: int | None = None,
+    engine: Engine = "local",
+) -> Generator[int | tuple[Item, Result], None, None]:
+    """As `map_unordered`, for tasks that yield after each of their steps and return a result.
+
+    Between results comes now and then how many steps were done for those that are yet to come. From
+    a cluster nothing of that is heard.
+    """
+    count = min(workers or cpu_count(), len(items))
+    if engine == "local" and count <= 1:
+        yield from _take_steps(task, items)
+        return
+    with Tally(len(items)) as tally:
+        counted, numbered = partial(run_counted, task, tally.path), _Numbered(items)
+        for found in (
+            _map_on_processes(counted, numbered, count, _TICK)
+            if engine == "local"
+            else map_unordered(counted, numbered, workers, engine)
+        ):
+            if found is None:
+                yield tally.total()
+            else:
+                (number, item), result = found
+                tally.clear(number)
+                yield item, result
+
+
+def _take_steps(
+    task: Callable[[Item], Steps[Result]], items: Sequence[Item]
+) -> Generator[int | tuple[Item, Result], None, None]:
+    """All the work in this process."""
+    told = time.monotonic()
+    for item in items:
+        steps, done = task(item), 0
+        with contextlib.closing(steps):
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    result: Result = end.value
+                    break
+                done += 1
+                if time.monotonic() - told > _TICK:
+                    told = time.monotonic()
+                    yield done
+        yield item, result
+
+
+class _Numbered(Sequence[tuple[int, Item]]):
+    """Items with their places; each is asked for when its turn comes."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[int, Item]: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[tuple[int, Item]]: ...
+    def __getitem__(self, place: int | slice) -> tuple[int, Item] | list[tuple[int, Item]]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        return place, self._items[place]
 
 
 def _map_on_processes(
-    task: Callable[[Item], Result], items: Sequence[Item], count: int
-) -> Generator[tuple[Item, Result], None, None]:
+    task: Callable[[Item], Result],
+    items: Sequence[Item],
+    count: int,
+    tick: float | None = None,
+) -> Generator[tuple[Item, Result] | None, None, None]:
+    """As `map_unordered`; and None after each `tick` seconds in which nothing got ready."""
     from loky import get_reusable_executor
 
     waiting, losses = deque(range(len(items))), Counter[int]()
@@ -87,7 +166,9 @@ def _map_on_processes(
                     number = waiting.popleft()
                     with signals.held_back():
                         under_way[pool.submit(task, items[number])] = number
-                ready, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                ready, _ = wait(under_way, timeout=tick, return_when=FIRST_COMPLETED)
+                if not ready:
+                    yield None
                 for future in ready:
                     result = future.result()
                     losses.pop(under_way[future], None)
