@@ -277,3 +277,37 @@ def test_flags_may_say_what_they_said(tmp_path: Path) -> None:
         "warp": 0.0,
         "backup_hours": "never",
     }
+
+
+class Start(Options):
+    from_: str | None = option(None, "Where it starts")
+    step: int = option(1, "How far")
+
+
+class Journey(Options):
+    start: Start = option(Start(), "The start")
+
+
+def test_a_name_that_is_a_word_of_python_may_be_written_as_on_the_command_line() -> None:
+    assert Start.model_validate({"from": "a"}).from_ == "a" == Start(from_="a").from_
+    told = Journey.layered({"start": {"from": "a"}}, {"start": {"from_": "b"}})
+    assert told.start.from_ == "b" and told.set_values() == {"start": {"from_": "b"}}
+    assert Journey.layered({"start": {"from_": "a"}}, {"start": {"from": "b"}}).start.from_ == "b"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ({"start": {"form": 1}}, "start.from_"),
+        ({"start": {"steps": 1}}, "start.step"),
+        ({"strat": {}}, "start"),
+        ({"start": {"from-": 1}}, "start.from_"),
+    ],
+)
+def test_a_name_that_is_none_is_answered_with_the_one_that_was_meant(
+    wrong: dict[str, object], right: str
+) -> None:
+    with pytest.raises(BadOption, match=f"Did you mean '{right}'"):
+        Journey.layered(wrong)
+    with pytest.raises(BadOption, match=r"no option 'zzz'\. Take it out"):
+        Journey.layered({"zzz": 1})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Options(BaseModel):
         """Read what once stood for "not set" as None, and so the word none where no text fits."""
         if not isinstance(values, Mapping):
             return values
-        former = _former_values(cls)
+        values, former = _spelled(cls, values), _former_values(cls)
         return {
             name: _mean(value, former[name]) if name in former else value
             for name, value in values.items()
@@ -54,12 +55,12 @@ class Options(BaseModel):
         """
         merged: dict[str, Any] = {}
         for layer in layers:
-            merged = _overlaid(merged, layer)
+            merged = _overlaid(merged, _spelled(cls, layer))
         check_texts(merged, where)
         try:
             return cls.model_validate(merged)
         except ValidationError as error:
-            raise BadOption(readable(error, where)) from None
+            raise BadOption(readable(error, where, cls)) from None
 
     def set_values(self) -> dict[str, Any]:
         """Only what was set explicitly, as a nested dict of plain values: a layer for `layered`."""
@@ -105,8 +106,8 @@ class Options(BaseModel):
         """Dotted names of the options that may change while a run goes on."""
         names: set[str] = set()
         for name, info in cls.model_fields.items():
-            if isinstance(info.annotation, type) and issubclass(info.annotation, Options):
-                names |= {f"{name}.{inner}" for inner in info.annotation.live_names()}
+            if inner := _options_in(info):
+                names |= {f"{name}.{each}" for each in inner.live_names()}
             elif notes_of(info).live:
                 names.add(name)
         return names
@@ -206,15 +207,20 @@ def check_texts(values: Mapping[str, Any], where: str) -> None:
             raise BadOption(f"{where}: {name} is {problem}")
 
 
-def readable(error: ValidationError, where: str) -> str:
-    """Return a validation error in our words: where, what came, what may, for the first few."""
+def readable(error: ValidationError, where: str, of: type[Options] | None = None) -> str:
+    """Return a validation error in our words: where, what came, what may, for the first few.
+
+    of: the options that were asked for; then a name that is none is answered with one that is.
+    """
     problems = error.errors(include_url=False)
     told = []
     for problem in problems[:_TOLD]:
         name = shortened(".".join(str(part) for part in problem["loc"]) or "value", 60)
         if problem["type"] == "extra_forbidden":
+            close = _close_name(of, problem["loc"])
+            hint = f"Did you mean '{close}'? Else take it out" if close else "Take it out"
             told.append(
-                f"{where}: there is no option '{name}'. Take it out, or see --help for the names."
+                f"{where}: there is no option '{name}'. {hint}, or see --help for the names."
             )
         else:
             told.append(
@@ -224,6 +230,34 @@ def readable(error: ValidationError, where: str) -> str:
     if len(problems) > _TOLD:
         told.append(f"{len(problems) - _TOLD} more do not fit.")
     return " ".join(told)
+
+
+def _close_name(of: type[Options] | None, place: tuple[int | str, ...]) -> str:
+    """The name that was meant, perhaps, where there is no option; "" = none is like it."""
+    *above, name = map(str, place)
+    for each in above:
+        of = _options_in(of.model_fields.get(each)) if of else None
+    found = difflib.get_close_matches(name.replace("-", "_"), of.model_fields if of else (), 1)
+    return ".".join([*above, *found]) if found else ""
+
+
+def _options_in(info: FieldInfo | None) -> type[Options] | None:
+    """The class of options that a field holds, if it does."""
+    kind = info.annotation if info else None
+    return kind if isinstance(kind, type) and issubclass(kind, Options) else None
+
+
+def _spelled(of: type[Options], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with the names that Python has for options whose own are words of the language.
+
+    So `from` is `from_` in a file, a job and a dict as it is on the command line.
+    """
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        own = name if name in of.model_fields or f"{name}_" not in of.model_fields else f"{name}_"
+        inner = _options_in(of.model_fields.get(own))
+        result[own] = _spelled(inner, value) if inner and isinstance(value, Mapping) else value
+    return result
 
 
 def _text_problem(value: str | Path) -> str:
