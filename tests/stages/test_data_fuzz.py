@@ -30,7 +30,7 @@ from understudy.io.faceset import face_image, manual_marks
 from understudy.io.faceset.table import FaceTable
 from understudy.io.model_files import segmenter_file
 from understudy.io.provenance import manifest, signing_key
-from understudy.nets.pretrained import dfl_layers
+from understudy.nets.pretrained import dfl_layers, dfl_memory, dfl_names, dfl_weights
 from understudy.stages import jobs, verify
 from understudy.stages.extract.detections import Detections
 from understudy.stages.extract.record import ExtractRecord, load_detections, record_path
@@ -270,6 +270,33 @@ def test_fuzz_weights_of_xseg(tmp_path: Path) -> None:
     for _ in range(fuzzing.rounds(300)):
         shape = tuple(rng.integers(0, 4, rng.integers(0, 6)))
         odd = {str(rng.choice(list(whole))): np.ones(shape, np.float32)}
+        path.write_bytes(pickle.dumps({**whole, **odd}))
+        fuzzing.assert_tree_only(take)
+
+
+def test_fuzz_what_optimizers_of_deepfacelab_remember(tmp_path: Path) -> None:
+    path, rng = tmp_path / "x_SAEHD_src_dst_opt.npy", np.random.default_rng(14)
+    slot = dfl_layers.Slot("dense layer", "own", {"weight": (2, 3), "bias": (2,)})
+    held = dfl_weights.dfl_places(dfl_names.DflPart([slot], [["dense1"]]))
+    places = {f"inter/{name}": place for name, place in held.items()}
+    whole: dict[str, Any] = {"iters:0": np.array(5)}
+    for word in ("ms", "vs"):
+        whole |= {
+            f"{word}_inter/dense1/weight_0:0": np.ones((3, 2), np.float32),
+            f"{word}_inter/dense1/bias_0:0": np.zeros(2, np.float32),
+        }
+
+    def take() -> None:
+        arrays = safe_pickle.load_arrays(path, has_counts=True)
+        dfl_memory.convert_memory(arrays, places, 4, str(path))
+
+    for data in fuzzing.mutations(pickle.dumps(whole), fuzzing.rounds(300), seed=15):
+        path.write_bytes(data)
+        fuzzing.assert_tree_only(take)
+    for _ in range(fuzzing.rounds(300)):
+        shape = tuple(rng.integers(0, 4, rng.integers(0, 6)))
+        kind = rng.choice(["f2", "f4", "f8", "i8", "u8", "b1"])
+        odd = {str(rng.choice(list(whole))): np.ones(shape, kind)}
         path.write_bytes(pickle.dumps({**whole, **odd}))
         fuzzing.assert_tree_only(take)
 

@@ -4,6 +4,7 @@ bit for bit.
 
 from __future__ import annotations
 
+import errno
 import pickle
 import shutil
 import warnings
@@ -14,7 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from understudy.errors import BadOption, WeightsMissing
+from understudy.errors import BadOption, BadProject, CannotWrite, WeightsMissing
+from understudy.io.dfl import plain_pickle
 from understudy.io.model_files import checkpoint, history, segmenter_file
 from understudy.nets.optim.update_rules import AdaBelief, RMSprop
 from understudy.nets.pretrained.xseg import XSeg
@@ -290,6 +292,50 @@ def test_what_cannot_be_written_is_told(show: Path, tmp_path: Path) -> None:
     (out / "own_SAEHD_src_dst_opt.npy").write_bytes(b"of another run")
     with pytest.raises(BadOption, match=r"own_SAEHD_src_dst_opt\.npy: would be taken for a part"):
         run(call("export")(show, out, model="own", format="dfl", overwrite=True))
+
+
+def test_a_disk_that_fills_leaves_nothing_behind(
+    show: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_model(show / "models/own", "saehd", archi="df", **SIZE)
+    (tmp_path / "other_SAEHD_data.dat").write_bytes(b"of others")
+    dump, files = plain_pickle.dump_arrays, []
+
+    def fill(arrays: Any, file: Any) -> None:
+        files.append(file.name)
+        if len(files) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device", file.name)
+        dump(arrays, file)
+
+    monkeypatch.setattr(plain_pickle, "dump_arrays", fill)
+    with pytest.raises(CannotWrite, match="full"):
+        run(call("export")(show, tmp_path, format="dfl"))
+    assert {path.name for path in tmp_path.iterdir()} == {"show", "other_SAEHD_data.dat"}
+
+
+def test_what_a_disk_gives_back_otherwise_is_not_kept(
+    show: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_model(show / "models/own", "saehd", archi="df", **SIZE)
+    monkeypatch.setattr(
+        plain_pickle,
+        "dump_arrays",
+        lambda arrays, file: plain_pickle.dump({name: -array for name, array in arrays}, file),
+    )
+    with pytest.raises(CannotWrite, match=r"encoder\.npy: read back, down1/downs_0/conv1/weight:0"):
+        run(call("export")(show, tmp_path / "out", format="dfl"))
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_model_that_was_left_exchanged_is_refused(show: Path, tmp_path: Path) -> None:
+    draw_model(show / "models/own", "saehd", archi="df", **SIZE)
+    found = saved(show / "models/own")
+    parts = {"weights": found.arrays("weights")}
+    checkpoint.save(
+        show / "models/own" / CHECKPOINTS, 21, parts, {**found.state, "exchanged": True}
+    )
+    with pytest.raises(BadProject, match="src and dst exchanged"):
+        run(call("export")(show, tmp_path / "out", format="dfl"))
 
 
 def test_an_xseg_goes_out_and_comes_in_again(show: Path, tmp_path: Path) -> None:

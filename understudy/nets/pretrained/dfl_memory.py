@@ -10,6 +10,7 @@ and squares by its square, which keeps every bit where it is a power of two.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -107,7 +108,8 @@ def _find_slots(
             continue
         if place is None:
             raise BadMedia(f"{source}: '{key:.80}' is of no tensor of this model. {_ANEW}")
-        if array.shape != place.dfl_shape and array.size > 1:
+        is_number = array.size == 1 == math.prod(place.shape)
+        if array.shape != place.dfl_shape and not is_number:
             raise BadMedia(f"{source}: '{key:.80}' is of another shape than its tensor. {_ANEW}")
         slots[word].append((place, array))
     if steps is not None and not 0 <= steps <= MAX_STEPS:

@@ -29,6 +29,7 @@ from understudy.stages.saved_models.load import (
     load_weights,
     newest_checkpoint,
     recipe_at,
+    refuse_exchanged,
 )
 from understudy.stages.saved_models.recipe import HISTORY, ModelRecipe, read_recipe_or_saved
 from understudy.stages.saved_models.select import select_model_folder
@@ -68,6 +69,7 @@ def _export_model(project: Project, out: Path, options: ExportOptions) -> Stage:
     saved, torn = best_checkpoint(folder) if is_best else newest_checkpoint(folder)
     for text in (*damage, *torn):
         yield Warned(text=text)
+    refuse_exchanged(folder, saved)
     recipe = recipe_at(saved, recipe)
     _require_free(out, f"{folder.name}_{model_kind(recipe)}", options.overwrite)
     yield Started(stage="export", total=1, unit="step")

@@ -56,12 +56,7 @@ def load_saved_model(folder: Path, device: str, best: bool = False) -> LoadedMod
     recipe, damage = read_recipe_or_saved(folder)
     place = resolve_device(device)
     saved, torn = best_checkpoint(folder) if best else newest_checkpoint(folder)
-    if saved.state.get("exchanged"):
-        raise BadProject(
-            f"{folder}: learnt last with src and dst exchanged, so it would give dst's own face."
-            " Train it back first, without --exchange, or use weights from before: --checkpoint"
-            " best, or understudy trained restore."
-        )
+    refuse_exchanged(folder, saved)
     model = recipe_at(saved, recipe).build(place)
     load_weights(model, saved)
     if saved.has("ema"):
@@ -89,6 +84,16 @@ def best_checkpoint(folder: Path) -> tuple[Checkpoint, list[str]]:
         )
         raise BadProject(" ".join([needs, *torn]))
     return saved, torn
+
+
+def refuse_exchanged(folder: Path, saved: Checkpoint) -> None:
+    """Raise BadProject for a model that was left with src and dst exchanged."""
+    if saved.state.get("exchanged"):
+        raise BadProject(
+            f"{folder}: learnt last with src and dst exchanged, so it would give dst's own face."
+            " Train it back first, without --exchange, or use weights from before: --checkpoint"
+            " best, or understudy trained restore."
+        )
 
 
 def recipe_at(saved: Checkpoint, recipe: ModelRecipe) -> ModelRecipe:
