@@ -41,6 +41,9 @@ class ModelOptions(Part):
     # The live setting that says how much a critic counts, 0 = no critic at work; None = the model
     # has no critic.
     gan_setting: ClassVar[str | None] = None
+    # After how many iterations of its own batch it shows a likeness that speaks, of people who are
+    # new to it (`core.metrics.quality`); None = not measured.
+    likeness: ClassVar[int | None] = None
     # Settings that must be off while the model pretrains: critics and styles.
     off_in_pretraining: ClassVar[tuple[str, ...]] = ()
 

@@ -21,6 +21,7 @@ from understudy.stages.train.callbacks.evaluator import Evaluator
 from understudy.stages.train.callbacks.gan_phase import GanPhase, validate_gan_phase
 from understudy.stages.train.callbacks.loss_guard import LossGuard
 from understudy.stages.train.callbacks.loss_log import LossLog
+from understudy.stages.train.callbacks.pace import Pace
 from understudy.stages.train.callbacks.previews import Previews
 from understudy.stages.train.callbacks.recovery import Recovery
 from understudy.stages.train.callbacks.tensorboard import TensorBoard
@@ -138,6 +139,7 @@ def _callbacks(
         Evaluator(folder, loss_log, Validation(*faces, options.exchange), options.until),
         # It goes by what was measured.
         GanPhase(writer, loss_log),
+        Pace(folder.name),
     ]
     if options.tensorboard:
         callbacks.append(stack.enter_context(TensorBoard(folder)))
