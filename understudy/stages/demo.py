@@ -67,6 +67,7 @@ def demo(out: Path = Path("demo"), *, options: DemoOptions) -> Stage:
             yield from _film(out / f"{person}.mp4", person, name, options)
         ):
             return
+    told = {"result": str(result), "sheet": str(sheet)}
     if atomic.is_there(result):
         yield Note(text=f"{result}: is there already. Delete the folder {out} to see it made anew.")
     else:
@@ -75,14 +76,16 @@ def demo(out: Path = Path("demo"), *, options: DemoOptions) -> Stage:
             consent="Two synthetic people; nobody to ask.",
             train=options.train,
         )
-        if not (yield from run_to_end(swap(out / "src.mp4", out / "dst.mp4", result, orders))):
+        swapped = yield from run_to_end(swap(out / "src.mp4", out / "dst.mp4", result, orders))
+        if swapped is None:
             return
-    if not sheet.exists() and not (yield from run_to_end(measure(show, MeasureOptions()))):
+        told["quality"] = swapped["quality"]
+    if not sheet.exists() and (yield from run_to_end(measure(show, MeasureOptions()))) is None:
         return
     atomic.write_bytes(sheet, (Project.load(show).folder / "sheet.png").read_bytes())
     yield Saved(what="result", path=result)
     yield Saved(what="sheet", path=sheet)
-    yield Finished(stage="demo", summary={"result": str(result), "sheet": str(sheet)})
+    yield Finished(stage="demo", summary=told)
 
 
 def load_portrait() -> Bytes:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from understudy.core.drawing import svg
+from understudy.core.metrics.quality import without_noise
 from understudy.core.training.curves import (
     Kind,
     TrainingCurves,
@@ -77,7 +78,7 @@ def history(show: Path, options: HistoryOptions) -> Stage:
             yield Measured(
                 model=name,
                 iteration=row["iteration"],
-                values={**row.get("losses", {}), **row.get("held_out", {})},
+                values={**row.get("losses", {}), **without_noise(row.get("held_out", {}))},
                 text=describe_event(row),
             )
         if rows:
@@ -89,18 +90,18 @@ def history(show: Path, options: HistoryOptions) -> Stage:
         )
     picture, page = project.folder / "history.svg", project.folder / "history.html"
     plots = _plots(curves)
-    forecasts = {
-        name: describe_forecast(each.forecast)
+    said = {
+        name: ". ".join(filter(None, (each.quality, describe_forecast(each.forecast))))
         for name, each in curves.items()
-        if each.forecast is not None
     }
+    said = {name: text for name, text in said.items() if text}
     atomic.write_text(picture, svg.draw_curves_file(list(plots.values())))
-    atomic.write_text(page, _page(project.folder.resolve().name, curves, plots, forecasts))
-    for name, text in forecasts.items():
+    atomic.write_text(page, _page(project.folder.resolve().name, curves, plots, said))
+    for name, text in said.items():
         yield Note(text=f"{name}: {text}")
     yield Saved(what="picture", path=picture)
     yield Saved(what="page", path=page)
-    yield Finished(stage="history", summary={"models": ", ".join(curves), **forecasts})
+    yield Finished(stage="history", summary={"models": ", ".join(curves), **said})
 
 
 def _plots(curves: dict[str, TrainingCurves]) -> dict[Kind, svg.CurvePlot]:
@@ -122,7 +123,7 @@ def _page(
     show: str,
     curves: dict[str, TrainingCurves],
     plots: dict[Kind, svg.CurvePlot],
-    forecasts: dict[str, str],
+    said: dict[str, str],
 ) -> str:
     shown: list[dict[str, Any]] = [
         {
@@ -134,4 +135,4 @@ def _page(
         for kind, plot in plots.items()
     ]
     events = [(name, at, text) for name, each in curves.items() for at, text in sorted(each.events)]
-    return render_page("history.html", show=show, plots=shown, events=events, forecasts=forecasts)
+    return render_page("history.html", show=show, plots=shown, events=events, said=said)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from understudy.core.drawing.contact_sheet import crop_head, draw_contact_sheet
 from understudy.core.image import as_bytes
 from understudy.core.metrics import swap_metrics as measures
+from understudy.core.metrics.quality import MIN_FOUND, describe_quality
 from understudy.errors import BadProject, MissingExtra, NoFaces
 from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
@@ -49,6 +50,9 @@ from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.stages.signer import find_signer
 from understudy.types import Bytes, Faces, Floats, Side
+
+# What is null where too few faces are found again.
+_UNKNOWN = ("movement", "movement_correlation", "jitter_result", "jitter_dst", "identity_shift")
 
 
 @with_parts(identities)
@@ -115,10 +119,18 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
         )
         if found is None:
             return
+        expected = _expected(looked_at, dst, options.every)
         result = FaceTrack(result_footage, found)
-        values = _measure_movement(result, dst, options) | (
-            yield from _measure_identity(src, dst, result, options)
-        )
+        values: dict[str, Any] = {"faces_found": len(found), "faces_expected": len(expected)}
+        if len(found) < MIN_FOUND * len(expected):
+            yield Warned(text=_too_few(len(found), len(expected), project))
+            values |= dict.fromkeys(_UNKNOWN)
+            # To be looked at all the same, where dst's face was.
+            result = FaceTrack(result_footage, {index: dst.points[index] for index in expected})
+        else:
+            values |= _measure_movement(result, dst, options)
+            values |= yield from _measure_identity(src, dst, result, options)
+        values["quality"] = _describe(values) or None
         sheet = _draw_sheet(src, dst, result, options)
     atomic.write_text(project.folder / "measures.json", json.dumps(values, indent=1) + "\n")
     went_in = [project.result, project.footage("src"), project.footage("dst")]
@@ -154,7 +166,7 @@ def select_main_faces(faces: Faces) -> dict[int, Floats]:
 
 def format_measures(values: dict[str, Any]) -> str:
     """The measures in one line for people."""
-    parts = []
+    parts = [said] if (said := values.get("quality")) else []
     if values.get("identity_shift") is not None:
         parts.append(f"identity shift {values['identity_shift']:.2f} (0 = dst, 1 = src)")
     if values.get("movement") is not None:
@@ -177,7 +189,7 @@ def _find_again(
 ) -> Generator[Event, Order | None, dict[int, Floats] | None]:
     """The face of each frame of the result that lies where dst's was; None when stopped."""
     look = make_analyser(settings)
-    indices = [index for index in range(0, len(footage), every) if index in dst.points]
+    indices = _expected(footage, dst, every)
     found: dict[int, Floats] = {}
     yield Started(stage="measure", total=len(indices))
     for done, frame in enumerate(footage.iter_frames(indices), start=1):
@@ -193,12 +205,36 @@ def _find_again(
             found[frame.index] = min(near, key=lambda one: one[0])[1]
         if isinstance((yield Progress(stage="measure", done=done, total=len(indices))), Stop):
             return None
-    if not found:
-        raise NoFaces(
-            f"{footage.path}: no face found in the result. Look at the video: was the swap merged"
-            " well?"
-        )
     return found
+
+
+def _expected(footage: Footage, dst: FaceTrack, every: int) -> list[int]:
+    """The frames of the result in which a face is looked for. Raises NoFaces."""
+    indices = [index for index in range(0, len(footage), every) if index in dst.points]
+    if not indices:
+        raise NoFaces(
+            f"{footage.path}: dst has no face in any of these frames. Look at the video: is it the"
+            " result of this show?"
+        )
+    return indices
+
+
+def _too_few(found: int, expected: int, project: Project) -> str:
+    return (
+        f"A face is found again in {found} of {expected} frames of the result, so neither whose it"
+        f" is nor how it moves is measured. Look at {project.folder / 'sheet.png'}: a model that"
+        " learnt too little gives no face; train on, and merge again."
+    )
+
+
+def _describe(values: dict[str, Any]) -> str:
+    """How good the swap is, in the words that training has for it."""
+    figures = {
+        "found": values["faces_found"] / values["faces_expected"],
+        "identity": values.get("identity_shift"),
+        "expression": values.get("movement_correlation"),
+    }
+    return describe_quality({name: one for name, one in figures.items() if one is not None})
 
 
 def _measure_movement(result: FaceTrack, dst: FaceTrack, options: MeasureOptions) -> dict[str, Any]:
@@ -209,8 +245,6 @@ def _measure_movement(result: FaceTrack, dst: FaceTrack, options: MeasureOptions
     )
     ratio, correlation = measures.expression_movement(ours, theirs)
     values: dict[str, Any] = {
-        "faces_found": len(result.points),
-        "faces_expected": len([index for index in dst.points if index % options.every == 0]),
         "movement": _known(ratio),
         "movement_correlation": _known(correlation),
     }

@@ -92,7 +92,7 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
     _refuse_parts(options, show)
     project = yield from _open_show(show, src, dst, options)
     _check_sound(project, options.merge, suffix)
-    if not (yield from run_to_end(extract(show, options=options.extract))):
+    if (yield from run_to_end(extract(show, options=options.extract))) is None:
         return
     resolved = _resolve_training(project, options)
     model = model_name(resolved.options)
@@ -103,14 +103,16 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
                 " or iterations."
             )
         )
-    elif not (yield from run_to_end(run_training(project, resolved))):
+    elif (yield from run_to_end(run_training(project, resolved))) is None:
         return
-    if not (yield from run_to_end(merge(show, _merge_options(project, options, model)))):
+    merged = yield from run_to_end(merge(show, _merge_options(project, options, model)))
+    if merged is None:
         return
     with atomic.partial_file(out) as partial:
         shutil.copyfile(project.result.with_suffix(out.suffix), partial)
     yield Saved(what="result", path=out)
-    yield Finished(stage="swap", summary={"result": str(out), "show": str(show)})
+    quality = {name: merged[name] for name in ("quality",) if name in merged}
+    yield Finished(stage="swap", summary={"result": str(out), "show": str(show), **quality})
 
 
 def _open_show(
@@ -150,8 +152,8 @@ def _is_one_picture(dst: Path, options: SwapOptions) -> bool:
         return len(footage) == 1 and not footage.is_video
 
 
-def run_to_end(stage: Stage) -> Generator[Event, Order | None, bool]:
-    """Pass a stage's events on and orders in to it; False when it was stopped."""
+def run_to_end(stage: Stage) -> Generator[Event, Order | None, dict[str, Any] | None]:
+    """Pass a stage's events on and orders in to it; what it did, or None when it was stopped."""
     last: Event | None = None
     order: Order | None = None
     try:
@@ -159,10 +161,11 @@ def run_to_end(stage: Stage) -> Generator[Event, Order | None, bool]:
             last = stage.send(order)
             order = yield last
     except StopIteration:
-        return isinstance(last, Finished) and last.summary.get("ended") not in (
+        is_through = isinstance(last, Finished) and last.summary.get("ended") not in (
             "stopped",
             "interrupted",
         )
+        return last.summary if isinstance(last, Finished) and is_through else None
     finally:
         stage.close()
 

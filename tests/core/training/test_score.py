@@ -17,6 +17,13 @@ def test_both_sides_count_alike_and_the_swap_a_little() -> None:
     ) and math.isnan(compute_score({}))
 
 
+def test_noise_has_no_score_and_former_scores_of_noise_do_not_count() -> None:
+    assert math.isnan(compute_score(REBUILT | {"found": 0.1}))
+    assert math.isclose(compute_score(REBUILT | {"found": 0.9}), 0.08)
+    rows = [{"iteration": at, "held_out": {"score": 1.0, "found": at / 2}} for at in (0, 1, 2)]
+    assert score_curve(rows) == ([1, 2], [1.0, 1.0])
+
+
 def test_what_is_only_a_little_better_is_not_better() -> None:
     assert is_better(0.98, 1.0) and not is_better(0.995, 1.0) and not is_better(math.nan, 1.0)
 

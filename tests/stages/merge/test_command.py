@@ -51,6 +51,14 @@ class Mirror(Painter):
         return Prediction(images, *np.ones((2, *images.shape[:3]), np.float32))
 
 
+class Young(Painter):
+    """A model whose masks are a grey haze yet."""
+
+    def predict(self, images):
+        made = super().predict(images)
+        return Prediction(made.image, *np.full((2, *images.shape[:3]), 0.6, np.float32))
+
+
 def landmarks(x, y, side):
     """68 points of an upright face whose `full` square of `side` px has its middle at x, y."""
     inner = align.template_points("full", 256) * side / 256
@@ -444,3 +452,39 @@ def test_what_an_option_cannot_do_is_told(show):
         if isinstance(event, Warned)
     ]
     assert any("feather: does nothing" in text for text in told)
+
+
+def test_masks_that_are_none_yet_are_not_used_and_better_ones_are_merged_anew(show, monkeypatch):
+    def run(**options):
+        events = list(merge(show, MergeOptions.layered({"color_transfer": "none", **options})))
+        told = [
+            each.text
+            for each in events
+            if isinstance(each, Warned) and each.text.startswith("masks: ")
+        ]
+        record = json.loads(sorted((show / "merged").glob("[0-9]*/merge.json"))[-1].read_text())
+        red, green, _ = frames(show / "result.mp4")[0][0][60, 60]
+        return told, record["options"]["masks"], green - red, events
+
+    use(monkeypatch, Young())
+    (told,), masks, covered, events = run()
+    assert masks == ["dst"] and covered > 150
+    assert "those that painter learnt are no masks yet (iteration 42: 0.60 of 1 solid" in told
+    assert "dst, the hull of the landmarks, is taken instead" in told and "understudy train" in told
+    # Before any work.
+    kinds = [type(each).__name__ for each in events]
+    assert kinds.index("Warned") < kinds.index("Progress")
+    assert run(preset="dfl")[1] == ["dst"]
+    # Who asks for them gets them.
+    (told,), masks, covered, _ = run(masks=["learned"])
+    assert masks == ["learned"] and covered < 120 and "dst shows through. Take --masks dst" in told
+    (told,), masks, _, _ = run(at=["3-5: masks=learned-prd,full"], masks=["full"])
+    assert masks == ["full"] and "dst shows through" in told
+    # A model that learnt more is merged with its own.
+    use(monkeypatch, Painter(), iteration=43)
+    told, masks, covered, events = run()
+    assert (told, masks) == ([], ["learned"]) and covered > 150
+    assert not any("from earlier runs" in each.text for each in events if isinstance(each, Note))
+    # What needs no mask of the model's looks at none.
+    use(monkeypatch, Young())
+    assert run(masks=["dst"])[0] == []

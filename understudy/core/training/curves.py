@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from understudy.core.metrics.quality import describe_quality, without_noise
 from understudy.core.training.plateau import Forecast, forecast
 from understudy.core.training.score import score_curve
 
@@ -35,20 +36,26 @@ class TrainingCurves:
         lines: By kind and name, over iterations.
         events: Iteration and what happened.
         forecast: Of the score; None where it is too early for one.
+        quality: How good the swaps are that were measured last, in words; "" where none were.
     """
 
     lines: dict[Kind, Lines] = field(default_factory=_no_lines)
     events: list[tuple[float, str]] = field(default_factory=list)
     forecast: Forecast | None = None
+    quality: str = ""
 
 
 def collect_curves(rows: Sequence[Row]) -> TrainingCurves:
     """Collect the lines and events of a history, whose rows come in the order of iterations."""
-    found = TrainingCurves(forecast=forecast(*score_curve(rows)))
+    measured = [row["held_out"] for row in rows if "held_out" in row]
+    found = TrainingCurves(
+        forecast=forecast(*score_curve(rows)),
+        quality=describe_quality(measured[-1]) if measured else "",
+    )
     for row in rows:
         for name, value in row.get("losses", {}).items():
             _add(found.lines["losses"], name, row["iteration"], value)
-        for name, value in row.get("held_out", {}).items():
+        for name, value in without_noise(row.get("held_out", {})).items():
             if name not in _NOT_DRAWN:
                 _add(found.lines[_kind(name)], name, row["iteration"], value)
         if text := describe_event(row):

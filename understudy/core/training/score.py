@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from understudy.core.metrics.quality import MIN_FOUND, without_noise
+
 # So much lower a score must be to count as another: within it chance decides.
 MIN_IMPROVEMENT: Final = 0.01
 # What the swap counts beside the reconstruction, which it rests on.
@@ -15,7 +17,9 @@ _SWAP: Final = 0.1
 
 
 def compute_score(measured: Mapping[str, float]) -> float:
-    """Return one number for a model, lower is better; NaN where nothing was held out.
+    """Return one number for a model, lower is better.
+
+    NaN where nothing was held out, and where no face is found in the swaps: noise has no score.
 
     It is the mean over both sides of L1 + DSSIM, times a factor of 1.1 to 1 for the swap. The
     factor is 1.1 for a swap that is all dst or does not act at all. It is 1 for one as much src as
@@ -26,7 +30,7 @@ def compute_score(measured: Mapping[str, float]) -> float:
         for side in ("src", "dst")
         if f"{side} l1" in measured
     ]
-    if not rebuilt:
+    if not rebuilt or measured.get("found", 1.0) < MIN_FOUND:
         return math.nan
     swap = [
         min(max(measured[name], 0.0), 1.0)
@@ -50,6 +54,7 @@ def score_curve(rows: Iterable[Mapping[str, Any]]) -> tuple[list[int], list[floa
     for row in rows:
         if "changed" in row:
             found.clear()
-        elif "score" in row.get("held_out", {}):
-            found[row["iteration"]] = row["held_out"]["score"]
+        # Former versions gave noise a score, too.
+        elif (score := without_noise(row.get("held_out", {})).get("score")) is not None:
+            found[row["iteration"]] = score
     return list(found), list(found.values())

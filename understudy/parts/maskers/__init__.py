@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, reduce
+from typing import ClassVar
 
 import numpy as np
 
@@ -42,6 +43,9 @@ Mask = Callable[[MaskInput], Floats]
 
 class Masker(Part):
     """The options of one masker; `build` makes it ready."""
+
+    # Whether it shows what the model learned: nothing, while that has learnt little.
+    is_learned: ClassVar[bool] = False
 
     def build(self) -> Mask:
         """The masker as a function."""

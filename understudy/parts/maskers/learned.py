@@ -9,6 +9,8 @@ from understudy.parts.maskers import Mask, Masker, maskers
 class Learned(Masker):
     """Where both the new face and dst's face are: nothing is painted beside either."""
 
+    is_learned = True
+
     def build(self) -> Mask:
         return lambda face: face.prd * face.dst
 
@@ -17,6 +19,8 @@ class Learned(Masker):
 class LearnedPrd(Masker):
     """Where the new face is."""
 
+    is_learned = True
+
     def build(self) -> Mask:
         return lambda face: face.prd
 
@@ -24,6 +28,8 @@ class LearnedPrd(Masker):
 @maskers.register("learned-dst")
 class LearnedDst(Masker):
     """Where dst's face is."""
+
+    is_learned = True
 
     def build(self) -> Mask:
         return lambda face: face.dst

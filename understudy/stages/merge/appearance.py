@@ -43,7 +43,7 @@ class Appearance:
         tone = fit_tone([image.as_float(face.image) for face in faces])
         if not all(align.contains(face.face_type, face_type) for face in faces):
             return cls(None, tone)
-        return cls(TypicalFace.of([_crop(face, face_type, size) for face in faces]), tone)
+        return cls(TypicalFace.of([crop_face(face, face_type, size) for face in faces]), tone)
 
     @classmethod
     def unknown(cls, pictures: Sequence[Path]) -> Self:
@@ -51,6 +51,7 @@ class Appearance:
         return cls(None, None)
 
 
-def _crop(face: AlignedFace, face_type: FaceType, size: int) -> Floats:
+def crop_face(face: AlignedFace, face_type: FaceType, size: int) -> Floats:
+    """The square that a model sees, cut from a face picture: (size, size, 3) in 0..1."""
     matrix = align.face_from_face(face, face_type, size)
     return image.as_float(image.warp(face.image, matrix, (size, size), "replicate"))

@@ -42,12 +42,14 @@ from understudy.stages.merge import versions
 from understudy.stages.merge.context import MergeContext
 from understudy.stages.merge.frames import FrameReport, merge_frames
 from understudy.stages.merge.keyframes import Keyframes
+from understudy.stages.merge.learned_masks import replace_young_masks
 from understudy.stages.merge.options import MergeOptions
 from understudy.stages.merge.presets import apply_preset
 from understudy.stages.merge.render import SegmentRenderer
 from understudy.stages.merge.segments import SegmentStore, make_segments
 from understudy.stages.merge.stills import render_stills
 from understudy.stages.project import Project
+from understudy.stages.saved_models.quality import describe_model_quality
 from understudy.stages.show_folders import remove_leftovers
 from understudy.stages.signer import find_signer
 
@@ -68,7 +70,10 @@ def merge(show: Path, options: MergeOptions) -> Stage:
     CannotWrite.
     """
     project = Project.load(show)
-    options = apply_preset(project, project.options("merge", options))
+    asked = project.options("merge", options)
+    options = apply_preset(project, asked)
+    # A preset of ours that says what holds by default chooses nothing.
+    are_chosen = "masks" in asked.model_fields_set or options.masks != MergeOptions().masks
     keyframes = Keyframes.parse(options)
     signer = yield from find_signer()
     with contextlib.ExitStack() as held:
@@ -99,6 +104,7 @@ def merge(show: Path, options: MergeOptions) -> Stage:
         ours = rows_of_footage(project, "dst", faceset, footage)
         yield from notes_on_gathered(faceset, ours, "they are not merged")
         yield from context.remarks()
+        context = yield from replace_young_masks(project, context, are_chosen=are_chosen)
         if options.preview or options.debug:
             yield from render_stills(project, context, signer)
         else:
@@ -174,7 +180,9 @@ def _render_version(
         if context.shows_one_picture:
             versions.link_result(final / _PICTURE, project.result.with_suffix(".png"))
             yield Saved(what="picture", path=project.result.with_suffix(".png"))
-    yield Finished(stage="merge", summary={**facts, "result": str(result), "version": str(video)})
+    made = {"result": str(result), "version": str(video)}
+    quality = describe_model_quality(model, context.iteration, project.folder)
+    yield Finished(stage="merge", summary={**facts, **made, "quality": quality})
 
 
 def _concat(

@@ -9,6 +9,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+from understudy.core.metrics.quality import describe_quality, without_noise
 from understudy.errors import BadOption, BadProject, CannotRead
 from understudy.io import atomic
 from understudy.io.model_files import backups, checkpoint, history
@@ -171,7 +172,9 @@ def _describe(folder: Path) -> Generator[Event, Order | None, dict[str, Any]]:
         told["backups"] = made
     measured = [row["held_out"] for row in known.rows if "held_out" in row]
     origin = {"started from": recipe.origin} if recipe.origin else {}
-    return {**told, **(measured[-1] if measured else {}), **origin}
+    last = without_noise(measured[-1]) if measured else {}
+    quality = {"quality": said} if (said := describe_quality(last)) else {}
+    return {**told, **last, **quality, **origin}
 
 
 def _warn_of_mentions(project: Project, name: str) -> Stage:

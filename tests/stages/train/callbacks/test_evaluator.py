@@ -56,6 +56,26 @@ def best(show: Path) -> checkpoint.Checkpoint:
     return checkpoint.load_intact(show / "models/tiny/best")[0][0]
 
 
+def test_weights_whose_swaps_show_no_face_never_win(
+    known: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coming = [{"found": 0.0, "src l1": 0.1}, {"found": 1.0, "score": 0.5}, {"found": 0.2}]
+
+    def measure(self: Validation, model: object) -> dict[str, float]:
+        self.latest = coming.pop(0) if len(coming) > 1 else coming[0]
+        return self.latest
+
+    monkeypatch.setattr(Validation, "measure", measure)
+    monkeypatch.setattr(Validation, "is_due", lambda self, learnt: True)
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0)
+    events = done(known, iterations=4)
+    assert best(known).iteration == 2
+    told = [each.text for each in events if isinstance(each, Note) and "no face" in each.text]
+    assert len(told) == 2 and "swaps of iteration 1" in told[0] and "iteration 3" in told[1]
+    assert isinstance(events[-1], Finished) and "best" not in events[-1].summary
+    assert events[-1].summary["quality"] == "no face is found in 80 % of the swaps: no face yet"
+
+
 def test_the_best_weights_stay_whatever_comes_after(known: Path, scores: list[float]) -> None:
     scores[:] = [0.5, 0.4, 0.399, 0.6, float("inf"), 0.7]
     events = done(known, iterations=8)

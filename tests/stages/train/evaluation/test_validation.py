@@ -132,28 +132,48 @@ def with_network(points: Floats) -> swap_metrics.Locate:
     return locate
 
 
-def test_a_swap_that_acts_as_dst_does_is_in_step_and_one_without_a_face_is_not_found() -> None:
+def grey(points: Floats, light: int) -> Bytes:
+    return shown(points, light).faces
+
+
+def test_a_swap_that_acts_as_dst_does_is_in_step() -> None:
     points = speaking(np.random.default_rng(0))
-    for light, share in ((90, 1.0), (0, 0.0)):
-        evaluator = SwapEvaluator(
-            shown(points, 200), shown(points, 90), MetricNets(locate=with_network(points))
-        )
-        found = evaluator.measure(np.full((len(points), SIZE, SIZE, 3), light, np.uint8))
-        assert found["found"] == share and "identity" not in found
-        if share:
-            assert (
-                found["expression"] == found["mouth"] == found["mouth scale"] == pytest.approx(1)
-                and found["pose"] < 1e-3
-            )
+    evaluator = SwapEvaluator(
+        shown(points, 200), shown(points, 90), MetricNets(locate=with_network(points))
+    )
+    found = evaluator.measure(grey(points, 90), grey(points, 90))
+    assert found["found"] == 1 and "identity" not in found
+    assert found["expression"] == found["mouth"] == found["mouth scale"] == pytest.approx(1)
+    assert found["pose"] < 1e-3
+
+
+def embed(image: Bytes, landmarks: Floats) -> Floats:
+    return np.full(8, image.mean(), np.float32)
+
+
+@pytest.mark.parametrize("pasted", [0, 90])
+def test_where_no_face_is_found_there_are_no_figures(pasted: int) -> None:
+    """Also where only what is around the face lets one be found."""
+    points = speaking(np.random.default_rng(0))
+    nets = MetricNets(locate=with_network(points), embed=embed)
+    evaluator = SwapEvaluator(shown(points, 200), shown(points, 90), nets)
+    assert evaluator.measure(grey(points, pasted), grey(points, 0)) == {"found": 0}
+
+
+def test_without_a_landmarker_nothing_tells_a_face_from_noise() -> None:
+    points = speaking(np.random.default_rng(0))
+    evaluator = SwapEvaluator(shown(points, 200), shown(points, 90), MetricNets(embed=embed))
+    assert evaluator.measure(grey(points, 90), grey(points, 90)) == {}
 
 
 def test_identity_is_0_for_dst_and_1_for_src() -> None:
     points = speaking(np.random.default_rng(0))
 
-    def embed(image: Bytes, landmarks: Floats) -> Floats:
-        return np.full(8, image.mean(), np.float32)
+    def locate(image: Bytes, detection: Detection) -> FaceLandmarks:
+        return FaceLandmarks(points[0], 1.0)
 
-    evaluator = SwapEvaluator(shown(points, 200), shown(points, 100), MetricNets(embed=embed))
+    nets = MetricNets(locate=locate, embed=embed)
+    evaluator = SwapEvaluator(shown(points, 200), shown(points, 100), nets)
     for light, shift in ((100, 0), (200, 1), (150, 0.5)):
-        found = evaluator.measure(np.full((len(points), SIZE, SIZE, 3), light, np.uint8))
-        assert found["identity"] == pytest.approx(shift) and "expression" not in found
+        found = evaluator.measure(grey(points, light), grey(points, light))
+        assert found["identity"] == pytest.approx(shift)

@@ -7,13 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from understudy.core.training.plateau import Forecast, describe_forecast, forecast
+from understudy.core.metrics.quality import MIN_FOUND, describe_quality
+from understudy.core.training.plateau import (
+    MIN_POINTS,
+    Forecast,
+    describe_forecast,
+    forecast,
+)
 from understudy.core.training.score import is_better, score_curve
 from understudy.core.training.split import MIN_FACES
 from understudy.errors import BadOption
 from understudy.io.model_files import checkpoint
 from understudy.nets.device import tensors_to_numpy
-from understudy.stages.events import Measured, Note, Order, Saved
+from understudy.stages.events import Measured, Note, Order, Saved, Warned
 from understudy.stages.saved_models.recipe import BEST
 from understudy.stages.train import schedule
 from understudy.stages.train.callbacks.base import (
@@ -57,6 +63,7 @@ class Evaluator(Callback):
         self._measured_at = -1
         self._faces = validation.fingerprint()
         self._has_named_missing = self._had_plateaued = False
+        self._without_face = 0
 
     @property
     def has_plateaued(self) -> bool:
@@ -81,10 +88,12 @@ class Evaluator(Callback):
     def summary(self) -> dict[str, Any]:
         """How good the model is, what more learning would bring, and which weights are better."""
         found: dict[str, Any] = {"held_out": self.latest}
+        if quality := describe_quality(self.latest):
+            found["quality"] = quality
         if self.outlook is not None:
             found["outlook"] = describe_forecast(self.outlook)
         best = checkpoint.peek(self._folder / BEST)
-        if self.latest and best and best.state.get("score") is not None:
+        if "score" in self.latest and best and best.state.get("score") is not None:
             newer = not is_better(best.state["score"], self.latest["score"])
             found["best"] = {
                 "iteration": best.iteration,
@@ -110,13 +119,35 @@ class Evaluator(Callback):
         )
         self._loss_log.write(iteration)
         yield Measured(model=name, iteration=iteration, values=self.latest)
-        if "score" in self.latest:
+        if self.latest.get("found", 1.0) < MIN_FOUND:
+            yield from self._tell_no_face(state)
+        elif "score" in self.latest:
+            self._without_face = 0
             yield from self._keep_best(state)
             self.outlook = forecast(*score_curve(self._loss_log.read()))
         self._validation.record_cost(time.monotonic() - start, state.seconds)
         if self.has_plateaued and not self._had_plateaued:
             yield Note(text=f"{name}: {describe_forecast(self.outlook)}")
         self._had_plateaued = self.has_plateaued
+
+    def _tell_no_face(self, state: TrainState) -> Actions:
+        """Tell once that nothing can be measured of the swaps, and once that no end is in sight."""
+        name = self._folder.name
+        self._without_face += 1
+        if self._without_face == 1:
+            yield Note(
+                text=(
+                    f"{name}: no face is found in the swaps of iteration {state.iteration}: nothing"
+                    " is said of identity, expression and sharpness, and there is no score."
+                )
+            )
+        elif self._without_face == MIN_POINTS and state.options.until:
+            yield Warned(
+                text=(
+                    f"{name}: still no face is found in the swaps, so no plateau can be seen that"
+                    " would end the run. Look at the previews; set --minutes for an end."
+                )
+            )
 
     def _end(self, state: TrainState) -> Actions:
         """End the run, or let its finish begin, where it waits for a plateau."""

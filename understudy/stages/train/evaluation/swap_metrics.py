@@ -12,6 +12,8 @@ from understudy.core.affine import bounding_box
 from understudy.core.face.detail import measure_detail
 from understudy.core.face.pose import estimate_pose
 from understudy.core.metrics import swap_metrics
+from understudy.core.metrics.quality import MIN_FOUND
+from understudy.core.row_blocks import Rows
 from understudy.errors import DegeneratePoints
 from understudy.io.installation import install_extra
 from understudy.io.weights import fetch
@@ -24,9 +26,9 @@ from understudy.types import Bytes, Floats
 LANDMARKER, IDENTITY = "facemesh", "dlib-resnet"
 # With fewer faces nothing can be said of how they move.
 MIN_FACES = 3
-# The identity costs the most, and differs little from one swap to the next: it is measured on so
-# many.
-IDENTITY_FACES = 8
+# What differs little from one swap to the next, and costs the most, is measured on so many:
+# identity, and whether a face is there.
+SAMPLED_FACES = 8
 # Columns of `swap_metrics.expression_features`.
 _MOUTH, _EYES = 0, 2
 
@@ -50,8 +52,8 @@ def load_metric_nets() -> MetricNets:
     embed: Embed | None = None
     if fetch.weight_status(LANDMARKER) == "missing":
         missing.append(
-            f"what it keeps of dst's expression: no weights of {LANDMARKER} here, `understudy"
-            " models` says where to put them"
+            f"how good the swap is: no weights of {LANDMARKER} here, `understudy models` says where"
+            " to put them"
         )
     else:
         # Of its three passes and four crops these do to compare two pictures of one face.
@@ -80,35 +82,60 @@ class SwapEvaluator:
         self._embeddings = [_embed(each, nets.embed) for each in (src, dst)]
         self._src_sharpness = _sharpness(src)
 
-    def measure(self, swapped: Bytes) -> Metrics:
+    def measure(self, swapped: Bytes, alone: Bytes) -> Metrics:
         """Measure the swaps of all dst faces.
 
+        Where a face is found in fewer than `MIN_FOUND` of them, that share is all that there is to
+        say: an embedding, or the sharpness, of noise is a number like any other.
+
         Args:
-            swapped: (n, S, S, 3), in the order of dst's faces.
+            swapped: (n, S, S, 3), in the order of dst's faces, in place of these.
+            alone: The same without what is around dst's faces, which helps to find them.
 
         Returns:
+            found: The share in which the landmarker finds a face.
             identity: 0 = still dst, 1 = as much src as src's own faces.
             expression, mouth, eyes: Whether it moves as dst does, -1..1; with " scale" how much of
             dst's movement it has, 1 = all.
             pose: The mean difference to dst, in degrees.
-            found: The share in which the landmarker finds a face.
             sharpness: The median detail as a share of src's.
         """
+        if self._nets.locate is None or not np.isfinite(self._points).any():
+            # Nothing tells a face from noise.
+            return {}
         shown = FaceImages(swapped, self._dst.landmarks)
-        found = {"sharpness": _sharpness(shown) / max(self._src_sharpness, 1e-6)}
+        points = _locate(shown, self._nets.locate)
+        rows = _sample_rows(len(alone))
+        by_itself = FaceImages(alone[rows], self._dst.landmarks[rows])
+        found = {
+            "found": min(
+                self._share_found(points),
+                self._share_found(_locate(by_itself, self._nets.locate), rows),
+            )
+        }
+        if found["found"] < MIN_FOUND:
+            return found
+        found["sharpness"] = _sharpness(shown) / max(self._src_sharpness, 1e-6)
         src, dst = self._embeddings
         if self._nets.embed is not None and not np.array_equal(src, dst):
             found["identity"] = swap_metrics.identity_shift(
                 _embed(shown, self._nets.embed), src, dst
             ).shift
-        if self._nets.locate is not None:
-            found |= self._expression_metrics(_locate(shown, self._nets.locate))
-        return found
+        return found | self._expression_metrics(points)
+
+    def _share_found(self, points: Floats, rows: Rows | None = None) -> float:
+        """The share of the faces found in dst, in which the swap shows one, too.
+
+        points: of the swaps in these rows, NaN where no face is; None = of all.
+        """
+        there = np.isfinite(self._points if rows is None else self._points[rows]).all((1, 2))
+        both = there & np.isfinite(points).all((1, 2))
+        return float(both.sum()) / max(int(there.sum()), 1)
 
     def _expression_metrics(self, points: Floats) -> Metrics:
         there = np.isfinite(self._points).all((1, 2))
         both = there & np.isfinite(points).all((1, 2))
-        found = {"found": float(both.sum()) / max(int(there.sum()), 1)}
+        found: Metrics = {}
         if both.sum() < MIN_FACES:
             return found
         ours, theirs = (
@@ -151,8 +178,13 @@ def _locate(shown: FaceImages, locate: Locate | None) -> Floats:
 def _embed(shown: FaceImages, embed: Embed | None) -> Floats:
     if embed is None:
         return np.zeros((0, 0), np.float32)
-    rows = np.unique(np.linspace(0, len(shown.faces) - 1, IDENTITY_FACES).round().astype(int))
+    rows = _sample_rows(len(shown.faces))
     return np.stack([embed(shown.faces[row], shown.landmarks[row]) for row in rows])
+
+
+def _sample_rows(count: int) -> Rows:
+    rows: Rows = np.unique(np.linspace(0, count - 1, SAMPLED_FACES).round().astype(np.int64))
+    return rows
 
 
 def _sharpness(shown: FaceImages) -> float:

@@ -99,7 +99,8 @@ class Validation:
 
         "src l1", "src dssim": how far the rebuilt face is off within its mask; "src mask": how much
         of the learnt mask and its own is common to both (intersection over union); for dst alike.
-        score: `core.training.score.compute_score`. The swap: `SwapEvaluator.measure`.
+        score: `core.training.score.compute_score`. The swap: `SwapEvaluator.measure`. What could
+        not be measured is left out.
         """
         if not self.is_possible:
             return {}
@@ -148,9 +149,15 @@ class Validation:
         assert self._swap_evaluator is not None
         # All of dst's face gives way, so that a mask that is gone does not hide a bad swap.
         matte = dst[1][..., None]
-        return self._swap_evaluator.measure(
-            as_bytes(np.clip(swapped * matte + dst[0] * (1 - matte), 0, 1))
+        # The mean colour of the face itself: no edge around it that looks like a head.
+        plain = (swapped * matte).sum((1, 2), keepdims=True) / np.maximum(
+            matte.sum((1, 2), keepdims=True), 1e-6
         )
+        pasted, alone = (
+            as_bytes(np.clip(swapped * matte + around * (1 - matte), 0, 1))
+            for around in (dst[0], plain)
+        )
+        return self._swap_evaluator.measure(pasted, alone)
 
     def _face_images(self, side: str, size: int) -> FaceImages:
         store, rows = self._sides[side], self._spaced_rows(self._rows[side])

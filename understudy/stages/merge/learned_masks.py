@@ -1,0 +1,103 @@
+"""Learned masks that are no masks yet: dst's hull is taken in their place, and that is told."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from understudy.core.face import align
+from understudy.core.metrics.solidity import MIN_SOLIDITY, measure_solidity
+from understudy.io.faceset import face_image
+from understudy.parts.maskers import maskers, names_in
+from understudy.stages.events import Event, Order, Warned
+from understudy.stages.merge.appearance import crop_face
+from understudy.stages.merge.context import MergeContext
+from understudy.stages.merge.keyframes import Keyframes
+from understudy.stages.project import Project
+
+# So many of the faces that will be replaced are looked at: one batch of a merge.
+_FACES: Final = 8
+_INSTEAD: Final = ("dst",)
+
+
+def replace_young_masks(
+    project: Project, context: MergeContext, *, are_chosen: bool
+) -> Generator[Event, Order | None, MergeContext]:
+    """The context with dst's hull in place of learned masks that are none yet.
+
+    Masks that somebody chose stay, and are warned of.
+
+    Args:
+        project: The show.
+        context: What the merge works with.
+        are_chosen: Whether `masks` was set, and is no default.
+    """
+    keyframes, options = context.keyframes, context.options
+    if not any(map(_needs_model, keyframes.values_of("masks"))):
+        return context
+    solidity = _measure_solidity(context)
+    if solidity is None or solidity >= MIN_SOLIDITY:
+        return context
+    told = (
+        f"those that {context.model_path.name} learnt are no masks yet (iteration"
+        f" {context.iteration}: {solidity:.2f} of 1 solid, {MIN_SOLIDITY} are needed)"
+    )
+    if are_chosen or any(_needs_model(each.values.get("masks", ())) for each in keyframes.entries):
+        yield Warned(
+            text=(
+                f"masks: {told}; dst shows through. Take --masks dst, or"
+                f" {_advice(project, context)}."
+            )
+        )
+    if are_chosen or not _needs_model(options.masks):
+        return context
+    yield Warned(
+        text=(
+            f"masks: {told}: dst, the hull of the landmarks, is taken instead. For masks:"
+            f" {_advice(project, context)}."
+        )
+    )
+    options = options.model_copy(update={"masks": _INSTEAD})
+    return replace(context, options=options, keyframes=Keyframes.parse(options))
+
+
+def _needs_model(names: tuple[str, ...]) -> bool:
+    """Whether any of these masks is learned."""
+    return any(maskers[name].is_learned for name in names_in(names))
+
+
+def _measure_solidity(context: MergeContext) -> float | None:
+    """The median solidity of the model's masks on some of dst's faces.
+
+    Of its two masks that of the worse one. None where no picture shows all that the model sees.
+    """
+    model = context.model
+    pictures = sorted(
+        {path for faces in context.placements.values() for face in faces for path in face.pictures}
+    )
+    rows = np.unique(np.linspace(0, len(pictures) - 1, _FACES).round().astype(int))
+    seen = [face_image.read(pictures[row]) for row in rows] if pictures else []
+    crops = [
+        crop_face(face, model.face_type, model.resolution)
+        for face in seen
+        if align.contains(face.face_type, model.face_type)
+    ]
+    if not crops:
+        return None
+    made = model.predict(np.stack(crops))
+    return min(
+        float(np.median([measure_solidity(np.asarray(mask, np.float32)) for mask in masks]))
+        for masks in (made.mask, made.dst_mask)
+    )
+
+
+def _advice(project: Project, context: MergeContext) -> str:
+    if context.model_path.is_file():
+        return "merge with a model that learnt more"
+    return (
+        f"train on, then merge again: understudy train {project.folder} --name"
+        f" {context.model_path.name}"
+    )

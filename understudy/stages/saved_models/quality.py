@@ -1,0 +1,60 @@
+"""How good a trained model is and what would help, in a line, by what was measured in training."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from understudy.core.metrics.quality import describe_quality, rate
+from understudy.core.training.plateau import describe_forecast, forecast
+from understudy.core.training.score import score_curve
+from understudy.io.model_files import history
+from understudy.parts.models import models
+from understudy.stages.saved_models.recipe import HISTORY, read_recipe_or_saved
+
+# To train on for less is not worth a start.
+_LEAST_MINUTES = 10
+
+
+def describe_model_quality(model: Path, iteration: int, show: Path) -> str:
+    """Say how good a model is at an iteration, and what would help.
+
+    Args:
+        model: Its folder, or the file that it came as.
+        iteration: Of the weights.
+        show: The folder of the show, for the commands that are named.
+    """
+    if model.is_file():
+        return f"not measured, since the model came as a file. Run: understudy measure {show}"
+    rows = history.read(model / HISTORY)
+    measured = [row for row in rows if row.get("held_out") and row["iteration"] <= iteration]
+    text = describe_quality(measured[-1]["held_out"]) if measured else ""
+    if not text:
+        return (
+            "not measured, since no faces were held out, or nothing here measures them. Run:"
+            f" understudy measure {show}"
+        )
+    last = measured[-1]
+    at = f"iteration {last['iteration']}: {text}"
+    outlook = forecast(*score_curve(measured))
+    if outlook is not None and outlook.since is not None:
+        rest = (
+            ""
+            if rate(last["held_out"]) == "a likeness"
+            else (" More of src's footage, or a larger model, would help more than time.")
+        )
+        return f"{at}. It has {describe_forecast(outlook)}{rest}"
+    if rate(last["held_out"]) == "a likeness":
+        return f"{at}. {describe_forecast(outlook)}".removesuffix(". ")
+    minutes = _minutes_to_train(model, last["iteration"], last.get("minutes", 0.0))
+    return (
+        f"{at}. Train on, then merge again: understudy train {show} --name {model.name} --minutes"
+        f" {minutes}"
+    )
+
+
+def _minutes_to_train(folder: Path, iteration: int, minutes: float) -> int:
+    """For how long to train in all: twice as long, or until a likeness is to be expected."""
+    likeness = models[read_recipe_or_saved(folder)[0].model].likeness or 0
+    pace = minutes / max(iteration, 1)
+    return max(_LEAST_MINUTES, math.ceil(2 * minutes), math.ceil(1.5 * likeness * pace))
