@@ -69,6 +69,22 @@ def test_norms_and_thresholds_are_known_whatever_they_are_called(
     )
 
 
+@pytest.mark.parametrize("shape", [(4,), (1, 1, 1, 4), (1, 4, 1, 1)])
+def test_values_of_channels_may_have_sides_of_one(shape: tuple[int, ...]) -> None:
+    number = (1,) * len(shape)
+    held = {"n/weight": array(0, *shape), "n/bias": array(1, *shape), "n/eps": array(2, *number)}
+    held |= {"t/tau": array(3, *shape), "m/weight": array(4, 1, 1, 4, 1), "m/bias": array(5, 1)}
+    norm, threshold, mask = group_layers(held, PATH)
+    assert norm.shapes == {"gamma": (4,), "beta": (4,), "epsilon": ()}
+    assert threshold.shapes == {"tau": (4,)}
+    assert mask.shapes == {"weight": (1, 4, 1, 1), "bias": (1,)}
+
+
+def test_layers_may_be_named_with_dots() -> None:
+    held = {"res0.conv1.tau": array(0, 4), "res0.conv2.tau": array(1, 4)}
+    assert [layer.name for layer in group_layers(held, PATH)] == ["res0/conv1", "res0/conv2"]
+
+
 def test_a_kernel_its_norm_and_threshold_may_share_a_name() -> None:
     shapes = {
         "weight": (3, 3, 2, 4),

@@ -5,6 +5,7 @@ bit for bit.
 from __future__ import annotations
 
 import errno
+import os
 import pickle
 import shutil
 import warnings
@@ -16,7 +17,7 @@ import pytest
 import torch
 
 from understudy.errors import BadOption, BadProject, CannotWrite, WeightsMissing
-from understudy.io.dfl import plain_pickle
+from understudy.io.dfl import plain_pickle, safe_pickle
 from understudy.io.model_files import checkpoint, history, segmenter_file
 from understudy.nets.optim.update_rules import AdaBelief, RMSprop
 from understudy.nets.pretrained.xseg import XSeg
@@ -30,6 +31,7 @@ from understudy.stages.train.options import TrainOptions
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 SIZE = {"resolution": 64, "ae_dims": 32, "e_dims": 16, "d_dims": 18, "d_mask_dims": 16}
+REAL = Path(os.environ.get("UNDERSTUDY_ODD_FILES") or "/nowhere") / "dfl/SAEHD_default_options.dat"
 FIELDS = {"adabelief": AdaBelief.FIELDS, "rmsprop": RMSprop.FIELDS}
 
 
@@ -292,6 +294,21 @@ def test_what_cannot_be_written_is_told(show: Path, tmp_path: Path) -> None:
     (out / "own_SAEHD_src_dst_opt.npy").write_bytes(b"of another run")
     with pytest.raises(BadOption, match=r"own_SAEHD_src_dst_opt\.npy: would be taken for a part"):
         run(call("export")(show, out, model="own", format="dfl", overwrite=True))
+
+
+@pytest.mark.footage
+@pytest.mark.skipif(not REAL.is_file(), reason="UNDERSTUDY_ODD_FILES names no such file")
+def test_options_are_called_as_in_a_real_file(show: Path, tmp_path: Path) -> None:
+    draw_model(show / "models/own", "saehd", archi="df", **SIZE)
+    run(call("export")(show, tmp_path / "out", format="dfl"))
+    ours = theirs(tmp_path / "out/own_SAEHD_data.dat")["options"]
+    real = safe_pickle.loads(REAL.read_bytes(), "a real file")
+    assert isinstance(real, dict)
+    # These two are of 2020, and were renamed since.
+    assert set(real) - {"eyes_prio", "random_flip"} <= set(ours)
+    for name in set(real) & set(ours):
+        value = real[name].item() if isinstance(real[name], np.generic) else real[name]
+        assert type(value) is type(ours[name]), name
 
 
 def test_a_disk_that_fills_leaves_nothing_behind(

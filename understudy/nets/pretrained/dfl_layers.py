@@ -84,6 +84,7 @@ def group_layers(arrays: Mapping[str, Array], source: str) -> list[Layer]:
     Raises:
         BadMedia: An array is of none; names it.
     """
+    arrays = {name: _squeeze_vector(array) for name, array in arrays.items()}
     groups: dict[str, dict[str, str]] = defaultdict(dict)
     number = ""
     for name, array in arrays.items():
@@ -94,8 +95,8 @@ def group_layers(arrays: Mapping[str, Array], source: str) -> list[Layer]:
             number = name if array.ndim > 1 else number
             groups[number]["weight" if array.ndim > 1 else "bias"] = name
             continue
-        cut = max(name.rfind("/"), name.rfind("."))
-        groups[name[: max(cut, 0)]][name[cut + 1 :].removesuffix(":0")] = name
+        layer, _, word = name.removesuffix(":0").replace(".", "/").rpartition("/")
+        groups[layer][word] = name
     return [
         layer
         for prefix, keys in groups.items()
@@ -213,6 +214,16 @@ def _kernel_layer(
     )
 
 
+def _squeeze_vector(array: Array) -> Array:
+    """An array of one value a channel, however many sides of one it has, as a vector.
+
+    (1, 1, C, 1) is a kernel all the same: that of a mask's last layer.
+    """
+    is_kernel = array.shape[-1:] == (1,) and array.shape[-2:-1] != (1,)
+    is_vector = array.ndim > 2 and array.size == max(array.shape) and not is_kernel
+    return array.reshape(-1) if is_vector else array
+
+
 def _is_blur_filter(array: Array) -> bool:
     """Whether this is the fixed binomial filter of a pooling, the same for all channels."""
     if array.ndim < 3 or array.shape[0] != array.shape[1] or not 2 <= array.shape[0] <= 4:
@@ -264,11 +275,10 @@ def _misfit(found: Sequence[Layer], slots: Sequence[Slot], names: Mapping[str, s
         else:
             empty += ours[len(layers) :]
             left += layers[len(ours) :]
+    of_name = {names.get(slot.name): slot for slot in empty}
     for layer in left:
-        for slot in empty:
-            if layer.name == names.get(slot.name):
-                wanted = _signature(slot)
-                return f"'{layer.name}' is a {_signature(layer)}, and must be a {wanted}"
+        if slot := of_name.get(layer.name):
+            return f"'{layer.name}' is a {_signature(layer)}, and must be a {_signature(slot)}"
     faults = [f"'{each.name}', a {_signature(each)}, finds no place" for each in left[:1]]
     for slot in empty[:1]:
         ours_too = f"{names[slot.name]}, our {slot.name}" if names else f"our {slot.name}"

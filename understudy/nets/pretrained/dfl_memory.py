@@ -103,7 +103,7 @@ def _find_slots(
     for key, array in arrays.items():
         tensor, word = _split(_plain(key), plain)
         place = plain.get(tensor)
-        if place is None and array.size == 1 and array.dtype.kind in "iu":
+        if place is None and array.size == 1 and float(array.reshape(())).is_integer():
             steps = int(array.reshape(()))
             continue
         if place is None:
