@@ -75,6 +75,13 @@ SCENARIOS = [
         cost=1,
     ),
     Scenario(
+        "merge-pictures",
+        "trained",
+        ("merge", "show", *MERGE, "--pictures", "--matte"),
+        extra=r"show/merged/002(/.*)?",
+        cost=1,
+    ),
+    Scenario(
         "preview",
         "trained",
         ("merge", "show", *MERGE, "--preview"),

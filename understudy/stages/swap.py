@@ -134,7 +134,7 @@ def _open_show(
 
 def _refuse_parts(options: SwapOptions, show: Path) -> None:
     """Raise BadOption for what would end in no whole swap."""
-    for name in ("frames", "preview", "debug"):
+    for name in ("frames", "preview", "debug", "pictures"):
         if getattr(options.merge, name):
             raise BadOption(
                 f"merge.{name}: swap makes a whole video. Run it without, then: understudy merge"

@@ -13,14 +13,17 @@ from understudy.core.face import align
 from understudy.errors import BadOption, BadProject, Busy, NoFaces
 from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
+from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import read_manifest
 from understudy.io.video.encode_options import EncodeOptions
 from understudy.parts.models.base.model import Model
 from understudy.stages.events import FailedFrame, Finished, Note, Progress, Saved, Stop, Warned
+from understudy.stages.footage import CutOptions, cut
 from understudy.stages.merge import context
 from understudy.stages.merge.command import merge
 from understudy.stages.merge.options import MergeOptions
+from understudy.stages.merge.picture_sequence import picture_names
 from understudy.stages.new import NewOptions, new
 from understudy.stages.project import Project
 from understudy.types import AlignedFace, Face, Prediction
@@ -488,3 +491,70 @@ def test_masks_that_are_none_yet_are_not_used_and_better_ones_are_merged_anew(sh
     # What needs no mask of the model's looks at none.
     use(monkeypatch, Young())
     assert run(masks=["dst"])[0] == []
+
+
+def test_a_result_as_pictures_has_the_plates_own_pixels_and_each_is_marked(show):
+    chosen = PLAIN.model_copy(update={"pictures": True, "matte": True, "frames": "3-5,8"})
+    *events, last = merge(show, chosen)
+    version = Path(last.summary["version"]).parent
+    names = ["000003.png", "000004.png", "000005.png", "000008.png"]
+    before, _ = frames(show.parent / "dst.mp4")
+    for folder in ("result", "matte"):
+        assert sorted(path.name for path in (version / folder).iterdir()) == names
+        for name in names:
+            manifest = read_manifest(version / folder / name)
+            assert (manifest.state, manifest.is_synthetic) == ("valid", True)
+    for name in names:
+        picture = stills.read_image(version / "result" / name).astype(int)
+        matte = cv2.imread(str(version / "matte" / name), cv2.IMREAD_UNCHANGED)
+        assert matte.shape == SIZE[::-1] and matte.dtype == np.uint8
+        number = int(Path(name).stem)
+        assert np.array_equal(picture[matte == 0], before[number][matte == 0]), "bit for bit"
+        assert (matte > 250).sum() > (500 if number not in BARE else -1)
+        assert not np.array_equal(picture, before[number]) or number in BARE
+    assert not (show / "result.mp4").exists()
+    assert any("sound is in no picture" in each.text for each in events if isinstance(each, Note))
+
+
+def test_pictures_that_were_stopped_go_on_and_are_no_videos_segments(show, monkeypatch):
+    chosen = PLAIN.model_copy(update={"pictures": True})
+    running = merge(show, chosen)
+    while not (isinstance(event := next(running), Progress) and event.stage == "write result"):
+        pass
+    assert any("stopped" in each.text for each in [running.send(Stop()), *running])
+    assert versions(show) == []
+    monkeypatch.delattr(Painter, "predict")
+    notes = [event.text for event in merge(show, chosen) if isinstance(event, Note)]
+    assert any("20 of 20 frames are there" in text for text in notes), "rendered again"
+    assert versions(show) == ["001"]
+    assert len(list((show / "merged" / "001" / "result").iterdir())) == FRAMES
+
+
+def test_pictures_of_a_folder_keep_their_names_and_become_a_video(tmp_path, monkeypatch):
+    folder = tmp_path / "dst"
+    folder.mkdir()
+    for number in range(FRAMES):
+        deep = plate(number).astype(np.uint16) * 257
+        stills.write_image(folder / f"shot_{1001 + number}.tif", deep)
+    show = make_show(folder, monkeypatch)
+    *_, last = merge(show, PLAIN.model_copy(update={"pictures": True}))
+    made = Path(last.summary["version"])
+    first = stills.read_image(made / "shot_1001.png")
+    assert first.dtype == np.uint16 and len(list(made.iterdir())) == FRAMES
+    assert np.array_equal(first[:10], stills.read_image(folder / "shot_1001.tif")[:10])
+    out = tmp_path / "out.mp4"
+    told = list(cut(made, out, CutOptions(fps=24)))
+    with av.open(str(out)) as container:
+        assert container.streams.video[0].average_rate == 24
+        assert container.streams.video[0].frames == FRAMES
+    assert read_manifest(out).is_synthetic
+    assert not any("a second" in each.text for each in told if isinstance(each, Note))
+    notes = [each.text for each in merge(show, PLAIN) if isinstance(each, Note)]
+    assert any("no rate and no sound; the video shows 25" in text for text in notes)
+
+
+def test_pictures_that_differ_by_their_endings_alone_are_numbered(tmp_path):
+    for name in ("a.png", "a.jpg", "b.png"):
+        stills.write_image(tmp_path / name, plate(0))
+    with open_footage(tmp_path) as footage:
+        assert picture_names(footage) == ["000000.png", "000001.png", "000002.png"]

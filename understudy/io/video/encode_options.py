@@ -104,6 +104,11 @@ def pixel_format(options: EncodeOptions, like: Footage) -> str:
 def encoding_notes(like: Footage, options: EncodeOptions, suffix: str = ".mp4") -> Iterator[str]:
     """Yield what the encoded video will not have of its footage, which can be told before."""
     resolved = resolve_encoding(options, like)
+    if not like.is_video and len(like) > 1 and "fps" not in options.model_fields_set:
+        yield (
+            f"{like.path.name}: pictures, which have no rate and no sound; the video shows"
+            f" {options.fps:g} of them a second. Another rate: fps."
+        )
     if like.size != like.plate_size and suffix.lower() == ".mkv":
         yield (
             f"{like.path.name}: its pixels are not square, which an .mkv made here says only within"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from typing import TYPE_CHECKING, BinaryIO, Final
+import zipfile
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 import numpy as np
 
-from understudy.io import data_files
+from understudy.errors import BadMedia
+from understudy.io import atomic, data_files
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
     from pathlib import Path
 
     from typing_extensions import Buffer
@@ -68,6 +71,41 @@ class SegmentFile(io.RawIOBase):
     def write(self, data: Buffer, /) -> int:
         """Write all of `data`; return how many bytes."""
         return self._file.write(_change(memoryview(data), self.tell()))
+
+
+def write_pictures(path: Path, pictures: Iterable[bytes]) -> Generator[int]:
+    """Write the files of pictures as a segment, and yield how many are in it so far.
+
+    All or nothing. Raises CannotWrite.
+    """
+    with (
+        atomic.partial_file(path) as partial,
+        partial.open("w+b") as file,
+        SegmentFile(file) as inner,
+        zipfile.ZipFile(cast(BinaryIO, inner), "w") as packed,
+    ):
+        for number, picture in enumerate(pictures, start=1):
+            packed.writestr(f"{number:09d}", picture)
+            yield number
+
+
+def read_pictures(path: Path, sha256: str) -> Generator[bytes]:
+    """The files of pictures in a segment, in their order; sha256: its `digest`.
+
+    Raises BadMedia for one that is not what was written, CannotRead.
+    """
+    if digest(path) != sha256:
+        raise BadMedia(
+            f"{path}: changed since it was written. Run the same command again: these frames are"
+            " then rendered anew."
+        )
+    with (
+        data_files.open_file(path) as file,
+        SegmentFile(file) as inner,
+        zipfile.ZipFile(cast(BinaryIO, inner)) as packed,
+    ):
+        for name in packed.namelist():
+            yield packed.read(name)
 
 
 def digest(path: Path) -> str:

@@ -19,6 +19,7 @@ _UNSEEN: Final = frozenset(
         "debug",
         "frames",
         "matte",
+        "pictures",
         "audio_track",
         "same_shot",
         "device",

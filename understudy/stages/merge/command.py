@@ -44,6 +44,7 @@ from understudy.stages.merge.frames import FrameReport, merge_frames
 from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.merge.learned_masks import replace_young_masks
 from understudy.stages.merge.options import MergeOptions
+from understudy.stages.merge.picture_sequence import picture_notes, write_pictures
 from understudy.stages.merge.presets import apply_preset
 from understudy.stages.merge.render import SegmentRenderer
 from understudy.stages.merge.segments import SegmentStore, make_segments
@@ -85,8 +86,9 @@ def merge(show: Path, options: MergeOptions) -> Stage:
         footage = held.enter_context(project.open_footage("dst"))
         chosen = frame_ranges.resolve_ranges(options.frames, len(footage), "frames")
         yield from require_known_footage(project, "dst", footage, same_shot=options.same_shot)
-        # What cannot be coded is told before any work.
-        pixel_format(options.encode, footage)
+        if not options.pictures:
+            # What cannot be coded is told before any work.
+            pixel_format(options.encode, footage)
         faceset = Faceset(project.faces("dst"))
         person = choose_person(
             project,
@@ -98,7 +100,10 @@ def merge(show: Path, options: MergeOptions) -> Stage:
         # Whom a picture shows is found out once, not by each worker.
         options = options.model_copy(update={"person": person, "like": None})
         context = MergeContext.open(project, footage, options, keyframes)
-        yield from (Note(text=each) for each in encoding_notes(footage, options.encode))
+        notes = (
+            picture_notes(footage) if options.pictures else encoding_notes(footage, options.encode)
+        )
+        yield from (Note(text=each) for each in notes)
         yield from footage_notes(footage)
         yield from faceset_notes(faceset)
         ours = rows_of_footage(project, "dst", faceset, footage)
@@ -108,7 +113,7 @@ def merge(show: Path, options: MergeOptions) -> Stage:
         if options.preview or options.debug:
             yield from render_stills(project, context, signer)
         else:
-            sound = _sound(footage, options, chosen)
+            sound = None if options.pictures else _sound(footage, options, chosen)
             yield from sound_notes(sound, "merge")
             yield from _render_version(project, context, chosen, sound, signer)
 
@@ -153,7 +158,12 @@ def _render_version(
         for name in ("result", "matte") if context.has_matte else ("result",):
             path = folder.path / f"{name}{suffix}"
             heard = None if name == "matte" else sound
-            if not (yield from _concat(path, renderer, chosen, heard, claim)):
+            joined = (
+                write_pictures(path, renderer, claim)
+                if options.pictures
+                else _concat(path, renderer, chosen, heard, claim)
+            )
+            if not (yield from joined):
                 yield Note(
                     text=(
                         "merge: stopped. All frames are finished, and the same command puts them"
@@ -173,7 +183,7 @@ def _render_version(
     if context.has_matte:
         yield Saved(what="matte", path=final / f"matte{suffix}")
     # A few frames are no result: they are to be looked at.
-    if not options.frames:
+    if not options.frames and not options.pictures:
         result = project.result.with_suffix(suffix)
         versions.link_result(video, result)
         yield Saved(what="result", path=result)
@@ -236,6 +246,9 @@ def _write_record(path: Path, renderer: SegmentRenderer, facts: dict[str, Any]) 
 
 
 def _suffix(options: MergeOptions) -> str:
+    """Of the result's name; "" of a folder of pictures."""
+    if options.pictures:
+        return ""
     return ".mov" if options.encode.codec == "prores" else ".mp4"
 
 

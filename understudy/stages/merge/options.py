@@ -62,6 +62,13 @@ class MergeOptions(SoundOptions, SameShotOptions, CompositeOptions):
     matte: bool = option(
         False, "Also write the mask, as a grey video beside the result", group=_OUTPUT
     )
+    pictures: bool = option(
+        False,
+        "Write the result as pictures, one PNG a frame without loss, in place of a video; so the"
+        " mask, too",
+        affects="render",
+        group=_OUTPUT,
+    )
 
     model: str | None = option(
         None,

@@ -17,7 +17,9 @@ import numpy as np
 
 from understudy.core.image import as_dtype, resize
 from understudy.errors import BadProject
+from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
+from understudy.io.video import segment_file
 from understudy.io.video.encode_options import resolve_encoding
 from understudy.io.video.writer import write_part
 from understudy.stages.events import Event, FailedFrame, Note, Order, Progress, Started, Stop
@@ -70,7 +72,11 @@ class SegmentRenderer:
         self._done = self._known = _count(kept)
         options = self.context.options
         self.store.check_free_space(
-            self.context.footage, options.encode, kept, self._total - self._done
+            self.context.footage,
+            options.encode,
+            kept,
+            self._total - self._done,
+            as_pictures=options.pictures,
         )
         yield Started(stage="merge", total=self._total)
         if kept:
@@ -238,6 +244,9 @@ def _encode(
 ) -> Generator[int, None, None]:
     """Encode the next frames of the stream as the segment, and their masks where asked for."""
     store.begin(segment)
+    if context.options.pictures:
+        yield from _pack(segment, store, merged)
+        return
     footage, encode = context.footage, context.options.encode
     masks: deque[Frame] = deque()
 
@@ -262,6 +271,35 @@ def _encode(
     with closing(coding), closing(mattes):
         for done, _ in zip(coding, mattes, strict=True):
             yield done
+
+
+def _pack(
+    segment: Segment, store: SegmentStore, merged: Iterator[MergeFrame]
+) -> Generator[int, None, None]:
+    """Keep the next frames of the stream as pictures, and their masks where asked for."""
+    masks: deque[bytes] = deque()
+
+    def pictures() -> Iterator[bytes]:
+        for each in itertools.islice(merged, len(segment.frames)):
+            if store.has_matte:
+                masks.append(_png(_grey(each), is_grey=True))
+            yield _png(each.frame)
+
+    coding = segment_file.write_pictures(store.video(segment), pictures())
+    if not store.has_matte:
+        yield from coding
+        return
+    left = iter(lambda: masks.popleft() if masks else b"", b"")
+    mattes = segment_file.write_pictures(store.matte(segment), left)
+    with closing(coding), closing(mattes):
+        for done, _ in zip(coding, mattes, strict=True):
+            yield done
+
+
+def _png(frame: Frame, *, is_grey: bool = False) -> bytes:
+    """The pixels that a video would get of a frame, as the file of a picture."""
+    image = frame.image if frame.plate is None else frame.plate
+    return stills.encode_image(np.ascontiguousarray(image[..., 0]) if is_grey else image, ".png")
 
 
 def _grey(merged: MergeFrame) -> Frame:

@@ -36,6 +36,8 @@ from understudy.stages.parallel.chunks import split_into_chunks
 _SECONDS = 4
 # Bytes for a pixel that no picture of a camera stays below: at crf 16, and as prores.
 _LEAST: Final = {"h264": 0.006, "h265": 0.004, "prores": 0.2}
+# The same of a PNG.
+_LEAST_PICTURE: Final = 0.3
 # To be raised when the same input gives another picture: what was rendered before is then rendered
 # again.
 _RENDERER: Final = 3
@@ -159,14 +161,22 @@ class SegmentStore:
         self._remove({key for key in self._found() if self._is_former(key)})
 
     def check_free_space(
-        self, footage: Footage, options: EncodeOptions, kept: Sequence[Segment], frames: int
+        self,
+        footage: Footage,
+        options: EncodeOptions,
+        kept: Sequence[Segment],
+        frames: int,
+        *,
+        as_pictures: bool = False,
     ) -> None:
         """Raise CannotWrite when there is surely no room for so many frames more.
 
         The result needs room, too, beside the segments.
         """
         width, height = footage.plate_size
-        if options.bitrate:
+        if as_pictures:
+            each = _LEAST_PICTURE * width * height
+        elif options.bitrate:
             each = options.bitrate * 1e6 / 8 / float(footage.fps)
         else:
             codec = resolve_encoding(options, footage).codec
@@ -178,8 +188,8 @@ class SegmentStore:
         if needed > free:
             raise CannotWrite(
                 f"{self.folder}: {free / 1e9:.1f} GB are free, and this merge needs at least"
-                f" {needed / 1e9:.1f}. Free some space, or choose a higher --encode.crf or a lower"
-                " --encode.bitrate."
+                f" {needed / 1e9:.1f}. Free some space, or choose a higher --encode.crf, a lower"
+                " --encode.bitrate, or no --pictures."
             )
 
     def _files(self, segment: Segment) -> list[Path]:
