@@ -226,6 +226,27 @@ def test_a_laid_in_face_takes_its_shape_from_its_track(make_film, draw, monkeypa
     assert np.abs(face.raw - (found + lower)).max() < 0.1
 
 
+def test_gaps_that_a_mark_makes_short_are_filled_and_cut(make_film, draw):
+    """One mark within three frames; without it they are too many to be filled."""
+    clear = draw((40, 20, 60))
+    film = make_film([np.minimum(clear, 190 if n in (3, 4, 5) else 255) for n in range(9)])
+    film.run(fill=0.04)
+    before = film.contents("dst")
+    eyes = mean_head.find_places(film.faces().faces.raw[0], 2)
+    path = film.folder / "dst" / "marks.json"
+    path.write_text(json.dumps({"4": eyes.tolist()}))
+    film.run(fill=0.04)
+    after = film.contents("dst")
+    assert sorted(after) == [f"{n:06d}_0.jpg" for n in range(9)]
+    assert {name: after[name] for name in before} == before
+    assert film.faces().faces.marked.tolist() == [
+        Marking.REFINED if n == 4 else Marking.NONE for n in range(9)
+    ]
+    path.unlink()
+    film.run(fill=0.04)
+    assert film.contents("dst") == before
+
+
 def test_the_example_of_the_manual_is_understood(make_film):
     page = (REPOSITORY / "docs" / "marks.md").read_text(encoding="utf-8")
     example = re.search(r"A test reads this example.*?```json\n(.*?)```", page, re.DOTALL)

@@ -82,7 +82,7 @@ def detect_faces(task: DetectTask) -> Steps[Detections]:
             if options.follows_flow and before.index == now.index - 1:
                 _follow_flow(before, now)
             if embed is not None and now.index != task.following:
-                _sample_identities(embed, now, before, options.sample)
+                _sample_identities(embed, now, before, options)
             seen += now.faces
             looked.append(now.index)
             signatures.append(shots.frame_signature(image))
@@ -128,12 +128,13 @@ def _follow_flow(before: _Frame, now: _Frame) -> None:
         )
 
 
-def _sample_identities(embed: Embed, now: _Frame, before: _Frame, every: int) -> None:
+def _sample_identities(embed: Embed, now: _Frame, before: _Frame, options: ExtractOptions) -> None:
     """Sample identities: now and then, for a new face, and often while it touches another."""
     assert now.image is not None
+    every, has_detector = options.sample, options.detector != "manual"
     for face in now.faces:
-        if face.marked is Marking.LAID:
-            # Nothing could be seen of it.
+        if face.marked is Marking.LAID or (face.marked and has_detector):
+            # Of what a detector missed little is to be seen.
             continue
         is_new = not any(affine.iou(face.box, other.box) > _STAYED for other in before.faces)
         is_close = any(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from understudy.core.image import as_bytes
 from understudy.core.metrics.summary import FootageInfo
@@ -211,7 +212,7 @@ class Extraction:
         if not len(chosen):
             raise NoFaces(self._no_faces())
         claim = yield from self._carried.claim_of_all()
-        pending = set(self.record.pending)
+        pending = self._frames_to_cut_anew(solved.frame[chosen])
         if pending and self.folder.is_dir():
             faceset = Faceset(self.folder)
             faceset.trash(np.isin(faceset.faces.frame, sorted(pending)))
@@ -247,6 +248,23 @@ class Extraction:
             return len(made.pictures)
 
         return (yield from self._work("cut", crop_faces, tasks, keep))
+
+    def _frames_to_cut_anew(self, with_face: NDArray[np.int64]) -> set[int]:
+        """Frames that were looked at again, and those that have a face now or then alone.
+
+        A gap that a mark makes short enough is filled, and is none without it.
+        """
+        pending = set(self.record.pending)
+        if not pending:
+            return pending
+        had_none = set(self._bare_frames())
+        has_none = set(range(0, len(self.footage), self.options.every)) - set(with_face.tolist())
+        return pending | (had_none ^ has_none)
+
+    def _bare_frames(self) -> list[int]:
+        """The frames without a face, as the record has them."""
+        step = self.options.every
+        return [frame for first, last in self.record.bare for frame in range(first, last + 1, step)]
 
     def _work(
         self,
@@ -359,8 +377,7 @@ class Extraction:
 
     def _ask_for_marks(self) -> Step:
         """Leave a file in which frames without a face wait to be marked; False when stopped."""
-        step, faces = self.options.every, Faceset(self.folder).faces
-        bare = [frame for first, last in self.record.bare for frame in range(first, last + 1, step)]
+        bare, faces = self._bare_frames(), Faceset(self.folder).faces
         waiting = yield from self._list_frames(bare, faces)
         if waiting is None:
             return False
