@@ -144,3 +144,16 @@ def test_a_command_of_few_options_shows_them_all_each_below_its_heading(
     assert "--usual" in flags_in(told) and not {"--rare", "--plain"} & flags_in(told)
     assert "What is seldom asked (1 option)" in told and "Other options: plain" in told
     assert "--rare" in page(capsys, "paint --help large")
+
+
+def test_weights_of_others_and_models_of_ones_own_name_each_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert page(capsys, "weights --help") == page(capsys, "models --help")
+    assert "weights" not in page(capsys, "--help").replace("List the weights", "").split()
+    assert "trained" in page(capsys, "models --help") and "models" in page(capsys, "trained --help")
+    parsed = cli.parse(["weights", "--fetch"])
+    assert parsed is not None and parsed.job.verb == "models"
+    assert cli.main(["models", "my-show"]) == 2
+    assert "understudy trained SHOW" in capsys.readouterr().err
+    assert cli.main(["trained"]) == 2 and "understudy models" in capsys.readouterr().err

@@ -34,6 +34,12 @@ from understudy.stages import jobs
 from understudy.stages.events import Event, FailedFrame
 from understudy.stages.jobs import Job
 
+# Commands that are taken for each other: what to say where a line of one is not understood.
+_OTHERS = {
+    "models": "The models that you trained: understudy trained SHOW. ",
+    "trained": "The weights that others trained: understudy models. ",
+}
+
 
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code: docs/exit-codes.md.
@@ -223,4 +229,5 @@ def _explanation(error: CycloptsError) -> str:
     with contextlib.suppress(AttributeError):
         error.verbose = False
     text = " ".join(str(error).split()).removesuffix(".")
-    return f"{where}: {text}. See `{where} --help`."
+    hint = _OTHERS.get(where.partition(" ")[2], "")
+    return f"{where}: {text}. {hint}See `{where} --help`."

@@ -24,6 +24,8 @@ _ABOUT = """Put one person's face onto another person's performance in film foot
 A whole swap in one line: understudy swap --src A.mp4 --dst B.mp4 --out C.mp4.
 Step by step: new, extract, train, merge.
 """
+# Other names of commands.
+ALIASES = {"weights": "models"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,10 @@ def build_app() -> App:
         # `faces_check` is the command `check` of `faces`.
         above, _, below = name.partition("_")
         (app[above] if below else app).command(
-            _command(verb), name=below or name, sort_key=place, help=_first_paragraph(verb)
+            _command(verb),
+            name=[below or name, *(alias for alias, of in ALIASES.items() if of == name)],
+            sort_key=place,
+            help=_first_paragraph(verb),
         )
     app.command(
         _run,

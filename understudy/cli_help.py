@@ -12,6 +12,7 @@ from cyclopts.argument import Argument
 from cyclopts.help import DefaultFormatter, HelpEntry, HelpPanel, create_parameter_help_panel
 from rich.console import Console
 
+from understudy.cli_app import ALIASES
 from understudy.errors import BadOption
 from understudy.options import OptionGroup, Options, notes_of
 from understudy.printable import quoted
@@ -133,11 +134,9 @@ def print_help(asked: HelpRequest, app: App, options: type[Options] | None) -> N
         form(console, console.options, panel)
     if advice := _advice(chain, command, tree if listed else None):
         console.print(advice, markup=False)
-    if not asked.topics and command is not app:
-        console.print(
-            f"Every command also takes {', '.join(EVERYWHERE)}: `{app.name[0]} --help`.",
-            markup=False,
-        )
+    if not (asked.topics or asked.everything or command is app):
+        also = f"{', '.join(EVERYWHERE[:-1])} and {EVERYWHERE[-1]}"
+        console.print(f"Every command also takes {also} ({ALL_FLAG}).", markup=False)
 
 
 def topic_of(options: type[Options], path: str = "", about: str = "Options") -> Topic:
@@ -200,7 +199,8 @@ def _descend(
     for word in words:
         command = command[word]
     while rest and not rest[0].startswith("-") and rest[0] in command:
-        command, words = command[rest[0]], (*words, rest.pop(0))
+        word = rest.pop(0)
+        command, words = command[word], (*words, ALIASES.get(word, word))
     return words, rest
 
 
@@ -219,7 +219,7 @@ def _found(tree: Topic, word: str, chain: str) -> list[Topic]:
 
 
 def _no_command(word: str, app: App) -> str:
-    names = [each for each in app if not each.startswith("-")]
+    names = _names(app)
     return f"understudy: there is no command {quoted(word)}. Choose one of: {', '.join(names)}."
 
 
@@ -234,7 +234,7 @@ def _usage(chain: str, command: App, arguments: Sequence[Argument], has_options:
 
 def _names(command: App) -> list[str]:
     """The commands below a command, in the order of work."""
-    names = [each for each in command if not each.startswith("-")]
+    names = [each for each in command if not each.startswith("-") and each not in ALIASES]
     return sorted(names, key=lambda each: command[each].sort_key or 0)
 
 

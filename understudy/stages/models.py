@@ -20,7 +20,10 @@ class ModelsOptions(Options):
 
 @verb
 def models(options: ModelsOptions) -> Stage:
-    """List the weights that others trained, with licence, source and place; --fetch gets them."""
+    """List the weights of networks that others trained, with licence and place; --fetch gets them.
+
+    The models that you trained lie in their show: `trained` lists those.
+    """
     chosen = resolve_options("models", options)
     if chosen.fetch:
         yield from fetch_weights(chosen.all)
@@ -30,6 +33,10 @@ def models(options: ModelsOptions) -> Stage:
         if problem:
             yield Warned(text=problem)
         summary[weight.name] = describe_weight(weight, place)
+    yield Note(
+        text="These are weights of networks that others trained. The models that you trained:"
+        " understudy trained SHOW"
+    )
     yield Finished(stage="models", summary=summary)
 
 

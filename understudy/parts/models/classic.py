@@ -17,7 +17,10 @@ class Classic(ModelOptions):
     """What the four classic models share."""
 
     pixel_loss: bool = option(
-        False, "Learn squared differences of pixels in place of structural similarity", live=True
+        False,
+        "Learn squared differences of pixels in place of structural similarity: late, when all is"
+        " in its place",
+        live=True,
     )
 
     def build_with(

@@ -69,7 +69,10 @@ class Sae(ModelOptions):
         " the end",
     )
     pixel_loss: bool = option(
-        False, "Learn squared differences of pixels in place of structural similarity", live=True
+        False,
+        "Learn squared differences of pixels in place of structural similarity: late, when all is"
+        " in its place",
+        live=True,
     )
     face_style_power: float = option(
         0, "How much the face takes on dst's light, try 10", low=0, high=100, live=True

@@ -55,9 +55,9 @@ class Saehd(ModelOptions):
         "Plan: df or liae, then letters: u = more likeness to src, d = twice the size at the same"
         " cost, t = deeper, more likeness still, c = another curve than leaky ReLU",
     )
-    ae_dims: int = option(256, "Size of the code", low=32, high=1024)
+    ae_dims: int = option(256, "Size of the code; memory grows with it", low=32, high=1024)
     e_dims: int = option(64, "Channels of the encoder, even", low=16, high=256)
-    d_dims: int = option(64, "Channels of the decoder, even", low=16, high=256)
+    d_dims: int = option(64, "Channels of the decoder, even; more = more detail", low=16, high=256)
     d_mask_dims: int | None = option(
         None,
         "Channels of the mask's decoder, even; not set = a third of d_dims",
@@ -72,7 +72,9 @@ class Saehd(ModelOptions):
         live=True,
     )
     masked_training: bool = option(True, "Learn faces only, not what is around them", live=True)
-    eyes_mouth_prio: bool = option(False, "Learn eyes and mouth with more weight", live=True)
+    eyes_mouth_prio: bool = option(
+        False, "Learn eyes and mouth with more weight, where the look or teeth are wrong", live=True
+    )
     blur_out_mask: bool = option(
         False, "Blur what is around the faces to be learnt: smoother edges", live=True
     )
@@ -80,10 +82,18 @@ class Saehd(ModelOptions):
         0, "How much src's face is to win over dst's, try 0.01 (df only)", low=0, high=1, live=True
     )
     face_style_power: float = option(
-        0, "How much the face takes on dst's light; start at 0.001", low=0, high=100, live=True
+        0,
+        "How much the face takes on dst's light; start at 0.001, after some 10,000 iterations",
+        low=0,
+        high=100,
+        live=True,
     )
     bg_style_power: float = option(
-        0, "How much the face's surroundings are held as dst's, try 2", low=0, high=100, live=True
+        0,
+        "How much the face's surroundings are held as dst's, try 2, as late",
+        low=0,
+        high=100,
+        live=True,
     )
     gan_power: float = option(
         0,

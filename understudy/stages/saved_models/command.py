@@ -34,7 +34,10 @@ class TrainedOptions(Options):
 
 @verb
 def trained(show: Path, options: TrainedOptions) -> Stage:
-    """List the models of a show, the one that was trained last first: what each is, and how far."""
+    """List the models that you trained in a show, the newest first: what each is, and how far.
+
+    The weights of networks that others trained are listed by `models`.
+    """
     project = Project.load(show)
     summary: dict[str, dict[str, Any]] = {}
     for folder in sorted(list_model_folders(project.folder / "models"), key=saved_at, reverse=True):

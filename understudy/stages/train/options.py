@@ -84,7 +84,8 @@ class TrainOptions(Options):
     )
     batch: int | None = option(
         None,
-        "Pairs of faces an iteration; not set = the model's own",
+        "Pairs of faces an iteration: few at first are fast, many at the end are steady; not set ="
+        " the model's own",
         low=1,
         high=512,
         formerly=0,
@@ -222,7 +223,8 @@ class TrainOptions(Options):
     )
     src_scale: float = option(
         0,
-        "Enlarge all of src's faces by this share, where src's head is smaller",
+        "Enlarge all of src's faces by this share, where src's features stand smaller in the square"
+        " than dst's; set it before the first run",
         low=-0.3,
         high=0.3,
         group=_CHANGES,
@@ -243,7 +245,11 @@ class TrainOptions(Options):
     )
     yaw_matched: bool = option(False, "Draw src's faces to turn as dst's do", group=_FACES)
     random_color: float = option(
-        0, "Change brightness and contrast at random by this much", low=0, high=1, group=_CHANGES
+        0,
+        "Change brightness and contrast at random by this much, where light differs, try 0.2",
+        low=0,
+        high=1,
+        group=_CHANGES,
     )
     random_hsv_power: float = option(
         0,
