@@ -91,7 +91,7 @@ def history(show: Path, options: HistoryOptions) -> Stage:
     picture, page = project.folder / "history.svg", project.folder / "history.html"
     plots = _plots(curves)
     said = {
-        name: ". ".join(filter(None, (each.quality, describe_forecast(each.forecast))))
+        name: "; ".join(filter(None, (each.quality, describe_forecast(each.forecast))))
         for name, each in curves.items()
     }
     said = {name: text for name, text in said.items() if text}

@@ -41,7 +41,7 @@ def test_one_that_learns_no_more_gets_other_advice(tmp_path: Path) -> None:
     blurred = {"found": 1.0, "identity": 0.8, "mouth": 0.9, "sharpness": 0.4, "score": 0.15}
     model = learnt(tmp_path, *((at, at / 100, blurred) for at in range(50, 3001, 50)))
     text = describe_model_quality(model, 3000, SHOW)
-    assert "half learnt: blurred. It has plateaued since iteration" in text
+    assert "half learnt: blurred; plateaued since iteration" in text
     assert text.endswith("More of src's footage, or a larger model, would help more than time.")
 
 

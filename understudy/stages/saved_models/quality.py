@@ -37,15 +37,14 @@ def describe_model_quality(model: Path, iteration: int, show: Path) -> str:
     last = measured[-1]
     at = f"iteration {last['iteration']}: {text}"
     outlook = forecast(*score_curve(measured))
-    if outlook is not None and outlook.since is not None:
-        rest = (
-            ""
-            if rate(last["held_out"]) == "a likeness"
-            else (" More of src's footage, or a larger model, would help more than time.")
-        )
-        return f"{at}. It has {describe_forecast(outlook)}{rest}"
-    if rate(last["held_out"]) == "a likeness":
-        return f"{at}. {describe_forecast(outlook)}".removesuffix(". ")
+    is_likeness = rate(last["held_out"]) == "a likeness"
+    has_plateaued = outlook is not None and outlook.since is not None
+    if is_likeness or has_plateaued:
+        at = "; ".join(filter(None, (at, describe_forecast(outlook))))
+    if is_likeness:
+        return at
+    if has_plateaued:
+        return f"{at} More of src's footage, or a larger model, would help more than time."
     minutes = _minutes_to_train(model, last["iteration"], last.get("minutes", 0.0))
     return (
         f"{at}. Train on, then merge again: understudy train {show} --name {model.name} --minutes"
