@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from understudy.core.face.mask import brows_mask
 from understudy.errors import BadOption
 from understudy.options import Options
 from understudy.parts.maskers import MaskInput, combine, maskers, names_in
@@ -28,8 +31,20 @@ def test_every_masker_gives_a_mask(face):
 
 def test_a_list_is_multiplied(face):
     both = combine(("learned-prd", "dst"), face, Options())
-    assert np.array_equal(both, face.prd * maskers["dst"]().build()(face))
+    hull = maskers["dst"]().build()(face)
+    assert np.array_equal(both, face.prd * hull)
+    assert np.array_equal(combine(("learned-dst", "dst"), face, Options()), face.dst * hull)
+
+
+def test_the_learned_mask_reaches_over_a_brow_that_only_dst_lifts(face):
+    """Else it is left beside the new one."""
+    brows = brows_mask(face.landmarks, (48, 48))
     assert np.array_equal(combine(("learned",), face, Options()), face.prd * face.dst)
+    face = replace(face, brows=brows)
+    learned = combine(("learned",), face, Options())
+    assert (brows == 1).any() and (brows == 0).any()
+    assert np.array_equal(learned[brows == 1], face.dst[brows == 1])
+    assert np.array_equal(learned[brows == 0], (face.prd * face.dst)[brows == 0])
 
 
 def test_a_name_may_unite_or_multiply(face):

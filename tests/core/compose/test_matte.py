@@ -156,3 +156,27 @@ def test_a_negative_blur_is_none_by_deepfacelabs_numbers():
     np.testing.assert_array_equal(
         matte.shape_matte_dfl(mask, 3, -50), matte.shape_matte_dfl(mask, 3, 0)
     )
+
+
+def test_brows_near_the_edge_are_covered_and_the_rest_is_as_it_was():
+    mask = np.zeros((128, 128), np.float32)
+    mask[20:110, 20:108] = 1
+    brows = np.zeros_like(mask)
+    brows[20:40, 30:98] = 1
+    plain = matte.shape_matte(mask, 2, 8)
+    covered = matte.cover_brows(plain, mask, brows, 2, 8)
+    scale = len(plain) // 128
+    assert plain[24 * scale, 64 * scale] < 0.8 < 0.98 < covered[24 * scale, 64 * scale]
+    assert (covered >= plain - 1e-6).all()
+    np.testing.assert_array_equal(covered[60 * scale :], plain[60 * scale :])
+    assert covered[plain == 0].max() < 0.01
+
+
+def test_a_mask_that_is_eroded_far_leaves_no_islands_at_the_brows():
+    mask = np.zeros((128, 128), np.float32)
+    mask[20:110, 20:108] = 1
+    brows = np.zeros_like(mask)
+    brows[20:40, 30:98] = 1
+    plain = matte.shape_matte(mask, 25, 8)
+    covered = matte.cover_brows(plain, mask, brows, 25, 8)
+    np.testing.assert_allclose(covered, plain, atol=1e-3)

@@ -62,6 +62,15 @@ class Young(Painter):
         return Prediction(made.image, *np.full((2, *images.shape[:3]), 0.6, np.float32))
 
 
+class Browless(Painter):
+    """A model whose mask of dst ends below the brows."""
+
+    def predict(self, images):
+        made = super().predict(images)
+        made.dst_mask[:, : round(0.35 * self.resolution)] = 0
+        return made
+
+
 def landmarks(x, y, side):
     """68 points of an upright face whose `full` square of `side` px has its middle at x, y."""
     inner = align.template_points("full", 256) * side / 256
@@ -558,3 +567,15 @@ def test_pictures_that_differ_by_their_endings_alone_are_numbered(tmp_path):
         stills.write_image(tmp_path / name, plate(0))
     with open_footage(tmp_path) as footage:
         assert picture_names(footage) == ["000000.png", "000001.png", "000002.png"]
+
+
+def test_brows_that_the_learnt_mask_misses_are_told_before_any_work(show, monkeypatch):
+    def told(**options):
+        events = list(merge(show, MergeOptions.layered({"frames": "0-1", **options})))
+        return [each.text for each in events if isinstance(each, Warned) and "brows" in each.text]
+
+    assert told() == []
+    use(monkeypatch, Browless())
+    (text,) = told()
+    assert "miss 100% of dst's brows" in text and "Take --masks learned+dst" in text
+    assert told(masks=["learned+dst"]) == []

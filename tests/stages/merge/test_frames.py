@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from understudy.core.face import align
+from understudy.core.face.mask import hull_mask
 from understudy.io.open_footage import open_footage
 from understudy.stages.merge.context import MergeContext
 from understudy.stages.merge.frames import FrameReport, merge_frames
@@ -257,3 +258,29 @@ def test_each_face_carries_the_very_options_that_hold_for_it(clip):
         (one,) = frame.faces.values()
         assert one.swap.options is context.keyframes.options_at(frame.frame.index, 0)
     assert [next(iter(each.faces.values())).swap.options.erode for each in frames] == [2, 7, 2]
+
+
+class Hulls:
+    """A model whose faces are dst's, and whose masks are hulls: dst's, and of a lower brow."""
+
+    resolution, face_type = 64, "full"
+
+    def predict(self, images):
+        points = landmarks(31.5, 31.5, 64.0)
+        low = points.copy()
+        low[17:27, 1] += 3
+        shown = [hull_mask(each, (64, 64))[None].repeat(len(images), 0) for each in (low, points)]
+        return Prediction(images, *shown)
+
+
+@pytest.mark.parametrize("masks", ["learned", "dst"])
+def test_dsts_brows_are_covered_altogether(clip, masks):
+    """A mask's edge by default, laid just above them, let a fifth of them through."""
+    seen = landmarks(60.0, 50.0, 60.0)[17:27]
+    with open_footage(clip) as footage:
+        context = context_of(footage, Hulls(), masks=(masks,))
+        matte = next(iter(merge_frames(context, FrameReport(), range(1)))).matte
+    x, y = np.rint(seen).astype(int).T
+    assert matte[y, x].min() > 0.9 and matte[y, x].mean() > 0.97
+    # The rest of the edge is as wide as ever.
+    assert matte[:, 60].max() == pytest.approx(1, abs=1e-3) and not matte[:20].any()

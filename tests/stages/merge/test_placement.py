@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from understudy.core import affine
+from understudy.core.face import align, mask, pose
 from understudy.errors import BadOption, BadProject
 from understudy.io.faceset.face_image import write, write_polygons
 from understudy.io.faceset.faceset import Faceset
@@ -19,7 +20,7 @@ from understudy.parts.maskers import MaskInput, maskers
 from understudy.stages.extract.known_footage import notes_on_gathered, rows_of_footage
 from understudy.stages.merge.placement import DstFaces, FacePlacement
 from understudy.stages.project import Project
-from understudy.types import AlignedFace, Doubles, Face, Polygon
+from understudy.types import AlignedFace, Doubles, Face, Faces, Floats, Polygon
 
 MATRIX = np.array([[0.5, 0.0, -20.0], [0.0, 0.5, -10.0]])
 
@@ -115,3 +116,68 @@ def test_faces_of_other_footage_are_not_laid_into_dst(
         path.unlink()
     faceset.rescan()
     assert choose(faceset).all()
+
+
+def heads(dropped: Sequence[float], angle: float = 0.3) -> Faces:
+    """One head in a frame each, its jaw dropped by such shares of the distance between its eyes."""
+    points = np.repeat(pose.HEAD_MODEL[None, :, :2], len(dropped), 0)
+    eyes = np.linalg.norm(points[0, 45] - points[0, 36])
+    jaw = np.clip(1 - np.abs(np.arange(17) - 8) / 7, 0, 1) ** 0.7
+    points[:, :17, 1] += np.outer(dropped, jaw) * eyes
+    points[:, 55:60, 1] += np.array(dropped)[:, None] * eyes
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    landmarks = (100 / eyes * points @ turn.T + 400).astype(np.float32)
+    count = len(dropped)
+    return Faces(
+        frame=np.arange(count),
+        box=np.stack([affine.bounding_box(each) for each in landmarks]),
+        landmarks=landmarks,
+        score=np.ones(count, np.float32),
+        track=np.zeros(count, np.int64),
+        pose=np.zeros((count, 3), np.float32),
+        identity=None,
+        person=np.zeros(count, np.int64),
+        filled=np.zeros(count, bool),
+        raw=landmarks,
+    )
+
+
+def hull_of(placement: FacePlacement, size: int = 128) -> Floats:
+    inside = affine.apply(np.asarray(placement.face_from_frame), placement.landmarks)
+    return mask.hull_mask(inside.astype(np.float32), (size, size))
+
+
+def place(faces: Faces, face_type: str = "full", **more: bool) -> list[FacePlacement]:
+    placed = DstFaces(faces, ((),) * len(faces)).place(face_type, 128, smooth=False, **more)
+    return [placed[frame][0] for frame in range(len(faces))]
+
+
+def test_the_square_follows_a_jaw_that_drops() -> None:
+    """Else the mask ends in a straight line where the model's square does, above the chin."""
+    for placement in place(heads(np.linspace(0, 0.45, 8).tolist())):
+        hull = hull_of(placement)
+        assert hull.max() == 1
+        # As wide as a chin at the end, and with room for a soft edge.
+        rows = np.flatnonzero(hull.max(1) > 0.5)
+        assert rows[-1] <= 0.955 * 128 and 0 < hull[rows[-1]].sum() < 0.25 * 128
+
+
+def test_a_face_that_fits_stays_where_it_is_and_one_that_follows_moves_evenly() -> None:
+    still, *moving = place(heads([0.0, *np.linspace(0.1, 0.45, 26)]))
+    assert still.room is None
+    tops = [hull_of(each).max(1).argmax() for each in moving]
+    assert np.abs(np.diff(tops)).max() <= 1
+    assert all(each.room is None for each in place(heads([0.5]), follows_jaw=False))
+    assert all(each.room is None for each in place(heads([0.5]), "half"))
+
+
+def test_room_for_a_jaw_is_no_movement_of_the_face() -> None:
+    """What motion blur follows is the way from square to square in the same room."""
+    first, second = place(heads([0.0, 0.6]))
+    fixed = affine.compose(
+        np.asarray(first.face_from_frame), affine.invert(np.asarray(first.after))
+    )
+    np.testing.assert_allclose(fixed, affine.scaling(1), atol=0.6)
+    own = align.face_from_frame(second.landmarks, "full", 128)
+    moved = affine.compose(np.asarray(second.face_from_frame), affine.invert(own))
+    np.testing.assert_allclose(moved, second.room, atol=1e-9)

@@ -9,6 +9,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from understudy.core import affine, image
 from understudy.types import Doubles, Floats
 
 # Faces are compared on a grid of so many cells a side: on a finer one, features that move with the
@@ -49,6 +50,19 @@ class TypicalFace:
         return cls(
             np.asarray(np.median(np.stack(faces), axis=0), np.float32),
             np.stack([_shrink(each, cells) for each in faces]),
+        )
+
+    def moved(self, matrix: Doubles) -> TypicalFace:
+        """Return the same face elsewhere in its square. matrix: (2, 3), moved_from_face."""
+        size, cells = self.picture.shape[0], self.cells.shape[1]
+        coarse = affine.compose(
+            affine.scaling(cells / size), affine.compose(matrix, affine.scaling(size / cells))
+        )
+        return TypicalFace(
+            image.warp(self.picture, matrix, (size, size), "replicate"),
+            np.stack(
+                [image.warp(each, coarse, (cells, cells), "replicate") for each in self.cells]
+            ),
         )
 
 

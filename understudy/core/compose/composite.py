@@ -49,7 +49,8 @@ class Swap:
     float32 in 0..1, where it shows. before, after: face_from_frame of the same face in the frames
     around, None where it is not there. transfer, blender: what the options
     name as `color_transfer` and `blender`. usual: how dst's face looks without what passes before
-    it, None where nobody knows. tone: of a plate without colour, see `tone.fit_tone`.
+    it, None where nobody knows. tone: of a plate without colour, see `tone.fit_tone`. brows: (S, S)
+    float32 in 0..1, where dst's brows are, which the new face is to cover; None = as they come.
     """
 
     face_from_frame: Doubles
@@ -63,6 +64,7 @@ class Swap:
     after: Doubles | None = None
     usual: TypicalFace | None = None
     tone: Floats | None = None
+    brows: Floats | None = None
 
     @property
     def side(self) -> int:
@@ -185,7 +187,7 @@ def warp_face(plate: Array, swap: Swap, params: MatchParams) -> WarpedFace | Non
     frame_from_face = _enlarge(affine.invert(swap.face_from_frame), side, options.face_scale)
     is_square = options.shows in ("square", "predicted")
     placed = _warp_matte(
-        np.ones_like(swap.mask) if is_square else _shape_matte(swap.mask, options),
+        np.ones_like(swap.mask) if is_square else _shape_matte(swap),
         frame_from_face,
         side,
         plate.shape,
@@ -363,11 +365,14 @@ def _roi_from_dst(face: WarpedFace) -> Doubles:
     return np.asarray(affine.invert(face.swap.face_from_frame) - shift, np.float64)
 
 
-def _shape_matte(mask: Floats, options: CompositeOptions) -> Floats:
+def _shape_matte(swap: Swap) -> Floats:
     """The matte over the face square, at least as fine as the mask."""
+    mask, options = swap.mask, swap.options
     if options.is_dfl:
         return matte.shape_matte_dfl(mask, options.erode, options.blur)
-    return matte.shape_matte(mask, options.erode, options.blur, options.feather, options.edge_fade)
+    widths = (options.erode, options.blur, options.feather, options.edge_fade)
+    soft = matte.shape_matte(mask, *widths)
+    return soft if swap.brows is None else matte.cover_brows(soft, mask, swap.brows, *widths)
 
 
 def _warp_matte(

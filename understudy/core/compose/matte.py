@@ -15,6 +15,9 @@ from understudy.types import Bytes, Floats
 _LEAST_SIDE: Final = 256
 # DeepFaceLab shapes a mask at so many times the model's side, and counts in those pixels.
 _DFL_PIXELS: Final = 4
+# In percent of the side: so much erosion does not count at dst's brows, and how softly they end.
+_BROW_EROSION: Final = 2.0
+_BROW_SOFT: Final = 1.2
 # Wide discs are made of steps of this radius: as round to the eye, and far cheaper.
 _STEP: Final = 5
 
@@ -48,6 +51,36 @@ def shape_matte(
     return np.asarray(
         np.clip(matte * _edge_fade(len(matte), edge_fade * percent), 0, 1), np.float32
     )
+
+
+def cover_brows(
+    matte: Floats,
+    mask: Floats,
+    brows: Floats,
+    erode: float,
+    blur: float,
+    feather: float = 0.0,
+    edge_fade: float = 1.5,
+) -> Floats:
+    """Make the matte wider and its edge narrower where dst's brows are.
+
+    They lie so near the edge of a face's mask that the erosion and half the blur would show them
+    through the new face.
+
+    Args:
+        matte: (M, M) from `shape_matte` with the same widths.
+        mask: (S, S) float32 in 0..1; outside of it the plate stays, brows or not.
+        brows: (S, S) float32 in 0..1, where dst's brows are.
+        erode, blur, feather, edge_fade: As for `shape_matte`.
+
+    Returns:
+        (M, M) float32 in 0..1.
+    """
+    less = erode - min(max(erode, 0), _BROW_EROSION)
+    tight = shape_matte(mask, less, blur / 2, feather / 2, edge_fade)
+    size = (len(matte), len(matte))
+    there = np.clip(image.blur(image.resize(brows, size), _BROW_SOFT * len(matte) / 100), 0, 1)
+    return np.asarray(matte + there * np.maximum(tight - matte, 0), np.float32)
 
 
 def shape_matte_dfl(mask: Floats, erode: float, blur: float) -> Floats:

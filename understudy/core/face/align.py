@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from understudy.core import affine
+from understudy.core.face import mask
 from understudy.errors import DegeneratePoints
 from understudy.types import AlignedFace, Doubles, FaceType, Floats
 
@@ -78,6 +79,37 @@ def face_from_frame(
         )
     back = _back(affine.apply(unit_from_frame, landmarks)) if face_type == "head" else 0.0
     return affine.compose(_face_from_unit(face_type, size, back), unit_from_frame)
+
+
+def make_room(landmarks: Floats | Doubles, face_type: FaceType, size: int) -> Doubles:
+    """Return how a face moves so that its square holds all of it.
+
+    The square that `face_from_frame` makes does not follow the chin: a mouth that opens wide takes
+    it out at the bottom, and a turned head an ear at the side. Then the face moves up or aside and
+    becomes smaller, by as little as is needed, and by so little that a model has seen the like in
+    training.
+
+    Args:
+        landmarks: (68, 2) pixels of the face picture.
+        face_type: What the picture shows; half and mid-full cut every chin off, and stay so.
+        size: Side of the picture in pixels.
+
+    Returns:
+        (2, 3) moved_from_face, between pixels; the identity where all of it is inside.
+    """
+    if face_type not in _WHOLE_FACES:
+        return affine.scaling(1)
+    spread = (mask.raise_brows(np.asarray(landmarks, np.float32)) + 0.5) / size - 0.5
+    low, high = spread.min(0), spread.max(0)
+    room = 0.5 - _ROOM
+    # In one step the square grows by this share and moves by as much: how many bring each side in.
+    alone = (np.maximum(high, -low) - room) / (_STEP * (1 + np.maximum(high, -low)))
+    both = (1 - 2 * room / (high - low)) / _STEP
+    steps = float(np.clip(max(alone.max(), both.max()), 0, _MOST_STEPS))
+    scale, reach = 1 - _STEP * steps, _STEP * steps
+    shift = np.clip(np.clip(0, scale * high - room, scale * low + room), -reach, reach)
+    middle = size / 2 - 0.5
+    return np.column_stack([np.eye(2) * scale, middle * (1 - scale) - shift * size])
 
 
 def face_from_face(stored: AlignedFace, wanted: FaceType, size: int) -> Doubles:
@@ -144,6 +176,15 @@ def _back(points: Doubles) -> float:
     # Damped: near the front, where the sign is noise, a head does not sway.
     return float(np.clip(turn * abs(math.tanh(2 * turn)) / 2, -_MOST_BACK, _MOST_BACK))
 
+
+# The types whose square holds the whole face, and how much of the side stays free around it: a soft
+# edge of the mask needs that.
+_WHOLE_FACES: Final = ("full", "whole", "head")
+_ROOM: Final = 0.05
+# Training moves and scales faces by as much (`core.training.augment`); a model bears some more.
+# Beyond that the chin is cut after all.
+_STEP: Final = 0.05
+_MOST_STEPS: Final = 2.5
 
 # The points of the 68 that are fitted.
 FITTED_POINTS: Final = np.array([*range(17, 49), 54])

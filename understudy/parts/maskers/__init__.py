@@ -26,7 +26,8 @@ class MaskInput:
     that the new face is. dst: (S, S) float32 in 0..1, where it says that dst's face is.
     segmented_prd, segmented_dst: where the segmenter sees a face in the new one and in dst's, as
     prd; None where no mask asks for it. polygons: what was drawn by hand on dst's face, as prd;
-    None where nobody drew.
+    None where nobody drew. brows: where dst's brows are, as prd, which are to be covered; None =
+    as they come.
     """
 
     landmarks: Floats
@@ -35,6 +36,7 @@ class MaskInput:
     segmented_prd: Floats | None = None
     segmented_dst: Floats | None = None
     polygons: Floats | None = None
+    brows: Floats | None = None
 
 
 # What a masker sees of a face -> (S, S) float32 in 0..1.

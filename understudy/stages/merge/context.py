@@ -103,7 +103,12 @@ class MergeContext:
             keyframes,
             path,
             model,
-            faces.place(model.face_type, model.resolution, smooth=options.smooth),
+            faces.place(
+                model.face_type,
+                model.resolution,
+                smooth=options.smooth,
+                follows_jaw=options.follow_jaw,
+            ),
             loaded.iteration,
             segmenter,
             upscaler.build(options.device) if upscales else None,

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from understudy.core import affine
 from understudy.core.face import align
 from understudy.core.metrics.solidity import MIN_SOLIDITY, measure_solidity
 from understudy.io.faceset import face_image
@@ -17,9 +18,12 @@ from understudy.stages.merge.appearance import crop_face
 from understudy.stages.merge.context import MergeContext
 from understudy.stages.merge.keyframes import Keyframes
 from understudy.stages.project import Project
+from understudy.types import AlignedFace, Doubles, Floats
 
 # So many of the faces that will be replaced are looked at: one batch of a merge.
 _FACES: Final = 8
+# A share of dst's brows that is seen when the mask misses it.
+_MISSED: Final = 0.1
 _INSTEAD: Final = ("dst",)
 
 
@@ -38,8 +42,20 @@ def replace_young_masks(
     keyframes, options = context.keyframes, context.options
     if not any(map(_needs_model, keyframes.values_of("masks"))):
         return context
-    solidity = _measure_solidity(context)
-    if solidity is None or solidity >= MIN_SOLIDITY:
+    found = _look_at_masks(context)
+    if found is None:
+        return context
+    solidity, missed = found
+    if solidity >= MIN_SOLIDITY:
+        chosen = frozenset().union(*map(names_in, keyframes.values_of("masks")))
+        if missed > _MISSED and "dst" not in chosen:
+            yield Warned(
+                text=(
+                    f"masks: those that {context.model_path.name} learnt miss {missed:.0%} of dst's"
+                    " brows, which show beside the new ones. Take --masks learned+dst, or"
+                    f" {_advice(project, context)}."
+                )
+            )
         return context
     told = (
         f"those that {context.model_path.name} learnt are no masks yet (iteration"
@@ -69,10 +85,11 @@ def _needs_model(names: tuple[str, ...]) -> bool:
     return any(maskers[name].is_learned for name in names_in(names))
 
 
-def _measure_solidity(context: MergeContext) -> float | None:
-    """The median solidity of the model's masks on some of dst's faces.
+def _look_at_masks(context: MergeContext) -> tuple[float, float] | None:
+    """The median solidity of the model's masks on some of dst's faces, and what they miss.
 
-    Of its two masks that of the worse one. None where no picture shows all that the model sees.
+    Of its two masks the solidity of the worse one, and the share of the points of dst's brows that
+    lie outside of where it sees dst's face. None where no picture shows all that the model sees.
     """
     model = context.model
     pictures = sorted(
@@ -80,18 +97,27 @@ def _measure_solidity(context: MergeContext) -> float | None:
     )
     rows = np.unique(np.linspace(0, len(pictures) - 1, _FACES).round().astype(int))
     seen = [face_image.read(pictures[row]) for row in rows] if pictures else []
-    crops = [
-        crop_face(face, model.face_type, model.resolution)
-        for face in seen
-        if align.contains(face.face_type, model.face_type)
-    ]
-    if not crops:
+    shown = [face for face in seen if align.contains(face.face_type, model.face_type)]
+    if not shown:
         return None
-    made = model.predict(np.stack(crops))
-    return min(
+    square = model.face_type, model.resolution
+    made = model.predict(np.stack([crop_face(face, *square) for face in shown]))
+    solidity = min(
         float(np.median([measure_solidity(np.asarray(mask, np.float32)) for mask in masks]))
         for masks in (made.mask, made.dst_mask)
     )
+    missed = [
+        _missed_brows(align.face_from_frame(face.face.landmarks, *square), face, mask)
+        for face, mask in zip(shown, made.dst_mask, strict=True)
+    ]
+    return solidity, float(np.mean(missed))
+
+
+def _missed_brows(face_from_frame: Doubles, face: AlignedFace, mask: Floats) -> float:
+    """The share of the points of the brows that are outside of the mask but in its square."""
+    points = np.rint(affine.apply(face_from_frame, face.face.landmarks[17:27])).astype(int)
+    x, y = points[((points >= 0) & (points < len(mask))).all(1)].T
+    return float((mask[y, x] < 0.5).mean()) if len(x) else 0.0
 
 
 def _advice(project: Project, context: MergeContext) -> str:

@@ -111,6 +111,12 @@ class MergeOptions(SoundOptions, SameShotOptions, CompositeOptions):
         group=_CHOICE,
     )
     smooth: bool = option(True, "Steady the place of the face from frame to frame", group=_CHOICE)
+    follow_jaw: bool = option(
+        True,
+        "Where a wide-open mouth or a turned head takes part of the face out of the model's"
+        " square, let the square follow",
+        group=_CHOICE,
+    )
     device: str = option("auto", "Where to compute: auto, cpu, cuda, cuda:1, mps, …", group=_WORK)
     workers: int = option(
         1,

@@ -29,7 +29,8 @@ class FacePlacement:
     run: number of the unbroken run of frames that it belongs to. landmarks: (68, 2) in the frame.
     face_from_frame: (2, 3), or why there is none. before, after: that of the same face in the
     frames around, None where it is not there. polygons: drawn by hand, in pixels of the frame.
-    pictures: face pictures that tell how it looks.
+    pictures: face pictures that tell how it looks. room: (2, 3), how the face was moved so that
+    its square holds all of it, see `align.make_room`; None = not at all.
     """
 
     run: int
@@ -40,6 +41,7 @@ class FacePlacement:
     after: Doubles | None = None
     polygons: tuple[Polygon, ...] = ()
     pictures: tuple[Path, ...] = ()
+    room: Doubles | None = None
 
     def drawn_mask(self, size: int) -> Floats | None:
         """Return the mask drawn by hand, in the face square.
@@ -123,7 +125,7 @@ class DstFaces:
         return cls(faces, polygons, paths)
 
     def place(
-        self, face_type: FaceType, size: int, *, smooth: bool
+        self, face_type: FaceType, size: int, *, smooth: bool, follows_jaw: bool = True
     ) -> dict[int, list[FacePlacement]]:
         """Align the faces for a model.
 
@@ -131,12 +133,13 @@ class DstFaces:
             face_type: of the model's faces.
             size: their side in pixels.
             smooth: whether the matrices are smoothed along time.
+            follows_jaw: whether faces that leave their square are moved to be in it altogether.
 
         Returns:
             The faces of every frame that has some. Those whose points give no alignment carry the
             reason.
         """
-        matrices = self._align(face_type, size, smooth)
+        matrices, rooms = self._align(face_type, size, smooth, follows_jaw)
         number, around = np.full(len(self.faces), -1), np.full((len(self.faces), 2), -1)
         runs = find_runs(self.faces)
         for run, rows in enumerate(runs):
@@ -147,16 +150,20 @@ class DstFaces:
         for row, (frame, landmarks) in enumerate(
             zip(self.faces.frame, self.faces.landmarks, strict=True)
         ):
-            before, after = (matrices[at] if at >= 0 else None for at in around[row])
+            before, after = (
+                _in_room(matrices[at], rooms[at], rooms[row]) if at >= 0 else None
+                for at in around[row]
+            )
             placement = FacePlacement(
                 int(number[row]),
                 int(self.faces.person[row]),
                 landmarks,
                 matrices[row],
-                None if isinstance(before, str) else before,
-                None if isinstance(after, str) else after,
+                before,
+                after,
                 self.polygons[row],
                 pictures[number[row]],
+                rooms[row],
             )
             placements.setdefault(int(frame), []).append(placement)
         return placements
@@ -185,14 +192,22 @@ class DstFaces:
             for track, run in zip(tracks, runs, strict=True)
         ]
 
-    def _align(self, face_type: FaceType, size: int, smooth: bool) -> list[Doubles | str]:
-        """face_from_frame of every row, or why there is none."""
+    def _align(
+        self, face_type: FaceType, size: int, smooth: bool, follows_jaw: bool
+    ) -> tuple[list[Doubles | str], list[Doubles | None]]:
+        """face_from_frame of every row, or why there is none; and the room that was made."""
         matrices: list[Doubles | str] = []
-        for landmarks in self.faces.landmarks:
+        rooms: list[Doubles | None] = [None] * len(self.faces)
+        for row, landmarks in enumerate(self.faces.landmarks):
             try:
-                matrices.append(align.face_from_frame(landmarks, face_type, size))
+                matrix = align.face_from_frame(landmarks, face_type, size)
             except DegeneratePoints as error:
                 matrices.append(str(error))
+                continue
+            room = align.make_room(affine.apply(matrix, landmarks), face_type, size)
+            if follows_jaw and not np.array_equal(room, affine.scaling(1)):
+                rooms[row], matrix = room, affine.compose(room, matrix)
+            matrices.append(matrix)
         good = [row for row, matrix in enumerate(matrices) if not isinstance(matrix, str)]
         if smooth and good:
             steady = smooth_alignment(
@@ -202,4 +217,13 @@ class DstFaces:
             )
             for row, matrix in zip(good, steady, strict=True):
                 matrices[row] = matrix
-        return matrices
+        return matrices, rooms
+
+
+def _in_room(matrix: Doubles | str, own: Doubles | None, wanted: Doubles | None) -> Doubles | None:
+    """face_from_frame as if other room had been made: what moves then is the face alone."""
+    if isinstance(matrix, str):
+        return None
+    if own is not None:
+        matrix = affine.compose(affine.invert(own), matrix)
+    return matrix if wanted is None else affine.compose(wanted, matrix)

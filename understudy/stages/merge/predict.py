@@ -16,6 +16,7 @@ from understudy.core.color.transfer import Transfer
 from understudy.core.compose.blend import Blend
 from understudy.core.compose.composite import NO_MATCH, MatchParams, Swap, WarpedFace
 from understudy.core.compose.options import CompositeOptions
+from understudy.core.face.mask import brows_mask
 from understudy.io.footage.base import Footage
 from understudy.io.open_footage import open_footage
 from understudy.parts.blenders import Blender, blenders
@@ -133,7 +134,9 @@ def _crop_for_segmenter(
         return []
     model = (context.model.face_type, context.model.resolution)
     return [
-        context.segmenter.crop(frame.image, each.landmarks, np.asarray(each.face_from_frame), model)
+        context.segmenter.crop(
+            frame.image, each.landmarks, np.asarray(each.face_from_frame), model, each.room
+        )
         for each in placements
     ]
 
@@ -230,12 +233,16 @@ def _new_face(
     placement = pending.placements[number]
     matrix = np.asarray(placement.face_from_frame)
     options = context.keyframes.options_at(pending.frame.index, placement.person)
+    landmarks = affine.apply(matrix, placement.landmarks).astype(np.float32)
+    side = context.model.resolution
+    brows = None if options.is_dfl else brows_mask(landmarks, (side, side))
     seen = MaskInput(
-        affine.apply(matrix, placement.landmarks).astype(np.float32),
+        landmarks,
         prediction.mask,
         prediction.dst_mask,
         *segmented,
-        placement.drawn_mask(context.model.resolution),
+        placement.drawn_mask(side),
+        brows,
     )
     mask = combine(options.masks, seen, context.options, dfl=options.is_dfl)
     face = prediction.image
@@ -255,6 +262,7 @@ def _new_face(
         placement.before,
         placement.after,
         *_appearance(placement, options, context),
+        brows,
     )
     return MergeFace(placement, swap)
 
@@ -267,7 +275,10 @@ def _appearance(
     if not is_asked or not placement.pictures:
         return None, None
     found = context.appearance_of(placement.pictures)
-    return found.usual if options.uncover else None, found.tone if options.match_tone else None
+    usual = found.usual if options.uncover else None
+    if usual is not None and placement.room is not None:
+        usual = usual.moved(placement.room)
+    return usual, found.tone if options.match_tone else None
 
 
 # The same object for the same settings: colours are averaged over frames as long as it stays.

@@ -32,6 +32,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "grain": 0,
         "degrade": "frame",
         "smooth": False,
+        "follow_jaw": False,
     },
     # An outline that shows: each scale of detail crosses it over its own width. More erosion would
     # let dst's brows through.

@@ -83,7 +83,12 @@ class FaceSegmenter:
         return []
 
     def crop(
-        self, plate: Array, landmarks: Floats, face_from_frame: Doubles, model: tuple[FaceType, int]
+        self,
+        plate: Array,
+        landmarks: Floats,
+        face_from_frame: Doubles,
+        model: tuple[FaceType, int],
+        room: Doubles | None = None,
     ) -> SegmenterCrop:
         """Crop a face as the segmenter sees it: the plate in its own square, resampled once.
 
@@ -92,10 +97,12 @@ class FaceSegmenter:
             landmarks: (68, 2) in the plate.
             face_from_frame: (2, 3), smoothed.
             model: Face type and size of its faces.
+            room: See `FacePlacement`.
         """
         seen_from_frame = align.face_from_frame(landmarks, self.face_type, self.size)
+        own = align.face_from_frame(landmarks, *model)
         seen_from_face = affine.compose(
-            seen_from_frame, affine.invert(align.face_from_frame(landmarks, *model))
+            seen_from_frame, affine.invert(own if room is None else affine.compose(room, own))
         )
         if not self.on_dst:
             return SegmenterCrop(seen_from_face, None)
