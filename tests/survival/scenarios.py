@@ -51,6 +51,17 @@ SCENARIOS = [
     Scenario("frames", "clips", ("frames", "dst.mp4", "pictures", "--fps", "10")),
     Scenario("extract", "new", ("extract", "show", *EXTRACT), cost=3),
     Scenario("extract-2", "new", ("extract", "show", *EXTRACT[2:], "--workers", "2"), cost=9),
+    Scenario(
+        "extract-anew",
+        "curated",
+        ("extract", "show", *EXTRACT[:-1], "320"),
+        # Killed between the faces and their record, it finds nothing that it would move aside.
+        extra=r"show/(src|dst)/extract_old_1\.json",
+        cost=3,
+    ),
+    Scenario(
+        "extract-restored", "curated", ("extract", "show", *EXTRACT, "--restore-removed"), cost=2
+    ),
     Scenario("faces", "unlisted", ("faces", "check", "show", "dst")),
     Scenario(
         "train",
@@ -135,6 +146,10 @@ def prepare(runner: Runner) -> None:
     runner.save("faces")
     (runner.root / "show/dst/faces.jsonl").unlink()
     runner.save("unlisted")
+    runner.load("faces")
+    (runner.root / "show/dst/faces/000004_0.jpg").unlink()
+    (runner.root / "show/src/faces/000002_0.jpg").unlink()
+    runner.save("curated")
     runner.load("faces")
     do("train", "show", *TRAIN, "--iterations", "1", "--backup-iterations", "1")
     do("train", "show", *TRAIN, "--iterations", "2")

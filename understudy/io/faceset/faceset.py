@@ -144,7 +144,7 @@ class Faceset:
             bin.mkdir(exist_ok=True)
             for path, unwanted in zip(self.paths, mask, strict=True):
                 for each in (path, *copies.get(path, ())) if unwanted else ():
-                    moved.append(each.rename(_free_path(bin / each.name)))
+                    moved.append(each.rename(free_path(bin / each.name)))
         self.rescan()
         return moved
 
@@ -158,6 +158,7 @@ class Faceset:
         return self._known
 
 
-def _free_path(path: Path) -> Path:
+def free_path(path: Path) -> Path:
+    """Return the path, or where something has that name the first with a number that is free."""
     others = (atomic.numbered(path, number) for number in itertools.count(2))
     return next(each for each in itertools.chain([path], others) if not atomic.is_there(each))

@@ -19,7 +19,7 @@ from understudy.io.footage import stills
 from understudy.io.footage.base import BadFrame, Footage
 from understudy.stages.extract.detect import FRAME_ERRORS
 from understudy.stages.extract.options import ExtractOptions
-from understudy.stages.extract.track import TrackedFaces, rank_in_frame
+from understudy.stages.extract.track import TrackedFaces
 from understudy.stages.parallel.footage_reader import FootageHandle, open_reader
 from understudy.stages.parallel.prefetch import prefetch
 from understudy.stages.parallel.tally import Steps
@@ -33,7 +33,7 @@ _DEBUG_QUALITY = 85
 class CropTask:
     """The faces to crop out of these frames, ascending.
 
-    numbers: (N,) the place of each face among its frame's.
+    numbers: (N,) the place of each face among its frame's; -1 = it gets no picture.
     """
 
     film: FootageHandle
@@ -46,8 +46,8 @@ class CropTask:
 class CropTasks(Sequence[CropTask]):
     """The tasks of a run, each made when it is asked for: the points of all faces are many.
 
-    chosen: which faces of `solved` to crop out. frames: those of each task, ascending, none of them
-    empty.
+    chosen: which faces of `solved` the frames show. numbers: of each, as in a task. frames: those
+    of each task, ascending, none of them empty.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class CropTasks(Sequence[CropTask]):
         film: FootageHandle,
         solved: TrackedFaces,
         chosen: NDArray[np.int64],
+        numbers: NDArray[np.int64],
         frames: Sequence[NDArray[np.int64]],
         options: ExtractOptions,
     ) -> None:
@@ -66,7 +67,7 @@ class CropTasks(Sequence[CropTask]):
             options,
         )
         self._frame = solved.frame[chosen]
-        self._numbers = rank_in_frame(self._frame)
+        self._numbers = numbers
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -114,6 +115,8 @@ def crop_faces(task: CropTask) -> Steps[CropResult]:
                     for each in points
                 ]
                 for row, face_from_frame in zip(rows, maps, strict=True):
+                    if task.numbers[row] < 0:
+                        continue
                     face = _align(
                         reader.footage, image, task.faces.face(row), face_from_frame, task
                     )

@@ -150,6 +150,18 @@ class ExtractOptions(Options):
     redo: bool = option(
         False, "Start anew; the old faces are moved to faces_old_N beside, not deleted", usual=True
     )
+    restore_removed: bool = option(
+        False,
+        "Bring back the faces that were removed by hand; else they stay removed, whatever else is"
+        " asked",
+        usual=True,
+    )
+    same_shot: bool = option(
+        False,
+        "The footage is the same shot, frame by frame, as the one that was there, in another grade"
+        " or encode: what was removed by hand stays removed",
+        group=_FINDING,
+    )
     workers: int | None = option(
         None,
         "Processes that share the work; not set = one a CPU core",

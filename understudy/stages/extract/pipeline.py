@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from understudy.core.image import as_bytes
 from understudy.core.metrics.summary import FootageInfo
+from understudy.core.tracking.places import match_places, places_of
 from understudy.errors import BadMedia, NoFaces
 from understudy.io import atomic, scratch
-from understudy.io.faceset.faceset import Faceset
+from understudy.io.faceset.faceset import Faceset, free_path
 from understudy.io.footage.base import Footage
 from understudy.io.footage.stills import read_image
 from understudy.io.installation import install_extra
@@ -40,6 +41,7 @@ from understudy.stages.events import (
 )
 from understudy.stages.extract import record
 from understudy.stages.extract.crop import CropResult, CropTask, CropTasks, crop_faces
+from understudy.stages.extract.curation import PLANNED, REMOVED, WRITTEN, CutFaces, own_faces
 from understudy.stages.extract.detect import DetectTask, detect_faces
 from understudy.stages.extract.detection_store import DetectionStore
 from understudy.stages.extract.detections import Detections, concat_detections
@@ -48,7 +50,7 @@ from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.extract.people import warn_of_several_in_faceset
 from understudy.stages.extract.record import ExtractRecord
 from understudy.stages.extract.report import format_report, write_report
-from understudy.stages.extract.track import TrackedFaces, track_faces
+from understudy.stages.extract.track import TrackedFaces, rank_in_frame, track_faces
 from understudy.stages.footage_notes import footage_notes
 from understudy.stages.frame_ranges import group_ranges
 from understudy.stages.parallel.chunks import split_into_chunks
@@ -81,6 +83,7 @@ class Extraction:
         self.waits_for: MarkingFiles | None = None
         self.failed: dict[int, str] = {}
         self._carried = CarriedMarks(footage, "extract")
+        self.cut_faces = CutFaces.empty()
         # A wrong name is refused before anything is touched.
         options.detector_part()
         options.landmarker_part()
@@ -206,7 +209,7 @@ class Extraction:
     def _cut(self, solved: TrackedFaces) -> Step:
         """Write the pictures, chunk by chunk; False when stopped. Raises NoFaces.
 
-        Frames that were looked at again get theirs anew.
+        Frames that were looked at again get theirs anew; what is there stays as it is.
         """
         chosen = solved.select(self.options)
         if not len(chosen):
@@ -214,19 +217,23 @@ class Extraction:
         claim = yield from self._carried.claim_of_all()
         pending = self._frames_to_cut_anew(solved.frame[chosen])
         if pending and self.folder.is_dir():
-            faceset = Faceset(self.folder)
+            # Killed from here on, nobody takes what we put away for removed by hand.
+            self.record = self.record.model_copy(update={"pending": sorted(pending)})
+            self.record.save(self.folder)
+            faceset = own_faces(self.folder, self.film.source)
             faceset.trash(np.isin(faceset.faces.frame, sorted(pending)))
+        numbers = yield from self._plan(solved, chosen)
         done, frames = set(self.record.cut), []
         for chunk in self.chunks:
             asked = [
                 frame for frame in chunk.frames if chunk.frames[0] not in done or frame in pending
             ]
-            with_face = np.intersect1d(solved.frame[chosen], asked)
+            with_face = np.intersect1d(solved.frame[chosen[numbers >= 0]], asked)
             frames.append(
                 np.setdiff1d(asked, list(self.failed)) if self.options.debug != "off" else with_face
             )
         tasks = CropTasks(
-            self.film, solved, chosen, [each for each in frames if len(each)], self.options
+            self.film, solved, chosen, numbers, [each for each in frames if len(each)], self.options
         )
 
         def write(path: Path, data: bytes) -> None:
@@ -235,7 +242,8 @@ class Extraction:
 
         def keep(task: CropTask, made: CropResult) -> int:
             for name, data in made.pictures:
-                write(self.folder / name, data)
+                # What has that name is another face, or the face would not be written.
+                write(free_path(self.folder / name), data)
             for name, data in made.overlays:
                 write(record.debug_folder(self.folder) / name, data)
             start = next(
@@ -243,6 +251,10 @@ class Extraction:
                 for chunk in reversed(self.chunks)
                 if chunk.frames[0] <= task.frames[0]
             )
+            if made.failed:
+                failed = np.isin(self.cut_faces.frame, [frame for frame, _ in made.failed])
+                self.cut_faces = self.cut_faces.keep(~failed | (self.cut_faces.state == REMOVED))
+                self.cut_faces.save(self.folder)
             self.record = self.record.model_copy(update={"cut": sorted({*self.record.cut, start})})
             self.record.save(self.folder)
             return len(made.pictures)
@@ -265,6 +277,49 @@ class Extraction:
         """The frames without a face, as the record has them."""
         step = self.options.every
         return [frame for first, last in self.record.bare for frame in range(first, last + 1, step)]
+
+    def _plan(
+        self, solved: TrackedFaces, chosen: NDArray[np.int64]
+    ) -> Generator[Event, Order | None, NDArray[np.int64]]:
+        """The place of each chosen face among its frame's, (N,), -1 = it gets no picture now.
+
+        That is, it is there already, or was removed by hand. Raises NoFaces when all were.
+        """
+        source, frame, known = self.film.source, solved.frame[chosen], CutFaces.load(self.folder)
+        place = places_of(solved.landmarks, solved.rows[chosen])
+        gone, lost = known.stays_removed(source, frame, place, solved.track[chosen])
+        if lost.any():
+            yield Note(
+                text=(
+                    f"{self.side}: {int(lost.sum())} more faces are left out: every picture of"
+                    " their tracks was removed by hand."
+                )
+            )
+        self.kept, self.chosen = chosen[~gone & ~lost], len(chosen)
+        if not len(self.kept):
+            raise NoFaces(
+                f"{self.footage.path}: all {len(chosen)} faces that were found were removed by"
+                " hand. To have them back: --restore-removed."
+            )
+        there = np.zeros(len(chosen), bool)
+        if self.folder.is_dir():
+            faces = own_faces(self.folder, source).faces
+            own = places_of(faces.landmarks, np.arange(len(faces)))
+            found = match_places(faces.frame, own, frame, place)
+            there[found[found >= 0]] = True
+        first = np.array([chunk.frames[0] for chunk in self.chunks])
+        state = np.where(lost, REMOVED, np.where(there, WRITTEN, PLANNED))
+        rows = ~gone
+        self.cut_faces = known.plan(
+            source,
+            self.record.order_key,
+            frame[rows],
+            place[rows],
+            first[np.searchsorted(first, frame[rows], "right") - 1],
+            state[rows],
+        )
+        self.cut_faces.save(self.folder)
+        return np.where(gone | lost | there, -1, rank_in_frame(frame))
 
     def _work(
         self,
@@ -341,37 +396,38 @@ class Extraction:
         claim = yield from self._carried.claim_of_all()
         if self.options.debug == "video":
             yield Saved(what="debug video", path=self._debug_video(claim))
-        looked, chosen = (
-            np.arange(0, len(self.footage), self.options.every),
-            solved.select(self.options),
-        )
+        looked, kept = np.arange(0, len(self.footage), self.options.every), self.kept
         gaps = group_ranges(np.setdiff1d(looked, solved.frame).tolist(), self.options.every)
         bare = [(first, last) for first, last in gaps]
         facts = FootageInfo(
             self.footage.path.name, looked, sorted(self.failed.items()), self.footage.size
         )
-        report = write_report(self.folder.parent, Faceset(self.folder), facts, claim)
+        faceset = own_faces(self.folder, self.film.source)
+        report = write_report(self.folder.parent, faceset, facts, claim)
         yield from (Note(text=line) for line in format_report(report).splitlines())
         yield Saved(what="report", path=self.folder.parent / "report.html")
         summary = {
             "side": self.side,
             "frames": len(looked),
-            "faces": len(chosen),
-            "left_out": len(solved) - len(chosen),
-            "people": len(np.unique(solved.person[chosen][solved.person[chosen] >= 0])),
-            "tracks": len(np.unique(solved.track[chosen])),
-            "filled": int(solved.filled[chosen].sum()),
+            "faces": len(kept),
+            "left_out": len(solved) - self.chosen,
+            "removed_by_hand": self.chosen - len(kept),
+            "people": len(np.unique(solved.person[kept][solved.person[kept] >= 0])),
+            "tracks": len(np.unique(solved.track[kept])),
+            "filled": int(solved.filled[kept].sum()),
             "frames_without_a_face": [list(each) for each in report.gaps],
             "failed_frames": len(self.failed),
             "folder": str(self.folder),
         }
         closed = {
             "is_complete": True,
+            "cut": [chunk.frames[0] for chunk in self.chunks],
             "pending": [],
             "bare": bare,
             "failed": sorted(self.failed.items()),
             "summary": summary,
         }
+        self.cut_faces.finish().save(self.folder)
         self.record = self.record.model_copy(update=closed)
         self.record.save(self.folder)
 

@@ -16,6 +16,7 @@ from understudy.io.faceset.face_image import SUFFIXES
 from understudy.io.faceset.manual_marks import Mark, parse_faces
 from understudy.io.footage.base import Footage, explain_unreadable
 from understudy.io.footage.fingerprint import FootageFingerprint
+from understudy.stages.extract.curation import CutFaces, order_key, own_faces
 from understudy.stages.extract.detections import Detections, concat_detections, drop_shared_frames
 from understudy.stages.extract.options import ExtractOptions
 
@@ -105,6 +106,19 @@ class ExtractRecord(BaseModel):
             return self.model_copy(update={"version": 3, "source": footage.fingerprint})
         return self
 
+    @property
+    def order_key(self) -> str:
+        """What tells pictures apart that were asked for with other options."""
+        return order_key(self.finding, self.cutting)
+
+    def marks_since(self, other: ExtractRecord) -> dict[int, tuple[Mark, ...]]:
+        """What another order has marked that this one has not, by frame."""
+        now = {frame: _marks_of(other, frame) or () for frame in other.marks}
+        return {
+            int(frame): tuple(set(marks) - set(_marks_of(self, frame) or ()))
+            for frame, marks in now.items()
+        }
+
     def differences(self, other: ExtractRecord) -> list[str]:
         """In what the two orders differ, in words for people."""
         changed = ExtractOptions.changes(self.cutting, other.cutting, "crop")
@@ -131,14 +145,90 @@ def prepare_record(
     known = ExtractRecord.load(folder)
     if known is not None:
         known = known.with_source_of(footage)
-    if known is not None and not folder.is_dir():
-        # The pictures were taken away as a whole: what was found is still there, and they are cut
-        # again.
+    now, before = footage.fingerprint, CutFaces.load(folder)
+    former = known.source if known is not None else now
+    known, cut_faces, said = _notice_removed(folder, known, before)
+    if known is not None and former == now:
+        cut_faces = cut_faces.allow_marked(now, known.marks_since(order))
+    adopted = cut_faces.adopt(now) if options.same_shot else cut_faces
+    is_anew, cut_faces = adopted is not cut_faces, adopted
+    if former != now and not options.same_shot:
+        said += _of_former(cut_faces, now)
+    removed = cut_faces.removed(now)
+    if options.restore_removed and len(removed) and known is not None:
         known = known.model_copy(update={"cut": [], "is_complete": False})
+    if cut_faces is not before:
+        cut_faces.save(folder)
+    why = "what was removed by hand from the same shot is left out" if is_anew else ""
+    record, told = _prepare_files(folder, known, order, options, why)
+    if options.restore_removed and len(removed):
+        # Not before their pictures are to be cut: a run that is killed keeps them in mind.
+        gone = [removed, *([cut_faces.removed_before(now, alike=True)] * options.same_shot)]
+        cut_faces.keep(~np.isin(np.arange(len(cut_faces)), np.concatenate(gone))).save(folder)
+        said.append(f"{_faces_were(len(removed))} removed by hand, and brought back now.")
+    elif len(removed):
+        said.append(
+            f"{_faces_were(len(removed))} removed by hand and"
+            f" {'stays' if len(removed) == 1 else 'stay'} removed; --restore-removed brings all"
+            " back."
+        )
+    elif options.restore_removed:
+        said.append("no face was removed by hand, so there is none to bring back.")
+    return record, [*said, *told]
+
+
+def _notice_removed(
+    folder: Path, known: ExtractRecord | None, cut_faces: CutFaces
+) -> tuple[ExtractRecord | None, CutFaces, list[str]]:
+    """Notice which pictures went since the last run; what to say when all did.
+
+    Taken away as a whole, they are cut again: what was found is still there.
+
+    Raises:
+        BadMedia: A picture in the folder is no face of ours.
+    """
+    if known is None or not isinstance(known.source, FootageFingerprint):
+        return known, cut_faces, []
+    said, is_emptied = list[str](), not folder.is_dir()
+    if not is_emptied and cut_faces.order == known.order_key:
+        faceset = own_faces(folder, known.source)
+        cut_faces = cut_faces.notice(faceset, known.source, known.cut, known.pending)
+        is_emptied = cut_faces.is_empty_of(faceset, known.source)
+        if is_emptied:
+            said.append(f"no picture is left in {folder.name}: all are cut anew.")
+    if is_emptied:
+        known = known.model_copy(update={"cut": [], "is_complete": False})
+    return known, cut_faces, said
+
+
+def _of_former(cut_faces: CutFaces, now: FootageFingerprint) -> list[str]:
+    """What is said of faces that were removed from the footage before this one."""
+    if not (others := len(cut_faces.removed_before(now, alike=False))):
+        return []
+    is_alike = len(cut_faces.removed_before(now, alike=True)) > 0
+    return [
+        f"{_faces_were(others)} removed by hand from the footage that was there; that means nothing"
+        " for this one."
+        + (" If it is the same shot, in another grade: --same-shot." if is_alike else "")
+    ]
+
+
+def _faces_were(count: int) -> str:
+    return f"{count} face was" if count == 1 else f"{count} faces were"
+
+
+def _prepare_files(
+    folder: Path,
+    known: ExtractRecord | None,
+    order: ExtractRecord,
+    options: ExtractOptions,
+    why_anew: str,
+) -> tuple[ExtractRecord, list[str]]:
+    """As `prepare_record`, when it is known what people removed."""
     if options.redo_missing:
         return _redo_missing(folder, known, order)
-    if known is None or options.redo or known.differences(order):
-        return _start_anew(folder, known, order, options.redo)
+    if known is None or options.redo or why_anew or known.differences(order):
+        return _start_anew(folder, known, order, options.redo, why_anew)
     changed = _frames_of_marks(folder, known, order)
     record = known.model_copy(
         update={
@@ -158,7 +248,7 @@ def prepare_record(
 
 
 def _start_anew(
-    folder: Path, known: ExtractRecord | None, order: ExtractRecord, redo: bool
+    folder: Path, known: ExtractRecord | None, order: ExtractRecord, redo: bool, why_anew: str
 ) -> tuple[ExtractRecord, list[str]]:
     said = []
     if folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.iterdir()):
@@ -167,7 +257,7 @@ def _start_anew(
         why = (
             f"they were made with other settings ({differences})"
             if differences
-            else "there is no record of how they were made"
+            else why_anew or "there is no record of how they were made"
         )
         said = [
             f"the faces that were there are in {aside.name} now:"
