@@ -99,8 +99,7 @@ def test_one_line_moves_and_what_is_through_stays_above_it(columns: int) -> None
     )
     assert code == 0
     rows = screen.text()
-    # Only the note is longer than a line.
-    assert screen.overruns == (len("a note " * 20) - 1) // columns * 2
+    assert screen.overruns == 0
     assert sum(row.startswith(("find src", "extract src", "cut 名前")) for row in rows) == 3
     assert any(row.startswith("find src: 60 frames") for row in rows)
     moving = [rows[-1] for rows in seen]
@@ -162,3 +161,24 @@ def test_the_rate_is_that_of_the_last_minute_and_not_of_what_was_there(
         # 500 frames were there from an earlier run.
         stage.advance(Progress(stage="frames", done=500 + 2 * second, total=1000))
     assert stage.rate == pytest.approx(2) and stage.seconds_left() == pytest.approx(150)
+
+
+SAY = """
+from understudy.cli_view import ScreenView
+from understudy.stages.events import Note, Warned
+view = ScreenView()
+view.show(Note(text="These sentences are longer than a narrow terminal. " * 3))
+view.show(Warned(text="/a/path" * 20 + ": is whole."))
+view.error("An error is broken between words, too. " * 3, "BadOption", 2)
+"""
+
+
+@ON_POSIX
+@pytest.mark.parametrize("columns", [60, 80])
+def test_lines_are_broken_between_words_and_paths_are_not(columns: int) -> None:
+    code, screen = run_in_terminal([sys.executable, "-c", SAY], columns, SETTINGS)
+    told = screen.text()
+    words = " ".join(told).split()
+    assert code == 0 and words.count("sentences") == 3 and words.count("between") == 3
+    # The terminal breaks it, so that it is copied whole.
+    assert screen.overruns == (len("Warning: " + "/a/path" * 20 + ": is whole.") - 1) // columns

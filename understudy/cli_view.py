@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -142,7 +143,7 @@ class ScreenView:
 
     def error(self, text: str, kind: str, exit_code: int) -> None:
         self._stop()
-        self._errors.print(Text(printable(text), "bold red"), soft_wrap=True)
+        _print_line(self._errors, text, "bold red")
 
     def close(self) -> None:
         self._stop()
@@ -153,7 +154,7 @@ class ScreenView:
 
     def _line(self, text: str, style: str = "", always: bool = False) -> None:
         if always or not self._quiet:
-            self._console.print(Text(printable(text), style), soft_wrap=True)
+            _print_line(self._console, text, style)
 
     def _start(self, event: events.Started) -> None:
         if self._bar is not None:
@@ -193,6 +194,18 @@ class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Called while the error is handled."""
         raise
+
+
+def _print_line(console: Console, text: str, style: str) -> None:
+    """Print a line, on a terminal broken between words.
+
+    What no break saves, such as a long path, is left whole, so that it can be copied, and so is all
+    that goes into a file or a pipe.
+    """
+    line = printable(text)
+    widest = max(map(cell_len, line.split()), default=0)
+    is_whole = not console.is_terminal or widest > console.width
+    console.print(Text(line, style), soft_wrap=is_whole)
 
 
 def _face_line(face: events.FaceRow) -> str:
