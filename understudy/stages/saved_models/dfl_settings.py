@@ -35,13 +35,14 @@ _KEPT: dict[ModelKind, tuple[str, ...]] = {
     "Quick96": (),
     "AMP": ("blur_out_mask", *_GAN),
 }
-# What its trainer asks besides, and what it takes where nothing is said.
+# What its trainer asks besides, and what it takes where nothing is said; but no face is mirrored
+# unasked, as with `train`.
 _COMMON: dict[str, Any] = {
     "autobackup_hour": 0,
     "write_preview_history": False,
     "target_iter": 0,
     "random_src_flip": False,
-    "random_dst_flip": True,
+    "random_dst_flip": False,
     "models_opt_on_gpu": True,
     "lr_dropout": "n",
     "random_warp": True,
