@@ -33,7 +33,7 @@ MARKS = Marks(
     }
 )
 FRAMES = FrameNames(1000, "clip.mp4")
-PICTURES = FrameNames(3, "shots", {"take_1001.png": 0, "take_1002.png": 1, "000001.png": 2})
+PICTURES = FrameNames(3, "shots", {"take_1001.png": 0, "Ann's_2.png": 1, "000001.png": 2})
 
 
 def read(tmp_path: Path, text: str, frames: FrameNames = FRAMES) -> Marks:
@@ -64,6 +64,7 @@ def test_asking_again_keeps_what_is_marked_and_drops_old_blanks() -> None:
     [
         '{"frames": {"118": {"box": [1, 2, 30.5, 40]}}}',
         '{"118": [1, 2, 30.5, 40]}',
+        "{118: {'box': [1, 2, 30.5, 40]}}",
         '{"000118.jpg": {"box": [[1, 2], [30.5, 40]]}}',
         '{"frame-000118.jpg": {"box": [{"x": 1, "y": 2}, {"x": 30.5, "y": 40}]}}',
         '{"000118_0.jpg": [[1, 2, 30.5, 40]],}',
@@ -85,7 +86,7 @@ def test_points_are_known_by_their_number(kind: str) -> None:
 
 
 def test_pictures_of_a_folder_are_known_by_their_names(tmp_path: Path) -> None:
-    found = read(tmp_path, '{"take_1002.png": null, "0": []}', PICTURES)
+    found = read(tmp_path, '{"Ann\'s_2.png": null, 0: [],}', PICTURES)
     assert found.frames == {0: (), 1: None}
     with pytest.raises(BadMedia, match=r'"000001.png" may be frame 1, or .*2\. Write'):
         read(tmp_path, '{"000001.png": []}', PICTURES)

@@ -58,3 +58,9 @@ def test_frames_that_were_looked_at_again_take_their_place_in_order():
 def test_a_table_survives_its_columns_and_notes():
     whole = table(range(5), [(3, "torn")])
     assert same(Detections.read(whole.columns(), whole.notes()), whole)
+
+
+def test_a_table_from_before_faces_were_marked_is_read_as_of_unmarked_ones():
+    whole = table(range(5))
+    former = {name: column for name, column in whole.columns().items() if name != "marked"}
+    assert same(Detections.read(former, whole.notes()), whole)

@@ -46,8 +46,9 @@ _WANTED: Final[dict[Kind, str]] = {
 _NUMBER: Final = re.compile(
     r"(?:frame[-_ ]?)?(\d{1,15})(?:_\d+|-marked)?(?:\.(?:jpe?g|png))?", re.IGNORECASE
 )
-# What is left behind where the last entry of a list was taken out.
+# What is left behind where the last entry of a list was taken out; a number in place of a name.
 _LOOSE_COMMA: Final = re.compile(r",(\s*[\]}])")
+_BARE_NUMBER: Final = re.compile(r"([{,]\s*)(\d+)(\s*:)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def read_marks(path: Path, frames: FrameNames) -> Marks:
     """
     try:
         text = data_files.decode_text(data_files.read_bytes(path), str(path))
-        value = data_files.parse_json(_LOOSE_COMMA.sub(r"\1", text), str(path))
+        value = data_files.parse_json(_as_json(text), str(path))
     except BadData as error:
         raise BadMedia(
             f"{path}: marks {error.reason}. Mend it, or take it away; --fix makes a new one."
@@ -211,6 +212,12 @@ def write_marks(path: Path, marks: Marks) -> None:
     write_text(path, f'{{"version": 1, "frames": {{\n  {frames}\n}}}}\n')
 
 
+def _as_json(text: str) -> str:
+    """The text without what JSON forbids and hands write all the same."""
+    text = text if '"' in text else text.replace("'", '"')
+    return _BARE_NUMBER.sub(r'\1"\2"\3', _LOOSE_COMMA.sub(r"\1", text))
+
+
 def _entries(value: object) -> Iterator[tuple[object, object]]:
     """Each frame as it is called, and what is said of it. Raises BadData."""
     if isinstance(value, dict) and ("frames" in value or "version" in value):
@@ -246,7 +253,9 @@ def _parse_mark(value: object, where: str) -> Mark:
         raise _fault(
             f"{where}: a mark has one of box, eyes, points5, points and no_face, here:"
             f" {', '.join(map(_show, wrong or given)) or 'none'}",
-            "Two faces of a frame are two marks in a list",
+            "Two faces of a frame are two marks in a list"
+            if given and not wrong
+            else 'Write, say, {"eyes": [[240, 130], [300, 131]]}',
         )
     kind, points = next(iter(given.items()))
     pairs = _pairs(points, where, kind)
@@ -269,7 +278,8 @@ def _check_shape(kind: Kind, pairs: list[tuple[float, float]], where: str) -> No
             as_sides = ", ".join(str(_short(each)) for each in (x0, y0, x0 + x1, y0 + y1))
             hint = f"If these are left, top, width and height, write {as_sides}"
         raise _fault(
-            f"{where}: {_WANTED[kind]}: right of left, below top; here {_show([x0, y0, x1, y1])}",
+            f"{where}: {_WANTED[kind]}: right of left, below top; here"
+            f" {_show([_short(each) for each in (x0, y0, x1, y1)])}",
             hint,
         )
     if len(set(pairs)) < min(len(pairs), 3):

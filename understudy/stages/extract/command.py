@@ -7,7 +7,6 @@ from typing import Literal
 
 from understudy.errors import NoFaces
 from understudy.stages.events import Stage
-from understudy.stages.extract.marking import MarkingFiles
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.extract.pipeline import Extraction, ask_for_marks
 from understudy.stages.jobs import verb
@@ -30,14 +29,14 @@ def extract(
     project = Project.load(show)
     options = project.options("extract", options).preset()
     sides: tuple[Side, ...] = ("src", "dst") if side == "both" else (side,)
-    waiting: list[MarkingFiles] = []
+    waiting: list[Extraction] = []
     for each in sides:
         with project.lock(each), project.open_footage(each) as footage:
             extraction = Extraction(footage, project.faces(each), each, options)
             goes_on = yield from extraction.run()
         if not goes_on:
             return
-        if extraction.waits_for is not None:
-            waiting.append(extraction.waits_for)
+        if extraction.waits_for_marks:
+            waiting.append(extraction)
     if waiting:
         raise NoFaces(ask_for_marks(waiting))

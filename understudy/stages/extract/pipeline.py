@@ -79,8 +79,8 @@ class Extraction:
         self.chunks = split_into_chunks(footage, options.every)
         self.marking = MarkingFiles(folder)
         self.marks = self.marking.read(footage)
-        # Where no face was found, and some can be marked: what to do now.
-        self.waits_for: MarkingFiles | None = None
+        # Whether no face was found and a person is to mark some.
+        self.waits_for_marks = False
         self.failed: dict[int, str] = {}
         self._carried = CarriedMarks(footage, "extract")
         self.cut_faces = CutFaces.empty()
@@ -456,7 +456,7 @@ class Extraction:
         waiting = yield from self._list_frames(looked, Faces.empty())
         if waiting is None:
             return False
-        self.waits_for = self.marking
+        self.waits_for_marks = True
         summary = {"side": self.side, "frames": len(looked), "faces": 0, "to_mark": waiting}
         yield Finished(stage=f"extract {self.side}", summary=summary)
         return True
@@ -509,13 +509,15 @@ class Extraction:
         )
 
 
-def ask_for_marks(waiting: Sequence[MarkingFiles]) -> str:
-    """What to do where no face was found: for the end of a command."""
-    files = " and ".join(str(each.marks) for each in waiting)
-    folders = " and ".join(str(each.pictures) for each in waiting)
+def ask_for_marks(waiting: Sequence[Extraction]) -> str:
+    """What to do where no face was found and some can be marked: for the end of a command."""
+    files = " and ".join(str(each.marking.marks) for each in waiting)
+    folders = " and ".join(str(each.marking.pictures) for each in waiting)
+    failed = sum(len(each.failed) for each in waiting)
+    marked = f"what is marked failed in {failed} frames" if failed else "none marked yet"
     return (
-        f"no face found, and none marked yet: write the marks into {files}, measured on the"
-        f" pictures in {folders}, then run the same command again."
+        f"no face found, and {marked}: write the marks into {files}, measured on the pictures in"
+        f" {folders}, then run the same command again."
     )
 
 
