@@ -281,6 +281,6 @@ def test_dsts_brows_are_covered_altogether(clip, masks):
         context = context_of(footage, Hulls(), masks=(masks,))
         matte = next(iter(merge_frames(context, FrameReport(), range(1)))).matte
     x, y = np.rint(seen).astype(int).T
-    assert matte[y, x].min() > 0.9 and matte[y, x].mean() > 0.97
+    assert matte[y, x].min() > 0.75 and matte[y, x].mean() > 0.9
     # The rest of the edge is as wide as ever.
     assert matte[:, 60].max() == pytest.approx(1, abs=1e-3) and not matte[:20].any()

@@ -77,11 +77,11 @@ def brows_mask(landmarks: Floats, size: tuple[int, int]) -> Floats:
     Returns:
         (height, width) float32 in 0..1.
     """
-    lifted, points = raise_brows(landmarks)[17:27], np.asarray(landmarks, np.float64)
+    points = np.asarray(landmarks, np.float64)
     widths = [np.linalg.norm(points[eye][3] - points[eye][0]) for eye in (LEFT_EYE, RIGHT_EYE)]
     radius = _AROUND_BROWS * np.repeat(widths, 5)[:, None, None]
     swollen = (points[17:27, None] + radius * _ROUND).reshape(-1, 2)
-    every = np.concatenate([swollen, lifted, points[[36, 39, 42, 45]]]).astype(np.float32)
+    every = np.concatenate([swollen, points[[36, 39, 42, 45]]]).astype(np.float32)
     return fill_polygons([np.asarray(cv2.convexHull(every)[:, 0], np.float32)], size)
 
 
@@ -139,7 +139,7 @@ _AROUND_LIPS: Final = 1.2
 # How far around the lids, in widths of the eye; and all directions to go there.
 _AROUND_EYES: Final = 0.2
 # How far around the points of a brow it and its shadow reach, in widths of the eye.
-_AROUND_BROWS: Final = 0.35
+_AROUND_BROWS: Final = 0.18
 _ROUND: Final = np.stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)], -1)
 
 _PARTS: Final = [
