@@ -9,6 +9,7 @@ from understudy.nets.losses import reconstruction
 from understudy.parts.models import models
 
 ARCHIS = ["df", "liae", "df-u", "df-d", "df-t", "df-c", "liae-u", "liae-dt", "df-udtc", "liae-udtc"]
+ARCHIS += ["dfhd", "liaehd"]
 EARLY = [
     {"true_face_training": True, "face_style_power": 10, "bg_style_power": 10},
     {"archi": "liae", "ed_ch_dims": 11, "face_style_power": 10},

@@ -12,7 +12,12 @@ from understudy.nets.autoencoder.blocks import (
     convolution_aware,
     init_weights,
 )
-from understudy.nets.autoencoder.decoders import DecoderConfig, FaceMaskDecoder, PixelShuffleHead
+from understudy.nets.autoencoder.decoders import (
+    CrossFedSteps,
+    DecoderConfig,
+    FaceMaskDecoder,
+    PixelShuffleHead,
+)
 from understudy.nets.autoencoder.encoders import Encoder, Inter, MultiColumnEncoder
 
 
@@ -68,8 +73,25 @@ def test_a_fold_looks_at_full_size_and_halves_it(kernel: int, dilation: int, rea
     assert lit.max(0).values.tolist() == [16 + reach] * 2
 
 
+@torch.no_grad()
+def test_what_a_residual_sees_at_twice_the_size_feeds_the_next_step() -> None:
+    steps, came = CrossFedSteps(4, (8, 4)), maps(9, 2, 4, 6, 6)
+    first, larger = steps.residuals[0](steps.ups[0](came))
+    assert first.shape == (2, 8, 12, 12) and larger.shape == (2, 4, 24, 24)
+    wanted, _ = steps.residuals[1](steps.ups[1](first) + larger)
+    assert torch.equal(steps(came), wanted) and wanted.shape == (2, 4, 24, 24)
+
+
+@pytest.mark.parametrize("strided", [False, True])
+def test_columns_of_their_own_widths_end_at_one_size(strided: bool) -> None:
+    widths = ((16, 32), (16, 32), (4, 8), (4, 8))
+    encoder = MultiColumnEncoder(64, widths, strided)
+    assert (encoder.channels, encoder.size) == (80, 16)
+    assert encoder(maps(8, 2, 3, 64, 64)).shape == (2, 80, 16, 16)
+
+
 def test_columns_lie_side_by_side() -> None:
-    encoder, seen = MultiColumnEncoder(64, (4, 8, 8, 8)), maps(8, 2, 3, 64, 64)
+    encoder, seen = MultiColumnEncoder(64, ((4, 8, 8, 8),) * 4), maps(8, 2, 3, 64, 64)
     assert (encoder.channels, encoder.size) == (32, 4) and encoder(seen).shape == (2, 32, 4, 4)
     assert torch.equal(encoder(seen)[:, 16:24], encoder.columns[2](seen))
 

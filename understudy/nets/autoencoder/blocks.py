@@ -23,13 +23,19 @@ class GrowingCosine(nn.Module):
 
 
 class Down(nn.Sequential):
-    """Half the size: convolution 5x5 of stride 2, then the activation."""
+    """Half the size: convolution of stride 2, mostly 5x5, then the activation."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, activation: Activation = "leaky"
+        self,
+        in_channels: int,
+        out_channels: int,
+        activation: Activation = "leaky",
+        kernel: int = 5,
+        dilation: int = 1,
     ) -> None:
+        reach = dilation * (kernel // 2)
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, 5, 2, 2),
+            nn.Conv2d(in_channels, out_channels, kernel, 2, reach, dilation),
             make_activation(activation, in_place=True),
         )
 
@@ -107,6 +113,24 @@ class HighResResidual(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         activated: Tensor = self.activation(maps + self.inner(maps))
         return activated
+
+
+class UpDownResidual(nn.Module):
+    """A residual computed at twice the size, which is given on as well.
+
+    `Up` to half the channels, `ResBlock`, convolution 5x5 of stride 2. channels: even.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.up = nn.Sequential(Up(channels, channels // 2), ResBlock(channels // 2))
+        self.down = nn.Conv2d(channels // 2, channels, 5, 2, 2)
+        self.activation = make_activation("leaky", RES_SLOPE, in_place=True)
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the maps (N, C, H, W), and those at twice the size, (N, C / 2, 2 H, 2 W)."""
+        larger = self.up(maps)
+        return self.activation(maps + self.down(larger)), larger
 
 
 class DepthwiseDown(nn.Sequential):

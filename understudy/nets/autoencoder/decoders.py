@@ -14,6 +14,7 @@ from understudy.nets.autoencoder.blocks import (
     ResBlock,
     ScaledResidual,
     Up,
+    UpDownResidual,
 )
 
 
@@ -23,8 +24,9 @@ class DecoderConfig:
 
     residuals: `ResBlock`s after each step of the face. kernel: side of the last convolution.
     pixel_shuffle_head: four heads make one pixel each of every two by two. single_conv: of the
-    `ResBlock`s. scaled_residual, highres_residual: such a block after each step. multiscale: also
-    make the face at half and at a quarter of its size, for the loss.
+    `ResBlock`s. scaled_residual, highres_residual: such a block after each step. cross_fed: the
+    steps of the face are `CrossFedSteps`, with nothing else. multiscale: also make the face at half
+    and at a quarter of its size, for the loss.
     """
 
     residuals: int = 0
@@ -34,6 +36,7 @@ class DecoderConfig:
     single_conv: bool = False
     scaled_residual: bool = False
     highres_residual: bool = False
+    cross_fed: bool = False
     multiscale: bool = False
 
 
@@ -58,7 +61,12 @@ class FaceMaskDecoder(nn.Module):
             if config.pixel_shuffle_head
             else _output_conv(face[-1], 3, config.kernel)
         )
-        self.face = nn.Sequential(*_upsampling_blocks(in_channels, face, config), head)
+        steps = (
+            [CrossFedSteps(in_channels, face)]
+            if config.cross_fed
+            else _upsampling_blocks(in_channels, face, config)
+        )
+        self.face = nn.Sequential(*steps, head)
         plain = replace(config, residuals=0, scaled_residual=False, highres_residual=False)
         self.mask = (
             nn.Sequential(
@@ -93,6 +101,27 @@ class FaceMaskDecoder(nn.Module):
             else self.mask(maps).float().sigmoid()
         )
         return face, mask, *smaller
+
+
+class CrossFedSteps(nn.Module):
+    """Steps of `Up` and `UpDownResidual`; what each residual saw at twice the size feeds the next.
+
+    widths: each half of the one before.
+    """
+
+    def __init__(self, in_channels: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.ups = nn.ModuleList(
+            Up(before, after) for before, after in zip((in_channels, *widths), widths, strict=False)
+        )
+        self.residuals = nn.ModuleList(UpDownResidual(width) for width in widths)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        larger: Tensor | None = None
+        for up, residual in zip(self.ups, self.residuals, strict=True):
+            maps = up(maps) if larger is None else up(maps) + larger
+            maps, larger = residual(maps)
+        return maps
 
 
 class PixelShuffleHead(nn.Module):

@@ -71,21 +71,32 @@ def deep_encoder(resolution: int, channels: int, depth: int) -> Encoder:
 
 
 class MultiColumnEncoder(nn.Module):
-    """Four encoders side by side, each with another receptive field. Otherwise as `Encoder`."""
+    """Four encoders side by side, each with another receptive field. Otherwise as `Encoder`.
+
+    widths: of each column. strided: steps of stride 2, in place of `UnshuffleDown`.
+    """
 
     # Side and dilation of each column's convolutions.
     COLUMNS = ((3, 1), (5, 1), (5, 2), (7, 2))
     activation: Activation = "leaky"
 
-    def __init__(self, resolution: int, widths: tuple[int, ...]) -> None:
+    def __init__(
+        self, resolution: int, widths: tuple[tuple[int, ...], ...], strided: bool = False
+    ) -> None:
         super().__init__()
         self.columns = nn.ModuleList(
             nn.Sequential(
-                *(UnshuffleDown(*step, *look) for step in zip((3, *widths), widths, strict=False))
+                *(
+                    Down(before, after, kernel=kernel, dilation=dilation)
+                    if strided
+                    else UnshuffleDown(before, after, kernel, dilation)
+                    for before, after in zip((3, *column), column, strict=False)
+                )
             )
-            for look in self.COLUMNS
+            for (kernel, dilation), column in zip(self.COLUMNS, widths, strict=True)
         )
-        self.channels, self.size = len(self.COLUMNS) * widths[-1], resolution // 2 ** len(widths)
+        self.channels = sum(column[-1] for column in widths)
+        self.size = resolution // 2 ** len(widths[0])
 
     def forward(self, faces: Tensor) -> Tensor:
         return torch.cat([column(faces) for column in self.columns], 1)

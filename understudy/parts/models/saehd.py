@@ -17,6 +17,7 @@ from understudy.parts.models import ModelOptions, models, require_multiple
 if TYPE_CHECKING:
     from torch import nn
 
+    from understudy.nets.autoencoder.encoders import Encoder, MultiColumnEncoder
     from understudy.nets.autoencoder.swappers import Swapper
     from understudy.parts.models.base.model import Model
     from understudy.parts.models.base.sae_model import SaeLossConfig
@@ -53,7 +54,8 @@ class Saehd(ModelOptions):
     archi: str = option(
         "liae-ud",
         "Plan: df or liae, then letters: u = more likeness to src, d = twice the size at the same"
-        " cost, t = deeper, more likeness still, c = another curve than leaky ReLU",
+        " cost, t = deeper, more likeness still, c = another curve than leaky ReLU. dfhd, liaehd:"
+        " wide plans of early 2020, without letters, slower and larger",
     )
     ae_dims: int = option(256, "Size of the code; memory grows with it", low=32, high=1024)
     e_dims: int = option(64, "Channels of the encoder, even", low=16, high=256)
@@ -166,7 +168,7 @@ class Saehd(ModelOptions):
 
     def _refuse_true_face(self) -> None:
         """Raises BadOption where liae is to learn it."""
-        if self.true_face_power and parse_archi(self.archi)[0] != "df":
+        if self.true_face_power and parse_archi(self.archi)[0] not in ("df", "dfhd"):
             raise BadOption(
                 f"true_face_power: only archi df can do that, this one is {self.archi}. Set it to"
                 " 0, or choose df."
@@ -187,17 +189,22 @@ class Saehd(ModelOptions):
 
 
 def parse_archi(archi: str) -> tuple[str, str]:
-    """df or liae, and the letters behind the dash. Raises BadOption for anything else."""
+    """df, liae, dfhd or liaehd, and the letters behind the dash. Raises BadOption otherwise."""
     kind, dash, letters = archi.partition("-")
     if (
-        kind not in ("df", "liae")
+        kind not in ("df", "liae", "dfhd", "liaehd")
         or set(letters) - set("udtc")
         or len(set(letters)) < len(letters)
         or (dash and not letters)
     ):
         raise BadOption(
             f"archi: '{archi}' is none. Write df or liae, and behind a dash any of the letters u,"
-            " d, t, c, each once: liae-ud."
+            " d, t, c, each once: liae-ud. Or dfhd or liaehd, without letters."
+        )
+    if letters and kind.endswith("hd"):
+        raise BadOption(
+            f"archi: '{archi}': the hd plans have no letters, which came when hd went. Take {kind},"
+            f" or {kind.removesuffix('hd')}-{letters}."
         )
     return kind, letters
 
@@ -221,20 +228,17 @@ def build_network(archi: str, side: int, code: int, e: int, d: int, dm: int) -> 
     code, e, d, dm: dims of code, encoder, decoder and mask.
     """
     from understudy.nets.autoencoder.decoders import DecoderConfig, FaceMaskDecoder
-    from understudy.nets.autoencoder.encoders import Encoder, Inter
+    from understudy.nets.autoencoder.encoders import Inter
     from understudy.nets.autoencoder.swappers import TwoDecoders, TwoInters
 
     kind, letters = parse_archi(archi)
     deep, quartered = "t" in letters, "d" in letters
-    config = DecoderConfig(1, 1, quartered, "cosine" if "c" in letters else "leaky")
-    widths = (e, 2 * e, 4 * e, 8 * e, 8 * e) if deep else (e, 2 * e, 4 * e, 8 * e)
-    encoder = Encoder(
-        side,
-        widths,
-        residual_at=(0, 4) if deep else (),
-        pixel_norm="u" in letters,
-        activation=config.activation,
+    config = (
+        DecoderConfig(kernel=1, cross_fed=True)
+        if kind.endswith("hd")
+        else DecoderConfig(1, 1, quartered, "cosine" if "c" in letters else "leaky")
     )
+    encoder = _encoder(kind, letters, side, e)
     face, mask = ((8 * dims, *([8 * dims] if deep else []), 4 * dims, 2 * dims) for dims in (d, dm))
     mask = (*mask, dm) if quartered else mask
 
@@ -243,10 +247,29 @@ def build_network(archi: str, side: int, code: int, e: int, d: int, dm: int) -> 
             encoder, code, spread, None if deep else spread, size=side // (32 if quartered else 16)
         )
 
-    if kind == "liae":
+    if kind.startswith("liae"):
         return TwoInters(
             encoder, inter(2 * code), inter(2 * code), FaceMaskDecoder(4 * code, face, mask, config)
         )
     return TwoDecoders(
         encoder, inter(code), *(FaceMaskDecoder(code, face, mask, config) for _ in range(2))
+    )
+
+
+def _encoder(kind: str, letters: str, side: int, e: int) -> Encoder | MultiColumnEncoder:
+    """The encoder of a plan, with e channels after its first step."""
+    from understudy.nets.autoencoder.encoders import Encoder, MultiColumnEncoder
+
+    if kind.endswith("hd"):
+        columns = (2 * e, 2 * e, e // 2, e // 2)
+        return MultiColumnEncoder(
+            side, tuple((w, 2 * w, 4 * w, 8 * w) for w in columns), strided=True
+        )
+    deep = "t" in letters
+    return Encoder(
+        side,
+        (e, 2 * e, 4 * e, 8 * e, 8 * e) if deep else (e, 2 * e, 4 * e, 8 * e),
+        residual_at=(0, 4) if deep else (),
+        pixel_norm="u" in letters,
+        activation="cosine" if "c" in letters else "leaky",
     )

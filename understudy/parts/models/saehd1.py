@@ -107,9 +107,8 @@ class Saehd1(ModelOptions):
 
         code, channels = self.ae_dims, _even(3 * self.ed_ch_dims)
         # The first step folds its channels four by four.
-        encoder = MultiColumnEncoder(
-            self.resolution, (channels // 4 * 4, 2 * channels, 4 * channels, 8 * channels)
-        )
+        column = (channels // 4 * 4, 2 * channels, 4 * channels, 8 * channels)
+        encoder = MultiColumnEncoder(self.resolution, (column,) * 4)
         face, mask = ((8 * dims, 4 * dims, 2 * dims) for dims in (channels, _even(self.ed_ch_dims)))
         masked, config = (
             mask if self.learn_mask else (),
