@@ -12,6 +12,7 @@ from understudy.nets.autoencoder.blocks import (
     Up,
     init_weights,
 )
+from understudy.nets.autoencoder.decoders import CrossFedSteps
 from understudy.nets.device import Precision, autocast
 
 
@@ -20,7 +21,8 @@ def net() -> nn.Module:
         Down(3, 16),
         ResBlock(16),
         nn.Sequential(ScaledResidual(16), HighResResidual(16)),
-        Up(16, 8),
+        CrossFedSteps(16, (8, 4)),
+        Up(4, 8),
         nn.Conv2d(8, 3, 3),
     )
     init_weights(made, "kaiming", torch.Generator().manual_seed(0))

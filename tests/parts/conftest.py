@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, object]] = {
         "d_dims": 16,
         "d_mask_dims": 16,
     },
+    "trueface": {"resolution": 64, "dims": 8},
 }
 
 

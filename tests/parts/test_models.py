@@ -31,6 +31,11 @@ SIZES = [
     ("saehd", {"archi": "liae-ud", "resolution": 256}, 145.3),
     ("saehd", {"archi": "liae-udt", "resolution": 256}, 102.8),
     ("quick96", {}, 38.3),
+    # The following are ours: nobody has told the sizes of the originals.
+    ("saehd", {"archi": "dfhd"}, 125.1),
+    ("saehd", {"archi": "liaehd"}, 190.2),
+    ("trueface", {}, 23.7),
+    ("trueface", {"resolution": 192}, 33.1),
 ]
 # Of each part, in millions: what the net holds, then the branches of one of its decoders.
 PARTS = [
@@ -60,6 +65,12 @@ PARTS = [
         {"archi": "liae-udt"},
         {"encoder": 15.65, "ab": 4.20, "b": 4.20, "decoder": (45.14, 8.34)},
     ),
+    ("saehd", {"archi": "dfhd"}, {"encoder": 26.60, "inter": 48.51, "decoder": (22.67, 2.32)}),
+    (
+        "saehd",
+        {"archi": "liaehd"},
+        {"encoder": 26.60, "ab": 59.80, "b": 59.80, "decoder": (36.82, 7.19)},
+    ),
     ("quick96", {}, {"encoder": 4.31, "inter": 3.10, "decoder": (14.47, 0.98)}),
     ("amp", {}, {"src": 12.90, "dst": 12.90, "decoder": (45.14, 8.34), "rest": 22.08}),
 ]
@@ -76,6 +87,7 @@ FACES |= {
     "saehd1": ("full", 128),
     "quick96": ("full", 96),
     "amp": ("whole", 224),
+    "trueface": ("full", 128),
 }
 
 
@@ -118,10 +130,10 @@ def test_a_model_keeps_the_contract(built, make_batch, name: str) -> None:
     assert {
         id(weight) for group in model.parameter_groups().values() for weight in group.values()
     } == {id(w) for w in model.parameters()}
-    for group in model.parameter_groups():
-        told = model.losses(make_batch(model.resolution, "meta"), group)
-        assert told and all(loss.shape == () for loss in told.values())
     faces = make_batch(model.resolution, "meta")
+    for group in model.parameter_groups():
+        told = model.losses(faces, group)
+        assert told and all(loss.shape == () for loss in told.values())
     for face, mask in model.reconstruct(faces.src.target, faces.dst.target).values():
         assert face.shape == faces.src.target.shape and mask.shape == faces.src.mask.shape
 
@@ -140,6 +152,11 @@ def test_a_resolution_that_does_not_fit_is_refused(built) -> None:
     [
         ("saehd", {"archi": "liae-x"}, "archi.*liae-ud"),
         ("saehd", {"archi": "df-uu"}, "each once"),
+        ("saehd", {"archi": "hd"}, "dfhd or liaehd"),
+        ("saehd", {"archi": "dfhd-u"}, "no letters.*Take dfhd, or df-u"),
+        ("saehd", {"archi": "liaehd-udt"}, "Take liaehd, or liae-udt"),
+        ("saehd", {"archi": "dfhd", "resolution": 120}, "112 or 128"),
+        ("saehd", {"archi": "liaehd", "true_face_power": 0.1}, "choose df"),
         ("saehd", {"archi": "df-"}, "archi"),
         ("saehd", {"archi": "df-t", "resolution": 144}, "128 or 160"),
         ("saehd", {"resolution": 648}, "resolution"),
@@ -172,6 +189,8 @@ def test_a_resolution_that_does_not_fit_is_refused(built) -> None:
         ("amp", {"morph_factor": 0.6}, "morph_factor"),
         ("amp", {"resolution": 240}, "224 or 256"),
         ("quick96", {"resolution": 128}, "resolution"),
+        ("trueface", {"resolution": 120}, "112 or 128"),
+        ("trueface", {"resolution": 320}, "less than or equal to 256"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(

@@ -18,19 +18,27 @@ from understudy.nets.autoencoder.blocks import (
     ScaledResidual,
     UnshuffleDown,
     Up,
+    UpDownResidual,
 )
+from understudy.nets.autoencoder.translator import NormedConv, NormedResBlock, NormedUp
+from understudy.nets.losses.critics import PreActivationBlock
 
 T = TypeVar("T")
 
-# Of these blocks only the input is kept. A `HighResResidual` holds others, and counts as one.
+# Of these blocks only the input is kept. Some hold others, and count as one.
 CHECKPOINTED_BLOCKS = (
     HighResResidual,
+    UpDownResidual,
     Down,
     UnshuffleDown,
     ScaledResidual,
     ResBlock,
     DepthwiseDown,
     Up,
+    NormedConv,
+    NormedResBlock,
+    NormedUp,
+    PreActivationBlock,
 )
 
 

@@ -126,6 +126,12 @@ def autocast(
     )
 
 
+def no_autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Return the context in which to compute in fp32 whatever is around."""
+    known = torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if known else contextlib.nullcontext()
+
+
 def to_memory_format(net: Net, layout: ChannelsLast, device: torch.device) -> Net:
     """Return `net` with channels last where asked for, or on CUDA; on a CPU it measures neutral."""
     last = layout == "on" or (layout == "auto" and device.type == "cuda")

@@ -13,11 +13,22 @@ from torch.nn import Parameter
 BYTES_PER_WEIGHT = 4 * 4 + 2
 
 
-def estimate_step_bytes(loss: Callable[[], Tensor], weights: Iterable[Parameter]) -> int:
+def estimate_step_bytes(
+    losses: Iterable[Callable[[], Tensor]], weights: Iterable[Parameter]
+) -> int:
     """Return the bytes that one step holds at its peak: weights, optimizer state and activations.
 
-    loss: computes the loss on tensors on the device meta; called once. weights: all that train.
+    losses: each computes the loss of one pass on tensors on the device meta, and is called once, in
+    this order; the passes follow one another, so the largest counts. weights: all that train.
     """
+    learning = list(weights)
+    own = {weight.untyped_storage()._cdata for weight in learning}
+    activations = max(_kept_bytes(loss, own) for loss in losses)
+    return activations + BYTES_PER_WEIGHT * sum(weight.numel() for weight in learning)
+
+
+def _kept_bytes(loss: Callable[[], Tensor], own: set[int]) -> int:
+    """Bytes that a pass keeps for its way back, but for storages in `own`."""
     held: dict[int, UntypedStorage] = {}
 
     def kept(tensor: Tensor) -> Tensor:
@@ -29,7 +40,4 @@ def estimate_step_bytes(loss: Callable[[], Tensor], weights: Iterable[Parameter]
 
     with saved_tensors_hooks(kept, lambda tensor: tensor):
         loss()
-    learning = list(weights)
-    own = {weight.untyped_storage()._cdata for weight in learning}
-    activations = sum(storage.nbytes() for key, storage in held.items() if key not in own)
-    return activations + BYTES_PER_WEIGHT * sum(weight.numel() for weight in learning)
+    return sum(storage.nbytes() for key, storage in held.items() if key not in own)

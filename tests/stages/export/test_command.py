@@ -78,6 +78,7 @@ def shapes(values: Any) -> dict[str, list[int | str]]:
         ("sae", {**SAE, "remove_gray_border": True, "lighter_encoder": True}, 3),
         ("saehd", {**SAEHD, "archi": "df-udt"}, 3),
         ("amp", {**SAEHD, "inter_dims": 32, "morph": 0.5}, 0),
+        ("trueface", {"resolution": 64, "dims": 8}, 0),
     ],
 )
 def test_a_file_has_the_literal_names_and_gives_what_the_model_gives(

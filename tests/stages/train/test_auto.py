@@ -36,6 +36,17 @@ def test_more_memory_makes_larger_faces_and_never_more_than_fits() -> None:
     assert auto.largest_that_fits(GB // 10, "full", 1000) is None
 
 
+def test_the_memory_of_a_model_is_that_of_its_larger_pass_and_of_its_critic_too() -> None:
+    small, large = (
+        auto.estimate_memory(
+            auto.ModelRecipe(model="trueface", settings={"resolution": 64, "dims": dims}), 4
+        )
+        for dims in (8, 16)
+    )
+    # Weights of generator and critic alone, and maps that are twice as deep.
+    assert large > 18 * 1.4e6 and 1.5 * small < large < 4 * small
+
+
 def test_faces_are_no_larger_than_the_plate_shows_them() -> None:
     choice = auto.largest_that_fits(24 * GB, "half", 140)
     assert (

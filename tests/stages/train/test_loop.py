@@ -223,6 +223,12 @@ def test_the_loss_guard_knows_a_jump_from_noise() -> None:
     assert "not a number" in LossGuard().find_trouble([float("inf")])
 
 
+def test_the_loss_guard_takes_losses_below_zero_for_what_they_are() -> None:
+    guard = LossGuard()
+    assert not guard.find_trouble([-1.0, 1.0, -0.8, 1.2, -1.1] * 8 + [5.0])
+    assert "rose to 20" in guard.find_trouble([20.0])
+
+
 def test_a_torn_checkpoint_gives_way_to_an_older_one(show: Path) -> None:
     done(show, iterations=1)
     done(show, iterations=2)

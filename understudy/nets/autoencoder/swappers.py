@@ -25,7 +25,8 @@ class Reconstruction(NamedTuple):
     """Both people as themselves, and the codes (B, C) that a swap takes from one to the other.
 
     src_maps, swap_maps: the maps from which `Swapper.decode_src` makes src's face and the swapped
-    one. swapped: the dst faces with src's identity, from networks that learn from them.
+    one. swapped, swapped_src: the dst faces with src's identity and the other way round, from
+    networks that learn from them.
     """
 
     src: DecodedFace
@@ -35,6 +36,7 @@ class Reconstruction(NamedTuple):
     src_maps: Tensor
     swap_maps: Tensor
     swapped: DecodedFace | None = None
+    swapped_src: DecodedFace | None = None
 
 
 class Swapper(nn.Module):

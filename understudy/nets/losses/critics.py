@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, relu
 
 from understudy.errors import BadOption
 
@@ -88,6 +88,58 @@ class PatchCritic(nn.Module):
         return centre, self.whole(maps)
 
 
+class ClassCritic(nn.Module):
+    """Faces (N, 3, R, R) in -1..1 to logits (N, classes, r, r), a map for each class, and features.
+
+    blocks: residual blocks, 8 or 10: as many pairs but one halve the size. dims: channels of the
+    first step. After the critic of FUNIT (Liu et al. 2019), conditional as in Mescheder et al.
+    (2018).
+    """
+
+    def __init__(self, classes: int, dims: int, blocks: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(3, dims, 7, 1, 3)]
+        for step in range(blocks // 2 - 1):
+            before, after = (min(dims * 2**power, 8 * dims) for power in (step, step + 1))
+            # Halved first: the wider block at full size would cost as much as all others.
+            layers += [
+                PreActivationBlock(before, before),
+                nn.AvgPool2d(2),
+                PreActivationBlock(before, after),
+            ]
+        width = min(dims * 2 ** (blocks // 2 - 1), 8 * dims)
+        self.features = nn.Sequential(
+            *layers, *(PreActivationBlock(width, width) for _ in range(2)), nn.LeakyReLU(SLOPE)
+        )
+        self.classes = nn.Conv2d(width, classes, 1)
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.features(faces)
+        return self.classes(features), features
+
+
+class PreActivationBlock(nn.Module):
+    """A residual block whose convolutions 3x3 follow their activations. After He et al. (2016)."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(in_channels, in_channels, 3, 1, 1),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(in_channels, channels, 3, 1, 1),
+        )
+        self.skip = (
+            nn.Identity()
+            if in_channels == channels
+            else nn.Conv2d(in_channels, channels, 1, bias=False)
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        made: Tensor = self.skip(maps) + self.inner(maps)
+        return made
+
+
 def resolve_patch(resolution: int, patch: int | None) -> int:
     """Return the patch size for faces of `resolution` pixels; None = about an eighth.
 
@@ -138,6 +190,26 @@ def gan_loss(logits: Iterable[Tensor], is_real: bool) -> Tensor:
     return torch.stack(
         [binary_cross_entropy_with_logits(each, torch.full_like(each, goal)) for each in wide]
     ).sum()
+
+
+def hinge_loss(logits: Tensor, is_real: bool) -> Tensor:
+    """Return how far logits are from beyond 1, or from below -1 for what is made; a mean in fp32.
+
+    After Lim and Ye (2017).
+    """
+    wide = logits.float()
+    return relu(1 - wide if is_real else 1 + wide).mean()
+
+
+def gradient_penalty(logits: Tensor, faces: Tensor) -> Tensor:
+    """Return the squared slope of each face's mean logit, summed over its pixels; their mean.
+
+    logits: (N, r, r), computed from faces (N, C, R, R) that require a gradient. R1 after Mescheder
+    et al. (2018), who take half of it.
+    """
+    total = logits.float().mean((1, 2)).sum()
+    (slope,) = torch.autograd.grad(total, faces, create_graph=True)
+    return slope.float().square().sum((1, 2, 3)).mean()
 
 
 def _receptive_field(strides: tuple[int, ...]) -> int:

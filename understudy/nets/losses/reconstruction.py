@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from understudy.nets.device import no_autocast
 
 SIGMA = 1.5
 # From here on two passes of a row each are faster than one of a square, on a CPU.
@@ -30,7 +30,7 @@ def ssim(ours: Tensor, theirs: Tensor, window: int = 11, sigma: float = SIGMA) -
     Returns:
         (N, C, H - window + 1, W - window + 1) with k1 0.01, k2 0.03, population variances.
     """
-    with _no_autocast(ours.device):
+    with no_autocast(ours.device):
         one, other = ours.float(), theirs.float()
         # The four maps in one convolution: twice as fast as four. bf16 would cancel in E[x²] -
         # E[x]².
@@ -135,7 +135,7 @@ def energy_distance(ones: Tensor, others: Tensor) -> Tensor:
     distances within a cloud count against those between, so a cloud gains nothing by shrinking. It
     may be slightly below 0 by chance.
     """
-    with _no_autocast(ones.device):
+    with no_autocast(ones.device):
         scale = ones.shape[1] ** -0.5
         one, other = ones.float() * scale, others.float() * scale
         return 2 * torch.cdist(one, other).mean() - _mean_distance(one) - _mean_distance(other)
@@ -154,7 +154,7 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 def gaussian_blur(planes: Tensor, sigma: float) -> Tensor:
     """Return pictures or masks (N, C, H, W) blurred by `sigma` pixels; their border repeats."""
-    with _no_autocast(planes.device):
+    with no_autocast(planes.device):
         reach, channels = max(1, round(3 * sigma)), planes.shape[1]
         row = _gaussian_window(2 * reach + 1, sigma, planes.device).expand(channels, 1, 1, -1)
         padded = functional.pad(planes.float(), (reach, reach, reach, reach), mode="replicate")
@@ -176,11 +176,6 @@ def blur_background(pictures: Tensor, mask: Tensor, sigma: float) -> Tensor:
         share > 0, share, 1
     )
     return torch.lerp(surroundings, pictures.float(), mask.float())
-
-
-def _no_autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    known = torch.amp.is_autocast_available(device.type)
-    return torch.autocast(device.type, enabled=False) if known else contextlib.nullcontext()
 
 
 def _gaussian_window(width: int, sigma: float, device: torch.device) -> Tensor:

@@ -26,6 +26,8 @@ class ModelOptions(Part):
     optimizer: ClassVar[Literal["adam", "adabelief", "rmsprop"]] = "adam"
     # The optimizer's learning rate.
     lr: ClassVar[float] = 5e-5
+    # How fast it falls from the first iteration on: it is lr / (1 + lr_decay * iteration).
+    lr_decay: ClassVar[float] = 0
     # Whether only a random 0.3 of each step is taken, always.
     lr_dropout: ClassVar[bool] = False
     # Longest gradient that is not shortened; None = any.
@@ -38,8 +40,8 @@ class ModelOptions(Part):
     motion: ClassVar[AugmentConfig] = AugmentConfig()
     # Every so many batches are the one before again, with its targets as input; None = none.
     plain_every: ClassVar[int | None] = None
-    # The live setting that says how much a critic counts, 0 = no critic at work; None = the model
-    # has no critic.
+    # The live setting that says how much a critic for the end counts, 0 = it is not at work; None =
+    # there is none.
     gan_setting: ClassVar[str | None] = None
     # After how many iterations of its own batch it shows a likeness that speaks, of people who are
     # new to it (`core.metrics.quality`); None = not measured.

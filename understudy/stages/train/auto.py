@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,11 +184,13 @@ def estimate_memory(recipe: ModelRecipe, pairs: int) -> int:
     batch = Batch(
         *(Samples(*(torch.empty(shape, device=meta) for shape in planes)) for _ in range(2))
     )
-    generator = model.parameter_groups()["generator"]
-    return estimate_step_bytes(
-        lambda: torch.stack(list(model.losses(batch, "generator").values())).sum(),
-        generator.values(),
-    )
+
+    def loss(group: str) -> Callable[[], torch.Tensor]:
+        return lambda: torch.stack(list(model.losses(batch, group).values())).sum()
+
+    groups = model.parameter_groups()
+    learning = [weight for group in groups.values() for weight in group.values()]
+    return estimate_step_bytes([loss(group) for group in groups], learning)
 
 
 def free_bytes(device: torch.device) -> int:

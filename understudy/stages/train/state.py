@@ -73,8 +73,9 @@ class TrainState:
 
     @property
     def lr(self) -> float:
-        """The learning rate before the finish."""
-        return (self.options.lr or self.trainable.model_options.lr) * self.lr_scale
+        """The learning rate before the finish, at this iteration."""
+        own = self.trainable.model_options
+        return (self.options.lr or own.lr) * self.lr_scale / (1 + own.lr_decay * self.iteration)
 
     @property
     def lr_share(self) -> float:

@@ -176,6 +176,7 @@ def test_two_learn_as_one_whatever_the_model_and_the_feed(make_show: Make, tmp_p
             "model": "amp",
             "amp": {**SMALL, "inter_dims": 32, "face_type": "full", "gan_power": 0.1},
         },
+        "trueface": {**CPU, "model": "trueface", "trueface": {"resolution": 64, "dims": 8}},
     }
     for name, options in wanted.items():
         # The last of them is of the finish.

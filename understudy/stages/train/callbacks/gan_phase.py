@@ -115,7 +115,8 @@ def validate_gan_phase(options: TrainOptions, recipe: ModelRecipe) -> None:
         raise BadOption("until: gan: not while a model pretrains. Take --until finish.")
     if options.until == "gan" and not type(recipe.model_options).has_critic():
         raise BadOption(
-            f"until: {recipe.model} has no critic, so there is no such phase. Take --until finish."
+            f"until: {recipe.model} has no critic that could come in at the end. Take --until"
+            " finish."
         )
 
 

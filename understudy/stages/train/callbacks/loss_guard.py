@@ -15,7 +15,10 @@ from understudy.stages.train.state_dict import has_same_settings
 
 
 class LossGuard(Callback):
-    """Finds a loss that is not a number, or far above the median of the recent ones."""
+    """Finds a loss that is not a number, or far above what the recent ones are like.
+
+    Against a critic losses may be below 0; it goes by the median of their magnitudes.
+    """
 
     SPAN: Final = 100
     # So many before the median means something, and so far above it is too far.
@@ -43,7 +46,8 @@ class LossGuard(Callback):
         for loss in losses:
             if not math.isfinite(loss):
                 return "the loss is not a number"
-            if len(self.recent) >= self.FEWEST and loss > self.FAR * median(self.recent):
+            usual = median(map(abs, self.recent)) if len(self.recent) >= self.FEWEST else math.inf
+            if loss > self.FAR * usual:
                 return f"the loss rose to {loss:.3g}, its median was {median(self.recent):.3g}"
             self.recent.append(loss)
         return ""
