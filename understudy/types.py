@@ -109,12 +109,15 @@ class Marking(IntEnum):
     @property
     def text(self) -> str:
         """In words; "" for none."""
-        return ("", "points", "refined", "laid in")[self]
+        return _MARKINGS[self]
 
     @classmethod
     def of_text(cls, text: str) -> Marking:
-        """The one that has this text. Raises KeyError."""
-        return {each.text: each for each in cls}[text]
+        """The one that has this text. Raises ValueError."""
+        return cls(_MARKINGS.index(text))
+
+
+_MARKINGS = ("", "points", "refined", "laid in")
 
 
 @dataclass(frozen=True, slots=True)

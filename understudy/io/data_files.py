@@ -33,8 +33,12 @@ MAX_VALUES: Final = 1_500_000
 MAX_TOML_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 100
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
-# A number that may be too large, or a word for none: only then is each value looked at.
-_SUSPECT = re.compile(rb"[0-9]{20}|9[2-9][0-9]{17}|[0-9.][eE]\+?[0-9]{3}|NaN|Infinity")
+# A number that may be too large, or a word for none: only then is each value looked at. Faces come
+# by the hundred thousand, and where each branch begins with a letter, the search takes a seventh.
+_SUSPECT = re.compile(
+    rb"9[2-9][0-9]{17}|e(?<=[0-9.]e)\+?[0-9]{3}|E(?<=[0-9.]E)\+?[0-9]{3}|NaN|Infinity"
+)
+_TO_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 # A key of many parts. Time grows with the square of their number.
 _PART = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*"""
 _DEEP_KEY = re.compile(rf"(?:^|[\[{{,])[ \t]*(?:{_PART}\.[ \t]*){{{MAX_DEPTH}}}", re.MULTILINE)
@@ -124,7 +128,7 @@ def parse_json_as(
     except ValidationError as error:
         decode_text(checked, source)
         raise bad_data(source, describe_fault(error)) from None
-    if _SUSPECT.search(checked):
+    if _is_suspect(checked):
         # What a model leaves open may still be beyond all bounds.
         _parse(checked, source)
     return found
@@ -213,9 +217,14 @@ def _parse(data: bytes, source: str) -> Any:
     except ValueError as error:
         decode_text(data, source)
         raise bad_data(source, f"not readable as JSON: {error}") from None
-    if _SUSPECT.search(data):
+    if _is_suspect(data):
         _check_values(value, source)
     return value
+
+
+def _is_suspect(data: bytes) -> bool:
+    """Whether JSON may hold a number beyond the bounds."""
+    return b"0" * 20 in data.translate(_TO_ZEROS) or _SUSPECT.search(data) is not None
 
 
 def _check_values(held: Any, source: str) -> None:

@@ -21,7 +21,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from understudy.core import affine
 from understudy.errors import BadData, BadMedia, CannotRead, CannotWrite
@@ -139,7 +139,9 @@ class FaceTable:
         said = FootageName(metadata.footage, metadata.source)
         self._said[row] = self._said[0] if said == self._said[0] else said
         self._identities[row] = face.identity
-        self.polygons[row] = metadata.polygons_in_picture(affine.invert(metadata.face_from_frame))
+        if metadata.polygons:
+            to_frame = affine.invert(metadata.face_from_frame)
+            self.polygons[row] = metadata.polygons_in_picture(to_frame)
 
     def _number_footages(self) -> Self:
         """Tell the footages apart, by their keys, and where pictures say none by their names.
@@ -231,6 +233,9 @@ class _Entry(BaseModel):
     mtime_ns: int
     side: int
     metadata: face_image.FaceMetadata
+
+
+_ENTRY = TypeAdapter(_Entry)
 
 
 class _TableReader:
@@ -367,5 +372,5 @@ def _iter_cache(path: Path) -> Iterator[tuple[int, _Entry]]:
             raise ValueError("another header")
         place = len(_HEADER)
         for line in iter(lambda: file.readline(_LONGEST_LINE), b""):
-            yield place, data_files.parse_json_as(line, str(path), _Entry)
+            yield place, data_files.parse_json_as(line, str(path), _ENTRY)
             place += len(line)
