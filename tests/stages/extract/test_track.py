@@ -169,7 +169,8 @@ def test_cut_tasks_show_each_face_once_in_its_place(tmp_path):
     )
     chosen = solved.select(ExtractOptions(max_faces=1))
     frames = [np.arange(at, at + 24) for at in range(0, FRAMES, 24)]
-    tasks = CropTasks(None, solved, chosen, frames, ExtractOptions())
+    numbers = extract_track.rank_in_frame(solved.frame[chosen])
+    tasks = CropTasks(None, solved, chosen, numbers, frames, ExtractOptions())
     whole = solved.faces(chosen)
     assert (
         len(tasks) == 10
@@ -201,6 +202,7 @@ def test_memory_hardly_grows_with_the_film(tmp_path, monkeypatch):
             None,
             solved,
             np.arange(len(solved)),
+            extract_track.rank_in_frame(solved.frame),
             [np.array(chunk) for chunk in chunks],
             ExtractOptions(),
         ):

@@ -167,9 +167,10 @@ class CutFaces:
         )
         # The pictures of a chunk are written one after the other, so those before one that is
         # there were written too.
-        for chunk in np.unique(self.chunk[there & is_new]):
-            last = np.flatnonzero(there & is_new & (self.chunk == chunk))[-1]
-            was_written[:last] |= (is_new & (self.chunk == chunk))[:last]
+        chunks, number = np.unique(self.chunk, return_inverse=True)
+        last = np.full(len(chunks), -1)
+        np.maximum.at(last, number[there & is_new], np.flatnonzero(there & is_new))
+        was_written |= is_new & (np.arange(len(self)) < last[number])
         state[self._is_of(source) & was_written & ~there] = REMOVED
         return self if np.array_equal(state, self.state) else replace(self, state=state)
 
@@ -320,14 +321,13 @@ def order_key(finding: dict[str, Any], cutting: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps([finding, cutting], sort_keys=True).encode()).hexdigest()[:32]
 
 
-def own_faces(folder: Path, source: FootageFingerprint) -> Faceset:
-    """Return the faces in `folder` that are of that footage, or do not say of which.
+def own_faces(faceset: Faceset, source: FootageFingerprint) -> Faceset:
+    """Return those of the faces that are of that footage, or do not say of which.
 
-    Raises BadMedia where a picture there is no face of ours.
+    Raises BadMedia where a picture in the folder is no face of ours.
     """
-    faceset = Faceset(folder)
     others = [at for at, each in enumerate(faceset.footages) if each.key not in ("", source.key)]
-    return faceset.select(~np.isin(faceset.faces.footage, others))
+    return faceset.select(~np.isin(faceset.faces.footage, others)) if others else faceset
 
 
 _ABOUT: Final = TypeAdapter(tuple[str, tuple[CutFootage, ...]])

@@ -87,9 +87,7 @@ class MarkingFiles:
         known = self.read(footage).known
         waiting = _evenly([frame for frame in bare if frame not in known])
         names = {frame: f"frame-{frame:06d}.jpg" for frame in waiting}
-        with_result = _evenly(
-            [frame for frame in sorted(known) if frame in set(faces.frame.tolist())]
-        )
+        with_result = _evenly(sorted(set(known) & set(faces.frame.tolist())))
         names |= {frame: f"frame-{frame:06d}-marked.jpg" for frame in with_result}
         self._remove_all_but(set(names.values()))
         # A picture to measure on stays as it is; what came of a mark may be another now.

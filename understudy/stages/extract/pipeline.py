@@ -96,6 +96,8 @@ class Extraction:
         )
         yield from footage_notes(self.footage, f"{self.side}: ")
         yield from (Note(text=f"{self.side}: {each}") for each in [*said, *self._advice()])
+        # Read when it is first asked for, which is after the pictures were cut.
+        faceset = Faceset(self.folder)
         if self.record.is_complete and not self.record.pending:
             # What failed has not been mended since: it is reported again, so that no run looks
             # better than its faces.
@@ -110,10 +112,10 @@ class Extraction:
             if solved is None or not (yield from self._cut(solved)):
                 yield Note(text=f"{self.side}: stopped. The same command goes on from there.")
                 return False
-            yield from self._conclude(solved)
+            yield from self._conclude(solved, faceset)
         if self.options.person is None and self.options.like is None:
-            yield from warn_of_several_in_faceset("extract", self.side, Faceset(self.folder))
-        if self.options.asks_for_marks and not (yield from self._ask_for_marks()):
+            yield from warn_of_several_in_faceset("extract", self.side, faceset)
+        if self.options.asks_for_marks and not (yield from self._ask_for_marks(faceset.faces)):
             return False
         yield Saved(what="faceset", path=self.folder)
         yield Finished(stage=f"extract {self.side}", summary=self.record.summary)
@@ -220,7 +222,7 @@ class Extraction:
             # Killed from here on, nobody takes what we put away for removed by hand.
             self.record = self.record.model_copy(update={"pending": sorted(pending)})
             self.record.save(self.folder)
-            faceset = own_faces(self.folder, self.film.source)
+            faceset = own_faces(Faceset(self.folder), self.film.source)
             faceset.trash(np.isin(faceset.faces.frame, sorted(pending)))
         numbers = yield from self._plan(solved, chosen)
         done, frames = set(self.record.cut), []
@@ -303,7 +305,7 @@ class Extraction:
             )
         there = np.zeros(len(chosen), bool)
         if self.folder.is_dir():
-            faces = own_faces(self.folder, source).faces
+            faces = own_faces(Faceset(self.folder), source).faces
             own = places_of(faces.landmarks, np.arange(len(faces)))
             found = match_places(faces.frame, own, frame, place)
             there[found[found >= 0]] = True
@@ -391,7 +393,9 @@ class Extraction:
                 self.failed[frame] = reason
                 yield FailedFrame(frame=frame, text=reason)
 
-    def _conclude(self, solved: TrackedFaces) -> Generator[Event, Order | None, None]:
+    def _conclude(
+        self, solved: TrackedFaces, faceset: Faceset
+    ) -> Generator[Event, Order | None, None]:
         """The report, and the record closed, when all pictures are there."""
         claim = yield from self._carried.claim_of_all()
         if self.options.debug == "video":
@@ -402,8 +406,8 @@ class Extraction:
         facts = FootageInfo(
             self.footage.path.name, looked, sorted(self.failed.items()), self.footage.size
         )
-        faceset = own_faces(self.folder, self.film.source)
-        report = write_report(self.folder.parent, faceset, facts, claim)
+        own = own_faces(faceset, self.film.source)
+        report = write_report(self.folder.parent, own, facts, claim)
         yield from (Note(text=line) for line in format_report(report).splitlines())
         yield Saved(what="report", path=self.folder.parent / "report.html")
         summary = {
@@ -431,9 +435,9 @@ class Extraction:
         self.record = self.record.model_copy(update=closed)
         self.record.save(self.folder)
 
-    def _ask_for_marks(self) -> Step:
+    def _ask_for_marks(self, faces: Faces) -> Step:
         """Leave a file in which frames without a face wait to be marked; False when stopped."""
-        bare, faces = self._bare_frames(), Faceset(self.folder).faces
+        bare = self._bare_frames()
         waiting = yield from self._list_frames(bare, faces)
         if waiting is None:
             return False

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from understudy.errors import BadData, BadProject
 from understudy.io import atomic, data_files, tables
 from understudy.io.faceset.face_image import SUFFIXES
+from understudy.io.faceset.faceset import Faceset
 from understudy.io.faceset.manual_marks import Mark, parse_faces
 from understudy.io.footage.base import Footage, explain_unreadable
 from understudy.io.footage.fingerprint import FootageFingerprint
@@ -191,7 +192,7 @@ def _notice_removed(
         return known, cut_faces, []
     said, is_emptied = list[str](), not folder.is_dir()
     if not is_emptied and cut_faces.order == known.order_key:
-        faceset = own_faces(folder, known.source)
+        faceset = own_faces(Faceset(folder), known.source)
         cut_faces = cut_faces.notice(faceset, known.source, known.cut, known.pending)
         is_emptied = cut_faces.is_empty_of(faceset, known.source)
         if is_emptied:

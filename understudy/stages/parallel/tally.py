@@ -47,11 +47,17 @@ class Tally:
 
 
 def run_counted(
-    task: Callable[[Item], Steps[Result]], path: Path, work: tuple[int, Item]
+    task: Callable[[Item], Steps[Result]], path: Path | None, number: int, item: Item
 ) -> Result:
-    """Run a task to its end in another process. work: its place in the tally, and its item."""
-    number, item = work
-    numbers = _numbers(path, number + 1) if path.exists() else np.zeros(number + 1, np.uint32)
+    """Run a task to its end in another process.
+
+    Args:
+        task: Takes the item.
+        path: Of the tally; None where the process does not share its file.
+        number: The place of the task in it.
+        item: What it is done with.
+    """
+    numbers = np.zeros(number + 1, np.uint32) if path is None else _numbers(path, number + 1)
     numbers[number] = 0
     steps = task(item)
     while True:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from typing import Literal, TypeVar, overload
+from typing import Literal, TypeVar
 
 import cv2
 
@@ -63,7 +63,10 @@ def map_unordered(
         for item in items:
             yield item, task(item)
     else:
-        yield from (each for each in _map_on_processes(task, items, count) if each is not None)
+        done = _map_on_processes(lambda number: partial(task, items[number]), len(items), count)
+        with contextlib.closing(done):
+            for number, result in filter(None, done):
+                yield items[number], result
 
 
 def map_stepwise(
@@ -78,22 +81,32 @@ def map_stepwise(
     a cluster nothing of that is heard.
     """
     count = min(workers or cpu_count(), len(items))
-    if engine == "local" and count <= 1:
+    if engine == "ray":
+        yield from map_unordered(partial(run_counted, task, None, 0), items, workers, engine)
+    elif count <= 1:
         yield from _take_steps(task, items)
-        return
+    else:
+        yield from _map_counted(task, items, count)
+
+
+def _map_counted(
+    task: Callable[[Item], Steps[Result]], items: Sequence[Item], count: int
+) -> Generator[int | tuple[Item, Result], None, None]:
+    """The work on so many processes, which count their steps."""
     with Tally(len(items)) as tally:
-        counted, numbered = partial(run_counted, task, tally.path), _Numbered(items)
-        for found in (
-            _map_on_processes(counted, numbered, count, _TICK)
-            if engine == "local"
-            else map_unordered(counted, numbered, workers, engine)
-        ):
-            if found is None:
-                yield tally.total()
-            else:
-                (number, item), result = found
-                tally.clear(number)
-                yield item, result
+        done = _map_on_processes(
+            lambda number: partial(run_counted, task, tally.path, number, items[number]),
+            len(items),
+            count,
+            _TICK,
+        )
+        with contextlib.closing(done):
+            for found in done:
+                if found is None:
+                    yield tally.total()
+                else:
+                    tally.clear(found[0])
+                    yield items[found[0]], found[1]
 
 
 def _take_steps(
@@ -117,35 +130,23 @@ def _take_steps(
         yield item, result
 
 
-class _Numbered(Sequence[tuple[int, Item]]):
-    """Items with their places; each is asked for when its turn comes."""
-
-    def __init__(self, items: Sequence[Item]) -> None:
-        self._items = items
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    @overload
-    def __getitem__(self, place: int) -> tuple[int, Item]: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[tuple[int, Item]]: ...
-    def __getitem__(self, place: int | slice) -> tuple[int, Item] | list[tuple[int, Item]]:
-        if isinstance(place, slice):
-            return [self[each] for each in range(*place.indices(len(self)))]
-        return place, self._items[place]
-
-
 def _map_on_processes(
-    task: Callable[[Item], Result],
-    items: Sequence[Item],
+    call: Callable[[int], Callable[[], Result]],
+    total: int,
     count: int,
     tick: float | None = None,
-) -> Generator[tuple[Item, Result] | None, None, None]:
-    """As `map_unordered`; and None after each `tick` seconds in which nothing got ready."""
+) -> Generator[tuple[int, Result] | None, None, None]:
+    """As `map_unordered`, by number; and None after each `tick` seconds in which nothing got ready.
+
+    Args:
+        call: Makes what does the work of a number, when its turn comes.
+        total: How many there are.
+        count: Of processes.
+        tick: None = never.
+    """
     from loky import get_reusable_executor
 
-    waiting, losses = deque(range(len(items))), Counter[int]()
+    waiting, losses = deque(range(total)), Counter[int]()
     while waiting:
         # The same processes serve the next task too, with the footage and the networks that they
         # have open. `submit` starts them, and the thread that may start others later.
@@ -165,14 +166,14 @@ def _map_on_processes(
                 while waiting and len(under_way) < most:
                     number = waiting.popleft()
                     with signals.held_back():
-                        under_way[pool.submit(task, items[number])] = number
+                        under_way[pool.submit(call(number))] = number
                 ready, _ = wait(under_way, timeout=tick, return_when=FIRST_COMPLETED)
                 if not ready:
                     yield None
                 for future in ready:
                     result = future.result()
                     losses.pop(under_way[future], None)
-                    yield items[under_way.pop(future)], result
+                    yield under_way.pop(future), result
         except BrokenProcessPool:
             # Nobody can tell whose fault it was, so each that was under way counts.
             lost = sorted(under_way.values())
