@@ -233,6 +233,7 @@ def _describe(values: dict[str, Any]) -> str:
         "found": values["faces_found"] / values["faces_expected"],
         "identity": values.get("identity_shift"),
         "expression": values.get("movement_correlation"),
+        "expression scale": values.get("movement"),
     }
     return describe_quality({name: one for name, one in figures.items() if one is not None})
 

@@ -7,7 +7,7 @@ import shutil
 import cv2
 import pytest
 
-from understudy.errors import CannotWrite
+from understudy.errors import CannotWrite, WeightsMissing
 from understudy.io.faceset.faceset import Faceset
 from understudy.stages.events import Note, Progress, Started, Stop
 from understudy.stages.extract.command import extract
@@ -53,6 +53,19 @@ def test_a_full_disk_is_told_and_nothing_is_lost(film, monkeypatch, room):
     film.run()
     assert film.contents("dst") == film.contents("src")
     assert len(os.listdir(film.folder / "dst" / "faces")) == 16
+
+
+def test_a_detector_whose_weights_are_missing_moves_no_faces(film, monkeypatch):
+    film.run()
+    old = film.contents("dst")
+
+    def missing(options, marks=None):
+        raise WeightsMissing("no weights here")
+
+    monkeypatch.setattr("understudy.stages.extract.pipeline.make_analyser", missing)
+    with pytest.raises(WeightsMissing):
+        film.run(face_type="half")
+    assert film.contents("dst") == old and not (film.folder / "dst" / "faces_old_1").exists()
 
 
 def test_other_options_start_a_new_version_beside_the_old(film):

@@ -45,8 +45,11 @@ def test_one_that_learns_no_more_gets_other_advice(tmp_path: Path) -> None:
     assert text.endswith("More of src's footage, or a larger model, would help more than time.")
 
 
-def test_nothing_is_said_where_nothing_was_measured(tmp_path: Path) -> None:
+def test_where_nothing_was_measured_it_is_said_why_and_how_far_it_is(tmp_path: Path) -> None:
     (tmp_path / "face.dfm").touch()
-    for model in (learnt(tmp_path, (30, 1.0, {})), tmp_path / "face.dfm"):
-        text = describe_model_quality(model, 30, SHOW)
-        assert text.startswith("not measured") and text.endswith("Run: understudy measure show")
+    assert describe_model_quality(learnt(tmp_path, (30, 1.0, {})), 30, SHOW) == (
+        "iteration 30: not measured, since no faces were held out; tiny needs about 1000 for a"
+        " likeness. Run: understudy measure show"
+    )
+    text = describe_model_quality(tmp_path / "face.dfm", 30, SHOW)
+    assert text.startswith("not measured") and text.endswith("Run: understudy measure show")

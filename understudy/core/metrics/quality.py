@@ -34,6 +34,8 @@ _WORST_SCORE: Final = 0.2
 _LEAST_IDENTITY: Final = 0.3
 _LIKE_SRC: Final = 0.6
 _ACTS: Final = 0.5
+# A mean face that trembles in step with dst (0.59) has 0.14 of its movement; one that speaks, 0.7.
+_MOVES: Final = 0.4
 _SHARP: Final = 0.75
 
 Level = Literal["no face yet", "not yet learnt", "half learnt", "a likeness"]
@@ -50,8 +52,8 @@ def rate(measured: Mapping[str, float]) -> Level | None:
     """Rate a swap by what was measured; None where that says nothing of it.
 
     Args:
-        measured: Of `found`, `identity`, `mouth` (or `expression`), `sharpness` and `score` what
-            there is.
+        measured: Of `found`, `identity`, `mouth` or `expression` with their " scale", `sharpness`
+            and `score` what there is.
     """
     known = without_noise(measured)
     if measured.get("found", 1.0) < MIN_FOUND:
@@ -88,7 +90,8 @@ def _faults(known: Mapping[str, float]) -> list[str]:
     """What a swap still lacks, in words."""
     lacks = {
         "still more dst than src": known.get("identity", math.inf) < _LIKE_SRC,
-        "hardly acts": known.get(_acting(known), math.inf) < _ACTS,
+        "hardly acts": known.get(_acting(known), math.inf) < _ACTS
+        or known.get(f"{_acting(known)} scale", math.inf) < _MOVES,
         "blurred": known.get("sharpness", math.inf) < _SHARP,
     }
     return [told for told, is_so in lacks.items() if is_so]

@@ -45,6 +45,7 @@ from understudy.stages.extract.curation import PLANNED, REMOVED, WRITTEN, CutFac
 from understudy.stages.extract.detect import DetectTask, detect_faces
 from understudy.stages.extract.detection_store import DetectionStore
 from understudy.stages.extract.detections import Detections, concat_detections
+from understudy.stages.extract.face_analyser import make_analyser
 from understudy.stages.extract.marking import MarkingFiles, keep_finder
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.extract.people import warn_of_several_in_faceset
@@ -91,6 +92,9 @@ class Extraction:
     def run(self) -> Step:
         """Do what is left to do; True when it ended by itself, False when it was stopped."""
         yield Started(stage=f"extract {self.side}", total=None)
+        if self.folder.is_dir():
+            # Weights that are missing end the run before the faces that are there are moved.
+            make_analyser(self.options)
         self.record, said = record.prepare_record(
             self.folder, self.footage, self._order(), self.options
         )

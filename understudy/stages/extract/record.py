@@ -239,9 +239,10 @@ def _prepare_files(
     )
     record.save(folder)
     if changed:
+        them = "frame was" if len(changed) == 1 else "frames were"
         return record, [
-            f"{len(changed)} frames were marked since, or what was found by their marks is damaged;"
-            " they are looked at again."
+            f"{len(changed)} {them} marked since, or what was found by the marks is damaged;"
+            " looked at again."
         ]
     if record.is_complete and not record.pending:
         return record, ["all frames are done already; nothing to do. To start again: --redo."]

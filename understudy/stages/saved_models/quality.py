@@ -31,8 +31,7 @@ def describe_model_quality(model: Path, iteration: int, show: Path) -> str:
     text = describe_quality(measured[-1]["held_out"]) if measured else ""
     if not text:
         return (
-            "not measured, since no faces were held out, or nothing here measures them. Run:"
-            f" understudy measure {show}"
+            f"{_why_unmeasured(model, iteration, bool(measured))}. Run: understudy measure {show}"
         )
     last = measured[-1]
     at = f"iteration {last['iteration']}: {text}"
@@ -50,6 +49,19 @@ def describe_model_quality(model: Path, iteration: int, show: Path) -> str:
         f"{at}. Train on, then merge again: understudy train {show} --name {model.name} --minutes"
         f" {minutes}"
     )
+
+
+def _why_unmeasured(folder: Path, iteration: int, are_held_out: bool) -> str:
+    """Say why nothing was measured, and how far the model is on the way to a likeness."""
+    why = (
+        "nothing here tells whose face it is and how it moves"
+        if are_held_out
+        else "no faces were held out"
+    )
+    recipe = read_recipe_or_saved(folder)[0]
+    likeness = models[recipe.model].likeness
+    needs = f"; {recipe.model} needs about {likeness} for a likeness" if likeness else ""
+    return f"iteration {iteration}: not measured, since {why}{needs}"
 
 
 def _minutes_to_train(folder: Path, iteration: int, minutes: float) -> int:
