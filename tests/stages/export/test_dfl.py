@@ -36,7 +36,12 @@ FIELDS = {"adabelief": AdaBelief.FIELDS, "rmsprop": RMSprop.FIELDS}
 
 
 def draw_model(
-    folder: Path, model: str, optimizer: str = "none", batch: int = 4, **settings: Any
+    folder: Path,
+    model: str,
+    optimizer: str = "none",
+    batch: int = 4,
+    fits: int = 0,
+    **settings: Any,
 ) -> ModelRecipe:
     """Put a model into its folder, every number of it drawn at random: none is like another."""
     recipe = ModelRecipe(model=model, settings=settings)
@@ -71,7 +76,7 @@ def draw_model(
             {"iteration": 20, "losses": {"src": 1.5, "dst": 0.5}},
         ],
     )
-    state = {"optimizer": optimizer, "settings": settings, "batch": {"asked": batch, "fits": 0}}
+    state = {"optimizer": optimizer, "settings": settings, "batch": {"asked": batch, "fits": fits}}
     checkpoint.save(folder / CHECKPOINTS, 20, parts, state)
     return recipe
 
@@ -151,8 +156,9 @@ def test_what_goes_out_comes_in_again_bit_for_bit(case: str, show: Path, tmp_pat
 
 
 def test_its_own_unpickler_reads_names_and_plain_values(show: Path, tmp_path: Path) -> None:
+    # Eight pairs were asked for, and four fit into memory.
     draw_model(
-        show / "models/own", "saehd", "adabelief", archi="liae-ud", face_type="whole", **SIZE
+        show / "models/own", "saehd", "adabelief", 8, 4, archi="liae-ud", face_type="whole", **SIZE
     )
     run(call("export")(show, tmp_path, format="dfl"))
     data = theirs(tmp_path / "own_SAEHD_data.dat")
@@ -281,6 +287,9 @@ def test_what_cannot_be_written_is_told(show: Path, tmp_path: Path) -> None:
     draw_model(show / "models/other", "sae", resolution=64, ae_dims=32, e_ch_dims=21, d_ch_dims=10)
     with pytest.raises(BadOption, match="sae is no model that DeepFaceLab 2 has"):
         run(call("export")(show, tmp_path / "out", model="other", format="dfl"))
+    draw_model(show / "models/wide", "saehd", archi="dfhd", **SIZE)
+    with pytest.raises(BadOption, match="layers of encoder in this plan is not known"):
+        run(call("export")(show, tmp_path / "out", model="wide", format="dfl"))
     with pytest.raises(BadOption, match="several files"):
         run(call("export")(show, tmp_path / "own.dfm", model="own", format="dfl"))
     with pytest.raises(BadOption, match="segmenter: goes with"):

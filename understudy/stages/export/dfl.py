@@ -105,8 +105,9 @@ def _export_segmenter(project: Project, out: Path, name: str, overwrite: bool) -
 
 def _model_files(folder: Path, recipe: ModelRecipe, saved: Checkpoint) -> _Files:
     kind = str(saved.state.get("optimizer", "none"))
-    asked = saved.state.get("batch", {}).get("asked")
-    batch = asked or models[recipe.model].batch
+    held = saved.state.get("batch", {})
+    # That of which the gradients were, where fewer fit into memory than were asked for.
+    batch = held.get("fits") or held.get("asked") or models[recipe.model].batch
     options = dfl_options(recipe, kind, batch, bool(saved.state.get("pretraining")))
     # In a model, so that what does not fit is told as everywhere.
     model = recipe.build(torch.device("cpu"))
