@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from understudy.errors import BadMedia, BadOption
+from understudy.errors import BadMedia
 from understudy.io.dfl import safe_pickle
-from understudy.io.model_files import segmenter_file
-from understudy.io.model_files.segmenter_file import SUFFIX, SegmenterFile
+from understudy.io.model_files.segmenter_file import SegmenterFile
 from understudy.parts.segmenters.fan import FAN
-from understudy.stages.events import Finished, Note, Saved, Stage
+from understudy.stages.events import Note, Stage, Warned
 from understudy.stages.project import Project
-from understudy.stages.saved_models.recipe import validate_name
-from understudy.types import Array
+from understudy.stages.saved_models.segmenters import Converted, add_segmenter
 
 # How its files are called: FANSeg_256_full_face.npy, and .h5 in older ones.
 _NAME: Final = "FANSeg"
@@ -42,28 +41,10 @@ def import_fan(project: Project, path: Path, name: str | None) -> Stage:
             " first. Give that file, or let another segmenter stand in its place: merge"
             " --segmenter multiclass needs no training."
         )
-    goal = project.folder / "segmenters" / f"{validate_name(name or FAN)}{SUFFIX}"
-    with project.lock("segmenters"):
-        if goal.exists():
-            raise BadOption(
-                f"{goal}: is there already. Choose another name, or move that file away."
-            )
-        tensors = _convert_weights(path)
-        origin = f"DeepFaceLab 1, {path.name}"
-        segmenter_file.write(SegmenterFile(goal, FAN, "full", 256, origin, tensors))
-    yield Note(
-        text=(
-            f"{path.name}: all {len(tensors)} tensors are used, those alike in the order of the"
-            " file. No file of the original was at hand to compare masks with: look at them first"
-            " (merge --preview --masks fan-dst)."
-        )
-    )
-    yield Saved(what="segmenter", path=goal)
-    yield Finished(stage="trained_import", summary={"segmenter": goal.stem, "face_type": "full"})
+    yield from add_segmenter(project, name or FAN, partial(_convert, path))
 
 
-def _convert_weights(path: Path) -> dict[str, Array]:
-    """The tensors of a weight file under our names. Raises BadMedia."""
+def _convert(path: Path, goal: Path) -> Converted:
     # Late: --help need not wait for torch.
     import torch
 
@@ -73,4 +54,11 @@ def _convert_weights(path: Path) -> dict[str, Array]:
 
     with torch.device("meta"):
         part = DflPart(module_slots(FanSeg(), "", colors=False), [])
-    return dfl_weights.convert_weights(part, safe_pickle.load_arrays(path), str(path)).weights
+    found = dfl_weights.convert_weights(part, safe_pickle.load_arrays(path), str(path))
+    told = (
+        f"{path.name}: all {len(found.weights)} tensors are used, those alike in the order of the"
+        " file. No file of the original was at hand to compare masks with: look at them first"
+        " (merge --preview --masks fan-dst)."
+    )
+    file = SegmenterFile(goal, FAN, "full", 256, f"DeepFaceLab 1, {path.name}", found.weights)
+    return file, [Note(text=told), *(Warned(text=doubt) for doubt in found.doubts)]

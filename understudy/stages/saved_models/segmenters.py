@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,9 @@ from understudy.types import Array, FaceType, Floats
 if TYPE_CHECKING:
     from understudy.nets.pretrained.dfl_names import DflPart
 
+# A segmenter as it is written, and what there is to tell of it.
+Converted = tuple[SegmenterFile, list[Note | Warned]]
+
 # After an import so many dst faces are looked at; below this overlap with the hull of the landmarks
 # a mask is of no use.
 _LOOKED_AT, _FOLLOWS = 32, 0.5
@@ -47,24 +50,36 @@ def import_segmenter(project: Project, path: Path, name: str | None) -> Stage:
         BadOption: The name is taken.
     """
     weights = _weights(path)
-    goal = _path(project, validate_name(name or "xseg"))
+
+    def convert(goal: Path) -> Converted:
+        face_type, told = _face_type(weights.with_name("XSeg_data.dat"))
+        tensors, found = _convert_weights(weights)
+        origin = f"DeepFaceLab 2, {weights.name}"
+        return SegmenterFile(goal, "xseg", face_type, 256, origin, tensors), [told, *found]
+
+    yield from add_segmenter(project, name or "xseg", convert)
+
+
+def add_segmenter(project: Project, name: str, convert: Callable[[Path], Converted]) -> Stage:
+    """Write a segmenter that came in into the show, and measure how well it follows dst's faces.
+
+    convert: makes what is written, for its path, and says what there is to tell. Raises BadOption
+    where the name is taken.
+    """
+    goal = _path(project, validate_name(name))
     with project.lock("segmenters"):
         if goal.exists():
             raise BadOption(
                 f"{goal}: is there already. Choose another name, or move that file away."
             )
-        face_type, told = _face_type(weights.with_name("XSeg_data.dat"))
-        tensors, found = _convert_weights(weights)
-        segmenter_file.write(
-            SegmenterFile(goal, "xseg", face_type, 256, f"DeepFaceLab 2, {weights.name}", tensors)
-        )
-    yield told
-    yield from found
+        file, told = convert(goal)
+        segmenter_file.write(file)
+    yield from told
     yield Saved(what="segmenter", path=goal)
-    overlap = measure_overlap(project, segmenter_file.read(goal))
+    overlap = measure_overlap(project, file)
     if overlap is not None:
-        yield from _report_overlap(goal, overlap)
-    summary = {"segmenter": goal.stem, "face_type": face_type} | (
+        yield from _report_overlap(file, overlap)
+    summary = {"segmenter": goal.stem, "face_type": file.face_type} | (
         {} if overlap is None else {"overlap": round(overlap, 3)}
     )
     yield Finished(stage="trained_import", summary=summary)
@@ -159,16 +174,16 @@ def measure_overlap(project: Project, file: SegmenterFile) -> float | None:
     return _overlap(segmenters[file.kind]().build(file, "auto")(np.stack(seen)), np.stack(hulls))
 
 
-def _report_overlap(path: Path, overlap: float) -> Stage:
+def _report_overlap(file: SegmenterFile, overlap: float) -> Stage:
     told = (
-        f"{path.stem}: its masks overlap the hull of the landmarks on dst's faces by {overlap:.2f}"
-        " (intersection over union)"
+        f"{file.path.stem}: its masks overlap the hull of the landmarks on dst's faces by"
+        f" {overlap:.2f} (intersection over union)"
     )
     if overlap < _FOLLOWS:
         yield Warned(
             text=(
-                f"{told}: it does not follow these faces. Look at a merge with --masks xseg-dst"
-                " before you use it."
+                f"{told}: it does not follow these faces. Look at a merge with --masks"
+                f" {file.kind}-dst before you use it."
             )
         )
     else:
