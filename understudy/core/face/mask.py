@@ -27,10 +27,8 @@ def hull_mask(landmarks: Floats, size: tuple[int, int], brow: float = 1.0) -> Fl
     Returns:
         (height, width) float32 in 0..1.
     """
-    lifted = raise_brows(landmarks, brow).astype(np.float32)
-    return fill_polygons(
-        [np.asarray(cv2.convexHull(lifted[part])[:, 0], np.float32) for part in _PARTS], size
-    )
+    lifted = raise_brows(landmarks, brow)
+    return fill_polygons([_hull(lifted[part]) for part in _PARTS], size)
 
 
 def mouth_mask(landmarks: Floats, size: tuple[int, int]) -> Floats:
@@ -45,8 +43,7 @@ def mouth_mask(landmarks: Floats, size: tuple[int, int]) -> Floats:
     """
     lips = np.asarray(landmarks, np.float64)[48:60]
     middle = lips.mean(0)
-    grown = (middle + _AROUND_LIPS * (lips - middle)).astype(np.float32)
-    return fill_polygons([np.asarray(cv2.convexHull(grown)[:, 0], np.float32)], size)
+    return fill_polygons([_hull(middle + _AROUND_LIPS * (lips - middle))], size)
 
 
 def eyes_mask(landmarks: Floats, size: tuple[int, int]) -> Floats:
@@ -62,8 +59,7 @@ def eyes_mask(landmarks: Floats, size: tuple[int, int]) -> Floats:
     shapes = []
     for eye in (np.asarray(landmarks, np.float64)[part] for part in (LEFT_EYE, RIGHT_EYE)):
         radius = _AROUND_EYES * np.linalg.norm(eye[3] - eye[0])
-        swollen = (eye[:, None] + radius * _ROUND).reshape(-1, 2).astype(np.float32)
-        shapes.append(np.asarray(cv2.convexHull(swollen)[:, 0], np.float32))
+        shapes.append(_hull((eye[:, None] + radius * _ROUND).reshape(-1, 2)))
     return fill_polygons(shapes, size)
 
 
@@ -81,8 +77,8 @@ def brows_mask(landmarks: Floats, size: tuple[int, int]) -> Floats:
     widths = [np.linalg.norm(points[eye][3] - points[eye][0]) for eye in (LEFT_EYE, RIGHT_EYE)]
     radius = _AROUND_BROWS * np.repeat(widths, 5)[:, None, None]
     swollen = (points[17:27, None] + radius * _ROUND).reshape(-1, 2)
-    every = np.concatenate([swollen, points[[36, 39, 42, 45]]]).astype(np.float32)
-    return fill_polygons([np.asarray(cv2.convexHull(every)[:, 0], np.float32)], size)
+    corners = points[[36, 39, 42, 45]]
+    return fill_polygons([_hull(np.concatenate([swollen, corners]))], size)
 
 
 def raise_brows(landmarks: Floats, brow: float = 1.0) -> Doubles:
@@ -130,6 +126,11 @@ def fill_polygons(shapes: list[Floats], size: tuple[int, int]) -> Floats:
         fine, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA
     ) / np.float32(255)
     return matte
+
+
+def _hull(points: Doubles) -> Floats:
+    """The corners of the convex hull of points."""
+    return np.asarray(cv2.convexHull(points.astype(np.float32))[:, 0], np.float32)
 
 
 # Each pixel is drawn as 8 x 8.

@@ -204,7 +204,7 @@ def _concat(
 ) -> Step:
     """Concatenate the segments and sign the video; False when told to stop.
 
-    Of a `path` whose name begins with matte: their masks.
+    path: result.*, or matte.* for their masks.
     """
     footage, options = renderer.context.footage, renderer.context.options
     is_matte = path.stem == "matte"

@@ -18,7 +18,6 @@ from understudy.io.footage.base import Footage
 from understudy.io.model_files import checkpoint
 from understudy.io.provenance import manifest
 from understudy.parts.dfm_model import DfmModel
-from understudy.parts.maskers import names_in
 from understudy.parts.maskers.polygons import DRAWN
 from understudy.parts.maskers.segmented import FAN_DST, FAN_PRD, ON_DST, ON_PRD
 from understudy.parts.models import Predictor
@@ -77,8 +76,7 @@ class MergeContext:
         system.limit_malloc_arenas()
         path, is_best = select_model_path(project, options.model), options.checkpoint == "best"
         # An unknown name is told before any work.
-        named = [name for names in keyframes.values_of("masks") for name in names]
-        masks = tuple(sorted(names_in(named)))
+        masks = tuple(sorted(keyframes.masks))
         file = select_segmenter(project, options.segmenter, masks, options)
         faces = DstFaces.load(
             project.faces("dst"),
@@ -186,8 +184,7 @@ class MergeContext:
             )
 
     def _remarks_on_segmenter(self) -> Iterator[Event]:
-        named = names_in([name for names in self.keyframes.values_of("masks") for name in names])
-        fan = ", ".join(sorted(named & {FAN_PRD, FAN_DST}))
+        fan = ", ".join(sorted(self.keyframes.masks & {FAN_PRD, FAN_DST}))
         if fan and self.segmenter is not None and self.segmenter.kind != FAN:
             yield Note(
                 text=(

@@ -214,10 +214,10 @@ def _measure_grain(work: MergeFrame, faces: Sequence[MergeFace]) -> None:
 
 
 def _light_of(face: MergeFace) -> _Light:
-    after = face.swap.options, face.swap.transfer, NO_MATCH
-    if face.warped is None:
-        return None, None, after
-    return face.warped.light_grid, face.warped.grain, (*after[:2], face.warped.after)
+    options, transfer, warped = face.swap.options, face.swap.transfer, face.warped
+    if warped is None:
+        return None, None, (options, transfer, NO_MATCH)
+    return warped.light_grid, warped.grain, (options, transfer, warped.after)
 
 
 def _average_light(face: MergeFace, same: Sequence[tuple[_Light, int]]) -> None:

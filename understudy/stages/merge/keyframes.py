@@ -14,6 +14,7 @@ from understudy.core.compose.options import CompositeOptions
 from understudy.errors import BadOption
 from understudy.options import readable
 from understudy.parts.blenders import blenders
+from understudy.parts.maskers import names_in
 from understudy.stages import frame_ranges
 from understudy.stages.merge.options import MergeOptions
 
@@ -122,6 +123,11 @@ class Keyframes:
     def persons(self) -> set[int]:
         """The people for whom something is set by themselves."""
         return {entry.person for entry in self.entries if entry.person is not None}
+
+    @property
+    def masks(self) -> frozenset[str]:
+        """The names of all masks that any face may have."""
+        return names_in([name for names in self.values_of("masks") for name in names])
 
     def values_of(self, name: str) -> set[Any]:
         """Every value that an option may take somewhere; of numbers that run, the ends."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -40,15 +40,14 @@ def replace_young_masks(
         are_chosen: Whether `masks` was set, and is no default.
     """
     keyframes, options = context.keyframes, context.options
-    if not any(map(_needs_model, keyframes.values_of("masks"))):
+    if not _any_is_learned(keyframes.masks):
         return context
     found = _look_at_masks(context)
     if found is None:
         return context
     solidity, missed = found
     if solidity >= MIN_SOLIDITY:
-        chosen = frozenset().union(*map(names_in, keyframes.values_of("masks")))
-        if missed > _MISSED and "dst" not in chosen:
+        if missed > _MISSED and "dst" not in keyframes.masks:
             yield Warned(
                 text=(
                     f"masks: those that {context.model_path.name} learnt miss {missed:.0%} of dst's"
@@ -61,14 +60,16 @@ def replace_young_masks(
         f"those that {context.model_path.name} learnt are no masks yet (iteration"
         f" {context.iteration}: {solidity:.2f} of 1 solid, {MIN_SOLIDITY} are needed)"
     )
-    if are_chosen or any(_needs_model(each.values.get("masks", ())) for each in keyframes.entries):
+    if are_chosen or any(
+        _any_is_learned(names_in(each.values.get("masks", ()))) for each in keyframes.entries
+    ):
         yield Warned(
             text=(
                 f"masks: {told}; dst shows through. Take --masks dst, or"
                 f" {_advice(project, context)}."
             )
         )
-    if are_chosen or not _needs_model(options.masks):
+    if are_chosen or not _any_is_learned(names_in(options.masks)):
         return context
     yield Warned(
         text=(
@@ -80,9 +81,8 @@ def replace_young_masks(
     return replace(context, options=options, keyframes=Keyframes.parse(options))
 
 
-def _needs_model(names: tuple[str, ...]) -> bool:
-    """Whether any of these masks is learned."""
-    return any(maskers[name].is_learned for name in names_in(names))
+def _any_is_learned(names: Iterable[str]) -> bool:
+    return any(maskers[name].is_learned for name in names)
 
 
 def _look_at_masks(context: MergeContext) -> tuple[float, float] | None:

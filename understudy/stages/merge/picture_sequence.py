@@ -20,7 +20,7 @@ def write_pictures(
 ) -> Generator[Event, Order | None, bool]:
     """Write the frames of finished segments as pictures; False when told to stop.
 
-    Of a `folder` whose name begins with matte: their masks. claim: what is signed into each.
+    folder: result, or matte for their masks. claim: what is signed into each.
     """
     segments, footage = renderer.segments, renderer.context.footage
     total = sum(len(segment.frames) for segment in segments)

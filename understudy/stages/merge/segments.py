@@ -183,8 +183,10 @@ class SegmentStore:
             share = _LEAST[codec] * (1 if codec == "prores" else 2 ** ((16 - options.crf) / 6))
             each = share * width * height
         new, old = each * frames, sum(self.video(segment).stat().st_size for segment in kept)
-        # The result is written twice: without its mark, then with it.
-        needed, free = 3 * new + 2 * old, system.free_bytes(self.folder)
+        # A video is written twice: without its mark, then with it. A picture is marked in memory.
+        copies = 1 if as_pictures else 2
+        needed = new + copies * (new + old)
+        free = system.free_bytes(self.folder)
         if needed > free:
             raise CannotWrite(
                 f"{self.folder}: {free / 1e9:.1f} GB are free, and this merge needs at least"
