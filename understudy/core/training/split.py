@@ -45,8 +45,9 @@ def split_held_out(
             chosen = _choose_runs(count, goal // HELD_OUT_RUNS)
     gap = min(SPARED_GAP, count // MIN_FACES)
     near = np.zeros(count, bool)
-    for clip in np.unique(footage) if footage is not None else range(min(count, 1)):
-        rows = np.flatnonzero(footage == clip) if footage is not None else np.arange(count)
+    clips = np.zeros(count, int) if footage is None else footage
+    for clip in np.unique(clips):
+        rows = np.flatnonzero(clips == clip)
         # A clip of a few faces is shorter than the window.
         around = np.convolve(chosen[rows], np.ones(2 * gap + 1, int))[gap : gap + len(rows)]
         near[rows] = around > 0

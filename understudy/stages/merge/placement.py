@@ -204,9 +204,10 @@ class DstFaces:
             except DegeneratePoints as error:
                 matrices.append(str(error))
                 continue
-            room = align.make_room(affine.apply(matrix, landmarks), face_type, size)
-            if follows_jaw and not np.array_equal(room, affine.scaling(1)):
-                rooms[row], matrix = room, affine.compose(room, matrix)
+            if follows_jaw:
+                room = align.make_room(affine.apply(matrix, landmarks), face_type, size)
+                if not np.array_equal(room, affine.scaling(1)):
+                    rooms[row], matrix = room, affine.compose(room, matrix)
             matrices.append(matrix)
         good = [row for row, matrix in enumerate(matrices) if not isinstance(matrix, str)]
         if smooth and good:

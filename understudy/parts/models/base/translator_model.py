@@ -93,9 +93,10 @@ class TranslatorModel(SwapperModel):
             goal = _pooled(frozen_logits(self.critic, true)[1])
         self._judged = Judged(batch, true.detach(), swapped.detach())
         judged = torch.stack([_of_class(each) for each in logits.float().chunk(2)])
+        (own_src, own_dst), (true_src, true_dst) = own.chunk(2), true.chunk(2)
         losses = {
-            "src": self.pixel * reconstruction.l1(*(each.chunk(2)[0] for each in (own, true))),
-            "dst": self.pixel * reconstruction.l1(*(each.chunk(2)[1] for each in (own, true))),
+            "src": self.pixel * reconstruction.l1(own_src, true_src),
+            "dst": self.pixel * reconstruction.l1(own_dst, true_dst),
             "features": FEATURES
             * torch.stack([l1_loss(each, goal) for each in _pooled(seen).chunk(2)]).mean(),
             "gan": -ADVERSARIAL * judged.mean((1, 2, 3)).sum(),
