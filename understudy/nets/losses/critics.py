@@ -92,8 +92,8 @@ class ClassCritic(nn.Module):
     """Faces (N, 3, R, R) in -1..1 to logits (N, classes, r, r), a map for each class, and features.
 
     blocks: residual blocks, 8 or 10; each pair of them but the last halves the size. dims: channels
-    of the first step. After the critic of FUNIT (Liu et al. 2019), conditional as in Mescheder et al.
-    (2018).
+    of the first step. After the critic of FUNIT (Liu et al. 2019), conditional as in Mescheder et
+    al. (2018).
     """
 
     def __init__(self, classes: int, dims: int, blocks: int) -> None:
