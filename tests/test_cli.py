@@ -188,11 +188,12 @@ def test_an_error_in_json_is_an_event(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("line", "pieces"),
     [
-        (["paint", "a"], ["understudy paint", "--dst"]),
+        (["paint", "a"], ["understudy paint: DST is missing. See"]),
+        (["paint", "a", "b", "c", "--minutes"], [": --minutes needs a value. See"]),
         (["paint", "a", "b", "c", "--minutes", "0"], ["'minutes'", "0.1"]),
-        (["paint", "a", "b", "c", "--minuts", "1"], ["--minuts", "--minutes"]),
+        (["paint", "a", "b", "c", "--minuts", "1"], ["--minuts", "mean --minutes? See"]),
         (["paint", "a", "b", "c", "--blur.amount", "ten"], ["blur", "ten"]),
-        (["paint", "a", "b", "c", "d"], ["d"]),
+        (["paint", "a", "b", "c", "d", "e"], ["too many words, from 'd' on. See"]),
         (["pant"], ["pant", "paint", "understudy --help"]),
         (["run", "missing.json"], ["missing.json", "not readable"]),
         (["paint", "a", "b", "c", "--config", "none.toml"], ["none.toml", "no such options file"]),

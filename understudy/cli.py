@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cyclopts.exceptions import CycloptsError
+from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnusedCliTokensError
 from pydantic import ValidationError
 
 from understudy.cli_app import GlobalFlags, ParsedCommand, build_app
@@ -29,7 +29,7 @@ from understudy.io import processes
 from understudy.io.atomic import explain_os_errors, is_there
 from understudy.io.installation import install_missing
 from understudy.options import check_texts, readable
-from understudy.printable import printable
+from understudy.printable import printable, quoted
 from understudy.stages import jobs
 from understudy.stages.events import Event, FailedFrame
 from understudy.stages.jobs import Job
@@ -226,8 +226,19 @@ def _explanation(error: CycloptsError) -> str:
     where = " ".join(("understudy", *(error.command_chain or ())))
     if isinstance(error.__cause__, ValidationError):
         return readable(error.__cause__, where)
+    hint = _OTHERS.get(where.partition(" ")[2], "")
+    return f"{where}: {_fault(error)} {hint}See `{where} --help`."
+
+
+def _fault(error: CycloptsError) -> str:
+    """What is wrong with the command line, as a sentence."""
+    if isinstance(error, UnusedCliTokensError):
+        return f"too many words, from {quoted((error.unused_tokens or [''])[0])} on."
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        name = error.argument.name
+        is_flag = error.argument.index is None
+        return f"{name} needs a value." if is_flag else f"{name.lstrip('-').upper()} is missing."
     with contextlib.suppress(AttributeError):
         error.verbose = False
-    text = " ".join(str(error).split()).removesuffix(".")
-    hint = _OTHERS.get(where.partition(" ")[2], "")
-    return f"{where}: {text}. {hint}See `{where} --help`."
+    text = " ".join(str(error).split())
+    return text if text.endswith((".", "?")) else f"{text}."
