@@ -56,6 +56,7 @@ def told(face_type: str, iteration: str = "7") -> Callable[[Any], None]:
     def edit(model: Any) -> None:
         model.metadata_props.add(key="understudy.face_type", value=face_type)
         model.metadata_props.add(key="understudy.iteration", value=iteration)
+        model.metadata_props.add(key="understudy.model", value="tiny")
 
     return edit
 
@@ -63,6 +64,7 @@ def told(face_type: str, iteration: str = "7") -> Callable[[Any], None]:
 def test_the_face_type_is_what_the_file_says_or_else_what_it_is_told(dfm_file: DfmFile) -> None:
     ours, foreign = DfmModel(dfm_file(edit=told("head")), "cpu"), DfmModel(dfm_file(), "cpu")
     assert (ours.face_type, ours.iteration, ours.has_face_type) == ("head", 7, True)
+    assert ours.model == "tiny"
     assert (foreign.face_type, foreign.has_face_type) == ("whole", False)
     foreign.set_face_type("full")
     ours.set_face_type("head")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from understudy.errors import BadOption, BadProject
 from understudy.io.faceset.face_image import write, write_polygons
 from understudy.io.faceset.faceset import Faceset
 from understudy.parts.maskers import MaskInput, maskers
+from understudy.parts.models import models
 from understudy.stages.extract.known_footage import notes_on_gathered, rows_of_footage
 from understudy.stages.merge.placement import DstFaces, FacePlacement
 from understudy.stages.project import Project
@@ -147,14 +149,15 @@ def hull_of(placement: FacePlacement, size: int = 128) -> Floats:
     return mask.hull_mask(inside.astype(np.float32), (size, size))
 
 
-def place(faces: Faces, face_type: str = "full", **more: bool) -> list[FacePlacement]:
+def place(faces: Faces, face_type: str = "full", **more: Any) -> list[FacePlacement]:
     placed = DstFaces(faces, ((),) * len(faces)).place(face_type, 128, smooth=False, **more)
     return [placed[frame][0] for frame in range(len(faces))]
 
 
 def test_the_square_follows_a_jaw_that_drops() -> None:
     """Else the mask ends in a straight line where the model's square does, above the chin."""
-    for placement in place(heads(np.linspace(0, 0.45, 8).tolist())):
+    dropped = np.linspace(0, 0.3, 8).tolist()
+    for placement in place(heads(dropped), motion=models["saehd"].motion):
         hull = hull_of(placement)
         assert hull.max() == 1
         # As wide as a chin at the end, and with room for a soft edge.
@@ -167,8 +170,19 @@ def test_a_face_that_fits_stays_where_it_is_and_one_that_follows_moves_evenly() 
     assert still.room is None
     tops = [hull_of(each).max(1).argmax() for each in moving]
     assert np.abs(np.diff(tops)).max() <= 1
-    assert all(each.room is None for each in place(heads([0.5]), follows_jaw=False))
+    assert all(each.room is None for each in place(heads([0.5]), motion=None))
     assert all(each.room is None for each in place(heads([0.5]), "half"))
+
+
+@pytest.mark.parametrize("name", ["tiny", "saehd", "h128"])
+def test_no_face_is_moved_further_than_its_model_has_seen(name: str) -> None:
+    """Else the model paints it where faces usually are, and it slides over the plate in talking."""
+    motion = models[name].motion
+    for placement in place(heads([0.3, 1.2]), motion=motion):
+        room = np.asarray(placement.room)
+        assert 1 / (1 + motion.scale) - 1e-9 <= room[0, 0] < 1
+        moved = affine.apply(room, [(63.5, 63.5)]) - 63.5
+        assert 0 < np.abs(moved).max() <= motion.shift * 128 + 1e-9
 
 
 def test_room_for_a_jaw_is_no_movement_of_the_face() -> None:

@@ -81,18 +81,22 @@ def face_from_frame(
     return affine.compose(_face_from_unit(face_type, size, back), unit_from_frame)
 
 
-def make_room(landmarks: Floats | Doubles, face_type: FaceType, size: int) -> Doubles:
+def make_room(
+    landmarks: Floats | Doubles, face_type: FaceType, size: int, shift: float, scale: float
+) -> Doubles:
     """Return how a face moves so that its square holds all of it.
 
     The square that `face_from_frame` makes does not follow the chin: a mouth that opens wide takes
     it out at the bottom, and a turned head an ear at the side. Then the face moves up or aside and
-    becomes smaller, by as little as is needed, and by so little that a model has seen the like in
-    training.
+    becomes smaller, by as little as is needed, and by no more than the model has seen in training:
+    what it has not seen it paints where the face usually is, so that it would slide over the plate.
 
     Args:
         landmarks: (68, 2) pixels of the face picture.
         face_type: What the picture shows; half and mid-full cut every chin off, and stay so.
         size: Side of the picture in pixels.
+        shift: How far training moves faces, in sides of the picture.
+        scale: 0.05 = it makes them up to 5 % smaller.
 
     Returns:
         (2, 3) moved_from_face, between pixels; the identity where all of it is inside.
@@ -102,14 +106,16 @@ def make_room(landmarks: Floats | Doubles, face_type: FaceType, size: int) -> Do
     spread = (mask.raise_brows(np.asarray(landmarks, np.float32)) + 0.5) / size - 0.5
     low, high = spread.min(0), spread.max(0)
     room = 0.5 - _ROOM
-    # In one step the square grows by this share and moves by as much: how many bring each side in.
-    alone = (np.maximum(high, -low) - room) / (_STEP * (1 + np.maximum(high, -low)))
-    both = (1 - 2 * room / (high - low)) / _STEP
-    steps = float(np.clip(max(alone.max(), both.max()), 0, _MOST_STEPS))
-    scale, reach = 1 - _STEP * steps, _STEP * steps
-    shift = np.clip(np.clip(0, scale * high - room, scale * low + room), -reach, reach)
+    # The share of both that is needed to bring each side in, and to bring in two at once.
+    smaller = scale / (1 + scale)
+    far = np.maximum(high, -low)
+    alone = (far - room) / (shift + smaller * far)
+    both = (1 - 2 * room / (high - low)) / smaller
+    share = float(np.clip(max(alone.max(), both.max()), 0, 1))
+    size_left, reach = 1 - smaller * share, shift * share
+    moved = np.clip(np.clip(0, size_left * high - room, size_left * low + room), -reach, reach)
     middle = size / 2 - 0.5
-    return np.column_stack([np.eye(2) * scale, middle * (1 - scale) - shift * size])
+    return np.column_stack([np.eye(2) * size_left, middle * (1 - size_left) - moved * size])
 
 
 def face_from_face(stored: AlignedFace, wanted: FaceType, size: int) -> Doubles:
@@ -181,10 +187,6 @@ def _back(points: Doubles) -> float:
 # edge of the mask needs that.
 _WHOLE_FACES: Final = ("full", "whole", "head")
 _ROOM: Final = 0.05
-# Training moves and scales faces by as much (`core.training.augment`); a model bears some more.
-# Beyond that the chin is cut after all.
-_STEP: Final = 0.05
-_MOST_STEPS: Final = 2.5
 
 # The points of the 68 that are fitted.
 FITTED_POINTS: Final = np.array([*range(17, 49), 54])

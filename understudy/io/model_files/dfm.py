@@ -25,6 +25,7 @@ DST_MASK, IMAGE, MASK = OUTPUTS = ("out_face_mask:0", "out_celeb_face:0", "out_c
 CHANNELS = {DST_MASK: 1, IMAGE: 3, MASK: 1}
 # What our own files say about themselves, as metadata of ONNX.
 FACE_TYPE, ITERATION, OWN_MORPH = "understudy.face_type", "understudy.iteration", "understudy.morph"
+MODEL = "understudy.model"
 
 _LIMIT = 2**31 - 1
 # What onnxruntime calls its switch, by version.
@@ -51,6 +52,7 @@ class DfmInfo:
 
     names: as they stand in the file, by ours. morph: how much of the face becomes src's by default;
     None for a file that does not ask. is_sized_by_morph: whether it says how large tensors become.
+    model: which of our models it is, "" = it does not say.
     """
 
     resolution: int
@@ -60,6 +62,7 @@ class DfmInfo:
     iteration: int
     morph: float | None
     is_sized_by_morph: bool = False
+    model: str = ""
 
 
 class Dfm:
@@ -226,6 +229,7 @@ def read_info(path: Path, data: bytes) -> DfmInfo:
         int(_number(path, metadata.get(ITERATION, "0"))),
         morph,
         bool(MORPH in names and find_sized_by(model, names[MORPH])),
+        metadata.get(MODEL, ""),
     )
 
 

@@ -24,6 +24,7 @@ from understudy.io.model_files.dfm import (
     IMAGE,
     ITERATION,
     MASK,
+    MODEL,
     MORPH,
     OUTPUTS,
     OWN_MORPH,
@@ -59,7 +60,7 @@ def export_model(
     graph, net = _graph(model, name, batch), model.net
     told = {
         "understudy.version": version("understudy"),
-        "understudy.model": name,
+        MODEL: name,
         FACE_TYPE: model.face_type,
         "understudy.resolution": str(model.resolution),
         ITERATION: str(iteration),

@@ -12,6 +12,7 @@ from typing import Final, Self
 
 import numpy as np
 
+from understudy.core.training.augment import AugmentConfig
 from understudy.errors import BadOption
 from understudy.io import system
 from understudy.io.footage.base import Footage
@@ -20,7 +21,7 @@ from understudy.io.provenance import manifest
 from understudy.parts.dfm_model import DfmModel
 from understudy.parts.maskers.polygons import DRAWN
 from understudy.parts.maskers.segmented import FAN_DST, FAN_PRD, ON_DST, ON_PRD
-from understudy.parts.models import Predictor
+from understudy.parts.models import ModelOptions, Predictor, models
 from understudy.parts.segmenters.fan import FAN
 from understudy.parts.upscalers import Upscale, upscalers
 from understudy.stages.events import Event, Note, Warned
@@ -105,7 +106,7 @@ class MergeContext:
                 model.face_type,
                 model.resolution,
                 smooth=options.smooth,
-                follows_jaw=options.follow_jaw,
+                motion=loaded.motion if options.follow_jaw else None,
             ),
             loaded.iteration,
             segmenter,
@@ -210,13 +211,14 @@ class LoadedPredictor:
     """A model that is ready to predict.
 
     iteration: that its weights are of. fingerprint: of its weights and settings. damage: what of
-    its files is damaged, in words.
+    its files is damaged, in words. motion: how far training moved its faces.
     """
 
     model: Predictor
     iteration: int
     fingerprint: str
     damage: tuple[str, ...] = ()
+    motion: AugmentConfig = ModelOptions.motion
 
 
 def load_predictor(path: Path, device: str, *, best: bool = False) -> LoadedPredictor:
@@ -231,7 +233,9 @@ def load_predictor(path: Path, device: str, *, best: bool = False) -> LoadedPred
                 f"checkpoint: {path.name} holds one set of weights. Leave --checkpoint out."
             )
         file = DfmModel(path, device)
-        return LoadedPredictor(file, file.iteration, manifest.fingerprint(path))
+        # Of files from elsewhere: the usual of the tools that make them.
+        motion = (models[file.model] if file.model in models else ModelOptions).motion
+        return LoadedPredictor(file, file.iteration, manifest.fingerprint(path), motion=motion)
     # Late: --help need not wait for torch.
     from understudy.stages.saved_models.load import load_saved_model
 
@@ -240,4 +244,5 @@ def load_predictor(path: Path, device: str, *, best: bool = False) -> LoadedPred
     weights = manifest.fingerprint(found.saved.folder / checkpoint.STATE)
     settings = found.recipe.model_options.model_dump(mode="json", exclude_defaults=True)
     known_by = f"{weights} {found.recipe.model} {json.dumps(settings, sort_keys=True)}"
-    return LoadedPredictor(found.model, found.saved.iteration, known_by, found.damage)
+    motion = found.recipe.model_options.motion
+    return LoadedPredictor(found.model, found.saved.iteration, known_by, found.damage, motion)

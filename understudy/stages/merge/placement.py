@@ -14,9 +14,11 @@ from understudy.core import affine
 from understudy.core.face import align
 from understudy.core.face.mask import polygon_mask
 from understudy.core.tracking.smooth import find_runs, smooth_alignment
+from understudy.core.training.augment import AugmentConfig
 from understudy.errors import BadOption, DegeneratePoints, NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.parts.maskers.polygons import DRAWN
+from understudy.parts.models import ModelOptions
 from understudy.stages.extract.people import check_person, telling_rows
 from understudy.stages.merge.appearance import PICTURES
 from understudy.types import Doubles, Faces, FaceType, Floats, Polygon
@@ -125,7 +127,12 @@ class DstFaces:
         return cls(faces, polygons, paths)
 
     def place(
-        self, face_type: FaceType, size: int, *, smooth: bool, follows_jaw: bool = True
+        self,
+        face_type: FaceType,
+        size: int,
+        *,
+        smooth: bool,
+        motion: AugmentConfig | None = ModelOptions.motion,
     ) -> dict[int, list[FacePlacement]]:
         """Align the faces for a model.
 
@@ -133,13 +140,14 @@ class DstFaces:
             face_type: of the model's faces.
             size: their side in pixels.
             smooth: whether the matrices are smoothed along time.
-            follows_jaw: whether faces that leave their square are moved to be in it altogether.
+            motion: how far training moved the model's faces: so far those that leave their square
+                are moved to be in it altogether. None = not at all.
 
         Returns:
             The faces of every frame that has some. Those whose points give no alignment carry the
             reason.
         """
-        matrices, rooms = self._align(face_type, size, smooth, follows_jaw)
+        matrices, rooms = self._align(face_type, size, smooth, motion)
         number, around = np.full(len(self.faces), -1), np.full((len(self.faces), 2), -1)
         runs = find_runs(self.faces)
         for run, rows in enumerate(runs):
@@ -193,7 +201,7 @@ class DstFaces:
         ]
 
     def _align(
-        self, face_type: FaceType, size: int, smooth: bool, follows_jaw: bool
+        self, face_type: FaceType, size: int, smooth: bool, motion: AugmentConfig | None
     ) -> tuple[list[Doubles | str], list[Doubles | None]]:
         """face_from_frame of every row, or why there is none; and the room that was made."""
         matrices: list[Doubles | str] = []
@@ -204,8 +212,9 @@ class DstFaces:
             except DegeneratePoints as error:
                 matrices.append(str(error))
                 continue
-            if follows_jaw:
-                room = align.make_room(affine.apply(matrix, landmarks), face_type, size)
+            if motion is not None:
+                inside = affine.apply(matrix, landmarks)
+                room = align.make_room(inside, face_type, size, motion.shift, motion.scale)
                 if not np.array_equal(room, affine.scaling(1)):
                     rooms[row], matrix = room, affine.compose(room, matrix)
             matrices.append(matrix)
