@@ -52,6 +52,13 @@ def test_a_copy_without_a_clone_needs_no_file_of_it(
     assert [each for each in words[4:] if not each.startswith("av")] == [] and len(words) == 5
 
 
+def test_shells_of_windows_get_quotes_that_they_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("understudy.io.installation.os.name", "nt")
+        assert installation.pip("install", "ray>=2").endswith(' "ray>=2"')
+    assert installation.pip("install", "ray>=2").endswith(" 'ray>=2'")
+
+
 def test_every_extra_that_is_advised_is_declared() -> None:
     declared = installation.requirements()
     for source in (REPOSITORY / "understudy").rglob("*.py"):

@@ -29,7 +29,7 @@ def install_extra(extra: str) -> str:
     """What to run so that the packages of an extra are there, to stand behind "Run: "."""
     if _is_set_up_by_run_py():
         script = "run.py" if Path.cwd() == ROOT else str(ROOT / "run.py")
-        return f"{'python' if os.name == 'nt' else 'python3'} {shlex.quote(script)} --with {extra}"
+        return _line(["python" if os.name == "nt" else "python3", script, "--with", extra])
     return pip("install", *_required()[extra])
 
 
@@ -73,4 +73,10 @@ def _version(package: str) -> str | None:
 
 
 def _line(words: Iterable[str]) -> str:
-    return " ".join(shlex.quote(each) for each in words)
+    return " ".join(map(_quote, words))
+
+
+def _quote(word: str) -> str:
+    quoted = shlex.quote(word)
+    # Shells of Windows know double quotes alone; without them `>=` would write into a file.
+    return f'"{word}"' if os.name == "nt" and quoted != word else quoted
