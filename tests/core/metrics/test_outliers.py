@@ -1,5 +1,6 @@
 """What deserves a look: each fault is told with its reason, and a good track is left in peace."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -92,6 +93,12 @@ def test_a_gap_is_no_jump():
     landmarks = moved.landmarks.copy()
     landmarks[20:] -= (200, 0)
     assert told(replace(moved, landmarks=landmarks)) == []
+
+
+def test_of_every_fourth_frame_a_head_that_turns_does_not_jump():
+    faces = walk(60)
+    turning = np.float32([[[40 * math.sin(n / 4), 0]] for n in range(60)])
+    assert told(replace(faces, landmarks=faces.landmarks + turning)[::4]) == []
 
 
 def test_a_wrong_size_is_told_even_over_several_frames():

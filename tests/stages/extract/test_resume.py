@@ -3,11 +3,13 @@
 import errno
 import os
 import shutil
+from dataclasses import replace
 
 import cv2
 import pytest
 
 from understudy.errors import CannotWrite, WeightsMissing
+from understudy.io.faceset import face_image
 from understudy.io.faceset.faceset import Faceset
 from understudy.stages.events import Note, Progress, Started, Stop
 from understudy.stages.extract.command import extract
@@ -53,6 +55,17 @@ def test_a_full_disk_is_told_and_nothing_is_lost(film, monkeypatch, room):
     film.run()
     assert film.contents("dst") == film.contents("src")
     assert len(os.listdir(film.folder / "dst" / "faces")) == 16
+
+
+def test_faces_gathered_from_other_footage_are_told_when_all_is_cut_anew(film):
+    film.run()
+    path = film.folder / "dst" / "faces" / "000000_0.jpg"
+    other = replace(face_image.read(path), source="other.mp4", footage="ab")
+    face_image.write(path.with_name("other.jpg"), other)
+    assert any(
+        isinstance(event, Note) and "1 of them came from other footage" in event.text
+        for event in film.run(face_type="half")
+    )
 
 
 def test_a_detector_whose_weights_are_missing_moves_no_faces(film, monkeypatch):

@@ -151,7 +151,8 @@ def jump_distances(faces: Faces) -> Doubles:
     """Measure how far points lie from where the track's nearest faces let them be expected.
 
     Expected is a straight way through up to six others around it, by the medians of Theil and Sen.
-    So a steady walk and one bad neighbour change nothing.
+    So a steady walk and one bad neighbour change nothing. Faces further away than so many frames
+    tell nothing: of every fourth frame, the way of a head that turns is not straight.
 
     Args:
         faces: N faces.
@@ -166,7 +167,11 @@ def jump_distances(faces: Faces) -> Doubles:
     for rows in _by_run(faces):
         for place, row in enumerate(rows):
             start = min(max(place - _NEAR // 2, 0), max(len(rows) - _NEAR, 0))
-            others = [int(each) for each in rows[start : start + _NEAR] if each != row]
+            others = [
+                int(each)
+                for each in rows[start : start + _NEAR]
+                if each != row and abs(faces.frame[each] - faces.frame[row]) <= _NEAR
+            ]
             if len(others) >= 3:
                 expected = _expected_points(
                     faces.frame[others], faces.landmarks[others], int(faces.frame[row])

@@ -254,6 +254,7 @@ def _start_anew(
 ) -> tuple[ExtractRecord, list[str]]:
     said = []
     if folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.iterdir()):
+        gathered = _count_gathered(folder, known)
         aside = _move_aside(folder)
         differences = "" if known is None else ", ".join(known.differences(order))
         why = (
@@ -265,6 +266,11 @@ def _start_anew(
             f"the faces that were there are in {aside.name} now:"
             f" {'a new start was asked for' if redo else why}."
         ]
+        if gathered:
+            said.append(
+                f"{gathered} of them came from other footage and are not cut anew here: extract"
+                " them there in the same way, and copy them here again."
+            )
     if known is not None and known.source != order.source and order.marks:
         said.append(
             f"marks.json was made for the footage that was there: its marks in {len(order.marks)}"
@@ -280,6 +286,14 @@ def _start_anew(
         record = order.model_copy(update={"pending": sorted({*known.pending, *changed})})
     record.save(folder)
     return record, said
+
+
+def _count_gathered(folder: Path, known: ExtractRecord | None) -> int:
+    """How many faces in a folder are of other footage than was extracted there."""
+    if known is None or not isinstance(known.source, FootageFingerprint):
+        return 0
+    faceset = Faceset(folder)
+    return len(faceset) - len(own_faces(faceset, known.source))
 
 
 def _frames_of_marks(folder: Path, known: ExtractRecord, order: ExtractRecord) -> set[int]:
