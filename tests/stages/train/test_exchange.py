@@ -104,6 +104,8 @@ def test_it_is_told_and_a_model_that_is_left_so_is_refused(show: Path) -> None:
         load_model(show / "models/tiny", "cpu")
     with pytest.raises(BadProject, match="src and dst exchanged"):
         list(export(show, show / "face.dfm", ExportOptions()))
+    with pytest.raises(BadProject, match="src and dst exchanged"):
+        done(show, iterations=1, name="second", from_="tiny")
     # A run that learns nothing more does not bring it back.
     done(show, iterations=3)
     with pytest.raises(BadProject, match="src and dst exchanged"):

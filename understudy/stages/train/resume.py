@@ -13,7 +13,7 @@ from understudy.io import atomic
 from understudy.io.model_files import checkpoint, history
 from understudy.io.model_files.checkpoint import Checkpoint
 from understudy.stages.events import Event, Note, Order, Stage, Warned
-from understudy.stages.saved_models.load import newest_checkpoint
+from understudy.stages.saved_models.load import newest_checkpoint, refuse_exchanged
 from understudy.stages.saved_models.recipe import (
     BACKUPS,
     BEST,
@@ -114,7 +114,13 @@ def _source(folder: Path, state: TrainState) -> Checkpoint | None:
     """The checkpoint whose weights a model begins with; None = from nothing. Raises BadProject."""
     if (folder / PRETRAINED).is_dir() and not state.options.pretrain:
         return newest_checkpoint(folder, PRETRAINED)[0]
-    return newest_checkpoint(Path(state.recipe.origin))[0] if state.recipe.origin else None
+    if not state.recipe.origin:
+        return None
+    origin = Path(state.recipe.origin)
+    saved = newest_checkpoint(origin)[0]
+    if not state.options.exchange:
+        refuse_exchanged(origin, saved)
+    return saved
 
 
 def _begin(
