@@ -8,23 +8,17 @@ from understudy.errors import BadMedia
 from understudy.io.footage.base import Footage
 from understudy.io.footage.options import FootageOptions
 from understudy.io.video.audio import SoundOptions, choose_sound
-from understudy.options import option
 from understudy.stages.events import Finished, Note, Saved, Stage
 from understudy.stages.footage_notes import footage_notes, sound_notes
 from understudy.stages.jobs import verb
-from understudy.stages.project import PROJECT_FILE, Consent, Project
+from understudy.stages.project import CONSENT_OPTION, PROJECT_FILE, Consent, Project
 from understudy.types import Side
 
 
 class NewOptions(FootageOptions):
     """What `new` asks."""
 
-    consent: Consent | None = option(
-        None,
-        "Who agreed to what, and where that is written down; kept in the project file, and for"
-        " everybody to read in the credentials of each result",
-        formerly="",
-    )
+    consent: Consent | None = CONSENT_OPTION
 
 
 @verb

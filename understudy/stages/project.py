@@ -29,6 +29,14 @@ SCHEMA = 1
 
 # Longer ones are not signed as a whole.
 Consent = Annotated[str, Field(max_length=LONGEST_CONSENT)]
+# The same in each command that makes a show.
+CONSENT_OPTION: Any = option(
+    None,
+    "Who agreed to what, and where that is written down; kept in the project file, and for"
+    " everybody to read in the credentials of each result",
+    formerly="",
+    usual=True,
+)
 Chosen = TypeVar("Chosen", bound=Options)
 
 

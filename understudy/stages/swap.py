@@ -23,7 +23,13 @@ from understudy.stages.jobs import verb
 from understudy.stages.merge.command import merge
 from understudy.stages.merge.options import MergeOptions
 from understudy.stages.new import NewOptions, new
-from understudy.stages.project import PROJECT_FILE, Consent, Project, resolve_options
+from understudy.stages.project import (
+    CONSENT_OPTION,
+    PROJECT_FILE,
+    Consent,
+    Project,
+    resolve_options,
+)
 from understudy.stages.train.options import TrainOptions
 from understudy.types import Side
 
@@ -48,13 +54,7 @@ class SwapOptions(FootageOptions):
         usual=True,
     )
     overwrite: bool = option(False, "Replace the result when it is there already", usual=True)
-    consent: Consent | None = option(
-        None,
-        "Who agreed to what, and where that is written down; kept in the project file, and for"
-        " everybody to read in the credentials of each result",
-        formerly="",
-        usual=True,
-    )
+    consent: Consent | None = CONSENT_OPTION
     extract: ExtractOptions = option(
         ExtractOptions(), "Finding the faces, as extract does", usual=("quality", "face_type")
     )

@@ -216,7 +216,7 @@ def test_a_mark_by_hand_wins(film, mark):
     assert sorted(faces(film)) == left(*GONE)
 
 
-@pytest.mark.parametrize("room", range(1, 60, 7))
+@pytest.mark.parametrize("room", range(1, 60, 11))
 def test_what_was_never_written_is_not_removed(film, monkeypatch, room):
     """Killed at any write: what is missing then comes, and what was taken away does not."""
     write, count = atomic.write_bytes, itertools.count()
@@ -244,7 +244,7 @@ def test_what_was_never_written_is_not_removed(film, monkeypatch, room):
     assert sorted(faces(film)) == left(*gone)
 
 
-@pytest.mark.parametrize("room", range(0, 30, 5))
+@pytest.mark.parametrize("room", range(0, 30, 9))
 @pytest.mark.parametrize("change", [{"restore_removed": True}, {"size": 320}], ids=str)
 def test_killed_again_it_ends_as_if_it_had_not_been(film, monkeypatch, room, change):
     film.run()
@@ -314,7 +314,7 @@ def test_without_a_word_other_footage_has_nothing_removed_and_the_first_keeps_it
     film.run()
     assert sorted(faces(film)) == left(*GONE)
     film.run(same_shot=True, restore_removed=True)
-    assert sorted(faces(film)) == ALL == sorted(faces(film))
+    assert sorted(faces(film)) == ALL
     assert "removed by hand" not in told(film.run(same_shot=True))
 
 

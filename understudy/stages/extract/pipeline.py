@@ -85,6 +85,8 @@ class Extraction:
         self.failed: dict[int, str] = {}
         self._carried = CarriedMarks(footage, "extract")
         self.cut_faces = CutFaces.empty()
+        # Rows of the faces that have pictures in the end, and how many more were removed by hand.
+        self.kept, self.removed = np.zeros(0, np.int64), 0
         # A wrong name is refused before anything is touched.
         options.detector_part()
         options.landmarker_part()
@@ -301,7 +303,8 @@ class Extraction:
                     " their tracks was removed by hand."
                 )
             )
-        self.kept, self.chosen = chosen[~gone & ~lost], len(chosen)
+        self.kept = chosen[~gone & ~lost]
+        self.removed = len(chosen) - len(self.kept)
         if not len(self.kept):
             raise NoFaces(
                 f"{self.footage.path}: all {len(chosen)} faces that were found were removed by"
@@ -405,8 +408,7 @@ class Extraction:
         if self.options.debug == "video":
             yield Saved(what="debug video", path=self._debug_video(claim))
         looked, kept = np.arange(0, len(self.footage), self.options.every), self.kept
-        gaps = group_ranges(np.setdiff1d(looked, solved.frame).tolist(), self.options.every)
-        bare = [(first, last) for first, last in gaps]
+        bare = group_ranges(np.setdiff1d(looked, solved.frame).tolist(), self.options.every)
         facts = FootageInfo(
             self.footage.path.name, looked, sorted(self.failed.items()), self.footage.size
         )
@@ -418,8 +420,8 @@ class Extraction:
             "side": self.side,
             "frames": len(looked),
             "faces": len(kept),
-            "left_out": len(solved) - self.chosen,
-            "removed_by_hand": self.chosen - len(kept),
+            "left_out": len(solved) - len(kept) - self.removed,
+            "removed_by_hand": self.removed,
             "people": len(np.unique(solved.person[kept][solved.person[kept] >= 0])),
             "tracks": len(np.unique(solved.track[kept])),
             "filled": int(solved.filled[kept].sum()),
@@ -431,7 +433,7 @@ class Extraction:
             "is_complete": True,
             "cut": [chunk.frames[0] for chunk in self.chunks],
             "pending": [],
-            "bare": bare,
+            "bare": [tuple(each) for each in bare],
             "failed": sorted(self.failed.items()),
             "summary": summary,
         }

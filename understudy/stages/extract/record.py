@@ -147,22 +147,23 @@ def prepare_record(
     if known is not None:
         known = known.with_source_of(footage)
     now, before = footage.fingerprint, CutFaces.load(folder)
-    former = known.source if known is not None else now
+    is_other = known is not None and known.source != now
     known, cut_faces, said = _notice_removed(folder, known, before)
-    if known is not None and former == now:
+    if known is not None and not is_other:
         cut_faces = cut_faces.allow_marked(now, known.marks_since(order))
-    adopted = cut_faces.adopt(now) if options.same_shot else cut_faces
-    is_anew, cut_faces = adopted is not cut_faces, adopted
-    if former != now and not options.same_shot:
+    why = ""
+    if options.same_shot and (adopted := cut_faces.adopt(now)) is not cut_faces:
+        cut_faces, why = adopted, "what was removed by hand from the same shot is left out"
+    elif is_other and not options.same_shot:
         said += _of_former(cut_faces, now)
     removed = cut_faces.removed(now)
-    if options.restore_removed and len(removed) and known is not None:
+    brings_back = options.restore_removed and len(removed) > 0
+    if brings_back and known is not None:
         known = known.model_copy(update={"cut": [], "is_complete": False})
     if cut_faces is not before:
         cut_faces.save(folder)
-    why = "what was removed by hand from the same shot is left out" if is_anew else ""
     record, told = _prepare_files(folder, known, order, options, why)
-    if options.restore_removed and len(removed):
+    if brings_back:
         # Not before their pictures are to be cut: a run that is killed keeps them in mind.
         gone = [removed, *([cut_faces.removed_before(now, alike=True)] * options.same_shot)]
         cut_faces.keep(~np.isin(np.arange(len(cut_faces)), np.concatenate(gone))).save(folder)
