@@ -172,7 +172,7 @@ def test_steps_of_unfinished_tasks_are_heard_of(
 
 
 def test_the_steps_of_a_task_whose_worker_dies_are_counted_once(tmp_path: Path) -> None:
-    with Tally(2) as tally:
+    with Tally.temporary(2) as tally:
         for _ in range(2):
             assert run_counted(counting, tally.path, 1, 3) == 9
             assert tally.total() == 3

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 import numpy as np
@@ -16,26 +16,19 @@ Steps = Generator[None, None, Result]
 
 
 class Tally:
-    """While open, a number for each of `count` tasks, which processes of this machine may set."""
+    """A number for each of `count` tasks, which processes of this machine may set."""
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    def __init__(self, path: Path, count: int) -> None:
+        self.path = path
+        self._numbers = _numbers(path, count)
 
-    def __enter__(self) -> Self:
+    @classmethod
+    @contextlib.contextmanager
+    def temporary(cls, count: int) -> Iterator[Self]:
+        """One whose file goes at the end."""
         # Where a file cannot go while a process has it open, it is left behind.
-        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        self.path = Path(self._folder.name) / "tally"
-        self._numbers = _numbers(self.path, self._count)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        del self._numbers
-        self._folder.cleanup()
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            yield cls(Path(folder) / "tally", count)
 
     def total(self) -> int:
         """The sum of all numbers."""

@@ -93,7 +93,7 @@ def _map_counted(
     task: Callable[[Item], Steps[Result]], items: Sequence[Item], count: int
 ) -> Generator[int | tuple[Item, Result], None, None]:
     """The work on so many processes, which count their steps."""
-    with Tally(len(items)) as tally:
+    with Tally.temporary(len(items)) as tally:
         done = _map_on_processes(
             lambda number: partial(run_counted, task, tally.path, number, items[number]),
             len(items),
