@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import errno
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnusedCliTokensError
+from cyclopts.exceptions import (
+    CycloptsError,
+    MissingArgumentError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 from pydantic import ValidationError
 
 from understudy.cli_app import GlobalFlags, ParsedCommand, build_app
@@ -230,6 +236,17 @@ def _explanation(error: CycloptsError) -> str:
     return f"{where}: {_fault(error)} {hint}See `{where} --help`."
 
 
+def _close_options(name: str, options: Sequence[str]) -> str:
+    """The options that were meant, perhaps, as `--merge.erode` by `--erode`; "" = none is alike."""
+    lasts = dict[str, list[str]]()
+    for each in sorted(options, key=lambda option: option.count(".")):
+        lasts.setdefault(each if "." in name else each.rpartition(".")[2].lstrip("-"), []).append(
+            each
+        )
+    found = difflib.get_close_matches(name if "." in name else name.lstrip("-"), lasts, 1)
+    return " or ".join(lasts[found[0]][:3]) if found else ""
+
+
 def _fault(error: CycloptsError) -> str:
     """What is wrong with the command line, as a sentence."""
     if isinstance(error, UnusedCliTokensError):
@@ -237,7 +254,15 @@ def _fault(error: CycloptsError) -> str:
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         name = error.argument.name
         is_flag = error.argument.index is None
-        return f"{name} needs a value." if is_flag else f"{name.lstrip('-').upper()} is missing."
+        values = "a value" if (count := error.argument.token_count()[0]) < 2 else f"{count} values"
+        return f"{name} needs {values}." if is_flag else f"{name.lstrip('-').upper()} is missing."
+    if isinstance(error, UnknownOptionError):
+        name = error.token.keyword or error.token.value
+        close = _close_options(
+            name, [name for each in error.argument_collection for name in each.names]
+        )
+        hint = f" Did you mean {close}?" if close else ""
+        return f"there is no option {name}.{hint}"
     with contextlib.suppress(AttributeError):
         error.verbose = False
     text = " ".join(str(error).split())

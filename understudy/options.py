@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from understudy.errors import BadOption
 from understudy.printable import printable, quoted, shortened
@@ -22,6 +23,14 @@ from understudy.printable import printable, quoted, shortened
 Affects = Literal["detect", "crop", "render", "nothing"]
 # So many of the problems of one set of options are told.
 _TOLD = 3
+# With what a problem's place ends where a value may be of several kinds.
+_KINDS = ("int", "float", "str", "bool")
+# How our checker says what a value should be, and how people do.
+_WORDS = {
+    "Input should be a valid integer": "must be a whole number",
+    "Input should be a valid ": "must be a ",
+    "Input should be": "must be",
+}
 
 
 class Options(BaseModel):
@@ -212,24 +221,42 @@ def readable(error: ValidationError, where: str, of: type[Options] | None = None
 
     of: the options that were asked for; then a name that is none is answered with one that is.
     """
-    problems = error.errors(include_url=False)
+    places: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
+    for problem in error.errors(include_url=False):
+        places.setdefault(_place(problem), []).append(problem)
     told = []
-    for problem in problems[:_TOLD]:
-        name = shortened(".".join(str(part) for part in problem["loc"]) or "value", 60)
-        if problem["type"] == "extra_forbidden":
-            close = _close_name(of, problem["loc"])
+    for place, problems in list(places.items())[:_TOLD]:
+        name = shortened(".".join(map(str, place)) or "value", 60)
+        if problems[0]["type"] == "extra_forbidden":
+            close = _close_name(of, place)
             hint = f"Did you mean '{close}'? Else take it out" if close else "Take it out"
             told.append(
                 f"{where}: there is no option '{name}'. {hint}, or see --help for the names."
             )
         else:
+            why = ", or ".join(_in_our_words(each["msg"]) for each in problems)
             told.append(
-                f"{where}: option '{name}' cannot be {quoted(problem['input'])}:"
-                f" {shortened(problem['msg'], 300)}. Give a value that fits."
+                f"{where}: option '{name}' cannot be {quoted(problems[0]['input'])}:"
+                f" {shortened(why, 300)}."
             )
-    if len(problems) > _TOLD:
-        told.append(f"{len(problems) - _TOLD} more do not fit.")
+    if len(places) > _TOLD:
+        told.append(f"{len(places) - _TOLD} more do not fit.")
     return " ".join(told)
+
+
+def _place(problem: ErrorDetails) -> tuple[int | str, ...]:
+    """Where a problem is, without the kind of value that was tried there."""
+    place = problem["loc"]
+    is_kind = bool(place) and (place[-1] in _KINDS or not str(place[-1]).replace("_", "").isalnum())
+    return place[:-1] if is_kind and problem["type"] != "extra_forbidden" else place
+
+
+def _in_our_words(message: str) -> str:
+    """Say what a value should be as a person would."""
+    text = message.partition(", unable to parse")[0].removesuffix(".")
+    for theirs, ours in _WORDS.items():
+        text = text.replace(theirs, ours)
+    return text
 
 
 def _close_name(of: type[Options] | None, place: tuple[int | str, ...]) -> str:
