@@ -97,13 +97,12 @@ class Extraction:
         if self.folder.is_dir():
             # Weights that are missing end the run before the faces that are there are moved.
             make_analyser(self.options)
+        faceset = Faceset(self.folder)
         self.record, said = record.prepare_record(
-            self.folder, self.footage, self._order(), self.options
+            faceset, self.footage, self._order(), self.options
         )
         yield from footage_notes(self.footage, f"{self.side}: ")
         yield from (Note(text=f"{self.side}: {each}") for each in [*said, *self._advice()])
-        # Read when it is first asked for, which is after the pictures were cut.
-        faceset = Faceset(self.folder)
         if self.record.is_complete and not self.record.pending:
             # What failed has not been mended since: it is reported again, so that no run looks
             # better than its faces.
@@ -118,6 +117,7 @@ class Extraction:
             if solved is None or not (yield from self._cut(solved)):
                 yield Note(text=f"{self.side}: stopped. The same command goes on from there.")
                 return False
+            faceset.rescan()
             yield from self._conclude(solved, faceset)
         if self.options.person is None and self.options.like is None:
             yield from warn_of_several_in_faceset("extract", self.side, faceset)

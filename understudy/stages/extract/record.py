@@ -132,7 +132,7 @@ class ExtractRecord(BaseModel):
 
 
 def prepare_record(
-    folder: Path, footage: Footage, order: ExtractRecord, options: ExtractOptions
+    faceset: Faceset, footage: Footage, order: ExtractRecord, options: ExtractOptions
 ) -> tuple[ExtractRecord, list[str]]:
     """Return the record to go on from, and what to say; the files are made to match it.
 
@@ -143,12 +143,13 @@ def prepare_record(
     Raises:
         BadProject: --redo-missing cannot be done here.
     """
+    folder = faceset.folder
     known = ExtractRecord.load(folder)
     if known is not None:
         known = known.with_source_of(footage)
     now, before = footage.fingerprint, CutFaces.load(folder)
     is_other = known is not None and known.source != now
-    known, cut_faces, said = _notice_removed(folder, known, before)
+    known, cut_faces, said = _notice_removed(faceset, known, before)
     if known is not None and not is_other:
         cut_faces = cut_faces.allow_marked(now, known.marks_since(order))
     why = ""
@@ -180,7 +181,7 @@ def prepare_record(
 
 
 def _notice_removed(
-    folder: Path, known: ExtractRecord | None, cut_faces: CutFaces
+    faceset: Faceset, known: ExtractRecord | None, cut_faces: CutFaces
 ) -> tuple[ExtractRecord | None, CutFaces, list[str]]:
     """Notice which pictures went since the last run; what to say when all did.
 
@@ -191,13 +192,13 @@ def _notice_removed(
     """
     if known is None or not isinstance(known.source, FootageFingerprint):
         return known, cut_faces, []
-    said, is_emptied = list[str](), not folder.is_dir()
+    said, is_emptied = list[str](), not faceset.folder.is_dir()
     if not is_emptied and cut_faces.order == known.order_key:
-        faceset = own_faces(Faceset(folder), known.source)
-        cut_faces = cut_faces.notice(faceset, known.source, known.cut, known.pending)
-        is_emptied = cut_faces.is_empty_of(faceset, known.source)
+        own = own_faces(faceset, known.source)
+        cut_faces = cut_faces.notice(own, known.source, known.cut, known.pending)
+        is_emptied = cut_faces.is_empty_of(own, known.source)
         if is_emptied:
-            said.append(f"no picture is left in {folder.name}: all are cut anew.")
+            said.append(f"no picture is left in {faceset.folder.name}: all are cut anew.")
     if is_emptied:
         known = known.model_copy(update={"cut": [], "is_complete": False})
     return known, cut_faces, said
