@@ -87,6 +87,15 @@ def test_light_that_goes_out_and_comes_back_is_no_cut() -> None:
     assert cuts(lit(place(0, 25), out)) == []
 
 
+@pytest.mark.parametrize("light", [1.0, 0.1, 0.03])
+def test_a_frame_is_empty_by_the_light_of_those_around_it(light: float) -> None:
+    face = np.full((90, 160, 3), 20, np.uint8)
+    face[20:70, 60:100] = 200
+    shown = np.rint(face * light).astype(np.uint8)
+    assert not shots.any_shows_nothing([shown] * 3)
+    assert shots.any_shows_nothing([shown, np.zeros_like(shown), shown])
+
+
 def test_what_fades_in_from_black_is_a_new_shot() -> None:
     faded_out = lit(place(0, 15), [*[1.0] * 5, *np.linspace(1, 0, 10)])
     faded_in = lit(place(1, 15), [*np.linspace(0, 1, 10), *[1.0] * 5])

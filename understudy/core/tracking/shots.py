@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 import cv2
@@ -46,9 +47,13 @@ def frame_signature(image: Bytes) -> Floats:
     return np.asarray(cv2.resize(grey, _BLOCKS, interpolation=cv2.INTER_AREA), np.float32).ravel()
 
 
-def shows_nothing(image: Bytes) -> bool:
-    """Whether a frame is black, white or of another single colour throughout."""
-    return bool(frame_signature(image).std() <= _EMPTY)
+def any_shows_nothing(images: Sequence[Bytes]) -> bool:
+    """Whether any of these frames is of one colour throughout; the first and the last show a face.
+
+    Those of a dark clip all have little contrast: one is empty that has not half of theirs.
+    """
+    contrast = [float(frame_signature(image).std()) for image in images]
+    return min(contrast) <= min(_EMPTY, contrast[0] / 2, contrast[-1] / 2)
 
 
 def detect_shots(signatures: FloatRows) -> NDArray[np.int64]:

@@ -227,7 +227,7 @@ def _fill_gaps(
         images = [
             as_bytes(attempt.image) for attempt in attempts if not isinstance(attempt, BadFrame)
         ]
-        if len(images) < len(frames) or any(map(shots.shows_nothing, images)):
+        if len(images) < len(frames) or shots.any_shows_nothing(images):
             continue
         first, last = found.landmarks[rows]
         forward, backward = (
