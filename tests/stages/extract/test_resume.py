@@ -77,8 +77,12 @@ def test_a_detector_whose_weights_are_missing_moves_no_faces(film, monkeypatch):
 
     monkeypatch.setattr("understudy.stages.extract.pipeline.make_analyser", missing)
     with pytest.raises(WeightsMissing):
-        film.run(face_type="half")
+        film.run(steady="filter")
     assert film.contents("dst") == old and not (film.folder / "dst" / "faces_old_1").exists()
+    # Nothing, and other pictures of faces that were found, need none.
+    film.run()
+    film.run(face_type="half")
+    assert len(film.contents("dst")) == len(old)
 
 
 def test_other_options_start_a_new_version_beside_the_old(film):

@@ -94,13 +94,11 @@ class Extraction:
     def run(self) -> Step:
         """Do what is left to do; True when it ended by itself, False when it was stopped."""
         yield Started(stage=f"extract {self.side}", total=None)
-        if self.folder.is_dir():
+        faceset, order = Faceset(self.folder), self._order()
+        if self.folder.is_dir() and record.looks_at_frames(self.folder, order, self.options):
             # Weights that are missing end the run before the faces that are there are moved.
             make_analyser(self.options)
-        faceset = Faceset(self.folder)
-        self.record, said = record.prepare_record(
-            faceset, self.footage, self._order(), self.options
-        )
+        self.record, said = record.prepare_record(faceset, self.footage, order, self.options)
         yield from footage_notes(self.footage, f"{self.side}: ")
         yield from (Note(text=f"{self.side}: {each}") for each in [*said, *self._advice()])
         if self.record.is_complete and not self.record.pending:

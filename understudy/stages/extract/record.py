@@ -131,6 +131,17 @@ class ExtractRecord(BaseModel):
         return [*changed, *(["the footage"] if self.source != other.source else [])]
 
 
+def looks_at_frames(folder: Path, order: ExtractRecord, options: ExtractOptions) -> bool:
+    """Whether a run finds faces, and does not only cut those that are found already."""
+    known = ExtractRecord.load(folder)
+    return (
+        known is None
+        or options.redo
+        or not known.is_complete
+        or bool(known.differences_in_finding(order))
+    )
+
+
 def prepare_record(
     faceset: Faceset, footage: Footage, order: ExtractRecord, options: ExtractOptions
 ) -> tuple[ExtractRecord, list[str]]:
@@ -163,7 +174,7 @@ def prepare_record(
         known = known.model_copy(update={"cut": [], "is_complete": False})
     if cut_faces is not before:
         cut_faces.save(folder)
-    record, told = _prepare_files(folder, known, order, options, why)
+    record, told = _prepare_files(faceset, known, order, options, why)
     if brings_back:
         # Not before their pictures are to be cut: a run that is killed keeps them in mind.
         gone = [removed, *([cut_faces.removed_before(now, alike=True)] * options.same_shot)]
@@ -221,17 +232,18 @@ def _faces_were(count: int) -> str:
 
 
 def _prepare_files(
-    folder: Path,
+    faceset: Faceset,
     known: ExtractRecord | None,
     order: ExtractRecord,
     options: ExtractOptions,
     why_anew: str,
 ) -> tuple[ExtractRecord, list[str]]:
     """As `prepare_record`, when it is known what people removed."""
+    folder = faceset.folder
     if options.redo_missing:
         return _redo_missing(folder, known, order)
     if known is None or options.redo or why_anew or known.differences(order):
-        return _start_anew(folder, known, order, options.redo, why_anew)
+        return _start_anew(faceset, known, order, options.redo, why_anew)
     changed = _frames_of_marks(folder, known, order)
     record = known.model_copy(
         update={
@@ -252,11 +264,11 @@ def _prepare_files(
 
 
 def _start_anew(
-    folder: Path, known: ExtractRecord | None, order: ExtractRecord, redo: bool, why_anew: str
+    faceset: Faceset, known: ExtractRecord | None, order: ExtractRecord, redo: bool, why_anew: str
 ) -> tuple[ExtractRecord, list[str]]:
-    said = []
+    said, folder = list[str](), faceset.folder
     if folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.iterdir()):
-        gathered = _count_gathered(folder, known)
+        gathered = _count_gathered(faceset, known)
         aside = _move_aside(folder)
         differences = "" if known is None else ", ".join(known.differences(order))
         why = (
@@ -290,11 +302,10 @@ def _start_anew(
     return record, said
 
 
-def _count_gathered(folder: Path, known: ExtractRecord | None) -> int:
-    """How many faces in a folder are of other footage than was extracted there."""
+def _count_gathered(faceset: Faceset, known: ExtractRecord | None) -> int:
+    """How many faces are of other footage than was extracted there."""
     if known is None or not isinstance(known.source, FootageFingerprint):
         return 0
-    faceset = Faceset(folder)
     return len(faceset) - len(own_faces(faceset, known.source))
 
 
