@@ -5,6 +5,7 @@ import torch
 
 from understudy.errors import BadOption
 from understudy.parts.models import models
+from understudy.parts.models.saehd import resolve_mask_dims
 
 # Millions of parameters, as the models had them that people know by these names.
 SIZES = [
@@ -161,7 +162,7 @@ def test_a_resolution_that_does_not_fit_is_refused(built) -> None:
         ("saehd", {"archi": "df-t", "resolution": 144}, "128 or 160"),
         ("saehd", {"resolution": 648}, "resolution"),
         ("saehd", {"e_dims": 17}, "e_dims: 17 must be even"),
-        ("saehd", {"d_mask_dims": 8}, "greater than or equal to 16"),
+        ("saehd", {"d_mask_dims": 4}, "greater than or equal to 6"),
         ("saehd", {"archi": "liae", "true_face_power": 0.1}, "choose df"),
         ("saehd", {"true_face_power": 0.1}, "choose df"),
         (
@@ -212,3 +213,12 @@ def test_what_may_change_later_is_told() -> None:
         "d_mask_dims",
         "face_type",
     }
+
+
+@pytest.mark.parametrize("name", ["saehd", "amp"])
+def test_a_mask_as_narrow_as_the_default_may_be_asked_for(name: str) -> None:
+    """Files of the classic tool say it in numbers: what was exported must come in again."""
+    for d_dims in (16, 32):
+        narrow = resolve_mask_dims(None, d_dims)
+        assert narrow < 16
+        assert models[name].layered({"d_dims": d_dims, "d_mask_dims": narrow})

@@ -23,7 +23,7 @@ from understudy.stages.footage import CutOptions, cut
 from understudy.stages.merge import context
 from understudy.stages.merge.command import merge
 from understudy.stages.merge.options import MergeOptions
-from understudy.stages.merge.picture_sequence import picture_names
+from understudy.stages.merge.picture_sequence import picture_names, picture_notes
 from understudy.stages.new import NewOptions, new
 from understudy.stages.project import Project
 from understudy.types import AlignedFace, Face, Prediction
@@ -567,6 +567,8 @@ def test_pictures_that_differ_by_their_endings_alone_are_numbered(tmp_path):
         stills.write_image(tmp_path / name, plate(0))
     with open_footage(tmp_path) as footage:
         assert picture_names(footage) == ["000000.png", "000001.png", "000002.png"]
+        (note,) = picture_notes(footage)
+    assert "a.jpg and a.png would be one picture" in note or "a.png and a.jpg" in note
 
 
 def test_brows_that_the_learnt_mask_misses_are_told_before_any_work(show, monkeypatch):

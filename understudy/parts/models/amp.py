@@ -44,7 +44,7 @@ class Amp(ModelOptions):
     d_mask_dims: int | None = option(
         None,
         "Channels of the mask's decoder, even; not set = a third of d_dims",
-        low=16,
+        low=6,
         high=256,
         formerly=0,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 from understudy.io import atomic
@@ -46,15 +46,29 @@ def picture_names(footage: Footage) -> list[str]:
     alone.
     """
     if isinstance(footage, ImageSequence):
-        names = [f"{Path(name).stem}.png" for name in footage.frame_names]
-        if len({name.lower() for name in names}) == len(names):
-            return names
+        if not _alike(footage.frame_names):
+            return [f"{Path(name).stem}.png" for name in footage.frame_names]
     digits = max(6, len(str(len(footage) - 1)))
     return [f"{frame:0{digits}d}.png" for frame in range(len(footage))]
 
 
+def _alike(names: Sequence[str]) -> tuple[str, ...]:
+    """The first names that differ by their endings or capitals alone; () without any."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(Path(name).stem.lower(), name)
+        if other is not name:
+            return other, name
+    return ()
+
+
 def picture_notes(footage: Footage) -> Iterator[str]:
     """Yield what pictures do not hold of their footage, which can be told before."""
+    if isinstance(footage, ImageSequence) and (alike := _alike(footage.frame_names)):
+        yield (
+            f"{footage.path.name}: {' and '.join(alike)} would be one picture of the result, so all"
+            " are called by the numbers of their frames. Rename these to keep the names."
+        )
     if footage.has_audio:
         yield f"{footage.path.name}: its sound is in no picture. Merge without --pictures for that."
     if footage.size != footage.plate_size or footage.field_order is not None:
