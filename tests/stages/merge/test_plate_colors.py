@@ -104,12 +104,12 @@ def test_of_several_people_one_can_be_replaced(show: Callable[[Change], Path]) -
         return [number for number, change in enumerate(changes) if change > 12]
 
     pictures, events = merged(folder)
-    (said,) = [text for text in warnings(events) if "people" in text]
+    (said,) = [text for text in warnings(events) if "people are seen" in text]
     assert "person 0 in 5 frames, person 1 in 5 frames. All are replaced." in said
     assert replaced(pictures) == list(range(10))
     pictures, events = merged(folder, person=1)
     assert replaced(pictures) == [5, 6, 7, 8, 9]
-    assert not any("people" in text for text in warnings(events))
+    assert not any("people are seen" in text for text in warnings(events))
     with pytest.raises(BadOption, match="--person: there is no person 2"):
         merged(folder, person=2)
 
