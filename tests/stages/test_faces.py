@@ -163,7 +163,7 @@ def test_faces_gathered_from_several_clips_are_each_compared_with_their_own(
         "",
     }
     said = " ".join(event.text for event in told if isinstance(event, Note))
-    assert "faces of 2 footages (one.mp4, two.mp4)" in said
+    assert "faces of 2 clips (one.mp4, two.mp4)" in said
     assert "12 faces do not say which footage they are of" in said
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,44 +87,9 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
     options = project.options("faces_check", options)
     faceset, table = _load(project, side)
     yield from faceset_notes(faceset)
-    if (table.track < 0).all():
-        yield Note(
-            text=(
-                f"{faceset.folder}: these faces have no tracks, so jumps and wrong sizes are not"
-                " found. Extract again."
-            )
-        )
-    if len(faceset.footages) > 1:
-        yield Note(
-            text=(
-                f"{faceset.folder}: faces of {len(faceset.footages)} footages"
-                f" ({name_some([each.name for each in faceset.footages])}); each is compared with"
-                " those of its own."
-            )
-        )
-    if unknown := int((table.footage < 0).sum()):
-        yield Note(
-            text=(
-                f"{faceset.folder}: {unknown} faces do not say which footage they are of, so jumps,"
-                " wrong sizes and the same person twice are not looked for among them."
-            )
-        )
     frame_size, framed = _frame_size(project, side, faceset)
-    if frame_size is None:
-        yield Note(
-            text=(
-                f"{project.footage(side)}: cannot be read, or is not what these faces were found"
-                " in, so faces that the frame's edge cuts are not reported."
-            )
-        )
-    elif not framed.all():
-        yield Note(
-            text=(
-                f"{faceset.folder}: of {int((~framed).sum())} faces that are of other footage than"
-                f" {project.footage(side).name} the size of the frame is not known, so it is not"
-                " reported whether its edge cuts them."
-            )
-        )
+    yield from _notes_on_footages(faceset, table)
+    yield from _notes_on_edges(project.footage(side), faceset, frame_size, framed)
     detail = (yield from _measure_details(faceset)) if options.pixels else None
     if options.pixels and detail is None:
         return
@@ -146,6 +111,53 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
     yield Finished(
         stage="faces_check", summary={"faces": len(table), "suspicious": rows, "reasons": reasons}
     )
+
+
+def _notes_on_footages(faceset: Faceset, table: Faces) -> Iterator[Note]:
+    """What is not compared: faces without a track, and those of different footage."""
+    if (table.track < 0).all():
+        yield Note(
+            text=(
+                f"{faceset.folder}: these faces have no tracks, so jumps and wrong sizes are not"
+                " found. Extract again."
+            )
+        )
+    if len(faceset.footages) > 1:
+        yield Note(
+            text=(
+                f"{faceset.folder}: faces of {len(faceset.footages)} clips"
+                f" ({name_some([each.name for each in faceset.footages])}); each is compared with"
+                " those of its own."
+            )
+        )
+    if unknown := int((table.footage < 0).sum()):
+        yield Note(
+            text=(
+                f"{faceset.folder}: {unknown} faces do not say which footage they are of, so jumps,"
+                " wrong sizes and the same person twice are not looked for among them."
+            )
+        )
+
+
+def _notes_on_edges(
+    footage: Path, faceset: Faceset, frame_size: tuple[int, int] | None, framed: NDArray[np.bool_]
+) -> Iterator[Note]:
+    """Of which faces nobody knows whether the frame's edge cuts them."""
+    if frame_size is None:
+        yield Note(
+            text=(
+                f"{footage}: cannot be read, or is not what these faces were found"
+                " in, so faces that the frame's edge cuts are not reported."
+            )
+        )
+    elif not framed.all():
+        yield Note(
+            text=(
+                f"{faceset.folder}: of {int((~framed).sum())} faces that are of other footage than"
+                f" {footage.name} the size of the frame is not known, so it is not"
+                " reported whether its edge cuts them."
+            )
+        )
 
 
 def _load(project: Project, side: Side) -> tuple[Faceset, Faces]:

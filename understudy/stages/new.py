@@ -1,4 +1,4 @@
-"""`new`: a show from two footages."""
+"""`new`: a show from footage of two people."""
 
 from __future__ import annotations
 

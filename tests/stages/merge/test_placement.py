@@ -110,7 +110,7 @@ def test_faces_of_other_footage_are_not_laid_into_dst(
     assert "6 faces are of other footage (other.mp4); they are not merged" in note.text
     footage.path = folder / "third.mp4"
     with pytest.raises(
-        BadProject, match=r"several footages \(drawn.mp4, other.mp4\), none of which is third"
+        BadProject, match=r"several clips \(drawn.mp4, other.mp4\), none of which is third"
     ):
         choose(faceset)
     # Those of one footage are believed, as it may have been renamed.

@@ -82,7 +82,7 @@ def rows_of_footage(
     if not ours.any() and len(faceset):
         names = name_some([each.name for each in faceset.footages])
         raise BadProject(
-            f"{faceset.folder}: faces of several footages ({names}), none of which is"
+            f"{faceset.folder}: faces of several clips ({names}), none of which is"
             f" {footage.path.name}, so nobody knows which of its frames they belong in. Extract"
             f" them again: understudy extract {project.folder} {side}."
         )

@@ -124,10 +124,10 @@ def warn_of_several_in_faceset(verb: str, side: Side, faceset: Faceset) -> Itera
         if told := PeopleSeen.of(faces.frame[rows], faces.person[rows]).told():
             crowds.append(f"in {footage.name}, {told}")
     if crowds:
-        more = f" Likewise in {len(crowds) - 1} more footages." if len(crowds) > 1 else ""
+        more = f" Likewise in {len(crowds) - 1} more clips." if len(crowds) > 1 else ""
         yield Warned(
             text=f"{side}: {crowds[0]}{more} {_DOES[verb, side][0].capitalize()}. For one of them:"
-            " move the pictures of the others away, since each footage numbers its people for"
+            " move the pictures of the others away, since each clip numbers its people for"
             " itself."
         )
 

@@ -61,7 +61,7 @@ def choose_person(
         ]
         if len(set(found)) > 1:
             raise BadOption(
-                f"--{prefix}like: these faces are of several footages, which number their people"
+                f"--{prefix}like: these faces are of several clips, which number their people"
                 f" each for itself: {like} is person {', '.join(map(str, sorted(set(found))))}"
                 " there. Move the pictures of the others away, and leave this option out."
             )
