@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,7 +92,7 @@ def parse(tokens: Sequence[str]) -> ParsedCommand | None:
         return None
     try:
         command: ParsedCommand | None = app.meta(
-            list(tokens), exit_on_error=False, print_error=False
+            _joined(tokens), exit_on_error=False, print_error=False
         )
     except CycloptsError as error:
         raise BadOption(_explanation(error)) from None
@@ -102,6 +103,21 @@ def parse(tokens: Sequence[str]) -> ParsedCommand | None:
             " for what it may be."
         ) from None
     return command
+
+
+def _joined(tokens: Sequence[str]) -> list[str]:
+    """The words of a line, those that begin with a negative number as values of the flag before.
+
+    `--at "-30: erode=4"` means the frames up to 30: no flag begins with a digit.
+    """
+    words: list[str] = []
+    for word in tokens:
+        flag = words[-1] if words else ""
+        if re.match(r"-\d", word) and flag.startswith("--") and "=" not in flag:
+            words[-1] = f"{flag}={word}"
+        else:
+            words.append(word)
+    return words
 
 
 def _run(command: ParsedCommand, view: View) -> int:

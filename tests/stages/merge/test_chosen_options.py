@@ -17,7 +17,7 @@ EVERYTHING = {
     "masks": ("learned*dst", "xseg-prd+xseg-dst"),
     "erode": -3.5,
     "uncover": False,
-    "at": ("100-120: erode=4 blur=10 ease=12", "person=1: masks=learned,dst"),
+    "at": ("100-120: erode=4 blur=10 ease=12", "-30: blur=-4", "person=1: masks=learned,dst"),
     "person": 1,
     "model": "/some where/it's mine.dfm",
     "checkpoint": "best",
