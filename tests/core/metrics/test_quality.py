@@ -16,18 +16,18 @@ SPEAKS = {"found": 1.0, "identity": 0.67, "mouth": 0.79, "sharpness": 0.86, "sco
 @pytest.mark.parametrize(
     ("measured", "text"),
     [
-        (NOISE, "no face is found in 100 % of the swaps: no face yet"),
-        (HAZE, "identity 0.45, in step with dst -0.28, sharpness 0.60 of 1: not yet learnt"),
+        (NOISE, "no face yet (none is found in 100 % of the swaps)"),
+        (HAZE, "not yet learnt (identity 0.45, in step with dst -0.28, sharpness 0.60 of 1)"),
         (
             MEAN_FACE,
-            "identity 0.84, in step with dst 0.08, sharpness 0.64 of 1: half learnt: hardly acts,"
-            " blurred",
+            "half learnt: hardly acts, blurred (identity 0.84, in step with dst 0.08, sharpness"
+            " 0.64 of 1)",
         ),
-        (STILL, "identity 0.75, in step with dst 0.59 of 1: half learnt: hardly acts"),
-        (SPEAKS, "identity 0.67, in step with dst 0.79, sharpness 0.86 of 1: a likeness"),
+        (STILL, "half learnt: hardly acts (identity 0.75, in step with dst 0.59 of 1)"),
+        (SPEAKS, "a likeness (identity 0.67, in step with dst 0.79, sharpness 0.86 of 1)"),
         (
             {"identity": 0.04, "expression": 0.98},
-            "identity 0.04, in step with dst 0.98 of 1: not yet learnt",
+            "not yet learnt (identity 0.04, in step with dst 0.98 of 1)",
         ),
         # Nobody looked at the swaps: no landmarker here, or faces of one side alone held out.
         ({"src l1": 0.1, "score": 0.08}, ""),

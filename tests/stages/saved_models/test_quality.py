@@ -29,11 +29,11 @@ def test_a_young_model_is_called_so_and_what_would_help_is_a_command(tmp_path: P
     model = learnt(tmp_path, (30, 1.5, YOUNG), (2000, 100, GOOD))
     # At this pace a likeness takes 50 minutes; half as long again is given.
     assert describe_model_quality(model, 30, SHOW) == (
-        "iteration 30: identity 0.04, in step with dst 0.90 of 1: not yet learnt. Train on, then"
+        "iteration 30: not yet learnt (identity 0.04, in step with dst 0.90 of 1). Train on, then"
         " merge again: understudy train show --name tiny --minutes 75"
     )
     assert describe_model_quality(model, 2000, SHOW) == (
-        "iteration 2000: identity 0.80, in step with dst 0.90, sharpness 0.90 of 1: a likeness"
+        "iteration 2000: a likeness (identity 0.80, in step with dst 0.90, sharpness 0.90 of 1)"
     )
 
 
@@ -41,7 +41,8 @@ def test_one_that_learns_no_more_gets_other_advice(tmp_path: Path) -> None:
     blurred = {"found": 1.0, "identity": 0.8, "mouth": 0.9, "sharpness": 0.4, "score": 0.15}
     model = learnt(tmp_path, *((at, at / 100, blurred) for at in range(50, 3001, 50)))
     text = describe_model_quality(model, 3000, SHOW)
-    assert "half learnt: blurred; plateaued since iteration" in text
+    assert text.startswith("iteration 3000: half learnt: blurred (identity 0.80, ")
+    assert "of 1); plateaued since iteration" in text
     assert text.endswith("More of src's footage, or a larger model, would help more than time.")
 
 

@@ -67,12 +67,12 @@ def rate(measured: Mapping[str, float]) -> Level | None:
 
 
 def describe_quality(measured: Mapping[str, float]) -> str:
-    """Describe a swap in a line: its figures, then the words; empty where nothing was measured."""
+    """Describe a swap in a line: in words, then its figures; empty where nothing was measured."""
     level, known = rate(measured), without_noise(measured)
     if level is None:
         return ""
     if level == "no face yet":
-        return f"no face is found in {100 * (1 - measured['found']):.0f} % of the swaps: {level}"
+        return f"{level} (none is found in {100 * (1 - measured['found']):.0f} % of the swaps)"
     figures = [
         f"{told} {known[name]:.2f}"
         for name, told in (
@@ -84,7 +84,7 @@ def describe_quality(measured: Mapping[str, float]) -> str:
     ]
     faults = _faults(known) if level == "half learnt" else []
     told = f"{level}: {', '.join(faults)}" if faults else level
-    return f"{', '.join(figures)} of 1: {told}" if figures else told
+    return f"{told} ({', '.join(figures)} of 1)" if figures else told
 
 
 def _faults(known: Mapping[str, float]) -> list[str]:

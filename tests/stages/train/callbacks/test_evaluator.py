@@ -73,7 +73,7 @@ def test_weights_whose_swaps_show_no_face_never_win(
     told = [each.text for each in events if isinstance(each, Note) and "no face" in each.text]
     assert len(told) == 2 and "swaps of iteration 1" in told[0] and "iteration 3" in told[1]
     assert isinstance(events[-1], Finished) and "best" not in events[-1].summary
-    assert events[-1].summary["quality"] == "no face is found in 80 % of the swaps: no face yet"
+    assert events[-1].summary["quality"] == "no face yet (none is found in 80 % of the swaps)"
 
 
 def test_the_best_weights_stay_whatever_comes_after(known: Path, scores: list[float]) -> None:
