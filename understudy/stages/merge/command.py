@@ -191,7 +191,7 @@ def _render_version(
             versions.link_result(final / _PICTURE, project.result.with_suffix(".png"))
             yield Saved(what="picture", path=project.result.with_suffix(".png"))
     made = {"result": str(result), "version": str(video)}
-    quality = describe_model_quality(model, context.iteration, project.folder)
+    quality = describe_model_quality(model, context.iteration, context.likeness, project.folder)
     yield Finished(stage="merge", summary={**facts, **made, "quality": quality})
 
 

@@ -12,7 +12,6 @@ from typing import Final, Self
 
 import numpy as np
 
-from understudy.core.training.augment import AugmentConfig
 from understudy.errors import BadOption
 from understudy.io import system
 from understudy.io.footage.base import Footage
@@ -49,7 +48,7 @@ class MergeContext:
     model_path: the folder or the file that the model lies in. iteration: that its weights are of.
     placements: the faces of every frame. fingerprints: of the weights of model and segmenter.
     damage: what of the model's files is damaged, in words. appearance_of: how a face looks by its
-    pictures.
+    pictures. likeness: iterations that such a model needs for one, None where nobody knows.
     """
 
     footage: Footage
@@ -64,6 +63,7 @@ class MergeContext:
     fingerprints: tuple[str, ...] = ()
     damage: tuple[str, ...] = ()
     appearance_of: Callable[[tuple[Path, ...]], Appearance] = Appearance.unknown
+    likeness: int | None = None
 
     @classmethod
     def open(
@@ -106,7 +106,7 @@ class MergeContext:
                 model.face_type,
                 model.resolution,
                 smooth=options.smooth,
-                motion=loaded.motion if options.follow_jaw else None,
+                motion=loaded.kind.motion if options.follow_jaw else None,
             ),
             loaded.iteration,
             segmenter,
@@ -116,6 +116,7 @@ class MergeContext:
             lru_cache(_APPEARANCES)(
                 partial(Appearance.of, face_type=model.face_type, size=model.resolution)
             ),
+            loaded.kind.likeness,
         )
 
     @property
@@ -211,14 +212,15 @@ class LoadedPredictor:
     """A model that is ready to predict.
 
     iteration: that its weights are of. fingerprint: of its weights and settings. damage: what of
-    its files is damaged, in words. motion: how far training moved its faces.
+    its files is damaged, in words. kind: which of our models it is; `ModelOptions` = none, or it
+    does not say.
     """
 
     model: Predictor
     iteration: int
     fingerprint: str
     damage: tuple[str, ...] = ()
-    motion: AugmentConfig = ModelOptions.motion
+    kind: type[ModelOptions] = ModelOptions
 
 
 def load_predictor(path: Path, device: str, *, best: bool = False) -> LoadedPredictor:
@@ -233,9 +235,8 @@ def load_predictor(path: Path, device: str, *, best: bool = False) -> LoadedPred
                 f"checkpoint: {path.name} holds one set of weights. Leave --checkpoint out."
             )
         file = DfmModel(path, device)
-        # Of files from elsewhere: the usual of the tools that make them.
-        motion = (models[file.model] if file.model in models else ModelOptions).motion
-        return LoadedPredictor(file, file.iteration, manifest.fingerprint(path), motion=motion)
+        kind = models[file.model] if file.model in models else ModelOptions
+        return LoadedPredictor(file, file.iteration, manifest.fingerprint(path), kind=kind)
     # Late: --help need not wait for torch.
     from understudy.stages.saved_models.load import load_saved_model
 
@@ -244,5 +245,5 @@ def load_predictor(path: Path, device: str, *, best: bool = False) -> LoadedPred
     weights = manifest.fingerprint(found.saved.folder / checkpoint.STATE)
     settings = found.recipe.model_options.model_dump(mode="json", exclude_defaults=True)
     known_by = f"{weights} {found.recipe.model} {json.dumps(settings, sort_keys=True)}"
-    motion = found.recipe.model_options.motion
-    return LoadedPredictor(found.model, found.saved.iteration, known_by, found.damage, motion)
+    kind = type(found.recipe.model_options)
+    return LoadedPredictor(found.model, found.saved.iteration, known_by, found.damage, kind)
