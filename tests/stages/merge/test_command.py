@@ -124,9 +124,7 @@ def make_show(dst, monkeypatch):
     for number in set(range(FRAMES)) - set(BARE):
         add_face(faceset, number, 60 + number, 50)
     (folder / "models" / "painter" / "checkpoints").mkdir(parents=True)
-    (folder / "models" / "painter" / "options.toml").write_text(
-        'schema_version = 1\nmodel = "tiny"\n'
-    )
+    (folder / "models" / "painter" / "options.toml").write_text("")
     use(monkeypatch, Painter())
     return folder
 
@@ -410,7 +408,7 @@ def test_without_faces_there_is_nothing_to_merge(show):
 
 def test_the_model_is_the_only_one_or_must_be_named(show):
     (show / "models" / "other" / "checkpoints").mkdir(parents=True)
-    (show / "models" / "other" / "options.toml").write_text('schema_version = 1\nmodel = "tiny"\n')
+    (show / "models" / "other" / "options.toml").write_text("")
     with pytest.raises(BadProject, match=r"other, painter.*--model"):
         list(merge(show, PLAIN))
     with pytest.raises(BadProject, match="no model 'third'"):

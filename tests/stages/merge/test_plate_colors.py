@@ -47,9 +47,7 @@ def show(
     def make(change: Change) -> Path:
         folder = tmp_path / f"show-{len(list(tmp_path.iterdir()))}"
         (folder / "models" / "tinter").mkdir(parents=True)
-        (folder / "models" / "tinter" / "options.toml").write_text(
-            'schema_version = 1\nmodel = "tiny"\n'
-        )
+        (folder / "models" / "tinter" / "options.toml").write_text("")
         (stills := folder / "stills").mkdir()
         Project(folder, ProjectFile(src=str(stills), dst=str(stills))).save()
         faceset, model = Faceset(folder / "dst" / "faces"), Tinter()

@@ -108,9 +108,7 @@ def show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder, stills = tmp_path / "show", tmp_path / "stills"
     stills.mkdir()
     (folder / "models" / "painter").mkdir(parents=True)
-    (folder / "models" / "painter" / "options.toml").write_text(
-        'schema_version = 1\nmodel = "tiny"\n'
-    )
+    (folder / "models" / "painter" / "options.toml").write_text("")
     Project(folder, ProjectFile(src=str(stills), dst=str(stills))).save()
     faceset = Faceset(folder / "dst" / "faces")
     for number in range(2):
