@@ -229,18 +229,8 @@ class Extraction:
             faceset = own_faces(Faceset(self.folder), self.film.source)
             faceset.trash(np.isin(faceset.faces.frame, sorted(pending)))
         numbers = yield from self._plan(solved, chosen)
-        done, frames = set(self.record.cut), []
-        for chunk in self.chunks:
-            asked = [
-                frame for frame in chunk.frames if chunk.frames[0] not in done or frame in pending
-            ]
-            with_face = np.intersect1d(solved.frame[chosen[numbers >= 0]], asked)
-            frames.append(
-                np.setdiff1d(asked, list(self.failed)) if self.options.debug != "off" else with_face
-            )
-        tasks = CropTasks(
-            self.film, solved, chosen, numbers, [each for each in frames if len(each)], self.options
-        )
+        frames = self._frames_of_tasks(solved.frame[chosen[numbers >= 0]], pending)
+        tasks = CropTasks(self.film, solved, chosen, numbers, frames, self.options)
 
         def write(path: Path, data: bytes) -> None:
             signed = claim.sign_picture(io.BytesIO(data), path) if claim else data
@@ -259,13 +249,29 @@ class Extraction:
             )
             if made.failed:
                 failed = np.isin(self.cut_faces.frame, [frame for frame, _ in made.failed])
-                self.cut_faces = self.cut_faces.keep(~failed | (self.cut_faces.state == REMOVED))
+                self.cut_faces = self.cut_faces.keep(~failed | (self.cut_faces.state != PLANNED))
                 self.cut_faces.save(self.folder)
             self.record = self.record.model_copy(update={"cut": sorted({*self.record.cut, start})})
             self.record.save(self.folder)
             return len(made.pictures)
 
         return (yield from self._work("cut", crop_faces, tasks, keep))
+
+    def _frames_of_tasks(
+        self, with_face: NDArray[np.int64], pending: set[int]
+    ) -> list[NDArray[np.int64]]:
+        """The frames to be cut, or drawn onto for debugging, ascending, by chunk."""
+        wanted = set(with_face.tolist())
+        if self.options.debug != "off":
+            wanted = set(range(len(self.footage))) - set(self.failed)
+        done, result = set(self.record.cut), []
+        for chunk in self.chunks:
+            shown = wanted.intersection(chunk.frames)
+            if chunk.frames[0] in done:
+                shown &= pending
+            if shown:
+                result.append(np.array(sorted(shown)))
+        return result
 
     def _frames_to_cut_anew(self, with_face: NDArray[np.int64]) -> set[int]:
         """Frames that were looked at again, and those that have a face now or then alone.
