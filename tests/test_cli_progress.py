@@ -109,6 +109,16 @@ def test_one_line_moves_and_what_is_through_stays_above_it(columns: int) -> None
     assert not any("0 frames" in re.sub(r"\d0 frames", "", row) for row in moving)
 
 
+def test_a_run_that_goes_on_is_as_fast_as_its_own_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("understudy.cli_progress.time.monotonic", lambda: now[0])
+    stage = StageProgress(Started(stage="train", total=330, done=300, unit="iteration"))
+    assert stage.count() == "300 of 330 iterations"
+    now[0] = 10.0
+    stage.advance(Progress(stage="train", done=330, total=330))
+    assert stage.closing_line() == "train: 330 iterations, 0:10, 3.0/s"
+
+
 @ON_POSIX
 def test_a_terminal_that_is_made_narrower_gets_shorter_lines() -> None:
     widths = iter([(0.6, 60), (1.1, 100), (1.6, 45)])

@@ -29,7 +29,7 @@ class StageProgress:
 
     def __init__(self, started: events.Started) -> None:
         self.name, self.unit = printable(started.stage), printable(started.unit)
-        self.total, self.done = started.total, 0
+        self.total, self.done, self._done_before = started.total, started.done, started.done
         self.values: list[str] = []
         self._told_rate = 0.0
         self._began = time.monotonic()
@@ -85,7 +85,8 @@ class StageProgress:
 
     def closing_line(self) -> str:
         """What stays on the screen of a stage that is through."""
-        rate = _rate(self.done / self.seconds()) if self._steps and self.seconds() else ""
+        steps = self.done - self._done_before
+        rate = _rate(steps / self.seconds()) if self._steps and self.seconds() else ""
         count = f"{self.name}: {many(self.done, self.unit)}"
         return ", ".join(filter(None, (count, _clock(self.seconds()), rate)))
 

@@ -27,12 +27,14 @@ class _Message(BaseModel):
 class Started(_Message):
     """A stage begins.
 
-    total: steps to come, or None when nobody can know. unit: what a step is ("frame", "iteration").
+    total: steps in all, or None when nobody can know. done: of former runs. unit: what a step is
+    ("frame", "iteration").
     """
 
     event: Literal["started"] = "started"
     stage: str
     total: int | None = None
+    done: int = 0
     unit: str = "frame"
 
 

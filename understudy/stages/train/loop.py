@@ -87,7 +87,12 @@ class Trainer:
         was_exchanged = yield from self._resume()
         yield from self._record_changes(changes)
         yield from self._record_exchange(was_exchanged)
-        yield Started(stage="train", total=self.state.options.iterations or None, unit="iteration")
+        yield Started(
+            stage="train",
+            total=self.state.options.iterations or None,
+            done=self.state.iteration,
+            unit="iteration",
+        )
         try:
             yield from self._train()
             self.ranks.end()
