@@ -208,6 +208,14 @@ def test_files_without_credentials_are_refused(clip, tmp_path):
         list(verify(tmp_path / "text.mp4", VerifyOptions()))
 
 
+def test_a_file_that_is_no_video_and_no_picture_is_told_so(tmp_path):
+    (tmp_path / "face.dfm").write_bytes(b"onnx")
+    with pytest.raises(BadMedia, match="files of this kind hold no content credentials"):
+        read_manifest(tmp_path / "face.dfm")
+    with pytest.raises(BadMedia, match="a folder. Give one of its files"):
+        read_manifest(tmp_path)
+
+
 def test_the_key_is_made_once_and_nobody_else_may_read_it(signed, clip, tmp_path):
     key = signing_key.credentials_folder() / signing_key.KEY
     before = key.read_bytes()

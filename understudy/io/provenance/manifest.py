@@ -287,6 +287,8 @@ def read_manifest(path: Path, trusted: str = "") -> Manifest:
     Raises:
         BadMedia: There is no such file, no manifest, or one that cannot be read.
     """
+    if path.is_dir():
+        raise BadMedia(f"{path}: a folder. Give one of its files: each has credentials of its own.")
     if not path.is_file():
         raise BadMedia(f"{path}: no such file. Check the name.")
     if _is_too_large(path):
@@ -304,6 +306,10 @@ def read_manifest(path: Path, trusted: str = "") -> Manifest:
         raise BadMedia(
             f"{path}: no content credentials inside. It was not made by Understudy, or another"
             " program dropped them. Ask for the original file."
+        ) from None
+    except c2pa.C2paError.NotSupported:
+        raise BadMedia(
+            f"{path}: files of this kind hold no content credentials. Give a video or a picture."
         ) from None
     except c2pa.C2paError as error:
         raise BadMedia(
