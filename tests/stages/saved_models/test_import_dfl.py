@@ -454,7 +454,7 @@ def test_what_does_not_fit_is_named(show: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"archi": "liaehd"}, "archi is liaehd"),
+        ({"archi": "liaehd"}, "archi is liaehd.*train that plan anew.*--saehd.archi liaehd"),
         ({"archi": "df-x"}, "df-x"),
         ({"e_dims": 17}, "e_dims"),
         ({"resolution": "wide"}, "resolution"),

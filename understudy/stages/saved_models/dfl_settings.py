@@ -155,9 +155,9 @@ def _of_saehd(theirs: DflModelInfo, archi: str, face_type: str) -> dict[str, Any
     kind = archi.partition("-")[0]
     if "hd" in archi:
         raise BadMedia(
-            f"{theirs.place.data}: archi is {archi}, a plan of 2020 that was given up within"
-            " months. Merge with the tool that trained it, or train anew: understudy train --model"
-            " saehd."
+            f"{theirs.place.data}: archi is {archi}, a plan of early 2020; how its files name their"
+            " layers is not known here. Merge with the tool that trained it, or train that plan"
+            f" anew: understudy train --model saehd --saehd.archi {kind}."
         )
     warps = theirs.options.get("random_warp", True) is not False
     return {

@@ -170,9 +170,10 @@ def _notes(
             f" {converted.steps} steps: train goes on from it."
         )
     else:
-        yield (
-            f"{name}: what its optimizer remembers stays behind; train goes on with a fresh memory."
+        what = (
+            "remembers stays behind" if "src_dst_opt" in theirs.parts else "remembered is missing"
         )
+        yield f"{name}: what its optimizer {what}; train goes on with a fresh memory."
     if fresh := [critic for critic in converted.fresh_critics if settings.get(_POWERS[critic])]:
         yield (
             f"{name}: {len(fresh)} of its critics stay behind ({', '.join(fresh)}) and start anew"
