@@ -42,6 +42,8 @@ class Painter:
         assert len(images) <= 8
         self.seen = images
         masks = np.ones(images.shape[:3], np.float32)
+        # Else it would be one that learns no mask.
+        masks[:, 0, 0] = 0
         return Prediction(
             np.broadcast_to(np.float32(self.color), images.shape).copy(), masks, masks
         )
@@ -60,6 +62,14 @@ class Young(Painter):
     def predict(self, images):
         made = super().predict(images)
         return Prediction(made.image, *np.full((2, *images.shape[:3]), 0.6, np.float32))
+
+
+class Maskless(Painter):
+    """A model that learns no mask."""
+
+    def predict(self, images):
+        made = super().predict(images)
+        return Prediction(made.image, *np.ones((2, *images.shape[:3]), np.float32))
 
 
 class Browless(Painter):
@@ -500,6 +510,17 @@ def test_masks_that_are_none_yet_are_not_used_and_better_ones_are_merged_anew(sh
     # What needs no mask of the model's looks at none.
     use(monkeypatch, Young())
     assert run(masks=["dst"])[0] == []
+
+
+def test_a_model_that_learns_no_mask_gets_dsts_hull(show, monkeypatch):
+    use(monkeypatch, Maskless())
+    events = list(merge(show, MergeOptions(frames="0-1")))
+    (told,) = [each.text for each in events if isinstance(each, Warned) and "masks" in each.text]
+    assert told == ("masks: painter learns none: dst, the hull of the landmarks, is taken instead.")
+    record = json.loads((show / "merged" / "001" / "merge.json").read_text())
+    assert record["options"]["masks"] == ["dst"]
+    events = list(merge(show, MergeOptions(frames="0-1", masks=("learned",))))
+    assert any("its whole square is laid in. Take --masks dst." in str(each) for each in events)
 
 
 def test_a_result_as_pictures_has_the_plates_own_pixels_and_each_is_marked(show):

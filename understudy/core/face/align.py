@@ -107,7 +107,8 @@ def make_room(
     low, high = spread.min(0), spread.max(0)
     room = 0.5 - _ROOM
     # The share of both that is needed to bring each side in, and to bring in two at once.
-    smaller = scale / (1 + scale)
+    # Never 0: what may not move at all moves by nothing.
+    smaller = max(scale / (1 + scale), 1e-9)
     far = np.maximum(high, -low)
     alone = (far - room) / (shift + smaller * far)
     both = (1 - 2 * room / (high - low)) / smaller

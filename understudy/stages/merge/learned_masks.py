@@ -1,9 +1,9 @@
-"""Learned masks that are no masks yet: dst's hull is taken in their place, and that is told."""
+"""Learned masks that are none, or none yet: dst's hull is taken instead, and that is told."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -27,10 +27,23 @@ _MISSED: Final = 0.1
 _INSTEAD: Final = ("dst",)
 
 
+@dataclass(frozen=True)
+class _Masks:
+    """What a model's two masks are on some of dst's faces.
+
+    solidity: median, of the worse one. is_everything: 1 everywhere, as of models that learn none.
+    missed_brows: the share of the points of dst's brows that lie outside of where it sees dst.
+    """
+
+    solidity: float
+    is_everything: bool
+    missed_brows: float
+
+
 def replace_young_masks(
     project: Project, context: MergeContext, *, are_chosen: bool
 ) -> Generator[Event, Order | None, MergeContext]:
-    """The context with dst's hull in place of learned masks that are none yet.
+    """The context with dst's hull in place of learned masks that are none, or none yet.
 
     Masks that somebody chose stay, and are warned of.
 
@@ -45,37 +58,36 @@ def replace_young_masks(
     found = _look_at_masks(context)
     if found is None:
         return context
-    solidity, missed = found
-    if solidity >= MIN_SOLIDITY:
-        if missed > _MISSED and "dst" not in keyframes.masks:
+    name = context.model_path.name
+    if found.is_everything:
+        told, seen = f"{name} learns none", "its whole square is laid in"
+        advice = ""
+    elif found.solidity < MIN_SOLIDITY:
+        told = (
+            f"those that {name} learnt are no masks yet (iteration {context.iteration}:"
+            f" {found.solidity:.2f} of 1 solid, {MIN_SOLIDITY} are needed)"
+        )
+        seen, advice = "dst shows through", _advice(project, context)
+    else:
+        if found.missed_brows > _MISSED and "dst" not in keyframes.masks:
             yield Warned(
                 text=(
-                    f"masks: those that {context.model_path.name} learnt miss {missed:.0%} of dst's"
+                    f"masks: those that {name} learnt miss {found.missed_brows:.0%} of dst's"
                     " brows, which show beside the new ones. Take --masks learned+dst, or"
                     f" {_advice(project, context)}."
                 )
             )
         return context
-    told = (
-        f"those that {context.model_path.name} learnt are no masks yet (iteration"
-        f" {context.iteration}: {solidity:.2f} of 1 solid, {MIN_SOLIDITY} are needed)"
-    )
     if are_chosen or any(
         _any_is_learned(names_in(each.values.get("masks", ()))) for each in keyframes.entries
     ):
-        yield Warned(
-            text=(
-                f"masks: {told}; dst shows through. Take --masks dst, or"
-                f" {_advice(project, context)}."
-            )
-        )
+        or_else = f", or {advice}" if advice else ""
+        yield Warned(text=f"masks: {told}; {seen}. Take --masks dst{or_else}.")
     if are_chosen or not _any_is_learned(names_in(options.masks)):
         return context
+    for_masks = f" For masks: {advice}." if advice else ""
     yield Warned(
-        text=(
-            f"masks: {told}: dst, the hull of the landmarks, is taken instead. For masks:"
-            f" {_advice(project, context)}."
-        )
+        text=f"masks: {told}: dst, the hull of the landmarks, is taken instead.{for_masks}"
     )
     options = options.model_copy(update={"masks": _INSTEAD})
     return replace(context, options=options, keyframes=Keyframes.parse(options))
@@ -85,12 +97,8 @@ def _any_is_learned(names: Iterable[str]) -> bool:
     return any(maskers[name].is_learned for name in names)
 
 
-def _look_at_masks(context: MergeContext) -> tuple[float, float] | None:
-    """The median solidity of the model's masks on some of dst's faces, and what they miss.
-
-    Of its two masks the solidity of the worse one, and the share of the points of dst's brows that
-    lie outside of where it sees dst's face. None where no picture shows all that the model sees.
-    """
+def _look_at_masks(context: MergeContext) -> _Masks | None:
+    """The model's masks of some of dst's faces; None where no picture shows all that it sees."""
     model = context.model
     pictures = sorted(
         {path for faces in context.placements.values() for face in faces for path in face.pictures}
@@ -110,7 +118,8 @@ def _look_at_masks(context: MergeContext) -> tuple[float, float] | None:
         _missed_brows(align.face_from_frame(face.face.landmarks, *square), face, mask)
         for face, mask in zip(shown, made.dst_mask, strict=True)
     ]
-    return solidity, float(np.mean(missed))
+    least = min(float(made.mask.min()), float(made.dst_mask.min()))
+    return _Masks(solidity, least == 1, float(np.mean(missed)))
 
 
 def _missed_brows(face_from_frame: Doubles, face: AlignedFace, mask: Floats) -> float:
