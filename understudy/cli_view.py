@@ -9,8 +9,8 @@ import math
 import re
 import sys
 import time
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -181,11 +181,16 @@ class ScreenView:
             self._bar.finish(event.stage)
         if not event.summary or self._quiet:
             return
+        summary = dict(event.summary)
+        # A sentence, too long for a table.
+        quality = summary.pop("quality", None)
         # A stage may tell which side it works on: "extract src".
         if event.stage.partition(" ")[0] == self._verb:
-            self._console.print(_table(event))
+            self._console.print(_table(event.stage, summary))
+            if quality is not None:
+                self._line(f"quality: {quality}")
         else:
-            self._line(f"{event.stage}: " + _plain(event.summary))
+            self._line(f"{event.stage}: " + _plain(summary))
 
 
 class _Console(Console):
@@ -223,12 +228,12 @@ def _face_line(face: events.FaceRow) -> str:
     )
 
 
-def _table(event: events.Finished) -> Table:
-    title = Text(printable(_spaced(event.stage)), "table.title")
+def _table(stage: str, summary: Mapping[str, Any]) -> Table:
+    title = Text(printable(_spaced(stage)), "table.title")
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
-    for name, value in event.summary.items():
+    for name, value in summary.items():
         if isinstance(value, dict) and value:
             lines = [f"{_spaced(inner)}: {_plain(one, inner)}" for inner, one in value.items()]
         elif isinstance(value, list) and value and isinstance(value[0], dict):

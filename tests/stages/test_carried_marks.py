@@ -16,7 +16,7 @@ from understudy.io.faceset import face_image
 from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import COMMENT, Claim, Manifest, read_manifest
-from understudy.io.provenance.marked import is_marked
+from understudy.io.provenance.marked import is_marked, written_consent
 from understudy.io.video.encode_options import EncodeOptions
 from understudy.io.video.writer import write_video
 from understudy.stages import jobs
@@ -155,7 +155,8 @@ def test_a_mark_that_does_not_hold_is_still_one(film: Path, tmp_path: Path) -> N
     film.write_bytes(data.replace(COMMENT[:20].encode(), b"x" * 20))
     assert read_manifest(film).state == "invalid" and COMMENT not in comment_of(film)
     do("frames", film, tmp_path / "out")
-    assert_carries(tmp_path / "out" / "00001.png", "result.mp4")
+    # Its mark is carried on, but not what it says of consent, which somebody may have changed.
+    assert_carries(tmp_path / "out" / "00001.png", "result.mp4", consent="")
 
 
 def test_what_cannot_carry_the_mark_on_is_not_written(film: Path, tmp_path: Path) -> None:
@@ -171,6 +172,12 @@ def test_a_stop_leaves_nothing(film: Path, tmp_path: Path) -> None:
         pass
     list((running.send(Stop()), *running))
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_consent_that_somebody_changed_is_not_signed_anew(film: Path, tmp_path: Path) -> None:
+    forged = tmp_path / "forged.mp4"
+    forged.write_bytes(film.read_bytes().replace(b"Both signed", b"All signed "))
+    assert written_consent(film) == CONSENT and written_consent(forged) is None
 
 
 def test_other_footage_stays_without_a_mark(plain: Path, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_one_model_in_one_picture_and_on_one_page(learnt: Path) -> None:
         and "back from 260" in page
         and "rests" not in page
     )
-    assert any(isinstance(event, Note) and "not at rest" in event.text for event in events)
+    assert any(isinstance(event, Note) and "still learning" in event.text for event in events)
     rows = [event for event in events if isinstance(event, Measured)]
     assert (
         len(rows) == 82
@@ -79,7 +79,7 @@ def test_several_models_together_with_the_plateau_of_the_one_that_has_one(learnt
     assert isinstance(finished, Finished) and finished.summary["models"] == "falls, rests"
     assert (
         "plateaued since" in finished.summary["rests"]
-        and "not at rest" in finished.summary["falls"]
+        and "still learning" in finished.summary["falls"]
     )
 
 

@@ -526,6 +526,7 @@ def test_a_model_that_learns_no_mask_gets_dsts_hull(show, monkeypatch):
 def test_a_result_as_pictures_has_the_plates_own_pixels_and_each_is_marked(show):
     chosen = PLAIN.model_copy(update={"pictures": True, "matte": True, "frames": "3-5,8"})
     *events, last = merge(show, chosen)
+    assert any("encode: does nothing with --pictures" in str(each) for each in events)
     version = Path(last.summary["version"]).parent
     names = ["000003.png", "000004.png", "000005.png", "000008.png"]
     before, _ = frames(show.parent / "dst.mp4")

@@ -113,7 +113,7 @@ def describe_forecast(forecast: Forecast | None) -> str:
     return (
         f"plateaued since iteration {forecast.since}: {brings}."
         if forecast.since is not None
-        else f"not at rest: {brings}."
+        else f"still learning: {brings}."
     )
 
 

@@ -31,12 +31,14 @@ def is_marked(file: Path) -> bool:
 
 
 def written_consent(file: Path) -> str | None:
-    """What the manifest of a video or picture says of consent, valid or not; None for nothing."""
+    """What the manifest of a file says of consent; None where it says nothing, or does not hold."""
     try:
-        return read_manifest(file).consent or None
+        manifest = read_manifest(file)
     except (OSError, BadMedia):
         # None that can be read.
         return None
+    # What somebody changed is not signed anew as if it had been said.
+    return manifest.consent or None if manifest.state != "invalid" else None
 
 
 def _names_c2pa(file: Path) -> bool:

@@ -125,8 +125,9 @@ def warn_of_several_in_faceset(verb: str, side: Side, faceset: Faceset) -> Itera
             crowds.append(f"in {footage.name}, {told}")
     if crowds:
         more = f" Likewise in {len(crowds) - 1} more clips." if len(crowds) > 1 else ""
+        does = _DOES[verb, side][0]
         yield Warned(
-            text=f"{side}: {crowds[0]}{more} {_DOES[verb, side][0].capitalize()}. For one of them:"
+            text=f"{side}: {crowds[0]}{more} {does[0].upper()}{does[1:]}. For one of them:"
             " move the pictures of the others away, since each clip numbers its people for"
             " itself."
         )

@@ -28,6 +28,7 @@ from understudy.stages.events import (
     Stage,
     Started,
     Stop,
+    Warned,
 )
 from understudy.stages.extract.known_footage import (
     notes_on_gathered,
@@ -109,6 +110,13 @@ def merge(show: Path, options: MergeOptions) -> Stage:
         ours = rows_of_footage(project, "dst", faceset, footage)
         yield from notes_on_gathered(faceset, ours, "they are not merged")
         yield from context.remarks()
+        if options.pictures and options.encode != MergeOptions().encode:
+            yield Warned(
+                text=(
+                    "encode: does nothing with --pictures, which are lossless PNG. Merge without"
+                    " --pictures for a video."
+                )
+            )
         context = yield from replace_young_masks(project, context, are_chosen=are_chosen)
         if options.preview or options.debug:
             yield from render_stills(project, context, signer)
