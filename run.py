@@ -16,6 +16,8 @@ constraints.txt change, and is mended when it was broken off. Delete .venv to st
 import hashlib
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,6 +68,9 @@ def main(words: list[str]) -> int:
     try:
         extras, words = split_extras(words)
         command = words[0] if words else "--help"
+        if command != "test":
+            # What it tells people to type can then be typed: see understudy/io/installation.py.
+            os.environ["UNDERSTUDY_CALLED_AS"] = typed()
         set_up(EXTRAS.get(command, set()) | extras)
     except SetupFailed as failure:
         print(f"run.py: {failure}", file=sys.stderr)
@@ -78,6 +83,17 @@ def main(words: list[str]) -> int:
     if command == "test":
         return run([str(PYTHON), "-m", "pytest", *words[1:]], cwd=ROOT)
     return run([str(PYTHON), "-m", "understudy", *(words or ["--help"])])
+
+
+def typed() -> str:
+    """How this script was called, up to its own name, as a line to type again."""
+    words = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
+    if os.name != "nt":
+        return shlex.join(words)
+    if os.path.isabs(words[0]) and shutil.which("py"):
+        # The launcher, too, starts Python by its whole path.
+        words[0] = "py"
+    return subprocess.list2cmdline(words)
 
 
 def split_extras(words: list[str]) -> tuple[set[str], list[str]]:

@@ -179,6 +179,22 @@ def test_an_error_is_one_line_on_standard_error_and_its_own_exit_code(
     assert told.err == "a: no frames. Give footage with at least one.\n" and told.out == ""
 
 
+def test_from_a_clone_commands_are_told_as_they_are_typed_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNDERSTUDY_CALLED_AS", "python3 run.py")
+    line = ["paint", "understudy heed", "/clips/understudy heed", "understudy heeds.mp4"]
+    assert cli.main(line) == 0
+    told = capsys.readouterr().out
+    assert "python3 run.py heed /clips/understudy heed understudy heeds.mp4\n" in told
+    assert cli.main(["paint", "a"]) == 2
+    assert capsys.readouterr().err == (
+        "python3 run.py paint: DST is missing. See `python3 run.py paint --help`.\n"
+    )
+    # A program has its own way to call us.
+    assert cli.main([*line, "--json"]) == 0 and "run.py" not in capsys.readouterr().out
+
+
 def test_an_error_in_json_is_an_event(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--json", "paint", "a", "b", "c", "--fail", "media"]) == 3
     text = "a: no frames. Give footage with at least one."

@@ -157,3 +157,12 @@ def test_weights_of_others_and_models_of_ones_own_name_each_other(
     assert cli.main(["models", "my-show"]) == 2
     assert "understudy trained SHOW" in capsys.readouterr().err
     assert cli.main(["trained"]) == 2 and "understudy models" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["--help", "trained --help", "faces check --help", "swap --help"])
+def test_from_a_clone_help_shows_commands_as_they_are_typed_there(
+    line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNDERSTUDY_CALLED_AS", "python3 run.py")
+    told = page(capsys, line)
+    assert "Usage: python3 run.py " in told and "understudy" not in told

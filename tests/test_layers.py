@@ -16,6 +16,7 @@ FOUNDATION = {"types", "options", "registry", "errors", "printable", "signals"}
 SHELLS = {
     "cli",
     "cli_app",
+    "cli_called",
     "cli_crash",
     "cli_help",
     "cli_orders",

@@ -50,6 +50,8 @@ def script() -> ModuleType:
 @pytest.fixture
 def machine(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine(script)
+    # Put back afterwards: `main` sets it.
+    monkeypatch.setenv("UNDERSTUDY_CALLED_AS", "")
     for name in ("pyproject.toml", "constraints.txt"):
         (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
     venv = tmp_path / ".venv"
@@ -70,6 +72,40 @@ def test_the_first_run_sets_up_torch_first_and_pinned_then_hands_over(machine: M
     assert len(installs) == 2 and all("constraints.txt" in words for words in installs)
     assert installs[0][-1].startswith("torch==") and installs[1][-2:] == ["-e", "."]
     assert machine.started[-1] == ["-m", "understudy", "doctor", "--json"]
+
+
+@pytest.mark.parametrize(
+    ("system", "launcher", "words", "told"),
+    [
+        ("posix", None, ["python3", "run.py"], "python3 run.py"),
+        ("posix", None, ["/usr/bin/python3.12", "-u", "my clone/run.py"], None),
+        ("nt", None, ["python", "run.py"], "python run.py"),
+        ("nt", r"C:\\Windows\\py.exe", ["/python.exe", "a b/run.py"], 'py "a b/run.py"'),
+        ("nt", None, ["/python.exe", "run.py"], "/python.exe run.py"),
+    ],
+)
+def test_the_program_is_told_how_it_was_called(
+    system: str,
+    launcher: str | None,
+    words: list[str],
+    told: str | None,
+    script: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "orig_argv", [*words, "train", "a show"])
+    monkeypatch.setattr(sys, "argv", [words[-1], "train", "a show"])
+    monkeypatch.setattr(script.shutil, "which", lambda name: launcher)
+    with monkeypatch.context() as patch:
+        patch.setattr(script.os, "name", system)
+        found = script.typed()
+    assert found == (told or "/usr/bin/python3.12 -u 'my clone/run.py'")
+
+
+def test_only_a_command_of_ours_is_told_so(machine: Machine) -> None:
+    machine.script.main(["test"])
+    assert os.environ["UNDERSTUDY_CALLED_AS"] == ""
+    machine.script.main(["doctor"])
+    assert os.environ["UNDERSTUDY_CALLED_AS"]
 
 
 def test_the_second_run_installs_nothing(machine: Machine) -> None:

@@ -20,6 +20,7 @@ from cyclopts.exceptions import (
 from pydantic import ValidationError
 
 from understudy.cli_app import GlobalFlags, ParsedCommand, build_app
+from understudy.cli_called import as_called
 from understudy.cli_crash import report_crash
 from understudy.cli_help import HelpRequest, print_help
 from understudy.cli_orders import Orders
@@ -217,7 +218,7 @@ def _tell(view: View, text: str, kind: str, exit_code: int) -> int:
     except Exception:
         with contextlib.suppress(OSError):
             if sys.stderr is not None:
-                sys.stderr.write(f"{printable(text)}\n")
+                sys.stderr.write(f"{printable(as_called(text))}\n")
     return exit_code
 
 

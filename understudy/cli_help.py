@@ -13,6 +13,7 @@ from cyclopts.help import DefaultFormatter, HelpEntry, HelpPanel, create_paramet
 from rich.console import Console
 
 from understudy.cli_app import ALIASES
+from understudy.cli_called import as_called
 from understudy.errors import BadOption
 from understudy.options import OptionGroup, Options, notes_of
 from understudy.printable import quoted
@@ -125,15 +126,16 @@ def print_help(asked: HelpRequest, app: App, options: type[Options] | None) -> N
     if not asked.topics:
         own = [each for each in arguments if each.index is not None]
         panels = [_parameters("Arguments", own), _commands(command), *panels]
-        form.render_usage(console, console.options, _usage(chain, command, own, bool(len(tree))))
-        console.print(command.help.rstrip() + "\n", markup=False)
+        usage = as_called(_usage(chain, command, own, bool(len(tree))))
+        form.render_usage(console, console.options, usage)
+        console.print(as_called(command.help.rstrip()) + "\n", markup=False)
         if command is app or asked.everything:
             flags = [each for each in _arguments_of(app.meta, app) if each.show]
             panels.append(_parameters("Options of every command", flags))
     for panel in [*panels, _list_of(listed)]:
         form(console, console.options, panel)
     if advice := _advice(chain, command, tree if listed else None):
-        console.print(advice, markup=False)
+        console.print(as_called(advice), markup=False)
     if not (asked.topics or asked.everything or command is app):
         also = f"{', '.join(EVERYWHERE[:-1])} and {EVERYWHERE[-1]}"
         console.print(f"Every command also takes {also} ({ALL_FLAG}).", markup=False)

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from understudy.cli_called import as_called
 from understudy.cli_progress import ProgressLine, StageProgress, many
 from understudy.printable import as_message, printable
 from understudy.stages import events
@@ -207,7 +208,7 @@ def _print_line(console: Console, text: str, style: str) -> None:
     What no break saves, such as a long path, is left whole, so that it can be copied, and so is all
     that goes into a file or a pipe.
     """
-    line = printable(text)
+    line = printable(as_called(text))
     widest = max(map(cell_len, line.split()), default=0)
     is_whole = not console.is_terminal or widest > console.width
     console.print(Text(line, style), soft_wrap=is_whole)
@@ -240,7 +241,7 @@ def _table(stage: str, summary: Mapping[str, Any]) -> Table:
             lines = [_plain(one) for one in value]
         else:
             lines = value.split("\n") if isinstance(value, str) and value else [_plain(value, name)]
-        told = "\n".join(as_message(line) for line in lines)
+        told = "\n".join(as_message(as_called(line)) for line in lines)
         table.add_row(Text(printable(_spaced(name))), Text(told))
     return table
 

@@ -30,6 +30,8 @@ def test_in_a_clone_run_py_brings_an_extra(clone: Path, monkeypatch: pytest.Monk
     assert told[1:] == [str(clone / "run.py"), "--with", "dlib"]
     monkeypatch.chdir(clone)
     assert installation.install_extra("dlib").endswith(" run.py --with dlib")
+    monkeypatch.setenv("UNDERSTUDY_CALLED_AS", "python3.12 ../run.py")
+    assert installation.install_extra("dlib") == "python3.12 ../run.py --with dlib"
 
 
 def test_another_python_gets_the_packages_and_no_name_that_no_index_has(

@@ -1,4 +1,4 @@
-"""What to run for a package that is missing: run.py of a clone, or pip; no index has Understudy."""
+"""What to type: to run us, and for a missing package, which run.py brings, or pip."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from pathlib import Path
 
 # The clone that this file belongs to, where it is one.
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def called_as() -> str:
+    """What people type before a command: `understudy`, or as they called run.py, which says so."""
+    return os.environ.get("UNDERSTUDY_CALLED_AS", "understudy")
 
 
 def requirements() -> dict[str, dict[str, str | None]]:
@@ -28,6 +33,8 @@ def requirements() -> dict[str, dict[str, str | None]]:
 def install_extra(extra: str) -> str:
     """What to run so that the packages of an extra are there, to stand behind "Run: "."""
     if _is_set_up_by_run_py():
+        if called_as() != "understudy":
+            return f"{called_as()} --with {extra}"
         script = "run.py" if Path.cwd() == ROOT else str(ROOT / "run.py")
         return _line(["python" if os.name == "nt" else "python3", script, "--with", extra])
     return pip("install", *_required()[extra])
