@@ -1,4 +1,4 @@
-"""Commands as people type them: `understudy train`, or `python3 run.py train` from a clone."""
+"""Commands as the reader types them: `understudy` is not on the path of who runs a clone."""
 
 from __future__ import annotations
 
