@@ -284,3 +284,11 @@ def test_dsts_brows_are_covered_altogether(clip, masks):
     assert matte[y, x].min() > 0.75 and matte[y, x].mean() > 0.9
     # The rest of the edge is as wide as ever.
     assert matte[:, 60].max() == pytest.approx(1, abs=1e-3) and not matte[:20].any()
+
+
+def test_dsts_brows_are_covered_where_they_are_by_a_face_that_is_laid_in_smaller(clip):
+    x, y = np.rint(landmarks(60.0, 50.0, 60.0)[17:27]).astype(int).T
+    with open_footage(clip) as footage:
+        context = context_of(footage, Hulls(), masks=("dst",), face_scale=-6)
+        matte = next(iter(merge_frames(context, FrameReport(), range(1)))).matte
+    assert matte[y, x][1:-1].min() > 0.95

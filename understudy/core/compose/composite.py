@@ -50,7 +50,8 @@ class Swap:
     around, None where it is not there. transfer, blender: what the options
     name as `color_transfer` and `blender`. usual: how dst's face looks without what passes before
     it, None where nobody knows. tone: of a plate without colour, see `tone.fit_tone`. brows: (S, S)
-    float32 in 0..1, where dst's brows are, which the new face is to cover; None = as they come.
+    float32 in 0..1, which part of the new face, grown as the options say, is to cover dst's brows;
+    None = as they come.
     """
 
     face_from_frame: Doubles
@@ -184,7 +185,7 @@ def warp_face(plate: Array, swap: Swap, params: MatchParams) -> WarpedFace | Non
         The face with its light and texture; None when nothing of it is in the frame.
     """
     options, side = swap.options, swap.side
-    frame_from_face = _enlarge(affine.invert(swap.face_from_frame), side, options.face_scale)
+    frame_from_face = enlarge(affine.invert(swap.face_from_frame), side, options.face_scale)
     is_square = options.shows in ("square", "predicted")
     placed = _warp_matte(
         np.ones_like(swap.mask) if is_square else _shape_matte(swap),
@@ -291,6 +292,22 @@ def render_layer(
     if options.degrade == "face":
         layer = _degrade_colors(_degrade_detail(layer, options, origin), options, origin)
     return layer
+
+
+def enlarge(frame_from_face: Doubles, side: int, percent: float) -> Doubles:
+    """Return a map from a face square to the frame with the face grown about the square's middle.
+
+    Args:
+        frame_from_face: (2, 3).
+        side: Of the square in pixels.
+        percent: How much larger the face becomes; negative = smaller.
+
+    Returns:
+        (2, 3) frame_from_face.
+    """
+    factor, middle = 1 + percent / 100, side / 2 - 0.5
+    grown = np.array([[factor, 0, middle * (1 - factor)], [0, factor, middle * (1 - factor)]])
+    return affine.compose(frame_from_face, grown)
 
 
 def _desaturate(face: Floats, swap: Swap) -> Floats:
@@ -411,20 +428,13 @@ def _expose(face: Floats, swap: Swap, shift: Doubles, size: tuple[int, int]) -> 
     moving = exposures(before, affine.invert(swap.face_from_frame), after, shutter, side)
     larger = affine.scaling(side / face.shape[0])
     paths = [
-        affine.compose(_enlarge(each, side, options.face_scale) - shift, larger) for each in moving
+        affine.compose(enlarge(each, side, options.face_scale) - shift, larger) for each in moving
     ]
     return np.clip(
         motion_blur.average_exposures(face, paths, size, partial(image.warp, border="replicate")),
         0,
         1,
     )
-
-
-def _enlarge(frame_from_face: Doubles, side: int, percent: float) -> Doubles:
-    """The map with the face grown by `percent` about the middle of its square."""
-    factor, middle = 1 + percent / 100, side / 2 - 0.5
-    grown = np.array([[factor, 0, middle * (1 - factor)], [0, factor, middle * (1 - factor)]])
-    return affine.compose(frame_from_face, grown)
 
 
 def _measure_plate(warped: WarpedFace, plate: Array) -> WarpedFace:

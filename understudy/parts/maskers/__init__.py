@@ -26,8 +26,8 @@ class MaskInput:
     that the new face is. dst: (S, S) float32 in 0..1, where it says that dst's face is.
     segmented_prd, segmented_dst: where the segmenter sees a face in the new one and in dst's, as
     prd; None where no mask asks for it. polygons: what was drawn by hand on dst's face, as prd;
-    None where nobody drew. brows: where dst's brows are, as prd, which are to be covered; None =
-    as they come.
+    None where nobody drew. brows: what is to cover dst's brows, as prd; None = they show as
+    they come.
     """
 
     landmarks: Floats

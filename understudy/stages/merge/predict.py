@@ -14,7 +14,7 @@ from understudy.core import affine, image
 from understudy.core.color.occlusion import TypicalFace
 from understudy.core.color.transfer import Transfer
 from understudy.core.compose.blend import Blend
-from understudy.core.compose.composite import NO_MATCH, MatchParams, Swap, WarpedFace
+from understudy.core.compose.composite import NO_MATCH, MatchParams, Swap, WarpedFace, enlarge
 from understudy.core.compose.options import CompositeOptions
 from understudy.core.face.mask import brows_mask
 from understudy.io.footage.base import Footage
@@ -235,7 +235,7 @@ def _new_face(
     options = context.keyframes.options_at(pending.frame.index, placement.person)
     landmarks = affine.apply(matrix, placement.landmarks).astype(np.float32)
     side = context.model.resolution
-    brows = None if options.is_dfl else brows_mask(landmarks, (side, side))
+    brows = None if options.is_dfl else _brows(placement, side, options.face_scale)
     seen = MaskInput(
         landmarks,
         prediction.mask,
@@ -265,6 +265,14 @@ def _new_face(
         brows,
     )
     return MergeFace(placement, swap)
+
+
+def _brows(placement: FacePlacement, side: int, face_scale: float) -> Floats:
+    """What of the new face lies over dst's brows, which stay where they are when it grows."""
+    frame_from_face = affine.invert(np.asarray(placement.face_from_frame))
+    face_from_frame = affine.invert(enlarge(frame_from_face, side, face_scale))
+    points = affine.apply(face_from_frame, placement.landmarks).astype(np.float32)
+    return brows_mask(points, (side, side))
 
 
 def _appearance(
