@@ -53,3 +53,5 @@ def test_where_nothing_was_measured_it_is_said_why_and_how_far_it_is(tmp_path: P
     )
     text = describe_model_quality(tmp_path / "face.dfm", 30, None, SHOW)
     assert text.startswith("not measured") and text.endswith("Run: understudy measure show")
+    bare = describe_model_quality(tmp_path / "face.dfm", 30, None, SHOW, can_measure=False)
+    assert bare == "not measured, since the model came as a file"

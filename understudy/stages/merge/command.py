@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from understudy.io import atomic, scratch
+from understudy.io.faceset.face_image import SUFFIXES
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.footage.base import Footage
 from understudy.io.provenance import manifest
@@ -199,7 +200,13 @@ def _render_version(
             versions.link_result(final / _PICTURE, project.result.with_suffix(".png"))
             yield Saved(what="picture", path=project.result.with_suffix(".png"))
     made = {"result": str(result), "version": str(video)}
-    quality = describe_model_quality(model, context.iteration, context.likeness, project.folder)
+    # Where the show has no src, or only a few frames or pictures were ever merged, it would fail.
+    can_measure = project.result.is_file() and any(
+        each.suffix.lower() in SUFFIXES for each in project.faces("src").glob("*")
+    )
+    quality = describe_model_quality(
+        model, context.iteration, context.likeness, project.folder, can_measure=can_measure
+    )
     yield Finished(stage="merge", summary={**facts, **made, "quality": quality})
 
 

@@ -15,7 +15,9 @@ from understudy.stages.saved_models.recipe import HISTORY
 _LEAST_MINUTES = 10
 
 
-def describe_model_quality(model: Path, iteration: int, likeness: int | None, show: Path) -> str:
+def describe_model_quality(
+    model: Path, iteration: int, likeness: int | None, show: Path, *, can_measure: bool = True
+) -> str:
     """Say how good a model is at an iteration, and what would help.
 
     Args:
@@ -23,9 +25,11 @@ def describe_model_quality(model: Path, iteration: int, likeness: int | None, sh
         iteration: Of the weights.
         likeness: Iterations that such a model needs for one; None = not known.
         show: The folder of the show, for the commands that are named.
+        can_measure: Whether the show has what `measure` looks at.
     """
+    measure = f". Run: understudy measure {show}" if can_measure else ""
     if model.is_file():
-        return f"not measured, since the model came as a file. Run: understudy measure {show}"
+        return f"not measured, since the model came as a file{measure}"
     rows = history.read(model / HISTORY)
     measured = [row for row in rows if row.get("held_out") and row["iteration"] <= iteration]
     text = describe_quality(measured[-1]["held_out"]) if measured else ""
@@ -36,10 +40,7 @@ def describe_model_quality(model: Path, iteration: int, likeness: int | None, sh
             else "no faces were held out"
         )
         needs = f"; {model.name} needs about {likeness} for a likeness" if likeness else ""
-        return (
-            f"iteration {iteration}: not measured, since {why}{needs}. Run: understudy measure"
-            f" {show}"
-        )
+        return f"iteration {iteration}: not measured, since {why}{needs}{measure}"
     last = measured[-1]
     at = f"iteration {last['iteration']}: {text}"
     outlook = forecast(*score_curve(measured))
