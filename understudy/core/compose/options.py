@@ -64,7 +64,8 @@ class CompositeOptions(Options):
     )
     masks: Annotated[tuple[str, ...], NamesOf("maskers")] = option(
         ("learned",),
-        "Masks, multiplied; 'a+b' unites two, dst is the hull of the landmarks",
+        "Masks, multiplied; 'a+b' unites two, dst is the hull of the landmarks; xseg-… and fan-…"
+        " need the weights of a segmenter",
         live=True,
         affects="render",
         usual=True,
