@@ -318,6 +318,25 @@ def test_without_a_word_other_footage_has_nothing_removed_and_the_first_keeps_it
     assert "removed by hand" not in told(film.run(same_shot=True))
 
 
+def test_other_footage_is_kept_in_mind_only_where_something_was_removed_of_it(film):
+    def known() -> list[int]:
+        """How many faces of each footage are kept in mind."""
+        cut = curation.CutFaces.load(film.folder / "dst" / "faces")
+        return np.bincount(cut.clip, minlength=len(cut.footages)).tolist()
+
+    film.run()
+    other_grade(film, 0.98)
+    film.run()
+    assert known() == [len(ALL)]
+    remove(film, *GONE)
+    other_grade(film, 0.98)
+    film.run()
+    assert known() == [len(ALL)] * 2
+    other_grade(film, 0.98)
+    film.run()
+    assert known() == [len(ALL)] * 2
+
+
 def test_faces_of_other_footage_in_the_folder_are_left_alone(film, tmp_path):
     film.run()
     table = film.faces()

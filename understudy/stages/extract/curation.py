@@ -261,12 +261,14 @@ class CutFaces:
     ) -> CutFaces:
         """Return it with these faces, (N,), in place of those that were cut before.
 
-        What was removed stays, of every footage, and what was kept elsewhere as former.
+        What was removed stays, of every footage, and with it, as former, what was kept there. Other
+        footage without anything removed is forgotten.
         """
         both = self._with_footage(source)
         is_new = match_places(self.frame, self.place, frame, place) >= 0
         both = both.keep((self.state == REMOVED) | ~(is_new & self._is_of(source)))
         both = replace(both, state=np.where(both.state == REMOVED, REMOVED, FORMER))
+        both = both._with_needed(source)
         clip = np.full(len(frame), both.footages.index(CutFootage.of(source)))
         return CutFaces(
             np.concatenate([both.frame, frame]),
@@ -304,6 +306,17 @@ class CutFaces:
     def _is_of(self, source: FootageFingerprint) -> NDArray[np.bool_]:
         mine = [at for at, each in enumerate(self.footages) if each.key == source.key]
         return np.isin(self.clip, mine)
+
+    def _with_needed(self, source: FootageFingerprint) -> CutFaces:
+        """It without other footage of which nothing was removed."""
+        needed = [
+            at
+            for at, each in enumerate(self.footages)
+            if each.key == source.key or (self.state[self.clip == at] == REMOVED).any()
+        ]
+        held = self.keep(np.isin(self.clip, needed))
+        footages = tuple(self.footages[at] for at in needed)
+        return replace(held, clip=np.searchsorted(needed, held.clip), footages=footages)
 
     def _with_footage(self, source: FootageFingerprint) -> CutFaces:
         now = CutFootage.of(source)
