@@ -512,6 +512,22 @@ def test_masks_that_are_none_yet_are_not_used_and_better_ones_are_merged_anew(sh
     assert run(masks=["dst"])[0] == []
 
 
+def test_masks_that_a_mode_is_to_show_are_the_models_own(show, monkeypatch):
+    use(monkeypatch, Young())
+
+    def run(**options):
+        events = list(merge(show, MergeOptions.layered({"frames": "0-5", **options})))
+        record = json.loads(sorted((show / "merged").glob("[0-9]*/merge.json"))[-1].read_text())
+        told = [each.text for each in events if isinstance(each, Warned) and "masks" in each.text]
+        return record["options"]["masks"], record["options"]["at"], told
+
+    assert run(mode="raw-mask") == (["learned"], [], [])
+    masks, at, told = run(at=["0-2: mode=raw-rgb-mask", "4: erode=5"])
+    assert (masks, at) == (["dst"], ["0-2: mode=raw-rgb-mask masks=learned", "4: erode=5"]) and told
+    masks, at, _ = run(mode="raw-mask", at=["3: mode=overlay"])
+    assert (masks, at) == (["learned"], ["3: mode=overlay masks=dst"])
+
+
 def test_a_model_that_learns_no_mask_gets_dsts_hull(show, monkeypatch):
     use(monkeypatch, Maskless())
     events = list(merge(show, MergeOptions(frames="0-1")))

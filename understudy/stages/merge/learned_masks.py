@@ -17,6 +17,7 @@ from understudy.stages.events import Event, Order, Warned
 from understudy.stages.merge.appearance import crop_face
 from understudy.stages.merge.context import MergeContext
 from understudy.stages.merge.keyframes import Keyframes
+from understudy.stages.merge.options import MergeOptions
 from understudy.stages.project import Project
 from understudy.types import AlignedFace, Doubles, Floats
 
@@ -25,6 +26,8 @@ _FACES: Final = 8
 # A share of dst's brows that is seen when the mask misses it.
 _MISSED: Final = 0.1
 _INSTEAD: Final = ("dst",)
+# The modes that show the masks of a model as it made them, good or not.
+_SHOWN: Final = frozenset({"raw-mask", "raw-rgb-mask"})
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def replace_young_masks(
 ) -> Generator[Event, Order | None, MergeContext]:
     """The context with dst's hull in place of learned masks that are none, or none yet.
 
-    Masks that somebody chose stay, and are warned of.
+    Masks that somebody chose stay, and are warned of. So do those that a mode is to show.
 
     Args:
         project: The show.
@@ -53,7 +56,7 @@ def replace_young_masks(
         are_chosen: Whether `masks` was set, and is no default.
     """
     keyframes, options = context.keyframes, context.options
-    if not _any_is_learned(keyframes.masks):
+    if not _any_is_learned(keyframes.masks) or keyframes.values_of("mode") <= _SHOWN:
         return context
     found = _look_at_masks(context)
     if found is None:
@@ -89,8 +92,22 @@ def replace_young_masks(
     yield Warned(
         text=f"masks: {told}: dst, the hull of the landmarks, is taken instead.{for_masks}"
     )
-    options = options.model_copy(update={"masks": _INSTEAD})
+    options = _with_hull(options, keyframes)
     return replace(context, options=options, keyframes=Keyframes.parse(options))
+
+
+def _with_hull(options: MergeOptions, keyframes: Keyframes) -> MergeOptions:
+    """The options with dst's hull for masks, but where a mode is to show those of the model."""
+
+    def masks(mode: str) -> tuple[str, ...]:
+        return options.masks if mode in _SHOWN else _INSTEAD
+
+    own, at = masks(options.mode), []
+    for entry in keyframes.entries:
+        other = masks(entry.values.get("mode", options.mode))
+        is_same = other == own or "masks" in entry.values
+        at.append(entry.text if is_same else f"{entry.text} masks={','.join(other)}")
+    return options.model_copy(update={"masks": own, "at": tuple(at)})
 
 
 def _any_is_learned(names: Iterable[str]) -> bool:
