@@ -68,10 +68,10 @@ def test_junk_in_place_of_a_file_costs_that_file_alone(known: Path, tmp_path: Pa
         folder = show / "models/tiny"
         (folder / "checkpoints/current").write_bytes(junk)
         loaded = load_saved_model(folder, "cpu")
-        assert loaded.saved.iteration == 4 and "current" in loaded.damage[0], name
+        assert loaded.saved.iteration == 4 and "current" in loaded.warnings[0], name
         (folder / "checkpoints/000000004/state.json").write_bytes(junk)
         loaded = load_saved_model(folder, "cpu")
-        assert loaded.saved.iteration == 2 and "000000004" in " ".join(loaded.damage), name
+        assert loaded.saved.iteration == 2 and "000000004" in " ".join(loaded.warnings), name
         path = folder / "history.jsonl"
         path.write_bytes(junk + b"\n" + path.read_bytes())
         (folder / "options.toml").write_bytes(junk)

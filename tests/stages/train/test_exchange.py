@@ -14,7 +14,7 @@ from understudy.io.model_files import checkpoint, history
 from understudy.stages.events import Event, Finished, Measured, Note, Progress, Stop
 from understudy.stages.export.command import ExportOptions, export
 from understudy.stages.saved_models.command import TrainedOptions, trained
-from understudy.stages.saved_models.load import load_model
+from understudy.stages.saved_models.load import load_model, load_saved_model
 from understudy.stages.swap import SwapOptions, swap
 from understudy.stages.train import loop
 from understudy.stages.train.callbacks import previews
@@ -112,7 +112,11 @@ def test_it_is_told_and_a_model_that_is_left_so_is_refused(show: Path) -> None:
         load_model(show / "models/tiny", "cpu")
     back = done(show, iterations=4)
     assert "back in their own places" in notes(back)
-    load_model(show / "models/tiny", "cpu")
+    # Two iterations were exchanged, one was learnt back.
+    (warning,) = load_saved_model(show / "models/tiny", "cpu").warnings
+    assert "left to train back: 1." in warning and warning.endswith("--name tiny --iterations 5")
+    done(show, iterations=5)
+    assert load_saved_model(show / "models/tiny", "cpu").warnings == ()
     rows = history.read(show / "models/tiny/history.jsonl")
     assert [row["iteration"] for row in rows if "changed" in row] == [1, 3]
     listed = list(trained(show, TrainedOptions()))[-1]

@@ -62,6 +62,7 @@ class _State(BaseModel):
     recipe: dict[str, Any] = {}
     pretraining: bool = False
     exchanged: bool = False
+    owed: Annotated[int, Field(ge=0, le=MAX_ITERATION)] = 0
     score: float | None = None
     recent: list[float] = []
 

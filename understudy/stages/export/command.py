@@ -47,7 +47,7 @@ def export(show: Path, out: Path, options: ExportOptions) -> Stage:
     yield Started(stage="export", total=2, unit="step")
     is_best = options.checkpoint == "best"
     loaded = load_saved_model(folder, "cpu", is_best)
-    for text in loaded.damage:
+    for text in loaded.warnings:
         yield Warned(text=text)
     model, iteration = loaded.model, loaded.saved.iteration
     data, opset = export_model(

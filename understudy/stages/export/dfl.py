@@ -30,6 +30,7 @@ from understudy.stages.saved_models.load import (
     newest_checkpoint,
     recipe_at,
     refuse_exchanged,
+    warn_exchanged,
 )
 from understudy.stages.saved_models.recipe import HISTORY, ModelRecipe, read_recipe_or_saved
 from understudy.stages.saved_models.select import select_model_folder
@@ -67,9 +68,9 @@ def _export_model(project: Project, out: Path, options: ExportOptions) -> Stage:
     recipe, damage = read_recipe_or_saved(folder)
     is_best = options.checkpoint == "best"
     saved, torn = best_checkpoint(folder) if is_best else newest_checkpoint(folder)
-    for text in (*damage, *torn):
-        yield Warned(text=text)
     refuse_exchanged(folder, saved)
+    for text in (*damage, *torn, *warn_exchanged(folder, saved)):
+        yield Warned(text=text)
     recipe = recipe_at(saved, recipe)
     _require_free(out, f"{folder.name}_{model_kind(recipe)}", options.overwrite)
     yield Started(stage="export", total=1, unit="step")

@@ -47,8 +47,8 @@ class MergeContext:
 
     model_path: the folder or the file that the model lies in. iteration: that its weights are of.
     placements: the faces of every frame. fingerprints: of the weights of model and segmenter.
-    damage: what of the model's files is damaged, in words. appearance_of: how a face looks by its
-    pictures. likeness: iterations that such a model needs for one, None where nobody knows.
+    warnings: what to look into before the model is used, in words. appearance_of: how a face looks
+    by its pictures. likeness: iterations that such a model needs for one, None where nobody knows.
     """
 
     footage: Footage
@@ -61,7 +61,7 @@ class MergeContext:
     segmenter: FaceSegmenter | None = None
     upscale: Upscale | None = None
     fingerprints: tuple[str, ...] = ()
-    damage: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     appearance_of: Callable[[tuple[Path, ...]], Appearance] = Appearance.unknown
     likeness: int | None = None
 
@@ -112,7 +112,7 @@ class MergeContext:
             segmenter,
             upscaler.build(options.device) if upscales else None,
             (loaded.fingerprint, manifest.fingerprint(file.path) if file else ""),
-            loaded.damage,
+            loaded.warnings,
             lru_cache(_APPEARANCES)(
                 partial(Appearance.of, face_type=model.face_type, size=model.resolution)
             ),
@@ -131,7 +131,7 @@ class MergeContext:
 
     def remarks(self) -> Iterator[Event]:
         """Yield what the user may want to know, or should look into, before the work begins."""
-        for text in self.damage:
+        for text in self.warnings:
             yield Warned(text=text)
         if max(self.placements) >= len(self.footage):
             yield Warned(
@@ -211,15 +211,15 @@ class MergeContext:
 class LoadedPredictor:
     """A model that is ready to predict.
 
-    iteration: that its weights are of. fingerprint: of its weights and settings. damage: what of
-    its files is damaged, in words. kind: which of our models it is; `ModelOptions` = none, or it
-    does not say.
+    iteration: that its weights are of. fingerprint: of its weights and settings. warnings: what to
+    look into before it is used, in words. kind: which of our models it is; `ModelOptions` = none,
+    or it does not say.
     """
 
     model: Predictor
     iteration: int
     fingerprint: str
-    damage: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     kind: type[ModelOptions] = ModelOptions
 
 
@@ -246,4 +246,4 @@ def load_predictor(path: Path, device: str, *, best: bool = False) -> LoadedPred
     settings = found.recipe.model_options.model_dump(mode="json", exclude_defaults=True)
     known_by = f"{weights} {found.recipe.model} {json.dumps(settings, sort_keys=True)}"
     kind = type(found.recipe.model_options)
-    return LoadedPredictor(found.model, found.saved.iteration, known_by, found.damage, kind)
+    return LoadedPredictor(found.model, found.saved.iteration, known_by, found.warnings, kind)

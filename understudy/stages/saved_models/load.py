@@ -29,14 +29,14 @@ from understudy.types import Array
 class LoadedModel:
     """A model as it was saved.
 
-    saved: the checkpoint of its weights. damage: what of its files is damaged, and what is used
-    instead, in words.
+    saved: the checkpoint of its weights. warnings: what to look into before it is used, in words:
+    which of its files are damaged, and what is used instead; whether it needs more training.
     """
 
     model: Model
     recipe: ModelRecipe
     saved: Checkpoint
-    damage: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def load_model(folder: Path, device: str, best: bool = False) -> Model:
@@ -62,7 +62,9 @@ def load_saved_model(folder: Path, device: str, best: bool = False) -> LoadedMod
     if saved.has("ema"):
         # The running mean of the weights: what the model was shown and measured with.
         load_matching_weights(model, saved.arrays("ema"))
-    return LoadedModel(model.eval(), recipe, saved, (*damage, *torn))
+    return LoadedModel(
+        model.eval(), recipe, saved, (*damage, *torn, *warn_exchanged(folder, saved))
+    )
 
 
 def newest_checkpoint(folder: Path, checkpoints: str = CHECKPOINTS) -> tuple[Checkpoint, list[str]]:
@@ -94,6 +96,17 @@ def refuse_exchanged(folder: Path, saved: Checkpoint) -> None:
             " Train it back first, without --exchange, or use weights from before: --checkpoint"
             " best, or understudy trained restore."
         )
+
+
+def warn_exchanged(folder: Path, saved: Checkpoint) -> list[str]:
+    """What to say of a model that was exchanged and trained back since, but more briefly."""
+    if not (owed := saved.state.get("owed", 0)):
+        return []
+    return [
+        f"{folder.name}: trained with src and dst exchanged, and more briefly back since, so dst's"
+        f" own face may show through. Iterations left to train back: {owed}. Run: understudy train"
+        f" {folder.parent.parent} --name {folder.name} --iterations {saved.iteration + owed}"
+    ]
 
 
 def recipe_at(saved: Checkpoint, recipe: ModelRecipe) -> ModelRecipe:

@@ -30,6 +30,7 @@ class TrainState:
         seconds: How long it has learnt in all.
         lr_scale: Factor on the learning rate, lowered each time the run goes back.
         fitting_batch: Pairs of faces that fit into memory, where fewer do than were asked for; 0.
+        owed: Iterations that it learnt with src and dst exchanged and has not learnt back since.
         saved_iteration: The iteration of the newest checkpoint; -1 = there is none.
         restores: How often this run has gone back to an earlier state.
         end: Why the run is over: "iterations", "minutes", "plateau", "stopped" or "interrupted".
@@ -42,6 +43,7 @@ class TrainState:
     seconds: float = 0.0
     lr_scale: float = 1.0
     fitting_batch: int = 0
+    owed: int = 0
     saved_iteration: int = -1
     restores: int = 0
     end: str = ""

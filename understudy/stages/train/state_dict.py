@@ -48,6 +48,7 @@ def take_snapshot(state: TrainState, extra: Mapping[str, Any]) -> Snapshot:
         "recipe": state.recipe.model_dump(mode="json", exclude={"settings"}, exclude_none=True),
         "pretraining": bool(state.options.pretrain),
         "exchanged": state.options.exchange,
+        "owed": state.owed,
     }
     parts = state.trainable.state_arrays()
     return Snapshot(state.iteration, parts, values, state.device.type == "cpu")
@@ -56,7 +57,7 @@ def take_snapshot(state: TrainState, extra: Mapping[str, Any]) -> Snapshot:
 def start_over(state: TrainState) -> TrainState:
     """The state before the first iteration, with all weights initialized."""
     state.trainable.initialize()
-    return replace(state, iteration=0, saved_iteration=-1)
+    return replace(state, iteration=0, saved_iteration=-1, owed=0)
 
 
 def restore(state: TrainState, saved: Checkpoint) -> tuple[TrainState, list[str]]:
@@ -88,6 +89,7 @@ def restore(state: TrainState, saved: Checkpoint) -> tuple[TrainState, list[str]
         seconds=saved.state.get("seconds", 0.0),
         lr_scale=saved.state.get("slowed", 1.0),
         fitting_batch=state.fitting_batch or fitted,
+        owed=saved.state.get("owed", 0),
         saved_iteration=saved.iteration,
     )
     return restored, renewed
@@ -117,7 +119,7 @@ def inherit(
     with _explain_memory(saved):
         renewed = trainable.load_matching(weights, memory, recipe_at(saved, trainable.recipe))
     trainable.load_ema({})
-    return state, renewed
+    return replace(state, owed=saved.state.get("owed", 0)), renewed
 
 
 def has_same_settings(saved: Checkpoint, recipe: ModelRecipe) -> bool:

@@ -49,7 +49,8 @@ def train_step(state: TrainState, batch: Batch, tuner: CompileTuner) -> tuple[Tr
     iteration = state.iteration + 1
     if trainable.ema:
         trainable.ema.update(trainable.model, iteration, lr_share)
-    return replace(state, iteration=iteration), losses
+    owed = state.owed + 1 if state.options.exchange else max(state.owed - 1, 0)
+    return replace(state, iteration=iteration, owed=owed), losses
 
 
 def _update(
