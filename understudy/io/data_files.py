@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import json
 import os
 import re
 import stat
@@ -115,6 +116,25 @@ def read_toml(path: Path) -> dict[str, Any]:
 def parse_json(data: bytes | str, source: str) -> Any:
     """Return the value in JSON. source: where it is from, for the message. Raises BadData."""
     return _parse(_checked_size(data, source, MAX_VALUES), source)
+
+
+def doubled_keys(data: str) -> list[tuple[str, Any]]:
+    """Return what JSON says of a name once more, within one object; `parse_json` keeps the last.
+
+    data: what `parse_json` takes.
+    """
+    found: list[tuple[str, Any]] = []
+
+    def note(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        held: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in held:
+                found.append((name, value))
+            held[name] = value
+        return held
+
+    json.loads(data, object_pairs_hook=note)
+    return found
 
 
 def parse_json_as(

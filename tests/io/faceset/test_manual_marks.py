@@ -65,6 +65,8 @@ def test_asking_again_keeps_what_is_marked_and_drops_old_blanks() -> None:
         '{"frames": {"118": {"box": [1, 2, 30.5, 40]}}}',
         '{"118": [1, 2, 30.5, 40]}',
         "{118: {'box': [1, 2, 30.5, 40]}}",
+        "{118: {box: [1, 2, 30.5, 40]}}",
+        "{version: 1, frames: [{frame: 118, box: [{x: 1, y: 2}, {x: 30.5, y: 40}]}]}",
         '{"000118.jpg": {"box": [[1, 2], [30.5, 40]]}}',
         '{"frame-000118.jpg": {"box": [{"x": 1, "y": 2}, {"x": 30.5, "y": 40}]}}',
         '{"000118_0.jpg": [[1, 2, 30.5, 40]],}',
@@ -97,6 +99,13 @@ def test_pictures_of_a_folder_are_known_by_their_names(tmp_path: Path) -> None:
     [
         ("", "not readable as JSON"),
         ('{"118": [1, 2,}', "not readable as JSON: .* line 1"),
+        ('{"1": null,\n "2.png" []}', "line 2. Mend it there, .* A line reads, say, "),
+        ('{"118": {bx: [1, 2, 3, 4]}}', 'frame 118: a mark has one of .* here: "bx"'),
+        (
+            '{"118": [1, 2, 3, 4], "118": [5, 6, 7, 8]}',
+            r'"118" is there twice, then as \[5, 6, 7, 8\]. Keep one, or put its marks into one',
+        ),
+        ('{"frames": {"7": {"box": [1, 2, 3, 4], "box": [5, 6, 7, 8]}}}', '"box" is there twice'),
         ("7", "no marks: 7"),
         ('{"version": 2, "frames": {}}', "version 2 is not known, only 1"),
         ('{"version": 1, "frame": {}}', '"frame" stands beside the frames'),

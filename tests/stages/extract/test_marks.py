@@ -285,9 +285,22 @@ def test_a_mark_that_cannot_be_taken_is_named_with_its_place(film):
     (film.folder / "dst" / "marks.json").write_text('{"9": {"eyes": [1, 2, 3, 4]}}')
     with pytest.raises(BadMedia, match=r"frame 9 is not in clip\. It has frames 0 to 8"):
         film.run()
-    # Only the picture tells, and only its frame fails.
-    (film.folder / "dst" / "marks.json").write_text('{"4": {"eyes": [500, 20, 540, 20]}}')
-    failed = [event for event in film.run() if isinstance(event, FailedFrame)]
+    for mark in (
+        '{"eyes": [500, 20, 540, 20]}',
+        "[170, 10, 190, 60]",
+        '{"no_face": [1, 130, 9, 150]}',
+    ):
+        (film.folder / "dst" / "marks.json").write_text(f'{{"4": {mark}}}')
+        with pytest.raises(BadMedia, match=r"marks\.json: frame 4: .* has 160 x 120 pixels"):
+            film.run()
+    assert sorted(os.listdir(film.folder / "dst")) == ["marks.json"]
+
+
+def test_of_pictures_of_any_size_only_the_frame_of_a_mark_that_lies_outside_fails(film):
+    (film.folder / "src").mkdir()
+    (film.folder / "src" / "marks.json").write_text('{"4": {"eyes": [500, 20, 540, 20]}}')
+    events = list(extract(film.folder, "src", options=film.options()))
+    failed = [event for event in events if isinstance(event, FailedFrame)]
     assert [event.frame for event in failed] == [4]
     assert "outside the picture, which has 160 x 120 pixels" in failed[0].text
 

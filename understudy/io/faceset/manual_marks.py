@@ -46,9 +46,10 @@ _WANTED: Final[dict[Kind, str]] = {
 _NUMBER: Final = re.compile(
     r"(?:frame[-_ ]?)?(\d{1,15})(?:_\d+|-marked)?(?:\.(?:jpe?g|png))?", re.IGNORECASE
 )
-# What is left behind where the last entry of a list was taken out; a number in place of a name.
+# What is left behind where the last entry of a list was taken out; a name without quotes.
 _LOOSE_COMMA: Final = re.compile(r",(\s*[\]}])")
-_BARE_NUMBER: Final = re.compile(r"([{,]\s*)(\d+)(\s*:)")
+_BARE_NAME: Final = re.compile(r"([{,]\s*)(\w+)(\s*:)")
+_COLUMN: Final = re.compile(r"( line \d+) column \d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +164,22 @@ def read_marks(path: Path, frames: FrameNames) -> Marks:
         BadMedia: Missing, unreadable, too large, or not marks; names the place in it.
     """
     try:
-        text = data_files.decode_text(data_files.read_bytes(path), str(path))
-        value = data_files.parse_json(_as_json(text), str(path))
+        text = _as_json(data_files.decode_text(data_files.read_bytes(path), str(path)))
+        value = data_files.parse_json(text, str(path))
     except BadData as error:
+        # The column is that of the text as it was mended here.
+        reason = _COLUMN.sub(r"\1", error.reason)
         raise BadMedia(
-            f"{path}: marks {error.reason}. Mend it, or take it away; --fix makes a new one."
+            f"{path}: marks {reason}. Mend it there, or take the file away; --fix makes a new one."
+            f" {_EXAMPLE}"
         ) from None
     found: dict[int, tuple[Mark, ...] | None] = {}
     try:
+        for key, again in data_files.doubled_keys(text):
+            raise _fault(
+                f"{_show(key)} is there twice, then as {_show(again)}",
+                "Keep one, or put its marks into one list",
+            )
         for name, faces in _entries(value):
             frame = frames.number(name)
             if frame in found:
@@ -215,7 +224,7 @@ def write_marks(path: Path, marks: Marks) -> None:
 def _as_json(text: str) -> str:
     """The text without what JSON forbids and hands write all the same."""
     text = text if '"' in text else text.replace("'", '"')
-    return _BARE_NUMBER.sub(r'\1"\2"\3', _LOOSE_COMMA.sub(r"\1", text))
+    return _BARE_NAME.sub(r'\1"\2"\3', _LOOSE_COMMA.sub(r"\1", text))
 
 
 def _entries(value: object) -> Iterator[tuple[object, object]]:

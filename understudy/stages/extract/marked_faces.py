@@ -35,16 +35,9 @@ _SAME: Final = 0.3
 def place_mark(index: int, image: Bytes, mark: Mark, locate: Locate) -> DetectedFace:
     """Return the face that a mark stands for. mark: of a face. Raises BadMedia."""
     height, width = image.shape[:2]
-    outline = _outline(mark)
-    low, high = outline[:2], outline[2:]
-    if (high < -0.5).any() or (low > (width - 0.5, height - 0.5)).any():
-        where = ", ".join(f"{edge:.0f}" for edge in outline)
-        raise BadMedia(
-            f"frame {index}: the mark at {where} lies outside the picture, which has"
-            f" {width} x {height} pixels. Measure it anew, on the picture of that frame (--fix)."
-        )
+    require_inside(f"frame {index}", mark, (width, height))
     laid = _lay(mark)
-    box, score, points, how = outline, 1.0, laid, Marking.POINTS
+    box, score, points, how = _outline(mark), 1.0, laid, Marking.POINTS
     if mark.kind != "points":
         if mark.kind != "box":
             box = _detection_of_points(laid).box
@@ -52,6 +45,20 @@ def place_mark(index: int, image: Bytes, mark: Mark, locate: Locate) -> Detected
         if found is not None:
             (points, score), how = found, Marking.REFINED
     return DetectedFace(index, box, points, score, (width, height), marked=how)
+
+
+def require_inside(where: str, mark: Mark, size: tuple[int, int]) -> None:
+    """Raise BadMedia for a mark of which nothing lies in its frame.
+
+    where: the frame, for the message. size: its (width, height).
+    """
+    outline = _outline(mark)
+    if (outline[2:] < -0.5).any() or (outline[:2] > np.subtract(size, 0.5)).any():
+        edges = ", ".join(f"{edge:.0f}" for edge in outline)
+        raise BadMedia(
+            f"{where}: the mark at {edges} lies outside the picture, which has"
+            f" {size[0]} x {size[1]} pixels. Measure it anew, on the picture of that frame (--fix)."
+        )
 
 
 def drop_marked(found: list[DetectedFace], marks: Sequence[Mark]) -> list[DetectedFace]:

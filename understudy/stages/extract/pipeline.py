@@ -21,6 +21,7 @@ from understudy.errors import BadMedia, NoFaces
 from understudy.io import atomic, scratch
 from understudy.io.faceset.faceset import Faceset, free_path
 from understudy.io.footage.base import Footage
+from understudy.io.footage.image_sequence import ImageSequence
 from understudy.io.footage.stills import read_image
 from understudy.io.installation import install_extra
 from understudy.io.provenance.manifest import COMMENT, Claim
@@ -46,6 +47,7 @@ from understudy.stages.extract.detect import DetectTask, detect_faces
 from understudy.stages.extract.detection_store import DetectionStore
 from understudy.stages.extract.detections import Detections, concat_detections
 from understudy.stages.extract.face_analyser import make_analyser
+from understudy.stages.extract.marked_faces import require_inside
 from understudy.stages.extract.marking import MarkingFiles, keep_finder
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.extract.people import warn_of_several_in_faceset
@@ -80,6 +82,11 @@ class Extraction:
         self.chunks = split_into_chunks(footage, options.every)
         self.marking = MarkingFiles(folder)
         self.marks = self.marking.read(footage)
+        if side == "dst" or not isinstance(footage, ImageSequence):
+            # Of src's pictures each may have a size of its own, which only its frame tells.
+            for frame, marks in self.marks.known.items():
+                for mark in marks:
+                    require_inside(f"{self.marking.marks}: frame {frame}", mark, footage.size)
         # Whether no face was found and a person is to mark some.
         self.waits_for_marks = False
         self.failed: dict[int, str] = {}
