@@ -90,6 +90,17 @@ def test_it_is_said_before_any_work(film):
     assert "1 face was removed by hand and stays removed" in told(before)
 
 
+def test_a_frame_whose_faces_were_removed_is_not_told_as_without_one(film):
+    film.run()
+    remove(film, *GONE)
+    events = film.run(size=320)
+    assert "no face in frames 4\n" in told(events)
+    assert "every face removed by hand in frames 8\n" in told(events)
+    assert summary(events)["frames_without_a_face"] == [[4, 4]]
+    page = (film.folder / "dst" / "report.html").read_text()
+    assert "<h3>Frames whose faces were removed by hand</h3>\n<p>8</p>" in page
+
+
 @pytest.mark.parametrize("size", [256, 320])
 def test_all_can_be_brought_back(film, size):
     film.run()

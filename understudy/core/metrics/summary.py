@@ -26,13 +26,15 @@ class FootageInfo:
     """What a report needs to know besides the faces.
 
     source: name of the footage. frames: indices of those that were looked at. failed: frame and
-    reason. frame_size: (width, height), None = unknown.
+    reason. frame_size: (width, height), None = unknown. removed: frames of which somebody removed
+    faces.
     """
 
     source: str
     frames: NDArray[np.int64]
     failed: Sequence[tuple[int, str]] = ()
     frame_size: tuple[int, int] | None = None
+    removed: Sequence[int] = ()
 
 
 class _Part(BaseModel):
@@ -91,9 +93,10 @@ class TrackRow(_Part):
 class Report(_Part):
     """The numbers of an extraction, as report.json has them.
 
-    gaps, failed: ranges of frames. size, detail: pixels across the face, covered and seen
-    (core/face/detail.py). marked: how many faces were marked by hand, by what became of the mark
-    ("points", "refined", "laid in").
+    gaps: ranges of frames in which no face was found; removed: of those that have none since all
+    were removed by hand. failed: frames, and why. size, detail: pixels across the face, covered and
+    seen (core/face/detail.py). marked: how many faces were marked by hand, by what became of the
+    mark ("points", "refined", "laid in").
     """
 
     version: Literal[1] = 1
@@ -115,6 +118,7 @@ class Report(_Part):
     jitter: float | None
     suspicious: dict[str, int]
     marked: dict[str, int] = {}
+    removed: list[tuple[int, int]] = []
 
 
 def summarize(
@@ -142,7 +146,8 @@ def summarize(
             _person(faces, faces.person == each, each) for each in np.unique(faces.person).tolist()
         ],
         tracks=tracks,
-        gaps=_ranges(without, looked),
+        gaps=_ranges(np.setdiff1d(without, facts.removed), looked),
+        removed=_ranges(np.intersect1d(without, facts.removed), looked),
         failed=list(facts.failed),
         score=_spread(faces.score[~faces.filled]),
         size=_spread(face_widths(faces)),

@@ -92,8 +92,8 @@ class Extraction:
         self.failed: dict[int, str] = {}
         self._carried = CarriedMarks(footage, "extract")
         self.cut_faces = CutFaces.empty()
-        # Rows of the faces that have pictures in the end, and how many more were removed by hand.
-        self.kept, self.removed = np.zeros(0, np.int64), 0
+        # Rows of the faces that have pictures in the end, and of those that were removed by hand.
+        self.kept = self.removed = np.zeros(0, np.int64)
         # A wrong name is refused before anything is touched.
         options.detector_part()
         options.landmarker_part()
@@ -315,7 +315,7 @@ class Extraction:
                 )
             )
         self.kept = chosen[~gone & ~lost]
-        self.removed = len(chosen) - len(self.kept)
+        self.removed = chosen[gone | lost]
         if not len(self.kept):
             raise NoFaces(
                 f"{self.footage.path}: all {len(chosen)} faces that were found were removed by"
@@ -421,7 +421,11 @@ class Extraction:
         looked, kept = np.arange(0, len(self.footage), self.options.every), self.kept
         bare = group_ranges(np.setdiff1d(looked, solved.frame).tolist(), self.options.every)
         facts = FootageInfo(
-            self.footage.path.name, looked, sorted(self.failed.items()), self.footage.size
+            self.footage.path.name,
+            looked,
+            sorted(self.failed.items()),
+            self.footage.size,
+            solved.frame[self.removed].tolist(),
         )
         own = own_faces(faceset, self.film.source)
         report = write_report(self.folder.parent, own, facts, claim)
@@ -431,8 +435,8 @@ class Extraction:
             "side": self.side,
             "frames": len(looked),
             "faces": len(kept),
-            "left_out": len(solved) - len(kept) - self.removed,
-            "removed_by_hand": self.removed,
+            "left_out": len(solved) - len(kept) - len(self.removed),
+            "removed_by_hand": len(self.removed),
             "people": len(np.unique(solved.person[kept][solved.person[kept] >= 0])),
             "tracks": len(np.unique(solved.track[kept])),
             "filled": int(solved.filled[kept].sum()),

@@ -62,6 +62,10 @@ def format_report(report: Report) -> str:
     lines = [", ".join(counts)]
     if report.gaps:
         lines.append(f"no face in frames {describe_ranges(report.gaps, most=8)}")
+    if report.removed:
+        lines.append(
+            f"every face removed by hand in frames {describe_ranges(report.removed, most=8)}"
+        )
     if report.marked:
         lines.append(f"marked by hand: {describe_marked(report.marked)}")
     if report.size is not None and report.detail is not None:

@@ -70,10 +70,6 @@ class ReportPage:
     def html(self) -> str:
         """Render the whole page."""
         report = self._report
-        gaps = [
-            f"{first}–{last}" if last > first else f"{first}"
-            for first, last in report.gaps[:_MAX_GAPS]
-        ]
         return render_page(
             "report.html",
             source=report.source,
@@ -87,8 +83,10 @@ class ReportPage:
             quality=self._quality(),
             tracks=self._tracks(),
             tracks_left_out=len(report.tracks) - _MAX_TRACKS,
-            gaps=gaps,
+            gaps=_few(report.gaps),
             gaps_left_out=len(report.gaps) - _MAX_GAPS,
+            removed=_few(report.removed),
+            removed_left_out=len(report.removed) - _MAX_GAPS,
             failed=report.failed[:_MAX_GAPS],
         )
 
@@ -271,6 +269,11 @@ def describe_marked(counts: Mapping[str, int]) -> str:
         "laid in": "laid in, since the landmarker saw none there",
     }
     return ", ".join(f"{count:,} {words[how]}" for how, count in counts.items())
+
+
+def _few(ranges: Sequence[tuple[int, int]]) -> list[str]:
+    """The first ranges of frames, as they are shown."""
+    return [f"{first}–{last}" if last > first else f"{first}" for first, last in ranges[:_MAX_GAPS]]
 
 
 def _count_tile(count: int, one: str, many: str) -> tuple[str, str, str]:
