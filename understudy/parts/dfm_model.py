@@ -18,7 +18,8 @@ class DfmModel:
     """Predicts as a trained model does.
 
     face_type: of the file, or what `set_face_type` said of one that states none. model: which of
-    our models it is; "" where it does not say that.
+    our models it is; "" where it does not say that. motion: how far training moved the faces, as
+    far as it says that.
     """
 
     def __init__(self, path: Path, device: str = "auto") -> None:
@@ -33,7 +34,7 @@ class DfmModel:
         self.path, self.device, self.iteration = path, self._file.device, self._file.facts.iteration
         self.resolution, self._stated = self._file.facts.resolution, self._file.facts.face_type
         self.face_type: FaceType = self._stated or _CUSTOM
-        self.model = self._file.facts.model
+        self.model, self.motion = self._file.facts.model, self._file.facts.motion
         self._morph = self._file.facts.morph or 0.0
 
     @property

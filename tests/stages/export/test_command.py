@@ -25,6 +25,7 @@ from understudy.nets import graph
 from understudy.nets.autoencoder.blocks import init_weights
 from understudy.nets.device import tensors_to_numpy
 from understudy.parts.dfm_model import DfmModel
+from understudy.parts.models import models
 from understudy.stages.events import Event, Finished, Note
 from understudy.stages.export import onnx as export_onnx
 from understudy.stages.export.command import ExportOptions, export
@@ -98,6 +99,8 @@ def test_a_file_has_the_literal_names_and_gives_what_the_model_gives(
     ]
     facts = {each.key: each.value for each in inside.metadata_props}
     assert facts["understudy.model"] == model and "synthetic" in facts["synthetic"]
+    motion = models[model].motion
+    assert DfmModel(out, "cpu").motion == {"shift": motion.shift, "scale": motion.scale}
     assert facts["consent"] == "both signed, folder 12"
     # Nothing of the machine that it was made on.
     assert str(Path(export_onnx.__file__).parents[2]).encode() not in out.read_bytes()

@@ -17,6 +17,7 @@ from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import read_manifest
 from understudy.io.video.encode_options import EncodeOptions
+from understudy.parts.models import models
 from understudy.parts.models.base.model import Model
 from understudy.stages.events import FailedFrame, Finished, Note, Progress, Saved, Stop, Warned
 from understudy.stages.footage import CutOptions, cut
@@ -526,6 +527,32 @@ def test_masks_that_a_mode_is_to_show_are_the_models_own(show, monkeypatch):
     assert (masks, at) == (["dst"], ["0-2: mode=raw-rgb-mask masks=learned", "4: erode=5"]) and told
     masks, at, _ = run(mode="raw-mask", at=["3: mode=overlay"])
     assert (masks, at) == (["learned"], ["3: mode=overlay masks=dst"])
+
+
+def test_chins_that_leave_the_square_are_told_with_what_would_help(tmp_path, monkeypatch):
+    write_clip(tmp_path / "dst.mp4")
+    near, far = models["tiny"].motion, models["saehd"].motion
+
+    def told(motion):
+        monkeypatch.setattr(
+            context,
+            "load_predictor",
+            lambda path, device, *, best: context.LoadedPredictor(Painter(), 42, "", motion=motion),
+        )
+        events = list(merge(show, PLAIN.model_copy(update={"frames": "0-1"})))
+        return [each.text for each in events if isinstance(each, Note) and "chin" in each.text]
+
+    def open_mouth(x, y, side):
+        points = closed(x, y, side)
+        points[4:13, 1] += 0.2 * side
+        return points
+
+    closed = landmarks
+    monkeypatch.setitem(globals(), "landmarks", open_mouth)
+    show = make_show(tmp_path / "dst.mp4", monkeypatch)
+    (text,) = told(near)
+    assert "in 17 of 17 frames" in text and "--shift 0.05 --scale 0.15" in text
+    assert told(far) == []
 
 
 def test_a_model_that_learns_no_mask_gets_dsts_hull(show, monkeypatch):

@@ -23,8 +23,9 @@ from understudy.stages.events import (
     Stop,
     Warned,
 )
+from understudy.stages.merge.context import load_predictor
 from understudy.stages.project import Project
-from understudy.stages.saved_models.load import load_model
+from understudy.stages.saved_models.load import load_model, load_saved_model
 from understudy.stages.train import loop
 from understudy.stages.train.callbacks.compile_tuner import CompileTuner
 from understudy.stages.train.callbacks.loss_guard import LossGuard
@@ -135,6 +136,17 @@ def test_orders_save_and_change_live_options_only(show: Path) -> None:
         pass
     after = [run.send(Change(options={"iterations": last.done + 1})), *run]
     assert isinstance(after[-1], Finished) and after[-1].summary["iteration"] == last.done + 1
+
+
+def test_how_far_faces_were_moved_is_kept_with_the_weights(show: Path) -> None:
+    """A merge moves them no further, whatever the model's class does by default."""
+    done(show, iterations=2, shift=0.05, scale=0.13)
+    moved = load_saved_model(show / "models/tiny", "cpu").motion
+    assert (moved.shift, moved.scale) == (0.05, 0.13)
+    # The mean of all iterations: here of two and two, by default 0.02 and 0.03.
+    done(show, iterations=4)
+    moved = load_predictor(show / "models/tiny", "cpu").motion
+    assert (moved.shift, moved.scale) == pytest.approx((0.035, 0.08))
 
 
 def test_minutes_end_a_run(show: Path) -> None:

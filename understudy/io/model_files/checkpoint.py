@@ -49,6 +49,15 @@ class Checkpoint:
         return (self.folder / f"{part}.safetensors").is_file()
 
 
+class _Motion(BaseModel):
+    """How far training moved the faces: in widths of the face, and as a share of its size."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    shift: Annotated[float, Field(ge=0, le=1)]
+    scale: Annotated[float, Field(ge=0, le=1)]
+
+
 class _State(BaseModel):
     """The plain values of a checkpoint, as far as they are asked for; all others are kept, too."""
 
@@ -63,6 +72,7 @@ class _State(BaseModel):
     pretraining: bool = False
     exchanged: bool = False
     owed: Annotated[int, Field(ge=0, le=MAX_ITERATION)] = 0
+    motion: _Motion | None = None
     score: float | None = None
     recent: list[float] = []
 

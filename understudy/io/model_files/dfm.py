@@ -26,6 +26,8 @@ CHANNELS = {DST_MASK: 1, IMAGE: 3, MASK: 1}
 # What our own files say about themselves, as metadata of ONNX.
 FACE_TYPE, ITERATION, OWN_MORPH = "understudy.face_type", "understudy.iteration", "understudy.morph"
 MODEL = "understudy.model"
+# How far training moved the faces.
+MOTION = {"shift": "understudy.shift", "scale": "understudy.scale"}
 
 _LIMIT = 2**31 - 1
 # What onnxruntime calls its switch, by version.
@@ -52,7 +54,8 @@ class DfmInfo:
 
     names: as they stand in the file, by ours. morph: how much of the face becomes src's by default;
     None for a file that does not ask. is_sized_by_morph: whether it says how large tensors become.
-    model: which of our models it is, "" = it does not say.
+    model: which of our models it is, "" = it does not say. motion: how far training moved the
+    faces, as far as it says that, by the names of `AugmentConfig`.
     """
 
     resolution: int
@@ -61,8 +64,9 @@ class DfmInfo:
     face_type: FaceType | None
     iteration: int
     morph: float | None
-    is_sized_by_morph: bool = False
-    model: str = ""
+    is_sized_by_morph: bool
+    model: str
+    motion: dict[str, Any]
 
 
 class Dfm:
@@ -230,6 +234,11 @@ def read_info(path: Path, data: bytes) -> DfmInfo:
         morph,
         bool(MORPH in names and find_sized_by(model, names[MORPH])),
         metadata.get(MODEL, ""),
+        {
+            name: min(1.0, _number(path, metadata[key]))
+            for name, key in MOTION.items()
+            if key in metadata
+        },
     )
 
 

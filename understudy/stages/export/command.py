@@ -51,7 +51,7 @@ def export(show: Path, out: Path, options: ExportOptions) -> Stage:
         yield Warned(text=text)
     model, iteration = loaded.model, loaded.saved.iteration
     data, opset = export_model(
-        model, loaded.recipe.model, iteration, options.batch, project.file.consent
+        model, loaded.recipe.model, iteration, options.batch, project.file.consent, loaded.motion
     )
     faces, kind = sample_images(project.faces("dst"), model.resolution)
     with atomic.sole_writer(out), atomic.partial_file(out) as partial:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from understudy.core import image
+from understudy.core.training.augment import AugmentConfig
 from understudy.errors import BadOption, CannotWrite
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.model_files.dfm import (
@@ -26,6 +27,7 @@ from understudy.io.model_files.dfm import (
     MASK,
     MODEL,
     MORPH,
+    MOTION,
     OUTPUTS,
     OWN_MORPH,
     onnx_package,
@@ -50,12 +52,17 @@ _NOTE = (
 
 
 def export_model(
-    model: Model, name: str, iteration: int, batch: int | None, consent: str | None = None
+    model: Model,
+    name: str,
+    iteration: int,
+    batch: int | None,
+    consent: str | None = None,
+    motion: AugmentConfig | None = None,
 ) -> tuple[bytes, int]:
     """Return the file of a model on the CPU, and its opset.
 
-    batch: None = any. consent: who agreed to what; None = nothing is said. Raises
-    BadOption for a model that gives no such file.
+    batch: None = any. consent: who agreed to what; None = nothing is said. motion: how far training
+    moved the faces; as consent. Raises BadOption for a model that gives no such file.
     """
     graph, net = _graph(model, name, batch), model.net
     told = {
@@ -66,6 +73,7 @@ def export_model(
         ITERATION: str(iteration),
         "synthetic": _NOTE,
         **({"consent": said} if (said := clean_consent(consent or "")) else {}),
+        **({key: f"{getattr(motion, each):.6f}" for each, key in MOTION.items()} if motion else {}),
         **({OWN_MORPH: f"{net.morph:.6f}"} if isinstance(net, MorphSwapper) else {}),
     }
     return finalize(graph, model.resolution, batch, told)

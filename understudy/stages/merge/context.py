@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
 
+from understudy.core.training.augment import AugmentConfig
 from understudy.errors import BadOption
 from understudy.io import system
 from understudy.io.footage.base import Footage
@@ -39,6 +40,12 @@ from understudy.stages.saved_models.select import describe_model, select_model_p
 _APPEARANCES: Final = 16
 # Faces by which it is told beforehand whether the plate has colour.
 _TONE_FACES: Final = 8
+# A share of the frames with faces in which nobody minds a chin that is cut.
+_FEW_CHINS: Final = 0.05
+# So far training moves the faces of a model that is to follow any jaw: as those of saehd.
+_FAR: Final = AugmentConfig(scale=0.15)
+# The face type that shows more around the chin.
+_WIDER: Final = {"full": "whole", "whole": "head"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,7 @@ class MergeContext:
     placements: the faces of every frame. fingerprints: of the weights of model and segmenter.
     warnings: what to look into before the model is used, in words. appearance_of: how a face looks
     by its pictures. likeness: iterations that such a model needs for one, None where nobody knows.
+    motion: how far training moved the faces.
     """
 
     footage: Footage
@@ -64,6 +72,7 @@ class MergeContext:
     warnings: tuple[str, ...] = ()
     appearance_of: Callable[[tuple[Path, ...]], Appearance] = Appearance.unknown
     likeness: int | None = None
+    motion: AugmentConfig = ModelOptions.motion
 
     @classmethod
     def open(
@@ -106,7 +115,7 @@ class MergeContext:
                 model.face_type,
                 model.resolution,
                 smooth=options.smooth,
-                motion=loaded.kind.motion if options.follow_jaw else None,
+                motion=loaded.motion if options.follow_jaw else None,
             ),
             loaded.iteration,
             segmenter,
@@ -117,6 +126,7 @@ class MergeContext:
                 partial(Appearance.of, face_type=model.face_type, size=model.resolution)
             ),
             loaded.kind.likeness,
+            loaded.motion,
         )
 
     @property
@@ -160,6 +170,7 @@ class MergeContext:
             )
         yield from self._remarks_on_segmenter()
         yield from self._remarks_on_tone()
+        yield from self._remarks_on_chins()
         yield Note(
             text=f"model {self.model_path.name}, {describe_model(self.model, self.iteration)}"
         )
@@ -184,6 +195,25 @@ class MergeContext:
                     " --no-match-tone leaves it its own."
                 )
             )
+
+    def _remarks_on_chins(self) -> Iterator[Event]:
+        """Say so where many chins leave the square further than it may follow."""
+        cut = sum(any(face.is_cut for face in faces) for faces in self.placements.values())
+        if cut <= _FEW_CHINS * len(self.placements):
+            return
+        ways = []
+        is_near = self.motion.shift < _FAR.shift or self.motion.scale < _FAR.scale
+        if is_near and not self.model_path.is_file():
+            ways.append(f"train with --shift {_FAR.shift} --scale {_FAR.scale}")
+        if wider := _WIDER.get(self.model.face_type):
+            ways.append(f"take a model of face type {wider}")
+        advice = f" To replace it too, {', or '.join(ways)}." if ways else ""
+        yield Note(
+            text=(
+                f"dst's chin leaves the model's square in {cut} of {len(self.placements)} frames,"
+                f" further than the square may follow, and is cut there.{advice}"
+            )
+        )
 
     def _remarks_on_segmenter(self) -> Iterator[Event]:
         fan = ", ".join(sorted(self.keyframes.masks & {FAN_PRD, FAN_DST}))
@@ -213,7 +243,7 @@ class LoadedPredictor:
 
     iteration: that its weights are of. fingerprint: of its weights and settings. warnings: what to
     look into before it is used, in words. kind: which of our models it is; `ModelOptions` = none,
-    or it does not say.
+    or it does not say. motion: how far training moved its faces.
     """
 
     model: Predictor
@@ -221,6 +251,7 @@ class LoadedPredictor:
     fingerprint: str
     warnings: tuple[str, ...] = ()
     kind: type[ModelOptions] = ModelOptions
+    motion: AugmentConfig = ModelOptions.motion
 
 
 def load_predictor(path: Path, device: str, *, best: bool = False) -> LoadedPredictor:
@@ -236,7 +267,8 @@ def load_predictor(path: Path, device: str, *, best: bool = False) -> LoadedPred
             )
         file = DfmModel(path, device)
         kind = models[file.model] if file.model in models else ModelOptions
-        return LoadedPredictor(file, file.iteration, manifest.fingerprint(path), kind=kind)
+        known_by, motion = manifest.fingerprint(path), replace(kind.motion, **file.motion)
+        return LoadedPredictor(file, file.iteration, known_by, kind=kind, motion=motion)
     # Late: --help need not wait for torch.
     from understudy.stages.saved_models.load import load_saved_model
 
@@ -246,4 +278,6 @@ def load_predictor(path: Path, device: str, *, best: bool = False) -> LoadedPred
     settings = found.recipe.model_options.model_dump(mode="json", exclude_defaults=True)
     known_by = f"{weights} {found.recipe.model} {json.dumps(settings, sort_keys=True)}"
     kind = type(found.recipe.model_options)
-    return LoadedPredictor(found.model, found.saved.iteration, known_by, found.warnings, kind)
+    return LoadedPredictor(
+        found.model, found.saved.iteration, known_by, found.warnings, kind, found.motion
+    )

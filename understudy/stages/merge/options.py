@@ -114,7 +114,7 @@ class MergeOptions(SoundOptions, SameShotOptions, CompositeOptions):
     follow_jaw: bool = option(
         True,
         "Where a wide-open mouth or a turned head takes part of the face out of the model's"
-        " square, let the square follow",
+        " square, let the square follow, as far as training moved faces (train --shift, --scale)",
         group=_CHOICE,
     )
     device: str = option("auto", "Where to compute: auto, cpu, cuda, cuda:1, mps, …", group=_WORK)

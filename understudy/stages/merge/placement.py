@@ -32,7 +32,8 @@ class FacePlacement:
     face_from_frame: (2, 3), or why there is none. before, after: that of the same face in the
     frames around, None where it is not there. polygons: drawn by hand, in pixels of the frame.
     pictures: face pictures that tell how it looks. room: (2, 3), how the face was moved so that
-    its square holds all of it, see `align.make_room`; None = not at all.
+    its square holds all of it, see `align.make_room`; None = not at all. is_cut: whether the chin
+    is still outside.
     """
 
     run: int
@@ -44,6 +45,7 @@ class FacePlacement:
     polygons: tuple[Polygon, ...] = ()
     pictures: tuple[Path, ...] = ()
     room: Doubles | None = None
+    is_cut: bool = False
 
     def drawn_mask(self, size: int) -> Floats | None:
         """Return the mask drawn by hand, in the face square.
@@ -147,7 +149,7 @@ class DstFaces:
             The faces of every frame that has some. Those whose points give no alignment carry the
             reason.
         """
-        matrices, rooms = self._align(face_type, size, smooth, motion)
+        matrices, rooms, cut = self._align(face_type, size, smooth, motion)
         number, around = np.full(len(self.faces), -1), np.full((len(self.faces), 2), -1)
         runs = find_runs(self.faces)
         for run, rows in enumerate(runs):
@@ -172,6 +174,7 @@ class DstFaces:
                 self.polygons[row],
                 pictures[number[row]],
                 rooms[row],
+                row in cut,
             )
             placements.setdefault(int(frame), []).append(placement)
         return placements
@@ -202,10 +205,14 @@ class DstFaces:
 
     def _align(
         self, face_type: FaceType, size: int, smooth: bool, motion: AugmentConfig | None
-    ) -> tuple[list[Doubles | str], list[Doubles | None]]:
-        """face_from_frame of every row, or why there is none; and the room that was made."""
+    ) -> tuple[list[Doubles | str], list[Doubles | None], set[int]]:
+        """face_from_frame of every row, or why there is none; the room that was made.
+
+        And the rows whose chin is outside of their square in spite of that.
+        """
         matrices: list[Doubles | str] = []
         rooms: list[Doubles | None] = [None] * len(self.faces)
+        cut = set[int]()
         for row, landmarks in enumerate(self.faces.landmarks):
             try:
                 matrix = align.face_from_frame(landmarks, face_type, size)
@@ -217,6 +224,8 @@ class DstFaces:
                 room = align.make_room(inside, face_type, size, motion.shift, motion.scale)
                 if not np.array_equal(room, affine.scaling(1)):
                     rooms[row], matrix = room, affine.compose(room, matrix)
+                    if affine.apply(room, inside)[:17, 1].max() > size - 0.5:
+                        cut.add(row)
             matrices.append(matrix)
         good = [row for row, matrix in enumerate(matrices) if not isinstance(matrix, str)]
         if smooth and good:
@@ -227,7 +236,7 @@ class DstFaces:
             )
             for row, matrix in zip(good, steady, strict=True):
                 matrices[row] = matrix
-        return matrices, rooms
+        return matrices, rooms, cut
 
 
 def _in_room(matrix: Doubles | str, own: Doubles | None, wanted: Doubles | None) -> Doubles | None:

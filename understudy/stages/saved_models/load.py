@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from understudy.core.training.augment import AugmentConfig
 from understudy.core.training.split import MIN_FACES
 from understudy.errors import BadProject
 from understudy.io.model_files import checkpoint
@@ -37,6 +38,11 @@ class LoadedModel:
     recipe: ModelRecipe
     saved: Checkpoint
     warnings: tuple[str, ...]
+
+    @property
+    def motion(self) -> AugmentConfig:
+        """How far training moved its faces; what old checkpoints do not say is as of its class."""
+        return replace(self.recipe.model_options.motion, **self.saved.state.get("motion", {}))
 
 
 def load_model(folder: Path, device: str, best: bool = False) -> Model:

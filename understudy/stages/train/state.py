@@ -31,6 +31,7 @@ class TrainState:
         lr_scale: Factor on the learning rate, lowered each time the run goes back.
         fitting_batch: Pairs of faces that fit into memory, where fewer do than were asked for; 0.
         owed: Iterations that it learnt with src and dst exchanged and has not learnt back since.
+        shift, scale: How far faces were moved, the mean of all iterations; a merge may do so, too.
         saved_iteration: The iteration of the newest checkpoint; -1 = there is none.
         restores: How often this run has gone back to an earlier state.
         end: Why the run is over: "iterations", "minutes", "plateau", "stopped" or "interrupted".
@@ -44,6 +45,8 @@ class TrainState:
     lr_scale: float = 1.0
     fitting_batch: int = 0
     owed: int = 0
+    shift: float = 0.0
+    scale: float = 0.0
     saved_iteration: int = -1
     restores: int = 0
     end: str = ""

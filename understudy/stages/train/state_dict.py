@@ -50,6 +50,8 @@ def take_snapshot(state: TrainState, extra: Mapping[str, Any]) -> Snapshot:
         "exchanged": state.options.exchange,
         "owed": state.owed,
     }
+    if state.iteration:
+        values["motion"] = {"shift": round(state.shift, 6), "scale": round(state.scale, 6)}
     parts = state.trainable.state_arrays()
     return Snapshot(state.iteration, parts, values, state.device.type == "cpu")
 
@@ -83,6 +85,8 @@ def restore(state: TrainState, saved: Checkpoint) -> tuple[TrainState, list[str]
     batch = saved.state.get("batch", {})
     # What fitted counts as long as as many are asked for as then.
     fitted = batch.get("fits") or 0 if batch.get("asked") == state.requested_batch else 0
+    own = trainable.model_options.motion
+    motion = saved.state.get("motion", {"shift": own.shift, "scale": own.scale})
     restored = replace(
         state,
         iteration=saved.iteration,
@@ -90,6 +94,8 @@ def restore(state: TrainState, saved: Checkpoint) -> tuple[TrainState, list[str]
         lr_scale=saved.state.get("slowed", 1.0),
         fitting_batch=state.fitting_batch or fitted,
         owed=saved.state.get("owed", 0),
+        shift=motion["shift"],
+        scale=motion["scale"],
         saved_iteration=saved.iteration,
     )
     return restored, renewed

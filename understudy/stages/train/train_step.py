@@ -16,6 +16,7 @@ from understudy.nets.device import autocast
 from understudy.nets.optim import optimizers
 from understudy.parts.models.base.model import Batch
 from understudy.stages.train.callbacks.compile_tuner import CompileTuner
+from understudy.stages.train.data.input_pipeline import augment_configs
 from understudy.stages.train.micro_batch import is_out_of_memory, split_batch
 from understudy.stages.train.state import TrainState
 
@@ -50,7 +51,14 @@ def train_step(state: TrainState, batch: Batch, tuner: CompileTuner) -> tuple[Tr
     if trainable.ema:
         trainable.ema.update(trainable.model, iteration, lr_share)
     owed = state.owed + 1 if state.options.exchange else max(state.owed - 1, 0)
-    return replace(state, iteration=iteration, owed=owed), losses
+    moved, _ = augment_configs(state.options, trainable.model_options.motion)
+    return replace(
+        state,
+        iteration=iteration,
+        owed=owed,
+        shift=state.shift + (moved.shift - state.shift) / iteration,
+        scale=state.scale + (moved.scale - state.scale) / iteration,
+    ), losses
 
 
 def _update(
