@@ -4,13 +4,16 @@ link leads somewhere.
 
 from __future__ import annotations
 
+import ast
 import functools
+import inspect
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -175,3 +178,43 @@ def test_the_site_fails_on_a_broken_link_a_broken_anchor_and_a_page_without_a_pl
     for fault in ("'nowhere.md'", "'#nothing'", "'../NOTHING.md'", "lost.md"):
         assert fault in built.stderr, built.stderr
     assert built.stderr.count("WARNING") == 4, built.stderr
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """The texts of a module that are no docstrings; what is filled in stands there as X."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inner = {
+        id(part)
+        for each in ast.walk(tree)
+        if isinstance(each, ast.JoinedStr)
+        for part in each.values
+    }
+    said = {id(each.value) for each in ast.walk(tree) if isinstance(each, ast.Expr)}
+    for each in ast.walk(tree):
+        if isinstance(each, ast.JoinedStr):
+            yield "".join(
+                str(part.value) if isinstance(part, ast.Constant) else "X" for part in each.values
+            )
+        elif isinstance(each, ast.Constant) and isinstance(each.value, str):
+            if id(each) not in inner | said:
+                yield each.value
+
+
+def test_commands_in_messages_can_be_typed_as_they_stand() -> None:
+    """None leaves out an argument that it needs."""
+    verbs = {name.replace("_", " "): verb for name, verb in jobs.verbs().items()}
+    names = "|".join(sorted(verbs, key=len, reverse=True))
+    told = 0
+    for path in (REPOSITORY / "understudy").rglob("*.py"):
+        for text in texts_of(path):
+            for verb, rest in re.findall(rf"\bunderstudy ({names})\b((?: +[^\s`;,)]+)*)", text):
+                told += 1
+                parameters = inspect.signature(verbs[verb]).parameters.values()
+                needed = [each for each in parameters if each.default is each.empty][:-1]
+                words = rest.partition(". ")[0].rstrip(".").split()
+                first = next((at for at, each in enumerate(words) if each[0] == "-"), len(words))
+                named = {each.lstrip("-") for each in words[first:]}
+                missing = [each.name for each in needed[first:] if each.name not in named]
+                # `understudy models` says where: words behind a command may be prose.
+                assert not missing, f"{path}: understudy {verb}{rest}: {missing}"
+    assert told > 25

@@ -88,7 +88,7 @@ def list_models(folder: Path) -> list[DflModel]:
         others = ", ".join(found[0].removesuffix("_data.dat") for found in matched)
         raise BadMedia(
             f"{folder}: {others} cannot be read here; {', '.join(_KINDS)} can. Train that one anew:"
-            " understudy train."
+            " understudy train SHOW."
         )
     if not places:
         raise BadMedia(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from understudy.errors import BadMedia, NoFaces
 from understudy.io import atomic
 from understudy.io.faceset import face_image
-from understudy.io.faceset.table import FaceTable, FootageName
+from understudy.io.faceset.table import FaceTable, FootageName, extract_command
 from understudy.types import AlignedFace, Faces, FaceType, Polygon
 
 
@@ -79,7 +79,8 @@ class Faceset:
         types = sorted(set(self._table().face_types))
         if not types:
             raise NoFaces(
-                f"{self.folder}: no faces. Run: understudy extract, or put face pictures back."
+                f"{self.folder}: no faces. Run: {extract_command(self.folder)}, or put face"
+                " pictures back."
             )
         if len(types) > 1:
             raise BadMedia(
@@ -93,7 +94,8 @@ class Faceset:
         """Side of the largest picture, in pixels. Raises NoFaces when there are none."""
         if not len(self):
             raise NoFaces(
-                f"{self.folder}: no faces. Run: understudy extract, or put face pictures back."
+                f"{self.folder}: no faces. Run: {extract_command(self.folder)}, or put face"
+                " pictures back."
             )
         return int(self._table().sides.max())
 

@@ -333,6 +333,13 @@ class _TableReader:
             raise BadMedia(" ".join(self._problems[:_NAMED]) + more)
 
 
+def extract_command(folder: Path) -> str:
+    """What to run for the faces of a folder; of one that is in no show it names none."""
+    show, side = folder.parent.parent, folder.parent.name
+    is_ours = folder.name == "faces" and side in ("src", "dst")
+    return f"understudy extract {show} {side}" if is_ours else "understudy extract SHOW SIDE"
+
+
 def _list_pictures(folder: Path) -> tuple[list[str], NDArray[np.int64]]:
     """The names of all pictures, ascending; and (N, 2) bytes and mtime_ns of each."""
     names, facts = list[str](), array("q")
@@ -356,7 +363,8 @@ def _list_pictures(folder: Path) -> tuple[list[str], NDArray[np.int64]]:
         if fault := system_faults.reading(error):
             raise CannotRead(f"{error.filename or folder}: cannot be read: {fault}") from error
         raise BadMedia(
-            f"{folder}: no faceset: {error.strerror}. Run: understudy extract, or check the path."
+            f"{folder}: no faceset: {error.strerror}. Run: {extract_command(folder)}, or check the"
+            " path."
         ) from None
     order = sorted(range(len(names)), key=names.__getitem__)
     return [names[row] for row in order], np.array(facts, np.int64).reshape(-1, 2)[order]

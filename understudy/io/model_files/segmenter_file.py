@@ -118,4 +118,4 @@ def _problem(array: Array | None, expected: int | None) -> str:
     )
 
 
-_AGAIN: Final = "Remove it and import it again: understudy trained import."
+_AGAIN: Final = "Remove it and import it again: understudy trained import SHOW PATH."

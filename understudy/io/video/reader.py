@@ -214,7 +214,9 @@ class VideoFootage(Footage):
                 )
             except FOREIGN as error:
                 why = reason(error)
-        what_now = "Fetch the file again, or keep the part before it with understudy cut."
+        what_now = (
+            "Fetch the file again, or keep the part before it with understudy cut FOOTAGE OUT."
+        )
         return BadFrame(index, f"{self.path}, frame {index}: {why}. {what_now}")
 
     def _size_mismatch(self, frame: av.VideoFrame) -> str:

@@ -146,7 +146,7 @@ def new_model_folder(project: Project, name: str) -> Path:
     if atomic.is_there(folder):
         raise BadOption(
             f"{folder}: is there already. Choose another name, or move it away: understudy trained"
-            " trash."
+            f" trash {project.folder} {name}."
         )
     return folder
 

@@ -157,7 +157,7 @@ def _of_saehd(theirs: DflModelInfo, archi: str, face_type: str) -> dict[str, Any
         raise BadMedia(
             f"{theirs.place.data}: archi is {archi}, a plan of early 2020; how its files name their"
             " layers is not known here. Merge with the tool that trained it, or train that plan"
-            f" anew: understudy train --model saehd --saehd.archi {kind}."
+            f" anew: understudy train SHOW --model saehd --saehd.archi {kind}."
         )
     warps = theirs.options.get("random_warp", True) is not False
     return {

@@ -22,6 +22,7 @@ from understudy.stages.saved_models.recipe import (
     OPTIONS_FILE,
     ModelRecipe,
     read_recipe_or_saved,
+    train_command,
 )
 from understudy.types import Array
 
@@ -77,7 +78,9 @@ def newest_checkpoint(folder: Path, checkpoints: str = CHECKPOINTS) -> tuple[Che
     """The newest whole checkpoint, and what ails those before it. Raises BadProject without one."""
     saved, torn = checkpoint.load_newest(folder / checkpoints)
     if saved is None:
-        needs = f"{folder}: no saved weights. Train it first: understudy train, then try again."
+        needs = (
+            f"{folder}: no saved weights. Train it first: {train_command(folder)}; then try again."
+        )
         raise BadProject(" ".join([needs, *torn]))
     return saved, torn
 
@@ -100,7 +103,7 @@ def refuse_exchanged(folder: Path, saved: Checkpoint) -> None:
         raise BadProject(
             f"{folder}: learnt last with src and dst exchanged, so it would give dst's own face."
             " Train it back first, without --exchange, or use weights from before: --checkpoint"
-            " best, or understudy trained restore."
+            f" best, or understudy trained restore {folder.parent.parent} {folder.name}."
         )
 
 

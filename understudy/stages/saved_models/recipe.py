@@ -79,6 +79,11 @@ def list_model_folders(models: Path) -> list[Path]:
     )
 
 
+def train_command(folder: Path) -> str:
+    """What to run to train the model of a folder of a show."""
+    return f"understudy train {folder.parent.parent} --name {folder.name}"
+
+
 def read_recipe(folder: Path) -> ModelRecipe:
     """Read the recipe of a model. Raises BadProject: missing, unreadable, or too new."""
     return read_recipe_or_saved(folder)[0]
@@ -94,7 +99,7 @@ def read_recipe_or_saved(folder: Path) -> tuple[ModelRecipe, list[str]]:
         BadProject: Both are missing or unreadable, or too new.
     """
     path = folder / OPTIONS_FILE
-    missing = f"{folder}: no model here (no {OPTIONS_FILE}). Train one: understudy train."
+    missing = f"{folder}: no model here (no {OPTIONS_FILE}). Train one: {train_command(folder)}."
     try:
         recipe = settings_file.read(path, ModelRecipe, SCHEMA_VERSION, missing)
         if "model" not in recipe.model_fields_set:

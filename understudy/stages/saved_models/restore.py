@@ -19,6 +19,7 @@ from understudy.stages.saved_models.recipe import (
     HISTORY,
     OPTIONS_FILE,
     backup_files,
+    train_command,
 )
 
 
@@ -49,7 +50,7 @@ def trained_restore(
     yield Note(
         text=(
             f"{name}: as it was on {chosen.made}, at iteration {found.iteration}. To go on:"
-            " understudy train."
+            f" {train_command(folder)}."
         )
     )
     yield Finished(

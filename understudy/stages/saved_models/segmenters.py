@@ -114,14 +114,14 @@ def select_segmenter(
     if not names and asks_for_fan:
         raise WeightsMissing(
             f"{folder}: no FANSeg, and a mask asks for it. Import its weights (understudy trained"
-            " import SHOW FANSeg_256_full_face.npy), or let another segmenter stand in its place:"
-            f" {ready[0]} needs no training (--segmenter {ready[0]})."
+            f" import {project.folder} FANSeg_256_full_face.npy), or let another segmenter stand in"
+            f" its place: {ready[0]} needs no training (--segmenter {ready[0]})."
         )
     if not names:
         raise WeightsMissing(
             f"{folder}: no segmenter, and a mask asks for one. Import one (understudy trained"
-            f" import), take one that needs no training (--segmenter {ready[0]}), or take"
-            " other --masks."
+            f" import {project.folder} PATH), take one that needs no training (--segmenter"
+            f" {ready[0]}), or take other --masks."
         )
     if not name and len(names) > 1:
         raise BadOption(

@@ -47,7 +47,8 @@ class Recovery(Callback):
             raise Diverged(
                 f"{name}, iteration {at}: {trouble}, for the {self.setbacks}th time.{kept} Lower"
                 " --lr or set --precision fp32, look for broken pictures in the facesets, or go"
-                " further back with `understudy trained restore`."
+                " further back with `understudy trained restore"
+                f" {self._folder.parent.parent} {name}`."
             )
         saved = self._choose(checkpoint.load_intact(folder)[0], state)
         state = yield Restore(saved, lr_scale=state.lr_scale / 2**self.setbacks)
