@@ -92,12 +92,14 @@ class ThreadTuner(Callback):
         """Stay with the count that was tried, or go back."""
         is_faster = median < GAIN * self._own
         if is_faster:
+            now, before = self._counts[tried], self._counts[self._current]
             self._current = tried
             self._notes.append(
                 Note(
                     text=(
-                        f"threads: {self._counts[tried]} of {self._counts[0]} compute: "
-                        f"{1e3 * median:.0f} ms an iteration in place of {1e3 * self._own:.0f}."
+                        f"{_threads(now)} of the processor {'trains' if now == 1 else 'train'} from"
+                        f" here on, in place of {before}: an iteration takes {1e3 * median:.0f} ms,"
+                        f" with {before} it took {1e3 * self._own:.0f} ms."
                     )
                 )
             )
@@ -126,3 +128,7 @@ def thread_counts(options: TrainOptions, device: torch.device, ranks: int) -> tu
     if options.threads or device.type != "cpu" or ranks > 1 or options.compile in ("on", "graphs"):
         return (most,)
     return tuple(most >> times for times in range(most.bit_length()))
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread" if count == 1 else f"{count} threads"
