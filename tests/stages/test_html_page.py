@@ -30,7 +30,7 @@ class Reader(HTMLParser):
 def test_any_name_shows_as_text(odd: str) -> None:
     plots = [{"title": odd, "note": odd, "svg": "<svg></svg>", "names": [odd]}]
     page = render_page(
-        "history.html", show=odd, plots=plots, events=[(odd, 1.0, odd)], forecasts={odd: odd}
+        "history.html", show=odd, plots=plots, events=[(odd, 1.0, odd)], outlooks={odd: odd}
     )
     page.encode("utf-8")
     reader = Reader()

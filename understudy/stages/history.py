@@ -90,18 +90,18 @@ def history(show: Path, options: HistoryOptions) -> Stage:
         )
     picture, page = project.folder / "history.svg", project.folder / "history.html"
     plots = _plots(curves)
-    said = {
+    outlooks = {
         name: "; ".join(filter(None, (each.quality, describe_forecast(each.forecast))))
         for name, each in curves.items()
     }
-    said = {name: text for name, text in said.items() if text}
+    known = {name: text for name, text in outlooks.items() if text}
     atomic.write_text(picture, svg.draw_curves_file(list(plots.values())))
-    atomic.write_text(page, _page(project.folder.resolve().name, curves, plots, said))
-    for name, text in said.items():
+    atomic.write_text(page, _page(project.folder.resolve().name, curves, plots, known))
+    for name, text in known.items():
         yield Note(text=f"{name}: {text}")
     yield Saved(what="picture", path=picture)
     yield Saved(what="page", path=page)
-    yield Finished(stage="history", summary={"models": ", ".join(curves), **said})
+    yield Finished(stage="history", summary={"models": ", ".join(curves), **known})
 
 
 def _plots(curves: dict[str, TrainingCurves]) -> dict[Kind, svg.CurvePlot]:
@@ -123,7 +123,7 @@ def _page(
     show: str,
     curves: dict[str, TrainingCurves],
     plots: dict[Kind, svg.CurvePlot],
-    said: dict[str, str],
+    outlooks: dict[str, str],
 ) -> str:
     shown: list[dict[str, Any]] = [
         {
@@ -135,4 +135,4 @@ def _page(
         for kind, plot in plots.items()
     ]
     events = [(name, at, text) for name, each in curves.items() for at, text in sorted(each.events)]
-    return render_page("history.html", show=show, plots=shown, events=events, said=said)
+    return render_page("history.html", show=show, plots=shown, events=events, outlooks=outlooks)
