@@ -12,7 +12,7 @@ from understudy.types import FloatRows, Floats
 
 # What two detectors, or two landmarkers, make of one face overlaps by more of its union than this;
 # what they make of two faces side by side by less.
-_SAME: Final = 0.25
+SAME_PLACE: Final = 0.25
 
 
 def places_of(landmarks: FloatRows, rows: NDArray[np.int64]) -> Floats:
@@ -55,7 +55,7 @@ def match_places(
     best = np.full(len(frame), -1, np.int64)
     # The last that is set stays: the largest share.
     ranked = np.argsort(share, kind="stable")
-    ranked = ranked[share[ranked] > _SAME]
+    ranked = ranked[share[ranked] > SAME_PLACE]
     best[one[ranked]] = other[ranked]
     return best
 
@@ -74,7 +74,7 @@ def lies_on(box: ArrayLike, places: ArrayLike) -> NDArray[np.bool_]:
     within = _holds(each, (drawn[:2] + drawn[2:]) / 2) | _holds(
         drawn, (each[:, :2] + each[:, 2:]) / 2
     )
-    return np.asarray(within | (affine.iou(drawn, each) > _SAME))
+    return np.asarray(within | (affine.iou(drawn, each) > SAME_PLACE))
 
 
 def _holds(boxes: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.bool_]:

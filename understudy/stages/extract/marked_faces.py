@@ -13,6 +13,7 @@ from understudy.core import affine
 from understudy.core.face import align, mean_head
 from understudy.core.face.landmarks import face_size
 from understudy.core.image import brighten
+from understudy.core.tracking.places import SAME_PLACE
 from understudy.errors import BadMedia
 from understudy.io.faceset.manual_marks import Mark, Marks
 from understudy.parts.detectors import Detection
@@ -28,8 +29,6 @@ _NEAR: Final = 0.12
 # of the box its own may lie, in sides of the box.
 _SIZES: Final = (0.5, 1.6)
 _APART: Final = 0.3
-# A detection whose box overlaps a marked face by more is of that face.
-_SAME: Final = 0.3
 
 
 def place_mark(index: int, image: Bytes, mark: Mark, locate: Locate) -> DetectedFace:
@@ -72,7 +71,7 @@ def is_marked_place(landmarks: Floats, marks: Sequence[Mark]) -> bool:
     middle = (box[:2] + box[2:]) / 2
     return any(
         bool(((middle >= outline[:2]) & (middle <= outline[2:])).all())
-        or bool(affine.iou(box, outline) > _SAME)
+        or bool(affine.iou(box, outline) > SAME_PLACE)
         for outline in map(_outline, marks)
     )
 
