@@ -137,7 +137,7 @@ def test_what_a_task_raises_is_raised_here():
 def test_without_ray_the_extra_is_named():
     if importlib.util.find_spec("ray") is not None:
         pytest.skip("Ray is installed")
-    with pytest.raises(MissingExtra, match="--with farm|ray>="):
+    with pytest.raises(MissingExtra, match=r"--with farm|ray>="):
         list(map_unordered(squared, range(2), 2, "ray"))
 
 
