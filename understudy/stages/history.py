@@ -94,14 +94,14 @@ def history(show: Path, options: HistoryOptions) -> Stage:
         name: "; ".join(filter(None, (each.quality, describe_forecast(each.forecast))))
         for name, each in curves.items()
     }
-    known = {name: text for name, text in outlooks.items() if text}
+    outlooks = {name: text for name, text in outlooks.items() if text}
     atomic.write_text(picture, svg.draw_curves_file(list(plots.values())))
-    atomic.write_text(page, _page(project.folder.resolve().name, curves, plots, known))
-    for name, text in known.items():
+    atomic.write_text(page, _page(project.folder.resolve().name, curves, plots, outlooks))
+    for name, text in outlooks.items():
         yield Note(text=f"{name}: {text}")
     yield Saved(what="picture", path=picture)
     yield Saved(what="page", path=page)
-    yield Finished(stage="history", summary={"models": ", ".join(curves), **known})
+    yield Finished(stage="history", summary={"models": ", ".join(curves), **outlooks})
 
 
 def _plots(curves: dict[str, TrainingCurves]) -> dict[Kind, svg.CurvePlot]:

@@ -71,7 +71,10 @@ def cover_brows(
         matte: (M, M) from `shape_matte` with the same widths.
         mask: (S, S) float32 in 0..1; outside of it the plate stays, brows or not.
         brows: (S, S) float32 in 0..1, where dst's brows are.
-        erode, blur, feather, edge_fade: As for `shape_matte`.
+        erode: As for `shape_matte`, and so are the following.
+        blur: Width of its blurred edge.
+        feather: Width of its fade inwards.
+        edge_fade: Width of its fade at the square's edge.
 
     Returns:
         (M, M) float32 in 0..1.
