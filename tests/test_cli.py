@@ -370,6 +370,23 @@ def test_a_run_saves_when_nobody_reads_it_any_more(way: str, form: str, tmp_path
     assert (tmp_path / "saved").read_text() == ("no" if way == "nohup" else "stop")
 
 
+def test_a_table_breaks_paths_behind_slashes_and_shows_each_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    path = os.sep.join(
+        ["", "films", "a show of two", "merged-versions", "0012", "result-of-it.mp4"]
+    )
+    facts = {"result": path, "version": path, "frames": 2, "made": 2}
+    view = ScreenView()
+    view.begin(Job(verb="merge"))
+    view.show(Finished(stage="merge", summary=facts))
+    told = capsys.readouterr().out
+    rows = [row.strip("│ ").split("│")[-1].strip() for row in told.splitlines() if "│" in row]
+    assert rows == ["/films/a show of", "two/merged-versions/0012/", "result-of-it.mp4", "2", "2"]
+    assert "│ result │" in told and "│ version" not in told
+
+
 @pytest.mark.parametrize(
     ("frames", "told"),
     [
