@@ -161,3 +161,13 @@ def test_only_a_run_without_an_end_gets_a_finish() -> None:
 def _stopped(run: Stage) -> Stage:
     yield run.send(Stop())
     yield from run
+
+
+def test_a_run_by_the_clock_counts_as_through_only_at_its_end():
+    options = TrainOptions(minutes=1)
+    going_on = [
+        schedule.total_iterations(options, iteration, 60 * iteration / 1405.2)
+        for iteration in range(1400, 1406)
+    ]
+    assert all(total > at for at, total in enumerate(going_on, 1400))
+    assert schedule.total_iterations(options, 1406, 60.03) == 1406

@@ -62,7 +62,7 @@ def total_iterations(options: TrainOptions, iteration: int, seconds: float) -> i
     """How many iterations it will be at the end, at this pace; None where nothing sets an end."""
     ends = [options.iterations] if options.iterations else []
     if options.minutes and seconds > 1:
-        ends.append(max(iteration, round(iteration * 60 * options.minutes / seconds)))
+        ends.append(max(iteration, math.ceil(iteration * 60 * options.minutes / seconds)))
     return min(ends, default=None)
 
 
