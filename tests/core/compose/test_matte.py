@@ -158,11 +158,16 @@ def test_a_negative_blur_is_none_by_deepfacelabs_numbers():
     )
 
 
-def test_brows_near_the_edge_are_covered_and_the_rest_is_as_it_was():
-    mask = np.zeros((128, 128), np.float32)
+def mask_with_brows():
+    """A mask, and dst's brows at its upper edge."""
+    mask, brows = np.zeros((2, 128, 128), np.float32)
     mask[20:110, 20:108] = 1
-    brows = np.zeros_like(mask)
     brows[20:40, 30:98] = 1
+    return mask, brows
+
+
+def test_brows_near_the_edge_are_covered_and_the_rest_is_as_it_was():
+    mask, brows = mask_with_brows()
     plain = matte.shape_matte(mask, 2, 8)
     covered = matte.cover_brows(plain, mask, brows, 2, 8)
     scale = len(plain) // 128
@@ -173,10 +178,7 @@ def test_brows_near_the_edge_are_covered_and_the_rest_is_as_it_was():
 
 
 def test_a_mask_that_is_eroded_far_leaves_no_islands_at_the_brows():
-    mask = np.zeros((128, 128), np.float32)
-    mask[20:110, 20:108] = 1
-    brows = np.zeros_like(mask)
-    brows[20:40, 30:98] = 1
+    mask, brows = mask_with_brows()
     plain = matte.shape_matte(mask, 25, 8)
     covered = matte.cover_brows(plain, mask, brows, 25, 8)
     np.testing.assert_allclose(covered, plain, atol=1e-3)
