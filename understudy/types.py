@@ -118,13 +118,14 @@ class Marking(IntEnum):
 
 
 _MARKINGS = ("", "points", "refined", "laid in")
+_NO_GAZE = np.full((2, 2), np.nan, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Face:
     """One face in one frame; the fields are those of `Faces` without the leading N.
 
-    raw: None = the same as landmarks.
+    raw: None = the same as landmarks. gaze: None = not measured.
     """
 
     frame: int
@@ -139,6 +140,7 @@ class Face:
     raw: Floats | None = None
     footage: int = 0
     marked: Marking = Marking.NONE
+    gaze: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,10 @@ class Faces:
         footage: (N,) int64 of which footage the face is, among those of the table; -1 = not known.
             Frame, track and person are numbers within it. Where none is given, all are of one.
         marked: (N,) int64 the `Marking` of each; not given = none is marked.
+        gaze: (N, 2, 2) float32, where each iris is between the corners of its eye, of the eye on
+            the picture's left and of the other: x along the line from the left corner to the
+            right, y down across it, from the middle between them, in eye widths (corner to
+            corner). NaN = not measured; not given = none is.
     """
 
     frame: NDArray[np.int64]
@@ -173,12 +179,15 @@ class Faces:
     raw: Floats
     footage: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     marked: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    gaze: Floats = field(default_factory=lambda: np.zeros((0, 2, 2), np.float32))
 
     def __post_init__(self) -> None:
         count = len(self.frame)
         for name in ("footage", "marked"):
             if not len(getattr(self, name)):
                 object.__setattr__(self, name, np.zeros(count, np.int64))
+        if not len(self.gaze):
+            object.__setattr__(self, "gaze", np.full((count, 2, 2), np.nan, np.float32))
         points = (count, 68, 2)
         shapes = {
             "box": (count, 4),
@@ -194,6 +203,7 @@ class Faces:
             "raw": points,
             "footage": (count,),
             "marked": (count,),
+            "gaze": (count, 2, 2),
         }.items():
             found = getattr(self, name).shape
             if found != shape:
@@ -238,6 +248,9 @@ class Faces:
             ).astype(np.float32),
             footage=np.array([face.footage for face in faces], np.int64),
             marked=np.array([face.marked for face in faces], np.int64),
+            gaze=np.stack([_NO_GAZE if face.gaze is None else face.gaze for face in faces]).astype(
+                np.float32
+            ),
         )
 
     def __len__(self) -> int:
@@ -269,6 +282,7 @@ class Faces:
             self.raw[row],
             int(self.footage[row]),
             Marking(self.marked[row]),
+            None if np.isnan(self.gaze[row]).any() else self.gaze[row],
         )
 
     @property

@@ -12,6 +12,7 @@ from understudy.parts.landmarkers import landmarkers
 from understudy.parts.maskers import maskers
 from understudy.parts.models import models
 from understudy.parts.segmenters import segmenters
+from understudy.parts.sorters import sorters
 from understudy.parts.upscalers import upscalers
 from understudy.registry import Registry
 
@@ -24,5 +25,6 @@ FAMILIES: Final[tuple[Registry[Any], ...]] = (
     maskers,
     models,
     segmenters,
+    sorters,
     upscalers,
 )

@@ -24,7 +24,8 @@ _VERBS: dict[str, Verb] = {}
 _MODULES = (
     "new",
     "extract.command",
-    "faces",
+    "curate.faces",
+    "curate.sort",
     "train.command",
     "saved_models.command",
     "saved_models.import_dfl",

@@ -25,6 +25,7 @@ from understudy.io.provenance.manifest import Claim
 from understudy.options import option
 from understudy.parts.identities import Embed, identities
 from understudy.registry import NameIn, with_parts
+from understudy.stages.curate.faceset_notes import faceset_notes
 from understudy.stages.events import (
     Event,
     Finished,
@@ -45,7 +46,6 @@ from understudy.stages.extract.known_footage import (
     rows_of_footage,
 )
 from understudy.stages.extract.options import ExtractOptions
-from understudy.stages.faceset_notes import faceset_notes
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.stages.signer import find_signer

@@ -134,7 +134,7 @@ TALL_PNG = base64.b64encode(
     cv2.imencode(".png", np.zeros((SIZE, 8), np.uint8))[1].tobytes()
 ).decode()
 LIES = {
-    "version": [{"version": 5}, "newer Understudy.*Update"],
+    "version": [{"version": 6}, "newer Understudy.*Update"],
     "version kind": [{"version": "1"}, "version"],
     "NaN": [{"score": float("nan")}, "score"],
     "infinity": [{"box": [0, 0, float("inf"), 1]}, "box"],

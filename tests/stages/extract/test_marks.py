@@ -13,10 +13,10 @@ from understudy.core.face import align, mean_head
 from understudy.errors import BadMedia, BadProject, NoFaces
 from understudy.io.open_footage import open_footage
 from understudy.parts.landmarkers import landmarkers
+from understudy.stages.curate.faces import FacesOptions, faces
 from understudy.stages.events import FailedFrame, Note, Progress, Saved
 from understudy.stages.extract import marking
 from understudy.stages.extract.command import extract
-from understudy.stages.faces import FacesOptions, faces
 from understudy.types import Marking
 
 REPOSITORY = Path(__file__).resolve().parents[3]

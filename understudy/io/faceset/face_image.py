@@ -26,7 +26,7 @@ from understudy.io.faceset import image_metadata
 from understudy.io.footage import stills
 from understudy.types import AlignedFace, Bytes, Doubles, Face, FaceType, Floats, Marking, Polygon
 
-VERSION = 4
+VERSION = 5
 SUFFIXES = (".jpg", ".jpeg", ".png")
 MAX_BYTES = 64 << 20
 _MAX_VALUES = 250_000
@@ -55,7 +55,7 @@ class FaceMetadata(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    version: Literal[1, 2, 3, 4]
+    version: Literal[1, 2, 3, 4, 5]
     face_type: FaceType
     size: int = Field(ge=1, le=image_metadata.MAX_SIDE)
     face_from_frame: tuple[Row, Row]
@@ -78,6 +78,8 @@ class FaceMetadata(BaseModel):
     # Since version 4.
     footage: str = Field(default="", max_length=64, pattern=r"^[0-9a-f]*$")
     marked: Literal["points", "refined", "laid in"] | None = None
+    # Since version 5.
+    gaze: tuple[Point, Point] | None = None
 
     @model_validator(mode="after")
     def _can_be_inverted(self) -> Self:
@@ -94,6 +96,7 @@ class FaceMetadata(BaseModel):
             np.array(values, np.float32) for values in (self.box, self.landmarks, self.pose)
         )
         raw = None if self.raw is None else np.array(self.raw, np.float32)
+        gaze = None if self.gaze is None else np.array(self.gaze, np.float32)
         return Face(
             self.frame,
             box,
@@ -106,7 +109,12 @@ class FaceMetadata(BaseModel):
             self.filled,
             raw,
             marked=Marking.of_text(self.marked or ""),
+            gaze=gaze,
         )
+
+    def face_from_frame_at(self, side: int) -> Doubles:
+        """The matrix (2, 3) from frame pixels to those of the picture at that side."""
+        return affine.compose(affine.scaling(side / self.size), self.face_from_frame)
 
     def polygons_in_picture(self, to_picture: ArrayLike) -> tuple[Polygon, ...]:
         """Return the polygons, carried by `to_picture` (2, 3) from pixels at the side `size`."""
@@ -164,7 +172,7 @@ def read(path: Path) -> AlignedFace:
     return AlignedFace(
         face=metadata.face,
         image=np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8),
-        face_from_frame=_rescale(metadata, container.width),
+        face_from_frame=metadata.face_from_frame_at(container.width),
         face_type=metadata.face_type,
         mask=_mask(metadata, container.width, path),
         source=metadata.source,
@@ -244,6 +252,7 @@ def metadata_json(face: AlignedFace) -> str:
         ],
         "footage": face.footage,
         "marked": face.face.marked.text or None,
+        "gaze": None if face.face.gaze is None else _round(face.face.gaze, 6),
     }
     return json.dumps(fields, allow_nan=False, separators=(",", ":"))
 
@@ -298,10 +307,6 @@ class _Versioned(BaseModel):
     model_config = ConfigDict(strict=True)
 
     version: int
-
-
-def _rescale(metadata: FaceMetadata, size: int) -> Doubles:
-    return affine.compose(affine.scaling(size / metadata.size), metadata.face_from_frame)
 
 
 def _mask(metadata: FaceMetadata, size: int, path: Path) -> Floats | None:

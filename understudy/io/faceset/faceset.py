@@ -12,7 +12,7 @@ from understudy.errors import BadMedia, NoFaces
 from understudy.io import atomic
 from understudy.io.faceset import face_image
 from understudy.io.faceset.table import FaceTable, FootageName, extract_command
-from understudy.types import AlignedFace, Faces, FaceType, Polygon
+from understudy.types import AlignedFace, Doubles, Faces, FaceType, Polygon
 
 
 class Faceset:
@@ -72,6 +72,16 @@ class Faceset:
     def face_types(self) -> list[FaceType]:
         """The face type of each picture."""
         return list(self._table().face_types)
+
+    @property
+    def sides(self) -> NDArray[np.int64]:
+        """(N,) the side of each picture, in pixels."""
+        return self._table().sides
+
+    @property
+    def face_from_frame(self) -> Doubles:
+        """(N, 2, 3) from frame pixels to those of each picture as it is now."""
+        return self._table().face_from_frame
 
     @property
     def face_type(self) -> FaceType:

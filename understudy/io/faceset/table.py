@@ -51,9 +51,10 @@ class FootageName(NamedTuple):
 class FaceTable:
     """The columns, one row a face.
 
-    faces, polygons: in frame space. names, face_types, sides: of each picture. footages: key and
-    name of each that `faces.footage` numbers. copies: by the name of a picture, those of others
-    that show the same face.
+    faces, polygons: in frame space. names, face_types, sides: of each picture. face_from_frame: (N,
+    2, 3) to pixels of each picture as it is now. footages: key and name of each that
+    `faces.footage` numbers. copies: by the name of a picture, those of others that show the same
+    face.
     """
 
     def __init__(self, names: list[str]) -> None:
@@ -72,6 +73,7 @@ class FaceTable:
             raw=np.zeros((count, 68, 2), np.float32),
             footage=np.full(count, -1, np.int64),
             marked=np.zeros(count, np.int64),
+            gaze=np.full((count, 2, 2), np.nan, np.float32),
         )
         self._seconds = np.zeros(count)
         self.face_types: list[FaceType] = ["full"] * count
@@ -79,6 +81,7 @@ class FaceTable:
         # One for all pictures of a footage.
         self._said = [FootageName("", "")] * count
         self.sides = np.zeros(count, np.int64)
+        self.face_from_frame = np.zeros((count, 2, 3))
         self.polygons: list[tuple[Polygon, ...]] = [()] * count
         self._identities: list[Floats | None] = [None] * count
         self.copies: dict[str, list[str]] = {}
@@ -134,7 +137,10 @@ class FaceTable:
         )
         faces.raw[row] = face.landmarks if face.raw is None else face.raw
         faces.marked[row] = face.marked
+        if face.gaze is not None:
+            faces.gaze[row] = face.gaze
         self.face_types[row], self.sides[row] = metadata.face_type, side
+        self.face_from_frame[row] = metadata.face_from_frame_at(side)
         self._seconds[row] = np.nan if metadata.pts is None else metadata.pts
         said = FootageName(metadata.footage, metadata.source)
         self._said[row] = self._said[0] if said == self._said[0] else said
@@ -176,11 +182,9 @@ class FaceTable:
 
     def _take(self, rows: list[int]) -> None:
         """These rows, in this order."""
-        self.faces, self.sides, self._seconds = (
-            self.faces[rows],
-            self.sides[rows],
-            self._seconds[rows],
-        )
+        self.faces = self.faces[rows]
+        for name in ("sides", "face_from_frame", "_seconds"):
+            setattr(self, name, getattr(self, name)[rows])
         for name in ("names", "face_types", "polygons"):
             values = getattr(self, name)
             setattr(self, name, [values[row] for row in rows])

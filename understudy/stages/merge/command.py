@@ -19,6 +19,7 @@ from understudy.io.video.audio import SoundPlan, choose_sound
 from understudy.io.video.concat import concat
 from understudy.io.video.encode_options import encoding_notes, pixel_format
 from understudy.stages import frame_ranges
+from understudy.stages.curate.faceset_notes import faceset_notes
 from understudy.stages.events import (
     Event,
     Finished,
@@ -37,7 +38,6 @@ from understudy.stages.extract.known_footage import (
     rows_of_footage,
 )
 from understudy.stages.extract.person_choice import choose_person
-from understudy.stages.faceset_notes import faceset_notes
 from understudy.stages.footage_notes import footage_notes, sound_losses, sound_notes
 from understudy.stages.jobs import verb
 from understudy.stages.merge import versions

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from understudy.core.training.split import MIN_FACES
 from understudy.io.faceset.faceset import Faceset
+from understudy.stages.curate.faceset_notes import faceset_notes
 from understudy.stages.events import Event, Note
 from understudy.stages.extract.known_footage import knows_footage
 from understudy.stages.extract.people import warn_of_several_in_faceset
 from understudy.stages.extract.person_choice import choose_person
-from understudy.stages.faceset_notes import faceset_notes
 from understudy.stages.project import Project
 from understudy.stages.train.options import TrainOptions
 from understudy.types import Side

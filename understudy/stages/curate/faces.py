@@ -16,6 +16,7 @@ from understudy.errors import BadMedia, NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.options import Options, option
 from understudy.printable import name_some
+from understudy.stages.curate.faceset_notes import faceset_notes
 from understudy.stages.events import (
     Event,
     FaceRow,
@@ -29,7 +30,6 @@ from understudy.stages.events import (
     Suspicious,
 )
 from understudy.stages.extract.known_footage import knows_footage, match_footage
-from understudy.stages.faceset_notes import faceset_notes
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.types import Face, Faces, FaceType, Floats, Side

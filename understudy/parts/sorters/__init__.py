@@ -1,0 +1,103 @@
+"""Sorters: in which order, and in which groups, the faces of a set are looked at.
+
+A sorter is a class of options. Its `build()` gives a function from what is known of the faces to
+their order; it opens no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from understudy.core.face.pixel_measures import PixelMeasures
+from understudy.registry import Part, Registry
+from understudy.types import Doubles, Faces
+
+
+@dataclass(frozen=True, slots=True)
+class SortFaces:
+    """What a sorter is told of N faces, in the order of their footage, frame and file name.
+
+    Attributes:
+        faces: The table.
+        names: Of the pictures.
+        face_from_frame: (N, 2, 3) float64, frame pixels to pixels of the picture as it is now.
+        sides: (N,) int64, of the pictures in pixels.
+        pixels: What their pixels show; None where the sorter does not read them.
+        other: The faces of the other side; None where the sorter does not compare with them.
+    """
+
+    faces: Faces
+    names: list[str]
+    face_from_frame: Doubles
+    sides: NDArray[np.int64]
+    pixels: PixelMeasures | None = None
+    other: SortFaces | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """An order of N faces.
+
+    Attributes:
+        order: (N,) int64, every row once.
+        value: (N,) float64, by row, what they were sorted by; NaN = there is no such number.
+        group: (N,) int64, by row, a place in `groups`; -1 = in none.
+        groups: What the groups are called, in the order in which they come.
+        chosen: (N,) bool, by row: what a sorter that chooses takes. Others choose all.
+    """
+
+    order: NDArray[np.int64]
+    value: Doubles
+    group: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    groups: tuple[str, ...] = ()
+    chosen: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+
+    def __post_init__(self) -> None:
+        count = len(self.order)
+        if not len(self.group):
+            object.__setattr__(self, "group", np.full(count, -1, np.int64))
+        if not len(self.chosen):
+            object.__setattr__(self, "chosen", np.ones(count, bool))
+
+    @classmethod
+    def by_value(cls, value: ArrayLike, *, descending: bool = False) -> Self:
+        """The order by a number of each face, (N,); equal ones as they come, NaN last."""
+        values = np.asarray(value, np.float64)
+        keys = -values if descending else values
+        # NaN sorts last in numpy.
+        return cls(np.argsort(keys, kind="stable").astype(np.int64), values)
+
+    def with_groups(self, group: NDArray[np.int64], groups: tuple[str, ...]) -> Sorting:
+        """The same, its rows in groups: the order is by group first, those in none last."""
+        rank = np.where(group < 0, len(groups), group)
+        order = self.order[np.argsort(rank[self.order], kind="stable")]
+        return replace(self, order=order, group=group, groups=groups)
+
+
+Sort = Callable[[SortFaces], Sorting]
+
+
+class Sorter(Part):
+    """The options of one sorter; `build` makes it ready."""
+
+    # Whether it needs `SortFaces.pixels`, and `SortFaces.other`.
+    reads_pixels: ClassVar[bool] = False
+    reads_other: ClassVar[bool] = False
+
+    def build(self) -> Sort:
+        """The sorter as a function. It is never given a face that cannot be read.
+
+        What it gives raises BadProject where the faces do not know what they are to be sorted by.
+        """
+        raise NotImplementedError
+
+
+sorters: Registry[Sorter] = Registry("sorters", __name__, "sorter")

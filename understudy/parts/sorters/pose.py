@@ -1,0 +1,32 @@
+"""Sorters by where the head turns: yaw, pitch and roll."""
+
+from __future__ import annotations
+
+from understudy.parts.sorters import Sort, Sorter, Sorting, sorters
+
+
+@sorters.register("yaw")
+class Yaw(Sorter):
+    """Turned most to the picture's left first."""
+
+    def build(self) -> Sort:
+        """The sorter as a function."""
+        return lambda faces: Sorting.by_value(faces.faces.pose[:, 1], descending=True)
+
+
+@sorters.register("pitch")
+class Pitch(Sorter):
+    """Looking up most first."""
+
+    def build(self) -> Sort:
+        """The sorter as a function."""
+        return lambda faces: Sorting.by_value(faces.faces.pose[:, 0], descending=True)
+
+
+@sorters.register("roll")
+class Roll(Sorter):
+    """Tilted most clockwise first."""
+
+    def build(self) -> Sort:
+        """The sorter as a function."""
+        return lambda faces: Sorting.by_value(faces.faces.pose[:, 2], descending=True)

@@ -1,0 +1,1 @@
+"""Curation: facesets read out, checked, sorted, chosen, changed and exchanged."""
