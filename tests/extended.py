@@ -24,6 +24,7 @@ from understudy.parts.detectors import detectors
 from understudy.parts.families import FAMILIES
 from understudy.registry import registry_of
 from understudy.stages import jobs
+from understudy.stages.curate.sort import SortOptions
 from understudy.stages.events import Event, Finished
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.merge.options import MergeOptions
@@ -41,9 +42,15 @@ EXAMPLES = [
     ("segmenters", "skin-pixels", "merge", "redness", 130),
     ("color_transfers", "mean-colour", "merge", "strength", 50),
     ("blenders", "ghost", "merge", "opacity", 100),
+    ("sorters", "height", "sort", "middle", 300),
     ("upscalers", "lanczos", "merge", "factor", 3),
 ]
-OPTIONS = {"train": TrainOptions, "extract": ExtractOptions, "merge": MergeOptions}
+OPTIONS = {
+    "train": TrainOptions,
+    "extract": ExtractOptions,
+    "merge": MergeOptions,
+    "sort": SortOptions,
+}
 NAMED_BY = {
     "models": "model",
     "detectors": "detector",
@@ -173,6 +180,7 @@ def test_a_swap_is_made_with_all_of_them(show: Path, monkeypatch: pytest.MonkeyP
     parts = {"detector": "skin", "landmarker": "mean-face", "identity": "face-colours"}
     done(understudy.extract(show, **parts, size=256, steady="off", format="png", workers=1))
     assert len(Faceset(show / "dst" / "faces")) == 3
+    done(understudy.sort(show, "dst", "height"))
     done(understudy.train(show, model="little", iterations=2, batch=2, device="cpu"))
     swapped = merged(show)
     assert built == {name for _, name, *_ in EXAMPLES}

@@ -12,7 +12,7 @@ from understudy.stages import jobs
 from understudy.stages.events import Finished, Stage
 
 pytestmark = pytest.mark.usefixtures("one_parser")
-COMMANDS = [name.replace("_", " ") for name in (*jobs.verbs(), "run")]
+COMMANDS = [jobs.command_words(name) for name in (*jobs.verbs(), "run")]
 LARGE = OptionGroup("large", "What is seldom asked")
 LARGEST_PAGE = 62
 

@@ -76,7 +76,7 @@ def test_every_command_has_a_page_that_the_index_links(verb: str) -> None:
     telling = [
         page
         for page in pages
-        if f"understudy {verb.replace('_', ' ')}" in page.read_text(encoding="utf-8")
+        if f"understudy {jobs.command_words(verb)}" in page.read_text(encoding="utf-8")
     ]
     assert telling
     index = (folder / "index.md").read_text(encoding="utf-8")
@@ -207,7 +207,7 @@ def texts_of(path: Path) -> Iterator[str]:
 
 def test_commands_in_messages_can_be_typed_as_they_stand() -> None:
     """None leaves out an argument that it needs."""
-    verbs = {name.replace("_", " "): verb for name, verb in jobs.verbs().items()}
+    verbs = {jobs.command_words(name): verb for name, verb in jobs.verbs().items()}
     names = "|".join(sorted(verbs, key=len, reverse=True))
     told = 0
     for path in (REPOSITORY / "understudy").rglob("*.py"):

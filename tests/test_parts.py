@@ -181,4 +181,4 @@ def test_a_command_refuses_what_it_does_not_know(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main([*name.split("_"), "--no-such-option", "1"]) == 2
-    assert f"understudy {name.replace('_', ' ')}" in capsys.readouterr().err
+    assert f"understudy {jobs.command_words(name)}" in capsys.readouterr().err

@@ -88,7 +88,7 @@ def parse(tokens: Sequence[str]) -> ParsedCommand | None:
     app = build_app()
     asked = HelpRequest.from_tokens(tokens, app)
     if asked is not None:
-        verb = jobs.verbs().get("_".join(asked.words))
+        verb = jobs.verbs().get("_".join(asked.words).replace("-", "_"))
         print_help(asked, app, None if verb is None else jobs.options_of(verb))
         return None
     try:

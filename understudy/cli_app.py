@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from cyclopts import App, Parameter
 
 from understudy.options import Options, check_texts
+from understudy.registry import NameIn
 from understudy.stages import jobs
 from understudy.stages.jobs import Job, Verb
 
@@ -70,10 +71,10 @@ def build_app() -> App:
     )
     for place, (name, verb) in enumerate(jobs.verbs().items()):
         # `faces_check` is the command `check` of `faces`.
-        above, _, below = name.partition("_")
+        above, _, below = jobs.command_words(name).partition(" ")
         (app[above] if below else app).command(
             _command(verb),
-            name=[below or name, *(alias for alias, of in ALIASES.items() if of == name)],
+            name=[below or above, *(alias for alias, of in ALIASES.items() if of == name)],
             sort_key=place,
             help=_first_paragraph(verb),
         )
@@ -125,7 +126,7 @@ def _command(verb: Verb) -> Callable[..., Job]:
     """Make a function for cyclopts that has the verb's parameters and returns the job."""
     parameters = []
     for parameter in _arguments(verb):
-        note = Parameter(help=_argument_help(parameter.name, verb))
+        note = Parameter(help=_argument_help(parameter, verb))
         parameters.append(parameter.replace(annotation=Annotated[parameter.annotation, note]))
     if jobs.options_of(verb).model_fields:
         options: Any = Annotated[jobs.options_of(verb), Parameter(name="*")]
@@ -164,7 +165,13 @@ def _first_paragraph(verb: Verb) -> str:
     return " ".join(inspect.cleandoc(verb.__doc__ or "").split("\n\n")[0].split())
 
 
-def _argument_help(argument: str, verb: Verb) -> str:
+def _argument_help(argument: inspect.Parameter, verb: Verb) -> str:
+    """What a docstring says of an argument, and the names of the parts that it may be."""
+    names = [each.help() for each in get_args(argument.annotation) if isinstance(each, NameIn)]
+    return " ".join([_told_of(argument.name, verb), *names])
+
+
+def _told_of(argument: str, verb: Verb) -> str:
     """Find what a docstring says behind `argument:`."""
     names = "|".join(one.name for one in _arguments(verb))
     for paragraph in inspect.cleandoc(verb.__doc__ or "").split("\n\n")[1:]:

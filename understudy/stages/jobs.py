@@ -60,6 +60,12 @@ def verbs() -> dict[str, Verb]:
     return dict(_VERBS)
 
 
+def command_words(name: str) -> str:
+    """What a user types for a verb: `faces_save_metadata` is `faces save-metadata`."""
+    above, _, below = name.partition("_")
+    return f"{above} {below.replace('_', '-')}".strip()
+
+
 def options_of(function: Verb) -> type[Options]:
     """The `Options` class that a verb takes."""
     hint = inspect.signature(function, eval_str=True).parameters["options"].annotation
