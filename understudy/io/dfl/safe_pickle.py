@@ -37,6 +37,9 @@ _KNOWN = {
         for module in ("builtins", "__builtin__")
         for name in ("bytes", "set", "frozenset")
     },
+    # The two enumerations of DeepFaceLab that stand in its packs: their members come as numbers.
+    ("samplelib.Sample", "SampleType"): "enum",
+    ("facelib.FaceType", "FaceType"): "enum",
 }
 ATOMS = (str, bytes, int, float, bool, type(None))
 # Values lie at most so deep, and are at most so many times as many as the orders that build them:
@@ -49,6 +52,8 @@ MAX_BITS: Final = 4096
 
 def loads(data: bytes, source: str) -> object:
     """Return what a pickle holds: plain values, containers, arrays and scalars of numpy.
+
+    Members of the two enumerations that DeepFaceLab's packs name come as plain numbers.
 
     Arrays share the memory of `data` or of each other: they are read-only. Nothing is ever run.
     source: where it is from, for the message.
@@ -330,6 +335,8 @@ class PickleMachine:
                 return text.encode("latin-1")
             case "bytes", ():
                 return b""
+            case "enum", (int(number),):
+                return number
             case "set" | "frozenset", (list(items),):
                 self._spend(8 * len(items))
                 return (set if maker.word == "set" else frozenset)(_check_keys(items))

@@ -149,9 +149,19 @@ def encode(face: AlignedFace, suffix: str, quality: int = 95) -> bytes:
         )
     if suffix.lower() not in SUFFIXES:
         raise ValueError(f"a face picture ends in {', '.join(SUFFIXES)}, not '{suffix}'")
+    return embed(stills.encode_image(face.image, suffix, quality), face)
+
+
+def embed(picture: bytes, face: AlignedFace) -> bytes:
+    """Return a picture file, fresh from an encoder, that also says what is known of `face`.
+
+    Its pixels are not encoded again; they are not compared with the face's.
+
+    Raises:
+        ValueError: The face does not fit the format.
+    """
     block = metadata_json(face)
     _check_own(block)
-    picture = stills.encode_image(face.image, suffix, quality)
     return image_metadata.insert(picture, block.encode("ascii"))
 
 
@@ -161,7 +171,11 @@ def read(path: Path) -> AlignedFace:
     Raises:
         BadMedia: Unreadable, damaged, not square, not a face picture, or from a newer version.
     """
-    data = _read_bytes(path)
+    return parse(_read_bytes(path), path)
+
+
+def parse(data: bytes, path: Path) -> AlignedFace:
+    """Return the face in a picture's bytes, as `read`; `path` is only for messages."""
     container, metadata = _parse(data, path)
     image = _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, str(path))
     if image.shape != (container.height, container.width, 3):

@@ -19,6 +19,7 @@ from understudy.io.image_segments import (
     PNG,
     Damaged,
     Segment,
+    cut_out,
     frame_size,
     is_frame_header,
     jpeg_segments,
@@ -85,14 +86,15 @@ def replace(data: bytes, block: bytes, where: str) -> bytes:
     Raises:
         BadMedia: As `inspect`.
     """
+    return insert(remove(data, where), block)
+
+
+def remove(data: bytes, where: str) -> bytes:
+    """Return the picture file `data` without our block; all else stays. Raises as `inspect`."""
     inspect(data, where)
     if data.startswith(PNG):
-        ours = [each for each in png_chunks(data) if _is_our_text(each)]
-    else:
-        ours = [each for each in jpeg_segments(data) if _is_our_part(each)]
-    starts, ends = [each.start for each in ours], [each.end for each in ours]
-    kept = zip([0, *ends], [*starts, len(data)], strict=True)
-    return insert(b"".join(data[start:end] for start, end in kept), block)
+        return cut_out(data, filter(_is_our_text, png_chunks(data)))
+    return cut_out(data, filter(_is_our_part, jpeg_segments(data)))
 
 
 def _inspect_png(data: bytes, where: str) -> ImageContainer:
