@@ -118,14 +118,14 @@ class Marking(IntEnum):
 
 
 _MARKINGS = ("", "points", "refined", "laid in")
-_NO_GAZE = np.full((2, 2), np.nan, np.float32)
+_NO_GAZE, _NO_LIDS = np.full((2, 2), np.nan, np.float32), np.full(2, np.nan, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Face:
     """One face in one frame; the fields are those of `Faces` without the leading N.
 
-    raw: None = the same as landmarks. gaze: None = not measured.
+    raw: None = the same as landmarks. gaze, lids: None = not measured.
     """
 
     frame: int
@@ -141,6 +141,7 @@ class Face:
     footage: int = 0
     marked: Marking = Marking.NONE
     gaze: Floats | None = None
+    lids: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,9 @@ class Faces:
         gaze: (N, 2, 2) float32, where each iris is between the corners of its eye, of the eye on
             the picture's left and of the other: x along the line from the left corner to the
             right, y down across it, from the middle between them, in eye widths (corner to
-            corner). NaN = not measured; not given = none is.
+            corner). NaN = not measured, or hidden behind a lid; not given = none is.
+        lids: (N, 2) float32, how far the lids of each of the two are apart, in widths that the eye
+            has from the front: about 0.05 shut, 0.25 open. NaN = not measured; not given = none is.
     """
 
     frame: NDArray[np.int64]
@@ -180,14 +183,16 @@ class Faces:
     footage: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     marked: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     gaze: Floats = field(default_factory=lambda: np.zeros((0, 2, 2), np.float32))
+    lids: Floats = field(default_factory=lambda: np.zeros((0, 2), np.float32))
 
     def __post_init__(self) -> None:
         count = len(self.frame)
         for name in ("footage", "marked"):
             if not len(getattr(self, name)):
                 object.__setattr__(self, name, np.zeros(count, np.int64))
-        if not len(self.gaze):
-            object.__setattr__(self, "gaze", np.full((count, 2, 2), np.nan, np.float32))
+        for name, each in (("gaze", _NO_GAZE), ("lids", _NO_LIDS)):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.repeat(each[None], count, axis=0))
         points = (count, 68, 2)
         shapes = {
             "box": (count, 4),
@@ -204,6 +209,7 @@ class Faces:
             "footage": (count,),
             "marked": (count,),
             "gaze": (count, 2, 2),
+            "lids": (count, 2),
         }.items():
             found = getattr(self, name).shape
             if found != shape:
@@ -251,6 +257,9 @@ class Faces:
             gaze=np.stack([_NO_GAZE if face.gaze is None else face.gaze for face in faces]).astype(
                 np.float32
             ),
+            lids=np.stack([_NO_LIDS if face.lids is None else face.lids for face in faces]).astype(
+                np.float32
+            ),
         )
 
     def __len__(self) -> int:
@@ -283,6 +292,7 @@ class Faces:
             int(self.footage[row]),
             Marking(self.marked[row]),
             None if np.isnan(self.gaze[row]).any() else self.gaze[row],
+            None if np.isnan(self.lids[row]).any() else self.lids[row],
         )
 
     @property

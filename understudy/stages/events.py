@@ -86,7 +86,8 @@ class FaceRow(_Message):
 
     pts: seconds, or None in stills. pose: pitch, yaw, roll. file: the picture. source: name of the
     footage that frame and track are of, "" = not known. marked: what became of a mark by hand,
-    "points", "refined" or "laid in"; "" without one.
+    "points", "refined" or "laid in"; "" without one. gaze, lids: as `Faces` has them, None = not
+    measured.
     """
 
     event: Literal["face"] = "face"
@@ -104,6 +105,8 @@ class FaceRow(_Message):
     file: str
     source: str = ""
     marked: str = ""
+    gaze: tuple[tuple[float, float], ...] | None = None
+    lids: tuple[float, float] | None = None
 
 
 class Suspicious(_Message):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from understudy.core.face.landmarks import MIRROR
 from understudy.core.face.pose import HEAD_MODEL
 from understudy.core.face.traits import FaceTraits
-from understudy.types import Doubles
+from understudy.types import Doubles, Face, Faces
 
 _LOWER_LIP_AND_CHIN = [6, 7, 8, 9, 10, 56, 57, 58, 65, 66, 67]
 _POSES = [(0, 0), (0, 0.5), (0, -1.1), (0.35, 0.3), (-0.4, -0.6), (0.3, 1.0)]
@@ -80,6 +82,21 @@ def test_a_mirrored_face_does_the_same_mirrored() -> None:
     expected = FaceTraits.of(points).mirrored()
     for name in ("eyes", "eyes_open", "mouth_open", "mouth_wide", "brow", "expression", "shape"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-5)
+
+
+def test_lids_that_were_measured_go_before_the_points() -> None:
+    face = Face(
+        0,
+        np.zeros(4, np.float32),
+        _seen(HEAD_MODEL, 0, 0).astype(np.float32),
+        1,
+        0,
+        np.zeros(3, np.float32),
+    )
+    shut = replace(face, lids=np.array([0.07, 0.26], np.float32))
+    unmeasured, measured = FaceTraits.of(Faces.of([face, shut])).eyes
+    assert unmeasured.min() > 0.6
+    assert measured[0] < 0.1 and measured[1] > 1
 
 
 def test_points_that_fit_no_head_have_no_traits() -> None:

@@ -31,7 +31,18 @@ def face() -> AlignedFace:
     pose = np.array([0.1, -0.2, 0.3], np.float32)
     box, raw = np.array([90, 95.5, 170, 180], np.float32), landmarks + np.float32(0.25)
     in_frame = Face(
-        118, box, landmarks, 0.87, 3, pose, identity / np.linalg.norm(identity), 2, True, raw
+        118,
+        box,
+        landmarks,
+        0.87,
+        3,
+        pose,
+        identity / np.linalg.norm(identity),
+        2,
+        True,
+        raw,
+        gaze=np.array([[0.1, -0.02], [0.12, 0.03]], np.float32),
+        lids=np.array([0.21, 0.19], np.float32),
     )
     matrix = np.array([[0.8, 0.1, -75.123456789], [-0.1, 0.8, -60.987654321]])
     mask = np.linspace(0, 1, SIZE * SIZE, dtype=np.float32).reshape(SIZE, SIZE)
@@ -56,7 +67,7 @@ def test_a_face_comes_back_as_it_was_written(face, tmp_path, name):
         back.face.filled,
     ) == (118, 3, 0.87, 2, True)
     assert np.array_equal(back.face_from_frame, face.face_from_frame)
-    for column in ("box", "landmarks", "raw", "pose", "identity"):
+    for column in ("box", "landmarks", "raw", "pose", "identity", "gaze", "lids"):
         assert np.abs(getattr(back.face, column) - getattr(face.face, column)).max() < 1e-4, column
     assert np.abs(back.mask - face.mask).max() <= 0.5 / 255 + 1e-6
     difference = np.abs(back.image.astype(int) - face.image)

@@ -175,12 +175,18 @@ def test_a_folder_that_cannot_be_written_can_be_read(faceset, monkeypatch):
     assert not (faceset.folder.parent / "faces.jsonl").exists()
 
 
-def test_identities_are_kept_in_the_table(tmp_path):
+def test_what_is_measured_of_some_faces_is_kept_in_the_table(tmp_path):
     one = face(1)
-    known = dataclasses.replace(
-        one, face=dataclasses.replace(one.face, identity=np.array([0.6, 0.8], np.float32))
-    )
+    measured = {
+        "identity": np.array([0.6, 0.8], np.float32),
+        "gaze": np.array([[0.1, 0], [0.2, 0]], np.float32),
+        "lids": np.array([0.2, 0.25], np.float32),
+    }
+    known = dataclasses.replace(one, face=dataclasses.replace(one.face, **measured))
     faceset = Faceset(tmp_path / "faces")
     faceset.add(known)
-    assert np.allclose(faceset.faces.identity, [[0.6, 0.8]])
-    assert np.allclose(Faceset(tmp_path / "faces").faces.identity, [[0.6, 0.8]])  # from the cache
+    for table in (faceset.faces, Faceset(tmp_path / "faces").faces):  # the second from the cache
+        for name, value in measured.items():
+            assert np.allclose(getattr(table, name), value[None])
+    faceset.add(face(2))
+    assert np.isnan(faceset.faces.lids[1]).all() and faceset.faces.face(1).gaze is None

@@ -72,13 +72,16 @@ class FaceTraits:
 
         Args:
             faces: N faces, or their points (N, 68, 2), in pixels of any upright or tilted picture.
+                Of faces whose lids were measured in the picture, these say how far the eyes are
+                open: points follow closing lids only half-way.
         """
         points = faces.landmarks if isinstance(faces, Faces) else faces
+        lids = faces.lids if isinstance(faces, Faces) else np.full((len(points), 2), np.nan)
         shape = np.zeros((len(points), COUNT, 2), np.float32)
         left_share = np.zeros(len(points))
         for rows in iter_row_blocks(len(points)):
             shape[rows], left_share[rows] = _turn_to_front(points[rows])
-        measures = _measure(shape.astype(np.float64))
+        measures = _measure(shape.astype(np.float64), lids)
         share = np.column_stack([left_share, 1 - left_share])
         eyes, brows = measures[:, :2], measures[:, 2:4]
         return cls(
@@ -109,20 +112,23 @@ class FaceTraits:
         )
 
 
-def _turn_to_front(landmarks: Floats | Doubles) -> tuple[Doubles, Doubles]:
-    """(N, 68, 2) the points as from the front, and (N,) how much the left eye is to be believed.
+def measure_head_width(landmarks: Floats | Doubles) -> Doubles:
+    """Measure how far apart the outer corners of the eyes would be from the front.
 
-    Weak perspective: the best affine camera of the points that hardly move, made a scaled rotation.
+    Args:
+        landmarks: (N, 68, 2) pixels.
+
+    Returns:
+        (N,) float64 pixels, of the mean head laid onto each face.
     """
-    points = np.asarray(landmarks, np.float64)
-    count = len(points)
-    usable = np.isfinite(points).all(axis=(1, 2)) & (np.ptp(points, axis=1).min(axis=1) > 0)
-    points = np.where(usable[:, None, None], points, _HEAD[:, :2])
-    held = np.column_stack([_HEAD[_HELD], np.ones(len(_HELD))])
-    cameras = np.linalg.pinv(held) @ points[:, _HELD]
-    left, stretch, right = np.linalg.svd(cameras[:, :3].transpose(0, 2, 1), full_matrices=False)
-    scale = np.maximum(stretch.mean(axis=1), 1e-9)[:, None, None]
-    turn = left @ right
+    return np.asarray(_EYES * _lay_head(landmarks)[1])
+
+
+def _turn_to_front(landmarks: Floats | Doubles) -> tuple[Doubles, Doubles]:
+    """(N, 68, 2) the points as from the front, and (N,) how much the left eye is to be believed."""
+    turn, scales = _lay_head(landmarks)
+    usable, scale = np.isfinite(scales), np.nan_to_num(scales, nan=1.0)[:, None, None]
+    points = np.where(usable[:, None, None], landmarks, _HEAD[:, :2])
     # The part of the camera that sees what moves along the face; a head in profile shows nothing
     # of what moves across, so that is not made up.
     seen_left, seen, seen_right = np.linalg.svd(turn[:, :, :2])
@@ -137,12 +143,29 @@ def _turn_to_front(landmarks: Floats | Doubles) -> tuple[Doubles, Doubles]:
     nose = turn[:, 0, 0] * turn[:, 0, 2] + turn[:, 1, 0] * turn[:, 1, 2]
     across = np.maximum(np.hypot(turn[:, 0, 0], turn[:, 1, 0]), 1e-6)
     share = 0.5 + np.clip(-nose / across / _ASIDE, -1, 1) / 2
-    assert shape.shape == (count, COUNT, 2)
     return shape / _EYES, share
 
 
-def _measure(shape: Doubles) -> Doubles:
-    """(N, 12) the measures of `EXPRESSION`, of points turned to the front."""
+def _lay_head(landmarks: Floats | Doubles) -> tuple[Doubles, Doubles]:
+    """The mean head laid onto faces: (N, 2, 3) how it is turned, (N,) pixels a unit; NaN = cannot.
+
+    Weak perspective: the best affine camera of the points that hardly move, made a scaled rotation.
+    """
+    points = np.asarray(landmarks, np.float64)
+    usable = np.isfinite(points).all(axis=(1, 2)) & (np.ptp(points, axis=1).min(axis=1) > 0)
+    held = np.column_stack([_HEAD[_HELD], np.ones(len(_HELD))])
+    within = np.where(usable[:, None, None], points[:, _HELD], _HEAD[_HELD, :2])
+    cameras = np.linalg.pinv(held) @ within
+    left, stretch, right = np.linalg.svd(cameras[:, :3].transpose(0, 2, 1), full_matrices=False)
+    scale = np.maximum(stretch.mean(axis=1), 1e-9)
+    return np.asarray(left @ right), np.where(usable, scale, np.nan)
+
+
+def _measure(shape: Doubles, lids: Floats | Doubles) -> Doubles:
+    """(N, 12) the measures of `EXPRESSION`, of points turned to the front.
+
+    lids: (N, 2) as in `Faces`; NaN = the points must do.
+    """
     x, y = shape[..., 0], shape[..., 1]
 
     def gap(upper: list[int], lower: list[int], axis: Doubles = y) -> Doubles:
@@ -167,7 +190,10 @@ def _measure(shape: Doubles) -> Doubles:
             x[:, [48, 54, 51, 57]].mean(axis=1),
         ]
     )
-    return np.asarray((measures - _ZERO) / (_ONE - _ZERO))
+    measures = (measures - _ZERO) / (_ONE - _ZERO)
+    known = np.isfinite(lids) & np.isfinite(measures[:, :2])
+    measures[:, :2][known] = ((lids - _SHUT) / (_OPEN - _SHUT))[known]
+    return np.asarray(measures)
 
 
 def _single(values: Doubles) -> Floats:
@@ -190,6 +216,10 @@ _HELD: Final[NDArray[np.int64]] = np.array(
 _LEAST_SEEN: Final = 0.3
 # From this far aside (the sine of a turn) the far eye says nothing.
 _ASIDE: Final = 0.6
+# Lids this far apart are shut, and open as when looking ahead: of three people on real clips shut
+# eyes had 0.03 to 0.12, open ones 0.19 to 0.30.
+_SHUT: Final = 0.08
+_OPEN: Final = 0.22
 # What measures 0 and 1 of each of `EXPRESSION`, in eye distances.
 _ZERO: Final = np.array([0.02, 0.02, 0.12, 0.12, 0.1, 0.0, 0.4, -0.12, -0.12, 0.0, 0.0, 0.0])
 _ONE: Final = np.array([0.1, 0.1, 0.32, 0.32, 0.4, 0.35, 0.8, 0.12, 0.12, 0.15, 0.2, 0.2])

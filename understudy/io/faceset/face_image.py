@@ -80,6 +80,7 @@ class FaceMetadata(BaseModel):
     marked: Literal["points", "refined", "laid in"] | None = None
     # Since version 5.
     gaze: tuple[Point, Point] | None = None
+    lids: tuple[Angle, Angle] | None = None
 
     @model_validator(mode="after")
     def _can_be_inverted(self) -> Self:
@@ -96,7 +97,9 @@ class FaceMetadata(BaseModel):
             np.array(values, np.float32) for values in (self.box, self.landmarks, self.pose)
         )
         raw = None if self.raw is None else np.array(self.raw, np.float32)
-        gaze = None if self.gaze is None else np.array(self.gaze, np.float32)
+        gaze, lids = (
+            None if each is None else np.array(each, np.float32) for each in (self.gaze, self.lids)
+        )
         return Face(
             self.frame,
             box,
@@ -110,6 +113,7 @@ class FaceMetadata(BaseModel):
             raw,
             marked=Marking.of_text(self.marked or ""),
             gaze=gaze,
+            lids=lids,
         )
 
     def face_from_frame_at(self, side: int) -> Doubles:
@@ -267,6 +271,7 @@ def metadata_json(face: AlignedFace) -> str:
         "footage": face.footage,
         "marked": face.face.marked.text or None,
         "gaze": None if face.face.gaze is None else _round(face.face.gaze, 6),
+        "lids": None if face.face.lids is None else _round(face.face.lids, 6),
     }
     return json.dumps(fields, allow_nan=False, separators=(",", ":"))
 

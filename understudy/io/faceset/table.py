@@ -74,6 +74,7 @@ class FaceTable:
             footage=np.full(count, -1, np.int64),
             marked=np.zeros(count, np.int64),
             gaze=np.full((count, 2, 2), np.nan, np.float32),
+            lids=np.full((count, 2), np.nan, np.float32),
         )
         self._seconds = np.zeros(count)
         self.face_types: list[FaceType] = ["full"] * count
@@ -139,6 +140,8 @@ class FaceTable:
         faces.marked[row] = face.marked
         if face.gaze is not None:
             faces.gaze[row] = face.gaze
+        if face.lids is not None:
+            faces.lids[row] = face.lids
         self.face_types[row], self.sides[row] = metadata.face_type, side
         self.face_from_frame[row] = metadata.face_from_frame_at(side)
         self._seconds[row] = np.nan if metadata.pts is None else metadata.pts

@@ -186,6 +186,8 @@ def _row(face: Face, pts: float | None, face_type: FaceType, file: str, source: 
         file=file,
         source=source,
         marked=face.marked.text,
+        gaze=None if face.gaze is None else _plain(face.gaze),
+        lids=None if face.lids is None else _plain(face.lids),
     )
 
 
