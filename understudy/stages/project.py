@@ -14,6 +14,7 @@ from pydantic import Field
 
 from understudy.errors import BadData, BadMedia, BadOption, BadProject, Busy
 from understudy.io import atomic, data_files, settings_file
+from understudy.io.faceset.journal import Journal
 from understudy.io.footage.base import Footage
 from understudy.io.footage.foreign_files import is_of_system
 from understudy.io.footage.options import FootageOptions
@@ -224,8 +225,8 @@ class Project:
     def lock(self, part: str) -> Iterator[None]:
         """Lock a part of the show: "src", "dst", "models/NAME" or "merged".
 
-        A killed run lets go of it by itself, and what it left half-written goes. Raises Busy when
-        another run holds it.
+        A killed run lets go of it by itself, and what it left half-written goes. What it had begun
+        to change of the faces of a side is finished. Raises Busy when another run holds it.
         """
         lock = self.folder / _LOCKS / f"{part.replace('/', '-')}.lock"
         check_folders(self.folder)
@@ -234,6 +235,8 @@ class Project:
         try:
             with atomic.explain_os_errors(lock), FileLock(lock, timeout=0):
                 remove_leftovers(self.folder, part)
+                if part in ("src", "dst"):
+                    Journal(self.folder / part).finish()
                 yield
         except Timeout:
             raise Busy(

@@ -13,7 +13,15 @@ from understudy.io import atomic
 # Names of folders, and what is below them; "*" = any other.
 _Tree: TypeAlias = "Mapping[str, _Tree]"
 
-_SIDE: Final[_Tree] = {"faces": {}, "faces_trash": {}, "found": {}, "debug": {}, "marks": {}}
+_SIDE: Final[_Tree] = {
+    "faces": {},
+    "faces_new": {},
+    "faces_trash": {},
+    "journal": {},
+    "found": {},
+    "debug": {},
+    "marks": {},
+}
 _MODEL: Final[_Tree] = {
     **{
         name + suffix: {"*": {}}
@@ -42,7 +50,7 @@ _REPLACED: Final = (
     *(
         f"{side}/{name}"
         for side in ("src", "dst")
-        for name in ("faces", "faces_trash", "found", "debug", "debug.mp4")
+        for name in ("faces", "faces_new", "faces_trash", "journal", "found", "debug", "debug.mp4")
     ),
 )
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from understudy.errors import BadMedia, NoFaces
 from understudy.io import atomic
 from understudy.io.faceset import face_image
+from understudy.io.faceset.journal import Journal
 from understudy.io.faceset.table import FaceTable, FootageName, extract_command
 from understudy.types import AlignedFace, Doubles, Faces, FaceType, Polygon
 
@@ -139,26 +140,32 @@ class Faceset:
         self.rescan()
         return path
 
-    def trash(self, mask: NDArray[np.bool_]) -> list[Path]:
+    def trash(self, mask: NDArray[np.bool_], what: str = "") -> list[Path]:
         """Move the rows where `mask` (N,) is true to `<folder>_trash` beside the folder.
 
         Their copies go along. Nothing is deleted or overwritten: where a name is taken there, the
-        newcomer gets a number.
+        newcomer gets a number. It is a step of the journal, and can be taken back.
+
+        Args:
+            mask: The faces.
+            what: The sentence in the journal; "" = how many they are.
 
         Returns:
             Where they went.
         """
         if mask.shape != (len(self),) or mask.dtype != np.bool_:
             raise ValueError(f"a mask of {mask.shape} {mask.dtype} for {len(self)} faces")
-        bin = self.folder.with_name(f"{self.folder.name}_trash")
-        moved, copies = [], self.copies
-        with atomic.explain_os_errors(bin):
-            bin.mkdir(exist_ok=True)
-            for path, unwanted in zip(self.paths, mask, strict=True):
-                for each in (path, *copies.get(path, ())) if unwanted else ():
-                    moved.append(each.rename(free_path(bin / each.name)))
+        paths, copies = self.paths, self.copies
+        unwanted = [
+            each.name
+            for row in np.flatnonzero(mask).tolist()
+            for each in (paths[row], *copies.get(paths[row], ()))
+        ]
+        journal = Journal(self.folder.parent)
+        moves = journal.into_trash(f"{self.folder.name}/{name}" for name in unwanted)
+        journal.carry_out(what or f"{int(mask.sum())} faces removed", moves)
         self.rescan()
-        return moved
+        return [journal.side / goal for _, goal in moves]
 
     def rescan(self) -> None:
         """Forget the table; the folder is read anew when it is next asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +26,17 @@ class OrderedFace(BaseModel):
 
 
 class FaceOrder(BaseModel):
-    """What a sort gave. by: the sorter. options: its settings. faces: in their order."""
+    """What a sort gave. by: the sorter. options: its settings. faces: in their order.
+
+    followed: which renames of pictures it took over last, so that none is taken over twice.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     by: str
     options: dict[str, object] = {}
     faces: tuple[OrderedFace, ...]
+    followed: str = ""
 
     @field_validator("faces")
     @classmethod
@@ -47,6 +52,20 @@ class FaceOrder(BaseModel):
         place = {face.name: at for at, face in enumerate(self.faces)}
         keys = np.array([place.get(name, len(place)) for name in names], np.int64)
         return np.argsort(keys, kind="stable").astype(np.int64)
+
+    def renamed(self, names: Mapping[str, str], key: str) -> FaceOrder:
+        """The same order of pictures that are called otherwise now.
+
+        names: the new ones by the old. key: of these renames.
+        """
+        # A picture that is gone may have had a name that another has now.
+        taken = set(names.values())
+        faces = tuple(
+            face.model_copy(update={"name": names.get(face.name, face.name)})
+            for face in self.faces
+            if face.name in names or face.name not in taken
+        )
+        return self.model_copy(update={"faces": faces, "followed": key})
 
 
 def order_path(folder: Path) -> Path:
@@ -66,6 +85,20 @@ def load_order(folder: Path) -> FaceOrder | None:
         return data_files.read_json_as(path, FaceOrder)
     except BadData as error:
         raise BadProject(f"{path}: {error.reason}. Delete it, and sort the faces again.") from None
+
+
+def follow_renames(folder: Path, names: Mapping[str, str], key: str) -> None:
+    """Take renames of the pictures in `folder` over into its order; once, however often it is told.
+
+    names: the new ones by the old. key: of these renames. A damaged order stays as it is: who asks
+    for it is told. Raises CannotWrite.
+    """
+    try:
+        order = load_order(folder)
+    except BadProject:
+        return
+    if order is not None and order.followed != key:
+        save_order(folder, order.renamed(names, key))
 
 
 def save_order(folder: Path, order: FaceOrder) -> None:
