@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
@@ -19,28 +20,90 @@ _PROBE: Final = 1 / 48
 _LEAST_PROBE: Final = 1.5
 # What the pixels themselves blur: the standard deviation of a perfectly sharp picture.
 _PIXEL: Final = 0.5
+# A face that is not blurred has a sharpness of 1/2, and one blurred by this share of its width 1/3.
+_BLURRED: Final = 0.01
+# Differences between both directions below this, as a share of the width, are no motion.
+_STILL: Final = 0.005
 
 
-def measure_detail(image: Bytes, landmarks: Floats, scale: float = 1.0) -> float:
-    """Measure how many pixels wide a perfectly sharp picture with as much detail would be.
+@dataclass(frozen=True, slots=True)
+class Blur:
+    """How a face is blurred, in pixels of its frame.
 
-    Neither enlarging nor a soft 4K lens adds detail; noise hardly does.
+    along, across: variances of the blur where it is strongest, and across that; below 0 where there
+    is more fine detail than sharp edges have. width: of the face from brows to chin, or from side
+    to side, whichever is more. detail: `measure_detail`.
+    """
+
+    along: float
+    across: float
+    width: float
+    detail: float
+
+    @property
+    def sharpness(self) -> float:
+        """0..1, by the blur as a share of the face, so the same at any size; see `_BLURRED`."""
+        if not self.width:
+            return math.nan
+        share = math.copysign(math.sqrt(abs(self.along)), self.along) / self.width
+        return 1 / (1 + 2 ** (share / _BLURRED))
+
+    @property
+    def motion(self) -> float:
+        """0..1: how much more it is blurred along one line than across it."""
+        if not self.width:
+            return math.nan
+        along, across = max(self.along, 0.0), max(self.across, 0.0)
+        return (along - across) / (along + across + (_STILL * self.width) ** 2)
+
+
+def measure_blur(
+    image: Bytes, landmarks: Floats, scale: float = 1.0, visible: Doubles | None = None
+) -> Blur:
+    """Measure how a face is blurred, and how much detail is left of it.
 
     Args:
         image: (H, W, 3) uint8.
         landmarks: (68, 2) pixels of the image.
         scale: Image pixels per frame pixel. A picture that was enlarged is judged at the size it
             had in the frame.
+        visible: (N, 2) corners of the convex part of the image that shows the frame, in pixels of
+            the image; None = all of it. What lies beyond the frame's edge is no face.
+
+    Returns:
+        The blur within the hull of the points from brows to chin. NaN, and no detail, where less
+        than 4 pixels of the face are to be seen.
+    """
+    face, to_face = _face(image, landmarks, scale)
+    if min(face.shape) < 4:
+        return Blur(math.nan, math.nan, 0.0, 0.0)
+    width = float(max(face.shape))
+    probe = max(_LEAST_PROBE, width * _PROBE)
+    soft = np.asarray(cv2.GaussianBlur(face, (0, 0), _SOFTENED), np.float32)
+    softer = np.asarray(cv2.GaussianBlur(soft, (0, 0), probe), np.float32)
+    edges = _gradients(soft), _gradients(softer)
+    everywhere, _ = _blur_of(*edges, probe)
+    detail = width / (2 * math.sqrt(max(everywhere, 0.0) + _PIXEL**2))
+    weight = _inside(affine.apply(to_face, landmarks[17:]), face.shape)
+    if visible is not None:
+        weight = np.minimum(weight, _inside(affine.apply(to_face, visible), face.shape))
+    if not weight.any():
+        return Blur(math.nan, math.nan, width, detail)
+    before, after = (each * weight for each in edges)
+    return Blur(*_blur_of(before, after, probe), width, detail)
+
+
+def measure_detail(image: Bytes, landmarks: Floats, scale: float = 1.0) -> float:
+    """Measure how many pixels wide a perfectly sharp picture with as much detail would be.
+
+    Neither enlarging nor a soft 4K lens adds detail; noise hardly does. Arguments as
+    `measure_blur`.
 
     Returns:
         Pixels from brows to chin. At most the face's own width, in frame pixels or in image pixels,
         whichever is less. 0 where no face is to be seen.
     """
-    face = _face(image, landmarks, scale)
-    if min(face.shape) < 4:
-        return 0.0
-    width = float(max(face.shape))
-    return width / (2 * math.hypot(_blur(face, max(_LEAST_PROBE, width * _PROBE)), _PIXEL))
+    return measure_blur(image, landmarks, scale).detail
 
 
 def measure_face_detail(face: AlignedFace) -> float:
@@ -48,43 +111,63 @@ def measure_face_detail(face: AlignedFace) -> float:
     return measure_detail(face.image, face.landmarks, affine.scale_of(face.face_from_frame))
 
 
-def _blur(face: Floats, probe: float) -> float:
-    """Standard deviation, in pixels, of the blur in the direction that is blurred most.
+def _blur_of(before: Floats, after: Floats, probe: float) -> tuple[float, float]:
+    """Variances, in pixels, of the blur where it is strongest, and across that.
 
     So motion counts as much as focus. An edge blurred by s has gradient energy 1 / s. Blurring it
     again by p leaves the share R = s / sqrt(s^2 + p^2), so s^2 = p^2 R^2 / (1 - R^2). R is the
-    largest share over all directions, an eigenvalue of both gradient tensors.
+    largest share over all directions, an eigenvalue of both gradient tensors; the other is the
+    least.
+
+    Args:
+        before: (2, …) gradients across and down.
+        after: The same of the picture that was blurred again.
+        probe: By so much, in pixels.
     """
-    soft = np.asarray(cv2.GaussianBlur(face, (0, 0), _SOFTENED), np.float32)
-    before, after = (
-        _gradient_tensor(soft),
-        _gradient_tensor(np.asarray(cv2.GaussianBlur(soft, (0, 0), probe), np.float32)),
-    )
+    first, second = _tensor(before), _tensor(after)
     # A flat picture has no edges in some direction; a trace of every direction keeps the ratio
     # defined.
-    trace = np.eye(2) * max(1e-6 * float(np.trace(before)), 1e-9)
-    share = float(np.linalg.eigvals(np.linalg.solve(before + trace, after + trace)).real.max())
-    share = min(share, 0.999)
-    return math.sqrt(max(probe**2 * share**2 / (1 - share**2) - _SOFTENED**2, 0.0))
+    trace = np.eye(2) * max(1e-6 * float(np.trace(first)), 1e-9)
+    shares = np.linalg.eigvals(np.linalg.solve(first + trace, second + trace)).real
+    along, across = (
+        probe**2 * share**2 / (1 - share**2) - _SOFTENED**2
+        for share in np.clip(np.sort(shares)[::-1], 0, 0.999).tolist()
+    )
+    return along, across
 
 
-def _face(image: Bytes, landmarks: Floats, scale: float) -> Floats:
-    """The part from brows to chin, grey, at the size it had in the frame."""
+def _face(image: Bytes, landmarks: Floats, scale: float) -> tuple[Floats, Doubles]:
+    """The part from brows to chin, grey, at the size it had in the frame; and the way there."""
     height, width = image.shape[:2]
     x0, y0 = np.clip(np.floor(landmarks[17:].min(axis=0)), 0, (width, height)).astype(int)
     x1, y1 = np.clip(np.ceil(landmarks[17:].max(axis=0)) + 1, 0, (width, height)).astype(int)
     if x1 <= x0 or y1 <= y0:
-        return np.zeros((0, 0), np.float32)
+        return np.zeros((0, 0), np.float32), affine.scaling(1)
     grey = cv2.cvtColor(np.ascontiguousarray(image[y0:y1, x0:x1]), cv2.COLOR_RGB2GRAY)
     if scale > 1:
         native = (max(round((x1 - x0) / scale), 1), max(round((y1 - y0) / scale), 1))
         grey = cv2.resize(grey, native, interpolation=cv2.INTER_AREA)
-    return np.asarray(grey, np.float32)
-
-
-def _gradient_tensor(picture: Floats) -> Doubles:
-    across, down = (
-        np.asarray(cv2.Sobel(picture, cv2.CV_32F, dx, 1 - dx, ksize=1), np.float64) for dx in (1, 0)
+    rows, columns = grey.shape
+    to_face = affine.compose(
+        affine.scaling(columns / (x1 - x0), rows / (y1 - y0)),
+        np.array([[1.0, 0, -x0], [0, 1, -y0]]),
     )
+    return np.asarray(grey, np.float32), to_face
+
+
+def _inside(points: Doubles, shape: tuple[int, ...]) -> Bytes:
+    """1 within the convex hull of points, else 0."""
+    weight = np.zeros(shape, np.uint8)
+    cv2.fillConvexPoly(weight, cv2.convexHull(np.rint(points).astype(np.int32)), 1)
+    return weight
+
+
+def _gradients(picture: Floats) -> Floats:
+    """Across and down, (2, H, W)."""
+    return np.stack([cv2.Sobel(picture, cv2.CV_32F, dx, 1 - dx, ksize=1) for dx in (1, 0)])
+
+
+def _tensor(gradients: Floats) -> Doubles:
+    across, down = gradients.astype(np.float64)
     mixed = float((across * down).sum())
     return np.array([[float((across**2).sum()), mixed], [mixed, float((down**2).sum())]])

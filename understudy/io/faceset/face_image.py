@@ -175,21 +175,15 @@ def read(path: Path) -> AlignedFace:
     Raises:
         BadMedia: Unreadable, damaged, not square, not a face picture, or from a newer version.
     """
-    return parse(_read_bytes(path), path)
+    return parse(read_bytes(path), path)
 
 
 def parse(data: bytes, path: Path) -> AlignedFace:
     """Return the face in a picture's bytes, as `read`; `path` is only for messages."""
     container, metadata = _parse(data, path)
-    image = _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, str(path))
-    if image.shape != (container.height, container.width, 3):
-        raise BadMedia(
-            f"{path}: a damaged picture: its pixels do not fit its header. Delete it, or extract"
-            " the frame again."
-        )
     return AlignedFace(
         face=metadata.face,
-        image=np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8),
+        image=decode_pixels(data, container.width, str(path)),
         face_from_frame=metadata.face_from_frame_at(container.width),
         face_type=metadata.face_type,
         mask=_mask(metadata, container.width, path),
@@ -200,12 +194,32 @@ def parse(data: bytes, path: Path) -> AlignedFace:
     )
 
 
+def decode_pixels(data: bytes, side: int, where: str) -> Bytes:
+    """Return the pixels of a face picture, (side, side, 3) RGB.
+
+    Args:
+        data: Its file.
+        side: What its header says.
+        where: Named in errors.
+
+    Raises:
+        BadMedia: They cannot be decoded, or are of another size.
+    """
+    image = _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, where)
+    if image.shape != (side, side, 3):
+        raise BadMedia(
+            f"{where}: a damaged picture: its pixels do not fit its header. Delete it, or extract"
+            " the frame again."
+        )
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
 def read_metadata(path: Path) -> tuple[FaceMetadata, int]:
     """Return what a picture says of itself, and its side in pixels as it is now.
 
     Pixels stay undecoded. Raises as `read`.
     """
-    container, metadata = _parse(_read_bytes(path), path)
+    container, metadata = _parse(read_bytes(path), path)
     return metadata, container.width
 
 
@@ -371,7 +385,8 @@ def _decode(data: bytes, flags: int, where: str) -> Bytes:
     return np.asarray(image, np.uint8)
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """Return the file of a face picture. Raises BadMedia where it cannot be one."""
     try:
         return data_files.read_bytes(path, MAX_BYTES)
     except BadData as error:

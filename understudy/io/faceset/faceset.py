@@ -39,6 +39,11 @@ class Faceset:
         return self._table().faces
 
     @property
+    def names(self) -> list[str]:
+        """The file names of `paths`."""
+        return list(self._table().names)
+
+    @property
     def paths(self) -> list[Path]:
         """The pictures, one a row of `faces`."""
         return [self.folder / name for name in self._table().names]
@@ -85,6 +90,11 @@ class Faceset:
         return self._table().face_from_frame
 
     @property
+    def facts(self) -> NDArray[np.int64]:
+        """(N, 2) bytes and time of change, in ns, of each picture when the folder was read."""
+        return self._table().facts
+
+    @property
     def face_type(self) -> FaceType:
         """The face type of all pictures. Raises NoFaces without any, BadMedia when they differ."""
         types = sorted(set(self._table().face_types))
@@ -119,6 +129,10 @@ class Faceset:
     def load(self, row: int) -> AlignedFace:
         """The face of a row, with its pixels."""
         return face_image.read(self.folder / self._table().names[row])
+
+    def read_bytes(self, row: int) -> bytes:
+        """The file of a row's picture, as it is. Raises BadMedia."""
+        return face_image.read_bytes(self.folder / self._table().names[row])
 
     def add(
         self,

@@ -51,10 +51,10 @@ class FootageName(NamedTuple):
 class FaceTable:
     """The columns, one row a face.
 
-    faces, polygons: in frame space. names, face_types, sides: of each picture. face_from_frame: (N,
-    2, 3) to pixels of each picture as it is now. footages: key and name of each that
-    `faces.footage` numbers. copies: by the name of a picture, those of others that show the same
-    face.
+    faces, polygons: in frame space. names, face_types, sides: of each picture. facts: (N, 2) bytes
+    and time of change, in ns, of each. face_from_frame: (N, 2, 3) to pixels of each picture as it
+    is now. footages: key and name of each that `faces.footage` numbers. copies: by the name of a
+    picture, those of others that show the same face.
     """
 
     def __init__(self, names: list[str]) -> None:
@@ -82,6 +82,7 @@ class FaceTable:
         # One for all pictures of a footage.
         self._said = [FootageName("", "")] * count
         self.sides = np.zeros(count, np.int64)
+        self.facts = np.zeros((count, 2), np.int64)
         self.face_from_frame = np.zeros((count, 2, 3))
         self.polygons: list[tuple[Polygon, ...]] = [()] * count
         self._identities: list[Floats | None] = [None] * count
@@ -101,6 +102,7 @@ class FaceTable:
         """
         names, facts = _list_pictures(folder)
         table = cls(names)
+        table.facts = facts
         reading = _TableReader(folder, table, facts)
         if not reading.load_cached():
             # A folder that cannot be written to, or whose names are no text, can still be read: the
@@ -186,7 +188,7 @@ class FaceTable:
     def _take(self, rows: list[int]) -> None:
         """These rows, in this order."""
         self.faces = self.faces[rows]
-        for name in ("sides", "face_from_frame", "_seconds"):
+        for name in ("sides", "facts", "face_from_frame", "_seconds"):
             setattr(self, name, getattr(self, name)[rows])
         for name in ("names", "face_types", "polygons"):
             values = getattr(self, name)
