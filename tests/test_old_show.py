@@ -103,6 +103,7 @@ def test_its_faces_are_known_again_without_a_look_at_the_footage(show: Path, job
     for each in (*before.values(), *after.values()):
         # What is known of the pictures, read anew: a cache.
         each.pop("faces.jsonl", None)
+        each.pop("faces.safetensors", None)
     # Footage is known by what it shows since; all else is as it was.
     for side in ("src", "dst"):
         known, former = (json.loads(each[side].pop("extract.json")) for each in (after, before))

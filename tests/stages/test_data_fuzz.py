@@ -344,7 +344,7 @@ def test_what_is_no_file_is_not_read(kind: str, tmp_path: Path) -> None:
         with within(5):
             error = fuzzing.assert_tree_only(read)
         assert error is not None and "no ordinary file" in str(error)
-    put(tmp_path / "faces.jsonl")
+    put(tmp_path / "faces.safetensors")
     (tmp_path / "faces").mkdir()
     with within(5):
         assert not FaceTable.scan(tmp_path / "faces").names

@@ -172,7 +172,7 @@ def test_a_cache_of_faces_that_may_not_be_read_stays_and_is_not_needed(
     shared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["faces", str(shared), "src"]) == 0
-    cache = shared / "src" / "faces.jsonl"
+    cache = shared / "src" / "faces.safetensors"
     before, told = cache.stat(), capsys.readouterr().out
     cache.chmod(0)
     with rights_bind():

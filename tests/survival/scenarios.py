@@ -144,7 +144,7 @@ def prepare(runner: Runner) -> None:
     runner.save("new")
     do("extract", "show", *EXTRACT)
     runner.save("faces")
-    (runner.root / "show/dst/faces.jsonl").unlink()
+    (runner.root / "show/dst/faces.safetensors").unlink()
     runner.save("unlisted")
     runner.load("faces")
     (runner.root / "show/dst/faces/000004_0.jpg").unlink()

@@ -63,13 +63,15 @@ def write_tensors(
         path.chmod(rights)
 
 
-def read_table(path: Path) -> tuple[dict[str, Array], dict[str, str]] | None:
+def read_table(
+    path: Path, limit: int | None = _MAX_TABLE
+) -> tuple[dict[str, Array], dict[str, str]] | None:
     """Return the columns and notes at `path`; None when damaged: they are made again then.
 
-    Raises CannotRead.
+    limit: bytes that it may have; None = any number. Raises CannotRead.
     """
     try:
-        columns, notes = read_tensors(path, _MAX_TABLE)
+        columns, notes = read_tensors(path, limit)
     except BadData:
         return None
     # Those of former versions have none.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from understudy.errors import BadMedia, NoFaces
+from understudy.io import tables
 from understudy.io.faceset import face_image
 from understudy.io.faceset.faceset import Faceset
 from understudy.types import AlignedFace, Face
@@ -82,25 +83,55 @@ def test_a_second_look_reads_no_picture(faceset, monkeypatch):
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda text: text[:-40],
-        lambda text: "{}\n" + text,
-        lambda text: text.replace("0.9", "NaN"),
-        lambda text: "",
+        lambda data: data[:-40],
+        lambda data: b"{}\n" + data,
+        lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
+        lambda data: b"",
     ],
 )
 def test_a_broken_cache_is_rebuilt(faceset, damage):
     assert len(faceset) == 4
-    cache = faceset.folder.parent / "faces.jsonl"
-    good = cache.read_text()
-    cache.write_text(damage(good))
+    cache = faceset.folder.parent / "faces.safetensors"
+    good = cache.read_bytes()
+    cache.write_bytes(damage(good))
     assert Faceset(faceset.folder).faces.frame.tolist() == [2, 7, 7, 1_000_000]
-    assert cache.read_text() == good
+    assert cache.read_bytes() == good
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("side", lambda values: values * 0),
+        ("face_type", lambda values: values + 99),
+        ("footage", lambda values: values - 1),
+        ("pose", lambda values: values * np.nan),
+        ("landmarks", lambda values: values[:, :5]),
+        ("frame", lambda values: values.astype(np.float32)),
+        ("names", lambda values: values[:9]),
+        ("polygon_rows", lambda values: np.array([4], np.int64)),
+    ],
+)
+def test_a_cache_that_says_what_no_picture_can_is_not_believed(faceset, name, change):
+    expected = faceset.faces
+    cache = faceset.folder.parent / "faces.safetensors"
+    columns, notes = tables.read_table(cache)
+    tables.write_table(cache, {**columns, name: change(columns[name])}, notes)
+    found = Faceset(faceset.folder)
+    assert np.array_equal(found.faces.pose, expected.pose) and found.sides.tolist() == [32] * 4
 
 
 def test_the_cache_may_go_at_any_time(faceset):
     assert len(faceset) == 4
-    (faceset.folder.parent / "faces.jsonl").unlink()
+    (faceset.folder.parent / "faces.safetensors").unlink()
     assert len(Faceset(faceset.folder)) == 4
+
+
+def test_only_our_own_former_cache_goes(faceset):
+    former = faceset.folder.parent / "faces.jsonl"
+    for text, stays in (('{"cache":"understudy faces","version":1}\n', False), ("{}\n", True)):
+        former.write_text(text)
+        faceset.add(face(7))
+        assert len(faceset) > 4 and former.exists() == stays
 
 
 def test_add_takes_the_next_free_number_or_replaces_the_named_one(faceset):
@@ -172,7 +203,7 @@ def test_a_folder_that_cannot_be_written_can_be_read(faceset, monkeypatch):
 
     monkeypatch.setattr("os.open", refuse)
     assert len(Faceset(faceset.folder)) == 4
-    assert not (faceset.folder.parent / "faces.jsonl").exists()
+    assert not (faceset.folder.parent / "faces.safetensors").exists()
 
 
 def test_what_is_measured_of_some_faces_is_kept_in_the_table(tmp_path):

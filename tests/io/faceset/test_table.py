@@ -38,13 +38,14 @@ def test_a_face_takes_hardly_more_than_its_columns(folder, with_cache):
     expected = Faceset(folder)
     assert len(expected) == COUNT
     if not with_cache:
-        (folder.parent / "faces.jsonl").unlink()
+        (folder.parent / "faces.safetensors").unlink()
     tracemalloc.start()
     faceset = Faceset(folder)
     faces = faceset.faces
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    # Two columns of points take 1088 bytes a face; as objects they were 20 thousand.
-    assert held / COUNT < 2000 and peak / COUNT < 4000
+    # Two columns of points take 1088 bytes a face; as objects they were 20 thousand. The cache is
+    # put together in memory.
+    assert held / COUNT < 2200 and peak / COUNT < 7500
     assert np.array_equal(faces.raw, expected.faces.raw)
     assert faceset.pts[:4] == expected.pts[:4] == [0, None, 0.083333, None]

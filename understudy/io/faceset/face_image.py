@@ -22,13 +22,12 @@ from understudy.core import affine
 from understudy.core.image import as_float, resize
 from understudy.errors import BadData, BadMedia
 from understudy.io import atomic, data_files
-from understudy.io.faceset import image_metadata
+from understudy.io.faceset import image_metadata, pack, picture_files
 from understudy.io.footage import stills
 from understudy.types import AlignedFace, Bytes, Doubles, Face, FaceType, Floats, Marking, Polygon
 
 VERSION = 5
-SUFFIXES = (".jpg", ".jpeg", ".png")
-MAX_BYTES = 64 << 20
+SUFFIXES = pack.SUFFIXES
 _MAX_VALUES = 250_000
 
 Pixel = Annotated[float, Field(ge=-1e6, le=1e6)]
@@ -233,8 +232,9 @@ def write_polygons(path: Path, polygons: Sequence[Polygon]) -> None:
         CannotWrite: The disk is full, or the place is read-only.
         ValueError: A polygon does not fit the format.
     """
-    metadata, side = read_metadata(path)
-    to_written = affine.scaling(metadata.size / side)
+    data = picture_files.read_bytes(path)
+    container, metadata = _parse(data, path)
+    to_written = affine.scaling(metadata.size / container.width)
     outlines = [
         {
             "includes": bool(each.includes),
@@ -248,9 +248,7 @@ def write_polygons(path: Path, polygons: Sequence[Polygon]) -> None:
     }
     block = json.dumps(fields, allow_nan=False, separators=(",", ":"))
     _check_own(block)
-    atomic.write_bytes(
-        path, image_metadata.replace(path.read_bytes(), block.encode("ascii"), str(path))
-    )
+    atomic.write_bytes(path, image_metadata.replace(data, block.encode("ascii"), str(path)))
 
 
 def metadata_json(face: AlignedFace) -> str:
@@ -386,14 +384,13 @@ def _decode(data: bytes, flags: int, where: str) -> Bytes:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the file of a face picture. Raises BadMedia where it cannot be one."""
-    try:
-        return data_files.read_bytes(path, MAX_BYTES)
-    except BadData as error:
-        raise BadMedia(
-            f"{path}: {error.reason}, so not a face picture. Take it out of the folder, or check"
-            " that it is there and may be read."
-        ) from None
+    """Return the file of a face picture, from its folder or the pack beside it.
+
+    Raises:
+        BadMedia: It is missing, or cannot be one.
+        CannotRead: It is there, but not for this user, or the disk fails.
+    """
+    return picture_files.read_bytes(path)
 
 
 def _round(values: Floats, digits: int) -> list[object]:

@@ -1,18 +1,22 @@
-"""A faceset: a folder of face pictures, read as one table; `faces.jsonl` beside it is a cache."""
+"""A faceset: a folder of face pictures and the pack beside it, read as one table."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.errors import BadMedia, NoFaces
+from understudy.errors import BadMedia, BadProject, NoFaces
 from understudy.io import atomic
 from understudy.io.faceset import face_image
 from understudy.io.faceset.journal import Journal
-from understudy.io.faceset.table import FaceTable, FootageName, extract_command
+from understudy.io.faceset.pack import pack_path, unpack_command
+from understudy.io.faceset.picture_columns import FootageName
+from understudy.io.faceset.picture_files import extract_command
+from understudy.io.faceset.table import FaceTable
 from understudy.types import AlignedFace, Doubles, Faces, FaceType, Polygon
 
 
@@ -20,15 +24,28 @@ class Faceset:
     """The faces in `folder`, ordered by footage, frame and file name of their pictures.
 
     Copies of a picture, as a file manager or a cloud drive makes them, are the same face: one
-    counts (`FaceTable.scan`). Files with other suffixes do not count. The folder is read when the
-    table is first asked for, and again after `add`, `trash` or `rescan`. A picture that is not a
-    face of ours makes that reading raise BadMedia with the names of all such pictures: none is
-    skipped in silence.
+    counts (`FaceTable.reading`). Files with other suffixes do not count. Pictures may also lie in a
+    pack, `<folder>.zip`: those of the same name in the folder count before them. The folder is read
+    when the table is first asked for, and again after `add`, `trash` or `rescan`. A picture that is
+    not a face of ours makes that reading raise BadMedia with the names of such pictures; with
+    `tolerant` they are left out, and `unreadable` says which and why: none is skipped in silence.
+    `faces.safetensors` beside the folder is a cache of the table.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, tolerant: bool = False) -> None:
         self.folder = folder
+        self._tolerant = tolerant
         self._known: FaceTable | None = None
+
+    def reading(self) -> Generator[tuple[int, int], None, None]:
+        """Read the table now, if it is not; yields now and then how far, of how many pictures."""
+        if self._known is None:
+            self._known = yield from FaceTable.reading(self.folder, tolerant=self._tolerant)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is such a folder, or a pack of it."""
+        return self.folder.is_dir() or pack_path(self.folder).is_file()
 
     def __len__(self) -> int:
         return len(self._table().names)
@@ -39,14 +56,30 @@ class Faceset:
         return self._table().faces
 
     @property
+    def paths(self) -> list[Path]:
+        """The pictures, one a row of `faces`. `face_image.read` finds those in the pack, too."""
+        return [self.folder / name for name in self._table().names]
+
+    @property
     def names(self) -> list[str]:
-        """The file names of `paths`."""
+        """The names of the pictures, one a row of `faces`."""
         return list(self._table().names)
 
     @property
-    def paths(self) -> list[Path]:
-        """The pictures, one a row of `faces`."""
-        return [self.folder / name for name in self._table().names]
+    def facts(self) -> NDArray[np.int64]:
+        """(N, 2) bytes and time of change of each picture: what is told of it holds as long."""
+        return self._table().facts
+
+    @property
+    def packed(self) -> NDArray[np.bool_]:
+        """(N,) which pictures lie in the pack."""
+        table = self._table()
+        return np.array([name in table.packed for name in table.names], bool)
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """By the name of a file that is left out as no face of ours, why."""
+        return dict(self._table().unreadable)
 
     @property
     def copies(self) -> dict[Path, list[Path]]:
@@ -72,12 +105,12 @@ class Faceset:
     @property
     def polygons(self) -> list[tuple[Polygon, ...]]:
         """What was drawn by hand on each face, in pixels of its frame."""
-        return list(self._table().polygons)
+        return self._table().polygons
 
     @property
     def face_types(self) -> list[FaceType]:
         """The face type of each picture."""
-        return list(self._table().face_types)
+        return self._table().face_types
 
     @property
     def sides(self) -> NDArray[np.int64]:
@@ -88,11 +121,6 @@ class Faceset:
     def face_from_frame(self) -> Doubles:
         """(N, 2, 3) from frame pixels to those of each picture as it is now."""
         return self._table().face_from_frame
-
-    @property
-    def facts(self) -> NDArray[np.int64]:
-        """(N, 2) bytes and time of change, in ns, of each picture when the folder was read."""
-        return self._table().facts
 
     @property
     def face_type(self) -> FaceType:
@@ -122,8 +150,8 @@ class Faceset:
 
     def select(self, rows: NDArray[np.bool_]) -> Faceset:
         """The same folder, of it only the faces where `rows` (N,) is true."""
-        chosen = Faceset(self.folder)
-        chosen._known = self._table().select(np.flatnonzero(rows).tolist())
+        chosen = Faceset(self.folder, tolerant=self._tolerant)
+        chosen._known = self._table().select(np.flatnonzero(rows))
         return chosen
 
     def load(self, row: int) -> AlignedFace:
@@ -131,8 +159,27 @@ class Faceset:
         return face_image.read(self.folder / self._table().names[row])
 
     def read_bytes(self, row: int) -> bytes:
-        """The file of a row's picture, as it is. Raises BadMedia."""
+        """The file of a row's picture, byte for byte, from the folder or the pack.
+
+        Raises:
+            BadMedia: It is missing or damaged.
+            CannotRead: It is there, but not for this user, or the disk fails.
+        """
         return face_image.read_bytes(self.folder / self._table().names[row])
+
+    def require_loose(self, rows: NDArray[np.bool_]) -> None:
+        """Raise BadProject where any of these rows, (N,), lies in the pack: it cannot be moved."""
+        names = self._table().names
+        self._require_loose([names[row] for row in np.flatnonzero(rows).tolist()])
+
+    def _require_loose(self, names: Iterable[str]) -> None:
+        packed = self._table().packed
+        if count := sum(name in packed for name in names):
+            pack = pack_path(self.folder)
+            raise BadProject(
+                f"{pack}: {count} of these faces are in this pack, and nothing in a pack is"
+                f" changed. Run: {unpack_command(pack)}"
+            )
 
     def add(
         self,
@@ -175,6 +222,7 @@ class Faceset:
             for row in np.flatnonzero(mask).tolist()
             for each in (paths[row], *copies.get(paths[row], ()))
         ]
+        self._require_loose(unwanted)
         journal = Journal(self.folder.parent)
         moves = journal.into_trash(f"{self.folder.name}/{name}" for name in unwanted)
         journal.carry_out(what or f"{int(mask.sum())} faces removed", moves)
@@ -187,7 +235,7 @@ class Faceset:
 
     def _table(self) -> FaceTable:
         if self._known is None:
-            self._known = FaceTable.scan(self.folder)
+            self._known = FaceTable.scan(self.folder, tolerant=self._tolerant)
         return self._known
 
 

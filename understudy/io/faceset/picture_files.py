@@ -1,0 +1,149 @@
+"""The pictures of a faceset where they lie: in its folder, or in the pack beside it.
+
+A picture in the folder counts before one of the same name in the pack.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.errors import BadData, BadMedia, CannotRead
+from understudy.io import data_files, system_faults
+from understudy.io.faceset.pack import MAX_BYTES, SUFFIXES, Pack, pack_path, time_stamp
+
+
+class PictureList(NamedTuple):
+    """The pictures of a faceset, by name.
+
+    facts: (N, 2) int64 bytes and time of change (`pack.time_stamp`) of each: they change with the
+    picture. packed: the names of those that lie in the pack. fault: why the pack could not be read,
+    "" = it could, or there is none.
+    """
+
+    names: list[str]
+    facts: NDArray[np.int64]
+    packed: frozenset[str]
+    fault: str
+
+
+def list_pictures(folder: Path) -> PictureList:
+    """List the pictures of the faceset in `folder`, names ascending.
+
+    Raises:
+        BadMedia: There is neither such a folder nor a pack of it.
+        CannotRead: It is there, but not for this user, or the disk fails.
+    """
+    fault, packed = "", dict[str, tuple[int, int]]()
+    try:
+        pack = open_pack(folder)
+        if pack is not None:
+            packed = {each.name: (each.bytes, each.stamp) for each in pack.pictures.values()}
+    except BadMedia as error:
+        fault, pack = str(error), None
+    loose = _list_folder(folder, may_lack=pack is not None or bool(fault))
+    facts = {**packed, **loose}
+    names = sorted(facts)
+    return PictureList(
+        names,
+        np.array([facts[name] for name in names], np.int64).reshape(-1, 2),
+        frozenset(packed.keys() - loose.keys()),
+        fault,
+    )
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of the picture at `path`, which lies there or in the pack of its folder.
+
+    Raises:
+        BadMedia: It is missing, no ordinary file, too large, or damaged in the pack.
+        CannotRead: It is there, but not for this user, or the disk fails.
+    """
+    try:
+        return data_files.read_bytes(path, MAX_BYTES)
+    except BadData as error:
+        is_gone = isinstance(error.__cause__, FileNotFoundError)
+        pack = open_pack(path.parent) if is_gone else None
+        if pack is not None and path.name in pack.pictures:
+            return pack.read(path.name)
+        if is_gone:
+            raise BadMedia(
+                f"{path}: there is no such picture: deleted or moved meanwhile. Run the same"
+                " command again."
+            ) from None
+        raise BadMedia(
+            f"{path}: {error.reason}, so not a face picture. Take it out of the folder, or check"
+            " that it is there and may be read."
+        ) from None
+
+
+def open_pack(folder: Path) -> Pack | None:
+    """The pack of the faces in `folder`, open; None where there is none. Raises as `Pack`."""
+    path = pack_path(folder)
+    try:
+        found = path.stat()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
+            return None
+        if fault := system_faults.reading(error):
+            raise CannotRead(f"{path}: cannot be read: {fault}") from error
+        raise
+    return _opened(path, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _opened(path: Path, *_as_it_is_now: int) -> Pack:
+    return Pack(path)
+
+
+def _list_folder(folder: Path, *, may_lack: bool) -> dict[str, tuple[int, int]]:
+    """Bytes and time of change of each picture in the folder, by name.
+
+    may_lack: there need be no such folder.
+    """
+    found = dict[str, tuple[int, int]]()
+    try:
+        with os.scandir(folder) as files:
+            for file in files:
+                hidden = file.name.startswith(".")
+                if hidden or os.path.splitext(file.name)[1].lower() not in SUFFIXES:
+                    continue
+                try:
+                    status = file.stat()
+                except OSError as error:
+                    # Deleted this moment, or a link that leads nowhere, it is no face.
+                    if error.errno in (errno.ENOENT, errno.ELOOP):
+                        continue
+                    raise
+                if stat.S_ISREG(status.st_mode):
+                    found[file.name] = status.st_size, time_stamp(status.st_mtime_ns)
+    except FileNotFoundError as error:
+        if not may_lack:
+            raise no_faceset(folder, error) from None
+    except OSError as error:
+        if fault := system_faults.reading(error):
+            raise CannotRead(f"{error.filename or folder}: cannot be read: {fault}") from error
+        raise no_faceset(folder, error) from None
+    return found
+
+
+def no_faceset(folder: Path, error: OSError) -> BadMedia:
+    """Return the error that says that there is no faceset, and how one is made."""
+    return BadMedia(
+        f"{folder}: no faceset: {error.strerror}. Run: {extract_command(folder)}, or check the"
+        " path."
+    )
+
+
+def extract_command(folder: Path) -> str:
+    """What to run for the faces of a folder; of one that is in no show it names none."""
+    show, side = folder.parent.parent, folder.parent.name
+    is_ours = folder.name == "faces" and side in ("src", "dst")
+    return f"understudy extract {show} {side}" if is_ours else "understudy extract SHOW SIDE"
