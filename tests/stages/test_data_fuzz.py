@@ -167,14 +167,14 @@ def test_fuzz_tables_of_detections(tmp_path: Path) -> None:
     place.parent.mkdir()
     for data in fuzzing.mutations(save(columns, notes), fuzzing.rounds(300), seed=7):
         place.write_bytes(data)
-        load_detections(tmp_path / "faces", "000000")
+        load_detections(tmp_path, "000000")
     kinds = (np.float32, np.float64, np.int64, np.uint8, np.bool_)
     for _ in range(fuzzing.rounds(200)):
         name = str(rng.choice(list(columns)))
         shape = tuple(rng.integers(0, 4, rng.integers(0, 4)))
         odd = np.full(shape, rng.choice([-1, 0, 1, 2]), kinds[rng.integers(len(kinds))])
         save_file({**columns, name: odd}, place, notes)
-        found = load_detections(tmp_path / "faces", "000000")
+        found = load_detections(tmp_path, "000000")
         if found is not None:
             found.select(np.ones(len(found.frame), bool), np.ones(len(found.frames), bool))
 
@@ -382,7 +382,10 @@ def test_fuzz_files_of_a_show(tmp_path: Path) -> None:
             b"schema_version = 1\nerode = 4\nmode = 'overlay'\n",
             lambda: presets.apply_preset(project, MergeOptions(preset="own")),
         ),
-        record_path(faces): (json.dumps(record).encode(), lambda: ExtractRecord.load(faces)),
+        record_path(faces.parent): (
+            json.dumps(record).encode(),
+            lambda: ExtractRecord.load(faces.parent),
+        ),
         project.folder / "dst/marks.json": (
             json.dumps(marks).encode(),
             lambda: manual_marks.read_marks(

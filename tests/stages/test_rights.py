@@ -139,8 +139,9 @@ def test_a_newer_checkpoint_that_may_not_be_read_is_not_passed_over(shared: Path
 
 
 def test_tables_and_records_that_may_not_be_read_are_not_made_anew(tmp_path: Path) -> None:
-    faces = tmp_path / "faces"
-    table, note = record.detections_folder(faces) / "000000.safetensors", record.record_path(faces)
+    state = tmp_path / "src"
+    state.mkdir()
+    table, note = record.detections_folder(state) / "000000.safetensors", record.record_path(state)
     tables.write_table(table, {"a": np.zeros(2)}, {})
     note.write_text("{}")
     store, segment = SegmentStore(tmp_path, False, {}), Segment(range(3), "key")
@@ -150,8 +151,8 @@ def test_tables_and_records_that_may_not_be_read_are_not_made_anew(tmp_path: Pat
         path.chmod(0)
     with rights_bind():
         for read in (
-            lambda: record.load_detections(faces, "000000"),
-            lambda: record.ExtractRecord.load(faces),
+            lambda: record.load_detections(state, "000000"),
+            lambda: record.ExtractRecord.load(state),
             lambda: store.record_of(segment),
         ):
             with pytest.raises(CannotRead, match="permission denied"):

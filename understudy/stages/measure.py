@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,7 +44,7 @@ from understudy.stages.extract.known_footage import (
     SameShotOptions,
     notes_on_gathered,
     require_known_footage,
-    rows_of_footage,
+    rows_of_clips,
 )
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.jobs import verb
@@ -81,14 +82,6 @@ class FaceTrack:
     footage: Footage
     points: dict[int, Floats]
 
-    def sample_frames(self, count: int) -> list[int]:
-        """At most `count` of its frames, evenly over the clip."""
-        frames = sorted(self.points)
-        return [
-            frames[place]
-            for place in np.unique(np.linspace(0, len(frames) - 1, count).round().astype(int))
-        ]
-
 
 @verb
 def measure(show: Path, options: MeasureOptions) -> Stage:
@@ -104,16 +97,21 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
         )
     signer = yield from find_signer()
     with (
-        project.open_footage("src") as src_footage,
+        contextlib.ExitStack() as opened,
         project.open_footage("dst") as dst_footage,
         open_footage(project.result) as result_footage,
         # With the colours that extraction looked at.
         open_footage(project.result, rough=True) as looked_at,
     ):
-        yield from require_known_footage(project, "src", src_footage)
+        clips = [
+            opened.enter_context(project.open_footage("src", path))
+            for path in project.footages("src")
+        ]
+        for clip in clips:
+            yield from require_known_footage(project, "src", clip)
         yield from require_known_footage(project, "dst", dst_footage, same_shot=options.same_shot)
-        src = yield from _main_faces(project, "src", src_footage)
-        dst = yield from _main_faces(project, "dst", dst_footage)
+        src = yield from _main_faces(project, "src", clips)
+        [dst] = yield from _main_faces(project, "dst", [dst_footage])
         found = yield from _find_again(
             looked_at, dst, project.options("extract", ExtractOptions()), options.every
         )
@@ -133,7 +131,7 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
         values["quality"] = _describe(values) or None
         sheet = _draw_sheet(src, dst, result, options)
     atomic.write_text(project.folder / "measures.json", json.dumps(values, indent=1) + "\n")
-    went_in = [project.result, project.footage("src"), project.footage("dst")]
+    went_in = [project.result, *project.footages("src"), project.footage("dst")]
     claim = Claim.edited(
         went_in,
         signer,
@@ -148,14 +146,18 @@ def measure(show: Path, options: MeasureOptions) -> Stage:
 
 
 def _main_faces(
-    project: Project, side: Side, footage: Footage
-) -> Generator[Event, Order | None, FaceTrack]:
-    """The faces of a side that are of its footage, with notes on its faceset."""
+    project: Project, side: Side, clips: Sequence[Footage]
+) -> Generator[Event, Order | None, list[FaceTrack]]:
+    """The faces of each clip of a side that has any, with notes on its faceset."""
     faceset = Faceset(project.faces(side))
     yield from faceset_notes(faceset)
-    ours = rows_of_footage(project, side, faceset, footage)
-    yield from notes_on_gathered(faceset, ours, "they are not measured")
-    return FaceTrack(footage, select_main_faces(faceset.faces[ours]))
+    ours = rows_of_clips(project, side, faceset, clips)
+    yield from notes_on_gathered(faceset, np.any(ours, axis=0), "they are not measured")
+    tracks = [
+        FaceTrack(clip, select_main_faces(faceset.faces[rows]))
+        for clip, rows in zip(clips, ours, strict=True)
+    ]
+    return [track for track in tracks if track.points] or tracks[:1]
 
 
 def select_main_faces(faces: Faces) -> dict[int, Floats]:
@@ -260,7 +262,7 @@ def _measure_movement(result: FaceTrack, dst: FaceTrack, options: MeasureOptions
 
 
 def _measure_identity(
-    src: FaceTrack, dst: FaceTrack, result: FaceTrack, options: MeasureOptions
+    src: Sequence[FaceTrack], dst: FaceTrack, result: FaceTrack, options: MeasureOptions
 ) -> Generator[Event, Order | None, dict[str, Any]]:
     if options.identity == "none":
         return {}
@@ -269,7 +271,7 @@ def _measure_identity(
     except MissingExtra as error:
         yield Warned(text=f"Whose face it is was not measured. {error}")
         return {}
-    rows = [_embed(track, embed, options.samples) for track in (result, src, dst)]
+    rows = [_embed(tracks, embed, options.samples) for tracks in ([result], src, [dst])]
     try:
         shift = measures.identity_shift(*rows)
     except ValueError as error:
@@ -278,22 +280,45 @@ def _measure_identity(
     return {f"identity_{name}": round(value, 4) for name, value in asdict(shift).items()}
 
 
-def _embed(track: FaceTrack, embed: Embed, count: int) -> Floats:
-    frames = track.footage.iter_frames(track.sample_frames(count))
-    return np.stack([embed(as_bytes(frame.image), track.points[frame.index]) for frame in frames])
+def _embed(tracks: Sequence[FaceTrack], embed: Embed, count: int) -> Floats:
+    return np.stack(
+        [
+            embed(as_bytes(frame.image), track.points[frame.index])
+            for track, frames in _sample(tracks, count)
+            for frame in track.footage.iter_frames(frames)
+        ]
+    )
+
+
+def _sample(tracks: Sequence[FaceTrack], count: int) -> list[tuple[FaceTrack, list[int]]]:
+    """At most `count` frames, evenly over all tracks by how many frames each has."""
+    every = [
+        (number, frame) for number, track in enumerate(tracks) for frame in sorted(track.points)
+    ]
+    places = np.unique(np.linspace(0, len(every) - 1, count).round().astype(int))
+    chosen = [every[place] for place in places]
+    return [
+        (track, [frame for at, frame in chosen if at == number])
+        for number, track in enumerate(tracks)
+    ]
 
 
 def _draw_sheet(
-    src: FaceTrack, dst: FaceTrack, result: FaceTrack, options: MeasureOptions
+    src: Sequence[FaceTrack], dst: FaceTrack, result: FaceTrack, options: MeasureOptions
 ) -> Bytes:
-    chosen = result.sample_frames(options.columns)
-    frames = {"src": src.sample_frames(options.columns), "dst": chosen, "result": chosen}
+    [(_, chosen)] = _sample([result], options.columns)
+    shown = {
+        "src": _sample(src, options.columns),
+        "dst": [(dst, chosen)],
+        "result": [(result, chosen)],
+    }
     rows = {
         name: [
             crop_head(as_bytes(frame.image), track.points[frame.index], options.side)
-            for frame in track.footage.iter_frames(frames[name])
+            for track, frames in tracks
+            for frame in track.footage.iter_frames(frames)
         ]
-        for name, track in (("src", src), ("dst", dst), ("result", result))
+        for name, tracks in shown.items()
     }
     return draw_contact_sheet(rows, [f"frame {index}" for index in chosen])
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from understudy.errors import BadMedia
 from understudy.io.footage.base import Footage
+from understudy.io.footage.fingerprint import FootageFingerprint
 from understudy.io.footage.options import FootageOptions
 from understudy.io.video.audio import SoundOptions, choose_sound
-from understudy.stages.events import Finished, Note, Saved, Stage
+from understudy.stages.events import Finished, Note, Saved, Stage, Warned
 from understudy.stages.footage_notes import footage_notes, sound_notes
 from understudy.stages.jobs import verb
 from understudy.stages.project import CONSENT_OPTION, PROJECT_FILE, Consent, Project
@@ -22,33 +24,49 @@ class NewOptions(FootageOptions):
 
 
 @verb
-def new(show: Path, src: Path, dst: Path, options: NewOptions) -> Stage:
+def new(show: Path, src: Path | list[Path], dst: Path, options: NewOptions) -> Stage:
     """Make a show: a folder that holds one swap, from footage of the src and of the dst.
 
-    src: the person whose face is used. dst: the footage whose face is replaced. Each a video, a
-    folder of pictures, or one picture.
+    src: the person whose face is used; --src A --src B for several clips. dst: the footage whose
+    face is replaced. Each a video, a folder of pictures, or one picture.
     """
     project = Project.planned(show, src, dst, options.consent, FootageOptions.of(options))
+    known: dict[FootageFingerprint, Path] = {}
     sides: tuple[Side, ...] = ("src", "dst")
     for side in sides:
-        with project.open_footage(side) as footage:
-            if len(footage) == 0:
-                raise BadMedia(f"{footage.path}: no frames. Give footage with at least one.")
-            yield Note(text=f"{footage.path.name}: {_describe(footage)}")
-            if side == "src" and _is_one_picture(footage):
-                yield Note(
-                    text=(
-                        f"{footage.path.name}: shows one expression in one light. A model learns"
-                        " more from a video, or from a folder of photographs."
-                    )
-                )
-            yield from footage_notes(footage)
-            if side == "dst":
-                # As a merge takes it over that is asked nothing else.
-                yield from sound_notes(choose_sound(footage, SoundOptions(), ".mp4"), "new")
+        for path in project.footages(side):
+            with project.open_footage(side, path) as footage:
+                yield from _describe_footage(side, footage)
+                if side == "src":
+                    _require_other(footage, known)
+                else:
+                    # As a merge takes it over that is asked nothing else.
+                    yield from sound_notes(choose_sound(footage, SoundOptions(), ".mp4"), "new")
     project.save_new()
     yield Saved(what="project", path=project.folder / PROJECT_FILE)
     yield Finished(stage="new", summary={"show": str(project.folder)})
+
+
+def _describe_footage(side: Side, footage: Footage) -> Iterator[Note | Warned]:
+    """What is told of a footage that comes into a show. Raises BadMedia where it has no frames."""
+    if len(footage) == 0:
+        raise BadMedia(f"{footage.path}: no frames. Give footage with at least one.")
+    yield Note(text=f"{footage.path.name}: {_describe(footage)}")
+    if side == "src" and _is_one_picture(footage):
+        yield Note(
+            text=(
+                f"{footage.path.name}: shows one expression in one light. A model learns"
+                " more from a video, or from a folder of photographs."
+            )
+        )
+    yield from footage_notes(footage)
+
+
+def _require_other(footage: Footage, known: dict[FootageFingerprint, Path]) -> None:
+    """Raise BadMedia where a clip of src is one that is there already, under another name."""
+    first = known.setdefault(footage.fingerprint, footage.path)
+    if first != footage.path:
+        raise BadMedia(f"{footage.path}: the same as {first}. Give each clip once.")
 
 
 def _describe(footage: Footage) -> str:

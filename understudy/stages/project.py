@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
@@ -45,7 +45,9 @@ class ProjectFile(Options):
     """What `understudy.toml` holds. Paths are relative to the show's folder where possible."""
 
     schema_version: int = option(SCHEMA, "Version of this file's layout", low=1)
-    src: str | None = option(None, "Footage of the person whose face is used", formerly="")
+    src: str | tuple[str, ...] | None = option(
+        None, "Footage of the person whose face is used: one, or a list of several", formerly=""
+    )
     dst: str | None = option(None, "Footage in which the face is replaced", formerly="")
     made_in: str | None = option(
         None, "The folder in which the show was made: footage beside it is found where it moved"
@@ -73,21 +75,22 @@ class Project:
     def planned(
         cls,
         folder: Path,
-        src: Path,
+        src: Path | Sequence[Path],
         dst: Path,
         consent: str | None = None,
         reading: FootageOptions | None = None,
     ) -> Self:
-        """A show that is not on disk yet. reading: of the footage; None = by default.
+        """A show that is not on disk yet. src: one footage or several. reading: None = by default.
 
-        Raises CannotWrite where the path is too long for what lies deepest in a show.
+        Raises CannotWrite where the path is too long for what lies deepest in a show, and BadOption
+        where the same footage is given twice.
         """
         folder = folder.absolute()
         atomic.check_depth(folder)
         return cls(
             folder,
             ProjectFile(
-                src=_portable(src, folder),
+                src=_portable_clips([src] if isinstance(src, Path) else src, folder),
                 dst=_portable(dst, folder),
                 made_in=str(folder),
                 consent=consent,
@@ -96,7 +99,9 @@ class Project:
         )
 
     @classmethod
-    def create(cls, folder: Path, src: Path, dst: Path, consent: str | None = None) -> Self:
+    def create(
+        cls, folder: Path, src: Path | Sequence[Path], dst: Path, consent: str | None = None
+    ) -> Self:
         """A new show on disk. Raises as `save_new`."""
         project = cls.planned(folder, src, dst, consent)
         project.save_new()
@@ -131,7 +136,8 @@ class Project:
         sides: tuple[Side, ...] = ("src", "dst")
         for side in sides:
             if getattr(file, side) is not None:
-                check_footage(folder, project.footage(side))
+                for path in project.footages(side):
+                    check_footage(folder, path)
         return project
 
     def save(self) -> None:
@@ -148,48 +154,66 @@ class Project:
             user_options(verb), self.file.options.get(verb, {}), flags.set_values(), where=where
         )
 
-    def with_footage(self, side: Side, path: Path) -> Project:
-        """The same show about other footage, or about the same under another name; not saved."""
-        file = self.file.model_copy(update={side: _portable(path, self.folder)})
+    def with_footage(self, side: Side, *paths: Path) -> Project:
+        """The same show about other footage, or about the same under another name; not saved.
+
+        Raises BadOption where the same is given twice.
+        """
+        file = self.file.model_copy(update={side: _portable_clips(paths, self.folder)})
         return Project(self.folder, file)
 
     def with_consent(self, consent: str) -> Project:
         """The same show with another text on who agreed to what; not saved."""
         return Project(self.folder, self.file.model_copy(update={"consent": consent}))
 
-    def footage(self, side: Side) -> Path:
-        """The footage of a side, absolute. Raises BadProject where the file names none.
+    def footages(self, side: Side) -> list[Path]:
+        """The footages of a side, absolute: one, or of src several. Raises BadProject without any.
 
-        Where it is gone, but lies as it lay to the show when that was made, both have moved.
+        Where one is gone, but lies as it lay to the show when that was made, both have moved.
         """
-        name = self.file.src if side == "src" else self.file.dst
-        if name is None:
-            raise BadProject(
-                f"{self.folder / PROJECT_FILE}: {side} is not set. Write it there: {side} ="
-                ' "FOOTAGE".'
-            )
-        path, made_in = self.folder / name, self.file.made_in
-        if made_in and made_in != str(self.folder) and not path.exists():
-            moved = Path(os.path.normpath(self.folder / os.path.relpath(path, made_in)))
-            return moved if moved.exists() else path
-        return path
+        said, file = getattr(self.file, side), self.folder / PROJECT_FILE
+        names = [said] if isinstance(said, str) else list(said or ())
+        if not names:
+            raise BadProject(f'{file}: {side} is not set. Write it there: {side} = "FOOTAGE".')
+        paths = [self._where_it_lies(name) for name in names]
+        if twice := [path for path in paths if paths.count(path) > 1]:
+            raise BadProject(f"{file}: {side} names {twice[0]} twice. Take one of them out.")
+        return paths
 
-    def footage_files(self, side: Side) -> list[Path]:
-        """The files that hold the frames of a side. Raises as `open_footage`."""
-        path = self.footage(side)
+    def footage(self, side: Side) -> Path:
+        """The footage of a side that has one. Raises BadProject, also where src has several."""
+        paths = self.footages(side)
+        if len(paths) > 1:
+            raise BadProject(
+                f"{self.folder / PROJECT_FILE}: {side} is of {len(paths)} clips, and this works"
+                " with one alone. Name one there."
+            )
+        return paths[0]
+
+    def footage_files(self, side: Side, path: Path | None = None) -> list[Path]:
+        """The files that hold the frames of a side. path: which of several footages.
+
+        Raises as `open_footage`.
+        """
+        path = path or self.footage(side)
         if path.is_file():
             return [path]
-        with self.open_footage(side) as footage:
+        with self.open_footage(side, path) as footage:
             return footage.files
 
-    def open_footage(self, side: Side, *, rough: bool = False) -> Footage:
-        """Open the footage of a side, read as the project file says. rough: see `open_footage`.
+    def open_footage(self, side: Side, path: Path | None = None, *, rough: bool = False) -> Footage:
+        """Open the footage of a side, read as the project file says.
 
         A folder of photographs of one person, of any size and number, is a good src; the frames of
         dst are frames of one film.
+
+        Args:
+            side: Whose.
+            path: Which of its `footages`; None = the only one.
+            rough: See `open_footage`.
         """
         is_src = side == "src"
-        path, file = self.footage(side), self.folder / PROJECT_FILE
+        path, file = path or self.footage(side), self.folder / PROJECT_FILE
         if not path.exists() and file.exists():
             raise BadMedia(
                 f"{path}: no such file or folder. Put the footage back, or write where it lies now"
@@ -202,6 +226,13 @@ class Project:
             any_size=is_src,
             rough=rough,
         )
+
+    def _where_it_lies(self, name: str) -> Path:
+        path, made_in = self.folder / name, self.file.made_in
+        if made_in and made_in != str(self.folder) and not path.exists():
+            moved = Path(os.path.normpath(self.folder / os.path.relpath(path, made_in)))
+            return moved if moved.exists() else path
+        return path
 
     def faces(self, side: Side) -> Path:
         """The faceset of a side."""
@@ -288,6 +319,14 @@ def user_options(verb: str) -> dict[str, Any]:
 def resolve_options(verb: str, flags: Chosen) -> Chosen:
     """The options of a verb that works without a show: defaults < user's file < flags."""
     return type(flags).layered(user_options(verb), flags.set_values(), where=verb)
+
+
+def _portable_clips(paths: Sequence[Path], folder: Path) -> str | tuple[str, ...]:
+    """The footages of a side as the project file names them. Raises BadOption."""
+    names = tuple(_portable(path, folder) for path in paths)
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise BadOption(f"{twice[0]}: given twice. Give each footage once.")
+    return names[0] if len(names) == 1 else names
 
 
 def _portable(path: Path, folder: Path) -> str:

@@ -13,6 +13,7 @@ from understudy.io import atomic
 # Names of folders, and what is below them; "*" = any other.
 _Tree: TypeAlias = "Mapping[str, _Tree]"
 
+_CLIP: Final[_Tree] = {"found": {}, "debug": {}, "marks": {}}
 _SIDE: Final[_Tree] = {
     "faces": {},
     "faces_new": {},
@@ -34,7 +35,7 @@ _MODEL: Final[_Tree] = {
 }
 _SHOW: Final[_Tree] = {
     ".locks": {},
-    "src": _SIDE,
+    "src": {**_SIDE, "clips": {"*": _CLIP}},
     "dst": _SIDE,
     "models": {"*": _MODEL},
     "models_trash": {},
@@ -47,6 +48,7 @@ _REPLACED: Final = (
     "result.mp4",
     "result.mov",
     "result.png",
+    "src/clips",
     *(
         f"{side}/{name}"
         for side in ("src", "dst")

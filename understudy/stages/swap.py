@@ -69,28 +69,29 @@ class SwapOptions(FootageOptions):
 
 
 @verb
-def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
+def swap(src: Path | list[Path], dst: Path, out: Path, options: SwapOptions) -> Stage:
     """Put the face of src onto the performance in dst: new, extract, train and merge in one go.
 
-    src: footage of the person whose face is used. dst: footage whose face is replaced. out: the
-    finished video, .mp4, or of one picture also .png. The work lies in a show beside it
-    (NAME.show): the same command goes on where it was stopped.
+    src: footage of the person whose face is used; --src A --src B for several clips. dst: footage
+    whose face is replaced. out: the finished video, .mp4, or of one picture also .png. The work
+    lies in a show beside it (NAME.show): the same command goes on where it was stopped.
     """
     # Late: --help need not wait for torch.
     from understudy.stages.train.resolve import model_name
     from understudy.stages.train.run import run_training
 
     options = resolve_options("swap", options)
+    clips = [src] if isinstance(src, Path) else src
     suffix = ".mov" if options.merge.encode.codec == "prores" else ".mp4"
     is_picture = out.suffix.lower() in stills.SUFFIXES and _is_one_picture(dst, options)
     made = ".png" if is_picture else suffix
     show = validate_out(out, made, options.overwrite).with_suffix(".show")
     atomic.check_depth(show.absolute())
-    for footage in (src, dst):
+    for footage in (*clips, dst):
         if out.exists() and footage.exists() and out.samefile(footage):
             raise BadOption(f"{out}: is footage of this swap. Choose another name for the result.")
     _refuse_parts(options, show)
-    project = yield from _open_show(show, src, dst, options)
+    project = yield from _open_show(show, clips, dst, options)
     _check_sound(project, options.merge, suffix)
     if (yield from run_to_end(extract(show, options=options.extract))) is None:
         return
@@ -116,7 +117,7 @@ def swap(src: Path, dst: Path, out: Path, options: SwapOptions) -> Stage:
 
 
 def _open_show(
-    show: Path, src: Path, dst: Path, options: SwapOptions
+    show: Path, src: list[Path], dst: Path, options: SwapOptions
 ) -> Generator[Event, Order | None, Project]:
     """The show of a swap: the one that is there, or a new one."""
     if not atomic.is_there(show / PROJECT_FILE):
@@ -187,7 +188,7 @@ def validate_out(out: Path, suffix: str, overwrite: bool) -> Path:
     return out
 
 
-def _check_footage(project: Project, src: Path, dst: Path, options: SwapOptions) -> Project:
+def _check_footage(project: Project, src: list[Path], dst: Path, options: SwapOptions) -> Project:
     """The show, when it is about this very footage: other work is never mixed in."""
     for name in FootageOptions.model_fields:
         asked, known = getattr(options, name), getattr(project.file.footage, name)
@@ -196,28 +197,33 @@ def _check_footage(project: Project, src: Path, dst: Path, options: SwapOptions)
                 f"{project.folder}: was made with {name} {known}, not {asked}. Name the result"
                 " otherwise."
             )
-    sides: tuple[tuple[Side, Path], ...] = (("src", src), ("dst", dst))
-    for side, path in sides:
-        known = project.footage(side)
-        if not path.exists():
-            raise BadMedia(f"{path}: no such file or folder. Check the name.")
-        if path.resolve() != known.resolve():
-            moved = project.with_footage(side, path)
-            if not knows_footage(moved, side):
+    sides: tuple[tuple[Side, list[Path]], ...] = (("src", src), ("dst", [dst]))
+    for side, paths in sides:
+        known = project.footages(side)
+        for path in paths:
+            if not path.exists():
+                raise BadMedia(f"{path}: no such file or folder. Check the name.")
+        if [path.resolve() for path in paths] != [path.resolve() for path in known]:
+            moved = project.with_footage(side, *paths)
+            if len(paths) != len(known) or not knows_footage(moved, side):
                 raise BadProject(
-                    f"{project.folder}: was made with {side} {known}, not {path}. Name the result"
-                    " otherwise."
+                    f"{project.folder}: was made with {side} {_listed(known)}, not"
+                    f" {_listed(paths)}. Name the result otherwise."
                 )
             moved.save()
             project = moved
         if knows_footage(project, side) is False:
             raise BadProject(
-                f"{path}: not the footage that {project.folder} was made with: its pictures are"
-                " others now. Name the result otherwise, or put back the footage that was there."
-                f" To go on with the new one: understudy extract {project.folder} {side}, then the"
-                " same command again."
+                f"{_listed(paths)}: not the footage that {project.folder} was made with: its"
+                " pictures are others now. Name the result otherwise, or put back the footage that"
+                f" was there. To go on with the new one: understudy extract {project.folder}"
+                f" {side}, then the same command again."
             )
     return project
+
+
+def _listed(paths: list[Path]) -> str:
+    return ", ".join(map(str, paths))
 
 
 def _check_sound(project: Project, flags: MergeOptions, suffix: str) -> None:

@@ -332,7 +332,7 @@ def test_without_a_word_other_footage_has_nothing_removed_and_the_first_keeps_it
 def test_other_footage_is_kept_in_mind_only_where_something_was_removed_of_it(film):
     def known() -> list[int]:
         """How many faces of each footage are kept in mind."""
-        cut = curation.CutFaces.load(film.folder / "dst" / "faces")
+        cut = curation.CutFaces.load(film.folder / "dst")
         return np.bincount(cut.clip, minlength=len(cut.footages)).tolist()
 
     film.run()
@@ -370,7 +370,7 @@ def test_a_damaged_record_is_told_and_nothing_is_lost(film):
     film.run()
     remove(film, *GONE)
     film.run()
-    path = curation.cut_faces_path(film.folder / "dst" / "faces")
+    path = curation.cut_faces_path(film.folder / "dst")
     data = path.read_bytes()
     for damaged in (data[: len(data) // 2], data[:-8] + bytes(8), b"", b"{}" * 100):
         path.write_bytes(damaged)
@@ -401,7 +401,7 @@ def test_a_frame_that_could_not_be_cut_is_not_removed(
         patch.setattr(crop, "_align", failing)
         film.run()
     assert 3 not in film.faces().faces.frame
-    assert 3 not in cut(film.folder / "dst" / "faces").frame
+    assert 3 not in cut(film.folder / "dst").frame
     film.run(size=320)
     assert film.faces().faces.frame.tolist() == [0, 1, 2, 3, 4, 5]
 

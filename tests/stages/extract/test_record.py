@@ -49,9 +49,9 @@ def test_frames_looked_at_again_take_the_place_of_what_was_found_first(again, fa
         for chunk in CHUNKS
     ]
     for chunk, part in zip(CHUNKS, parts, strict=True):
-        record.save_detections(tmp_path / "faces", record.chunk_name(chunk[0]), part)
-    record.save_detections(tmp_path / "faces", record.REDONE, table(again, shift=0.25))
-    one_by_one = list(record.iter_detections(tmp_path / "faces", CHUNKS))
+        record.save_detections(tmp_path, record.chunk_name(chunk[0]), part)
+    record.save_detections(tmp_path, record.REDONE, table(again, shift=0.25))
+    one_by_one = list(record.iter_detections(tmp_path, CHUNKS))
     whole, expected = (
         concat_detections(one_by_one),
         concat_detections(
@@ -64,9 +64,9 @@ def test_frames_looked_at_again_take_the_place_of_what_was_found_first(again, fa
 
 
 def test_a_table_that_went_is_told(tmp_path):
-    record.save_detections(tmp_path / "faces", record.chunk_name(0), table(CHUNKS[0]))
+    record.save_detections(tmp_path, record.chunk_name(0), table(CHUNKS[0]))
     with pytest.raises(BadProject, match=r"000004\.safetensors: this table went"):
-        list(record.iter_detections(tmp_path / "faces", CHUNKS))
+        list(record.iter_detections(tmp_path, CHUNKS))
 
 
 # What version 0.1 wrote of a run with default options.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from understudy.core.face.pose import HEAD_MODEL
 from understudy.core.row_blocks import iter_row_blocks
@@ -81,9 +81,8 @@ def find_outliers(
     faces: Faces,
     bounds: OutlierBounds | None = None,
     *,
-    frame_size: tuple[int, int] | None = None,
+    frame_size: ArrayLike | None = None,
     detail: Floats | None = None,
-    framed: NDArray[np.bool_] | None = None,
 ) -> list[Outlier]:
     """Find every reason to look at a face; a face may have several.
 
@@ -93,11 +92,10 @@ def find_outliers(
     Args:
         faces: N faces.
         bounds: From where on a face is suspicious.
-        frame_size: (width, height) of footage `framed`; without it nothing is said of the frame's
-            edge.
+        frame_size: (width, height) of all frames, or (N, 2) of each face's, NaN where nobody knows;
+            of such faces nothing is said of the frame's edge.
         detail: (N,) of `measure_detail`, NaN where it was not measured; without it nothing is said
             of blur.
-        framed: (N,) bool, the faces whose frame is so large; None = all.
 
     Returns:
         The outliers, by row.
@@ -122,8 +120,7 @@ def find_outliers(
     found += _collect("same person twice", count > 1, count, 1)
     if frame_size is not None:
         share = outside_shares(faces.landmarks, frame_size)
-        is_cut = (share > bounds.cut) & (True if framed is None else framed)
-        found += _collect("cut by the edge", is_cut, share, bounds.cut)
+        found += _collect("cut by the edge", share > bounds.cut, share, bounds.cut)
     if detail is not None:
         sharp = _relative_detail(detail, faces.footage, faces.person)
         found += _collect("blurred", sharp < bounds.blur, sharp, bounds.blur)
@@ -201,15 +198,15 @@ def size_ratios(faces: Faces) -> Doubles:
     return result
 
 
-def outside_shares(landmarks: Floats, frame_size: tuple[int, int]) -> Doubles:
+def outside_shares(landmarks: Floats, frame_size: ArrayLike) -> Doubles:
     """Measure the share of the box around the points that lies outside the frame.
 
     Args:
         landmarks: (N, 68, 2) pixels.
-        frame_size: (width, height).
+        frame_size: (width, height), or (N, 2).
 
     Returns:
-        (N,) float64 in 0..1.
+        (N,) float64 in 0..1; NaN where the size is.
     """
     low, high = landmarks.min(axis=1).astype(np.float64), landmarks.max(axis=1).astype(np.float64)
     inside = np.maximum(np.minimum(high, np.asarray(frame_size) - 0.5) - np.maximum(low, -0.5), 0)

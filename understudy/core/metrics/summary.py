@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from understudy.core.metrics import swap_metrics
 from understudy.core.metrics.outliers import Outlier
-from understudy.types import Faces, Floats, Marking
+from understudy.types import Doubles, Faces, Floats, Marking
 
 # A long track is measured in pieces of so many frames, so that memory does not grow with it.
 _PIECE = 2000
@@ -26,15 +26,22 @@ class FootageInfo:
     """What a report needs to know besides the faces.
 
     source: name of the footage. frames: indices of those that were looked at. failed: frame and
-    reason. frame_size: (width, height), None = unknown. removed: frames of which somebody removed
-    faces.
+    reason. frame_size: (width, height) of all, or (F, 2) of each of `frames`, None = unknown.
+    removed: frames of which somebody removed faces.
     """
 
     source: str
     frames: NDArray[np.int64]
     failed: Sequence[tuple[int, str]] = ()
-    frame_size: tuple[int, int] | None = None
+    frame_size: ArrayLike | None = None
     removed: Sequence[int] = ()
+
+    def size_of(self, frame: NDArray[np.int64]) -> Doubles | None:
+        """(N, 2) width and height of each of these frames; None = unknown."""
+        if self.frame_size is None:
+            return None
+        sizes = np.broadcast_to(np.asarray(self.frame_size, np.float64), (len(self.frames), 2))
+        return np.asarray(sizes[np.searchsorted(self.frames, frame)])
 
 
 class _Part(BaseModel):

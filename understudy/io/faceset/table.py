@@ -24,8 +24,8 @@ from understudy.types import Doubles, Faces, FaceType, Polygon
 
 # So many bad pictures are named in an error; the rest are counted.
 _NAMED: Final = 5
-# A picture's name as we give it.
-_OURS: Final = re.compile(r"\d{6,}_\d+\.\w+")
+# A picture's name as we give it, behind that of its clip where a side has several.
+_OURS: Final = re.compile(r"(.+_)?\d{6,}_\d+\.\w+")
 # What former versions kept in the place of the table, and how it begins.
 _FORMER_HEADER: Final = b'{"cache":"understudy faces","version":1}\n'
 # Pictures that are read at once, and ahead: what is waited for is the disk.

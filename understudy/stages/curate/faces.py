@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -29,10 +30,12 @@ from understudy.stages.events import (
     Stop,
     Suspicious,
 )
-from understudy.stages.extract.known_footage import knows_footage, match_footage
+from understudy.stages.extract.clips import find_clips
+from understudy.stages.extract.known_footage import knows_clip, match_footage
+from understudy.stages.extract.record import frame_sizes
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
-from understudy.types import Face, Faces, FaceType, Floats, Side
+from understudy.types import Doubles, Face, Faces, FaceType, Floats, Side
 
 
 class FacesOptions(Options):
@@ -87,13 +90,13 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
     options = project.options("faces_check", options)
     faceset, table = _load(project, side)
     yield from faceset_notes(faceset)
-    frame_size, framed = _frame_size(project, side, faceset)
+    frame_size = _frame_sizes(project, side, faceset)
     yield from _notes_on_footages(faceset, table)
-    yield from _notes_on_edges(project.footage(side), faceset, frame_size, framed)
+    yield from _notes_on_edges(project, side, faceset, np.isfinite(frame_size[:, 0]))
     detail = (yield from _measure_details(faceset)) if options.pixels else None
     if options.pixels and detail is None:
         return
-    found = find_outliers(table, options, frame_size=frame_size, detail=detail, framed=framed)
+    found = find_outliers(table, options, frame_size=frame_size, detail=detail)
     paths = faceset.paths
     for each in found:
         face = table.face(each.row)
@@ -140,22 +143,25 @@ def _notes_on_footages(faceset: Faceset, table: Faces) -> Iterator[Note]:
 
 
 def _notes_on_edges(
-    footage: Path, faceset: Faceset, frame_size: tuple[int, int] | None, framed: NDArray[np.bool_]
+    project: Project, side: Side, faceset: Faceset, framed: NDArray[np.bool_]
 ) -> Iterator[Note]:
     """Of which faces nobody knows whether the frame's edge cuts them."""
-    if frame_size is None:
+    if framed.all():
+        return
+    names = name_some([path.name for path in project.footages(side)])
+    if not framed.any():
         yield Note(
             text=(
-                f"{footage}: cannot be read, or is not what these faces were found"
-                " in, so faces that the frame's edge cuts are not reported."
+                f"{names}: cannot be read, or is not what these faces were found in, so faces that"
+                " the frame's edge cuts are not reported."
             )
         )
-    elif not framed.all():
+    else:
         yield Note(
             text=(
                 f"{faceset.folder}: of {int((~framed).sum())} faces that are of other footage than"
-                f" {footage.name} the size of the frame is not known, so it is not"
-                " reported whether its edge cuts them."
+                f" {names} the size of the frame is not known, so it is not reported whether its"
+                " edge cuts them."
             )
         )
 
@@ -196,17 +202,25 @@ def _plain(values: Floats, digits: int = 4) -> Any:
     return np.asarray(values, np.float64).round(digits).tolist()
 
 
-def _frame_size(
-    project: Project, side: Side, faceset: Faceset
-) -> tuple[tuple[int, int] | None, NDArray[np.bool_]]:
-    """How large the frames of a side's footage are, and which faces are of it, (N,)."""
-    try:
-        if knows_footage(project, side) is not False:
-            with project.open_footage(side) as footage:
-                return footage.size, match_footage(project, side, faceset, footage)
-    except BadMedia:
-        pass
-    return None, np.zeros(len(faceset), bool)
+def _frame_sizes(project: Project, side: Side, faceset: Faceset) -> Doubles:
+    """How large the frame of each face is, (N, 2); NaN where nobody knows."""
+    result = np.full((len(faceset), 2), np.nan)
+    for clip in find_clips(project, side):
+        # Of footage that cannot be read, nothing is known.
+        with contextlib.suppress(BadMedia):
+            if knows_clip(project, side, clip) is False:
+                continue
+            with project.open_footage(side, clip.footage) as footage:
+                rows = match_footage(project, side, faceset, footage)
+                # Photographs may each have a size of their own.
+                has_sizes = side == "src" and not footage.is_video and len(footage) > 1
+                frames = faceset.faces.frame[rows]
+                result[rows] = (
+                    frame_sizes(clip.state, int(frames.max(initial=0)) + 1)[frames]
+                    if has_sizes
+                    else footage.size
+                )
+    return result
 
 
 def _measure_details(faceset: Faceset) -> Generator[Event, Order | None, Floats | None]:

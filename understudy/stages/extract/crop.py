@@ -33,7 +33,8 @@ _DEBUG_QUALITY = 85
 class CropTask:
     """The faces to crop out of these frames, ascending.
 
-    numbers: (N,) the place of each face among its frame's; -1 = it gets no picture.
+    numbers: (N,) the place of each face among its frame's; -1 = it gets no picture. prefix: of the
+    names of the pictures.
     """
 
     film: FootageHandle
@@ -41,13 +42,14 @@ class CropTask:
     faces: Faces
     numbers: NDArray[np.int64]
     options: ExtractOptions
+    prefix: str = ""
 
 
 class CropTasks(Sequence[CropTask]):
     """The tasks of a run, each made when it is asked for: the points of all faces are many.
 
     chosen: which faces of `solved` the frames show. numbers: of each, as in a task. frames: those
-    of each task, ascending, none of them empty.
+    of each task, ascending, none of them empty. prefix: of the names of the pictures.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class CropTasks(Sequence[CropTask]):
         numbers: NDArray[np.int64],
         frames: Sequence[NDArray[np.int64]],
         options: ExtractOptions,
+        prefix: str = "",
     ) -> None:
         self._film, self._solved, self._chosen, self._frames, self._options = (
             film,
@@ -66,6 +69,7 @@ class CropTasks(Sequence[CropTask]):
             frames,
             options,
         )
+        self._prefix = prefix
         self._frame = solved.frame[chosen]
         self._numbers = numbers
 
@@ -83,7 +87,9 @@ class CropTasks(Sequence[CropTask]):
         first, last = np.searchsorted(self._frame, frames[[0, -1]] + [0, 1])
         rows = first + np.flatnonzero(np.isin(self._frame[first:last], frames))
         faces = self._solved.faces(self._chosen[rows])
-        return CropTask(self._film, frames.tolist(), faces, self._numbers[rows], self._options)
+        return CropTask(
+            self._film, frames.tolist(), faces, self._numbers[rows], self._options, self._prefix
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,8 @@ def crop_faces(task: CropTask) -> Steps[CropResult]:
                     face = _align(
                         reader.footage, image, task.faces.face(row), face_from_frame, task
                     )
-                    name = f"{attempt.index:06d}_{task.numbers[row]}.{task.options.format}"
+                    number = f"{attempt.index:06d}_{task.numbers[row]}"
+                    name = f"{task.prefix}{number}.{task.options.format}"
                     result.pictures.append(
                         (
                             name,

@@ -74,14 +74,16 @@ class CutFaces:
         return cls(none, np.zeros((0, 4), np.float32), none, none, none)
 
     @classmethod
-    def load(cls, folder: Path) -> CutFaces:
-        """Load what is known of the faces in `folder`; nothing where that was never written.
+    def load(cls, state: Path) -> CutFaces:
+        """Load what is known of a footage's faces; nothing where that was never written.
+
+        state: the folder of what is known of the footage.
 
         Raises:
             BadProject: It is damaged.
             CannotRead: It is there, but not for this user.
         """
-        path = cut_faces_path(folder)
+        path = cut_faces_path(state)
         if not path.exists():
             return cls.empty()
         read = tables.read_table(path)
@@ -123,12 +125,12 @@ class CutFaces:
             raise data_files.bad_data(where, "numbers beyond all bounds")
         return result
 
-    def save(self, folder: Path) -> None:
-        """Write it beside `folder`, all or nothing. Raises CannotWrite."""
+    def save(self, state: Path) -> None:
+        """Write it into `state`, all or nothing. Raises CannotWrite."""
         columns = {name: getattr(self, name) for name in _COLUMNS}
         # One note: of several the order in the file would be by chance.
         notes = {"about": json.dumps([self.order, self.footages])}
-        tables.write_table(cut_faces_path(folder), columns, notes)
+        tables.write_table(cut_faces_path(state), columns, notes)
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -324,23 +326,14 @@ class CutFaces:
         return replace(self, footages=known)
 
 
-def cut_faces_path(folder: Path) -> Path:
-    """Where it is kept which faces of `folder` were cut out, and which were removed."""
-    return folder.with_name("pictures.safetensors")
+def cut_faces_path(state: Path) -> Path:
+    """Where it is kept which faces of a footage were cut out, and which were removed."""
+    return state / "pictures.safetensors"
 
 
 def order_key(finding: dict[str, Any], cutting: dict[str, Any]) -> str:
     """Return what tells pictures apart that were asked for with other options."""
     return hashlib.sha256(json.dumps([finding, cutting], sort_keys=True).encode()).hexdigest()[:32]
-
-
-def own_faces(faceset: Faceset, source: FootageFingerprint) -> Faceset:
-    """Return those of the faces that are of that footage, or do not say of which.
-
-    Raises BadMedia where a picture in the folder is no face of ours.
-    """
-    others = [at for at, each in enumerate(faceset.footages) if each.key not in ("", source.key)]
-    return faceset.select(~np.isin(faceset.faces.footage, others)) if others else faceset
 
 
 _ABOUT: Final = TypeAdapter(tuple[str, tuple[CutFootage, ...]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from understudy.io.footage.fingerprint import FootageFingerprint
 from understudy.options import Options, option
 from understudy.printable import name_some
 from understudy.stages.events import Note
+from understudy.stages.extract.clip import Clip
+from understudy.stages.extract.clips import clip_of, find_clips
 from understudy.stages.extract.record import ExtractRecord
 from understudy.stages.project import Project
 from understudy.types import Side
@@ -37,7 +39,7 @@ def require_known_footage(
     Faces that were not extracted in this show are believed. same_shot: footage of the same length
     and size is taken, and a note says so.
     """
-    record = ExtractRecord.load(project.faces(side))
+    record = ExtractRecord.load(clip_of(project, side, footage.path).state)
     if record is None:
         return
     known, now = record.with_source_of(footage).source, footage.fingerprint
@@ -89,13 +91,29 @@ def rows_of_footage(
     return ours
 
 
+def rows_of_clips(
+    project: Project, side: Side, faceset: Faceset, clips: Sequence[Footage]
+) -> list[NDArray[np.bool_]]:
+    """As `rows_of_footage`, of each clip of a side. Raises BadProject where no face is of any."""
+    if len(clips) == 1:
+        return [rows_of_footage(project, side, faceset, clips[0])]
+    ours = [match_footage(project, side, faceset, clip) for clip in clips]
+    if not np.any(ours):
+        raise BadProject(
+            f"{faceset.folder}: no face of any of {side}'s {len(clips)} clips. Extract them:"
+            f" understudy extract {project.folder} {side}."
+        )
+    return ours
+
+
 def match_footage(
     project: Project, side: Side, faceset: Faceset, footage: Footage
 ) -> NDArray[np.bool_]:
     """(N,) as `rows_of_footage`; none, where the faces are of several footages and none is this."""
-    if len(faceset.footages) <= 1:
+    clip = clip_of(project, side, footage.path)
+    if len(faceset.footages) <= 1 and clip.is_only:
         return np.ones(len(faceset), bool)
-    record, keys = ExtractRecord.load(project.faces(side)), {footage.fingerprint.key}
+    record, keys = ExtractRecord.load(clip.state), {footage.fingerprint.key}
     known = None if record is None else record.with_source_of(footage).source
     if isinstance(known, FootageFingerprint):
         keys.add(known.key)
@@ -124,13 +142,20 @@ def knows_footage(project: Project, side: Side) -> bool | None:
     """Whether a side's footage is what its faces were found in; told fast. None = nobody can tell.
 
     So it is where no footage is set or there, where the faces came from elsewhere, and with records
-    of former versions.
+    of former versions. Of several clips it is told of all together.
     """
-    record = ExtractRecord.load(project.faces(side))
-    if record is None or getattr(project.file, side) is None:
+    if getattr(project.file, side) is None:
         return None
-    path = project.footage(side)
-    if not isinstance(record.source, FootageFingerprint) or not path.exists():
+    told = [knows_clip(project, side, clip) for clip in find_clips(project, side)]
+    return False if False in told else None if None in told else True
+
+
+def knows_clip(project: Project, side: Side, clip: Clip) -> bool | None:
+    """As `knows_footage`, of one clip."""
+    record = ExtractRecord.load(clip.state)
+    if record is None or not isinstance(record.source, FootageFingerprint):
         return None
-    with explain_unreadable(path):
-        return record.source.has_same_files(project.footage_files(side))
+    if not clip.footage.exists():
+        return None
+    with explain_unreadable(clip.footage):
+        return record.source.has_same_files(project.footage_files(side, clip.footage))

@@ -35,22 +35,22 @@ _OURS: Final = re.compile(r"frame-\d{6,}(-marked)?\.jpg")
 
 @dataclass(frozen=True, slots=True)
 class MarkingFiles:
-    """Where the marks of a side lie, and the pictures to measure on.
+    """Where the marks of a footage lie, and the pictures to measure on.
 
-    folder: of the side's faces.
+    state: the folder of what is known of it.
     """
 
-    folder: Path
+    state: Path
 
     @property
     def marks(self) -> Path:
         """The file of marks."""
-        return self.folder.with_name("marks.json")
+        return self.state / "marks.json"
 
     @property
     def pictures(self) -> Path:
         """The folder of pictures."""
-        return self.folder.with_name("marks")
+        return self.state / "marks"
 
     def read(self, footage: Footage) -> Marks:
         """Return what is marked now. Raises BadMedia."""
@@ -132,16 +132,16 @@ class MarkingFiles:
             )
 
 
-def keep_finder(folder: Path, options: ExtractOptions) -> ExtractOptions:
+def keep_finder(state: Path, options: ExtractOptions) -> ExtractOptions:
     """Return the options with what found the faces that are there, in place of nothing but marks.
 
     `--detector manual --fix` means the frames that are left: other faces would be moved aside.
 
     Args:
-        folder: Of the faces.
+        state: The folder of what is known of the footage.
         options: As they were asked for.
     """
-    known = ExtractRecord.load(folder)
+    known = ExtractRecord.load(state)
     if options.redo or not options.fix or options.detector != "manual" or known is None:
         return options
     try:

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import io
 import time
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,8 +41,9 @@ from understudy.stages.events import (
     Warned,
 )
 from understudy.stages.extract import record
+from understudy.stages.extract.clip import Clip
 from understudy.stages.extract.crop import CropResult, CropTask, CropTasks, crop_faces
-from understudy.stages.extract.curation import PLANNED, REMOVED, WRITTEN, CutFaces, own_faces
+from understudy.stages.extract.curation import PLANNED, REMOVED, WRITTEN, CutFaces
 from understudy.stages.extract.detect import DetectTask, detect_faces
 from understudy.stages.extract.detection_store import DetectionStore
 from understudy.stages.extract.detections import Detections, concat_detections
@@ -68,19 +69,20 @@ Result = TypeVar("Result", Detections, CropResult)
 
 
 class Extraction:
-    """The extraction of one side; what is done is on disk at once, so a killed run goes on."""
+    """The extraction of one clip; what is done is on disk at once, so a killed run goes on."""
 
-    def __init__(self, footage: Footage, folder: Path, side: Side, options: ExtractOptions) -> None:
+    def __init__(self, footage: Footage, clip: Clip, side: Side, options: ExtractOptions) -> None:
         if not len(footage):
             raise BadMedia(f"{footage.path}: no frames. Give footage with at least one.")
-        self.footage, self.folder, self.side = footage, folder, side
+        self.footage, self.clip, self.side = footage, clip, side
+        self.folder, self.state, self.label = clip.faces, clip.state, clip.label
         # What auto means is decided here, not by each process or machine for itself.
-        self.asked = keep_finder(folder, options)
+        self.asked = keep_finder(self.state, options)
         self.keeps_finder = self.asked.detector != options.detector
         self.options = self.asked.with_identity()
         self.film = FootageHandle.of(footage, any_size=side == "src")
         self.chunks = split_into_chunks(footage, options.every)
-        self.marking = MarkingFiles(folder)
+        self.marking = MarkingFiles(self.state)
         self.marks = self.marking.read(footage)
         if side == "dst" or not isinstance(footage, ImageSequence):
             # Of src's pictures each may have a size of its own, which only its frame tells.
@@ -100,14 +102,14 @@ class Extraction:
 
     def run(self) -> Step:
         """Do what is left to do; True when it ended by itself, False when it was stopped."""
-        yield Started(stage=f"extract {self.side}", total=None)
-        faceset, order = Faceset(self.folder), self._order()
-        if self.folder.is_dir() and record.looks_at_frames(self.folder, order, self.options):
+        yield Started(stage=f"extract {self.label}", total=None)
+        order = self._order()
+        if self.folder.is_dir() and record.looks_at_frames(self.state, order, self.options):
             # Weights that are missing end the run before the faces that are there are moved.
             make_analyser(self.options)
-        self.record, said = record.prepare_record(faceset, self.footage, order, self.options)
-        yield from footage_notes(self.footage, f"{self.side}: ")
-        yield from (Note(text=f"{self.side}: {each}") for each in [*said, *self._advice()])
+        self.record, said = record.prepare_record(self.clip, self.footage, order, self.options)
+        yield from footage_notes(self.footage, f"{self.label}: ")
+        yield from (Note(text=f"{self.label}: {each}") for each in [*said, *self._advice()])
         if self.record.is_complete and not self.record.pending:
             # What failed has not been mended since: it is reported again, so that no run looks
             # better than its faces.
@@ -120,16 +122,14 @@ class Extraction:
             if solved is not None and not len(solved) and self.options.asks_for_marks:
                 return (yield from self._wait_for_marks())
             if solved is None or not (yield from self._cut(solved)):
-                yield Note(text=f"{self.side}: stopped. The same command goes on from there.")
+                yield Note(text=f"{self.label}: stopped. The same command goes on from there.")
                 return False
-            faceset.rescan()
-            yield from self._conclude(solved, faceset)
-        if self.options.person is None and self.options.like is None:
-            yield from warn_of_several_in_faceset("extract", self.side, faceset)
-        if self.options.asks_for_marks and not (yield from self._ask_for_marks(faceset.faces)):
+            yield from self._conclude(solved)
+        if self.options.asks_for_marks and not (yield from self._ask_for_marks()):
             return False
-        yield Saved(what="faceset", path=self.folder)
-        yield Finished(stage=f"extract {self.side}", summary=self.record.summary)
+        if self.clip.is_only:
+            yield from tell_of_faceset(self.side, Faceset(self.folder), self.options)
+        yield Finished(stage=f"extract {self.label}", summary=self.record.summary)
         return True
 
     def _advice(self) -> list[str]:
@@ -169,11 +169,11 @@ class Extraction:
 
     def _find(self) -> Step:
         """Look at all frames of which no table is there; False when stopped."""
-        again, pending = record.load_redone(self.folder), set(self.record.pending)
+        again, pending = record.load_redone(self.state), set(self.record.pending)
         anew, left = again.attempted_frames() | pending, []
         for chunk in self.chunks:
             known = record.load_detections(
-                self.folder, record.chunk_name(chunk.frames[0]), chunk.frames
+                self.state, record.chunk_name(chunk.frames[0]), chunk.frames
             )
             if known is None:
                 left.append(self._task(chunk.frames, chunk.following))
@@ -182,7 +182,7 @@ class Extraction:
         yield from self._failures(again, but=pending)
 
         def keep(task: DetectTask, finds: Detections) -> int:
-            record.save_detections(self.folder, record.chunk_name(task.frames[0]), finds)
+            record.save_detections(self.state, record.chunk_name(task.frames[0]), finds)
             return _count_faces(task, finds)
 
         if not (yield from self._work("find", detect_faces, left, keep)):
@@ -205,15 +205,15 @@ class Extraction:
             return False
         if fresh:
             record.save_detections(
-                self.folder, record.REDONE, concat_detections([again.drop_frames(pending), *fresh])
+                self.state, record.REDONE, concat_detections([again.drop_frames(pending), *fresh])
             )
         return True
 
     def _solved(self) -> TrackedFaces:
         """Who is who and where, by all tables."""
-        parts = record.iter_detections(self.folder, [chunk.frames for chunk in self.chunks])
+        parts = record.iter_detections(self.state, [chunk.frames for chunk in self.chunks])
         return track_faces(
-            DetectionStore.collect(parts, record.detections_folder(self.folder)),
+            DetectionStore.collect(parts, record.detections_folder(self.state)),
             self.footage,
             self.options,
             self.marks,
@@ -232,12 +232,14 @@ class Extraction:
         if pending and self.folder.is_dir():
             # Killed from here on, nobody takes what we put away for removed by hand.
             self.record = self.record.model_copy(update={"pending": sorted(pending)})
-            self.record.save(self.folder)
-            faceset = own_faces(Faceset(self.folder), self.film.source)
+            self.record.save(self.state)
+            faceset = self.clip.own_faces(self.film.source)
             faceset.trash(np.isin(faceset.faces.frame, sorted(pending)))
         numbers = yield from self._plan(solved, chosen)
         frames = self._frames_of_tasks(solved.frame[chosen[numbers >= 0]], pending)
-        tasks = CropTasks(self.film, solved, chosen, numbers, frames, self.options)
+        tasks = CropTasks(
+            self.film, solved, chosen, numbers, frames, self.options, self.clip.prefix
+        )
 
         def write(path: Path, data: bytes) -> None:
             signed = claim.sign_picture(io.BytesIO(data), path) if claim else data
@@ -248,7 +250,7 @@ class Extraction:
                 # What has that name is another face, or the face would not be written.
                 write(free_path(self.folder / name), data)
             for name, data in made.overlays:
-                write(record.debug_folder(self.folder) / name, data)
+                write(record.debug_folder(self.state) / name, data)
             start = next(
                 chunk.frames[0]
                 for chunk in reversed(self.chunks)
@@ -257,9 +259,9 @@ class Extraction:
             if made.failed:
                 failed = np.isin(self.cut_faces.frame, [frame for frame, _ in made.failed])
                 self.cut_faces = self.cut_faces.keep(~failed | (self.cut_faces.state != PLANNED))
-                self.cut_faces.save(self.folder)
+                self.cut_faces.save(self.state)
             self.record = self.record.model_copy(update={"cut": sorted({*self.record.cut, start})})
-            self.record.save(self.folder)
+            self.record.save(self.state)
             return len(made.pictures)
 
         return (yield from self._work("cut", crop_faces, tasks, keep))
@@ -304,13 +306,13 @@ class Extraction:
 
         That is, it is there already, or was removed by hand. Raises NoFaces when all were.
         """
-        source, frame, known = self.film.source, solved.frame[chosen], CutFaces.load(self.folder)
+        source, frame, known = self.film.source, solved.frame[chosen], CutFaces.load(self.state)
         place = places_of(solved.landmarks, solved.rows[chosen])
         gone, lost = known.stays_removed(source, frame, place, solved.track[chosen])
         if lost.any():
             yield Note(
                 text=(
-                    f"{self.side}: {int(lost.sum())} more faces are left out: every picture of"
+                    f"{self.label}: {int(lost.sum())} more faces are left out: every picture of"
                     " their tracks was removed by hand."
                 )
             )
@@ -323,7 +325,7 @@ class Extraction:
             )
         there = np.zeros(len(chosen), bool)
         if self.folder.is_dir():
-            faces = own_faces(Faceset(self.folder), source).faces
+            faces = self.clip.own_faces(source).faces
             own = places_of(faces.landmarks, np.arange(len(faces)))
             found = match_places(faces.frame, own, frame, place)
             there[found[found >= 0]] = True
@@ -338,7 +340,7 @@ class Extraction:
             first[np.searchsorted(first, frame[rows], "right") - 1],
             state[rows],
         )
-        self.cut_faces.save(self.folder)
+        self.cut_faces.save(self.state)
         return np.where(gone | lost | there, -1, rank_in_frame(frame))
 
     def _work(
@@ -353,7 +355,7 @@ class Extraction:
         keep: stores what each gave and says how many faces it holds.
         """
         stage, total, began = (
-            f"{name} {self.side}",
+            f"{name} {self.label}",
             sum(len(task.frames) for task in tasks),
             time.monotonic(),
         )
@@ -411,9 +413,7 @@ class Extraction:
                 self.failed[frame] = reason
                 yield FailedFrame(frame=frame, text=reason)
 
-    def _conclude(
-        self, solved: TrackedFaces, faceset: Faceset
-    ) -> Generator[Event, Order | None, None]:
+    def _conclude(self, solved: TrackedFaces) -> Generator[Event, Order | None, None]:
         """The report, and the record closed, when all pictures are there."""
         claim = yield from self._carried.claim_of_all()
         if self.options.debug == "video":
@@ -424,13 +424,12 @@ class Extraction:
             self.footage.path.name,
             looked,
             sorted(self.failed.items()),
-            self.footage.size,
+            self._frame_sizes(looked, solved),
             solved.frame[self.removed].tolist(),
         )
-        own = own_faces(faceset, self.film.source)
-        report = write_report(self.folder.parent, own, facts, claim)
+        report = write_report(self.state, self.clip.own_faces(self.film.source), facts, claim)
         yield from (Note(text=line) for line in format_report(report).splitlines())
-        yield Saved(what="report", path=self.folder.parent / "report.html")
+        yield Saved(what="report", path=self.state / "report.html")
         summary = {
             "side": self.side,
             "frames": len(looked),
@@ -452,13 +451,19 @@ class Extraction:
             "failed": sorted(self.failed.items()),
             "summary": summary,
         }
-        self.cut_faces.finish().save(self.folder)
+        self.cut_faces.finish().save(self.state)
         self.record = self.record.model_copy(update=closed)
-        self.record.save(self.folder)
+        self.record.save(self.state)
 
-    def _ask_for_marks(self, faces: Faces) -> Step:
+    def _frame_sizes(self, looked: NDArray[np.int64], solved: TrackedFaces) -> NDArray[np.int64]:
+        """(F, 2) width and height of each frame, of photographs those with a face."""
+        result = np.tile(np.array(self.footage.size, np.int64), (len(looked), 1))
+        result[np.searchsorted(looked, solved.frame)] = solved.frame_size
+        return result
+
+    def _ask_for_marks(self) -> Step:
         """Leave a file in which frames without a face wait to be marked; False when stopped."""
-        bare = self._bare_frames()
+        bare, faces = self._bare_frames(), self.clip.own_faces(self.film.source).faces
         waiting = yield from self._list_frames(bare, faces)
         if waiting is None:
             return False
@@ -466,13 +471,13 @@ class Extraction:
         if waiting:
             yield Note(
                 text=(
-                    f"{self.side}: {_of_many(waiting, len(set(bare) - set(self.marks.known)))}"
+                    f"{self.label}: {_of_many(waiting, len(set(bare) - set(self.marks.known)))}"
                     f" without a face wait in {name} to be marked by hand: measure on the pictures"
                     f" in {self.marking.pictures.name}, write the marks, and run this again."
                 )
             )
         else:
-            yield Note(text=f"{self.side}: every frame has a face or is marked; none waits.")
+            yield Note(text=f"{self.label}: every frame has a face or is marked; none waits.")
         return True
 
     def _wait_for_marks(self) -> Step:
@@ -483,7 +488,7 @@ class Extraction:
             return False
         self.waits_for_marks = True
         summary = {"side": self.side, "frames": len(looked), "faces": 0, "to_mark": waiting}
-        yield Finished(stage=f"extract {self.side}", summary=summary)
+        yield Finished(stage=f"extract {self.label}", summary=summary)
         return True
 
     def _list_frames(
@@ -492,16 +497,16 @@ class Extraction:
         claim = yield from self._carried.claim_of_all()
         waiting = yield from self.marking.ask(self.footage, self.film, bare, faces, claim)
         if waiting is None:
-            yield Note(text=f"{self.side}: stopped. The same command goes on from there.")
+            yield Note(text=f"{self.label}: stopped. The same command goes on from there.")
         return waiting
 
     def _debug_video(self, claim: Claim | None) -> Path:
         """The debugging pictures as one video, at the footage's speed; the pictures go."""
-        folder = record.debug_folder(self.folder)
+        folder = record.debug_folder(self.state)
         path = folder.with_suffix(".mp4")
         looked = range(0, len(self.footage), self.options.every)
         wanted = [
-            record.debug_picture(self.folder, frame) for frame in looked if frame not in self.failed
+            record.debug_picture(self.state, frame) for frame in looked if frame not in self.failed
         ]
         there = [each for each in wanted if each.is_file()]
         # Where some are gone beside a video, a run was killed while they went.
@@ -532,6 +537,15 @@ class Extraction:
             f"{where}: no face found in any frame. {advice}, mark faces by hand (--fix), or give"
             " other footage."
         )
+
+
+def tell_of_faceset(
+    side: Side, faceset: Faceset, options: ExtractOptions
+) -> Iterator[Warned | Saved]:
+    """Tell where a side's faces lie, and warn when they are of more people than were asked for."""
+    if options.person is None and options.like is None:
+        yield from warn_of_several_in_faceset("extract", side, faceset)
+    yield Saved(what="faceset", path=faceset.folder)
 
 
 def ask_for_marks(waiting: Sequence[Extraction]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -17,9 +18,11 @@ from understudy.io.faceset.faceset import Faceset
 from understudy.io.faceset.manual_marks import Mark, parse_faces
 from understudy.io.footage.base import Footage, explain_unreadable
 from understudy.io.footage.fingerprint import FootageFingerprint
-from understudy.stages.extract.curation import CutFaces, order_key, own_faces
+from understudy.stages.extract.clip import Clip
+from understudy.stages.extract.curation import CutFaces, order_key
 from understudy.stages.extract.detections import Detections, concat_detections, drop_shared_frames
 from understudy.stages.extract.options import ExtractOptions
+from understudy.types import Doubles
 
 # The table of the frames that were looked at again, beside those of the chunks.
 REDONE, _TABLE = "again", ".safetensors"
@@ -89,16 +92,19 @@ class ExtractRecord(BaseModel):
         return self
 
     @classmethod
-    def load(cls, folder: Path) -> Self | None:
-        """Load the record of the faces in `folder`; None without one that this version can read."""
+    def load(cls, state: Path) -> Self | None:
+        """Load the record; None without one that this version can read.
+
+        state: the folder of what is known of a footage.
+        """
         try:
-            return data_files.read_json_as(record_path(folder), cls)
+            return data_files.read_json_as(record_path(state), cls)
         except BadData:
             return None
 
-    def save(self, folder: Path) -> None:
+    def save(self, state: Path) -> None:
         """Write the record, all or nothing."""
-        atomic.write_text(record_path(folder), self.model_dump_json(indent=1) + "\n")
+        atomic.write_text(record_path(state), self.model_dump_json(indent=1) + "\n")
 
     def with_source_of(self, footage: Footage) -> Self:
         """The record, with the footage known as today where it can be the same as it was then."""
@@ -131,9 +137,9 @@ class ExtractRecord(BaseModel):
         return [*changed, *(["the footage"] if self.source != other.source else [])]
 
 
-def looks_at_frames(folder: Path, order: ExtractRecord, options: ExtractOptions) -> bool:
+def looks_at_frames(state: Path, order: ExtractRecord, options: ExtractOptions) -> bool:
     """Whether a run finds faces, and does not only cut those that are found already."""
-    known = ExtractRecord.load(folder)
+    known = ExtractRecord.load(state)
     return (
         known is None
         or options.redo
@@ -143,24 +149,24 @@ def looks_at_frames(folder: Path, order: ExtractRecord, options: ExtractOptions)
 
 
 def prepare_record(
-    faceset: Faceset, footage: Footage, order: ExtractRecord, options: ExtractOptions
+    clip: Clip, footage: Footage, order: ExtractRecord, options: ExtractOptions
 ) -> tuple[ExtractRecord, list[str]]:
     """Return the record to go on from, and what to say; the files are made to match it.
 
     Faces that follow another order are moved aside with all that belongs to them, to
-    `<name>_old_N`: nothing is lost, nothing is mixed. What was found is kept for a new order that
-    only crops other pictures from it.
+    `<name>_old_N`: nothing is lost, nothing is mixed, and faces of other clips stay. What was found
+    is kept for a new order that only crops other pictures from it.
 
     Raises:
         BadProject: --redo-missing cannot be done here.
     """
-    folder = faceset.folder
-    known = ExtractRecord.load(folder)
+    state = clip.state
+    known = ExtractRecord.load(state)
     if known is not None:
         known = known.with_source_of(footage)
-    now, before = footage.fingerprint, CutFaces.load(folder)
+    now, before = footage.fingerprint, CutFaces.load(state)
     is_other = known is not None and known.source != now
-    known, cut_faces, said = _notice_removed(faceset, known, before)
+    known, cut_faces, said = _notice_removed(clip, known, before)
     if known is not None and not is_other:
         cut_faces = cut_faces.allow_marked(now, known.marks_since(order))
     why = ""
@@ -173,12 +179,12 @@ def prepare_record(
     if brings_back and known is not None:
         known = known.model_copy(update={"cut": [], "is_complete": False})
     if cut_faces is not before:
-        cut_faces.save(folder)
-    record, told = _prepare_files(faceset, known, order, options, why)
+        cut_faces.save(state)
+    record, told = _prepare_files(clip, known, order, options, why)
     if brings_back:
         # Not before their pictures are to be cut: a run that is killed keeps them in mind.
         gone = [removed, *([cut_faces.removed_before(now, alike=True)] * options.same_shot)]
-        cut_faces.keep(~np.isin(np.arange(len(cut_faces)), np.concatenate(gone))).save(folder)
+        cut_faces.keep(~np.isin(np.arange(len(cut_faces)), np.concatenate(gone))).save(state)
         said.append(f"{_faces_were(len(removed))} removed by hand, and brought back now.")
     elif len(removed):
         said.append(
@@ -192,7 +198,7 @@ def prepare_record(
 
 
 def _notice_removed(
-    faceset: Faceset, known: ExtractRecord | None, cut_faces: CutFaces
+    clip: Clip, known: ExtractRecord | None, cut_faces: CutFaces
 ) -> tuple[ExtractRecord | None, CutFaces, list[str]]:
     """Notice which pictures went since the last run; what to say when all did.
 
@@ -203,13 +209,13 @@ def _notice_removed(
     """
     if known is None or not isinstance(known.source, FootageFingerprint):
         return known, cut_faces, []
-    said, is_emptied = list[str](), not faceset.folder.is_dir()
+    said, is_emptied = list[str](), not clip.faces.is_dir()
     if not is_emptied and cut_faces.order == known.order_key:
-        own = own_faces(faceset, known.source)
+        own = clip.own_faces(known.source)
         cut_faces = cut_faces.notice(own, known.source, known.cut, known.pending)
         is_emptied = cut_faces.is_empty_of(own, known.source)
         if is_emptied:
-            said.append(f"no picture is left in {faceset.folder.name}: all are cut anew.")
+            said.append(f"no picture is left in {clip.faces.name}: all are cut anew.")
     if is_emptied:
         known = known.model_copy(update={"cut": [], "is_complete": False})
     return known, cut_faces, said
@@ -232,26 +238,26 @@ def _faces_were(count: int) -> str:
 
 
 def _prepare_files(
-    faceset: Faceset,
+    clip: Clip,
     known: ExtractRecord | None,
     order: ExtractRecord,
     options: ExtractOptions,
     why_anew: str,
 ) -> tuple[ExtractRecord, list[str]]:
     """As `prepare_record`, when it is known what people removed."""
-    folder = faceset.folder
+    state = clip.state
     if options.redo_missing:
-        return _redo_missing(folder, known, order)
+        return _redo_missing(state, known, order)
     if known is None or options.redo or why_anew or known.differences(order):
-        return _start_anew(faceset, known, order, options.redo, why_anew)
-    changed = _frames_of_marks(folder, known, order)
+        return _start_anew(clip, known, order, options.redo, why_anew)
+    changed = _frames_of_marks(state, known, order)
     record = known.model_copy(
         update={
             "marks": order.marks if changed else known.marks,
             "pending": sorted({*known.pending, *changed}),
         }
     )
-    record.save(folder)
+    record.save(state)
     if changed:
         them = "frame was" if len(changed) == 1 else "frames were"
         return record, [
@@ -264,12 +270,12 @@ def _prepare_files(
 
 
 def _start_anew(
-    faceset: Faceset, known: ExtractRecord | None, order: ExtractRecord, redo: bool, why_anew: str
+    clip: Clip, known: ExtractRecord | None, order: ExtractRecord, redo: bool, why_anew: str
 ) -> tuple[ExtractRecord, list[str]]:
-    said, folder = list[str](), faceset.folder
-    if folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.iterdir()):
-        gathered = _count_gathered(faceset, known)
-        aside = _move_aside(folder)
+    said, state = list[str](), clip.state
+    if _has_pictures(clip, known, order):
+        gathered = _count_gathered(clip, known)
+        aside = _move_aside(clip, known, order)
         differences = "" if known is None else ", ".join(known.differences(order))
         why = (
             f"they were made with other settings ({differences})"
@@ -292,26 +298,41 @@ def _start_anew(
             " --redo."
         )
     if known is None or redo or known.differences_in_finding(order):
-        _remove_detections(folder, max(each.source.frames for each in (known or order, order)))
+        _remove_detections(state, max(each.source.frames for each in (known or order, order)))
         record = order
     else:
         # Marks that came since the frames were looked at are a matter for a second look.
-        changed = _frames_of_marks(folder, known, order)
+        changed = _frames_of_marks(state, known, order)
         record = order.model_copy(update={"pending": sorted({*known.pending, *changed})})
-    record.save(folder)
+    record.save(state)
     return record, said
 
 
-def _count_gathered(faceset: Faceset, known: ExtractRecord | None) -> int:
-    """How many faces are of other footage than was extracted there."""
-    if known is None or not isinstance(known.source, FootageFingerprint):
+def _has_pictures(clip: Clip, known: ExtractRecord | None, order: ExtractRecord) -> bool:
+    """Whether there are pictures that have to make way."""
+    if not clip.faces.is_dir():
+        return False
+    if clip.is_only:
+        return any(path.suffix.lower() in SUFFIXES for path in clip.faces.iterdir())
+    return len(_former_faces(clip, known, order)) > 0
+
+
+def _former_faces(clip: Clip, known: ExtractRecord | None, order: ExtractRecord) -> Faceset:
+    """Of a side of several clips, the faces of this one, as it is and as it was."""
+    sources = [each.source for each in (known, order) if each is not None]
+    return clip.own_faces(*(each for each in sources if isinstance(each, FootageFingerprint)))
+
+
+def _count_gathered(clip: Clip, known: ExtractRecord | None) -> int:
+    """How many faces that make way are of other footage than was extracted there."""
+    if not clip.is_only or known is None or not isinstance(known.source, FootageFingerprint):
         return 0
-    return len(faceset) - len(own_faces(faceset, known.source))
+    return len(Faceset(clip.faces)) - len(clip.own_faces(known.source))
 
 
-def _frames_of_marks(folder: Path, known: ExtractRecord, order: ExtractRecord) -> set[int]:
+def _frames_of_marks(state: Path, known: ExtractRecord, order: ExtractRecord) -> set[int]:
     """The frames whose marks were changed; all with marks where the table of these is damaged."""
-    is_damaged = _table(folder, REDONE).exists() and load_detections(folder, REDONE) is None
+    is_damaged = _table(state, REDONE).exists() and load_detections(state, REDONE) is None
     return {
         int(frame)
         for frame in {*known.marks, *order.marks}
@@ -328,7 +349,7 @@ def _marks_of(record: ExtractRecord, frame: str) -> tuple[Mark, ...] | None:
 
 
 def _redo_missing(
-    folder: Path, known: ExtractRecord | None, order: ExtractRecord
+    state: Path, known: ExtractRecord | None, order: ExtractRecord
 ) -> tuple[ExtractRecord, list[str]]:
     """Have the frames looked at again whose debug picture was deleted.
 
@@ -336,13 +357,13 @@ def _redo_missing(
     """
     if known is None or not known.is_complete or not known.cutting.get("debug") == "jpg":
         raise BadProject(
-            f"{folder}: --redo-missing needs debug pictures of a finished run. Run extract with"
+            f"{state}: --redo-missing needs debug pictures of a finished run. Run extract with"
             " --debug jpg first."
         )
     order = order.model_copy(update={"finding": known.finding})
     if known.differences(order):
         raise BadProject(
-            f"{folder}: --redo-missing keeps the kind of pictures, but"
+            f"{state}: --redo-missing keeps the kind of pictures, but"
             f" {', '.join(known.differences(order))} differ from what is there. Give the same, or"
             " start again with --redo."
         )
@@ -350,31 +371,31 @@ def _redo_missing(
     missing = [
         frame
         for frame in range(0, known.source.frames, every)
-        if not debug_picture(folder, frame).exists()
+        if not debug_picture(state, frame).exists()
     ]
     record = known.model_copy(update={"pending": sorted({*known.pending, *missing})})
-    record.save(folder)
+    record.save(state)
     return record, [f"{len(missing)} frames whose debug picture is gone are looked at again."]
 
 
-def record_path(folder: Path) -> Path:
-    """Where the record of the faces in `folder` lies."""
-    return folder.with_name("extract.json")
+def record_path(state: Path) -> Path:
+    """Where the record lies; state: the folder of what is known of a footage."""
+    return state / "extract.json"
 
 
-def detections_folder(folder: Path) -> Path:
+def detections_folder(state: Path) -> Path:
     """Where the tables of detections lie, a cache: what misses is detected again."""
-    return folder.with_name("found")
+    return state / "found"
 
 
-def debug_folder(folder: Path) -> Path:
+def debug_folder(state: Path) -> Path:
     """Where the pictures for debugging lie."""
-    return folder.with_name("debug")
+    return state / "debug"
 
 
-def debug_picture(folder: Path, frame: int) -> Path:
+def debug_picture(state: Path, frame: int) -> Path:
     """Where a frame lies with what was found drawn onto it."""
-    return debug_folder(folder) / f"{frame:06d}.jpg"
+    return debug_folder(state) / f"{frame:06d}.jpg"
 
 
 def chunk_name(first: int) -> str:
@@ -382,14 +403,14 @@ def chunk_name(first: int) -> str:
     return f"{first:06d}"
 
 
-def save_detections(folder: Path, name: str, finds: Detections) -> None:
+def save_detections(state: Path, name: str, finds: Detections) -> None:
     """Keep a table of detections under `name`."""
-    tables.write_table(_table(folder, name), finds.columns(), finds.notes())
+    tables.write_table(_table(state, name), finds.columns(), finds.notes())
 
 
-def load_detections(folder: Path, name: str, frames: Sequence[int] = ()) -> Detections | None:
+def load_detections(state: Path, name: str, frames: Sequence[int] = ()) -> Detections | None:
     """Load the table kept under `name`; None when there is none, or not of these frames."""
-    read = tables.read_table(_table(folder, name))
+    read = tables.read_table(_table(state, name))
     if read is None:
         return None
     try:
@@ -399,29 +420,29 @@ def load_detections(folder: Path, name: str, frames: Sequence[int] = ()) -> Dete
     return finds if finds.attempted_frames().issuperset(frames) else None
 
 
-def load_redone(folder: Path) -> Detections:
+def load_redone(state: Path) -> Detections:
     """Load the detections of frames that were looked at again; they replace the first ones."""
-    return load_detections(folder, REDONE) or concat_detections([])
+    return load_detections(state, REDONE) or concat_detections([])
 
 
-def iter_detections(folder: Path, chunks: Sequence[Sequence[int]]) -> Iterator[Detections]:
+def iter_detections(state: Path, chunks: Sequence[Sequence[int]]) -> Iterator[Detections]:
     """Yield all detections, in parts in the order of frames, one read at a time.
 
     Args:
-        folder: Of the faces.
+        state: The folder of what is known of the footage.
         chunks: The frames of each part.
 
     Raises:
         BadProject: A table is missing.
     """
-    again = load_redone(folder)
+    again = load_redone(state)
     looked = again.attempted_frames()
 
     def part(frames: Sequence[int]) -> Detections:
-        finds = load_detections(folder, chunk_name(frames[0]), frames)
+        finds = load_detections(state, chunk_name(frames[0]), frames)
         if finds is None:
             raise BadProject(
-                f"{_table(folder, chunk_name(frames[0]))}: this table went while it was needed. Run"
+                f"{_table(state, chunk_name(frames[0]))}: this table went while it was needed. Run"
                 " extract again."
             )
         if not looked:
@@ -432,23 +453,58 @@ def iter_detections(folder: Path, chunks: Sequence[Sequence[int]]) -> Iterator[D
     return drop_shared_frames(part(frames) for frames in chunks)
 
 
-def _move_aside(folder: Path) -> Path:
-    """Move the faces, and what belongs to them, to the first number that is free for all."""
-    own = (folder, debug_folder(folder), record_path(folder))
+def frame_sizes(state: Path, count: int) -> Doubles:
+    """Return the width and height of each of `count` frames, (count, 2), as they were looked at.
+
+    NaN where no face was found, or the table is gone.
+    """
+    result, place = np.full((count, 2), np.nan), detections_folder(state)
+    for path in sorted(place.iterdir()) if place.is_dir() else ():
+        if _is_table(path.name, count) and (finds := load_detections(state, path.stem)) is not None:
+            inside = finds.frame < count
+            result[finds.frame[inside]] = finds.frame_size[inside]
+    return result
+
+
+def _move_aside(clip: Clip, known: ExtractRecord | None, order: ExtractRecord) -> Path:
+    """Move the faces, and what belongs to them, to the first number that is free for all.
+
+    Where the side has several clips, the pictures of this one go alone.
+    """
+    state = clip.state
+    own = (state / clip.faces.name, debug_folder(state), record_path(state))
     for number in itertools.count(1):
         places = [each.with_name(f"{each.stem}_old_{number}{each.suffix}") for each in own]
         if not any(map(atomic.is_there, places)):
             break
-    with atomic.explain_os_errors(folder):
+    with atomic.explain_os_errors(clip.faces):
+        if not clip.is_only:
+            _move_own_aside(clip, known, order, places[0])
         for each, place in zip(own, places, strict=True):
-            if atomic.is_there(each):
+            if atomic.is_there(each) and (clip.is_only or each != clip.faces):
                 each.rename(place)
     return places[0]
 
 
-def _remove_detections(folder: Path, frames: int) -> None:
+def _move_own_aside(
+    clip: Clip, known: ExtractRecord | None, order: ExtractRecord, aside: Path
+) -> None:
+    """Move the pictures of one of several clips. Killed meanwhile, the next run moves the rest.
+
+    Nor does it take those that are gone for removed by hand: what was cut is forgotten before.
+    """
+    if known is not None:
+        replace(CutFaces.load(clip.state), order="").save(clip.state)
+        known.model_copy(update={"cut": [], "is_complete": False}).save(clip.state)
+    former = _former_faces(clip, known, order)
+    aside.mkdir()
+    for path in itertools.chain(former.paths, *former.copies.values()):
+        path.rename(aside / path.name)
+
+
+def _remove_detections(state: Path, frames: int) -> None:
     """Remove the tables of footage of so many frames; whatever else lies beside them stays."""
-    place = detections_folder(folder)
+    place = detections_folder(state)
     if place.is_dir():
         names = (path.name for path in place.iterdir())
         atomic.remove_files(place, {name for name in names if _is_table(name, frames)})
@@ -462,5 +518,5 @@ def _is_table(name: str, frames: int) -> bool:
     return int(stem) < frames and stem == chunk_name(int(stem))
 
 
-def _table(folder: Path, name: str) -> Path:
-    return detections_folder(folder) / f"{name}{_TABLE}"
+def _table(state: Path, name: str) -> Path:
+    return detections_folder(state) / f"{name}{_TABLE}"

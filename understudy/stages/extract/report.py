@@ -38,7 +38,7 @@ def write_report(
     detail = np.full(len(faces), np.nan, np.float32)
     for row in evenly_spaced(np.arange(len(faces)), SAMPLES):
         detail[row] = measure_face_detail(faceset.load(int(row)))
-    odd = find_outliers(faces, frame_size=info.frame_size, detail=detail)
+    odd = find_outliers(faces, frame_size=info.size_of(faces.frame), detail=detail)
     result = summarize(faces, info, detail, odd)
     atomic.write_text(folder / "report.json", result.model_dump_json(indent=1) + "\n")
     page = ReportPage(result, faceset, info, detail, odd, claim)

@@ -42,7 +42,8 @@ _NEAR = 0.1
 class TrackedFaces:
     """All faces of the footage by frame, the largest first: the columns of `Faces`, points on disk.
 
-    rows: (N,) where a face stands in `landmarks` and `raw`. identities: of some of them.
+    frame_size: (N, 2) width and height of the frame of each. rows: (N,) where a face stands in
+    `landmarks` and `raw`. identities: of some of them.
     """
 
     frame: NDArray[np.int64]
@@ -51,6 +52,7 @@ class TrackedFaces:
     track: NDArray[np.int64]
     pose: Floats
     person: NDArray[np.int64]
+    frame_size: NDArray[np.int64]
     rows: NDArray[np.int64]
     landmarks: FloatRows
     raw: FloatRows
@@ -167,6 +169,7 @@ def track_faces(
         track=track[rows],
         pose=_estimate_poses(steady, rows, found.frame_size),
         person=identity_clusters.cluster_identities(track, found.frame, found.identities)[rows],
+        frame_size=found.frame_size[rows],
         rows=rows,
         landmarks=steady,
         raw=found.landmarks,

@@ -159,7 +159,7 @@ def _render_version(
     # A model that came as a file learnt from footage that nobody knows here.
     model = context.model_path
     claim = manifest.Claim.edited(
-        [context.footage.path, model if model.is_file() else project.footage("src")],
+        [context.footage.path, *([model] if model.is_file() else project.footages("src"))],
         signer,
         consent=project.file.consent,
     )

@@ -39,14 +39,15 @@ def render_stills(project: Project, context: MergeContext, signer: Credentials) 
         else _choose_frames(context)
     )
     total = sum(map(len, named))
-    went_in = context.model_path if context.model_path.is_file() else project.footage("src")
-    claim = Claim.edited([footage.path, went_in], signer, consent=project.file.consent)
+    model = context.model_path
+    went_in = [model] if model.is_file() else project.footages("src")
+    claim = Claim.edited([footage.path, *went_in], signer, consent=project.file.consent)
     report = FrameReport()
     # A file of somebody else's does not tell its iteration.
     learnt = f", iteration {context.iteration}" if context.iteration else ""
-    model = f"model {context.model_path.name}{learnt}"
+    shown = f"model {model.name}{learnt}"
     base = apply_preset(project, MergeOptions(preset=options.preset))
-    chosen = ChosenOptions.of(model, options, base)
+    chosen = ChosenOptions.of(shown, options, base)
     # From another thread than its own, footage cannot be read.
     with open_footage(footage.path, index=footage.index) as plates:
         ways: dict[str, WriteStills] = {}

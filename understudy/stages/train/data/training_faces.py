@@ -8,9 +8,11 @@ from understudy.core.training.split import MIN_FACES
 from understudy.io.faceset.faceset import Faceset
 from understudy.stages.curate.faceset_notes import faceset_notes
 from understudy.stages.events import Event, Note
-from understudy.stages.extract.known_footage import knows_footage
+from understudy.stages.extract.clips import find_clips
+from understudy.stages.extract.known_footage import knows_clip
 from understudy.stages.extract.people import warn_of_several_in_faceset
 from understudy.stages.extract.person_choice import choose_person
+from understudy.stages.extract.record import ExtractRecord
 from understudy.stages.project import Project
 from understudy.stages.train.options import TrainOptions
 from understudy.types import Side
@@ -60,11 +62,27 @@ def remarks_on_faces(project: Project, options: TrainOptions) -> Iterator[Event]
                 )
             )
         yield from faceset_notes(faceset)
-        if knows_footage(project, side) is False:
+        yield from _remarks_on_footage(project, side)
+
+
+def _remarks_on_footage(project: Project, side: Side) -> Iterator[Note]:
+    """Note which clips changed since the faces were found, and which have given no faces yet."""
+    if getattr(project.file, side) is None:
+        return
+    command = f"understudy extract {project.folder} {side}"
+    for clip in find_clips(project, side):
+        if knows_clip(project, side, clip) is False:
             yield Note(
                 text=(
-                    f"{project.footage(side).name}: other footage than the faces of {side} were"
-                    f" found in. To learn from it: understudy extract {project.folder} {side}."
+                    f"{clip.footage.name}: other footage than the faces of {side} were found in. To"
+                    f" learn from it: {command}."
+                )
+            )
+        elif not clip.is_only and ExtractRecord.load(clip.state) is None:
+            yield Note(
+                text=(
+                    f"{clip.footage.name}: a clip of {side} from which no faces were extracted yet."
+                    f" To learn from it, too: {command}."
                 )
             )
 
