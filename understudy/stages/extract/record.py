@@ -493,10 +493,11 @@ def _move_own_aside(
 
     Nor does it take those that are gone for removed by hand: what was cut is forgotten before.
     """
+    former = _former_faces(clip, known, order)
+    former.require_loose(np.ones(len(former), bool))
     if known is not None:
         replace(CutFaces.load(clip.state), order="").save(clip.state)
         known.model_copy(update={"cut": [], "is_complete": False}).save(clip.state)
-    former = _former_faces(clip, known, order)
     aside.mkdir()
     for path in itertools.chain(former.paths, *former.copies.values()):
         path.rename(aside / path.name)
