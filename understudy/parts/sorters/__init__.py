@@ -81,6 +81,10 @@ class Sorting:
         order = self.order[np.argsort(rank[self.order], kind="stable")]
         return replace(self, order=order, group=group, groups=groups)
 
+    def with_chosen(self, chosen: NDArray[np.bool_]) -> Sorting:
+        """The same with what is chosen, (N,)."""
+        return replace(self, chosen=chosen)
+
 
 Sort = Callable[[SortFaces], Sorting]
 
@@ -88,9 +92,12 @@ Sort = Callable[[SortFaces], Sorting]
 class Sorter(Part):
     """The options of one sorter; `build` makes it ready."""
 
-    # Whether it needs `SortFaces.pixels`, and `SortFaces.other`.
+    # Whether it needs `SortFaces.pixels`, `SortFaces.other`, who each face is (`Faces.identity`,
+    # asked of the pictures where it is not known), and how far the lids are open (`Faces.lids`).
     reads_pixels: ClassVar[bool] = False
     reads_other: ClassVar[bool] = False
+    reads_identity: ClassVar[bool] = False
+    reads_eyes: ClassVar[bool] = False
 
     def build(self) -> Sort:
         """The sorter as a function. It is never given a face that cannot be read.
