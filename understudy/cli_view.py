@@ -123,7 +123,7 @@ class ScreenView:
                 self._line(f"Warning: {text}", "yellow", always=True)
             case events.FailedFrame(frame=frame, text=text):
                 self._line(f"Frame {frame} failed: {text}", "red", always=True)
-            case events.Note(text=text):
+            case events.Note(text=text) | events.FaceGap(text=text):
                 self._line(text)
             case events.Saved(what=what, path=path):
                 self._line(f"{what}: {path}", "green")
@@ -185,13 +185,14 @@ class ScreenView:
         if not event.summary or self._quiet:
             return
         summary = dict(event.summary)
-        # A sentence, too long for a table.
-        quality = summary.pop("quality", None)
+        # Sentences, too long for a table.
+        sentences = {name: summary.pop(name, None) for name in ("quality", "verdict")}
         # A stage may tell which side it works on: "extract src".
         if event.stage.partition(" ")[0] == self._verb:
             self._console.print(_table(event.stage, summary))
-            if quality is not None:
-                self._line(f"quality: {quality}")
+            for name, sentence in sentences.items():
+                if sentence is not None:
+                    self._line(f"{name}: {sentence}")
         else:
             self._line(f"{event.stage}: " + _plain(summary))
 

@@ -126,6 +126,27 @@ class Suspicious(_Message):
     bound: float
 
 
+class FaceGap(_Message):
+    """Something that dst shows and src lacks.
+
+    kind: what. faces, share: how many of dst's faces, and which part of them. axis, low, high: by
+    what (see `core.metrics.coverage`), and between which values. nearest: src's nearest value.
+    src_faces: how many of src's come near. frames: of dst, ranges. text: the same for people.
+    """
+
+    event: Literal["gap"] = "gap"
+    kind: str
+    faces: int
+    share: float
+    axis: str
+    low: float
+    high: float
+    nearest: float
+    src_faces: int
+    frames: tuple[tuple[int, int], ...]
+    text: Message
+
+
 class Measured(_Message):
     """A row of a model's history.
 
@@ -156,6 +177,7 @@ Event = (
     | Saved
     | FaceRow
     | Suspicious
+    | FaceGap
     | Measured
     | Finished
 )

@@ -26,6 +26,7 @@ _MODULES = (
     "extract.command",
     "curate.faces",
     "curate.sort",
+    "curate.coverage",
     "train.command",
     "saved_models.command",
     "saved_models.import_dfl",

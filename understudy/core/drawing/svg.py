@@ -101,25 +101,27 @@ def draw_timeline(
     count = max(lanes, default=0) + 1
     tall = min(max(220 / count, 4.0), 20.0)
     floor = 8 + count * tall
-    axis = _Axis(span[0] - 0.5, span[1] + 0.5)
+    axis = Axis(span[0] - 0.5, span[1] + 0.5)
     parts = []
     for bar, lane in zip(bars, lanes, strict=True):
         y = 8 + lane * tall
         for positions, shade in ((bar.pale, " pale"), (bar.solid, "")):
-            rects = "".join(_rect(x, y, width, tall - 1.5) for x, width in axis.columns(positions))
-            parts.append(
-                f'<g class="{_color_class(bar.color)}{shade}"><title>{_escape(bar.name)}</title>'
-                f"{rects}</g>"
+            rects = "".join(
+                draw_rect(x, y, width, tall - 1.5) for x, width in axis.columns(positions)
             )
-    strip = "".join(_rect(x, floor + 4, width, 8) for x, width in axis.columns(bad))
-    parts.append(_rect(_LEFT, floor + 4, WIDTH - _LEFT - _RIGHT, 8, "track"))
-    parts.append(f'<g class="bad"><title>{_escape(label)}</title>{strip}</g>')
+            parts.append(
+                f'<g class="{_color_class(bar.color)}{shade}">'
+                f"<title>{escape_text(bar.name)}</title>{rects}</g>"
+            )
+    strip = "".join(draw_rect(x, floor + 4, width, 8) for x, width in axis.columns(bad))
+    parts.append(draw_rect(_LEFT, floor + 4, WIDTH - _LEFT - _RIGHT, 8, "track"))
+    parts.append(f'<g class="bad"><title>{escape_text(label)}</title>{strip}</g>')
     parts.append(
         f'<text class="tick" x="{_LEFT - 8}" y="{floor + 12}"'
-        f' text-anchor="end">{_escape(label)}</text>'
+        f' text-anchor="end">{escape_text(label)}</text>'
     )
     parts.append(axis.drawn(floor + 20))
-    return _svg(WIDTH, floor + 44, "timeline", parts)
+    return wrap_svg(WIDTH, floor + 44, "timeline", parts)
 
 
 def draw_histogram(
@@ -149,22 +151,22 @@ def draw_histogram(
     end = max(float(each.max()) if high is None else high, start + 1e-6)
     counts, edges = np.histogram(np.clip(each, start, end), bins, (start, end))
     width, height, top = 320, 130, 8
-    axis = _Axis(start, end, width, left=10)
+    axis = Axis(start, end, width, left=10)
     scale = (height - top - 24) / max(int(counts.max()), 1)
     parts = []
     for number, count in enumerate(counts):
         x0, x1, tall = axis.at(edges[number]), axis.at(edges[number + 1]), count * scale
         told = f"{edges[number]:.3g} to {edges[number + 1]:.3g} {unit}: {count}"
         parts.append(
-            f'<g class="c0"><title>{_escape(told)}</title>'
-            f"{_rect(x0 + 0.5, height - 24 - tall, x1 - x0 - 1, tall)}</g>"
+            f'<g class="c0"><title>{escape_text(told)}</title>'
+            f"{draw_rect(x0 + 0.5, height - 24 - tall, x1 - x0 - 1, tall)}</g>"
         )
     middle = axis.at(float(np.clip(np.median(each), start, end)))
     parts.append(
         f'<path class="middle" d="M{middle:.1f} {top}V{height - 24}"><title>median'
-        f" {np.median(each):.3g} {_escape(unit)}</title></path>"
+        f" {np.median(each):.3g} {escape_text(unit)}</title></path>"
     )
-    return _svg(width, height, f"histogram, {unit}", [*parts, axis.drawn(height - 24)])
+    return wrap_svg(width, height, f"histogram, {unit}", [*parts, axis.drawn(height - 24)])
 
 
 def draw_heatmap(
@@ -197,7 +199,7 @@ def draw_heatmap(
     counts = np.histogram2d(across, up, bins=edges)[0].astype(int)
     cell = min(420 / counts.shape[0], 260 / counts.shape[1])
     width, height = cell * counts.shape[0] + 80, cell * counts.shape[1] + 44
-    parts = [_rect(40, 22, width - 80, height - 44, "track")]
+    parts = [draw_rect(40, 22, width - 80, height - 44, "track")]
     for column, row in np.argwhere(counts):
         share = 0.25 + 0.75 * math.sqrt(counts[column, row] / counts.max())
         here, there = edges[0][column : column + 2], edges[1][row : row + 2]
@@ -209,7 +211,7 @@ def draw_heatmap(
             40 + cell * (counts.shape[0] - 1 - column),
             22 + cell * (counts.shape[1] - 1 - row),
         )
-        square = _rect(left + 0.5, top + 0.5, cell - 1, cell - 1)
+        square = draw_rect(left + 0.5, top + 0.5, cell - 1, cell - 1)
         parts.append(f'<g class="c0" fill-opacity="{share:.2f}"><title>{told}</title>{square}</g>')
     middle, centre = width / 2, height / 2
     parts.append(
@@ -225,9 +227,9 @@ def draw_heatmap(
     for (left, top, anchor), side in zip(places, sides, strict=True):
         parts.append(
             f'<text class="tick" x="{left:.1f}" y="{top:.1f}"'
-            f' text-anchor="{anchor}">{_escape(side)}</text>'
+            f' text-anchor="{anchor}">{escape_text(side)}</text>'
         )
-    return _svg(width, height, "heat map", parts)
+    return wrap_svg(width, height, "heat map", parts)
 
 
 def draw_curves(lines: Lines, markers: Markers, is_logarithmic: bool) -> str:
@@ -244,7 +246,7 @@ def draw_curves(lines: Lines, markers: Markers, is_logarithmic: bool) -> str:
     parts = _curve_parts(lines, markers, is_logarithmic, is_labelled=False)
     if not parts:
         return f'<p class="none">{_NOTHING}</p>'
-    return _svg(WIDTH, _CURVES_HEIGHT, "curves", parts)
+    return wrap_svg(WIDTH, _CURVES_HEIGHT, "curves", parts)
 
 
 def draw_curves_file(plots: Sequence[CurvePlot]) -> str:
@@ -254,18 +256,18 @@ def draw_curves_file(plots: Sequence[CurvePlot]) -> str:
         drawn = _curve_parts(plot.lines, plot.markers, plot.is_logarithmic, is_labelled=True)
         if not drawn:
             drawn = [f'<text class="tick" x="{_LEFT}" y="40">{_NOTHING}</text>']
-        title = f'<text class="title" x="{_LEFT}" y="28">{_escape(plot.title)}</text>'
+        title = f'<text class="title" x="{_LEFT}" y="28">{escape_text(plot.title)}</text>'
         x_name = (
             f'<text class="tick" x="{WIDTH + 6}" y="{_CURVES_FLOOR + 17}">'
-            f"{_escape(plot.x_name)}</text>"
+            f"{escape_text(plot.x_name)}</text>"
         )
         inside = "".join([*drawn, x_name, *_legend(plot.lines)])
         parts.append(f'<g transform="translate(0 {y:.0f})">{title}')
         parts.append(f'<g transform="translate(0 {_TITLE})">{inside}</g></g>')
         y += _TITLE + max(_CURVES_HEIGHT, 10 + _LEGEND_ROW * len(plot.lines)) + 10
     style = f"<style>{STYLE}</style>"
-    ground = _rect(0, 0, width, y, "ground")
-    return _svg(width, y, "curves", [style, ground, *parts]) + "\n"
+    ground = draw_rect(0, 0, width, y, "ground")
+    return wrap_svg(width, y, "curves", [style, ground, *parts]) + "\n"
 
 
 def _curve_parts(
@@ -276,10 +278,10 @@ def _curve_parts(
     if not any(len(line) for line in kept.values()):
         return []
     every = np.concatenate(list(kept.values()))
-    across = _Axis(0, max(float(every[:, 0].max()), *(x for x, _ in markers), 1))
+    across = Axis(0, max(float(every[:, 0].max()), *(x for x, _ in markers), 1))
     low, high = float(every[:, 1].min()), float(every[:, 1].max())
     high = max(high, low + 1e-3)
-    up = _Axis(low, high, _CURVES_FLOOR - _CURVES_TOP, left=0, right=0)
+    up = Axis(low, high, _CURVES_FLOOR - _CURVES_TOP, left=0, right=0)
     parts = []
     for value in _log_ticks(low, high) if is_logarithmic else _ticks(low, high):
         y = _CURVES_FLOOR - up.at(value)
@@ -295,7 +297,7 @@ def _curve_parts(
         path = "L".join(f"{across.at(x):.1f} {_CURVES_FLOOR - up.at(y):.1f}" for x, y in line)
         if path:
             parts.append(
-                f'<g class="{_line_class(place)}"><title>{_escape(name)}</title><path'
+                f'<g class="{_line_class(place)}"><title>{escape_text(name)}</title><path'
                 f' d="M{path}"/></g>'
             )
     return [*parts, across.drawn(_CURVES_FLOOR)]
@@ -305,7 +307,7 @@ def _marker(x: float, text: str, place: int, is_labelled: bool) -> str:
     """A line at x with its text as a tooltip; is_labelled: also beside it, cut where it is long."""
     line = (
         f'<path class="middle" d="M{x:.1f} {_CURVES_TOP}V{_CURVES_FLOOR}">'
-        f"<title>{_escape(text)}</title></path>"
+        f"<title>{escape_text(text)}</title></path>"
     )
     if not is_labelled:
         return line
@@ -315,7 +317,7 @@ def _marker(x: float, text: str, place: int, is_labelled: bool) -> str:
     y = _CURVES_FLOOR - 6 - 14 * (place % 6)
     return (
         f'{line}<text class="tick" x="{x + side:.1f}" y="{y}"'
-        f' text-anchor="{anchor}">{_escape(short)}</text>'
+        f' text-anchor="{anchor}">{escape_text(short)}</text>'
     )
 
 
@@ -325,7 +327,7 @@ def _legend(names: Iterable[str]) -> list[str]:
         y = _CURVES_TOP + 8 + _LEGEND_ROW * place
         parts.append(
             f'<g class="{_line_class(place)}"><path d="M{WIDTH + 6} {y - 4}h18"/></g>'
-            f'<text class="name" x="{WIDTH + 32}" y="{y}">{_escape(name)}</text>'
+            f'<text class="name" x="{WIDTH + 32}" y="{y}">{escape_text(name)}</text>'
         )
     return parts
 
@@ -335,7 +337,7 @@ def _line_class(place: int) -> str:
     return f"{_color_class(place)} line{' dashed' if place >= COLOR_COUNT else ''}"
 
 
-class _Axis:
+class Axis:
     """Values from `low` to `high` along the width of a plot."""
 
     def __init__(
@@ -350,6 +352,7 @@ class _Axis:
         self._left, self._width = left, width - left - right
 
     def at(self, value: float) -> float:
+        """Where a value lies, in pixels."""
         return self._left + (value - self._low) / (self._high - self._low) * self._width
 
     def columns(self, positions: NDArray[np.int64]) -> list[tuple[float, float]]:
@@ -366,6 +369,7 @@ class _Axis:
         ]
 
     def drawn(self, y: float) -> str:
+        """The axis with its ticks, at this height."""
         end = self._left + self._width
         parts = [f'<path class="axis" d="M{self._left} {y:.1f}H{end}"/>']
         for value in _ticks(self._low, self._high):
@@ -425,7 +429,8 @@ def _color_class(color: int) -> str:
     return f"c{color % COLOR_COUNT}" if color >= 0 else "none"
 
 
-def _rect(x: float, y: float, width: float, height: float, kind: str = "") -> str:
+def draw_rect(x: float, y: float, width: float, height: float, kind: str = "") -> str:
+    """A rectangle of a class, or of none."""
     named = f' class="{kind}"' if kind else ""
     return (
         f'<rect{named} x="{x:.1f}" y="{y:.1f}" width="{max(width, 0):.1f}"'
@@ -433,14 +438,15 @@ def _rect(x: float, y: float, width: float, height: float, kind: str = "") -> st
     )
 
 
-def _svg(width: float, height: float, name: str, parts: Sequence[str]) -> str:
+def wrap_svg(width: float, height: float, name: str, parts: Sequence[str]) -> str:
+    """An SVG element of so many pixels with these parts. name: what is read out in its place."""
     size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img"'
-        f' aria-label="{_escape(name)}">{"".join(parts)}</svg>'
+        f' aria-label="{escape_text(name)}">{"".join(parts)}</svg>'
     )
 
 
-def _escape(text: str) -> str:
+def escape_text(text: str) -> str:
     """Text as XML has it, which knows no control characters."""
     return html.escape(printable(text))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import cv2
@@ -62,6 +62,17 @@ class PixelMeasures:
 
     def __len__(self) -> int:
         return len(self.detail)
+
+    def select(self, rows: NDArray[np.bool_]) -> PixelMeasures:
+        """Of the same pictures only those where `rows` (N,) is true."""
+        columns = {
+            each.name: getattr(self, each.name)[rows]
+            for each in fields(self)
+            if each.name != "reasons"
+        }
+        kept = np.flatnonzero(rows).tolist()
+        reasons = {at: self.reasons[row] for at, row in enumerate(kept) if row in self.reasons}
+        return PixelMeasures(**columns, reasons=reasons)
 
 
 def empty_columns(count: int) -> dict[str, NDArray[np.generic]]:

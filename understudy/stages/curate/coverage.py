@@ -1,0 +1,285 @@
+"""`faces coverage`: what dst shows and src lacks, and whether src is good enough for the shot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.core.face.pixel_measures import PixelMeasures
+from understudy.core.face.traits import FaceTraits
+from understudy.core.metrics.coverage import Gap, Shown
+from understudy.core.metrics.coverage_choice import GROUPS, choose_faces
+from understudy.core.metrics.coverage_report import (
+    CoverageReport,
+    SideFaces,
+    describe_gap,
+    describe_shape,
+    describe_sharpness,
+    draw_pose_text,
+    report_coverage,
+)
+from understudy.core.metrics.shape_fit import ShapeFit, fit_shapes
+from understudy.core.metrics.summary import face_widths
+from understudy.errors import BadMedia, BadProject, NoFaces
+from understudy.io import atomic
+from understudy.io.faceset.faceset import Faceset
+from understudy.io.faceset.order import order_path, save_order
+from understudy.options import Options, option
+from understudy.parts.sorters import Sorting, sorters
+from understudy.stages.curate.coverage_page import CoveragePage, FaceSide
+from understudy.stages.curate.faceset_notes import faceset_notes
+from understudy.stages.curate.measuring import measure_pixels
+from understudy.stages.curate.sort import face_order, sort_faces
+from understudy.stages.events import Event, FaceGap, Finished, Note, Saved, Stage, Warned
+from understudy.stages.extract.known_footage import match_footage
+from understudy.stages.extract.people import check_person
+from understudy.stages.jobs import verb
+from understudy.stages.project import Project
+from understudy.types import Faces, Side
+
+# From which share of faces with measured lids on eyes are judged by these.
+_NEARLY_ALL: Final = 0.9
+
+
+class FacesCoverageOptions(Options):
+    """What `faces coverage` asks."""
+
+    src_person: int | None = option(
+        None, "Only this person of src, as the report of extract numbers them", low=0
+    )
+    dst_person: int | None = option(
+        None, "Only this person of dst, as the report of extract numbers them", low=0
+    )
+    propose: int | None = option(
+        None,
+        "Also propose so many of src's faces, as an order: `faces drop SHOW src unchosen` puts the"
+        " others away",
+        low=1,
+        usual=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A side: its faces that count, what they do, and what a report needs of them."""
+
+    faceset: Faceset
+    faces: Faces
+    traits: FaceTraits
+    told: SideFaces
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A side: its faces that count and can be read, and their pixels.
+
+    unreadable: how many pictures cannot be read.
+    """
+
+    faceset: Faceset
+    pixels: PixelMeasures
+    unreadable: int
+
+    @classmethod
+    def of(cls, faceset: Faceset, counts: NDArray[np.bool_], pixels: PixelMeasures) -> Self:
+        """counts: (N,) which faces count."""
+        readable = np.ones(len(faceset), bool)
+        readable[list(pixels.reasons)] = False
+        unreadable = len(faceset.unreadable) + int((~readable & counts).sum())
+        kept = readable & counts
+        if not kept.any():
+            raise NoFaces(f"{faceset.folder}: no face can be read. Extract them again.")
+        return cls(faceset.select(kept), pixels.select(kept), unreadable)
+
+    @property
+    def knows_lids(self) -> bool:
+        """Whether extraction measured how far the eyes are open, of nearly all faces."""
+        return float(np.isfinite(self.faceset.faces.lids).any(axis=1).mean()) > _NEARLY_ALL
+
+    def judged(self, *, by_lids: bool) -> _Judged:
+        """What the faces show. by_lids: by their lids; else by points alone, as the other side."""
+        faces = self.faceset.faces
+        traits = FaceTraits.of(faces if by_lids else faces.landmarks)
+        told = SideFaces(
+            Shown.of(faces, traits, self.pixels, by_lids=by_lids),
+            self.faceset.names,
+            faces.frame,
+            face_widths(faces).astype(np.float32),
+            self.pixels.detail,
+            _duplicates(self.faceset, self.pixels),
+            _wrong_people(self.faceset),
+            self.unreadable,
+        )
+        return _Judged(self.faceset, faces, traits, told)
+
+
+@verb
+def faces_coverage(show: Path, options: FacesCoverageOptions) -> Stage:
+    """Tell whether src's faces are good enough for dst: what dst shows and src lacks, and more.
+
+    Leaves coverage.html and coverage.json in the show. Nothing is changed; with --propose the order
+    of src's faces is. Raises NoFaces when a side has none.
+    """
+    project = Project.load(show)
+    options = project.options("faces_coverage", options)
+    sets = {
+        "src": _open_side(project, "src", options.src_person, "--src-person"),
+        "dst": _open_side(project, "dst", options.dst_person, "--dst-person"),
+    }
+    for faceset, _ in sets.values():
+        yield from faceset_notes(faceset)
+        yield from _warn_of_unreadable(faceset)
+    measured: list[_Measured] = []
+    for faceset, counts in sets.values():
+        pixels = yield from measure_pixels(faceset)
+        if pixels is None:
+            return
+        measured.append(_Measured.of(faceset, counts, pixels))
+    by_lids = all(each.knows_lids for each in measured)
+    src, dst = (each.judged(by_lids=by_lids) for each in measured)
+    shape = fit_shapes(src.faces, src.traits, dst.faces, dst.traits)
+    report, gaps = report_coverage(src.told, dst.told, shape)
+    yield from _tell(report)
+    yield from _write(project, report, gaps, shape, (src, dst))
+    if options.propose is not None:
+        yield from _propose(project, src, dst, options.propose)
+    yield Finished(stage="faces_coverage", summary=_summary(report))
+
+
+def _open_side(
+    project: Project, side: Side, person: int | None, name: str
+) -> tuple[Faceset, NDArray[np.bool_]]:
+    """The faces of a side, and which of them count: of its footage, of the person chosen."""
+    faceset = Faceset(project.faces(side), tolerant=True)
+    if not len(faceset):
+        raise NoFaces(
+            f"{faceset.folder}: no faces. Run: understudy extract {project.folder} {side}."
+        )
+    counts = _of_footage(project, faceset) if side == "dst" else np.ones(len(faceset), bool)
+    if person is not None:
+        check_person(faceset.faces, person, name)
+        counts = counts & (faceset.faces.person == person)
+    return faceset, counts
+
+
+def _warn_of_unreadable(faceset: Faceset) -> Iterator[Warned]:
+    if unreadable := faceset.unreadable:
+        name, reason = next(iter(unreadable.items()))
+        more = f" {len(unreadable) - 1:,} more likewise." if len(unreadable) > 1 else ""
+        yield Warned(text=f"{faceset.folder / name}: {reason} It is left out.{more}")
+
+
+def _of_footage(project: Project, faceset: Faceset) -> NDArray[np.bool_]:
+    """Which of dst's faces are of its footage; all, where that is not at hand or has none."""
+    everything = np.ones(len(faceset), bool)
+    if len(faceset.footages) < 2:
+        return everything
+    try:
+        with project.open_footage("dst") as footage:
+            ours = match_footage(project, "dst", faceset, footage)
+    except (BadMedia, BadProject):
+        return everything
+    return ours if ours.any() else everything
+
+
+def _duplicates(faceset: Faceset, pixels: PixelMeasures) -> NDArray[np.bool_]:
+    """(N,) faces that are near duplicates of others that stay."""
+    if "near-duplicates" not in sorters:
+        return np.zeros(len(faceset), bool)
+    faces = replace(sort_faces(faceset), pixels=pixels)
+    return ~sorters["near-duplicates"]().build()(faces).chosen
+
+
+def _wrong_people(faceset: Faceset) -> NDArray[np.bool_] | None:
+    """(N,) faces that look like somebody else than most; None where nobody can tell.
+
+    Who a face is says the extraction, in each footage for itself.
+    """
+    person = faceset.faces.person
+    return person > np.median(person[person >= 0]) if (person >= 0).any() else None
+
+
+def _tell(report: CoverageReport) -> Iterator[Event]:
+    """The report in lines."""
+    for line in draw_pose_text(report):
+        yield Note(text=line)
+    for kind in report.kinds:
+        yield Note(text=f"{kind.kind:24} dst {kind.dst:6,}   src {kind.src:6,}")
+    for gap in report.gaps:
+        yield FaceGap(
+            kind=gap.kind,
+            faces=gap.faces,
+            share=gap.share,
+            axis=gap.axis,
+            low=gap.low,
+            high=gap.high,
+            nearest=gap.nearest,
+            src_faces=gap.src_faces,
+            frames=tuple(gap.frames),
+            text=f"src lacks {describe_gap(gap)}",
+        )
+
+
+def _write(
+    project: Project,
+    report: CoverageReport,
+    gaps: list[Gap],
+    shape: ShapeFit | None,
+    sides: tuple[_Judged, _Judged],
+) -> Iterator[Saved]:
+    """coverage.json and coverage.html in the show, each all or nothing."""
+    src, dst = sides
+    numbers, page = project.folder / "coverage.json", project.folder / "coverage.html"
+    drawn = CoveragePage(
+        project.folder.resolve().name,
+        report,
+        gaps,
+        shape,
+        FaceSide(src.faceset, src.told),
+        FaceSide(dst.faceset, dst.told),
+    )
+    atomic.write_text(numbers, report.model_dump_json(indent=1) + "\n")
+    atomic.write_text(page, drawn.html())
+    yield Saved(what="numbers", path=numbers)
+    yield Saved(what="page", path=page)
+
+
+def _propose(project: Project, src: _Judged, dst: _Judged, count: int) -> Iterator[Event]:
+    """Keep an order of src's faces in which the proposed ones are chosen."""
+    choice = choose_faces(src.told, dst.told.shown[dst.told.usable], count)
+    sorting = Sorting(choice.order, choice.turn, choice.group, GROUPS, choice.chosen)
+    with project.lock("src"):
+        save_order(
+            src.faceset.folder, face_order("coverage", {"propose": count}, src.faceset, sorting)
+        )
+    yield Saved(what="order", path=order_path(src.faceset.folder))
+    left = int((~choice.chosen).sum())
+    yield Note(
+        text=f"{int(choice.chosen.sum()):,} of src's faces are proposed. To put the other {left:,}"
+        f" away: understudy faces drop {project.folder} src unchosen."
+    )
+
+
+def _summary(report: CoverageReport) -> dict[str, object]:
+    """What a program wants to know at once, and the table shows."""
+    src, dst = report.src, report.dst
+    summary: dict[str, object] = {
+        "answer": report.answer,
+        "faces": {"src": src.faces, "dst": dst.faces},
+        "covered": f"{100 * report.covered:.0f} % of dst's faces",
+        "shape": describe_shape(report.shape),
+        "sharpness": describe_sharpness(report),
+        "near_duplicates": {"src": src.duplicates, "dst": dst.duplicates},
+        "look_like_somebody_else": {
+            side: "not known" if row.wrong_person is None else row.wrong_person
+            for side, row in (("src", src), ("dst", dst))
+        },
+    }
+    if src.unreadable or dst.unreadable:
+        summary["unreadable"] = {"src": src.unreadable, "dst": dst.unreadable}
+    return {**summary, "verdict": report.verdict}
