@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -201,7 +201,9 @@ class Faceset:
         self.rescan()
         return path
 
-    def trash(self, mask: NDArray[np.bool_], what: str = "") -> list[Path]:
+    def trash(
+        self, mask: NDArray[np.bool_], what: str = "", others: Sequence[str] = ()
+    ) -> list[Path]:
         """Move the rows where `mask` (N,) is true to `<folder>_trash` beside the folder.
 
         Their copies go along. Nothing is deleted or overwritten: where a name is taken there, the
@@ -210,6 +212,7 @@ class Faceset:
         Args:
             mask: The faces.
             what: The sentence in the journal; "" = how many they are.
+            others: Names of further files in the folder, which are no faces.
 
         Returns:
             Where they went.
@@ -222,6 +225,7 @@ class Faceset:
             for row in np.flatnonzero(mask).tolist()
             for each in (paths[row], *copies.get(paths[row], ()))
         ]
+        unwanted += set(others).difference(unwanted)
         self._require_loose(unwanted)
         journal = Journal(self.folder.parent)
         moves = journal.into_trash(f"{self.folder.name}/{name}" for name in unwanted)

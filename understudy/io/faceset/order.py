@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    ValidationInfo,
+    field_validator,
+)
 
 from understudy.errors import BadData, BadProject
 from understudy.io import atomic, data_files
+
+
+def _read_name(name: object) -> object:
+    if isinstance(name, str) and name.startswith(_ODD):
+        return os.fsdecode(unquote_to_bytes(name.removeprefix(_ODD)))
+    return name
+
+
+def _write_name(name: str) -> str:
+    if name.isprintable():
+        return name
+    # Half of a character, which a name may hold, is no JSON.
+    return _ODD + quote_from_bytes(os.fsencode(name), safe="")
+
+
+# How a name begins that is written as in addresses: no name of a file does.
+_ODD: Final = "//"
+FileName = Annotated[str, BeforeValidator(_read_name), PlainSerializer(_write_name)]
 
 
 class OrderedFace(BaseModel):
@@ -18,7 +46,7 @@ class OrderedFace(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    name: str
+    name: FileName
     value: float | None = None
     group: str = ""
     is_chosen: bool = True

@@ -85,6 +85,28 @@ class Sorting:
         """The same with what is chosen, (N,)."""
         return replace(self, chosen=chosen)
 
+    def reversed(self) -> Sorting:
+        """The other way round, groups among it; what has no value stays last where others have."""
+        order = self.order[::-1]
+        lacks = np.isnan(self.value)
+        if not lacks.all():
+            # Those without one keep their order.
+            order = np.concatenate([order[~lacks[order]], self.order[lacks[self.order]]])
+        turned = replace(self, order=order)
+        if not self.groups:
+            return turned
+        group = np.where(self.group < 0, -1, len(self.groups) - 1 - self.group)
+        return turned.with_groups(group, self.groups[::-1])
+
+    def with_last(self, rows: NDArray[np.bool_]) -> Sorting:
+        """The same, but those rows, (N,), are last, in no group, and not chosen."""
+        if not rows.any():
+            return self
+        order = np.concatenate([self.order[~rows[self.order]], self.order[rows[self.order]]])
+        return replace(
+            self, order=order, group=np.where(rows, -1, self.group), chosen=self.chosen & ~rows
+        )
+
 
 Sort = Callable[[SortFaces], Sorting]
 

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from understudy.io.faceset import face_image
 from understudy.io.faceset.faceset import Faceset
 from understudy.printable import name_some
-from understudy.stages.events import Note
+from understudy.stages.events import Event, Finished, Note, Progress, Started
+
+# Seconds that pass without a word.
+_MOMENT: Final = 1.0
+
+
+def reading_events(faceset: Faceset) -> Iterator[Event]:
+    """Read the table of a faceset now; tell how far where that takes more than a moment."""
+    began, is_told = time.monotonic(), False
+    for done, total in faceset.reading():
+        if not is_told and time.monotonic() - began > _MOMENT:
+            yield Started(stage="read", total=total, done=done, unit="face")
+            is_told = True
+        if is_told:
+            yield Progress(stage="read", done=done, total=total)
+    if is_told:
+        yield Finished(stage="read")
 
 
 def faceset_notes(faceset: Faceset) -> Iterator[Note]:

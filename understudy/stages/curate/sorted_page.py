@@ -1,0 +1,110 @@
+"""The page of a sort: every face in its place and group, `sorted.html` beside the faces."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from understudy.errors import BadProject
+from understudy.io import atomic
+from understudy.io.faceset.order import FaceOrder, OrderedFace, load_order
+from understudy.io.faceset.pack import pack_path, unpack_command
+from understudy.io.faceset.picture_files import list_pictures
+from understudy.stages.events import Event, Note, Saved
+from understudy.stages.html_page import render_page
+
+# The browser lays out so many faces at once, and only where they are looked at.
+_BLOCK = 240
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Faces that stand together. number: for `faces drop`; 0 = it has none. blocks: of faces."""
+
+    name: str
+    number: int
+    count: int
+    blocks: list[list[dict[str, object]]]
+
+
+def page_path(folder: Path) -> Path:
+    """Where the page of the faces in `folder` lies."""
+    return folder.with_name("sorted.html")
+
+
+def write_page(folder: Path) -> Iterator[Event]:
+    """Write the page of the faces in `folder`, in the order that they were sorted into.
+
+    It shows the pictures where they lie, and reads none. Raises CannotWrite, BadProject.
+    """
+    order = load_order(folder)
+    if order is None:
+        return
+    listed = list_pictures(folder)
+    numbers = {
+        name: at
+        for at, name in enumerate(
+            dict.fromkeys(face.group for face in order.faces if face.group), 1
+        )
+    }
+    there = set(listed.names)
+    groups = list(_iter_groups(folder, order, there, numbers))
+    text = render_page(
+        "sorted.html",
+        side=folder.parent.name,
+        show=folder.parent.parent.name,
+        by=order.by,
+        count=sum(group.count for group in groups),
+        unchosen=sum(
+            not (face.is_chosen or face.reason) for face in order.faces if face.name in there
+        ),
+        groups=groups,
+    )
+    path = page_path(folder)
+    atomic.write_text(path, text)
+    yield Saved(what="page", path=path)
+    if listed.packed:
+        yield Note(
+            text=(
+                f"{path.name}: {len(listed.packed)} faces are in a pack, which no browser opens."
+                f" To see them: {unpack_command(pack_path(folder))}"
+            )
+        )
+
+
+def renew_page(folder: Path) -> None:
+    """Write the page anew where there is one, after faces went or came back. Raises CannotWrite."""
+    if page_path(folder).is_file() and folder.is_dir():
+        # Who asks for a damaged order is told; the page stays as it was.
+        with contextlib.suppress(BadProject):
+            for _ in write_page(folder):
+                continue
+
+
+def _iter_groups(
+    folder: Path, order: FaceOrder, there: set[str], numbers: dict[str, int]
+) -> Iterator[_Group]:
+    placed = [(at, face) for at, face in enumerate(order.faces, 1) if face.name in there]
+    for name, members in itertools.groupby(placed, key=lambda each: _group_name(each[1])):
+        faces = [_shown(folder, at, face) for at, face in members]
+        blocks = [faces[start : start + _BLOCK] for start in range(0, len(faces), _BLOCK)]
+        yield _Group(name, numbers.get(name, 0), len(faces), blocks)
+
+
+def _group_name(face: OrderedFace) -> str:
+    return "unreadable" if face.reason else face.group
+
+
+def _shown(folder: Path, at: int, face: OrderedFace) -> dict[str, object]:
+    value = "" if face.value is None else f"{face.value:.3g}"
+    return {
+        "at": at,
+        "name": face.name,
+        "address": PurePosixPath("/", folder.name, face.name).as_uri().removeprefix("file:///"),
+        "value": value,
+        "reason": face.reason,
+        "is_chosen": face.is_chosen,
+    }

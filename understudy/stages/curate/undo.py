@@ -1,0 +1,79 @@
+"""`faces undo` takes back changes of a faceset, the last first, and lists them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from understudy.io.faceset.journal import Journal, Step
+from understudy.options import Options, option
+from understudy.printable import name_some
+from understudy.stages.curate.sorted_page import renew_page
+from understudy.stages.events import Event, Finished, Note, Stage, Warned
+from understudy.stages.jobs import verb
+from understudy.stages.project import Project
+from understudy.types import Side
+
+
+class FacesUndoOptions(Options):
+    """What `faces undo` asks."""
+
+    steps: int = option(1, "So many steps, the last first", low=1, usual=True)
+    list: bool = option(False, "Only list the steps that can be taken back", usual=True)
+
+
+@verb
+def faces_undo(show: Path, side: Side, *, options: FacesUndoOptions) -> Stage:
+    """Take back the last change of a side's faces: files come back from faces_trash, names too.
+
+    side: whose faces. What was dropped, sorted into other names, imported, cropped or converted
+    anew is taken back, step by step, the last first; so is what a killed run left half done.
+    """
+    project = Project.load(show)
+    options = project.options("faces_undo", options)
+    journal = Journal(project.folder / side)
+    if options.list:
+        steps = journal.steps()
+        if not steps:
+            yield Note(text=f"{journal.side}: no changes that could be taken back.")
+        summary = {str(step.number): _told(step) for step in reversed(steps)}
+        yield Finished(stage="faces_undo", summary=summary)
+        return
+    taken_back = 0
+    with project.lock(side):
+        while taken_back < options.steps and (step := journal.undo()) is not None:
+            taken_back += 1
+            yield Note(text=f"taken back: {step.what}")
+            yield from notes_on_step(journal, step)
+        renew_page(project.faces(side))
+    if taken_back < options.steps:
+        yield Note(text=f"{journal.side}: no more changes that could be taken back.")
+    summary = {"taken back": str(taken_back), "left to undo": str(len(journal.steps()))}
+    yield Finished(stage="faces_undo", summary=summary)
+
+
+def notes_on_step(journal: Journal, step: Step) -> Iterator[Event]:
+    """Tell of the files that a step could not move: nothing was deleted or overwritten."""
+    if step.missing:
+        names = name_some([Path(goal).name for _, goal in step.missing])
+        yield Warned(
+            text=(
+                f"{len(step.missing)} files are no longer where the step had put them, so they were"
+                f" deleted or moved by hand: {names}."
+            )
+        )
+    if step.left:
+        names = name_some([f"{journal.side.name}/{goal}" for _, goal in step.left])
+        yield Warned(
+            text=(
+                f"{len(step.left)} files stay where they are, since something else has their name"
+                f" by now: {names}."
+            )
+        )
+
+
+def _told(step: Step) -> str:
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(step.when))
+    state = "" if step.is_done else " (cut short)"
+    return f"{when}, {len(step.moves)} files: {step.what}{state}"
