@@ -64,6 +64,22 @@ SCENARIOS = [
     ),
     Scenario("faces", "unlisted", ("faces", "check", "show", "dst")),
     Scenario(
+        "recrop",
+        "faces",
+        ("faces", "recrop", "show", "dst", "--size", "200"),
+        extra=r"show/dst/journal/.*",
+        cost=0.6,
+    ),
+    Scenario(
+        "convert",
+        "faces",
+        ("faces", "convert", "show", "dst"),
+        extra=r"show/dst/journal/.*",
+        cost=0.6,
+    ),
+    Scenario("debug-faces", "faces", ("faces", "debug", "show", "dst")),
+    Scenario("cutout", "faces", ("faces", "cutout", "show", "dst", "cut")),
+    Scenario(
         "train",
         "faces",
         ("train", "show", *TRAIN, "--iterations", "3"),

@@ -169,6 +169,12 @@ def corners(size: tuple[int, int]) -> Doubles:
     return np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
 
 
+def box_corners(box: ArrayLike) -> Doubles:
+    """Return the corners of a box (4,) x0 y0 x1 y1, clockwise from the top left, (4, 2)."""
+    x0, y0, x1, y1 = np.asarray(box, np.float64)
+    return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+
+
 def bounding_box(points: ArrayLike) -> NDArray[np.float32]:
     """Return the smallest upright box around points.
 

@@ -30,6 +30,9 @@ _MODULES = (
     "curate.choice",
     "curate.renaming",
     "curate.undo",
+    "curate.recrop",
+    "curate.convert",
+    "curate.face_pictures",
     "train.command",
     "saved_models.command",
     "saved_models.import_dfl",
@@ -58,10 +61,12 @@ def verb(function: Decorated) -> Decorated:
 
 
 def verbs() -> dict[str, Verb]:
-    """Every command by name."""
-    for module in _MODULES:
-        importlib.import_module(f"understudy.stages.{module}")
-    return dict(_VERBS)
+    """Every command by name, in the order of `_MODULES`, whichever was loaded first."""
+    places = {f"understudy.stages.{name}": place for place, name in enumerate(_MODULES)}
+    for module in places:
+        importlib.import_module(module)
+    known = sorted(_VERBS.items(), key=lambda each: places.get(each[1].__module__, len(places)))
+    return dict(known)
 
 
 def command_words(name: str) -> str:

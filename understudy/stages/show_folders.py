@@ -16,6 +16,7 @@ _Tree: TypeAlias = "Mapping[str, _Tree]"
 _CLIP: Final[_Tree] = {"found": {}, "debug": {}, "marks": {}}
 _SIDE: Final[_Tree] = {
     "faces": {},
+    "faces_debug": {},
     "faces_new": {},
     "faces_trash": {},
     "journal": {},
@@ -52,7 +53,16 @@ _REPLACED: Final = (
     *(
         f"{side}/{name}"
         for side in ("src", "dst")
-        for name in ("faces", "faces_new", "faces_trash", "journal", "found", "debug", "debug.mp4")
+        for name in (
+            "faces",
+            "faces_debug",
+            "faces_new",
+            "faces_trash",
+            "journal",
+            "found",
+            "debug",
+            "debug.mp4",
+        )
     ),
 )
 

@@ -1,8 +1,10 @@
-"""Draws what was found onto the frame: why a face is right or wrong."""
+"""Draws what was found onto the frame, or onto a face picture: why a face is right or wrong."""
 
 from __future__ import annotations
 
 import colorsys
+import math
+from dataclasses import replace
 from typing import Final
 
 import cv2
@@ -10,7 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from understudy.core import affine
-from understudy.types import Bytes, Doubles, Face, Faces
+from understudy.core.face import align
+from understudy.core.face.mask import hull_mask
+from understudy.core.image import as_bytes, resize
+from understudy.types import AlignedFace, Bytes, Doubles, Face, Faces, Floats
 
 Rgb = tuple[int, int, int]
 
@@ -21,6 +26,10 @@ _FRAME, _FACE = 480, 100
 _SHIFT: Final = 4
 _INK: Final = (12, 12, 12)
 _NOBODY: Final = (200, 200, 200)
+_IN: Final = (60, 220, 60)
+_OUT: Final = (235, 60, 60)
+# Side from which on lines and points can be told apart.
+_READABLE: Final = 384
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 # Size of the letters, in units of the pen.
 _LETTERS: Final = 0.42
@@ -61,7 +70,7 @@ def draw_overlay(
     labels = _Labels(drawn)
     for row, face in enumerate(faces):
         pen, color = _Pen(drawn, _unit(face, image)), track_color(face.track)
-        _box(pen, face, _darker(color))
+        _box(pen, affine.box_corners(face.box), face.filled, _darker(color))
         _points(pen, face, color)
         around = face.box.reshape(2, 2).astype(np.float64)
         if face_from_frame is not None:
@@ -72,6 +81,51 @@ def draw_overlay(
     # Labels last: nothing may hide them.
     labels.draw()
     return drawn
+
+
+def draw_face(face: AlignedFace) -> Bytes:
+    """Draw what is known of a face onto a copy of its picture, with a line of text below it.
+
+    Landmarks, raw ones, hull and box are as in `draw_overlay`; the box is turned with the face.
+    What the mask leaves out, or without one the hull, is darker, and its edge is white. Outlines
+    drawn by hand are green where they include and red where they exclude. A whole frame
+    (mark-only) shows the square of the full face. Small pictures are enlarged.
+
+    Returns:
+        (H, W, 3) uint8: W is the side of the picture or a multiple of it, H is more by the text.
+    """
+    times = max(1, math.ceil(_READABLE / face.size))
+    side = face.size * times
+    larger = affine.scaling(times)
+    to_picture = affine.compose(larger, face.face_from_frame)
+    carried = replace(
+        face.face,
+        landmarks=_carry(to_picture, face.face.landmarks),
+        raw=None if face.face.raw is None else _carry(to_picture, face.face.raw),
+    )
+    drawn = resize(face.image, (side, side)).copy()
+    mask = hull_mask(carried.landmarks, (side, side)) if face.mask is None else face.mask
+    mask = resize(mask, (side, side))
+    drawn = as_bytes((drawn * ((1 + mask) / 2 / 255)[:, :, None]).astype(np.float32))
+    unit = max(_unit(carried, drawn), 1)
+    pen, color = _Pen(drawn, unit), track_color(face.face.track)
+    edges, _ = cv2.findContours(as_bytes(mask) // 128, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    for edge in edges:
+        pen.line(edge[:, 0], (255, 255, 255), 0.75, closed=True, rim=False)
+    corners = affine.apply(to_picture, affine.box_corners(face.face.box))
+    _box(pen, corners, face.face.filled, _darker(color))
+    if face.face_type == "mark-only":
+        full = align.face_from_frame(carried.landmarks, "full", side)
+        _crop(pen, affine.invert(full), side, color)
+    _points(pen, carried, color)
+    for outline in face.polygons:
+        pen.line(
+            affine.apply(larger, outline.points),
+            _IN if outline.includes else _OUT,
+            1.5,
+            closed=True,
+        )
+    return np.vstack([drawn, _caption(face, side)])
 
 
 def track_color(track: int) -> Rgb:
@@ -113,10 +167,45 @@ def _crop(pen: _Pen, frame_from_face: Doubles, size: int, color: Rgb) -> Doubles
     return np.vstack([outline, tip])
 
 
-def _box(pen: _Pen, face: Face, color: Rgb) -> None:
-    x0, y0, x1, y1 = face.box
-    corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
-    if face.filled:
+def _carry(to_from: Doubles, points: Floats) -> Floats:
+    return affine.apply(to_from, points).astype(np.float32)
+
+
+def _caption(face: AlignedFace, width: int) -> Bytes:
+    """A strip as wide as the picture: of what it is, in as many lines as that takes."""
+    pitch, yaw, roll = np.degrees(face.face.pose)
+    parts = [
+        f"{face.source} frame {face.face.frame}".strip(),
+        _label_text(face.face, short=False),
+        f"pitch {pitch:+.0f} yaw {yaw:+.0f} roll {roll:+.0f}",
+        f"{face.face_type} {face.size}",
+    ]
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if _label_size(joined := f"{lines[-1]}  {part}", 1)[0] <= width:
+            lines[-1] = joined
+        else:
+            lines.append(part)
+    height = _label_size("Ag", 1)[1]
+    strip = np.full((height * len(lines), width, 3), _INK, np.uint8)
+    for number, line in enumerate(lines):
+        # The letters that OpenCV has; others come out as question marks.
+        cv2.putText(
+            strip,
+            line,
+            (4, height * (number + 1) - 8),
+            _FONT,
+            _LETTERS,
+            track_color(face.face.track),
+            1,
+            cv2.LINE_AA,
+        )
+    return strip
+
+
+def _box(pen: _Pen, corners: Doubles, is_filled: bool, color: Rgb) -> None:
+    """corners: (4, 2) of the detector's box, in order."""
+    if is_filled:
         # Nobody saw this face: only the corners of its box are drawn.
         for corner in range(4):
             before, here, after = corners[corner - 1], corners[corner], corners[(corner + 1) % 4]

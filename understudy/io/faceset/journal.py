@@ -344,13 +344,22 @@ class _Run:
         return _free(self._journal.side, f"{_trash_of(goal)}/{PurePosixPath(goal).name}")
 
     def _follow(self, moves: Iterable[Move], mark: str) -> None:
-        """Let the order that the faces are sorted into know them under their new names."""
+        """Let the order that the faces are sorted into know them under their new names.
+
+        A picture that came where one of the same stem went, as "a.png" for "a.jpg", is that face.
+        """
         folders: dict[str, dict[str, str]] = {}
+        went, came = dict[str, str](), dict[str, str]()
         for source, goal in moves:
             folder = _folder_of(source)
             if folder and folder == _folder_of(goal):
                 names = folders.setdefault(folder, {})
                 names[PurePosixPath(source).name] = PurePosixPath(goal).name
+            else:
+                went[_stem(source)], came[_stem(goal)] = source, goal
+        for stem in went.keys() & came.keys():
+            names = folders.setdefault(_folder_of(came[stem]), {})
+            names[PurePosixPath(went[stem]).name] = PurePosixPath(came[stem]).name
         key = f"{self._number} {self._record.when} {mark}"
         for folder, names in folders.items():
             follow_renames(self._journal.side / folder, names, key)
@@ -382,6 +391,10 @@ def _unquote(path: str) -> str:
 def _folder_of(path: str) -> str:
     """The folder of a path with "/" behind it; "" for one that lies at the top."""
     return path[: path.rfind("/") + 1]
+
+
+def _stem(path: str) -> str:
+    return str(PurePosixPath(path).with_suffix(""))
 
 
 def _trash_of(path: str) -> str:

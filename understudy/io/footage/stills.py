@@ -126,14 +126,17 @@ def encode_image(image: Array, suffix: str, quality: int = 95) -> bytes:
     """Return a picture as the bytes of a file of that suffix (".png", ".jpg", …).
 
     Args:
-        image: (H, W, 3) RGB, or (H, W) grey; uint8 or uint16. JPG holds 8 bits only.
+        image: (H, W, 3) RGB, (H, W, 4) with alpha, or (H, W) grey; uint8 or uint16. JPG holds 8
+            bits only, and no alpha.
         suffix: One of `SUFFIXES`.
         quality: Of JPG, 1..100.
     """
     assert image.dtype in (np.uint8, np.uint16), image.dtype
     is_jpeg = suffix.lower() in (".jpg", ".jpeg")
     pixels = to_8_bits(image) if is_jpeg else cast(IntImage, image)
-    ordered = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    swap = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}.get(channels)
+    ordered = pixels if swap is None else cv2.cvtColor(pixels, swap)
     settings: list[int] = []
     if is_jpeg:
         # 4:4:4, or red lips against skin would bleed by a pixel.

@@ -10,7 +10,7 @@ from typing import Final
 from understudy.io.faceset import face_image
 from understudy.io.faceset.faceset import Faceset
 from understudy.printable import name_some
-from understudy.stages.events import Event, Finished, Note, Progress, Started
+from understudy.stages.events import Event, Finished, Note, Progress, Started, Warned
 
 # Seconds that pass without a word.
 _MOMENT: Final = 1.0
@@ -49,6 +49,13 @@ def faceset_notes(faceset: Faceset) -> Iterator[Note]:
                 f" {name_some(differing)}. Delete those that you do not want."
             )
         )
+
+
+def unreadable_warnings(faceset: Faceset) -> Iterator[Warned]:
+    """Yield which files of a set that is read tolerantly are left out, and why."""
+    if reasons := [f"{name}: {reason}" for name, reason in faceset.unreadable.items()]:
+        more = f" … and {len(reasons) - 3} more files like these." if len(reasons) > 3 else ""
+        yield Warned(text=f"left out: {' '.join(reasons[:3])}{more}")
 
 
 def _outlines(path: Path) -> tuple[face_image.PolygonRecord, ...]:
