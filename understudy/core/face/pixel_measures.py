@@ -63,6 +63,12 @@ class PixelMeasures:
     def __len__(self) -> int:
         return len(self.detail)
 
+    @property
+    def is_known(self) -> NDArray[np.bool_]:
+        """(N,) bool: the picture could be read, and shows something of the face."""
+        shown: NDArray[np.bool_] = self.histogram.sum(axis=(1, 2)) > 0
+        return np.isfinite(self.sharpness) & shown
+
     def select(self, rows: NDArray[np.bool_]) -> PixelMeasures:
         """Of the same pictures only those where `rows` (N,) is true."""
         columns = {

@@ -75,6 +75,14 @@ class Sorting:
         # NaN sorts last in numpy.
         return cls(np.argsort(keys, kind="stable").astype(np.int64), values)
 
+    @classmethod
+    def by_order(cls, order: NDArray[np.int64], value: ArrayLike) -> Self:
+        """An order of some of the rows; the others, whose value (N,) is made NaN, come last."""
+        values = np.asarray(value, np.float64)
+        is_in = np.zeros(len(values), bool)
+        is_in[order] = True
+        return cls(np.concatenate([order, np.flatnonzero(~is_in)]), np.where(is_in, values, np.nan))
+
     def with_groups(self, group: NDArray[np.int64], groups: tuple[str, ...]) -> Sorting:
         """The same, its rows in groups: the order is by group first, those in none last."""
         rank = np.where(group < 0, len(groups), group)
@@ -121,12 +129,22 @@ class Sorter(Part):
     reads_identity: ClassVar[bool] = False
     reads_eyes: ClassVar[bool] = False
 
+    def needs_pixels(self) -> bool:
+        """Whether it reads them with the settings that it has."""
+        return self.reads_pixels
+
     def build(self) -> Sort:
         """The sorter as a function. It is never given a face that cannot be read.
 
         What it gives raises BadProject where the faces do not know what they are to be sorted by.
         """
         raise NotImplementedError
+
+
+def measured(faces: SortFaces) -> PixelMeasures:
+    """What the pixels of the faces show, for a sorter that reads them."""
+    assert faces.pixels is not None
+    return faces.pixels
 
 
 sorters: Registry[Sorter] = Registry("sorters", __name__, "sorter")
