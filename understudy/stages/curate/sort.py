@@ -147,7 +147,7 @@ def _look(
     pixels, other = None, None
     if sorter.reads_other:
         other = sort_faces((yield from read_faces(project, "dst" if side == "src" else "src")))
-    if sorter.reads_pixels:
+    if sorter.needs_pixels():
         pixels = yield from measure_pixels(faceset, workers)
         if pixels is None:
             return None
