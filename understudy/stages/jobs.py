@@ -33,6 +33,8 @@ _MODULES = (
     "curate.recrop",
     "curate.convert",
     "curate.face_pictures",
+    "exchange.import_faces",
+    "exchange.export_faces",
     "train.command",
     "saved_models.command",
     "saved_models.import_dfl",

@@ -19,6 +19,7 @@ VALUES = {
     "real": [0.1, -0.0, 1e-300],
     "text": "Ünder\n\x00'",
     "empty": [{}, [], ""],
+    "pairs": [(1, "b"), (), b"", b"\x00\xff"],
     "nested": {"a": [{"b": [[1.5, 2.5], [3.5, 4.5]]}]},
 }
 ARRAYS = {
@@ -72,7 +73,16 @@ def test_nothing_is_named_but_what_every_numpy_has() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [(1, 2), {1, 2}, b"bytes", object(), np.array(["a"]), np.array([None]), len, 1j, 2**3000],
+    [
+        {1, 2},
+        object(),
+        plain_pickle.Member("os", "system", 1),
+        np.array(["a"]),
+        np.array([None]),
+        len,
+        1j,
+        2**3000,
+    ],
     ids=repr,
 )
 def test_all_else_is_refused(value: object) -> None:

@@ -43,3 +43,23 @@ def face_size(landmarks: Floats | Doubles) -> Doubles:
     points = np.asarray(landmarks, np.float64)
     spread = ((points - points.mean(axis=-2, keepdims=True)) ** 2).sum(axis=-1).mean(axis=-1)
     return np.asarray(np.sqrt(spread) * (5 / 3), np.float64)
+
+
+def points_68_of_98(points: Doubles) -> Doubles:
+    """Return the 68 points that lie among, or between, the 98 of WFLW.
+
+    points: (98, 2): 33 of the jaw, both edges of the brows, eyes with the middle of each lid.
+    """
+    jaw = points[0:33:2].copy()
+    jaw[1:-1] = points[2:31:2] / 2 + (points[1:30:2] + points[3:32:2]) / 4
+    upper, lower = points[_UPPER_BROWS], points[_LOWER_BROWS]
+    return np.concatenate([jaw, (upper + lower) / 2, points[_REST_OF_98]])
+
+
+# The points of the upper edges of both brows, from left to right, and those below: at the outer end
+# both edges meet.
+_UPPER_BROWS = np.array([*range(33, 38), *range(42, 47)])
+_LOWER_BROWS = np.array([33, 41, 40, 39, 38, 50, 49, 48, 47, 46])
+_REST_OF_98 = np.array(
+    [*range(51, 60), 60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75, *range(76, 96)]
+)

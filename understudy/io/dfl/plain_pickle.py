@@ -1,16 +1,17 @@
 """Pickles for another tool, written of plain values and arrays of numbers alone.
 
 DeepFaceLab 2 reads its own files with Python's unpickler, so no other format will do. What is
-written here asks that unpickler for nothing but containers, numbers, texts and arrays of numpy, by
-the names that every numpy has: Python's own pickler would name modules that numpy has had only
-since version 2, and the tool's numpy is older. `safe_pickle` reads it again, and nothing else of
-ours does.
+written here asks that unpickler for nothing but containers, numbers, texts, members of its own two
+enumerations, and arrays of numpy, by the names that every numpy has: Python's own pickler would
+name modules that numpy has had only since version 2, and the tool's numpy is older. `safe_pickle`
+reads it again, and nothing else of ours does.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -20,12 +21,36 @@ from understudy.types import Array
 # Of Python 3.4: the first one in which an array may have more than 4 GiB.
 _PROTOCOL = 4
 _MOST_BYTES = 2**32 - 1
+# The only names that are written besides numpy's: packs of faces hold members of these.
+_ENUMERATIONS = (("samplelib.Sample", "SampleType"), ("facelib.FaceType", "FaceType"))
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of one of DeepFaceLab's enumerations. module, name: of the enumeration there."""
+
+    module: str
+    name: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pickled:
+    """A value that is pickled already, to stand in others. data: without header and end."""
+
+    data: bytes
+
+    @classmethod
+    def of(cls, value: object) -> Pickled:
+        """A value as `dump` takes it. Raises TypeError."""
+        return cls(b"".join(_pieces(value)))
 
 
 def dump(value: object, file: BinaryIO) -> None:
     """Write a value into a file.
 
-    value: None, bool, int, float, str, arrays of numbers, and lists and dicts of these.
+    value: None, bool, int, float, str, bytes, arrays of numbers, `Member`, `Pickled`, and lists,
+    tuples and dicts of these.
 
     Raises:
         TypeError: There is anything else in it.
@@ -55,14 +80,27 @@ def _pieces(value: object) -> Iterator[bytes | memoryview]:
             yield b"G" + struct.pack(">d", value)
         case str():
             yield _text(value)
+        case bytes():
+            yield b"B" + struct.pack("<I", len(value)) + value
+        case _:
+            yield from _compound(value)
+
+
+def _compound(value: object) -> Iterator[bytes | memoryview]:
+    """A value that is made of others."""
+    match value:
         case np.ndarray():
             yield from _array(value)
-        case list():
-            # An empty list, a mark, its items, and the order to append them.
-            yield b"]("
+        case Pickled():
+            yield value.data
+        case Member() if (value.module, value.name) in _ENUMERATIONS:
+            yield f"c{value.module}\n{value.name}\n".encode() + _tuple([value.value]) + b"R"
+        case list() | tuple():
+            # A list is an empty one, a mark, its items, and the order to append them.
+            yield b"](" if isinstance(value, list) else b"("
             for each in value:
                 yield from _pieces(each)
-            yield b"e"
+            yield b"e" if isinstance(value, list) else b"t"
         case dict():
             yield from _dict(value.items())
         case _:

@@ -1,0 +1,1 @@
+"""Files of faceswap, read without running anything in them."""

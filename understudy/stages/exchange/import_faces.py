@@ -1,0 +1,318 @@
+"""`faces import`: faces from other tools and other shows come into a side, checked, in one step."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePath
+from typing import Final, TypeVar
+
+import numpy as np
+
+from understudy.core.face.align import FACE_TYPE_SCALE
+from understudy.errors import BadMedia, BadProject, NoFaces
+from understudy.io import atomic
+from understudy.io.faceset.faceset import Faceset
+from understudy.io.faceset.journal import NEW, Journal
+from understudy.io.faceset.picture_files import list_pictures
+from understudy.io.footage.image_sequence import ImageSequence
+from understudy.options import Options, option
+from understudy.printable import name_some
+from understudy.stages import events
+from understudy.stages.events import Event, Finished, Note, Saved, Stage, Started, Stop, Warned
+from understudy.stages.exchange.alignment_faces import PictureForm, cut_alignments, match_frames
+from understudy.stages.exchange.foreign_pictures import OURS, Look, Order, bring_in, look_at
+from understudy.stages.exchange.foreign_sources import Source, find_source
+from understudy.stages.exchange.frame_names import FrameNumbers, FramesOfFootage
+from understudy.stages.extract.options import ExtractOptions
+from understudy.stages.jobs import verb
+from understudy.stages.parallel.workers import map_unordered
+from understudy.stages.project import Project
+from understudy.types import FaceType, Side
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+Result = TypeVar("Result")
+Told = Generator[Event, events.Order | None, Result]
+
+_BATCH: Final = 32
+# So many pictures that do not come in are told one by one.
+_TOLD: Final = 20
+# Bytes of a name, as most disks allow.
+_LONGEST: Final = 255
+_UPRIGHT: Final = tuple(FACE_TYPE_SCALE)
+# Of the pictures of one type so many may show a little less than a type has, to count as it.
+_FEW: Final = 0.1
+
+
+class FacesImportOptions(Options):
+    """What `faces import` asks."""
+
+    first_frame: int | None = option(
+        None,
+        "Number of the first frame in the names of frames; not set = 1, as other tools count, or 0"
+        " where a name has it",
+        low=0,
+        high=2**40,
+    )
+    workers: int | None = option(
+        None, "Processes that share the work; not set = one a CPU core", low=1, high=1024
+    )
+
+
+@dataclass
+class _Import:
+    """One run: what came, what was left out, and under which names."""
+
+    project: Project
+    side: Side
+    options: FacesImportOptions
+    taken: set[str] = field(default_factory=set)
+    brought: list[str] = field(default_factory=list)
+    left_out: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def folder(self) -> Path:
+        """Where pictures wait until all of them are there."""
+        return Journal(self.project.faces(self.side).parent).new_pictures
+
+    def leave_out(self, problems: Sequence[str]) -> Iterator[Warned | Note]:
+        """Tell what does not come in: the first few of all one by one."""
+        told = problems[: max(0, _TOLD - self.left_out)]
+        self.left_out += len(problems)
+        yield from (Warned(text=f"left out: {each}") for each in told)
+        if len(problems) > len(told):
+            yield Warned(text=f"{len(problems) - len(told)} more are left out, like these.")
+
+    def name(self, name: str, suffix: str) -> str:
+        """A name for a picture that nothing has: its own, or with a number behind it."""
+        stem = PurePath(name).stem.lstrip(".").replace("\0", "") or "face"
+        plain = Path(stem + suffix)
+        plain = plain if len(os.fsencode(plain.name)) <= _LONGEST else atomic.numbered(plain, 1)
+        others = (atomic.numbered(plain, number) for number in itertools.count(2))
+        path = next(
+            each for each in itertools.chain([plain], others) if each.name not in self.taken
+        )
+        self.taken.add(path.name)
+        return path.name
+
+
+@verb
+def faces_import(show: Path, side: Side, path: list[Path], *, options: FacesImportOptions) -> Stage:
+    """Take faces of DeepFaceLab, faceswap or other shows into a side; what does not fit is listed.
+
+    side: whose faces they are. path: face pictures, folders of them, packs (faceset.pak), and
+    alignments (.fsa) of the side's footage. Raises NoFaces when none of them fits.
+    """
+    project = Project.load(show)
+    options = project.options("faces_import", options)
+    faces = project.faces(side)
+    sources = [find_source(each, faces) for each in path]
+    with project.lock(side), atomic.explain_os_errors(faces.parent):
+        run = _Import(project, side, options)
+        run.taken = set(_names_there(faces))
+        shutil.rmtree(run.folder, ignore_errors=True)
+        run.folder.mkdir(parents=True)
+        try:
+            is_done = (yield from _bring_pictures(run, sources)) and (
+                yield from _bring_alignments(run, sources)
+            )
+            if not is_done:
+                yield Note(text=f"{side}: stopped; nothing was imported.")
+                return
+            if not run.brought:
+                raise NoFaces(_nothing(run, path))
+            step = (
+                f"import: {len(run.brought)} faces from {name_some([each.name for each in path])}"
+            )
+            Journal(faces.parent).carry_out(
+                step, [(f"{NEW}/{name}", f"{faces.name}/{name}") for name in run.brought]
+            )
+        finally:
+            shutil.rmtree(run.folder, ignore_errors=True)
+    yield Saved(what="faceset", path=faces)
+    yield Note(text=f"To take this back: understudy faces undo {project.folder} {side}.")
+    summary = {"faces": len(run.brought), "left_out": run.left_out, **run.kinds}
+    yield Finished(stage="faces_import", summary=summary)
+
+
+def _nothing(run: _Import, paths: list[Path]) -> str:
+    where = name_some([str(each) for each in paths])
+    if not run.left_out:
+        return f"{where}: no face in it. Give another file or folder."
+    return (
+        f"{where}: nothing of it could be imported; the warnings say why of each. Nothing has"
+        " changed."
+    )
+
+
+def _names_there(faces: Path) -> list[str]:
+    """The names that pictures of the set have, in its folder or its pack, readable or not."""
+    loose = os.listdir(faces) if faces.is_dir() else []
+    return [*loose, *(list_pictures(faces).names if Faceset(faces).is_there else [])]
+
+
+def _bring_pictures(run: _Import, sources: Sequence[Source]) -> Told[bool]:
+    """Look at all pictures, then bring in those that fit; False when stopped."""
+    places = [each for source in sources for each in source.pictures]
+    if not places:
+        return True
+    for source in sources:
+        yield from run.leave_out(source.problems)
+    looks = yield from _map(run, "look", look_at, _batches(places), len(places))
+    if looks is None:
+        return False
+    fit = [each for each in looks if not each.problem]
+    yield from run.leave_out([each.problem for each in looks if each.problem])
+    orders = yield from _orders(run, fit)
+    tasks = [(run.folder, each) for each in _batches(orders)]
+    done = yield from _map(run, "import", bring_in, tasks, len(orders))
+    if done is None:
+        return False
+    yield from run.leave_out([problem for _, problem in done if problem])
+    run.brought += [order.name for order, problem in done if not problem]
+    run.kinds.update(order.look.kind for order, problem in done if not problem)
+    return True
+
+
+def _orders(run: _Import, looks: list[Look]) -> Generator[Note, None, list[Order]]:
+    """As what each picture is to come in; notes tell what was decided."""
+    foreign = [each for each in looks if each.kind != OURS]
+    frames, told = _frames(run, [each.frame_name for each in foreign])
+    people = [name for name, _ in Counter(each.place.person for each in foreign).most_common()]
+    types = _types(foreign)
+    if foreign:
+        yield Note(text=told)
+    for named, taken in types.items():
+        if named != taken:
+            yield Note(
+                text=(
+                    f"{sum(each.told == named for each in foreign)} pictures are called {named},"
+                    f" but show no more than {taken}: they come in as that."
+                )
+            )
+    if len(people) > 1:
+        numbered = ", ".join(f"{at} = {name or 'none'}" for at, name in enumerate(people))
+        yield Note(text=f"Faces of {len(people)} people, numbered by how many each has: {numbered}")
+    return [
+        Order(
+            look,
+            run.name(look.place.name, look.suffix),
+            frames.get(look.frame_name, 0),
+            people.index(look.place.person) if len(people) > 1 and look.kind != OURS else -1,
+            look.shown if look.kind == OURS else types[look.told],
+        )
+        for look in looks
+    ]
+
+
+def _frames(run: _Import, names: list[str]) -> tuple[dict[str, int], str]:
+    """The frame that each name means, and what is told of that."""
+    if run.options.first_frame is None and (known := _named_pictures(run)) is not None:
+        found = {name: known.find(name) for name in names}
+        if all(frame is not None for frame in found.values()):
+            text = "Frames are known by the names of the side's footage."
+            return {name: frame for name, frame in found.items() if frame is not None}, text
+    numbers = FrameNumbers(names, run.options.first_frame)
+    text = f"Frames are known by the numbers in their names; {numbers.first} is the first"
+    if run.options.first_frame is None:
+        text += " (other: --first-frame)"
+    if numbers.unnumbered:
+        text += f"; {numbers.unnumbered} names have none, and come behind the others"
+    return {name: numbers[name] for name in names}, f"{text}."
+
+
+def _named_pictures(run: _Import) -> FramesOfFootage | None:
+    """The frames of the side's footage, where they are pictures with names."""
+    try:
+        with run.project.open_footage(run.side) as footage:
+            return FramesOfFootage(footage) if isinstance(footage, ImageSequence) else None
+    except (BadMedia, BadProject):
+        # Faces need no footage to be learnt from.
+        return None
+
+
+def _types(looks: list[Look]) -> dict[FaceType, FaceType]:
+    """By the type that pictures are called the widest that nearly all of them show."""
+    shown: dict[FaceType, list[int]] = defaultdict(list)
+    for each in looks:
+        upright = each.shown in _UPRIGHT
+        shown[each.told].append(_UPRIGHT.index(each.shown) if upright else -1)
+    result: dict[FaceType, FaceType] = {}
+    for told, ranks in shown.items():
+        rank = sorted(ranks)[int(_FEW * len(ranks))]
+        result[told] = _UPRIGHT[rank] if rank >= 0 else told
+    return result
+
+
+def _bring_alignments(run: _Import, sources: Sequence[Source]) -> Told[bool]:
+    """Cut the faces of alignments out of the side's footage; False when stopped."""
+    given = [each.path for each in sources if each.alignments]
+    if not given:
+        return True
+    form = _form(run)
+    with run.project.open_footage(run.side) as footage:
+        for path in given:
+            faces, problems = match_frames(path, footage)
+            yield from run.leave_out(problems)
+            yield Started(stage="import", total=len(faces))
+            for done, (frame, pictures, reason) in enumerate(
+                cut_alignments(footage, faces, form), 1
+            ):
+                if reason:
+                    yield from run.leave_out([reason])
+                for number, data in enumerate(pictures):
+                    name = run.name(f"{frame:06d}_{number}", form.suffix)
+                    (run.folder / name).write_bytes(data)
+                    run.brought.append(name)
+                    run.kinds["faceswap"] += 1
+                progress = events.Progress(stage="import", done=done, total=len(faces))
+                if isinstance((yield progress), Stop):
+                    return False
+            yield Finished(stage="import")
+    return True
+
+
+def _form(run: _Import) -> PictureForm:
+    """How faces are cut: as those that are there, else as `extract` is told to."""
+    asked = run.project.options("extract", ExtractOptions()).preset()
+    faces = Faceset(run.project.faces(run.side))
+    if not faces.is_there or not len(faces):
+        return PictureForm(asked.face_type, asked.size, f".{asked.format}", asked.jpg_quality)
+    size = int(np.median(faces.sides))
+    return PictureForm(faces.face_type, size, f".{asked.format}", asked.jpg_quality)
+
+
+def _batches(items: Sequence[Item]) -> list[list[Item]]:
+    return [list(items[at : at + _BATCH]) for at in range(0, len(items), _BATCH)]
+
+
+def _map(
+    run: _Import, stage: str, task: Callable[[Item], list[Made]], items: Sequence[Item], total: int
+) -> Told[list[Made] | None]:
+    """What a task makes of all items, in their order; None when stopped."""
+    yield Started(stage=stage, total=total, unit="face")
+    made, done = dict[int, list[Made]](), 0
+    numbered = partial(_with_number, task)
+    with contextlib.closing(
+        map_unordered(numbered, list(enumerate(items)), run.options.workers)
+    ) as work:
+        for (at, _), result in work:
+            made[at] = result
+            done += len(result)
+            progress = events.Progress(stage=stage, done=done, total=total)
+            if isinstance((yield progress), Stop):
+                return None
+    yield Finished(stage=stage)
+    return [each for at in sorted(made) for each in made[at]]
+
+
+def _with_number(task: Callable[[Item], list[Made]], item: tuple[int, Item]) -> list[Made]:
+    return task(item[1])
