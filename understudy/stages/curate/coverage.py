@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.core.face.likeness import tell_people
 from understudy.core.face.pixel_measures import PixelMeasures
 from understudy.core.face.traits import FaceTraits
 from understudy.core.metrics.coverage import Gap, Shown
@@ -34,7 +35,8 @@ from understudy.parts.sorters import Sorting, sorters
 from understudy.stages.curate.coverage_page import CoveragePage, FaceSide
 from understudy.stages.curate.faceset_notes import faceset_notes
 from understudy.stages.curate.measuring import measure_pixels
-from understudy.stages.curate.sort import face_order, sort_faces
+from understudy.stages.curate.sort import face_order, read_faces, sort_faces
+from understudy.stages.curate.sorted_page import write_page
 from understudy.stages.events import Event, FaceGap, Finished, Note, Saved, Stage, Warned
 from understudy.stages.extract.known_footage import match_footage
 from understudy.stages.extract.people import check_person
@@ -65,6 +67,47 @@ class FacesCoverageOptions(Options):
 
 
 @dataclass(frozen=True, slots=True)
+class _Side:
+    """The pictures of a side, and what their pixels show.
+
+    rows: of the faceset, those that count and can be read. person: who is meant; None = whoever is
+    seen most.
+    """
+
+    faceset: Faceset
+    pixels: PixelMeasures
+    rows: NDArray[np.bool_]
+    person: int | None
+
+    @property
+    def faces(self) -> Faces:
+        """The faces that count."""
+        return self.faceset.faces[self.rows]
+
+    @property
+    def knows_lids(self) -> bool:
+        """Whether extraction measured how far the eyes are open, of nearly all faces."""
+        return float(np.isfinite(self.faces.lids).any(axis=1).mean()) > _NEARLY_ALL
+
+    def judged(self, *, by_lids: bool) -> _Judged:
+        """What the faces show. by_lids: by their lids; else by points alone, as the other side."""
+        faces, pixels = self.faces, self.pixels.select(self.rows)
+        faceset = self.faceset.select(self.rows)
+        traits = FaceTraits.of(faces if by_lids else faces.landmarks)
+        told = SideFaces(
+            Shown.of(faces, traits, pixels, by_lids=by_lids),
+            faceset.names,
+            faces.frame,
+            face_widths(faces).astype(np.float32),
+            pixels.detail,
+            _duplicates(faceset, pixels),
+            _wrong_people(faces) if self.person is None else faces.person != self.person,
+            len(self.faceset.unreadable) + len(self.pixels.reasons),
+        )
+        return _Judged(faceset, faces, traits, told)
+
+
+@dataclass(frozen=True, slots=True)
 class _Judged:
     """A side: its faces that count, what they do, and what a report needs of them."""
 
@@ -72,50 +115,6 @@ class _Judged:
     faces: Faces
     traits: FaceTraits
     told: SideFaces
-
-
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """A side: its faces that count and can be read, and their pixels.
-
-    unreadable: how many pictures cannot be read.
-    """
-
-    faceset: Faceset
-    pixels: PixelMeasures
-    unreadable: int
-
-    @classmethod
-    def of(cls, faceset: Faceset, counts: NDArray[np.bool_], pixels: PixelMeasures) -> Self:
-        """counts: (N,) which faces count."""
-        readable = np.ones(len(faceset), bool)
-        readable[list(pixels.reasons)] = False
-        unreadable = len(faceset.unreadable) + int((~readable & counts).sum())
-        kept = readable & counts
-        if not kept.any():
-            raise NoFaces(f"{faceset.folder}: no face can be read. Extract them again.")
-        return cls(faceset.select(kept), pixels.select(kept), unreadable)
-
-    @property
-    def knows_lids(self) -> bool:
-        """Whether extraction measured how far the eyes are open, of nearly all faces."""
-        return float(np.isfinite(self.faceset.faces.lids).any(axis=1).mean()) > _NEARLY_ALL
-
-    def judged(self, *, by_lids: bool) -> _Judged:
-        """What the faces show. by_lids: by their lids; else by points alone, as the other side."""
-        faces = self.faceset.faces
-        traits = FaceTraits.of(faces if by_lids else faces.landmarks)
-        told = SideFaces(
-            Shown.of(faces, traits, self.pixels, by_lids=by_lids),
-            self.faceset.names,
-            faces.frame,
-            face_widths(faces).astype(np.float32),
-            self.pixels.detail,
-            _duplicates(self.faceset, self.pixels),
-            _wrong_people(self.faceset),
-            self.unreadable,
-        )
-        return _Judged(self.faceset, faces, traits, told)
 
 
 @verb
@@ -127,44 +126,33 @@ def faces_coverage(show: Path, options: FacesCoverageOptions) -> Stage:
     """
     project = Project.load(show)
     options = project.options("faces_coverage", options)
-    sets = {
-        "src": _open_side(project, "src", options.src_person, "--src-person"),
-        "dst": _open_side(project, "dst", options.dst_person, "--dst-person"),
-    }
-    for faceset, _ in sets.values():
-        yield from faceset_notes(faceset)
-        yield from _warn_of_unreadable(faceset)
-    measured: list[_Measured] = []
-    for faceset, counts in sets.values():
+    persons: dict[Side, int | None] = {"src": options.src_person, "dst": options.dst_person}
+    sets: dict[Side, Faceset] = {}
+    for side, person in persons.items():
+        sets[side] = yield from read_faces(project, side)
+        yield from faceset_notes(sets[side])
+        yield from _warn_of_unreadable(sets[side])
+        if person is not None:
+            check_person(sets[side].faces, person, f"--{side}-person")
+    sides: list[_Side] = []
+    for side, faceset in sets.items():
         pixels = yield from measure_pixels(faceset)
         if pixels is None:
             return
-        measured.append(_Measured.of(faceset, counts, pixels))
-    by_lids = all(each.knows_lids for each in measured)
-    src, dst = (each.judged(by_lids=by_lids) for each in measured)
+        rows = _of_footage(project, faceset) if side == "dst" else np.ones(len(faceset), bool)
+        rows[list(pixels.reasons)] = False
+        if not rows.any():
+            raise NoFaces(f"{faceset.folder}: no face can be read. Extract them again.")
+        sides.append(_Side(faceset, pixels, rows, persons[side]))
+    by_lids = all(each.knows_lids for each in sides)
+    src, dst = (each.judged(by_lids=by_lids) for each in sides)
     shape = fit_shapes(src.faces, src.traits, dst.faces, dst.traits)
     report, gaps = report_coverage(src.told, dst.told, shape)
     yield from _tell(report)
     yield from _write(project, report, gaps, shape, (src, dst))
     if options.propose is not None:
-        yield from _propose(project, src, dst, options.propose)
+        yield from _propose(project, sides[0], src, dst, options.propose)
     yield Finished(stage="faces_coverage", summary=_summary(report))
-
-
-def _open_side(
-    project: Project, side: Side, person: int | None, name: str
-) -> tuple[Faceset, NDArray[np.bool_]]:
-    """The faces of a side, and which of them count: of its footage, of the person chosen."""
-    faceset = Faceset(project.faces(side), tolerant=True)
-    if not len(faceset):
-        raise NoFaces(
-            f"{faceset.folder}: no faces. Run: understudy extract {project.folder} {side}."
-        )
-    counts = _of_footage(project, faceset) if side == "dst" else np.ones(len(faceset), bool)
-    if person is not None:
-        check_person(faceset.faces, person, name)
-        counts = counts & (faceset.faces.person == person)
-    return faceset, counts
 
 
 def _warn_of_unreadable(faceset: Faceset) -> Iterator[Warned]:
@@ -191,17 +179,26 @@ def _duplicates(faceset: Faceset, pixels: PixelMeasures) -> NDArray[np.bool_]:
     """(N,) faces that are near duplicates of others that stay."""
     if "near-duplicates" not in sorters:
         return np.zeros(len(faceset), bool)
-    faces = replace(sort_faces(faceset), pixels=pixels)
-    return ~sorters["near-duplicates"]().build()(faces).chosen
+    return ~sorters["near-duplicates"]().build()(sort_faces(faceset, pixels)).chosen
 
 
-def _wrong_people(faceset: Faceset) -> NDArray[np.bool_] | None:
+def _wrong_people(faces: Faces) -> NDArray[np.bool_] | None:
     """(N,) faces that look like somebody else than most; None where nobody can tell.
 
-    Who a face is says the extraction, in each footage for itself.
+    By their identities where they have them; else by who extraction said they are, which it numbers
+    in each footage for itself.
     """
-    person = faceset.faces.person
-    return person > np.median(person[person >= 0]) if (person >= 0).any() else None
+    if faces.identity is not None:
+        found = tell_people(faces.identity)
+        return np.asarray((found.person != 0) & np.isfinite(found.far))
+    known = faces.person >= 0
+    if not known.any():
+        return None
+    wrong = np.zeros(len(faces), bool)
+    for footage in np.unique(faces.footage[known]):
+        here = known & (faces.footage == footage)
+        wrong |= here & (faces.person != np.bincount(faces.person[here]).argmax())
+    return wrong
 
 
 def _tell(report: CoverageReport) -> Iterator[Event]:
@@ -249,19 +246,28 @@ def _write(
     yield Saved(what="page", path=page)
 
 
-def _propose(project: Project, src: _Judged, dst: _Judged, count: int) -> Iterator[Event]:
+def _propose(
+    project: Project, side: _Side, src: _Judged, dst: _Judged, count: int
+) -> Iterator[Event]:
     """Keep an order of src's faces in which the proposed ones are chosen."""
     choice = choose_faces(src.told, dst.told.shown[dst.told.usable], count)
-    sorting = Sorting(choice.order, choice.turn, choice.group, GROUPS, choice.chosen)
+    rows, rest = np.flatnonzero(side.rows), np.flatnonzero(~side.rows)
+    turn, group = np.full(len(side.rows), np.nan), np.full(len(side.rows), -1, np.int64)
+    chosen = np.zeros(len(side.rows), bool)
+    turn[rows], group[rows], chosen[rows] = choice.turn, choice.group, choice.chosen
+    order = np.concatenate([rows[choice.order], rest]).astype(np.int64)
+    sorting = Sorting(order, turn, group, GROUPS, chosen)
+    folder = side.faceset.folder
     with project.lock("src"):
         save_order(
-            src.faceset.folder, face_order("coverage", {"propose": count}, src.faceset, sorting)
+            folder,
+            face_order("coverage", {"propose": count}, side.faceset, sorting, side.pixels.reasons),
         )
-    yield Saved(what="order", path=order_path(src.faceset.folder))
-    left = int((~choice.chosen).sum())
+    yield Saved(what="order", path=order_path(folder))
+    yield from write_page(folder)
     yield Note(
-        text=f"{int(choice.chosen.sum()):,} of src's faces are proposed. To put the other {left:,}"
-        f" away: understudy faces drop {project.folder} src unchosen."
+        text=f"{int(chosen.sum()):,} of src's faces are proposed. To put the other"
+        f" {int((~chosen).sum()):,} away: understudy faces drop {project.folder} src unchosen."
     )
 
 
