@@ -35,6 +35,7 @@ _MODULES = (
     "curate.face_pictures",
     "exchange.import_faces",
     "exchange.export_faces",
+    "curate.pack",
     "train.command",
     "saved_models.command",
     "saved_models.import_dfl",

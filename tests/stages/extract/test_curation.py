@@ -15,6 +15,8 @@ import pytest
 from understudy.errors import BadProject, NoFaces
 from understudy.io import atomic
 from understudy.io.faceset import face_image
+from understudy.io.faceset.faceset import Faceset
+from understudy.stages.curate.pack import PackOptions, faces_pack
 from understudy.stages.events import Event, Finished, Note
 from understudy.stages.extract import curation
 from understudy.stages.extract.command import extract
@@ -411,3 +413,17 @@ def test_when_all_that_is_found_was_removed_it_is_said(film):
     remove(film, *((frame, 0) for frame in range(9)))
     with pytest.raises(NoFaces, match=r"removed by hand\. To have them back: --restore"):
         film.run(region=(0, 0, 0.5, 1))
+
+
+def test_packed_faces_are_none_that_were_removed(film):
+    film.run()
+    remove(film, *GONE)
+    side = film.folder / "dst"
+    list(faces_pack(film.folder, "dst", options=PackOptions()))
+    assert "4 faces were removed by hand" in told(film.run()) and len(faces(film)) == 12
+    # What is brought back lies beside the pack, under a name that nothing in it has.
+    film.run(restore_removed=True)
+    assert sorted(faces(film)) == ALL and film.faces().packed.sum() == 12
+    film.run(size=320)
+    assert sorted(faces(film)) == ALL and not film.faces().packed.any()
+    assert len(Faceset(side / "faces_old_1")) == 16 and (side / "faces_old_1.zip").exists()

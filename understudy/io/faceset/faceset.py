@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from understudy.errors import BadMedia, BadProject, NoFaces
 from understudy.io import atomic
-from understudy.io.faceset import face_image
+from understudy.io.faceset import face_image, picture_files
 from understudy.io.faceset.journal import Journal
 from understudy.io.faceset.pack import pack_path, unpack_command
 from understudy.io.faceset.picture_columns import FootageName
@@ -196,7 +196,7 @@ class Faceset:
         """
         numbers = itertools.count() if number is None else (number,)
         paths = (self.folder / f"{face.face.frame:06d}_{each}{suffix}" for each in numbers)
-        path = next(path for path in paths if number is not None or not atomic.is_there(path))
+        path = next(path for path in paths if number is not None or free_path(path) == path)
         face_image.write(path, face, quality)
         self.rescan()
         return path
@@ -244,6 +244,15 @@ class Faceset:
 
 
 def free_path(path: Path) -> Path:
-    """Return the path, or where something has that name the first with a number that is free."""
+    """Return the path, or where something has that name the first with a number that is free.
+
+    A picture in the pack has its name as one in the folder has it.
+    """
+    pack = picture_files.open_pack(path.parent)
+    packed = {} if pack is None else pack.pictures
     others = (atomic.numbered(path, number) for number in itertools.count(2))
-    return next(each for each in itertools.chain([path], others) if not atomic.is_there(each))
+    return next(
+        each
+        for each in itertools.chain([path], others)
+        if each.name not in packed and not atomic.is_there(each)
+    )

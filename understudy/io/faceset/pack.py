@@ -11,11 +11,14 @@ import os
 import struct
 import sys
 import threading
+import time
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from understudy.errors import BadData, BadMedia, CannotRead
 from understudy.io import data_files, system_faults
@@ -24,12 +27,14 @@ SUFFIXES: Final = (".jpg", ".jpeg", ".png")
 MAX_BYTES: Final = 64 << 20
 # The list of contents takes some 100 bytes a picture.
 _MOST_LISTED: Final = 256 << 20
-_ENCRYPTED: Final = 0x1
+_ENCRYPTED, _BEHIND = 0x1, 0x8
 _LOCAL: Final = struct.Struct("<4s5H3I2H")
 # Microsoft's extra field (APPNOTE 4.5.5): times in steps of 100 ns since 1601.
 _TIMES: Final = struct.Struct("<HHIHHQQQ")
 _TIMES_KIND, _TIMES_TAG = 0x000A, 0x0001
 _STEP, _FROM_1601 = 100, 116_444_736_000_000_000
+# Those that a zip has room for.
+_FIRST_DATE, _LAST_DATE = (1980, 1, 1, 0, 0, 0), (2107, 12, 31, 23, 59, 58)
 
 
 class PackedPicture(NamedTuple):
@@ -45,7 +50,8 @@ class PackedPicture(NamedTuple):
 class Pack:
     """A pack that is open; several threads may read from it.
 
-    pictures: by name. Files that are no pictures do not count.
+    pictures: by name. Files that are no pictures do not count. rescue: Take what is whole of a pack
+    that was cut short, as far as its pictures tell of themselves.
 
     Raises:
         BadMedia: It is missing, no zip, cut short, or holds what no pack holds: two pictures of one
@@ -53,16 +59,25 @@ class Pack:
         CannotRead: It is there, but not for this user, or the disk fails.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, rescue: bool = False) -> None:
         self.path = path
         self._lock = threading.Lock()
         try:
             with data_files.open_file(path) as file:
-                status = os.fstat(file.fileno())
-                self.pictures = _list_contents(path, status.st_size)
+                size = os.fstat(file.fileno()).st_size
+                self.pictures = (
+                    {each.name: each for each in _walk(file)}
+                    if rescue
+                    else _list_contents(path, size)
+                )
         except BadData as error:
             raise BadMedia(f"{path}: {error.reason}, so not a pack of faces.") from None
         self._file = open(path, "rb")
+        self._close = weakref.finalize(self, self._file.close)
+
+    def close(self) -> None:
+        """Let go of the file; nothing is read from it any more."""
+        self._close()
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a picture.
@@ -118,18 +133,43 @@ def time_stamp(mtime_ns: int) -> int:
     return mtime_ns // _STEP * _STEP
 
 
-def write_pack(path: Path, pictures: Iterator[tuple[str, bytes, int]]) -> None:
-    """Write a new pack to `path`, from names, bytes and times of change in nanoseconds.
+class PackWriter:
+    """A pack that is being written: enter it as a context, which ends with its list of contents.
 
-    Raises OSError, and ValueError where a name is no text or too long.
+    What the disk does not take is OSError.
     """
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
-        for name, data, mtime_ns in pictures:
-            entry = zipfile.ZipInfo(name)
-            ticks = mtime_ns // _STEP + _FROM_1601
+
+    def __init__(self, path: Path) -> None:
+        self._file = open(path, "xb")
+        self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._file:
+            if kind is not None:
+                # Else it would write on when it goes.
+                self._zip.fp = None
+            self._zip.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def add(self, name: str, data: bytes, stamp: int) -> None:
+        """Add a picture. stamp: of `PackedPicture`. Its name `may_be_packed`."""
+        entry = zipfile.ZipInfo(name)
+        if stamp >= 0:
+            ticks = stamp // _STEP + _FROM_1601
             entry.extra = _TIMES.pack(_TIMES_KIND, 32, 0, _TIMES_TAG, 24, ticks, ticks, ticks)
-            entry.external_attr = 0o644 << 16
-            file.writestr(entry, data)
+            date = time.gmtime(stamp // 10**9)[:6]
+            entry.date_time = min(max(date, _FIRST_DATE), _LAST_DATE)
+        entry.external_attr = 0o644 << 16
+        self._zip.writestr(entry, data)
+
+
+def may_be_packed(name: str) -> bool:
+    """Whether a picture of that name can be in a pack: it is text, and leads nowhere else."""
+    return "\\" not in name and not any("\ud800" <= each <= "\udfff" for each in name)
 
 
 class _Bounded(io.FileIO):
@@ -152,7 +192,7 @@ def _list_contents(path: Path, size: int) -> dict[str, PackedPicture]:
         ) from None
     pictures: dict[str, PackedPicture] = {}
     for entry in listed:
-        if entry.is_dir() or Path(entry.filename).suffix.lower() not in SUFFIXES:
+        if not _is_picture(entry.orig_filename.replace("\\", "/").rpartition("/")[2]):
             continue
         if fault := _fault(entry) or (entry.filename in pictures and "it is in there twice"):
             raise BadMedia(
@@ -160,7 +200,11 @@ def _list_contents(path: Path, size: int) -> dict[str, PackedPicture]:
                 " another program, look at what is in it, and put the pictures into the folder."
             )
         pictures[entry.filename] = PackedPicture(
-            entry.filename, entry.file_size, _stamp(entry), entry.CRC, entry.header_offset
+            entry.filename,
+            entry.file_size,
+            _stamp(entry.extra, entry.CRC),
+            entry.CRC,
+            entry.header_offset,
         )
     if sum(each.bytes for each in pictures.values()) > size:
         raise BadMedia(
@@ -170,22 +214,58 @@ def _list_contents(path: Path, size: int) -> dict[str, PackedPicture]:
     return pictures
 
 
+def _walk(file: BufferedReader) -> Iterator[PackedPicture]:
+    """The pictures that lie whole at the beginning of a pack, as each tells of itself."""
+    at = 0
+    while len(header := file.read(_LOCAL.size)) == _LOCAL.size:
+        fields = _LOCAL.unpack(header)
+        (sign, _, flags, method), (crc, packed, size, name_length, extra_length) = (
+            fields[:4],
+            fields[6:],
+        )
+        name, extra = file.read(name_length), file.read(extra_length)
+        # Where the sizes come behind the data, or are long, it is no pack of ours.
+        is_ours = (
+            sign == b"PK\3\4"
+            and method == zipfile.ZIP_STORED
+            and not flags & (_ENCRYPTED | _BEHIND)
+        )
+        if not is_ours or packed != size or size > MAX_BYTES:
+            return
+        data = file.read(size)
+        text = name.decode("utf-8", "replace")
+        is_whole = len(data) == size and zlib.crc32(data) == crc
+        if is_whole and _is_picture(text) and not _leads_elsewhere(text):
+            yield PackedPicture(text, size, _stamp(extra, crc), crc, at)
+        at = file.tell()
+
+
+def _is_picture(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def _leads_elsewhere(name: str) -> bool:
+    return "/" in name or "\\" in name or "\0" in name
+
+
 def _fault(entry: zipfile.ZipInfo) -> str:
     name = entry.orig_filename
-    if "/" in name or "\\" in name or "\0" in name:
+    if _leads_elsewhere(name):
         return "it lies in a folder"
     if entry.flag_bits & _ENCRYPTED:
         return "it is encrypted"
     if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
         return "it is compressed"
+    if entry.header_offset < 0:
+        return "it lies outside the file"
     return ""
 
 
-def _stamp(entry: zipfile.ZipInfo) -> int:
+def _stamp(extra: bytes, crc: int) -> int:
     """The time of change; without one that is fine enough a number below 0 from its checksum."""
-    if len(entry.extra) >= _TIMES.size:
-        kind, _, _, tag, _, ticks, _, _ = _TIMES.unpack_from(entry.extra)
-        time = (ticks - _FROM_1601) * _STEP
-        if (kind, tag) == (_TIMES_KIND, _TIMES_TAG) and 0 <= time < 2**63:
-            return int(time)
-    return -1 - entry.CRC
+    if len(extra) >= _TIMES.size:
+        kind, _, _, tag, _, ticks, _, _ = _TIMES.unpack_from(extra)
+        stamp = (ticks - _FROM_1601) * _STEP
+        if (kind, tag) == (_TIMES_KIND, _TIMES_TAG) and 0 <= stamp < 2**63:
+            return int(stamp)
+    return -1 - crc

@@ -98,6 +98,14 @@ def open_pack(folder: Path) -> Pack | None:
     return _opened(path, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
+def let_go_of_packs() -> None:
+    """Close the packs that are open, where nobody reads from them: one is to be replaced.
+
+    On Windows no file that is open can be.
+    """
+    _opened.cache_clear()
+
+
 @functools.lru_cache(maxsize=8)
 def _opened(path: Path, *_as_it_is_now: int) -> Pack:
     return Pack(path)

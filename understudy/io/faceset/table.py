@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import re
 from collections import deque
 from collections.abc import Generator
@@ -148,6 +149,9 @@ class FaceTable:
         for name in ("facts", "sides", "face_from_frame", "_seconds", "_face_types"):
             setattr(self, name, getattr(self, name)[rows])
         self.names = [self.names[row] for row in rows.tolist()]
+        if self.packed:
+            kept = {*self.names, *itertools.chain.from_iterable(self.copies.values())}
+            self.packed &= kept
         if self._polygons:
             self._polygons = {
                 new: self._polygons[row]

@@ -85,7 +85,7 @@ def sample_images(folder: Path, side: int) -> tuple[Floats, str]:
     They are of a faceset, or drawn when it is empty.
     """
     faceset = Faceset(folder)
-    count = len(faceset) if folder.is_dir() else 0
+    count = len(faceset) if faceset.is_there else 0
     if not count:
         drawn = np.random.default_rng(0).random((_FACES, 8, 8, 3), np.float32)
         return (

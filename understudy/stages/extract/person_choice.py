@@ -47,7 +47,7 @@ def choose_person(
     if person is None and like is None:
         return None
     faceset = Faceset(project.faces(side))
-    if not project.faces(side).is_dir() or not len(faceset):
+    if not faceset.is_there or not len(faceset):
         raise NoFaces(
             f"{project.faces(side)}: no faces to choose from. Run: understudy extract"
             f" {project.folder} {side}."

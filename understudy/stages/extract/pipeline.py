@@ -104,7 +104,9 @@ class Extraction:
         """Do what is left to do; True when it ended by itself, False when it was stopped."""
         yield Started(stage=f"extract {self.label}", total=None)
         order = self._order()
-        if self.folder.is_dir() and record.looks_at_frames(self.state, order, self.options):
+        if Faceset(self.folder).is_there and record.looks_at_frames(
+            self.state, order, self.options
+        ):
             # Weights that are missing end the run before the faces that are there are moved.
             make_analyser(self.options)
         self.record, said = record.prepare_record(self.clip, self.footage, order, self.options)
@@ -229,7 +231,7 @@ class Extraction:
             raise NoFaces(self._no_faces())
         claim = yield from self._carried.claim_of_all()
         pending = self._frames_to_cut_anew(solved.frame[chosen])
-        if pending and self.folder.is_dir():
+        if pending and Faceset(self.folder).is_there:
             # Killed from here on, nobody takes what we put away for removed by hand.
             self.record = self.record.model_copy(update={"pending": sorted(pending)})
             self.record.save(self.state)
@@ -324,7 +326,7 @@ class Extraction:
                 " hand. To have them back: --restore-removed."
             )
         there = np.zeros(len(chosen), bool)
-        if self.folder.is_dir():
+        if Faceset(self.folder).is_there:
             faces = self.clip.own_faces(source).faces
             own = places_of(faces.landmarks, np.arange(len(faces)))
             found = match_places(faces.frame, own, frame, place)

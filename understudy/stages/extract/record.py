@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from understudy.errors import BadData, BadProject
 from understudy.io import atomic, data_files, tables
-from understudy.io.faceset.face_image import SUFFIXES
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.faceset.manual_marks import Mark, parse_faces
+from understudy.io.faceset.pack import pack_path
+from understudy.io.faceset.picture_files import list_pictures
 from understudy.io.footage.base import Footage, explain_unreadable
 from understudy.io.footage.fingerprint import FootageFingerprint
 from understudy.stages.extract.clip import Clip
@@ -209,7 +210,7 @@ def _notice_removed(
     """
     if known is None or not isinstance(known.source, FootageFingerprint):
         return known, cut_faces, []
-    said, is_emptied = list[str](), not clip.faces.is_dir()
+    said, is_emptied = list[str](), not Faceset(clip.faces).is_there
     if not is_emptied and cut_faces.order == known.order_key:
         own = clip.own_faces(known.source)
         cut_faces = cut_faces.notice(own, known.source, known.cut, known.pending)
@@ -310,10 +311,10 @@ def _start_anew(
 
 def _has_pictures(clip: Clip, known: ExtractRecord | None, order: ExtractRecord) -> bool:
     """Whether there are pictures that have to make way."""
-    if not clip.faces.is_dir():
+    if not Faceset(clip.faces).is_there:
         return False
     if clip.is_only:
-        return any(path.suffix.lower() in SUFFIXES for path in clip.faces.iterdir())
+        return bool(list_pictures(clip.faces).names)
     return len(_former_faces(clip, known, order)) > 0
 
 
@@ -472,16 +473,18 @@ def _move_aside(clip: Clip, known: ExtractRecord | None, order: ExtractRecord) -
     Where the side has several clips, the pictures of this one go alone.
     """
     state = clip.state
-    own = (state / clip.faces.name, debug_folder(state), record_path(state))
+    faces = state / clip.faces.name
+    own = (faces, pack_path(faces), debug_folder(state), record_path(state))
     for number in itertools.count(1):
         places = [each.with_name(f"{each.stem}_old_{number}{each.suffix}") for each in own]
         if not any(map(atomic.is_there, places)):
             break
+    of_all = () if clip.is_only else (clip.faces, pack_path(clip.faces))
     with atomic.explain_os_errors(clip.faces):
         if not clip.is_only:
             _move_own_aside(clip, known, order, places[0])
         for each, place in zip(own, places, strict=True):
-            if atomic.is_there(each) and (clip.is_only or each != clip.faces):
+            if atomic.is_there(each) and each not in of_all:
                 each.rename(place)
     return places[0]
 

@@ -107,8 +107,8 @@ class DstFaces:
             NoFaces: there are none.
             BadOption: polygons are asked for, and nothing is drawn on any face.
         """
-        faceset = Faceset(folder) if folder.is_dir() else None
-        if faceset is None or not len(faceset.faces):
+        faceset = Faceset(folder)
+        if not faceset.is_there or not len(faceset.faces):
             raise NoFaces(
                 f"{folder}: no dst faces, so there is nothing to replace. Run: understudy extract"
                 f" {folder.parent.parent} dst."

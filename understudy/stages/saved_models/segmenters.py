@@ -155,7 +155,7 @@ def measure_overlap(project: Project, file: SegmenterFile) -> float | None:
     """
     folder = project.faces("dst")
     faceset = Faceset(folder)
-    if not folder.is_dir() or not len(faceset):
+    if not faceset.is_there or not len(faceset):
         return None
     seen, hulls = [], []
     for row in np.unique(np.linspace(0, len(faceset) - 1, _LOOKED_AT).round().astype(int)):

@@ -219,12 +219,12 @@ def _decide_end(project: Project, options: TrainOptions, model: str) -> dict[str
     That is the finish, and what follows it where the model has a critic.
     """
     has_end = options.iterations or options.minutes or "until" in options.model_fields_set
-    sides = (project.faces(side) for side in ("src", "dst"))
+    sides = (Faceset(project.faces(side)) for side in ("src", "dst"))
     if (
         has_end
         or options.pretrain
         or options.exchange
-        or any(not side.is_dir() or len(Faceset(side)) < MIN_FACES for side in sides)
+        or any(not side.is_there or len(side) < MIN_FACES for side in sides)
     ):
         return {}
     return {"until": "gan" if models[model].has_critic() else "finish"}

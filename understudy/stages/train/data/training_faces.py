@@ -49,9 +49,9 @@ def remarks_on_faces(project: Project, options: TrainOptions) -> Iterator[Event]
     chosen: dict[Side, int | None] = {"src": options.src_person, "dst": options.dst_person}
     for side, person in chosen.items():
         # That there are no faces at all is told by loading them.
-        if options.pretrain or not project.faces(side).is_dir():
-            continue
         faceset = Faceset(project.faces(side))
+        if options.pretrain or not faceset.is_there:
+            continue
         if person is None:
             yield from warn_of_several_in_faceset("train", side, faceset)
         elif len(faceset.footages) > 1:
