@@ -51,7 +51,7 @@ def _describe_footage(side: Side, footage: Footage) -> Iterator[Note | Warned]:
     """What is told of a footage that comes into a show. Raises BadMedia where it has no frames."""
     if len(footage) == 0:
         raise BadMedia(f"{footage.path}: no frames. Give footage with at least one.")
-    yield Note(text=f"{footage.path.name}: {_describe(footage)}")
+    yield Note(text=f"{footage.path.name}: {_describe(side, footage)}")
     if side == "src" and _is_one_picture(footage):
         yield Note(
             text=(
@@ -69,11 +69,13 @@ def _require_other(footage: Footage, known: dict[FootageFingerprint, Path]) -> N
         raise BadMedia(f"{footage.path}: the same as {first}. Give each clip once.")
 
 
-def _describe(footage: Footage) -> str:
-    """How much there is, how large, and how fast."""
+def _describe(side: Side, footage: Footage) -> str:
+    """How much there is, how large, and how fast; src's pictures may be of any size."""
     width, height = footage.size
     if _is_one_picture(footage):
         return f"one picture, {width}x{height}"
+    if side == "src" and not footage.is_video:
+        return f"{len(footage)} pictures, the first {width}x{height}"
     count = "1 frame" if len(footage) == 1 else f"{len(footage)} frames"
     return f"{count}, {width}x{height}, {float(footage.fps):g} frames a second"
 

@@ -120,3 +120,16 @@ def test_a_signature_costs_next_to_nothing() -> None:
     for _ in range(40):
         shots.frame_signature(frame)
     assert (time.process_time() - began) / 40 < 0.002, "0.12 ms alone on the machine"
+
+
+def test_photographs_are_shots_of_their_own_and_a_film_has_none():
+    album = [place(seed, 1)[0] for seed in range(8)]
+    signatures = np.stack([shots.frame_signature(each) for each in (*album, album[-1])])
+    # The last picture is there twice.
+    parted = shots.part_photographs(signatures)
+    assert parted is not None and parted.tolist() == [*range(8), 7]
+    assert shots.looks_other(signatures[1], signatures[0])
+    assert not shots.looks_other(signatures[8], signatures[7])
+    film = np.stack([shots.frame_signature(each) for each in (*place(1, 6), *place(2, 6))])
+    assert shots.part_photographs(film) is None
+    assert shots.part_photographs(film[:1]) is None

@@ -27,6 +27,8 @@ _EMPTY: Final = 4.0
 _DIFFERENT: Final = 0.05
 _SUDDEN: Final = 4.0
 _AROUND: Final = 4
+# Half of a film's frames differ from the one before by much less than this.
+_STEP: Final = 0.01
 # What comes back within so many frames was a flash, or something that passed the lens.
 _FLASH: Final = 4
 
@@ -91,6 +93,32 @@ def detect_shots(signatures: FloatRows) -> NDArray[np.int64]:
     cuts = [at for at in sudden if not _comes_back(signatures, shown, at, float(change[at]))]
     result[shown[np.array(cuts, np.int64) + 1]] = 1
     return np.cumsum(result)
+
+
+def looks_other(signature: Floats, before: Floats) -> bool:
+    """Whether a picture differs from the one before as frames of a film hardly do; each (144,)."""
+    one, other = (each.reshape(1, _BLOCKS[1], _BLOCKS[0]) for each in (signature, before))
+    return bool(_differences(one, other)[0] > _STEP)
+
+
+def part_photographs(signatures: FloatRows) -> NDArray[np.int64] | None:
+    """Tell the shots of photographs: each is one, but for those that look like the one before.
+
+    Args:
+        signatures: (T, 144) of pictures in order.
+
+    Returns:
+        (T,) int64 numbers from 0; None for frames of a film, most of which look alike.
+    """
+    if len(signatures) < 2:
+        return None
+    change = np.concatenate(
+        [
+            _differences(*(_pictures(signatures, at + ahead) for ahead in (0, 1)))
+            for at in iter_row_blocks(len(signatures) - 1)
+        ]
+    )
+    return np.r_[0, np.cumsum(change > _STEP)] if np.median(change) > _STEP else None
 
 
 def _usual_change(change: Floats, at: int) -> float:

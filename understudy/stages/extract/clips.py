@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -81,5 +82,5 @@ def _free_state(home: Path, footage: Path, taken: Collection[Path]) -> Path:
 def _plain_name(footage: Path) -> str:
     """The name of a footage as one that any file system takes, and no longer than is handy."""
     name = footage.name if footage.is_dir() else footage.stem
-    plain = "".join(each if each.isalnum() or each in "-." else "_" for each in name).strip("._-")
-    return plain.encode()[:_LONGEST].decode(errors="ignore").rstrip("._-") or "clip"
+    plain = re.sub(r"(?:[^\w.]|_)+", "-", name).strip("-.")
+    return plain.encode()[:_LONGEST].decode(errors="ignore").rstrip("-.") or "clip"

@@ -62,6 +62,8 @@ def detect_faces(task: DetectTask) -> Steps[Detections]:
     looked: list[int] = []
     signatures: list[Floats] = []
     failed: list[tuple[int, str]] = []
+    # Neighbouring photographs may show different people in one place.
+    are_pictures = task.film.any_size and not reader.footage.is_video
     before = _Frame(-2, None, [])
     wanted = [*task.frames, *([task.following] if task.following >= 0 else [])]
     with (
@@ -81,11 +83,14 @@ def detect_faces(task: DetectTask) -> Steps[Detections]:
                 continue
             if options.follows_flow and before.index == now.index - 1:
                 _follow_flow(before, now)
+            signature = shots.frame_signature(image)
+            if are_pictures and signatures and shots.looks_other(signature, signatures[-1]):
+                before = _Frame(-2, None, [])
             if embed is not None and now.index != task.following:
                 _sample_identities(embed, now, before, options)
             seen += now.faces
             looked.append(now.index)
-            signatures.append(shots.frame_signature(image))
+            signatures.append(signature)
             before = now
             yield
     return Detections.of(seen, looked, signatures, failed)

@@ -219,6 +219,7 @@ class Extraction:
             self.footage,
             self.options,
             self.marks,
+            any_size=self.film.any_size,
         )
 
     def _cut(self, solved: TrackedFaces) -> Step:

@@ -137,7 +137,12 @@ class TrackedFaces:
 
 
 def track_faces(
-    found: DetectionStore, footage: Footage, options: ExtractOptions, marks: Marks
+    found: DetectionStore,
+    footage: Footage,
+    options: ExtractOptions,
+    marks: Marks,
+    *,
+    any_size: bool = False,
 ) -> TrackedFaces:
     """Tell tracks and people of all detections, smooth their points and fill short gaps.
 
@@ -148,8 +153,9 @@ def track_faces(
         footage: Where gaps are filled from.
         options: How to smooth and fill.
         marks: What was marked by hand.
+        any_size: Whether the pictures of a folder may be photographs, each of them a shot.
     """
-    track = _link_tracks(found, footage)
+    track = _link_tracks(found, footage, any_size and not footage.is_video)
     shape_after_tracks(found, track, marks)
     filled = [] if options.every > 1 else _fill_gaps(found, track, footage, options, marks)
     found = found.append_faces([face for _, face in filled])
@@ -185,11 +191,16 @@ def rank_in_frame(frame: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.arange(len(frame)) - np.searchsorted(frame, frame)
 
 
-def _link_tracks(found: DetectionStore, footage: Footage) -> NDArray[np.int64]:
+def _link_tracks(found: DetectionStore, footage: Footage, are_pictures: bool) -> NDArray[np.int64]:
     """The track of each face, (N,), -1 = none."""
     if found.signature is None:
         return np.zeros(0, np.int64)
-    shot = shots.detect_shots(found.signature)
+    shot = shots.part_photographs(found.signature) if are_pictures else None
+    if shot is None:
+        shot = shots.detect_shots(found.signature)
+    # A picture of another size is no frame of that film.
+    is_other = (np.diff(found.frame_size, axis=0) != 0).any(axis=1)
+    shot = shot + np.searchsorted(found.frame[1:][is_other], found.frames, "right")
     by_frame = shot[
         np.maximum(np.searchsorted(found.frames, np.arange(len(footage)), "right") - 1, 0)
     ]
