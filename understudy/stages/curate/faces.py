@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core.face.detail import measure_face_detail
+from understudy.core.face.pixel_measures import PixelMeasures
 from understudy.core.metrics.outliers import OutlierBounds, find_outliers
-from understudy.errors import BadMedia, NoFaces
+from understudy.errors import NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.options import Options, option
 from understudy.printable import name_some
 from understudy.stages.curate.faceset_notes import faceset_notes
+from understudy.stages.curate.measuring import measure_pixels
 from understudy.stages.events import (
-    Event,
     FaceRow,
     Finished,
     Note,
-    Order,
-    Progress,
     Stage,
-    Started,
     Stop,
     Suspicious,
+    Warned,
 )
-from understudy.stages.extract.clips import find_clips
-from understudy.stages.extract.known_footage import knows_clip, match_footage
-from understudy.stages.extract.record import frame_sizes
+from understudy.stages.extract.known_footage import known_frame_sizes
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
-from understudy.types import Doubles, Face, Faces, FaceType, Floats, Side
+from understudy.types import Face, Faces, FaceType, Floats, Side
 
 
 class FacesOptions(Options):
@@ -90,12 +85,16 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
     options = project.options("faces_check", options)
     faceset, table = _load(project, side)
     yield from faceset_notes(faceset)
-    frame_size = _frame_sizes(project, side, faceset)
+    frame_size = known_frame_sizes(project, side, faceset)
     yield from _notes_on_footages(faceset, table)
     yield from _notes_on_edges(project, side, faceset, np.isfinite(frame_size[:, 0]))
-    detail = (yield from _measure_details(faceset)) if options.pixels else None
-    if options.pixels and detail is None:
-        return
+    detail = None
+    if options.pixels:
+        pixels = yield from measure_pixels(faceset)
+        if pixels is None:
+            return
+        detail = pixels.detail
+        yield from _warn_of_unreadable(faceset, pixels)
     found = find_outliers(table, options, frame_size=frame_size, detail=detail)
     paths = faceset.paths
     for each in found:
@@ -114,6 +113,16 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
     yield Finished(
         stage="faces_check", summary={"faces": len(table), "suspicious": rows, "reasons": reasons}
     )
+
+
+def _warn_of_unreadable(faceset: Faceset, pixels: PixelMeasures) -> Iterator[Warned]:
+    """Which pictures cannot be decoded, so that nobody can tell whether they are blurred."""
+    if pixels.reasons:
+        names = faceset.names
+        told = [f"{names[row]}: {reason}" for row, reason in pixels.reasons.items()]
+        yield Warned(
+            text=f"{faceset.folder}: {len(told)} pictures cannot be read. {name_some(told)}"
+        )
 
 
 def _notes_on_footages(faceset: Faceset, table: Faces) -> Iterator[Note]:
@@ -200,36 +209,3 @@ def _row(face: Face, pts: float | None, face_type: FaceType, file: str, source: 
 def _plain(values: Floats, digits: int = 4) -> Any:
     """Numbers as they lie in the picture's metadata, without the tail that float32 gives them."""
     return np.asarray(values, np.float64).round(digits).tolist()
-
-
-def _frame_sizes(project: Project, side: Side, faceset: Faceset) -> Doubles:
-    """How large the frame of each face is, (N, 2); NaN where nobody knows."""
-    result = np.full((len(faceset), 2), np.nan)
-    for clip in find_clips(project, side):
-        # Of footage that cannot be read, nothing is known.
-        with contextlib.suppress(BadMedia):
-            if knows_clip(project, side, clip) is False:
-                continue
-            with project.open_footage(side, clip.footage) as footage:
-                rows = match_footage(project, side, faceset, footage)
-                # Photographs may each have a size of their own.
-                has_sizes = side == "src" and not footage.is_video and len(footage) > 1
-                frames = faceset.faces.frame[rows]
-                result[rows] = (
-                    frame_sizes(clip.state, int(frames.max(initial=0)) + 1)[frames]
-                    if has_sizes
-                    else footage.size
-                )
-    return result
-
-
-def _measure_details(faceset: Faceset) -> Generator[Event, Order | None, Floats | None]:
-    """(N,) the detail of every face; None when told to stop."""
-    result = np.zeros(len(faceset), np.float32)
-    yield Started(stage="look", total=len(faceset), unit="face")
-    for row in range(len(faceset)):
-        result[row] = measure_face_detail(faceset.load(row))
-        if isinstance((yield Progress(stage="look", done=row + 1, total=len(faceset))), Stop):
-            return None
-    yield Finished(stage="look")
-    return result

@@ -30,6 +30,7 @@ from understudy.stages.curate.measuring import measure_pixels
 from understudy.stages.curate.renaming import name_by_place
 from understudy.stages.curate.sorted_page import write_page
 from understudy.stages.events import Event, Finished, Note, Order, Saved, Stage, Warned
+from understudy.stages.extract.known_footage import known_frame_sizes
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.types import Side
@@ -148,7 +149,8 @@ def _look(
     if sorter.reads_other:
         other = sort_faces((yield from read_faces(project, "dst" if side == "src" else "src")))
     if sorter.needs_pixels():
-        pixels = yield from measure_pixels(faceset, workers)
+        sizes = known_frame_sizes(project, side, faceset)
+        pixels = yield from measure_pixels(faceset, workers, sizes)
         if pixels is None:
             return None
     return sort_faces(faceset, pixels, other)

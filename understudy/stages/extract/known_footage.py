@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.errors import BadProject
+from understudy.errors import BadMedia, BadProject
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.footage.base import Footage, explain_unreadable
 from understudy.io.footage.fingerprint import FootageFingerprint
@@ -16,9 +17,9 @@ from understudy.printable import name_some
 from understudy.stages.events import Note
 from understudy.stages.extract.clip import Clip
 from understudy.stages.extract.clips import clip_of, find_clips
-from understudy.stages.extract.record import ExtractRecord
+from understudy.stages.extract.record import ExtractRecord, frame_sizes
 from understudy.stages.project import Project
-from understudy.types import Side
+from understudy.types import Doubles, Side
 
 
 class SameShotOptions(Options):
@@ -123,6 +124,27 @@ def match_footage(
         if each.key in keys or (not each.key and each.name == footage.path.name)
     ]
     return np.isin(faceset.faces.footage, ours)
+
+
+def known_frame_sizes(project: Project, side: Side, faceset: Faceset) -> Doubles:
+    """How large the frame of each face is, (N, 2); NaN where nobody knows."""
+    result = np.full((len(faceset), 2), np.nan)
+    for clip in find_clips(project, side):
+        # Of footage that cannot be read, nothing is known.
+        with contextlib.suppress(BadMedia):
+            if knows_clip(project, side, clip) is False:
+                continue
+            with project.open_footage(side, clip.footage) as footage:
+                rows = match_footage(project, side, faceset, footage)
+                # Photographs may each have a size of their own.
+                has_sizes = side == "src" and not footage.is_video and len(footage) > 1
+                frames = faceset.faces.frame[rows]
+                result[rows] = (
+                    frame_sizes(clip.state, int(frames.max(initial=0)) + 1)[frames]
+                    if has_sizes
+                    else footage.size
+                )
+    return result
 
 
 def notes_on_gathered(faceset: Faceset, ours: NDArray[np.bool_], what: str) -> Iterator[Note]:
