@@ -24,7 +24,11 @@ from understudy.io.footage import stills
 from understudy.io.image_segments import JPEG
 from understudy.options import Options, option
 from understudy.stages import events
-from understudy.stages.curate.faceset_notes import faceset_notes
+from understudy.stages.curate.faceset_notes import (
+    faceset_notes,
+    reading_events,
+    unreadable_warnings,
+)
 from understudy.stages.events import Event, Finished, Note, Saved, Stage, Started, Stop, Warned
 from understudy.stages.exchange.foreign_pictures import FAULTS
 from understudy.stages.exchange.frame_names import FramesOfFootage, numbered_frame, stem_of
@@ -48,6 +52,9 @@ class FacesExportOptions(Options):
         usual=True,
     )
     person: int | None = option(None, "Only this person's faces; not set = all", low=0)
+    clip: str | None = option(
+        None, "Of several clips of src, only the faces of this one: its file name; not set = all"
+    )
     jpg_quality: int = option(
         100, "Quality of JPG that are made of PNG; what is JPG stays as it is", low=1, high=100
     )
@@ -91,7 +98,9 @@ def faces_export(show: Path, side: Side, out: Path, *, options: FacesExportOptio
     project = Project.load(show)
     options = project.options("faces_export", options)
     _require_free(out)
-    faceset = Faceset(project.faces(side))
+    faceset = Faceset(project.faces(side), tolerant=True)
+    yield from reading_events(faceset)
+    yield from unreadable_warnings(faceset)
     if not len(faceset):
         raise NoFaces(
             f"{faceset.folder}: no faces. Run: understudy extract {project.folder} {side}."
@@ -135,38 +144,68 @@ def _frame_names(
     project: Project, side: Side, faceset: Faceset, options: FacesExportOptions
 ) -> Generator[Note, None, tuple[NDArray[np.int64], list[str]]]:
     """Which rows are exported, and how the tool calls the frame of each."""
-    person, frames = faceset.faces.person, faceset.faces.frame.tolist()
+    person, names = faceset.faces.person, _names_by_number(faceset, options.format)
     chosen = np.ones(len(faceset), bool) if options.person is None else person == options.person
     if not chosen.any():
         raise NoFaces(f"{faceset.folder}: no face of person {options.person}. Leave --person out.")
-    known, ours = None, np.zeros(len(faceset), bool)
-    try:
-        with project.open_footage(side) as footage:
-            ours = match_footage(project, side, faceset, footage)
-            known = FramesOfFootage(footage)
-            # Faces from elsewhere may be of frames that this footage has not.
-            ours &= faceset.faces.frame < len(footage)
-    except (BadMedia, BadProject):
-        yield Note(
-            text=f"{side}: its footage cannot be read, so frames are named by their numbers."
-        )
-    if options.format == "fsa" and known is not None and (others := int((chosen & ~ours).sum())):
-        chosen &= ours
-        yield Note(text=f"{others} faces are of other footage, and stay behind.")
+    clips = _clips(project, side, options)
+    of_clips = np.zeros(len(faceset), bool)
+    for path in clips:
+        try:
+            with project.open_footage(side, path) as footage:
+                known = FramesOfFootage(footage, any_stem=len(project.footages(side)) == 1)
+                # Faces from elsewhere may be of frames that this footage has not.
+                ours = match_footage(project, side, faceset, footage)
+                ours &= faceset.faces.frame < len(footage)
+        except BadMedia:
+            yield Note(
+                text=f"{path}: cannot be read, so its frames are named by their numbers alone."
+            )
+            continue
+        of_clips |= ours
+        name = known.faceswap_name if options.format == "fsa" else known.dfl_name
+        for row in np.flatnonzero(ours).tolist():
+            names[row] = name(int(faceset.faces.frame[row]))
+    if (options.clip or options.format == "fsa") and of_clips.any():
+        others = int((chosen & ~of_clips).sum())
+        chosen &= of_clips
+        if others:
+            yield Note(text=f"{others} faces are of other footage, and stay behind.")
     rows = np.flatnonzero(chosen)
-    is_fsa = options.format == "fsa"
-    sources = [*(each.name for each in faceset.footages), ""]
-    names = []
-    for row in rows.tolist():
-        if known is not None and ours[row]:
-            name = known.faceswap_name(frames[row]) if is_fsa else known.dfl_name(frames[row])
-        elif is_fsa:
-            source = Path(sources[faceset.faces.footage[row]] or "frame.png")
-            name = f"{source.stem}_{frames[row] + 1:06d}{source.suffix or '.png'}"
-        else:
-            name = numbered_frame(frames[row])
-        names.append(name)
-    return rows, names
+    return rows, [names[row] for row in rows.tolist()]
+
+
+def _clips(project: Project, side: Side, options: FacesExportOptions) -> list[Path]:
+    """The clips of a side whose faces are exported; none where no footage is set."""
+    try:
+        paths = project.footages(side)
+    except BadProject:
+        return []
+    if options.clip is not None:
+        paths, every = [each for each in paths if each.name == options.clip], paths
+        if not paths:
+            names = ", ".join(each.name for each in every)
+            raise BadOption(f"clip: {side} has no clip {options.clip!r}. Choose one of: {names}.")
+    if options.format == "fsa" and len(paths) > 1:
+        names = ", ".join(each.name for each in paths)
+        raise BadOption(
+            f"clip: alignments are of one footage, and {side} has {names}. Say which: --clip"
+            f" {paths[0].name}."
+        )
+    return paths
+
+
+def _names_by_number(faceset: Faceset, format: Format) -> list[str]:
+    """What the frames would be called by what the pictures say alone."""
+    frames = faceset.faces.frame.tolist()
+    if format != "fsa":
+        return [numbered_frame(frame) for frame in frames]
+    sources = [*(Path(each.name) for each in faceset.footages), Path()]
+    named = [sources[number] for number in faceset.faces.footage.tolist()]
+    return [
+        f"{source.stem or 'frame'}_{frame + 1:06d}{source.suffix or '.png'}"
+        for source, frame in zip(named, frames, strict=True)
+    ]
 
 
 def _tasks(

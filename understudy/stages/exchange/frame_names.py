@@ -37,9 +37,13 @@ class FrameNumbers:
 
 
 class FramesOfFootage:
-    """The frames of a footage by their names: of its pictures, or of a video's numbers from 1."""
+    """The frames of a footage by their names: of its pictures, or of a video's numbers from 1.
 
-    def __init__(self, footage: Footage) -> None:
+    any_stem: whether what stands before the number of a video's frame makes no difference.
+    """
+
+    def __init__(self, footage: Footage, *, any_stem: bool = True) -> None:
+        self._any_stem = any_stem
         self._count, self._stem, self._suffix = (
             len(footage),
             footage.path.stem,
@@ -52,12 +56,16 @@ class FramesOfFootage:
         """The frame of that name; None where there is none."""
         if self._names:
             return self._by_stem.get(stem_of(name))
-        number = _number(name)
+        number, stem = _number(name), stem_of(name)
+        if not self._any_stem and stem.rstrip("0123456789") != f"{self._stem}_":
+            return None
         return None if number is None or not 1 <= number <= self._count else number - 1
 
     def dfl_name(self, frame: int) -> str:
-        """What DeepFaceLab would call a frame."""
-        return self._names[frame] if self._names else numbered_frame(frame)
+        """What DeepFaceLab would call a frame; where there are other footages, of which it is."""
+        if self._names:
+            return self._names[frame]
+        return numbered_frame(frame) if self._any_stem else f"{self._stem}_{numbered_frame(frame)}"
 
     def faceswap_name(self, frame: int) -> str:
         """What faceswap would call a frame."""

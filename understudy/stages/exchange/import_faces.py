@@ -114,7 +114,12 @@ def faces_import(show: Path, side: Side, path: list[Path], *, options: FacesImpo
     project = Project.load(show)
     options = project.options("faces_import", options)
     faces = project.faces(side)
-    sources = [find_source(each, faces) for each in path]
+    yield Started(stage="read", total=len(path), unit="file")
+    sources = []
+    for each in path:
+        sources.append(find_source(each, faces))
+        yield events.Progress(stage="read", done=len(sources), total=len(path))
+    yield Finished(stage="read")
     with project.lock(side), atomic.explain_os_errors(faces.parent):
         run = _Import(project, side, options)
         run.taken = set(_names_there(faces))
@@ -258,22 +263,25 @@ def _bring_alignments(run: _Import, sources: Sequence[Source]) -> Told[bool]:
     if not given:
         return True
     form = _form(run)
-    with run.project.open_footage(run.side) as footage:
+    with contextlib.ExitStack() as stack:
+        footages = [
+            stack.enter_context(run.project.open_footage(run.side, each))
+            for each in run.project.footages(run.side)
+        ]
         for path in given:
-            faces, problems = match_frames(path, footage)
-            yield from run.leave_out(problems)
-            yield Started(stage="import", total=len(faces))
-            for done, (frame, pictures, reason) in enumerate(
-                cut_alignments(footage, faces, form), 1
-            ):
-                if reason:
-                    yield from run.leave_out([reason])
+            matched = match_frames(path, footages)
+            total = len(matched.faces)
+            yield from run.leave_out(matched.problems)
+            yield Started(stage="import", total=total)
+            cut = stack.enter_context(contextlib.closing(cut_alignments(matched, form)))
+            for done, (frame, pictures, problems) in enumerate(cut, 1):
+                yield from run.leave_out(problems)
                 for number, data in enumerate(pictures):
                     name = run.name(f"{frame:06d}_{number}", form.suffix)
                     (run.folder / name).write_bytes(data)
                     run.brought.append(name)
                     run.kinds["faceswap"] += 1
-                progress = events.Progress(stage="import", done=done, total=len(faces))
+                progress = events.Progress(stage="import", done=done, total=total)
                 if isinstance((yield progress), Stop):
                     return False
             yield Finished(stage="import")
