@@ -46,12 +46,13 @@ def test_what_was_measured_is_not_measured_again(faceset, monkeypatch):
     assert np.array_equal(first.thumbnail, again.thumbnail)
 
 
-def test_a_changed_picture_is_measured_anew_and_a_renamed_one_too(faceset):
+def test_a_changed_picture_is_measured_anew_and_a_renamed_one_is_known(faceset):
     _, first = run(measure_pixels(faceset))
     faceset.paths[3].replace(faceset.paths[0])
     faceset.paths[2].rename(faceset.folder / "best.jpg")
+    faceset.paths[1].write_bytes(faceset.paths[1].read_bytes())
     events, again = run(measure_pixels(Faceset(faceset.folder)))
-    assert events[0].done == 1
+    assert events[0].done == 2
     assert again.brightness.tolist() == first.brightness[[1, 2, 3]].tolist()
 
 

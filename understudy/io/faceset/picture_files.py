@@ -9,8 +9,9 @@ import errno
 import functools
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from numpy.typing import NDArray
 from understudy.errors import BadData, BadMedia, CannotRead
 from understudy.io import data_files, system_faults
 from understudy.io.faceset.pack import MAX_BYTES, SUFFIXES, Pack, pack_path, time_stamp
+
+# In nanoseconds.
+_SECOND: Final = 1_000_000_000
 
 
 class PictureList(NamedTuple):
@@ -57,6 +61,44 @@ def list_pictures(folder: Path) -> PictureList:
         frozenset(packed.keys() - loose.keys()),
         fault,
     )
+
+
+def match_pictures(
+    names: Sequence[str],
+    facts: NDArray[np.int64],
+    known_names: Sequence[str],
+    known_facts: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Find pictures among those of which something is kept: (N,) their rows there; -1 = in none.
+
+    A picture is the same where name, size and time of change are. One that was renamed keeps the
+    other two: they do where the time is finer than seconds, and no other picture has them.
+
+    Args:
+        names: Of the pictures, (N,).
+        facts: (N, 2) bytes and time of change.
+        known_names: (M,), of those that are kept.
+        known_facts: (M, 2).
+    """
+    if not len(known_facts):
+        return np.full(len(names), -1, np.int64)
+    row_of = {name: row for row, name in enumerate(known_names)}
+    at = np.array([row_of.get(name, -1) for name in names], np.int64)
+    at[(at >= 0) & (known_facts[at] != facts).any(1)] = -1
+    missing = np.flatnonzero((at < 0) & (facts[:, 1] % _SECOND != 0))
+    if not len(missing):
+        return at
+    both, inverse, count = np.unique(
+        np.concatenate([known_facts, facts]), axis=0, return_inverse=True, return_counts=True
+    )
+    inverse = inverse.reshape(-1)
+    known, asked = inverse[: len(known_facts)], inverse[len(known_facts) :]
+    where = np.full(len(both), -1, np.int64)
+    where[known] = np.arange(len(known))
+    is_plain = (np.bincount(known, minlength=len(both)) == 1) & (count == 2)
+    found = where[asked[missing]]
+    at[missing] = np.where(is_plain[asked[missing]], found, -1)
+    return at
 
 
 def read_bytes(path: Path) -> bytes:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from understudy.core.face.pixel_measures import empty_columns
 from understudy.errors import CannotWrite
 from understudy.io import tables
+from understudy.io.faceset.picture_files import match_pictures
 from understudy.types import Array
 
 # What was measured in another way is measured again.
@@ -28,7 +29,7 @@ def cache_path(folder: Path) -> Path:
 class MeasuredPictures:
     """What is known of the pictures of a faceset, by row.
 
-    A picture is known again by its name, size and time of change.
+    A picture is known again as `match_pictures` says.
 
     Attributes:
         columns: As `empty_columns` has them.
@@ -85,10 +86,8 @@ class MeasuredPictures:
         except (KeyError, ValueError):
             return
         facts = columns[_FACTS]
-        place = {name: at for at, name in enumerate(names)}
-        at = np.array([place.get(name, -1) for name in self._names], np.int64)
+        at = match_pictures(self._names, self._facts, names, np.asarray(facts, np.int64))
         rows = np.flatnonzero(at >= 0)
-        rows = rows[(facts[at[rows]] == self._facts[rows]).all(axis=1)]
         for name in wanted:
             self.columns[name][rows] = columns[name][at[rows]]
         self.is_known[rows] = True

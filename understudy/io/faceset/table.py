@@ -20,7 +20,7 @@ from understudy.errors import BadMedia, CannotRead, CannotWrite
 from understudy.io import tables
 from understudy.io.faceset import face_image
 from understudy.io.faceset.picture_columns import FACE_TYPES, FootageName, PictureColumns
-from understudy.io.faceset.picture_files import PictureList, list_pictures
+from understudy.io.faceset.picture_files import PictureList, list_pictures, match_pictures
 from understudy.types import Doubles, Faces, FaceType, Polygon
 
 # So many bad pictures are named in an error; the rest are counted.
@@ -234,10 +234,8 @@ class _TableReader:
             known, is_ours = None, False
         if known is not None and self._take_known(known):
             return
-        before = self._is_read.copy()
         yield from self._read_missing()
-        is_stale = known is None or len(known.names) != self._is_read.sum()
-        if is_ours and (is_stale or not np.array_equal(before, self._is_read)):
+        if is_ours and (known is None or not self._is_kept(known)):
             # A folder that cannot be written to can still be read: the cache only saves time.
             with contextlib.suppress(CannotWrite):
                 self._save()
@@ -251,10 +249,8 @@ class _TableReader:
         if known.names == self.pictures.names and np.array_equal(known.facts, self.pictures.facts):
             self.pictures, self._is_read[:] = known, True
             return True
-        row_of = {name: row for row, name in enumerate(known.names)}
-        at = np.array([row_of.get(name, -1) for name in self.pictures.names], np.int64)
+        at = match_pictures(self.pictures.names, self.pictures.facts, known.names, known.facts)
         rows = np.flatnonzero(at >= 0)
-        rows = rows[(known.facts[at[rows]] == self.pictures.facts[rows]).all(1)]
         if len(rows):
             self.pictures.set_rows(rows, known, at[rows])
             self._is_read[rows] = True
@@ -297,6 +293,13 @@ class _TableReader:
         else:
             self.pictures.set_row(row, *found)
             self._is_read[row] = True
+
+    def _is_kept(self, known: PictureColumns) -> bool:
+        """Whether the cache has these very pictures under their names."""
+        rows = self.readable()
+        return known.names == [self.pictures.names[row] for row in rows.tolist()] and (
+            np.array_equal(known.facts, self.pictures.facts[rows])
+        )
 
     def _save(self) -> None:
         rows = self.readable()

@@ -255,16 +255,15 @@ def _propose(
     turn, group = np.full(len(side.rows), np.nan), np.full(len(side.rows), -1, np.int64)
     chosen = np.zeros(len(side.rows), bool)
     turn[rows], group[rows], chosen[rows] = choice.turn, choice.group, choice.chosen
-    order = np.concatenate([rows[choice.order], rest]).astype(np.int64)
-    sorting = Sorting(order, turn, group, GROUPS, chosen)
+    turned = np.concatenate([rows[choice.order], rest]).astype(np.int64)
+    sorting = Sorting(turned, turn, group, GROUPS, chosen)
     folder = side.faceset.folder
+    settings: dict[str, object] = {"propose": count}
+    order = face_order("coverage", settings, side.faceset, sorting, side.pixels.reasons)
     with project.lock("src"):
-        save_order(
-            folder,
-            face_order("coverage", {"propose": count}, side.faceset, sorting, side.pixels.reasons),
-        )
-    yield Saved(what="order", path=order_path(folder))
-    yield from write_page(folder)
+        save_order(folder, order)
+        yield Saved(what="order", path=order_path(folder))
+        yield from write_page(folder, order)
     yield Note(
         text=f"{int(chosen.sum()):,} of src's faces are proposed. To put the other"
         f" {int((~chosen).sum()):,} away: understudy faces drop {project.folder} src unchosen."

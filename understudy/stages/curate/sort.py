@@ -78,14 +78,13 @@ def sort(
         if options.reverse:
             sorting = sorting.reversed()
         sorting = sorting.with_last(np.isin(np.arange(len(faceset)), list(reasons)))
-        save_order(faceset.folder, face_order(by, sorter.set_values(), faceset, sorting, reasons))
-        if options.rename:
-            name_by_place(faceset, sorting.order, by)
+        order = face_order(by, sorter.set_values(), faceset, sorting, reasons)
+        save_order(faceset.folder, order)
+        if options.rename and name_by_place(faceset, sorting.order, by):
+            order = load_order(faceset.folder) or order
         yield Saved(what="order", path=order_path(faceset.folder))
         if options.page:
-            yield from write_page(faceset.folder)
-        order = load_order(faceset.folder)
-    assert order is not None
+            yield from write_page(faceset.folder, order)
     yield from _tell(project, side, order)
 
 
@@ -125,7 +124,8 @@ def face_order(
     faces = [
         OrderedFace(
             name=names[row],
-            value=values[row] if math.isfinite(values[row]) else None,
+            # So short that a file of them is read fast.
+            value=float(f"{values[row]:.7g}") if math.isfinite(values[row]) else None,
             group="" if groups[row] < 0 else sorting.groups[groups[row]],
             is_chosen=chosen[row],
             reason=reasons.get(row, ""),

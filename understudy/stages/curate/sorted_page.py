@@ -35,14 +35,11 @@ def page_path(folder: Path) -> Path:
     return folder.with_name("sorted.html")
 
 
-def write_page(folder: Path) -> Iterator[Event]:
-    """Write the page of the faces in `folder`, in the order that they were sorted into.
+def write_page(folder: Path, order: FaceOrder) -> Iterator[Event]:
+    """Write the page of the faces in `folder`, in that order.
 
-    It shows the pictures where they lie, and reads none. Raises CannotWrite, BadProject.
+    It shows the pictures where they lie, and reads none. Raises CannotWrite.
     """
-    order = load_order(folder)
-    if order is None:
-        return
     listed = list_pictures(folder)
     numbers = {
         name: at
@@ -77,10 +74,12 @@ def write_page(folder: Path) -> Iterator[Event]:
 
 def renew_page(folder: Path) -> None:
     """Write the page anew where there is one, after faces went or came back. Raises CannotWrite."""
-    if page_path(folder).is_file() and folder.is_dir():
-        # Who asks for a damaged order is told; the page stays as it was.
-        with contextlib.suppress(BadProject):
-            for _ in write_page(folder):
+    if not page_path(folder).is_file() or not folder.is_dir():
+        return
+    # Who asks for a damaged order is told; the page stays as it was.
+    with contextlib.suppress(BadProject):
+        if order := load_order(folder):
+            for _ in write_page(folder, order):
                 continue
 
 
@@ -99,12 +98,10 @@ def _group_name(face: OrderedFace) -> str:
 
 
 def _shown(folder: Path, at: int, face: OrderedFace) -> dict[str, object]:
-    value = "" if face.value is None else f"{face.value:.3g}"
+    value = "" if face.value is None else f" · {face.value:.3g}"
     return {
-        "at": at,
         "name": face.name,
         "address": PurePosixPath("/", folder.name, face.name).as_uri().removeprefix("file:///"),
-        "value": value,
-        "reason": face.reason,
-        "is_chosen": face.is_chosen,
+        "told": f"{at}{value}{': ' if face.reason else ''}{face.reason}",
+        "kind": "odd" if face.reason else "" if face.is_chosen else "out",
     }
