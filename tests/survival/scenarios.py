@@ -77,6 +77,7 @@ SCENARIOS = [
         extra=r"show/dst/journal/.*",
         cost=0.6,
     ),
+    Scenario("save-metadata", "faces", ("faces", "save-metadata", "show", "dst")),
     Scenario("debug-faces", "faces", ("faces", "debug", "show", "dst")),
     Scenario("cutout", "faces", ("faces", "cutout", "show", "dst", "cut")),
     Scenario(

@@ -32,6 +32,7 @@ _MODULES = (
     "curate.undo",
     "curate.recrop",
     "curate.convert",
+    "curate.edited_elsewhere",
     "curate.face_pictures",
     "exchange.import_faces",
     "exchange.export_faces",

@@ -293,7 +293,8 @@ def _parse(data: bytes, path: Path) -> tuple[image_metadata.ImageContainer, Face
     if container.block is None:
         raise BadMedia(
             f"{path}: not a face picture of ours: it holds no understudy metadata. Take it out of"
-            " the folder; if a tool that drops metadata saved it, extract that frame again."
+            " the folder; if another tool dropped that, faces restore-metadata puts back what was"
+            " saved before; else extract that frame again."
         )
     if container.width != container.height:
         raise BadMedia(

@@ -16,14 +16,14 @@ from understudy.stages.curate.faceset_notes import faceset_notes, reading_events
 from understudy.stages.curate.new_pictures import (
     NewFaces,
     NewPicture,
+    events_after_change,
     free_names,
     make_pictures,
     picture_key,
     require_made,
     with_copies,
 )
-from understudy.stages.curate.sorted_page import renew_page
-from understudy.stages.events import Finished, Note, Saved, Stage, Warned
+from understudy.stages.events import Finished, Note, Stage, Warned
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.types import Side
@@ -87,8 +87,7 @@ def faces_convert(show: Path, side: Side, *, options: ConvertOptions) -> Stage:
         goals = free_names(faceset.folder, paths, rows, suffixes[0])
         replaced = with_copies(faceset, rows)
         new.put_in_place(f"convert: {len(rows)} faces to {options.format}", goals, replaced)
-        renew_page(faceset.folder)
-        yield Saved(what="faceset", path=faceset.folder)
+        yield from events_after_change(faceset)
     yield Finished(stage="faces_convert", summary=summary)
 
 

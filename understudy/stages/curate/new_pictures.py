@@ -34,7 +34,9 @@ from understudy.io.provenance.marked import is_marked, written_consent
 from understudy.io.provenance.signing_key import Credentials
 from understudy.io.system import cpu_count
 from understudy.printable import name_some
-from understudy.stages.events import Event, Note, Order, Progress, Started, Stop
+from understudy.stages.curate.faceset_notes import reading_events
+from understudy.stages.curate.sorted_page import renew_page
+from understudy.stages.events import Event, Note, Order, Progress, Saved, Started, Stop
 from understudy.stages.parallel.prefetch import map_on_threads
 from understudy.stages.signer import find_signer
 
@@ -104,14 +106,25 @@ class NewFaces:
         made = self.open()
         came = [(f"{NEW}/{made[number]}", f"{folder}/{name}") for number, name in goals.items()]
         gone = journal.into_trash(f"{folder}/{path.name}" for path in replaced)
+        # From here on the journal knows what is to be done, and the folder goes when it is empty.
+        with atomic.explain_os_errors(self.folder):
+            (self.folder / _KEY).unlink()
+            if not came:
+                self.folder.rmdir()
         journal.carry_out(what, [*gone, *came])
-        if self.folder.is_dir():
-            atomic.remove_files(self.folder, [_KEY])
 
     def _found(self) -> list[re.Match[str]]:
         if not self.folder.is_dir():
             return []
         return list(filter(None, map(_NAME.fullmatch, os.listdir(self.folder))))
+
+
+def events_after_change(faceset: Faceset) -> Iterator[Event]:
+    """Read the table of a set anew after its pictures were replaced, and renew its page."""
+    faceset.rescan()
+    yield from reading_events(faceset)
+    renew_page(faceset.folder)
+    yield Saved(what="faceset", path=faceset.folder)
 
 
 def with_copies(faceset: Faceset, rows: Iterable[int]) -> list[Path]:
@@ -131,12 +144,15 @@ def free_names(
     taken = set(os.listdir(folder)) - replaced if folder.is_dir() else set()
     result = dict[int, str]()
     for number in numbers:
-        wanted = made_of[number].with_suffix(suffix)
-        others = (atomic.numbered(wanted, more) for more in itertools.count(2))
-        free = next(each for each in itertools.chain([wanted], others) if each.name not in taken)
-        taken.add(free.name)
-        result[number] = free.name
+        result[number] = free_name(made_of[number].with_suffix(suffix), taken)
+        taken.add(result[number])
     return result
+
+
+def free_name(wanted: Path, taken: Collection[str]) -> str:
+    """The name of `wanted`, or where it is taken the first with a number that is not."""
+    others = (atomic.numbered(wanted, number) for number in itertools.count(2))
+    return next(each.name for each in itertools.chain([wanted], others) if each.name not in taken)
 
 
 class PictureFolder:

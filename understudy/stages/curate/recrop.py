@@ -26,13 +26,13 @@ from understudy.stages.curate.faceset_notes import faceset_notes, reading_events
 from understudy.stages.curate.new_pictures import (
     NewFaces,
     NewPicture,
+    events_after_change,
     make_pictures,
     picture_key,
     require_made,
     with_copies,
 )
-from understudy.stages.curate.sorted_page import renew_page
-from understudy.stages.events import Event, Finished, Note, Order, Saved, Stage, Warned
+from understudy.stages.events import Event, Finished, Note, Order, Stage, Warned
 from understudy.stages.extract.known_footage import match_footage
 from understudy.stages.jobs import verb
 from understudy.stages.parallel.prefetch import prefetch
@@ -124,8 +124,7 @@ def faces_recrop(show: Path, side: Side, *, options: RecropOptions) -> Stage:
             {row: faceset.paths[row].name for row in plan.rows.tolist()},
             with_copies(faceset, plan.rows.tolist()),
         )
-        renew_page(faceset.folder)
-        yield Saved(what="faceset", path=faceset.folder)
+        yield from events_after_change(faceset)
     yield Finished(
         stage="faces_recrop",
         summary={
