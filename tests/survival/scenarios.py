@@ -79,6 +79,7 @@ SCENARIOS = [
     ),
     Scenario("save-metadata", "faces", ("faces", "save-metadata", "show", "dst")),
     Scenario("debug-faces", "faces", ("faces", "debug", "show", "dst")),
+    Scenario("coverage", "faces", ("faces", "coverage", "show", "--propose", "3"), cost=0.6),
     Scenario("cutout", "faces", ("faces", "cutout", "show", "dst", "cut")),
     Scenario(
         "train",

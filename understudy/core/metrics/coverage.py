@@ -155,11 +155,17 @@ class Axis:
         """What a value is called."""
         return self.kinds[int(np.searchsorted(self.edges, value, side="right"))]
 
-    def written(self, value: float) -> str:
-        """A value with its unit."""
+    def written(self, low: float, high: float | None = None) -> str:
+        """A value with its unit, or from one to another."""
+        first, last = (self._number(each) for each in (low, low if high is None else high))
+        unit = self.unit if self.unit == "°" else f" {self.unit}"
+        return f"{last}{unit}" if first == last else f"{first} to {last}{unit}"
+
+    def _number(self, value: float) -> str:
         if self.unit == "stops":
-            return f"{value:.1f} stops"
-        return f"{value:.0f}°" if self.unit == "°" else f"{100 * value:.0f} %"
+            return f"{value:.1f}"
+        # Adding 0 makes -0 a 0.
+        return f"{round(value if self.unit == '°' else 100 * value) + 0}"
 
 
 AXES: Final = (

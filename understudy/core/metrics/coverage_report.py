@@ -103,8 +103,8 @@ class MapCell(_Part):
     turn as none of src's do.
     """
 
-    yaw: tuple[int, int]
-    pitch: tuple[int, int]
+    yaw: tuple[float, float]
+    pitch: tuple[float, float]
     expression: str
     light: str
     dst: int
@@ -216,9 +216,8 @@ def report_coverage(
 
 
 def describe_gap(gap: GapRow) -> str:
-    """A gap in a line: what, how much of dst, and what src has instead."""
-    has = f"{gap.src_faces} of src's" if gap.src_faces else "none of src's"
-    return f"{gap.kind}: {gap.faces:,} of dst's faces ({_percent(gap.share)}), {has}; {gap.range}"
+    """A gap in a line: what, and how much of dst."""
+    return f"{gap.kind}: {gap.range}; {gap.faces:,} of dst's ({_percent(gap.share)})"
 
 
 def describe_shape(shape: ShapeRow | None) -> str:
@@ -261,17 +260,17 @@ def draw_pose_text(report: CoverageReport) -> list[str]:
     """Where both sides look as lines of text: a letter for every step of yaw and pitch."""
     counts: dict[tuple[int, int], tuple[int, int, int]] = {}
     for cell in report.map:
-        at = (cell.pitch[0], cell.yaw[0])
+        at = (round(sum(cell.pitch) / 2), round(sum(cell.yaw) / 2))
         dst, src, lacks = counts.get(at, (0, 0, 0))
         counts[at] = dst + cell.dst, src + cell.src, lacks + cell.lacks
     if not counts:
         return []
     pitches, yaws = (sorted({at[axis] for at in counts}) for axis in (0, 1))
     across = range(max(yaws), min(yaws) - 1, -_STEP)
-    lines = ["".rjust(10) + "".join(f"{yaw + _STEP // 2:+5d}" for yaw in across)]
+    lines = ["".rjust(10) + "".join(f"{yaw:+5d}" for yaw in across)]
     for pitch in range(max(pitches), min(pitches) - 1, -_STEP):
         letters = [_letter(*counts.get((pitch, yaw), (0, 0, 0))) for yaw in across]
-        lines.append(f"pitch {pitch + _STEP // 2:+4d}" + "".join(each.rjust(5) for each in letters))
+        lines.append(f"pitch {pitch:+4d}" + "".join(each.rjust(5) for each in letters))
     return [
         *lines,
         "across: turned to the picture's left, in degrees; down: from looking up to down",
@@ -329,19 +328,14 @@ def _gap_row(gap: Gap, dst: SideFaces, count: int) -> GapRow:
         low=round(gap.low, 4),
         high=round(gap.high, 4),
         nearest=round(gap.nearest, 4),
-        range=_range(gap),
+        range=(
+            f"{gap.axis.written(gap.low, gap.high)}, src's nearest {gap.axis.written(gap.nearest)}"
+        ),
         src_faces=gap.src_faces,
         frames=_frame_ranges(dst.frame[gap.rows]),
         files=[dst.names[row] for row in gap.rows],
         advice=_advice(gap),
     )
-
-
-def _range(gap: Gap) -> str:
-    axis = gap.axis
-    low, high = axis.written(gap.low), axis.written(gap.high)
-    between = low if low == high else f"{low} to {high}"
-    return f"{axis.title}: {between}, src's nearest {axis.written(gap.nearest)}"
 
 
 def _advice(gap: Gap) -> str:
@@ -393,8 +387,8 @@ def _map_cells(src: Shown, dst: Shown, lacks: NDArray[np.bool_]) -> list[MapCell
     counts = [np.bincount(each, minlength=len(cells)) for each in (ours, theirs, theirs[lacks])]
     return [
         MapCell(
-            yaw=(int(yaw) * _STEP, (int(yaw) + 1) * _STEP),
-            pitch=(int(pitch) * _STEP, (int(pitch) + 1) * _STEP),
+            yaw=((yaw - 0.5) * _STEP, (yaw + 0.5) * _STEP),
+            pitch=((pitch - 0.5) * _STEP, (pitch + 0.5) * _STEP),
             expression=_named((eyes, "eyes"), (mouth, "mouth")),
             light=_named((exposure, "exposure"), (side, "side")),
             dst=int(counts[1][number]),
@@ -407,7 +401,7 @@ def _map_cells(src: Shown, dst: Shown, lacks: NDArray[np.bool_]) -> list[MapCell
 
 def cell_numbers(shown: Shown) -> NDArray[np.int64]:
     """(N, 6) of each face: steps of yaw and pitch, kinds of eyes, mouth, exposure, side."""
-    turns = [np.floor(each / _STEP) for each in (shown.yaw, shown.pitch)]
+    turns = [np.round(each / _STEP) for each in (shown.yaw, shown.pitch)]
     kinds = [kind_numbers(_BY_NAME[name], shown) for name in ("eyes", "mouth", "exposure", "side")]
     return np.column_stack([*turns, *kinds]).astype(np.int64)
 

@@ -177,8 +177,6 @@ def _of_footage(project: Project, faceset: Faceset) -> NDArray[np.bool_]:
 
 def _duplicates(faceset: Faceset, pixels: PixelMeasures) -> NDArray[np.bool_]:
     """(N,) faces that are near duplicates of others that stay."""
-    if "near-duplicates" not in sorters:
-        return np.zeros(len(faceset), bool)
     return ~sorters["near-duplicates"]().build()(sort_faces(faceset, pixels)).chosen
 
 
@@ -220,6 +218,8 @@ def _tell(report: CoverageReport) -> Iterator[Event]:
             frames=tuple(gap.frames),
             text=f"src lacks {describe_gap(gap)}",
         )
+        if gap.advice:
+            yield Note(text=f"  {gap.advice}")
 
 
 def _write(
