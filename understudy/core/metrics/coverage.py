@@ -29,6 +29,8 @@ _OWN_SHARE: Final = 1 / 3
 _AS_RARE: Final = 0.5
 # src's faces fill a gap in a mirror when they reach so many of its faces.
 _MOSTLY: Final = 0.5
+# How much more the difference counts that a nearest face is looked for by.
+_ABOVE_ALL: Final = 9.0
 # What the eyes of a person measure when they are open: this far up among all that they do. Of that,
 # points alone leave so much where eyes are shut.
 _OPEN_EYES: Final = 0.8
@@ -358,13 +360,16 @@ def kind_numbers(axis: Axis, shown: Shown) -> Rows:
     return np.where(known, np.searchsorted(axis.edges, values, side="right"), -1).astype(np.int64)
 
 
-def nearest_rows(src: Shown, dst: Shown, row: int, count: int) -> Rows:
-    """The rows of src's `count` faces that show most nearly what a face of dst does."""
+def nearest_rows(src: Shown, dst: Shown, row: int, count: int, most: Axis) -> Rows:
+    """The rows of src's `count` faces that show most nearly what a face of dst does.
+
+    most: By this above all.
+    """
     far = np.zeros(len(src))
     for axis in AXES:
         wanted = axis.spread(getattr(dst, axis.name)[row : row + 1])
         apart = axis.spread(getattr(src, axis.name)) - wanted
-        far += np.where(np.isfinite(apart), apart, 0) ** 2
+        far += np.where(np.isfinite(apart), apart, 0) ** 2 * (_ABOVE_ALL if axis is most else 1)
     return np.argsort(far, kind="stable")[:count].astype(np.int64)
 
 

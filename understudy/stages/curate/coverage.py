@@ -35,6 +35,7 @@ from understudy.parts.sorters import Sorting, sorters
 from understudy.stages.curate.coverage_page import CoveragePage, FaceSide
 from understudy.stages.curate.faceset_notes import faceset_notes
 from understudy.stages.curate.measuring import measure_pixels
+from understudy.stages.curate.new_pictures import NewPicture, Signing
 from understudy.stages.curate.sort import face_order, read_faces, sort_faces
 from understudy.stages.curate.sorted_page import write_page
 from understudy.stages.events import Event, FaceGap, Finished, Note, Saved, Stage, Warned
@@ -149,7 +150,11 @@ def faces_coverage(show: Path, options: FacesCoverageOptions) -> Stage:
     shape = fit_shapes(src.faces, src.traits, dst.faces, dst.traits)
     report, gaps = report_coverage(src.told, dst.told, shape)
     yield from _tell(report)
-    yield from _write(project, report, gaps, shape, (src, dst))
+    told: dict[Side, FaceSide] = {
+        "src": FaceSide(src.faceset, src.told),
+        "dst": FaceSide(dst.faceset, dst.told),
+    }
+    yield from _write(project, report, gaps, shape, told)
     if options.propose is not None:
         yield from _propose(project, sides[0], src, dst, options.propose)
     yield Finished(stage="faces_coverage", summary=_summary(report))
@@ -227,21 +232,18 @@ def _write(
     report: CoverageReport,
     gaps: list[Gap],
     shape: ShapeFit | None,
-    sides: tuple[_Judged, _Judged],
-) -> Iterator[Saved]:
+    sides: dict[Side, FaceSide],
+) -> Stage:
     """coverage.json and coverage.html in the show, each all or nothing."""
-    src, dst = sides
     numbers, page = project.folder / "coverage.json", project.folder / "coverage.html"
-    drawn = CoveragePage(
-        project.folder.resolve().name,
-        report,
-        gaps,
-        shape,
-        FaceSide(src.faceset, src.told),
-        FaceSide(dst.faceset, dst.told),
-    )
+    drawn = CoveragePage(project.folder.resolve().name, report, gaps, shape, sides)
+    signing, pictures = Signing(), dict[tuple[Side, int], bytes]()
+    for side, row in drawn.shown():
+        face = sides[side].faceset.paths[row]
+        small = NewPicture(f"{face.stem}.jpg", drawn.small_picture(side, row), face)
+        pictures[side, row] = yield from signing.signed(small)
     atomic.write_text(numbers, report.model_dump_json(indent=1) + "\n")
-    atomic.write_text(page, drawn.html())
+    atomic.write_text(page, drawn.html(pictures))
     yield Saved(what="numbers", path=numbers)
     yield Saved(what="page", path=page)
 

@@ -223,7 +223,7 @@ def make_pictures(
         Those that could not be made, without their bytes; None when it was told to stop.
     """
     yield Started(stage=stage, total=total, done=done, unit="face")
-    failed, signing, told = list[NewPicture](), _Signing(), 0.0
+    failed, signing, told = list[NewPicture](), Signing(), 0.0
     threads = max(1, cpu_count())
     for pictures in (making := map_on_threads(items, make, threads, 3 * threads)):
         for picture in pictures:
@@ -243,7 +243,7 @@ def make_pictures(
     return failed
 
 
-class _Signing:
+class Signing:
     """What is made of a picture that says that its face was replaced says so, too."""
 
     def __init__(self) -> None:
