@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 from understudy.errors import BadMedia, BadProject, CannotWrite, NoFaces
 from understudy.io import atomic
@@ -37,6 +38,9 @@ from understudy.stages.events import (
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.types import Side
+
+# Threads that remove files: more than cores, what is waited for is the disk.
+_REMOVERS: Final = 8
 
 
 class PackOptions(Options):
@@ -76,7 +80,9 @@ def faces_pack(show: Path, side: Side, *, options: PackOptions) -> Stage:
         yield from _notes_on_rest(faceset, loose)
         if loose and not (yield from _write(faceset, path, loose)):
             return
-        left = [] if options.keep else _remove_packed(faceset.folder, loose)
+        left = [] if options.keep else (yield from _remove_packed(faceset.folder, loose))
+        if left is None:
+            return
         if left:
             yield Warned(
                 text=f"{len(left)} pictures were changed meanwhile and stay in the folder, where"
@@ -193,17 +199,33 @@ def _write(
     return True
 
 
-def _remove_packed(folder: Path, loose: Iterable[PackedPicture]) -> list[str]:
-    """Remove the pictures that are packed; the names of those that were changed meanwhile."""
-    left = []
-    with atomic.explain_os_errors(folder):
-        for each in loose:
-            with contextlib.suppress(FileNotFoundError):
-                found = (folder / each.name).stat()
-                if (found.st_size, time_stamp(found.st_mtime_ns)) == (each.bytes, each.stamp):
-                    (folder / each.name).unlink()
-                else:
-                    left.append(each.name)
+def _remove_packed(
+    folder: Path, loose: Sequence[PackedPicture]
+) -> Generator[Event, Order | None, list[str] | None]:
+    """Remove the pictures that are packed; the names of those that were changed meanwhile.
+
+    None when told to stop.
+    """
+
+    def remove(picture: PackedPicture) -> bool:
+        path = folder / picture.name
+        if not _is_there_already(path, picture):
+            return not path.exists()
+        path.unlink(missing_ok=True)
+        return True
+
+    left, total = list[str](), len(loose)
+    yield Started(stage="remove", total=total, unit="face")
+    # A disk that is told of each room that gets free takes its time over every file.
+    with atomic.explain_os_errors(folder), ThreadPoolExecutor(_REMOVERS) as pool:
+        removed = pool.map(remove, loose)
+        for done, (picture, is_gone) in enumerate(zip(loose, removed, strict=True), 1):
+            if not is_gone:
+                left.append(picture.name)
+            if isinstance((yield _progress("remove", done, total)), Stop):
+                pool.shutdown(cancel_futures=True)
+                return None
+    yield Finished(stage="remove")
     return left
 
 
