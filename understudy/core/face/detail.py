@@ -12,6 +12,9 @@ import numpy as np
 from understudy.core import affine
 from understudy.types import AlignedFace, Bytes, Doubles, Floats
 
+# How fast a picture changes across and down, (H, W) each.
+Gradients = tuple[Floats, Floats]
+
 # The picture is softened by this much before it is judged, so that noise does not pass for detail;
 # in pixels.
 _SOFTENED: Final = 1.0
@@ -79,14 +82,13 @@ def measure_blur(
         return Blur(math.nan, math.nan, detail)
     # Softened by a share of the face, not by a pixel, all sizes are softened alike.
     softened, fine = width * _SHARE_SOFTENED, width * _FINE_PROBE
-    before, after = (_tensor(each * weight) for each in _edges(face, softened, fine))
+    before, after = (_tensor(*each, weight) for each in _edges(face, softened, fine))
     # What is flat keeps all of nothing: it is as blurred as can be.
     share = float(np.trace(after) + _FLAT) / float(np.trace(before) + _FLAT)
     variance = _blur_by(share, softened, fine)
     spread = math.copysign(math.sqrt(abs(variance)), variance) / width
     along, across = (
-        max(_blur_by(share, _SOFTENED, probe), 0.0)
-        for share in _shares(*(each * weight for each in edges))
+        max(_blur_by(share, _SOFTENED, probe), 0.0) for share in _shares(edges, weight)
     )
     motion = (along - across) / (along + across + (_STILL * width) ** 2)
     return Blur(1 / (1 + 2 ** (spread / _BLURRED)), motion, detail)
@@ -115,14 +117,14 @@ def measure_face_detail(face: AlignedFace) -> float:
     return measure_detail(face.image, face.landmarks, affine.scale_of(face.face_from_frame))
 
 
-def _detail(edges: tuple[Floats, Floats], probe: float, width: float) -> float:
+def _detail(edges: tuple[Gradients, Gradients], probe: float, width: float) -> float:
     """By the direction that is blurred most, so motion counts as much as focus."""
-    blur = max(_blur_by(_shares(*edges)[0], _SOFTENED, probe), 0.0)
+    blur = max(_blur_by(_shares(edges)[0], _SOFTENED, probe), 0.0)
     return width / (2 * math.sqrt(blur + _PIXEL**2))
 
 
-def _edges(face: Floats, softened: float, probe: float) -> tuple[Floats, Floats]:
-    """Gradients (2, H, W) of the picture, and of the same blurred by `probe`; both softened."""
+def _edges(face: Floats, softened: float, probe: float) -> tuple[Gradients, Gradients]:
+    """Gradients of the picture, and of the same blurred by `probe`; both softened."""
     soft = face
     if softened >= _LEAST_SOFTENED:
         soft = np.asarray(cv2.GaussianBlur(face, (0, 0), softened), np.float32)
@@ -130,12 +132,12 @@ def _edges(face: Floats, softened: float, probe: float) -> tuple[Floats, Floats]
     return _gradients(soft), _gradients(softer)
 
 
-def _shares(before: Floats, after: Floats) -> tuple[float, float]:
+def _shares(edges: tuple[Gradients, Gradients], weight: Bytes | None = None) -> tuple[float, float]:
     """The share of its gradients that a picture keeps where it keeps most, and across that.
 
     They are the eigenvalues of both gradient tensors.
     """
-    first, second = _tensor(before), _tensor(after)
+    first, second = (_tensor(*each, weight) for each in edges)
     # A flat picture has no edges in some direction; a trace of every direction keeps the ratio
     # defined.
     trace = np.eye(2) * max(1e-6 * float(np.trace(first)), 1e-9)
@@ -182,12 +184,17 @@ def _inside(points: Doubles, shape: tuple[int, ...]) -> Bytes:
     return weight
 
 
-def _gradients(picture: Floats) -> Floats:
-    """Across and down, (2, H, W)."""
-    return np.stack([cv2.Sobel(picture, cv2.CV_32F, dx, 1 - dx, ksize=1) for dx in (1, 0)])
+def _gradients(picture: Floats) -> Gradients:
+    across, down = (
+        np.asarray(cv2.Sobel(picture, cv2.CV_32F, dx, 1 - dx, ksize=1), np.float32) for dx in (1, 0)
+    )
+    return across, down
 
 
-def _tensor(gradients: Floats) -> Doubles:
-    across, down = gradients.astype(np.float64)
-    mixed = float((across * down).sum())
-    return np.array([[float((across**2).sum()), mixed], [mixed, float((down**2).sum())]])
+def _tensor(across: Floats, down: Floats, weight: Bytes | None) -> Doubles:
+    """The sums of squares and products, (2, 2), where the weight is not 0."""
+    straight, upright, both = (
+        cv2.norm(each, cv2.NORM_L2SQR, mask=weight) for each in (across, down, across + down)
+    )
+    mixed = (both - straight - upright) / 2
+    return np.array([[straight, mixed], [mixed, upright]])

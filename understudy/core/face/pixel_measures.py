@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -12,13 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 from understudy.core import affine
 from understudy.core.face import align
 from understudy.core.face.detail import measure_blur
-from understudy.core.face.mask import fill_polygons, hull_mask
+from understudy.core.face.mask import raise_brows
 from understudy.core.image import resize, warp
 from understudy.types import Bytes, Doubles, Floats
 
 BINS: Final = 32
 THUMBNAIL: Final = 16
 
+_SMALL: Final = 128
 # The face is looked at upright, as a full face of this side.
 _SIDE: Final = 64
 # Blacker than this, of 255, is what no camera saw; JPG lets it ripple.
@@ -116,16 +118,21 @@ def measure_picture(
     size = image.shape[0]
     in_picture = affine.apply(face_from_frame, landmarks).astype(np.float32)
     scale = affine.scale_of(face_from_frame)
-    screen = _screen(image, face_from_frame)
+    # Blur needs every pixel; for the rest a small picture does.
+    side = min(size, _SMALL)
+    small, small_from_picture = resize(image, (side, side)), affine.scaling(side / size)
+    screen = _screen(small, affine.compose(small_from_picture, face_from_frame))
     visible = affine.apply(face_from_frame, _corners(screen))
     blur = measure_blur(image, in_picture, scale, visible)
     upright_from_picture = align.face_from_frame(in_picture, "full", _SIDE)
-    upright = warp(image, upright_from_picture, (_SIDE, _SIDE), "replicate")
-    points = affine.apply(upright_from_picture, in_picture).astype(np.float32)
-    corners = affine.apply(upright_from_picture, affine.corners((size, size)))
-    weight = hull_mask(points, (_SIDE, _SIDE))
-    for part in (corners, affine.apply(upright_from_picture, visible)):
-        weight = weight * fill_polygons([part.astype(np.float32)], (_SIDE, _SIDE))
+    upright_from_small = affine.compose(upright_from_picture, affine.scaling(size / side))
+    upright = warp(small, upright_from_small, (_SIDE, _SIDE), "replicate")
+    seen = np.ones((_SIDE, _SIDE), np.uint8)
+    for part in (raise_brows(in_picture), affine.corners((size, size)), visible):
+        points = np.rint(affine.apply(upright_from_picture, part)).astype(np.int32)
+        shown = np.zeros_like(seen)
+        cv2.fillConvexPoly(shown, cv2.convexHull(points), 1)
+        seen &= shown
     return {
         "detail": blur.detail,
         "sharpness": blur.sharpness,
@@ -136,7 +143,7 @@ def measure_picture(
             (THUMBNAIL, THUMBNAIL),
             interpolation=cv2.INTER_AREA,
         ),
-        **_light_and_colour(upright, weight),
+        **_light_and_colour(upright, seen > 0),
     }
 
 
@@ -188,9 +195,8 @@ def share_outside(
     return result
 
 
-def _light_and_colour(upright: Bytes, weight: Floats) -> dict[str, ArrayLike]:
-    """Brightness, hue, light and histograms where the weight (S, S) is."""
-    seen = weight > 0.5
+def _light_and_colour(upright: Bytes, seen: NDArray[np.bool_]) -> dict[str, ArrayLike]:
+    """Brightness, hue, light and histograms of the part (S, S) that is seen."""
     if not seen.any():
         unknown = np.nan
         return {"brightness": unknown, "hue": unknown, "light": (unknown, unknown)}
@@ -199,9 +205,9 @@ def _light_and_colour(upright: Bytes, weight: Floats) -> dict[str, ArrayLike]:
     value, chroma = pixels.max(axis=1), np.ptp(pixels, axis=1)
     # Hue as the angle of the colour in the plane across grey: circular, and black has no weight.
     red, green, blue = pixels.T
-    angle = np.arctan2(np.sqrt(3) * (green - blue), 2 * red - green - blue)
-    saturation = chroma / np.maximum(value, 1)
-    direction = np.angle(np.sum(saturation * np.exp(1j * angle)))
+    x, y = 2 * red - green - blue, math.sqrt(3) * (green - blue)
+    saturation = chroma / (np.maximum(value, 1) * np.maximum(np.hypot(x, y), 1))
+    direction = math.atan2(float(saturation @ y), float(saturation @ x))
     channels = (*cv2.split(upright), grey)
     mask = seen.astype(np.uint8)
     histogram = np.stack(
@@ -209,7 +215,7 @@ def _light_and_colour(upright: Bytes, weight: Floats) -> dict[str, ArrayLike]:
     )
     return {
         "brightness": value.mean() / 255,
-        "hue": direction / (2 * np.pi) % 1,
+        "hue": direction / (2 * math.pi) % 1,
         "light": _light(grey, seen),
         "histogram": histogram / seen.sum(),
     }
@@ -239,14 +245,10 @@ def _screen(image: Bytes, face_from_frame: Doubles) -> Doubles:
     side = float((high - low).max())
     upright_from_frame = affine.square_crop((low + high) / 2, side, 0, _UPRIGHT)
     upright_from_face = affine.compose(upright_from_frame, frame_from_face)
-    small, small_from_face = image, affine.scaling(1)
-    if size > 2 * _UPRIGHT:
-        small = resize(image, (2 * _UPRIGHT, 2 * _UPRIGHT))
-        small_from_face = affine.scaling(2 * _UPRIGHT / size)
     # Beyond the picture it is as black as beyond the frame.
     upright = cv2.warpAffine(
-        np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)),
-        affine.compose(upright_from_face, affine.invert(small_from_face)),
+        np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)),
+        upright_from_face,
         (_UPRIGHT, _UPRIGHT),
         flags=cv2.INTER_LINEAR,
     )
