@@ -23,8 +23,8 @@ _PROBE: Final = 1 / 48
 _LEAST_PROBE: Final = 1.5
 # What the pixels themselves blur: the standard deviation of a perfectly sharp picture.
 _PIXEL: Final = 0.5
-# The same for the sharpness, as shares of the face: of all that were tried on real faces blurred
-# step by step, these tell the steps apart best, at any size and with noise.
+# The same for sharpness and motion, as shares of the face: of all that were tried on real faces,
+# blurred and smeared step by step, these tell the steps apart best, at any size and with noise.
 _SHARE_SOFTENED: Final = 1 / 160
 _FINE_PROBE: Final = 1 / 96
 # Less softens nothing.
@@ -34,7 +34,7 @@ _BLURRED: Final = 0.01
 # Gradients that are none.
 _FLAT: Final = 1e-6
 # Differences between both directions below this, as a share of the width, are no motion.
-_STILL: Final = 0.005
+_STILL: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +76,18 @@ def measure_blur(
     if visible is not None:
         weight = np.minimum(weight, _inside(affine.apply(to_face, visible), face.shape))
     probe = max(_LEAST_PROBE, width * _PROBE)
-    edges = _edges(face, _SOFTENED, probe)
-    detail = _detail(edges, probe, width)
+    detail = _detail(_edges(face, _SOFTENED, probe), probe, width)
     if not weight.any():
         return Blur(math.nan, math.nan, detail)
     # Softened by a share of the face, not by a pixel, all sizes are softened alike.
     softened, fine = width * _SHARE_SOFTENED, width * _FINE_PROBE
-    before, after = (_tensor(*each, weight) for each in _edges(face, softened, fine))
+    edges = _edges(face, softened, fine)
+    before, after = (_tensor(*each, weight) for each in edges)
     # What is flat keeps all of nothing: it is as blurred as can be.
     share = float(np.trace(after) + _FLAT) / float(np.trace(before) + _FLAT)
     variance = _blur_by(share, softened, fine)
     spread = math.copysign(math.sqrt(abs(variance)), variance) / width
-    along, across = (
-        max(_blur_by(share, _SOFTENED, probe), 0.0) for share in _shares(edges, weight)
-    )
+    along, across = (max(_blur_by(share, softened, fine), 0.0) for share in _shares(edges, weight))
     motion = (along - across) / (along + across + (_STILL * width) ** 2)
     return Blur(1 / (1 + 2 ** (spread / _BLURRED)), motion, detail)
 
