@@ -21,6 +21,7 @@ from understudy.io.faceset.faceset import Faceset
 from understudy.io.footage.stills import read_image
 from understudy.io.open_footage import open_footage
 from understudy.io.video.clip_writer import write_clip
+from understudy.io.weights.fetch import weight_status
 from understudy.stages.events import Event, FailedFrame, Finished, Progress, Saved, Stage, Stop
 
 # The hull in place of the learned mask: after three iterations the model does not know yet where a
@@ -80,6 +81,15 @@ def test_every_frame_had_its_face_and_no_frame_failed(finished: tuple[Path, list
     for side in ("src", "dst"):
         assert set(Faceset(out.with_suffix(".show") / side / "faces").faces.frame) == set(range(10))
     assert last(events, "train")["iteration"] == 3
+
+
+def test_every_picture_says_how_far_the_eyes_are_open(finished: tuple[Path, list[Event]]) -> None:
+    if weight_status("iris") == "missing":
+        pytest.skip("the weights are not on this machine")
+    for side in ("src", "dst"):
+        faces = Faceset(finished[0].with_suffix(".show") / side / "faces").faces
+        assert ((faces.lids > -0.05) & (faces.lids < 0.5)).all()
+        assert np.nanmax(np.abs(faces.gaze)) < 0.4
 
 
 def test_the_face_is_changed_and_the_rest_of_the_frame_is_not(

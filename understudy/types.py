@@ -155,7 +155,7 @@ class Faces:
         score: (N,) float32 in 0..1.
         track: (N,) int64, -1 = none.
         pose: (N, 3) float32 pitch, yaw, roll in radians.
-        identity: (N, D) float32, or None when nobody asked for them.
+        identity: (N, D) float32, NaN where it is not known; None when it is of no face.
         person: (N,) int64, 0 = who is seen most, -1 = unknown.
         filled: (N,) bool: no detector saw the face, its points come from the frames around.
         raw: (N, 68, 2) float32, the landmarks before smoothing.
@@ -235,10 +235,15 @@ class Faces:
 
     @classmethod
     def of(cls, faces: list[Face]) -> Faces:
-        """The table with these faces as rows; identities are kept only when every face has one."""
+        """The table with these faces as rows."""
         if not faces:
             return cls.empty()
-        known = [face.identity for face in faces if face.identity is not None]
+        known = {row: face.identity for row, face in enumerate(faces) if face.identity is not None}
+        identity = None
+        if known:
+            vectors = np.stack(list(known.values())).astype(np.float32)
+            identity = np.full((len(faces), vectors.shape[1]), np.nan, np.float32)
+            identity[list(known)] = vectors
         return cls(
             frame=np.array([face.frame for face in faces], np.int64),
             box=np.stack([face.box for face in faces]).astype(np.float32),
@@ -246,7 +251,7 @@ class Faces:
             score=np.array([face.score for face in faces], np.float32),
             track=np.array([face.track for face in faces], np.int64),
             pose=np.stack([face.pose for face in faces]).astype(np.float32),
-            identity=np.stack(known).astype(np.float32) if len(known) == len(faces) else None,
+            identity=identity,
             person=np.array([face.person for face in faces], np.int64),
             filled=np.array([face.filled for face in faces], bool),
             raw=np.stack(
@@ -278,6 +283,8 @@ class Faces:
     def face(self, row: int) -> Face:
         """Row `row` as a `Face`."""
         identity = None if self.identity is None else self.identity[row]
+        if identity is not None and np.isnan(identity).any():
+            identity = None
         return Face(
             int(self.frame[row]),
             self.box[row],

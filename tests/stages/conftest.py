@@ -78,6 +78,7 @@ class Film:
     def options(self, **changes: object) -> ExtractOptions:
         settings = {
             "detector": "squares",
+            "eyes": False,
             "landmarker": "fitted",
             "size": 256,
             "identity": "none",

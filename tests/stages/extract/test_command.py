@@ -11,6 +11,7 @@ from understudy.core.face import align
 from understudy.io.faceset.faceset import Faceset
 from understudy.parts.detectors import Detection, detectors
 from understudy.stages.events import Finished, Progress, Started
+from understudy.stages.extract import detect
 from understudy.stages.extract.command import extract
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.project import Project
@@ -60,6 +61,21 @@ def test_a_face_keeps_its_track_and_its_raw_points(film):
     assert not faces.filled.any() and np.abs(faces.raw - faces.landmarks).max() < 3
     inner = align.template_points("half", 100) / 100 * 40 + (10, 20)
     assert np.allclose(faces.raw[0, 17:], inner, atol=0.01)
+
+
+def test_who_a_face_is_says_its_track_in_each_of_its_pictures(film, squares, monkeypatch):
+    one = np.full(4, 2, np.float32)
+    monkeypatch.setattr(
+        detect,
+        "make_embedder",
+        lambda options: lambda image, points: one * (1, 1, 1, 1 + (points[0, 0] > 100)),
+    )
+    film.run(sample=3)
+    faces = film.faces().faces
+    assert faces.identity is not None and np.isfinite(faces.identity).all()
+    np.testing.assert_allclose(np.linalg.norm(faces.identity, axis=1), 1, atol=1e-5)
+    for track in np.unique(faces.track):
+        assert np.ptp(faces.identity[faces.track == track], axis=0).max() < 1e-6
 
 
 def test_a_short_gap_is_filled_by_flow_and_marked(film):

@@ -53,10 +53,8 @@ class FaceTable:
         self.footages, footage = _number_footages(pictures.footages)
         if len(footage):
             own["footage"] = footage[columns["footage"]]
-        identity = pictures.identity
-        is_known = identity is not None and not np.isnan(identity[:, :1]).any()
         self.names = pictures.names
-        self.faces = Faces(**own, identity=identity if is_known else None)
+        self.faces = Faces(**own, identity=pictures.identity)
         self.facts = pictures.facts
         self.sides: NDArray[np.int64] = columns["side"]
         self.face_from_frame: Doubles = columns["face_from_frame"]

@@ -177,6 +177,13 @@ WEIGHTS: Final[Mapping[str, Weight]] = MappingProxyType(
                 "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
                 1242398,
             ),
+            _mediapipe(
+                "iris",
+                "eyes of extract: gaze and lids",
+                "iris_landmark/iris_landmark.tflite",
+                "d1744d2a09c25f501d39eba4faff47e53ecca8852c5ce19bce8eeac39357521f",
+                2640568,
+            ),
             _yunet(
                 "yunet-2023mar",
                 "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",

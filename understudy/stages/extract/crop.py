@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
@@ -17,13 +17,14 @@ from understudy.errors import BadMedia
 from understudy.io.faceset import face_image
 from understudy.io.footage import stills
 from understudy.io.footage.base import BadFrame, Footage
+from understudy.parts.iris import load_eye_network
 from understudy.stages.extract.detect import FRAME_ERRORS
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.extract.track import TrackedFaces
 from understudy.stages.parallel.footage_reader import FootageHandle, open_reader
 from understudy.stages.parallel.prefetch import prefetch
 from understudy.stages.parallel.tally import Steps
-from understudy.types import AlignedFace, Bytes, Doubles, Face, Faces
+from understudy.types import AlignedFace, Bytes, Doubles, Face, Faces, Marking
 
 _DEPTH = 4
 _DEBUG_QUALITY = 85
@@ -123,9 +124,8 @@ def crop_faces(task: CropTask) -> Steps[CropResult]:
                 for row, face_from_frame in zip(rows, maps, strict=True):
                     if task.numbers[row] < 0:
                         continue
-                    face = _align(
-                        reader.footage, image, task.faces.face(row), face_from_frame, task
-                    )
+                    seen = _look_at_eyes(image, task.faces.face(row), task.options)
+                    face = _align(reader.footage, image, seen, face_from_frame, task)
                     number = f"{attempt.index:06d}_{task.numbers[row]}"
                     name = f"{task.prefix}{number}.{task.options.format}"
                     result.pictures.append(
@@ -150,6 +150,15 @@ def crop_faces(task: CropTask) -> Steps[CropResult]:
                 result.failed.append((attempt.index, str(error)))
             yield
     return result
+
+
+def _look_at_eyes(image: Bytes, face: Face, options: ExtractOptions) -> Face:
+    """The face with its gaze and lids, where they are asked for and are to be seen."""
+    if not options.eyes or face.filled or face.marked is Marking.LAID:
+        return face
+    gaze, lids = load_eye_network()(image, face.landmarks)
+    is_seen = np.isfinite(gaze).all()
+    return replace(face, gaze=gaze if is_seen else None, lids=lids)
 
 
 def _align(

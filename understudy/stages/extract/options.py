@@ -106,6 +106,12 @@ class ExtractOptions(Options):
     jpg_quality: int = option(
         95, "Quality of jpg", low=1, high=100, affects="crop", group=_PICTURES
     )
+    eyes: bool = option(
+        True,
+        "Measure where the eyes look and how far they are open, and keep it in the pictures",
+        affects="crop",
+        group=_PICTURES,
+    )
     max_faces: int | None = option(
         None,
         "Keep only so many faces of a frame, the largest; not set = all",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from understudy.core.image import as_bytes
 from understudy.core.metrics.summary import FootageInfo
 from understudy.core.tracking.places import match_places, places_of
-from understudy.errors import BadMedia, NoFaces
+from understudy.errors import BadMedia, NoFaces, WeightsMissing
 from understudy.io import atomic, scratch
 from understudy.io.faceset.faceset import Faceset, free_path
 from understudy.io.footage.base import Footage
@@ -26,6 +26,7 @@ from understudy.io.footage.stills import read_image
 from understudy.io.installation import install_extra
 from understudy.io.provenance.manifest import COMMENT, Claim
 from understudy.io.video.clip_writer import write_clip
+from understudy.parts.iris import load_eye_network
 from understudy.stages.carried_marks import CarriedMarks
 from understudy.stages.events import (
     Change,
@@ -119,6 +120,7 @@ class Extraction:
                 FailedFrame(frame=frame, text=reason) for frame, reason in self.record.failed
             )
         else:
+            yield from self._prepare_eyes()
             is_done = yield from self._find()
             solved = self._solved() if is_done else None
             if solved is not None and not len(solved) and self.options.asks_for_marks:
@@ -155,6 +157,21 @@ class Extraction:
                 f" {install_extra('dlib')}; --identity none leaves it at that."
             ]
         return []
+
+    def _prepare_eyes(self) -> Iterator[Warned]:
+        """Fetch the network that looks at eyes; without it they are not measured."""
+        if not self.options.eyes:
+            return
+        try:
+            load_eye_network()
+        except WeightsMissing as error:
+            self.options = self.options.model_copy(update={"eyes": False})
+            yield Warned(
+                text=(
+                    f"{self.label}: where the eyes look and how far they are open is not measured:"
+                    f" {error} To do without: --no-eyes."
+                )
+            )
 
     def _order(self) -> ExtractRecord:
         """What this run is asked for, as nothing of it were done."""
