@@ -153,9 +153,19 @@ class Axis:
         """All kinds, from low to high."""
         return (*(kind for _, kind in self.below), self.usual, *(kind for _, kind in self.above))
 
-    def kind_of(self, value: float) -> str:
-        """What a value is called."""
-        return self.kinds[int(np.searchsorted(self.edges, value, side="right"))]
+    def kind_of(self, value: float, nearest: float) -> str:
+        """What a value is called that is missing where others come as near as `nearest`.
+
+        Halfway to what is out of the usual on either side of 0 is called so where there is less.
+        """
+        edges = self.edges
+        if value * (value - nearest) > 0 and edges[0] < 0 < edges[-1]:
+            edges = np.where(
+                (edges == edges[edges > 0].min()) | (edges == edges[edges < 0].max()),
+                edges / 2,
+                edges,
+            )
+        return self.kinds[int(np.searchsorted(edges, value, side="right"))]
 
     def written(self, low: float, high: float | None = None) -> str:
         """A value with its unit, or from one to another."""
@@ -237,16 +247,16 @@ AXES: Final = (
     Axis(
         "side",
         "light from the right",
-        0.15,
-        ((-0.12, "light from the left"),),
+        0.13,
+        ((-0.2, "light from the left"),),
         "light from the front",
-        ((0.12, "light from the right"),),
+        ((0.2, "light from the right"),),
         mirrors=True,
     ),
     Axis(
         "below",
         "light from below",
-        0.15,
+        0.13,
         ((-0.2, "light from above"),),
         "light from the front",
         ((0.2, "light from below"),),
@@ -390,15 +400,16 @@ def _gaps_along(axis: Axis, src: Shown, dst: Shown) -> list[Gap]:
         if near and near >= _AS_RARE * len(inside) / len(rows) * len(have):
             continue
         middle = float(np.median(values[inside]))
+        nearest = float(known[np.abs(known - middle).argmin()])
         mirrored = _count_near(np.sort(-have), wanted[inside]) >= _enough(have)
         gaps.append(
             Gap(
                 axis,
-                axis.kind_of(middle),
+                axis.kind_of(middle, nearest),
                 inside,
                 float(values[inside].min()),
                 float(values[inside].max()),
-                float(known[np.abs(known - middle).argmin()]),
+                nearest,
                 near,
                 axis.mirrors and float(mirrored.mean()) > _MOSTLY,
             )

@@ -38,7 +38,7 @@ _DIFFERENT: Final = (150, 30)
 # From this share on faces of somebody else spoil src.
 _WRONG: Final = 0.02
 # A scale that changes less than this is not worth it; train takes none beyond the second.
-_SCALES: Final = (0.02, 0.3)
+_SCALES: Final = (0.025, 0.3)
 # As wide, or as long: within this share.
 _ALIKE: Final = 0.03
 _STEP: Final = 15
@@ -274,7 +274,7 @@ def draw_pose_text(report: CoverageReport) -> list[str]:
     return [
         *lines,
         "across: turned to the picture's left, in degrees; down: from looking up to down",
-        "both: dst shows it, and src does; dst: src lacks it; src: only src shows it",
+        "both: dst shows it, and src or nearly so; dst: src lacks it; src: src alone",
     ]
 
 
