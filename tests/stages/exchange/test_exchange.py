@@ -105,7 +105,12 @@ def test_faces_go_to_deepfacelab_and_come_back(
         one = read_face((out / names[1]).read_bytes(), "")
         assert one is not None and one.frame_name == "00005.png"
     before = Faceset(shows / "full" / "dst" / "faces")
-    assert summary(bring(empty, out)) == {"faces": 3, "left_out": 0, "DeepFaceLab": 3}
+    assert summary(bring(empty, out)) == {
+        "faces": 3,
+        "already_there": 0,
+        "left_out": 0,
+        "DeepFaceLab": 3,
+    }
     after = Faceset(empty / "dst" / "faces")
     assert after.faces.frame.tolist() == [0, 4, 9] and after.face_type == "full"
     assert np.abs(after.faces.landmarks - before.faces.landmarks).max() < 1e-3
@@ -161,6 +166,9 @@ def test_two_facesets_become_one_and_apart_again(shows: Path, empty: Path) -> No
         "000009_0.png",
     ]
     assert (faces / "000004_0.jpg").read_bytes() == (theirs / "000004_0.jpg").read_bytes()
+    # The same once more, as after a run that was killed when it was all but through.
+    events = bring(empty, other, theirs)
+    assert summary(events) == {"faces": 0, "already_there": 4, "left_out": 0}
     Journal(faces.parent).undo()
     assert (faces / "000000_0.jpg").is_file() and len(Faceset(faces)) == 3
     assert not (empty / "dst" / "faces_new").exists()
@@ -196,7 +204,7 @@ def test_what_does_not_fit_is_listed_and_the_rest_comes_in(
     (aligned / "empty.jpg").write_bytes(b"")
     (aligned / "short.jpg").write_bytes(good[:-40])
     events = bring(empty, aligned)
-    assert summary(events) == {"faces": 4, "left_out": 6, "DeepFaceLab": 4}
+    assert summary(events) == {"faces": 4, "already_there": 0, "left_out": 6, "DeepFaceLab": 4}
     warned = told(events, Warned)
     for name, reason in (
         ("hostile.jpg", "system"),
@@ -253,7 +261,7 @@ def test_mark_only_frames_become_squares(empty: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(not ODD.is_dir(), reason="UNDERSTUDY_ODD_FILES names no such folder")
 def test_what_others_made_comes_in(empty: Path, tmp_path: Path) -> None:
     events = bring(empty, ODD / "dfl")
-    assert summary(events) == {"faces": 3, "left_out": 1, "DeepFaceLab": 3}
+    assert summary(events) == {"faces": 3, "already_there": 0, "left_out": 1, "DeepFaceLab": 3}
     names = sorted(path.name for path in (empty / "dst" / "faces").iterdir())
     assert names == [
         "aligned-dfl1-full-face.jpg",

@@ -137,6 +137,8 @@ def faces_export(show: Path, side: Side, out: Path, *, options: FacesExportOptio
 
 def _require_free(out: Path) -> None:
     if atomic.is_there(out) and not (out.is_dir() and not any(out.iterdir())):
+        # Of a run that died as it was done.
+        atomic.remove_partials(out.parent)
         raise BadOption(f"{out}: is there already. Choose another name, or move it away.")
 
 

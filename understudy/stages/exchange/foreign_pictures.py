@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -76,10 +76,15 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A picture to bring in. name: as which. frame, person, face_type: what it is to say."""
+    """A picture to bring in.
+
+    name: as which. rivals: pictures of the set that have the names it would have had before. frame,
+    person, face_type: what it is to say.
+    """
 
     look: Look
     name: str
+    rivals: tuple[Path, ...]
     frame: int
     person: int
     face_type: FaceType
@@ -90,22 +95,42 @@ def look_at(places: list[PicturePlace]) -> list[Look]:
     return [_look(each) for each in places]
 
 
-def bring_in(task: tuple[Path, list[Order]]) -> list[tuple[Order, str]]:
-    """Write pictures into a folder as face pictures of ours: a task for one process.
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What became of a picture. problem: why it does not come in. is_there: the set has it."""
 
-    Returns:
-        Each, and why it could not be brought in; "" = it was.
-    """
+    order: Order
+    problem: str = ""
+    is_there: bool = False
+
+
+def bring_in(task: tuple[Path, list[Order]]) -> list[Brought]:
+    """Write pictures into a folder as face pictures of ours: a task for one process."""
     folder, orders = task
     done = []
     for each in orders:
         try:
-            (folder / each.name).write_bytes(_as_ours(each))
+            data = _as_ours(each)
         except FAULTS as error:
-            done.append((each, _reason(error, each.look.place)))
-        else:
-            done.append((each, ""))
+            done.append(Brought(each, _reason(error, each.look.place)))
+            continue
+        is_there = is_among(data, each.rivals)
+        if not is_there:
+            (folder / each.name).write_bytes(data)
+        done.append(Brought(each, is_there=is_there))
     return done
+
+
+def is_among(data: bytes, rivals: Iterable[Path]) -> bool:
+    """Whether a picture of the set is this one, byte for byte: it was brought in before."""
+    for path in rivals:
+        try:
+            if picture_files.read_bytes(path) == data:
+                return True
+        except BadMedia:
+            # Deleted this moment, or no face at all.
+            continue
+    return False
 
 
 def _look(place: PicturePlace) -> Look:

@@ -27,7 +27,14 @@ from understudy.printable import name_some
 from understudy.stages import events
 from understudy.stages.events import Event, Finished, Note, Saved, Stage, Started, Stop, Warned
 from understudy.stages.exchange.alignment_faces import PictureForm, cut_alignments, match_frames
-from understudy.stages.exchange.foreign_pictures import OURS, Look, Order, bring_in, look_at
+from understudy.stages.exchange.foreign_pictures import (
+    OURS,
+    Look,
+    Order,
+    bring_in,
+    is_among,
+    look_at,
+)
 from understudy.stages.exchange.foreign_sources import Source, find_source
 from understudy.stages.exchange.frame_names import FrameNumbers, FramesOfFootage
 from understudy.stages.extract.options import ExtractOptions
@@ -73,9 +80,11 @@ class _Import:
     project: Project
     side: Side
     options: FacesImportOptions
+    known: frozenset[str] = frozenset()
     taken: set[str] = field(default_factory=set)
     brought: list[str] = field(default_factory=list)
     left_out: int = 0
+    there: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -91,17 +100,23 @@ class _Import:
         if len(problems) > len(told):
             yield Warned(text=f"{len(problems) - len(told)} more are left out, like these.")
 
-    def name(self, name: str, suffix: str) -> str:
-        """A name for a picture that nothing has: its own, or with a number behind it."""
+    def name(self, name: str, suffix: str) -> tuple[str, tuple[Path, ...]]:
+        """A name for a picture that nothing has: its own, or with a number behind it.
+
+        And the pictures of the set that have those before it.
+        """
         stem = PurePath(name).stem.lstrip(".").replace("\0", "") or "face"
         plain = Path(stem + suffix)
         plain = plain if len(os.fsencode(plain.name)) <= _LONGEST else atomic.numbered(plain, 1)
         others = (atomic.numbered(plain, number) for number in itertools.count(2))
-        path = next(
-            each for each in itertools.chain([plain], others) if each.name not in self.taken
-        )
+        rivals = list[Path]()
+        for path in itertools.chain([plain], others):
+            if path.name not in self.taken:
+                break
+            if path.name in self.known:
+                rivals.append(self.project.faces(self.side) / path.name)
         self.taken.add(path.name)
-        return path.name
+        return path.name, tuple(rivals)
 
 
 @verb
@@ -122,7 +137,8 @@ def faces_import(show: Path, side: Side, path: list[Path], *, options: FacesImpo
     yield Finished(stage="read")
     with project.lock(side), atomic.explain_os_errors(faces.parent):
         run = _Import(project, side, options)
-        run.taken = set(_names_there(faces))
+        run.known = frozenset(_names_there(faces))
+        run.taken = set(run.known)
         shutil.rmtree(run.folder, ignore_errors=True)
         run.folder.mkdir(parents=True)
         try:
@@ -132,7 +148,7 @@ def faces_import(show: Path, side: Side, path: list[Path], *, options: FacesImpo
             if not is_done:
                 yield Note(text=f"{side}: stopped; nothing was imported.")
                 return
-            if not run.brought:
+            if not run.brought and not run.there:
                 raise NoFaces(_nothing(run, path))
             step = (
                 f"import: {len(run.brought)} faces from {name_some([each.name for each in path])}"
@@ -142,9 +158,19 @@ def faces_import(show: Path, side: Side, path: list[Path], *, options: FacesImpo
             )
         finally:
             shutil.rmtree(run.folder, ignore_errors=True)
-    yield Saved(what="faceset", path=faces)
-    yield Note(text=f"To take this back: understudy faces undo {project.folder} {side}.")
-    summary = {"faces": len(run.brought), "left_out": run.left_out, **run.kinds}
+    if run.there:
+        yield Note(
+            text=f"{run.there} faces were there already, byte for byte, and were passed over."
+        )
+    if run.brought:
+        yield Saved(what="faceset", path=faces)
+        yield Note(text=f"To take this back: understudy faces undo {project.folder} {side}.")
+    summary = {
+        "faces": len(run.brought),
+        "already_there": run.there,
+        "left_out": run.left_out,
+        **run.kinds,
+    }
     yield Finished(stage="faces_import", summary=summary)
 
 
@@ -181,9 +207,11 @@ def _bring_pictures(run: _Import, sources: Sequence[Source]) -> Told[bool]:
     done = yield from _map(run, "import", bring_in, tasks, len(orders))
     if done is None:
         return False
-    yield from run.leave_out([problem for _, problem in done if problem])
-    run.brought += [order.name for order, problem in done if not problem]
-    run.kinds.update(order.look.kind for order, problem in done if not problem)
+    yield from run.leave_out([each.problem for each in done if each.problem])
+    brought = [each.order for each in done if not each.problem and not each.is_there]
+    run.there += sum(each.is_there for each in done)
+    run.brought += [each.name for each in brought]
+    run.kinds.update(each.look.kind for each in brought)
     return True
 
 
@@ -209,7 +237,7 @@ def _orders(run: _Import, looks: list[Look]) -> Generator[Note, None, list[Order
     return [
         Order(
             look,
-            run.name(look.place.name, look.suffix),
+            *run.name(look.place.name, look.suffix),
             frames.get(look.frame_name, 0),
             people.index(look.place.person) if len(people) > 1 and look.kind != OURS else -1,
             look.shown if look.kind == OURS else types[look.told],
@@ -277,7 +305,10 @@ def _bring_alignments(run: _Import, sources: Sequence[Source]) -> Told[bool]:
             for done, (frame, pictures, problems) in enumerate(cut, 1):
                 yield from run.leave_out(problems)
                 for number, data in enumerate(pictures):
-                    name = run.name(f"{frame:06d}_{number}", form.suffix)
+                    name, rivals = run.name(f"{frame:06d}_{number}", form.suffix)
+                    if is_among(data, rivals):
+                        run.there += 1
+                        continue
                     (run.folder / name).write_bytes(data)
                     run.brought.append(name)
                     run.kinds["faceswap"] += 1
