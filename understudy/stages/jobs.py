@@ -23,6 +23,7 @@ _VERBS: dict[str, Verb] = {}
 # Modules of this package that hold verbs, in the order in which --help lists them.
 _MODULES = (
     "new",
+    "clips",
     "extract.command",
     "curate.faces",
     "curate.sort",

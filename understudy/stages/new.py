@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from understudy.errors import BadMedia
-from understudy.io.footage.base import Footage
-from understudy.io.footage.fingerprint import FootageFingerprint
+from understudy.io.footage.base import Footage, explain_unreadable
+from understudy.io.footage.fingerprint import digest_files
 from understudy.io.footage.options import FootageOptions
 from understudy.io.video.audio import SoundOptions, choose_sound
 from understudy.stages.events import Finished, Note, Saved, Stage, Warned
@@ -31,20 +31,32 @@ def new(show: Path, src: Path | list[Path], dst: Path, options: NewOptions) -> S
     face is replaced. Each a video, a folder of pictures, or one picture.
     """
     project = Project.planned(show, src, dst, options.consent, FootageOptions.of(options))
-    known: dict[FootageFingerprint, Path] = {}
-    sides: tuple[Side, ...] = ("src", "dst")
-    for side in sides:
-        for path in project.footages(side):
-            with project.open_footage(side, path) as footage:
-                yield from _describe_footage(side, footage)
-                if side == "src":
-                    _require_other(footage, known)
-                else:
-                    # As a merge takes it over that is asked nothing else.
-                    yield from sound_notes(choose_sound(footage, SoundOptions(), ".mp4"), "new")
+    yield from describe_clips(project, project.footages("src"))
+    with project.open_footage("dst") as footage:
+        yield from _describe_footage("dst", footage)
+        # As a merge takes it over that is asked nothing else.
+        yield from sound_notes(choose_sound(footage, SoundOptions(), ".mp4"), "new")
     project.save_new()
     yield Saved(what="project", path=project.folder / PROJECT_FILE)
     yield Finished(stage="new", summary={"show": str(project.folder)})
+
+
+def describe_clips(project: Project, new: Sequence[Path]) -> Iterator[Note | Warned]:
+    """What is told of footage that comes into src. new: which of the show's.
+
+    Raises BadMedia where one has no frames, or is the same as another under another name.
+    """
+    known: dict[tuple[int, str], Path] = {}
+    for path in project.footages("src"):
+        if path in new:
+            with project.open_footage("src", path) as footage:
+                yield from _describe_footage("src", footage)
+        elif not path.exists():
+            continue
+        with explain_unreadable(path):
+            digest = digest_files(project.footage_files("src", path))
+        if (first := known.setdefault(digest, path)) != path:
+            raise BadMedia(f"{path}: the same as {first}. Give each clip once.")
 
 
 def _describe_footage(side: Side, footage: Footage) -> Iterator[Note | Warned]:
@@ -60,13 +72,6 @@ def _describe_footage(side: Side, footage: Footage) -> Iterator[Note | Warned]:
             )
         )
     yield from footage_notes(footage)
-
-
-def _require_other(footage: Footage, known: dict[FootageFingerprint, Path]) -> None:
-    """Raise BadMedia where a clip of src is one that is there already, under another name."""
-    first = known.setdefault(footage.fingerprint, footage.path)
-    if first != footage.path:
-        raise BadMedia(f"{footage.path}: the same as {first}. Give each clip once.")
 
 
 def _describe(side: Side, footage: Footage) -> str:

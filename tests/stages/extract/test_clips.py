@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from understudy.errors import BadMedia, BadOption, BadProject, NoFaces
+from understudy.stages.clips import ClipsOptions, ClipsRemoveOptions, clips_add, clips_remove
+from understudy.stages.clips import clips as list_clips
 from understudy.stages.curate.faces import FacesCheckOptions, faces_check
 from understudy.stages.events import Finished, Note, Warned
 from understudy.stages.extract.clips import find_clips
@@ -195,3 +197,37 @@ def test_a_person_by_number_is_told_to_be_another_in_each_clip(shot):
         for event in extract(shot.folder, "src", options=shot.options(person=1)):
             events.append(event)
     assert "each numbers its people for itself. To keep the same one everywhere" in told(events)
+
+
+def test_clips_are_listed_added_and_removed_by_commands(shot, clips, tmp_path):
+    project = Project.load(shot.folder)
+    project.with_footage("src", clips[0]).save()
+    shot.run("src")
+    with pytest.raises(BadOption, match="is a clip of src already"):
+        list(clips_add(shot.folder, [clips[0]], ClipsOptions()))
+    events = list(clips_add(shot.folder, clips[1:], ClipsOptions()))
+    assert "2 pictures, the first 160x120" in told(events)
+    shot.run("src")
+    listed = summaries(list(list_clips(shot.folder, ClipsOptions())))["clips"]
+    assert {name: each["faces"] for name, each in listed.items() if name != "dst"} == {
+        "src/take": 4,
+        "src/take-2": 3,
+        "src/Take-the-2nd": 2,
+    }
+    before = shot.contents("src")
+    (shot.folder / "src" / "faces" / "take-2_000001_0.jpg").unlink()
+    list(clips_remove(shot.folder, "take-2", ClipsRemoveOptions()))
+    assert names(shot) == [name for name in sorted(before) if not name.startswith("take-2")]
+    assert len(Project.load(shot.folder).footages("src")) == 2
+    # Taken out by hand, it is told of, and its faces may follow.
+    Project.load(shot.folder).with_footage("src", clips[0]).save()
+    assert "2 faces are of Take – the 2nd" in told(list(list_clips(shot.folder, ClipsOptions())))
+    list(clips_add(shot.folder, [clips[1]], ClipsOptions()))
+    list(clips_remove(shot.folder, "Take – the 2nd", ClipsRemoveOptions()))
+    # What was found is known still, and so is what somebody removed.
+    events = shot.run("src")
+    assert not any(getattr(each, "stage", "").startswith("find") for each in events)
+    gone = {"take-2_000001_0.jpg", "Take-the-2nd_000000_0.jpg", "Take-the-2nd_000001_0.jpg"}
+    assert names(shot) == sorted(set(before) - gone)
+    with pytest.raises(BadOption, match="There are src/take, src/take-2"):
+        list(clips_remove(shot.folder, "nothing", ClipsRemoveOptions()))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.footage.fingerprint import FootageFingerprint
 
 # The folder of a side in which each of several clips has one of its own.
 CLIPS = "clips"
+# Of a clip's folder, in bytes: names of pictures begin with it, and so do lines of progress.
+_LONGEST = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Clip:
     def label(self) -> str:
         """The side, and of several clips which, for messages and stages: src, src/interview."""
         side = self.faces.parent.name
-        return side if self.is_only else f"{side}/{self.name or self.footage.stem}"
+        return side if self.is_only else f"{side}/{self.name or plain_name(self.footage)}"
 
     @property
     def prefix(self) -> str:
@@ -45,23 +49,34 @@ class Clip:
         return f"{self.name}_" if self.name else ""
 
     def own_faces(self, *sources: FootageFingerprint) -> Faceset:
-        """The side's faces that are of this clip. sources: as it is, or was.
-
-        Those that do not say of which footage they are count as its own, too, where it is the only
-        one; of several clips they go by the name of its file.
+        """The side's faces that are of this clip, as `own_rows`.
 
         Raises BadMedia where a picture in the folder is no face of ours.
         """
         faceset = Faceset(self.faces)
+        rows = self.own_rows(faceset, *sources)
+        return faceset if rows.all() else faceset.select(rows)
+
+    def own_rows(self, faceset: Faceset, *sources: FootageFingerprint) -> NDArray[np.bool_]:
+        """(N,) which of the side's faces are of this clip. sources: as it is, or was.
+
+        Those that do not say of which footage they are count as its own, too, where it is the only
+        one; of several clips they go by the name of its file.
+        """
         keys = {each.key for each in sources}
         if self.is_only:
             others = [at for at, each in enumerate(faceset.footages) if each.key not in {"", *keys}]
-            rows = ~np.isin(faceset.faces.footage, others)
-        else:
-            ours = [
-                at
-                for at, each in enumerate(faceset.footages)
-                if each.key in keys or (not each.key and each.name == self.footage.name)
-            ]
-            rows = np.isin(faceset.faces.footage, ours)
-        return faceset if rows.all() else faceset.select(rows)
+            return ~np.isin(faceset.faces.footage, others)
+        ours = [
+            at
+            for at, each in enumerate(faceset.footages)
+            if each.key in keys or (not each.key and each.name == self.footage.name)
+        ]
+        return np.isin(faceset.faces.footage, ours)
+
+
+def plain_name(footage: Path) -> str:
+    """The name of a footage as one that any file system takes, and no longer than is handy."""
+    name = footage.name if footage.is_dir() else footage.stem
+    plain = re.sub(r"(?:[^\w.]|_)+", "-", name).strip("-.")
+    return plain.encode()[:_LONGEST].decode(errors="ignore").rstrip("-.") or "clip"

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from understudy.errors import BadMedia, BadProject
+from understudy.io.faceset.faceset import Faceset
 from understudy.io.footage.base import explain_unreadable
-from understudy.io.footage.fingerprint import digest_files
-from understudy.stages.extract.clip import CLIPS, Clip
+from understudy.io.footage.fingerprint import FootageFingerprint, digest_files
+from understudy.stages.events import Note
+from understudy.stages.extract.clip import CLIPS, Clip, plain_name
 from understudy.stages.extract.record import ExtractRecord
 from understudy.stages.project import Project
 from understudy.types import Side
-
-# Of a clip's folder, in bytes: names of pictures begin with it, and so do lines of progress.
-_LONGEST = 24
 
 
 def find_clips(project: Project, side: Side) -> list[Clip]:
@@ -29,7 +30,7 @@ def find_clips(project: Project, side: Side) -> list[Clip]:
     Raises BadProject where no footage is set, or two clips are the same.
     """
     paths, home = project.footages(side), project.faces(side).parent
-    states = [home, *sorted(each for each in (home / CLIPS).glob("*") if each.is_dir())]
+    states = _states(home)
     if len(states) == len(paths) == 1:
         return [Clip(paths[0], project.faces(side), home)]
     records = {state: ExtractRecord.load(state) for state in states}
@@ -53,13 +54,54 @@ def find_clips(project: Project, side: Side) -> list[Clip]:
             found[path] = state
     for path in paths:
         if path not in found:
-            found[path] = home if len(paths) == 1 else _free_state(home, path, found.values())
+            found[path] = home if len(paths) == 1 else _free_state(home, path, found)
     return [Clip(path, project.faces(side), found[path], len(paths) == 1) for path in paths]
 
 
 def clip_of(project: Project, side: Side, footage: Path) -> Clip:
     """The clip of a side that lies at that path. Raises BadProject as `find_clips`."""
     return next(each for each in find_clips(project, side) if each.footage == footage)
+
+
+def former_clips(project: Project, side: Side, listed: Collection[Clip]) -> list[Clip]:
+    """The clips that were taken out: something is known of each, but it is not listed any more.
+
+    Where none of their faces is left, nobody knows the names of their files.
+    """
+    faceset, found = Faceset(project.faces(side), tolerant=True), list[Clip]()
+    names = {each.key: each.name for each in faceset.footages} if faceset.is_there else {}
+    taken = {clip.state for clip in listed}
+    for state in _states(project.faces(side).parent):
+        record = None if state in taken else ExtractRecord.load(state)
+        if record is not None and isinstance(record.source, FootageFingerprint):
+            name = names.get(record.source.key, state.name)
+            found.append(Clip(Path(name), faceset.folder, state, is_only=False))
+    return found
+
+
+def rows_of_clip(clip: Clip, faceset: Faceset) -> NDArray[np.bool_]:
+    """(N,) which of the side's faces were extracted from a clip, by its record."""
+    source = getattr(ExtractRecord.load(clip.state), "source", None)
+    return clip.own_rows(faceset, *([source] if isinstance(source, FootageFingerprint) else []))
+
+
+def notes_on_former(project: Project, side: Side) -> Iterator[Note]:
+    """Which faces are of clips that were taken out of the list by hand."""
+    faceset, listed = Faceset(project.faces(side), tolerant=True), find_clips(project, side)
+    for clip in former_clips(project, side, listed):
+        if count := int(rows_of_clip(clip, faceset).sum()):
+            yield Note(
+                text=(
+                    f"{side}: {count} faces are of {clip.footage.name}, which is none of the clips"
+                    f" any more. To take them away: understudy clips remove {project.folder}"
+                    f" {clip.footage.name}"
+                )
+            )
+
+
+def _states(home: Path) -> list[Path]:
+    """The folders in which something may be known of a clip: the side's own, and one a clip."""
+    return [home, *sorted(each for each in (home / CLIPS).glob("*") if each.is_dir())]
 
 
 def _digest(project: Project, side: Side, path: Path) -> tuple[int, str] | None:
@@ -71,16 +113,10 @@ def _digest(project: Project, side: Side, path: Path) -> tuple[int, str] | None:
         return None
 
 
-def _free_state(home: Path, footage: Path, taken: Collection[Path]) -> Path:
-    """The folder for a clip by the name of its file, none of those that are taken."""
-    used = {each.name.casefold() for each in taken if each.parent.name == CLIPS}
-    stem = _plain_name(footage)
+def _free_state(home: Path, footage: Path, taken: Mapping[Path, Path]) -> Path:
+    """The folder for a clip by the name of its file; taken: those of the others."""
+    used = {(plain_name(path) if state == home else state.name) for path, state in taken.items()}
+    used = {name.casefold() for name in used}
+    stem = plain_name(footage)
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
     return home / CLIPS / next(name for name in names if name.casefold() not in used)
-
-
-def _plain_name(footage: Path) -> str:
-    """The name of a footage as one that any file system takes, and no longer than is handy."""
-    name = footage.name if footage.is_dir() else footage.stem
-    plain = re.sub(r"(?:[^\w.]|_)+", "-", name).strip("-.")
-    return plain.encode()[:_LONGEST].decode(errors="ignore").rstrip("-.") or "clip"

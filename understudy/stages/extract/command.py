@@ -10,7 +10,7 @@ from understudy.errors import BadMedia, NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.stages.events import Event, Finished, Note, Order, Stage, Warned
 from understudy.stages.extract.clip import Clip
-from understudy.stages.extract.clips import find_clips
+from understudy.stages.extract.clips import find_clips, notes_on_former
 from understudy.stages.extract.options import ExtractOptions
 from understudy.stages.extract.pipeline import Extraction, ask_for_marks, tell_of_faceset
 from understudy.stages.jobs import verb
@@ -95,6 +95,7 @@ def _begin_several(
                 f"{clip.footage}: no such file or folder, and it is one of {side}'s clips. Put it"
                 f" back, or write where it lies now into {project.folder / PROJECT_FILE}."
             )
+    yield from notes_on_former(project, side)
     yield Note(text=f"{side}: {len(clips)} clips, {', '.join(each.label for each in clips)}")
     if options.person is not None:
         yield Note(

@@ -198,6 +198,17 @@ def prepare_record(
     return record, [*said, *told]
 
 
+def keep_removed(clip: Clip) -> None:
+    """Write down which of a clip's pictures were removed by hand, before all others go.
+
+    Raises BadMedia where a picture in the folder is no face of ours.
+    """
+    before = CutFaces.load(clip.state)
+    _, cut_faces, _ = _notice_removed(clip, ExtractRecord.load(clip.state), before)
+    if cut_faces is not before:
+        cut_faces.save(clip.state)
+
+
 def _notice_removed(
     clip: Clip, known: ExtractRecord | None, cut_faces: CutFaces
 ) -> tuple[ExtractRecord | None, CutFaces, list[str]]:

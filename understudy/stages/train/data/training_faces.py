@@ -8,7 +8,7 @@ from understudy.core.training.split import MIN_FACES
 from understudy.io.faceset.faceset import Faceset
 from understudy.stages.curate.faceset_notes import faceset_notes
 from understudy.stages.events import Event, Note
-from understudy.stages.extract.clips import find_clips
+from understudy.stages.extract.clips import find_clips, notes_on_former
 from understudy.stages.extract.known_footage import knows_clip
 from understudy.stages.extract.people import warn_of_several_in_faceset
 from understudy.stages.extract.person_choice import choose_person
@@ -70,6 +70,7 @@ def _remarks_on_footage(project: Project, side: Side) -> Iterator[Note]:
     if getattr(project.file, side) is None:
         return
     command = f"understudy extract {project.folder} {side}"
+    yield from notes_on_former(project, side)
     for clip in find_clips(project, side):
         if knows_clip(project, side, clip) is False:
             yield Note(
