@@ -1,6 +1,7 @@
 """How fast facesets of any size are worked on, and how much memory that takes.
 
-    python benchmarks/faceset.py [opening] [packing] [--faces 20000] [--size 256] [--in FOLDER]
+    python benchmarks/faceset.py [opening] [packing] [looking] [sorting]
+                                 [--faces 20000] [--size 256] [--in FOLDER]
 
 The faces are made here: pictures of two people who do not exist, cut out of frames as `extract`
 does it, each with other light and framing. FOLDER keeps them for the next time.
@@ -25,12 +26,17 @@ import numpy as np
 
 from understudy.core import affine
 from understudy.core.face.align import face_from_frame
+from understudy.core.face.pixel_measures import PixelMeasures
 from understudy.core.face.pose import estimate_pose
 from understudy.core.synthetic.clip import render_clip
 from understudy.io.faceset import face_image
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.faceset.pack import pack_path
+from understudy.io.faceset.pixel_cache import cache_path
+from understudy.parts.sorters import sorters
+from understudy.stages.curate.measuring import measure_pixels
 from understudy.stages.curate.pack import PackOptions, UnpackOptions, faces_pack, faces_unpack
+from understudy.stages.curate.sort import sort_faces
 from understudy.stages.demo import load_portrait
 from understudy.stages.project import Project
 from understudy.types import AlignedFace, Face, Floats
@@ -43,7 +49,12 @@ IDENTITY: Final = 512
 
 def main() -> None:
     """Print one line a measurement."""
-    parts: dict[str, Callable[[Path], None]] = {"opening": opening, "packing": packing}
+    parts: dict[str, Callable[[Path], None]] = {
+        "opening": opening,
+        "packing": packing,
+        "looking": looking,
+        "sorting": sorting,
+    }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*parts, []], default=[])
     parser.add_argument("--faces", type=int, default=20_000)
@@ -144,6 +155,46 @@ def packing(show: Path) -> None:
     began = time.perf_counter()
     list(faces_unpack(show, "src", options=UnpackOptions()))
     _say("unpacked", time.perf_counter() - began)
+
+
+def looking(show: Path) -> None:
+    """Pixels measured the first time, by all cores, and read again."""
+    faceset = Faceset(show / "src/faces")
+    cache_path(faceset.folder).unlink(missing_ok=True)
+    began = time.perf_counter()
+    _measure(faceset)
+    seconds = time.perf_counter() - began
+    _say(f"{len(faceset)} faces looked at, {len(faceset) / seconds:.0f}/s", seconds)
+    began = time.perf_counter()
+    _measure(faceset)
+    _say(f"{len(faceset)} faces looked at again", time.perf_counter() - began)
+
+
+def sorting(show: Path) -> None:
+    """Every sorter that asks for no other side, with a quarter of the faces, half and all."""
+    faceset = Faceset(show / "src/faces")
+    pixels = _measure(faceset)
+    for share in (4, 2, 1):
+        rows = np.arange(len(faceset)) % share == 0
+        some = sort_faces(faceset.select(rows), pixels.select(rows))
+        for name in sorters.names():
+            if not sorters[name].reads_other:
+                sort = sorters[name]().build()
+                began = time.perf_counter()
+                sort(some)
+                _say(f"{len(some)} faces sorted by {name}", time.perf_counter() - began)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{len(faceset)} faces sorted by each: at most {memory:.0f} MB", flush=True)
+
+
+def _measure(faceset: Faceset) -> PixelMeasures:
+    stage = measure_pixels(faceset)
+    while True:
+        try:
+            next(stage)
+        except StopIteration as end:
+            pixels: PixelMeasures = end.value
+            return pixels
 
 
 def _time_reading(faces: Path, what: str) -> None:
