@@ -146,6 +146,17 @@ def test_what_was_taken_out_of_src_is_told_and_nothing_else(
         )
 
 
+def test_what_src_shows_only_apart_is_told_beside_the_verdict() -> None:
+    whole, _ = report_coverage(SRC.side_faces(), DST.side_faces(), None)
+    assert whole.together == [] and whole.answer == "yes"
+    kept = (SRC.mouth < 0.05) | (np.degrees(SRC.yaw) < 10)
+    apart, _ = report_coverage(SRC.side_faces(kept), DST.side_faces(), None)
+    assert apart.gaps == [] and apart.answer == "yes"
+    told = {pair.kinds for pair in apart.together}
+    assert ("turned left", "mouth wide open") in told
+    assert all("left" in turn and "mouth" in mouth for turn, mouth in told)
+
+
 def test_what_only_one_side_of_the_head_shows_may_come_from_a_mirror() -> None:
     gaps = find_gaps(SRC.shown()[np.degrees(SRC.yaw) < 40], DST.shown())
     assert [gap.is_mirrored for gap in gaps] == [True]

@@ -20,8 +20,8 @@ Rows = NDArray[np.int64]
 ENOUGH: Final = 3
 # A gap that fewer of dst's faces fall into, or a smaller share of them, is a slip of the landmarks
 # or passes unseen.
-_LEAST_FACES: Final = 3
-_LEAST_SHARE: Final = 0.002
+LEAST_FACES: Final = 3
+LEAST_SHARE: Final = 0.002
 # Of the faces in a gap this share must be missing for this reason alone: a head in profile is also
 # lit from one side.
 _OWN_SHARE: Final = 1 / 3
@@ -324,7 +324,7 @@ def find_gaps(src: Shown, dst: Shown) -> list[Gap]:
     A face of dst that is out of src's reach for several reasons counts for the one that most of
     dst's faces share.
     """
-    least = max(_LEAST_FACES, math.ceil(_LEAST_SHARE * len(dst)))
+    least = max(LEAST_FACES, math.ceil(LEAST_SHARE * len(dst)))
     found = [gap for axis in AXES for gap in _gaps_along(axis, src, dst)]
     kept: list[Gap] = []
     explained = np.zeros(len(dst), bool)

@@ -20,6 +20,7 @@ from understudy.core.metrics.coverage import (
     kind_numbers,
     lacking_rows,
 )
+from understudy.core.metrics.coverage_pairs import find_pairs
 from understudy.core.metrics.shape_fit import ShapeFit
 from understudy.types import Floats
 
@@ -96,6 +97,14 @@ class KindRow(_Part):
     src: int
 
 
+class PairRow(_Part):
+    """Two kinds that dst shows together and src only apart, and how many of dst's faces do."""
+
+    kinds: tuple[str, str]
+    faces: int
+    frames: list[tuple[int, int]]
+
+
 class MapCell(_Part):
     """Faces of one kind in all: how far turned and looking up, how they act and are lit.
 
@@ -125,8 +134,9 @@ class CoverageReport(_Part):
 
     answer, verdict: whether src is good enough for this shot, and in a sentence. covered: the
     share of dst's faces that some of src's show as well. sharpness: src's detail as a share of
-    dst's; None = not measured. shape: None = not known. map: every kind of face that either side
-    shows.
+    dst's; None = not measured. shape: None = not known. together: what is in no gap, and
+    yet shown by src only apart; the verdict does not count it. map: every kind of face that either
+    side shows.
     """
 
     version: Literal[1] = 1
@@ -138,6 +148,7 @@ class CoverageReport(_Part):
     sharpness: float | None
     shape: ShapeRow | None
     gaps: list[GapRow]
+    together: list[PairRow] = []
     kinds: list[KindRow]
     map: list[MapCell]
 
@@ -209,6 +220,14 @@ def report_coverage(
         kinds=[
             KindRow(axis=each.axis.name, kind=each.kind, dst=each.dst, src=each.src)
             for each in count_kinds(ours, theirs)
+        ],
+        together=[
+            PairRow(
+                kinds=pair.kinds,
+                faces=len(pair.rows),
+                frames=_frame_ranges(dst.frame[rows[pair.rows]]),
+            )
+            for pair in find_pairs(ours, theirs, lacking_rows(gaps, len(dst))[rows])
         ],
         map=_map_cells(ours, theirs, lacking_rows(gaps, len(dst), POSE)[rows]),
     )

@@ -225,6 +225,11 @@ def _tell(report: CoverageReport) -> Iterator[Event]:
         )
         if gap.advice:
             yield Note(text=f"  {gap.advice}")
+    for pair in report.together:
+        yield Note(
+            text=f"src has only apart: {pair.kinds[0]} and {pair.kinds[1]};"
+            f" {pair.faces:,} of dst's show both"
+        )
 
 
 def _write(
