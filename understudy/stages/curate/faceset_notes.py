@@ -9,6 +9,7 @@ from typing import Final
 
 from understudy.io.faceset import face_image
 from understudy.io.faceset.faceset import Faceset
+from understudy.io.faceset.journal import Journal
 from understudy.printable import name_some
 from understudy.stages.events import Event, Finished, Note, Progress, Started, Warned
 
@@ -30,7 +31,19 @@ def reading_events(faceset: Faceset) -> Iterator[Event]:
 
 
 def faceset_notes(faceset: Faceset) -> Iterator[Note]:
-    """Yield how many pictures are passed over as copies of others, and which of them differ."""
+    """Yield how many pictures are passed over as copies of others, and which of them differ.
+
+    Where a run was killed while it changed the set, that is told first.
+    """
+    side = faceset.folder.parent
+    if (step := Journal(side).unfinished()) is not None:
+        yield Note(
+            text=(
+                f"{faceset.folder}: a change of these faces was cut short ({step.what}), so they"
+                f" are partly as before. To take it back: understudy faces undo {side.parent}"
+                f" {side.name}"
+            )
+        )
     copies = [(path, other) for path, others in faceset.copies.items() for other in others]
     if not copies:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.faceset.journal import Journal, Move, Step
+from understudy.io.footage.fingerprint import FootageFingerprint
 from understudy.options import Options
 from understudy.stages.curate.faceset_notes import faceset_notes, reading_events
 from understudy.stages.curate.sorted_page import renew_page
 from understudy.stages.events import Finished, Note, Stage
+from understudy.stages.extract.clips import find_clips
+from understudy.stages.extract.record import ExtractRecord
 from understudy.stages.jobs import verb
 from understudy.stages.project import Project
 from understudy.types import Side
@@ -41,7 +44,7 @@ def faces_recover_names(show: Path, side: Side, *, options: FacesRecoverNamesOpt
         yield from reading_events(faceset)
         faceset.require_loose(np.ones(len(faceset), bool))
         yield from faceset_notes(faceset)
-        renamed = name_by_frame(faceset)
+        renamed = name_by_frame(faceset, _prefixes(project, side, faceset))
         renew_page(faceset.folder)
     if renamed is None:
         yield Note(text=f"{faceset.folder}: every face has the name of its frame already.")
@@ -61,14 +64,35 @@ def name_by_place(faceset: Faceset, rows: NDArray[np.int64], by: str) -> Step | 
     return _rename(faceset, [stems[row] for row in range(len(faceset))], f"renamed by {by}")
 
 
-def name_by_frame(faceset: Faceset) -> Step | None:
-    """Rename the pictures by their frames, in the order of their names; None where all are so."""
-    counts: dict[int, int] = {}
+def name_by_frame(faceset: Faceset, prefixes: Sequence[str]) -> Step | None:
+    """Rename the pictures by their frames, in the order of their names; None where all are so.
+
+    prefixes: by number of the footage, what the names begin with.
+    """
+    counts: dict[str, int] = {}
     stems = []
-    for frame in faceset.faces.frame.tolist():
-        counts[frame] = counts.get(frame, -1) + 1
-        stems.append(f"{frame:06d}_{counts[frame]}")
+    faces = faceset.faces
+    for frame, footage in zip(faces.frame.tolist(), faces.footage.tolist(), strict=True):
+        stem = f"{prefixes[footage] if footage >= 0 else ''}{frame:06d}"
+        counts[stem] = counts.get(stem, -1) + 1
+        stems.append(f"{stem}_{counts[stem]}")
     return _rename(faceset, stems, "renamed by frame")
+
+
+def _prefixes(project: Project, side: Side, faceset: Faceset) -> list[str]:
+    """What the names of each footage's pictures begin with, as `extract` gives them; "" = nothing.
+
+    Raises BadProject where the show names no footage.
+    """
+    clips = find_clips(project, side)
+    if not any(clip.prefix for clip in clips):
+        return [""] * len(faceset.footages)
+    prefix_of: dict[str, str] = {clip.footage.name: clip.prefix for clip in clips}
+    for clip in clips:
+        record = ExtractRecord.load(clip.state)
+        if record is not None and isinstance(record.source, FootageFingerprint):
+            prefix_of[record.source.key] = clip.prefix
+    return [prefix_of.get(each.key, prefix_of.get(each.name, "")) for each in faceset.footages]
 
 
 def _rename(faceset: Faceset, stems: list[str], what: str) -> Step | None:

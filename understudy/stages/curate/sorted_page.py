@@ -18,6 +18,7 @@ from understudy.stages.html_page import render_page
 
 # The browser lays out so many faces at once, and only where they are looked at.
 _BLOCK = 240
+_PLAIN = str.maketrans("", "", "._-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +99,16 @@ def _group_name(face: OrderedFace) -> str:
 
 
 def _shown(folder: Path, at: int, face: OrderedFace) -> dict[str, object]:
+    # Most names are addresses as they stand.
+    is_plain = face.name.isascii() and face.name.translate(_PLAIN).isalnum()
     value = "" if face.value is None else f" · {face.value:.3g}"
     return {
         "name": face.name,
-        "address": PurePosixPath("/", folder.name, face.name).as_uri().removeprefix("file:///"),
+        "address": f"{folder.name}/{face.name}" if is_plain else _address(folder, face.name),
         "told": f"{at}{value}{': ' if face.reason else ''}{face.reason}",
         "kind": "odd" if face.reason else "" if face.is_chosen else "out",
     }
+
+
+def _address(folder: Path, name: str) -> str:
+    return PurePosixPath("/", folder.name, name).as_uri().removeprefix("file:///")

@@ -254,7 +254,8 @@ class Extraction:
             self.record = self.record.model_copy(update={"pending": sorted(pending)})
             self.record.save(self.state)
             faceset = self.clip.own_faces(self.film.source)
-            faceset.trash(np.isin(faceset.faces.frame, sorted(pending)))
+            replaced = np.isin(faceset.faces.frame, sorted(pending))
+            faceset.trash(replaced, f"extract: {int(replaced.sum())} faces found anew")
         numbers = yield from self._plan(solved, chosen)
         frames = self._frames_of_tasks(solved.frame[chosen[numbers >= 0]], pending)
         tasks = CropTasks(

@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from understudy.errors import BadData, BadProject
 from understudy.io import atomic, data_files, tables
 from understudy.io.faceset.faceset import Faceset
+from understudy.io.faceset.journal import Journal
 from understudy.io.faceset.manual_marks import Mark, parse_faces
+from understudy.io.faceset.order import order_path
 from understudy.io.faceset.pack import pack_path
 from understudy.io.faceset.picture_files import list_pictures
 from understudy.io.footage.base import Footage, explain_unreadable
@@ -485,19 +487,22 @@ def _move_aside(clip: Clip, known: ExtractRecord | None, order: ExtractRecord) -
     """
     state = clip.state
     faces = state / clip.faces.name
-    own = (faces, pack_path(faces), debug_folder(state), record_path(state))
+    # Steps and order are of these very pictures. Killed behind them, the next run moves the faces.
+    curated = (Journal(state).folder, order_path(faces)) if clip.is_only else ()
+    own = (*curated, faces, pack_path(faces), debug_folder(state), record_path(state))
+    places = dict[Path, Path]()
     for number in itertools.count(1):
-        places = [each.with_name(f"{each.stem}_old_{number}{each.suffix}") for each in own]
-        if not any(map(atomic.is_there, places)):
+        places = {each: each.with_name(f"{each.stem}_old_{number}{each.suffix}") for each in own}
+        if not any(map(atomic.is_there, places.values())):
             break
     of_all = () if clip.is_only else (clip.faces, pack_path(clip.faces))
     with atomic.explain_os_errors(clip.faces):
         if not clip.is_only:
-            _move_own_aside(clip, known, order, places[0])
-        for each, place in zip(own, places, strict=True):
+            _move_own_aside(clip, known, order, places[faces])
+        for each, place in places.items():
             if atomic.is_there(each) and each not in of_all:
                 each.rename(place)
-    return places[0]
+    return places[faces]
 
 
 def _move_own_aside(
