@@ -63,6 +63,11 @@ SCENARIOS = [
         "extract-restored", "curated", ("extract", "show", *EXTRACT, "--restore-removed"), cost=2
     ),
     Scenario("faces", "unlisted", ("faces", "check", "show", "dst")),
+    Scenario("sort", "faces", ("sort", "show", "dst", "yaw", "--rename")),
+    Scenario(
+        "faces-trash", "faces", ("faces", "trash", "show", "dst", "00000[1-3]*"), again=(0, 2)
+    ),
+    Scenario("faces-undo", "renamed", ("faces", "undo", "show", "dst")),
     Scenario(
         "recrop",
         "faces",
@@ -178,6 +183,9 @@ def prepare(runner: Runner) -> None:
     runner.save("faces")
     (runner.root / "show/dst/faces.safetensors").unlink()
     runner.save("unlisted")
+    runner.load("faces")
+    do("sort", "show", "dst", "yaw", "--rename")
+    runner.save("renamed")
     runner.load("faces")
     (runner.root / "show/dst/faces/000004_0.jpg").unlink()
     (runner.root / "show/src/faces/000002_0.jpg").unlink()

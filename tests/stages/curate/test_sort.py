@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from understudy import cli
 from understudy.core.face import align
 from understudy.core.synthetic.clip import PORTRAIT_LANDMARKS
 from understudy.io.faceset.faceset import Faceset
+from understudy.io.faceset.journal import Journal
 from understudy.io.faceset.order import load_order
 from understudy.parts.sorters import Sort, Sorter, SortFaces, Sorting, sorters
 from understudy.stages.events import Event, Finished, Note, Saved, Warned, read_event
@@ -213,3 +215,41 @@ def test_a_set_that_was_never_sorted_says_how_to(
     (show / "src/order.json").write_text(json.dumps({"by": "x", "faces": 3}))
     assert cli.main(["faces", "groups", str(show), "src"]) == 4
     assert "Delete it, and sort the faces again" in " ".join(capsys.readouterr().err.split())
+
+
+def test_undo_that_was_killed_takes_back_no_second_step(
+    show: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = show / "src/faces"
+    for frame in (0, 1):
+        run("faces", "trash", show, "src", f"00000{frame}*", capsys=capsys)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda path, **_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            Journal(show / "src").undo()
+    assert frames_in(faces) == [1, 2, 3, 4, 5]
+    told = run("faces", "undo", show, "src", capsys=capsys)
+    assert frames_in(faces) == [1, 2, 3, 4, 5]
+    assert summary(told) == {"taken back": "1", "left to undo": "1"}
+
+
+def test_a_folder_that_may_not_be_written_to_loses_nothing(
+    show: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def refuse(path: Path, goal: Path) -> Path:
+        if path.suffix == ".jpg":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return rename(path, goal)
+
+    faces = show / "src/faces"
+    monkeypatch.setattr(Path, "rename", refuse)
+    for words in (
+        ("faces", "trash", show, "src", "000001*"),
+        ("sort", show, "src", "yaw", "--rename"),
+    ):
+        assert cli.main([str(word) for word in words]) == 8
+        told = " ".join(capsys.readouterr().err.split())
+        assert "cannot be written to" in told
+        assert frames_in(faces) == list(range(6)) and not Journal(show / "src").steps()

@@ -77,6 +77,7 @@ class Step:
         when: Seconds since 1970.
         moves: (from, to), below the side's folder.
         is_done: False while a run that began it has neither finished it nor taken it back.
+        is_leaving: Whether it is being taken back.
         left: Of the moves those that stay undone, since something else has that name.
         missing: Those of which nobody knows where the file is: deleted by hand, or moved.
     """
@@ -86,6 +87,7 @@ class Step:
     when: float
     moves: tuple[Move, ...]
     is_done: bool = True
+    is_leaving: bool = False
     left: tuple[Move, ...] = ()
     missing: tuple[Move, ...] = ()
 
@@ -279,6 +281,7 @@ class _Run:
             self._record.when,
             self._moves,
             self._state == "done",
+            self._state in ("lift", "unplace", "return"),
             tuple(self._left),
             tuple(self._missing),
         )

@@ -40,8 +40,12 @@ def faces_undo(show: Path, side: Side, *, options: FacesUndoOptions) -> Stage:
         summary = {str(step.number): _told(step) for step in reversed(steps)}
         yield Finished(stage="faces_undo", summary=summary)
         return
-    taken_back = 0
+    taken_back, begun = 0, journal.unfinished()
     with project.lock(side):
+        if begun is not None and begun.is_leaving:
+            # A run that was killed while it took this step back: the lock has finished that.
+            taken_back = 1
+            yield Note(text=f"taken back: {begun.what}")
         while taken_back < options.steps and (step := journal.undo()) is not None:
             taken_back += 1
             yield Note(text=f"taken back: {step.what}")
