@@ -39,7 +39,8 @@ _DIFFERENT: Final = (150, 30)
 # From this share on faces of somebody else spoil src.
 _WRONG: Final = 0.02
 # A scale that changes less than this is not worth it; train takes none beyond the second.
-_SCALES: Final = (0.025, 0.3)
+LEAST_SCALE: Final = 0.025
+_MOST_SCALE: Final = 0.3
 # As wide, or as long: within this share.
 _ALIKE: Final = 0.03
 _STEP: Final = 15
@@ -250,7 +251,7 @@ def describe_shape(shape: ShapeRow | None) -> str:
     named = " and ".join(each for each in told if each)
     if not named:
         return "src's face is as wide and as long as dst's; it needs no --src-scale"
-    if abs(shape.src_scale) < _SCALES[0]:
+    if abs(shape.src_scale) < LEAST_SCALE:
         unlike = all(told) or abs(shape.width - 1) > 2 * _ALIKE
         hint = "; saehd with archi liae follows dst's shape" if unlike else ""
         return f"src's face is {named} than dst's; no --src-scale would fit better{hint}"
@@ -391,7 +392,7 @@ def _sharpness(src: SideFaces, dst: SideFaces) -> float | None:
 def _shape_row(shape: ShapeFit | None) -> ShapeRow | None:
     if shape is None:
         return None
-    scale = float(np.clip(shape.scale, -_SCALES[1], _SCALES[1]))
+    scale = float(np.clip(shape.scale, -_MOST_SCALE, _MOST_SCALE))
     return ShapeRow(
         width=round(shape.width, 4), length=round(shape.length, 4), src_scale=round(scale, 2)
     )

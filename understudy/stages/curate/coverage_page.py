@@ -14,6 +14,7 @@ from understudy.core.drawing import comparison
 from understudy.core.image import resize
 from understudy.core.metrics.coverage import AXES, Axis, Gap, lacking_rows, nearest_rows
 from understudy.core.metrics.coverage_report import (
+    LEAST_SCALE,
     POSE,
     CoverageReport,
     SideFaces,
@@ -129,7 +130,7 @@ class CoveragePage:
         ]
         if report.sharpness is not None:
             tiles.append(("of dst's detail", f"{100 * report.sharpness:.0f} %", "in src"))
-        if report.shape is not None:
+        if report.shape is not None and abs(report.shape.src_scale) >= LEAST_SCALE:
             tiles.append(("src_scale", f"{report.shape.src_scale:+.2f}", "fits best"))
         if report.src.wrong_person:
             tiles.append(("look like others", f"{report.src.wrong_person:,}", "faces of src"))
