@@ -21,6 +21,8 @@ _FOCAL: Final = 4.0
 # Its square lies around a point in the middle of the head, at the height of the eyes. On our head
 # model, whose units are millimetres, that is here; theirs is not known more closely.
 _CENTRE: Final = np.array([0.3, -37.8, 60.0])
+# By how much the square of a mask may be turned, scaled and moved from the one that is reckoned.
+_TURNED, _AWAY = 0.03, 0.15
 _EYES: Final = float(HEAD_MODEL[45, 0] - HEAD_MODEL[36, 0])
 
 
@@ -56,3 +58,17 @@ def crop_matrix(landmarks: Doubles, size: int) -> Doubles:
     scale = np.array([[inner, 0, pad], [0, inner, pad]], np.float64)
     scale[:, 2] -= inner * (middle - 0.5)
     return affine.compose(scale, unit_from_frame)
+
+
+def is_alike(matrix: Doubles, other: Doubles, size: int) -> bool:
+    """Whether two maps from a frame to a face picture are of the same square, as far as known.
+
+    Args:
+        matrix: (2, 3).
+        other: (2, 3), of `crop_matrix`.
+        size: Side of the picture in pixels.
+    """
+    middle = np.full(2, size / 2 - 0.5)
+    away = np.abs(affine.apply(matrix, affine.apply(affine.invert(other), middle)) - middle).max()
+    turned = np.abs(matrix[:, :2] - other[:, :2]).max() / affine.scale_of(other)
+    return bool(turned < _TURNED and away < _AWAY * size)

@@ -1,7 +1,8 @@
 """Face pictures of faceswap: PNG with a text chunk that holds a literal of Python's.
 
-Nothing says how the picture was cut, so that is reckoned again: points 17..67 are fitted to a mean
-face, and the square lies around a point of the head that turns with it.
+Nothing says how the picture was cut, unless a mask was kept in the same square. Else that is
+reckoned again: points 17..67 are fitted to a mean face, and the square lies around a point of the
+head that turns with it.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import ast
 from dataclasses import replace
 from typing import Any, Final
 
-from understudy.core.face.faceswap_crop import crop_matrix
+from understudy.core.face.faceswap_crop import crop_matrix, is_alike
 from understudy.errors import BadMedia
 from understudy.io.faceset.foreign_face import ForeignFace, ForeignRecord
-from understudy.io.faceswap.face_record import read_record
+from understudy.io.faceswap.face_record import head_square, read_record
 from understudy.io.image_segments import PNG, Segment, cut_out, png_chunks
 
 _MAGIC: Final = b"faceswap\0\0\0\0\0"
@@ -34,21 +35,13 @@ def read_face(data: bytes, size: int, where: str) -> ForeignFace | None:
         return None
     held = ForeignRecord(_literal(blocks[0].body[len(_MAGIC) :], where), where)
     source = ForeignRecord(held.held.get("source") or {}, where)
-    face = read_record(held.held.get("alignments"), source.text("source_filename"), where)
-    return replace(face, face_from_frame=crop_matrix(face.landmarks, size))
-
-
-def frame_size(data: bytes, where: str) -> tuple[int, int] | None:
-    """(width, height) of the frame that a face picture of faceswap is of; None = not told."""
-    blocks = _segments(data)
-    if not blocks:
-        return None
-    held = ForeignRecord(_literal(blocks[0].body[len(_MAGIC) :], where), where)
-    source = ForeignRecord(held.held.get("source") or {}, where)
-    sides = source.numbers("source_frame_dims", (-1,))
-    if sides is None or len(sides) < 2:
-        return None
-    return int(sides[1]), int(sides[0])
+    alignments = held.held.get("alignments")
+    face = read_record(alignments, source.text("source_filename"), where)
+    matrix = crop_matrix(face.landmarks, size)
+    kept = head_square(alignments, where)
+    if kept is not None and is_alike(kept * size, matrix, size):
+        matrix = kept * size
+    return replace(face, face_from_frame=matrix)
 
 
 def without_face(data: bytes) -> bytes:

@@ -34,7 +34,7 @@ def read_record(held: object, frame_name: str, where: str) -> ForeignFace:
     record = ForeignRecord(held, where)
     landmarks = _landmarks(record)
     sides = [record.held.get(name) for name in "xywh"]
-    box = None if None in sides else record.numbers("box", (4,), sides)
+    box = None if any(each is None for each in sides) else record.numbers("box", (4,), sides)
     return ForeignFace(
         tool=TOOL,
         # Of a picture that is to be cut yet; none is told.
@@ -112,6 +112,22 @@ def _read_mask(record: ForeignRecord) -> ForeignMask | None:
         if abs(float(np.linalg.det(to_mask[:2, :2]))) < 1e-9:
             raise inner.fault("affine_matrix", "a matrix that squeezes the frame flat")
         return ForeignMask(levels.reshape(int(side), int(side)), to_mask[:2])
+    return None
+
+
+def head_square(held: object, where: str) -> Doubles | None:
+    """The map (2, 3) from frame pixels to the "head" square of side 1, where a mask was kept in it.
+
+    Of this square a face picture is, too. Raises BadMedia.
+    """
+    masks = ForeignRecord(held, where).held.get("mask")
+    for each in masks.values() if isinstance(masks, dict) else ():
+        if not isinstance(each, dict) or each.get("stored_centering") != "head":
+            continue
+        inner = ForeignRecord(each, f"{where}, mask")
+        to_mask, side = inner.numbers("affine_matrix", (-1, 3)), each.get("stored_size")
+        if to_mask is not None and len(to_mask) in (2, 3) and isinstance(side, int) and side > 0:
+            return to_mask[:2] / side
     return None
 
 

@@ -49,8 +49,8 @@ Result = TypeVar("Result")
 Told = Generator[Event, events.Order | None, Result]
 
 _BATCH: Final = 32
-# So many pictures that do not come in are told one by one.
-_TOLD: Final = 20
+# From so many pictures on that do not come in for the same reason they are told together.
+_ALIKE: Final = 4
 # Bytes of a name, as most disks allow.
 _LONGEST: Final = 255
 _UPRIGHT: Final = tuple(FACE_TYPE_SCALE)
@@ -93,12 +93,17 @@ class _Import:
         return Journal(self.project.faces(self.side).parent).new_pictures
 
     def leave_out(self, problems: Sequence[str]) -> Iterator[Warned | Note]:
-        """Tell what does not come in: the first few of all one by one."""
-        told = problems[: max(0, _TOLD - self.left_out)]
+        """Tell what does not come in, and why: one by one, or together where many are alike."""
         self.left_out += len(problems)
-        yield from (Warned(text=f"left out: {each}") for each in told)
-        if len(problems) > len(told):
-            yield Warned(text=f"{len(problems) - len(told)} more are left out, like these.")
+        alike: dict[str, list[str]] = defaultdict(list)
+        for each in problems:
+            place, _, reason = each.partition(": ")
+            alike[reason].append(place)
+        for reason, places in alike.items():
+            if len(places) < _ALIKE:
+                yield from (Warned(text=f"left out: {place}: {reason}") for place in places)
+            else:
+                yield Warned(text=f"left out: {len(places)} files: {reason} {name_some(places)}")
 
     def name(self, name: str, suffix: str) -> tuple[str, tuple[Path, ...]]:
         """A name for a picture that nothing has: its own, or with a number behind it.
@@ -141,7 +146,8 @@ def faces_import(show: Path, side: Side, path: list[Path], *, options: FacesImpo
         run.taken = set(run.known)
         shutil.rmtree(run.folder, ignore_errors=True)
         run.folder.mkdir(parents=True)
-        try:
+        with contextlib.ExitStack() as clearing:
+            clearing.callback(shutil.rmtree, run.folder, ignore_errors=True)
             is_done = (yield from _bring_pictures(run, sources)) and (
                 yield from _bring_alignments(run, sources)
             )
@@ -150,14 +156,14 @@ def faces_import(show: Path, side: Side, path: list[Path], *, options: FacesImpo
                 return
             if not run.brought and not run.there:
                 raise NoFaces(_nothing(run, path))
-            step = (
-                f"import: {len(run.brought)} faces from {name_some([each.name for each in path])}"
-            )
-            Journal(faces.parent).carry_out(
-                step, [(f"{NEW}/{name}", f"{faces.name}/{name}") for name in run.brought]
-            )
-        finally:
-            shutil.rmtree(run.folder, ignore_errors=True)
+            if run.brought:
+                # From here on they are the journal's.
+                clearing.pop_all()
+                names = name_some([each.name for each in path])
+                Journal(faces.parent).carry_out(
+                    f"import: {len(run.brought)} faces from {names}",
+                    [(f"{NEW}/{name}", f"{faces.name}/{name}") for name in run.brought],
+                )
     if run.there:
         yield Note(
             text=f"{run.there} faces were there already, byte for byte, and were passed over."
@@ -202,6 +208,8 @@ def _bring_pictures(run: _Import, sources: Sequence[Source]) -> Told[bool]:
         return False
     fit = [each for each in looks if not each.problem]
     yield from run.leave_out([each.problem for each in looks if each.problem])
+    if not fit:
+        return True
     orders = yield from _orders(run, fit)
     tasks = [(run.folder, each) for each in _batches(orders)]
     done = yield from _map(run, "import", bring_in, tasks, len(orders))
