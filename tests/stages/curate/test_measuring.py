@@ -1,5 +1,7 @@
 """Pixels are measured once: what is known is read again, what changed is measured anew."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -68,7 +70,7 @@ def test_a_picture_that_is_damaged_meanwhile_has_a_reason_and_no_numbers(faceset
 
 
 def test_a_run_that_is_stopped_goes_on(faceset, monkeypatch):
-    monkeypatch.setattr(measuring, "_CHUNK", 1)
+    monkeypatch.setattr(measuring, "PIXELS", dataclasses.replace(measuring.PIXELS, chunk=1))
     events, found = run(measure_pixels(faceset), Stop())
     assert found is None and events[-1].done == 1
     events, found = run(measure_pixels(faceset))

@@ -1,9 +1,9 @@
-"""What was measured on the pixels of a faceset: `pixels.safetensors` beside its folder, a cache."""
+"""What was measured on the pictures of a faceset: tables beside its folder, a cache."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +21,9 @@ _VERSION: Final = "3"
 _NAMES, _FACTS = "names", "facts"
 
 
-def cache_path(folder: Path) -> Path:
-    """Where the measures of the faces in `folder` are kept."""
-    return folder.with_name("pixels.safetensors")
+def cache_path(folder: Path, what: str = "pixels") -> Path:
+    """Where `what` was measured of the faces in `folder` is kept."""
+    return folder.with_name(f"{what}.safetensors")
 
 
 class MeasuredPictures:
@@ -36,13 +36,22 @@ class MeasuredPictures:
         is_known: (N,) bool, which rows are filled.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str], facts: NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        facts: NDArray[np.int64],
+        what: str = "pixels",
+        empty: Callable[[int], dict[str, Array]] = empty_columns,
+    ) -> None:
         """Take what is known of former runs; a cache that is damaged or not ours counts for none.
 
-        facts: (N, 2) bytes and time of change of each picture. Raises CannotRead.
+        facts: (N, 2) bytes and time of change of each picture. what: was measured. empty: its
+        columns for so many pictures. Raises CannotRead.
         """
-        self._path, self._names, self._facts = cache_path(folder), list(names), facts
-        self.columns: dict[str, Array] = empty_columns(len(names))
+        self._path, self._names, self._facts = cache_path(folder, what), list(names), facts
+        self._empty = empty
+        self.columns: dict[str, Array] = empty(len(names))
         self.is_known = np.zeros(len(names), bool)
         if self._path.is_file() and (read := tables.read_table(self._path)):
             self._take(*read)
@@ -72,7 +81,7 @@ class MeasuredPictures:
     def _take(self, columns: dict[str, Array], notes: dict[str, str]) -> None:
         """Fill the rows of pictures that are as they were."""
         count = len(columns.get(_FACTS, ()))
-        wanted = empty_columns(count)
+        wanted = self._empty(count)
         fits = all(
             name in columns
             and columns[name].shape == each.shape

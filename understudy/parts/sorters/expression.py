@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,8 @@ from understudy.types import Doubles, Floats
 @sorters.register("eyes-open")
 class EyesOpen(Sorter):
     """Eyes wide open first, shut ones last."""
+
+    reads_eyes: ClassVar[bool] = True
 
     def build(self) -> Sort:
         """The sorter as a function."""
@@ -55,6 +57,8 @@ class Expression(Sorter):
     The group nearest to the usual expression comes first, and so on; in each, what is most like it
     comes first.
     """
+
+    reads_eyes: ClassVar[bool] = True
 
     groups: int = option(12, "Into how many groups", low=1, high=100)
 

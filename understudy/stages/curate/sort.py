@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +27,7 @@ from understudy.printable import name_some
 from understudy.registry import NameIn, with_parts
 from understudy.stages.curate.choice import UNCHOSEN, UNREADABLE
 from understudy.stages.curate.faceset_notes import faceset_notes, reading_events
+from understudy.stages.curate.known_faces import know_eyes, know_people
 from understudy.stages.curate.measuring import measure_pixels
 from understudy.stages.curate.renaming import name_by_place
 from understudy.stages.curate.sorted_page import write_page
@@ -153,7 +155,14 @@ def _look(
         pixels = yield from measure_pixels(faceset, workers, sizes)
         if pixels is None:
             return None
-    return sort_faces(faceset, pixels, other)
+    told = sort_faces(faceset, pixels, other)
+    for is_wanted, ask in ((sorter.reads_identity, know_people), (sorter.reads_eyes, know_eyes)):
+        if is_wanted:
+            faces = yield from ask(faceset, workers)
+            if faces is None:
+                return None
+            told = replace(told, faces=faces)
+    return told
 
 
 def _tell(project: Project, side: Side, order: FaceOrder) -> Iterator[Event]:
