@@ -26,7 +26,7 @@ class EyesOpen(Sorter):
         def sort(faces: SortFaces) -> Sorting:
             return _by_steps(
                 FaceTraits.of(faces.faces).eyes_open,
-                (0.7, 0.35),
+                _EYES,
                 ("eyes open", "eyes half open", "eyes shut"),
             )
 
@@ -43,7 +43,7 @@ class MouthOpen(Sorter):
         def sort(faces: SortFaces) -> Sorting:
             return _by_steps(
                 FaceTraits.of(faces.faces).mouth_open,
-                (0.5, 0.15),
+                _MOUTH,
                 ("mouth wide open", "mouth open", "mouth closed"),
             )
 
@@ -72,12 +72,13 @@ class Expression(Sorter):
             group = np.full(len(faces), -1, np.int64)
             if not len(known):
                 return Sorting.by_value(value)
-            apart = expression[known] - np.median(expression[known], axis=0)
+            usual = np.median(expression[known], axis=0)
+            apart = expression[known] - usual
             centres, member = _group(apart, self.groups)
             by_size = np.argsort(np.linalg.norm(centres, axis=1), kind="stable")
             group[known] = np.argsort(by_size)[member]
             value[known] = np.linalg.norm(apart - centres[member], axis=1)
-            names = _numbered([_describe(centre) for centre in centres[by_size]])
+            names = _numbered([_describe(centre, usual) for centre in centres[by_size]])
             return Sorting.by_value(value).with_groups(group, names)
 
         return sort
@@ -156,8 +157,9 @@ def _nearest(vectors: Doubles, centres: Doubles) -> NDArray[np.int64]:
     return np.asarray(squared.argmin(axis=1), np.int64)
 
 
-def _describe(centre: Doubles) -> str:
+def _describe(centre: Doubles, usual: Doubles) -> str:
     """What an expression is, in words: what differs most from the set's usual one."""
+    is_shut, is_closed = (centre + usual)[:2].mean() < _EYES[-1], (centre + usual)[5] < _MOUTH[-1]
     both = {
         "eyes": (centre[0] + centre[1]) / 2,
         "brows": (centre[2] + centre[3]) / 2,
@@ -167,7 +169,15 @@ def _describe(centre: Doubles) -> str:
         "aside": centre[11],
     }
     told = sorted(both, key=lambda each: abs(both[each]) / _TELLING[each], reverse=True)
-    words = [_WORDS[each][int(both[each] > 0)] for each in told if abs(both[each]) > _TELLING[each]]
+    below = {
+        "eyes": "eyes shut" if is_shut else "eyes narrow",
+        "mouth": "mouth closed" if is_closed else "mouth less open",
+    }
+    words = [
+        _WORDS[each][1] if both[each] > 0 else below.get(each, _WORDS[each][0])
+        for each in told
+        if abs(both[each]) > _TELLING[each]
+    ]
     return ", ".join(words[:2]) or "usual"
 
 
@@ -181,6 +191,9 @@ def _numbered(names: list[str]) -> tuple[str, ...]:
     return tuple(result)
 
 
+# Where eyes are no more open, and then shut; where a mouth is no more wide open, and then closed.
+_EYES: Final = (0.7, 0.35)
+_MOUTH: Final = (0.5, 0.15)
 # Expressions nearer than this, in the units of the measures, are not worth a group of their own.
 _ALIKE: Final = 0.1
 _ROUNDS: Final = 20
