@@ -72,14 +72,14 @@ SCENARIOS = [
         "recrop",
         "faces",
         ("faces", "recrop", "show", "dst", "--size", "200"),
-        extra=r"show/dst/journal/.*",
+        extra=r"show/dst/(journal/.*|faces_new)",
         cost=0.6,
     ),
     Scenario(
         "convert",
         "faces",
         ("faces", "convert", "show", "dst"),
-        extra=r"show/dst/journal/.*",
+        extra=r"show/dst/(journal/.*|faces_new)",
         cost=0.6,
     ),
     Scenario(

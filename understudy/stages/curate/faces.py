@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.core.face.mirrored import TOLD as MIRRORED_FROM
+from understudy.core.face.mirrored import compare_evenness
 from understudy.core.face.pixel_measures import PixelMeasures
 from understudy.core.metrics.outliers import OutlierBounds, find_outliers
 from understudy.errors import NoFaces
@@ -95,6 +97,7 @@ def faces_check(show: Path, side: Side, *, options: FacesCheckOptions) -> Stage:
             return
         detail = pixels.detail
         yield from _warn_of_unreadable(faceset, pixels)
+        yield from _warn_of_mirrored(project, side, faceset, pixels)
     found = find_outliers(table, options, frame_size=frame_size, detail=detail)
     paths = faceset.paths
     for each in found:
@@ -122,6 +125,25 @@ def _warn_of_unreadable(faceset: Faceset, pixels: PixelMeasures) -> Iterator[War
         told = [f"{names[row]}: {reason}" for row, reason in pixels.reasons.items()]
         yield Warned(
             text=f"{faceset.folder}: {len(told)} pictures cannot be read. {name_some(told)}"
+        )
+
+
+def _warn_of_mirrored(
+    project: Project, side: Side, faceset: Faceset, pixels: PixelMeasures
+) -> Iterator[Warned]:
+    """Which takes look mirrored against most of the others."""
+    faces = faceset.faces
+    value = compare_evenness(pixels.thumbnail, faces.pose[:, 1], faces.footage_tracks)
+    mirrored = value <= -MIRRORED_FROM
+    for number in np.unique(faces.footage[mirrored]):
+        rows = mirrored & (faces.footage == number)
+        tracks = ", ".join(str(track) for track in np.unique(faces.track[rows]).tolist())
+        yield Warned(
+            text=(
+                f"{faceset.footages[number].name}: {int(rows.sum())} faces (tracks {tracks}) look"
+                " mirrored against most of the others. Hard light from the other side may look like"
+                f" that, so see them: understudy sort {project.folder} {side} mirrored"
+            )
         )
 
 

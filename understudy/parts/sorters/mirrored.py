@@ -1,0 +1,30 @@
+"""A sorter by which takes are mirrored against the others, as far as an uneven face tells."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from understudy.core.face.mirrored import TOLD, compare_evenness
+from understudy.parts.sorters import Sort, Sorter, SortFaces, Sorting, sorters
+
+
+@sorters.register("mirrored")
+class Mirrored(Sorter):
+    """Takes that are mirrored against most of the others first; -1 = surely, 1 = surely not."""
+
+    reads_pixels: ClassVar[bool] = True
+
+    def build(self) -> Sort:
+        """The sorter as a function."""
+        return _by_evenness
+
+
+def _by_evenness(faces: SortFaces) -> Sorting:
+    assert faces.pixels is not None
+    value = compare_evenness(
+        faces.pixels.thumbnail, faces.faces.pose[:, 1], faces.faces.footage_tracks
+    )
+    group = np.select([value <= -TOLD, value >= TOLD], [0, 2], 1)
+    return Sorting.by_value(value).with_groups(group, ("mirrored", "cannot be told", "as the rest"))
