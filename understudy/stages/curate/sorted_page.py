@@ -18,6 +18,8 @@ from understudy.stages.html_page import render_page
 
 # The browser lays out so many faces at once, and only where they are looked at.
 _BLOCK = 240
+# Of a longer group each part is a group of its own, and what lies behind so many faces is closed.
+_MOST = 2400
 _PLAIN = str.maketrans("", "", "._-")
 
 
@@ -29,6 +31,7 @@ class _Group:
     number: int
     count: int
     blocks: list[list[dict[str, object]]]
+    is_open: bool
 
 
 def page_path(folder: Path) -> Path:
@@ -60,6 +63,7 @@ def write_page(folder: Path, order: FaceOrder) -> Iterator[Event]:
             not (face.is_chosen or face.reason) for face in order.faces if face.name in there
         ),
         groups=groups,
+        has_groups=bool(numbers),
     )
     path = page_path(folder)
     atomic.write_text(path, text)
@@ -87,11 +91,15 @@ def renew_page(folder: Path) -> None:
 def _iter_groups(
     folder: Path, order: FaceOrder, there: set[str], numbers: dict[str, int]
 ) -> Iterator[_Group]:
+    shown = 0
     placed = [(at, face) for at, face in enumerate(order.faces, 1) if face.name in there]
     for name, members in itertools.groupby(placed, key=lambda each: _group_name(each[1])):
         faces = [_shown(folder, at, face) for at, face in members]
-        blocks = [faces[start : start + _BLOCK] for start in range(0, len(faces), _BLOCK)]
-        yield _Group(name, numbers.get(name, 0), len(faces), blocks)
+        for first in range(0, len(faces), _MOST):
+            part = faces[first : first + _MOST]
+            blocks = [part[start : start + _BLOCK] for start in range(0, len(part), _BLOCK)]
+            yield _Group(name, numbers.get(name, 0), len(part), blocks, shown < _MOST)
+            shown += len(part)
 
 
 def _group_name(face: OrderedFace) -> str:
