@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from pathlib import Path
@@ -13,9 +14,11 @@ import pytest
 from understudy.errors import BadMedia, BadProject, CannotWrite, NoFaces
 from understudy.io.faceset import face_image
 from understudy.io.faceset.faceset import Faceset
+from understudy.io.faceset.journal import Journal
 from understudy.io.faceset.pack import PackWriter
 from understudy.stages.curate import pack as stage
 from understudy.stages.curate.pack import PackOptions, UnpackOptions, faces_pack, faces_unpack
+from understudy.stages.curate.undo import FacesUndoOptions, faces_undo
 from understudy.stages.events import Progress, Stop
 from understudy.stages.project import Project
 from understudy.types import AlignedFace, Face
@@ -208,3 +211,18 @@ def test_without_faces_there_is_nothing_to_pack(tmp_path: Path) -> None:
     project.faces("src").mkdir(parents=True)
     with pytest.raises(NoFaces, match="understudy extract"):
         pack(tmp_path / "show")
+
+
+def test_a_step_whose_pictures_are_packed_is_not_taken_back_by_half(show: Path) -> None:
+    faceset = Faceset(show / "src/faces", tolerant=True)
+    faceset.trash(faceset.faces.frame == 0)
+    journal = Journal(show / "src")
+    journal.carry_out("renamed", [("faces/000001_0.jpg", "faces/other.jpg")])
+    pack(show)
+    undo = functools.partial(faces_undo, show, "src", options=FacesUndoOptions(steps=2))
+    with pytest.raises(BadProject, match=r"1 of the pictures.*renamed.*faces unpack"):
+        list(undo())
+    assert len(journal.steps()) == 2
+    unpack(show)
+    list(undo())
+    assert {"000000_0.jpg", "000001_0.jpg"} < set(files(show / "src/faces"))

@@ -6,7 +6,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from understudy.errors import BadProject
+from understudy.io import atomic
+from understudy.io.faceset import picture_files
 from understudy.io.faceset.journal import Journal, Step
+from understudy.io.faceset.pack import unpack_command
 from understudy.options import Options, option
 from understudy.printable import name_some
 from understudy.stages.curate.sorted_page import renew_page
@@ -46,7 +50,10 @@ def faces_undo(show: Path, side: Side, *, options: FacesUndoOptions) -> Stage:
             # A run that was killed while it took this step back: the lock has finished that.
             taken_back = 1
             yield Note(text=f"taken back: {begun.what}")
-        while taken_back < options.steps and (step := journal.undo()) is not None:
+        while taken_back < options.steps:
+            _require_unpacked(project.faces(side), journal)
+            if (step := journal.undo()) is None:
+                break
             taken_back += 1
             yield Note(text=f"taken back: {step.what}")
             yield from notes_on_step(journal, step)
@@ -55,6 +62,20 @@ def faces_undo(show: Path, side: Side, *, options: FacesUndoOptions) -> Stage:
         yield Note(text=f"{journal.side}: no more changes that could be taken back.")
     summary = {"taken back": str(taken_back), "left to undo": str(len(journal.steps()))}
     yield Finished(stage="faces_undo", summary=summary)
+
+
+def _require_unpacked(folder: Path, journal: Journal) -> None:
+    """Raise BadProject where pictures that the last step moved are in the pack by now."""
+    steps, pack = journal.steps(), picture_files.open_pack(folder)
+    if pack is None or not steps:
+        return
+    paths = {folder.parent / path for move in steps[-1].moves for path in move}
+    inside = [path for path in paths if path.parent == folder and path.name in pack.pictures]
+    if packed := sum(not atomic.is_there(path) for path in inside):
+        raise BadProject(
+            f"{pack.path}: {packed} of the pictures that this step moved ({steps[-1].what}) are in"
+            f" this pack by now. Run first: {unpack_command(pack.path)}"
+        )
 
 
 def notes_on_step(journal: Journal, step: Step) -> Iterator[Event]:
