@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from understudy import cli
 from understudy.errors import BadMedia, BadOption, BadProject, NoFaces
 from understudy.stages.clips import ClipsOptions, ClipsRemoveOptions, clips_add, clips_remove
 from understudy.stages.clips import clips as list_clips
@@ -34,6 +35,10 @@ def told(events: list) -> str:
 
 def summaries(events: list) -> dict[str, dict]:
     return {each.stage: each.summary for each in events if isinstance(each, Finished)}
+
+
+def run(*words: object) -> None:
+    assert cli.main([*map(str, words), "--quiet"]) == 0
 
 
 @pytest.fixture
@@ -78,6 +83,11 @@ def test_each_clip_by_itself_and_the_pictures_together(shot):
     before = shot.contents("src")
     events = shot.run("src")
     assert told(events).count("nothing to do") == 3 and shot.contents("src") == before
+    # Sorted and renamed, they get these names back.
+    run("sort", shot.folder, "src", "yaw", "--rename")
+    assert names(shot) == [f"{place:05d}.jpg" for place in range(1, 10)]
+    run("faces", "recover-names", shot.folder, "src")
+    assert shot.contents("src") == before
     # The table knows of which clip each face is.
     faceset = shot.faces("src")
     assert sorted(np.bincount(faceset.faces.footage).tolist()) == [2, 3, 4]
