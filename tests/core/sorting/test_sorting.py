@@ -153,6 +153,18 @@ def test_a_choice_is_even_over_poses_and_takes_the_best_of_each():
         assert quality[chosen & (number == bin)] == quality[number == bin].max()
 
 
+def test_fewer_faces_than_ways_to_look_are_chosen_where_most_look():
+    random = np.random.default_rng(3)
+    pose = random.normal(0, 0.3, (200, 3)).astype(np.float32) + np.array([0.2, -0.2, 0])
+    for count in (1, 2, 3):
+        bins, step = pose_bins(pose, np.radians(5), count)
+        number = np.unique(bins, axis=0, return_inverse=True)[1].ravel()
+        chosen = choose_best(number, np.ones(200), pose, count)
+        assert chosen.sum() == count and step < np.pi / 2
+        assert number[chosen][0] in np.argsort(-np.bincount(number))[:count]
+    assert chosen[number == np.bincount(number).argmax()].any()
+
+
 def test_what_one_group_lacks_goes_to_the_others():
     assert share_out(np.array([1, 10, 4]), 9).tolist() == [1, 4, 4]
     assert share_out(np.array([5, 5]), 100).tolist() == [5, 5]

@@ -171,15 +171,17 @@ def share_outside(
         (N,) float32, NaN where the screen is.
     """
     reach = screen.copy()
-    for number in np.unique(footage[footage >= 0]):
-        rows = footage == number
-        if np.isfinite(screen[rows]).any():
-            reach[rows, :2] = np.nanmin(screen[rows, :2], axis=0)
-            reach[rows, 2:] = np.nanmax(screen[rows, 2:], axis=0)
+    known = np.flatnonzero(footage >= 0)
+    if len(known):
+        shown = np.tile([np.inf, np.inf, -np.inf, -np.inf], (int(footage.max()) + 1, 1))
+        # fmin and fmax leave NaN out.
+        np.fmin.at(shown[:, :2], footage[known], screen[known, :2])
+        np.fmax.at(shown[:, 2:], footage[known], screen[known, 2:])
+        reach[known] = shown[footage[known]]
     if frame_sizes is not None:
-        known = np.isfinite(frame_sizes)
-        reach[:, :2][known] = -0.5
-        reach[:, 2:][known] = frame_sizes[known] - 0.5
+        sized = np.isfinite(frame_sizes)
+        reach[:, :2][sized] = -0.5
+        reach[:, 2:][sized] = frame_sizes[sized] - 0.5
     steps = (np.arange(_GRID) + 0.5) / _GRID
     grid = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
     result = np.empty(len(screen), np.float32)

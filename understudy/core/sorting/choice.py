@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -12,6 +13,8 @@ from understudy.types import Doubles, Floats
 
 # Of the sharpest so many times as many as are taken, the most varied are taken.
 _SHARPEST: Final = 4
+# A grid of poses that is as coarse as this has a bin for each way to look, and no fewer.
+_COARSEST: Final = math.radians(45)
 
 Rows = NDArray[np.int64]
 
@@ -20,7 +23,7 @@ def pose_bins(pose: Floats, step: float, most: int) -> tuple[Rows, float]:
     """Number where each head turns, on a grid of yaw and pitch.
 
     The grid is made coarser, twice as coarse each time, until no more than `most` of its bins hold
-    faces.
+    faces, or it tells left from right and up from down alone.
 
     Args:
         pose: (N, 3) pitch, yaw, roll in radians.
@@ -34,7 +37,7 @@ def pose_bins(pose: Floats, step: float, most: int) -> tuple[Rows, float]:
     turned = np.stack([-pose[:, 1], -pose[:, 0]], axis=1).astype(np.float64)
     while True:
         bins = np.floor(turned / step).astype(np.int64)
-        if len(np.unique(bins, axis=0)) <= most:
+        if len(np.unique(bins, axis=0)) <= most or step > _COARSEST:
             return bins, step
         step *= 2
 
@@ -47,7 +50,7 @@ def share_out(sizes: Rows, count: int) -> Rows:
         count: How many are taken in all.
 
     Returns:
-        (G,) int64, at most the sizes; where it does not come out even, the first get one more.
+        (G,) int64, at most the sizes; where it does not come out even, the largest get one more.
     """
     taken = np.zeros(len(sizes), np.int64)
     left = min(count, int(sizes.sum()))
@@ -55,7 +58,7 @@ def share_out(sizes: Rows, count: int) -> Rows:
         hungry = np.flatnonzero(taken < sizes)
         each = left // len(hungry)
         if not each:
-            taken[hungry[:left]] += 1
+            taken[hungry[np.argsort(-sizes[hungry], kind="stable")[:left]]] += 1
             break
         more = np.minimum(sizes[hungry] - taken[hungry], each)
         taken[hungry] += more

@@ -67,7 +67,8 @@ class BestForTraining(Sorter):
 
         def sort(faces: SortFaces) -> Sorting:
             quality = self._quality(faces)
-            rows = np.flatnonzero(np.isfinite(quality))
+            looks = np.isfinite(faces.faces.pose).all(axis=1)
+            rows = np.flatnonzero(np.isfinite(quality) & looks)
             places, step = pose_bins(faces.faces.pose[rows], _BIN, self.count)
             bins, number = np.unique(places, axis=0, return_inverse=True)
             number = number.ravel().astype(np.int64)
