@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
+from understudy.core.face.mask import raise_brows
 from understudy.core.face.pixel_measures import PixelMeasures
 from understudy.core.face.pose import HEAD_MODEL
 from understudy.core.face.traits import FaceTraits
@@ -17,7 +19,7 @@ from understudy.core.metrics.coverage_report import (
     report_coverage,
 )
 from understudy.core.metrics.shape_fit import fit_shapes
-from understudy.types import Faces, Floats
+from understudy.types import Doubles, Faces, Floats
 
 UPPER_LIDS, LOWER_LIDS = [37, 38, 43, 44], [41, 40, 47, 46]
 LOWER_LIP, JAW = [55, 56, 57, 58, 59, 65, 66, 67], [5, 6, 7, 8, 9, 10, 11]
@@ -29,7 +31,7 @@ class Population:
     The points are those of a head in space, so what is measured of them is not made up.
     """
 
-    def __init__(self, seed: int, count: int = 900, wide: float = 1.0) -> None:
+    def __init__(self, seed: int, count: int = 900, wide: float = 1.0, head: float = 1.0) -> None:
         rng = np.random.default_rng(seed)
         self.yaw = np.radians(rng.uniform(-75, 75, count))
         self.pitch = np.radians(rng.uniform(-25, 25, count))
@@ -38,7 +40,9 @@ class Population:
         self.mouth = np.clip(rng.uniform(-1, 1, count), 0, 1)
         self.brightness = np.where(rng.random(count) < 0.1, 0.15, rng.uniform(0.5, 0.62, count))
         self.side = rng.uniform(-0.25, 0.25, count)
-        heads = np.repeat(HEAD_MODEL[None] * (wide, 1, 1), count, axis=0)
+        shape = HEAD_MODEL * (wide, 1, 1)
+        shape[:17, :2] = shape[30, :2] + (shape[:17, :2] - shape[30, :2]) * head
+        heads = np.repeat(shape[None], count, axis=0)
         opening = heads[:, LOWER_LIDS, 1] - heads[:, UPPER_LIDS, 1]
         heads[:, UPPER_LIDS, 1] += (1 - self.lids[:, None]) * opening
         heads[:, LOWER_LIP, 1] += 30 * self.mouth[:, None]
@@ -117,6 +121,15 @@ class Population:
 SRC, DST = Population(0), Population(1)
 
 
+def shared(src: Doubles, dst: Doubles, scale: float) -> float:
+    """The share of both faces, drawn, that is in both."""
+    ours, theirs = (np.zeros((400, 400), np.uint8) for _ in range(2))
+    for points, drawn in (((src - 0.5) * (1 + scale) + 0.5, ours), (dst, theirs)):
+        places = np.rint(raise_brows(points.astype(np.float32)) * 200 + 100).astype(np.int32)
+        cv2.fillConvexPoly(drawn, cv2.convexHull(places), 1)
+    return float((ours & theirs).sum() / (ours | theirs).sum())
+
+
 @pytest.mark.parametrize(
     ("kept", "kinds"),
     [
@@ -177,6 +190,15 @@ def test_a_wider_face_is_told_with_the_scale_that_fits() -> None:
     assert fit is not None and fit.width == pytest.approx(fit.length * 1.12, abs=0.03)
     report, _ = report_coverage(wide.side_faces(), DST.side_faces(), fit)
     assert "wider" in describe_shape(report.shape)
+    # A head that is larger or smaller around the same eyes, nose and mouth.
+    for size in (0.8, 0.9, 1.1):
+        other = Population(2, head=size)
+        fit = fit_shapes(
+            other.faces(), FaceTraits.of(other.faces()), DST.faces(), FaceTraits.of(DST.faces())
+        )
+        assert fit is not None and fit.width == pytest.approx(size, abs=0.01)
+        best = max(np.arange(-0.3, 0.31, 0.01), key=lambda scale: shared(fit.src, fit.dst, scale))
+        assert fit.scale == pytest.approx(best, abs=0.011) and (fit.scale > 0) == (size < 1)
     same = fit_shapes(
         SRC.faces(), FaceTraits.of(SRC.faces()), DST.faces(), FaceTraits.of(DST.faces())
     )

@@ -38,9 +38,8 @@ _SHARP_DST: Final = 0.75
 _DIFFERENT: Final = (150, 30)
 # From this share on faces of somebody else spoil src.
 _WRONG: Final = 0.02
-# A scale that changes less than this is not worth it; train takes none beyond the second.
+# A scale that changes less than this is not worth it.
 LEAST_SCALE: Final = 0.025
-_MOST_SCALE: Final = 0.3
 # As wide, or as long: within this share.
 _ALIKE: Final = 0.03
 _STEP: Final = 15
@@ -392,9 +391,8 @@ def _sharpness(src: SideFaces, dst: SideFaces) -> float | None:
 def _shape_row(shape: ShapeFit | None) -> ShapeRow | None:
     if shape is None:
         return None
-    scale = float(np.clip(shape.scale, -_MOST_SCALE, _MOST_SCALE))
     return ShapeRow(
-        width=round(shape.width, 4), length=round(shape.length, 4), src_scale=round(scale, 2)
+        width=round(shape.width, 4), length=round(shape.length, 4), src_scale=round(shape.scale, 3)
     )
 
 

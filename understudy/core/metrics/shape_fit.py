@@ -5,17 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core import affine
 from understudy.core.face.align import FITTED_POINTS, TEMPLATE
+from understudy.core.face.mask import raise_brows
 from understudy.core.face.traits import FaceTraits
 from understudy.types import Doubles, Faces
 
 # Faces that look ahead tell the shape; of fewer than this nothing is said.
 _AHEAD: Final = np.radians([20, 15])
 _LEAST_FACES: Final = 5
+# As far as train's src_scale goes, and in what steps it is looked for.
+MOST_SCALE: Final = 0.3
+_SCALE_STEP: Final = 0.005
+_GRID: Final = 401
 # A mouth that is open makes a face longer.
 _CLOSED: Final = 0.1
 _STILL_CLOSED: Final = 0.1
@@ -29,7 +35,9 @@ class ShapeFit:
         width, length: How many times as wide (over the cheeks) and as long (brows to chin) src's
             is as dst's.
         scale: What makes src's face cover dst's best, enlarged around the middle of the square:
-            0.05 = 5 % larger. An outline that is too wide and too short stays so.
+            0.05 = 5 % larger. It is the one with the largest share of both faces that is in both,
+            each the hull of its points as masks have it; within `MOST_SCALE`. An outline that is
+            too wide and too short stays so.
         src, dst: (68, 2) the points of both in the square of the half face.
     """
 
@@ -47,12 +55,10 @@ def fit_shapes(
     ours, theirs = usual_shape(src, src_traits), usual_shape(dst, dst_traits)
     if ours is None or theirs is None:
         return None
-    around = np.full(2, 0.5)
-    scale = ((ours - around) * (theirs - around)).sum() / ((ours - around) ** 2).sum()
     return ShapeFit(
         _width(ours) / _width(theirs),
         _length(ours) / _length(theirs),
-        float(scale) - 1,
+        _best_scale(ours, theirs),
         ours,
         theirs,
     )
@@ -74,6 +80,32 @@ def usual_shape(faces: Faces, traits: FaceTraits) -> Doubles | None:
     return affine.apply(
         affine.fit_similarity(shape[FITTED_POINTS], TEMPLATE[FITTED_POINTS - 17]), shape
     )
+
+
+def _best_scale(src: Doubles, dst: Doubles) -> float:
+    """By what src's face covers dst's best; of scales that do so alike the one nearest to 0."""
+    ours, theirs = _reach(src), _reach(dst) <= 1
+    steps = round(MOST_SCALE / _SCALE_STEP)
+    scales = np.array(sorted(range(-steps, steps + 1), key=abs)) * _SCALE_STEP
+    shared = [
+        (theirs & (ours <= size)).sum() / (theirs | (ours <= size)).sum()
+        for size in (1 + scales).tolist()
+    ]
+    return float(scales[int(np.argmax(shared))])
+
+
+def _reach(points: Doubles) -> Doubles:
+    """How large the face must be, around the middle, to reach each place of a grid; 1 = as it is.
+
+    points: (68, 2) in the square of the half face.
+    """
+    face = np.asarray(raise_brows(points.astype(np.float32)) - 0.5, np.float32)
+    hull = cv2.convexHull(face)[:, 0].astype(np.float64)
+    along = np.roll(hull, -1, axis=0) - hull
+    out = np.column_stack([along[:, 1], -along[:, 0]])
+    steps = np.linspace(-1, 1, _GRID)
+    places = np.stack(np.meshgrid(steps, steps), -1)
+    return np.asarray((places @ (out / (out * hull).sum(axis=1, keepdims=True)).T).max(axis=-1))
 
 
 def _width(shape: Doubles) -> float:

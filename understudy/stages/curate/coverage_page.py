@@ -131,7 +131,7 @@ class CoveragePage:
         if report.sharpness is not None:
             tiles.append(("of dst's detail", f"{100 * report.sharpness:.0f} %", "in src"))
         if report.shape is not None and abs(report.shape.src_scale) >= LEAST_SCALE:
-            tiles.append(("src_scale", f"{report.shape.src_scale:+.2f}", "fits best"))
+            tiles.append(("src_scale", f"{report.shape.src_scale:+g}", "fits best"))
         if report.src.wrong_person:
             tiles.append(("look like others", f"{report.src.wrong_person:,}", "faces of src"))
         return [{"name": name, "value": value, "note": note} for name, value, note in tiles]
