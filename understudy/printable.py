@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 # What a message has at most, in characters.
 MESSAGE = 500
@@ -14,6 +14,8 @@ _VALUE = 100
 _CUT = " … "
 # So many names of a list are told; the rest are counted.
 _NAMED = 5
+# So many sentences on files that have something wrong with them.
+_SENTENCES = 3
 
 
 def printable(text: str) -> str:
@@ -53,6 +55,19 @@ def name_some(names: Sequence[str]) -> str:
     """Return the names with commas between them; of many the first five, and how many more."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
+
+
+def name_alike(reasons: Iterable[tuple[str, str]]) -> str:
+    """Name files by what is wrong with them: "a.jpg, b.jpg: cut short. c.jpg: empty."
+
+    reasons: of each file its name and a sentence. Of many sentences the first are told.
+    """
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons:
+        names.setdefault(reason, []).append(name)
+    told = [f"{name_some(some)}: {reason}" for reason, some in names.items()]
+    left = sum(len(some) for some in list(names.values())[_SENTENCES:])
+    return " ".join(told[:_SENTENCES]) + (f" … and {left} more files like these." if left else "")
 
 
 _SHORT = reprlib.Repr()

@@ -96,3 +96,10 @@ def test_other_footage_frames_places_and_types_are_other_faces(tmp_path: Path) -
     for number, each in enumerate([own, *others]):
         face_image.write(tmp_path / f"{number}.png", each)
     assert len(Faceset(tmp_path)) == 4
+
+
+def test_chosen_faces_bring_no_copies_of_others(faceset: Faceset) -> None:
+    for name in NAMES[:2]:
+        shutil.copy(faceset.folder / name, faceset.folder / f"copy of {name}")
+    chosen = Faceset(faceset.folder).select(np.array([True, False, True]))
+    assert list(chosen.copies) == [faceset.folder / NAMES[0]]

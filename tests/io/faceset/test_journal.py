@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -244,7 +245,9 @@ def test_steps_are_taken_back_one_after_the_other_in_any_names(tmp_path: Path) -
         assert files_of(tmp_path) == state
 
 
-@pytest.mark.parametrize("path", ["../../x.jpg", "/etc/x.jpg", "faces/%2e%2e/%2e%2e/x", ""])
+@pytest.mark.parametrize(
+    "path", ["../../x.jpg", "/etc/x.jpg", "faces/%2e%2e/%2e%2e/x", "", "faces/a%00b.jpg"]
+)
 def test_a_record_that_leads_out_of_the_show_is_refused(tmp_path: Path, path: str) -> None:
     journal = prepare(tmp_path, "trash")
     journal.carry_out("step", CHANGES["trash"][0])
@@ -252,3 +255,13 @@ def test_a_record_that_leads_out_of_the_show_is_refused(tmp_path: Path, path: st
     record.write_text(record.read_text().replace("faces_trash/a.jpg", path))
     with pytest.raises(BadProject, match=r"000001\.json: moves.*can no longer be taken back"):
         journal.undo()
+
+
+def test_nothing_waits_outside_of_the_show(tmp_path: Path) -> None:
+    journal = prepare(tmp_path / "show/src", "ring")
+    journal.carry_out("step", CHANGES["ring"][0])
+    record = journal.side / "journal/000001.json"
+    record.write_text(re.sub(r'"aside":"[^"]*"', '"aside":"../../../x"', record.read_text()))
+    with pytest.raises(BadProject, match=r"000001\.json: aside"):
+        journal.undo()
+    assert [each.name for each in tmp_path.iterdir()] == ["show"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import shutil
 import struct
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -192,3 +193,12 @@ def test_fuzz_a_pack_of_any_bytes_is_read_or_refused(folder: Path) -> None:
                     found.read(name)
                 except BadMedia as error:
                     assert str(path) in str(error)
+
+
+def test_a_face_with_a_copy_in_the_pack_is_not_moved(folder: Path) -> None:
+    shutil.copy(folder / NAMES[0], folder / f"copy of {NAMES[0]}")
+    pack(folder, (f"copy of {NAMES[0]}",))
+    with pytest.raises(BadProject, match="1 of these faces are in this pack"):
+        Faceset(folder).trash(np.arange(4) == 0)
+    with pytest.raises(BadProject, match="1 of these faces are in this pack"):
+        Faceset(folder).require_loose(np.arange(4) == 0)

@@ -22,6 +22,7 @@ from understudy.io.faceset import face_image, image_metadata
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.faceset.journal import Journal
 from understudy.io.faceset.order import load_order
+from understudy.io.faceset.pack import PackWriter
 from understudy.io.footage import stills
 from understudy.stages.curate.recrop import RecropOptions, faces_recrop
 from understudy.stages.events import Progress, Stop
@@ -235,3 +236,24 @@ def test_cutouts_have_the_mask_as_alpha(
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/000000_0.png").write_text("mine")
     assert "other files of the same names" in run("cutout", tmp_path / "mine", code=2)
+
+
+def test_converted_pictures_hide_none_in_the_pack(show: Path, run: Callable[..., str]) -> None:
+    faces = show / "src/faces"
+    (faces / "000004_0.jpg").rename(faces / "000003_0.JPEG")
+    (faces / "000003_0.jpg").unlink()
+    with PackWriter(show / "src/faces.zip") as writer:
+        writer.add("000003_0.png", face_image.encode(face(3), ".png"), -1)
+    before = sorted(each.face.frame for each in pictures(show))
+    run("convert")
+    assert sorted(each.face.frame for each in pictures(show)) == before
+
+
+def test_names_do_not_depend_on_where_the_command_runs(
+    show: Path, run: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("cutout", tmp_path / "first")
+    monkeypatch.chdir(tmp_path / "first")
+    run("cutout", tmp_path / "second")
+    first, second = ({each.name for each in (tmp_path / n).iterdir()} for n in ("first", "second"))
+    assert first == second

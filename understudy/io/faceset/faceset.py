@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterable, Sequence
+import os
+from collections.abc import Collection, Generator, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,14 @@ class Faceset:
             for name, others in self._table().copies.items()
         }
 
+    def with_copies(self, rows: NDArray[np.bool_]) -> list[Path]:
+        """The pictures of the rows where `rows` (N,) is true, each with its copies behind it."""
+        table = self._table()
+        names = [table.names[row] for row in np.flatnonzero(rows).tolist()]
+        return [
+            self.folder / each for name in names for each in (name, *table.copies.get(name, ()))
+        ]
+
     @property
     def footages(self) -> list[FootageName]:
         """The footages that the pictures are of: one, or several whose faces were gathered here.
@@ -168,9 +177,11 @@ class Faceset:
         return face_image.read_bytes(self.folder / self._table().names[row])
 
     def require_loose(self, rows: NDArray[np.bool_]) -> None:
-        """Raise BadProject where any of these rows, (N,), lies in the pack: it cannot be moved."""
-        names = self._table().names
-        self._require_loose([names[row] for row in np.flatnonzero(rows).tolist()])
+        """Raise BadProject where any of these rows, (N,), lies in the pack: it cannot be moved.
+
+        Nor can it where a copy of it does: that would be the face then.
+        """
+        self._require_loose(path.name for path in self.with_copies(rows))
 
     def _require_loose(self, names: Iterable[str]) -> None:
         packed = self._table().packed
@@ -219,12 +230,7 @@ class Faceset:
         """
         if mask.shape != (len(self),) or mask.dtype != np.bool_:
             raise ValueError(f"a mask of {mask.shape} {mask.dtype} for {len(self)} faces")
-        paths, copies = self.paths, self.copies
-        unwanted = [
-            each.name
-            for row in np.flatnonzero(mask).tolist()
-            for each in (paths[row], *copies.get(paths[row], ()))
-        ]
+        unwanted = [path.name for path in self.with_copies(mask)]
         unwanted += set(others).difference(unwanted)
         self._require_loose(unwanted)
         journal = Journal(self.folder.parent)
@@ -248,11 +254,21 @@ def free_path(path: Path) -> Path:
 
     A picture in the pack has its name as one in the folder has it.
     """
-    pack = picture_files.open_pack(path.parent)
-    packed = {} if pack is None else pack.pictures
+    packed = _packed_names(path.parent)
     others = (atomic.numbered(path, number) for number in itertools.count(2))
     return next(
         each
         for each in itertools.chain([path], others)
         if each.name not in packed and not atomic.is_there(each)
     )
+
+
+def names_there(folder: Path) -> set[str]:
+    """All names that are taken in the folder of a faceset, by whatever it is, or in its pack."""
+    loose = os.listdir(folder) if folder.is_dir() else ()
+    return {*loose, *_packed_names(folder)}
+
+
+def _packed_names(folder: Path) -> Collection[str]:
+    pack = picture_files.open_pack(folder)
+    return () if pack is None else pack.pictures.keys()

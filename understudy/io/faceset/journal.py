@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Final, Literal
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from understudy.errors import BadData, BadProject, CannotWrite
 from understudy.io import atomic, data_files
@@ -43,8 +43,9 @@ _MOST_VALUES: Final = 12_000_000
 
 def _checked(path: str) -> str:
     """A quoted path below the side's folder. Raises ValueError for any other."""
-    parts = PurePosixPath(os.fsdecode(unquote_to_bytes(path))).parts
-    if not parts or parts[0] == "/" or ".." in parts or "\0" in path:
+    plain = _unquote(path)
+    parts = PurePosixPath(plain).parts
+    if not parts or parts[0] == "/" or ".." in parts or "\0" in plain:
         raise ValueError("a path that leads out of the show")
     return path
 
@@ -63,7 +64,7 @@ class _Record(BaseModel):
     version: Literal[1] = 1
     what: str
     when: float
-    aside: str
+    aside: str = Field(pattern=r"^(step-[0-9]+-[0-9]+)?$")
     moves: tuple[tuple[_Path, _Path], ...]
 
 

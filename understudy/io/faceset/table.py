@@ -21,16 +21,17 @@ from understudy.io import tables
 from understudy.io.faceset import face_image
 from understudy.io.faceset.picture_columns import FACE_TYPES, FootageName, PictureColumns
 from understudy.io.faceset.picture_files import PictureList, list_pictures, match_pictures
+from understudy.printable import name_alike
 from understudy.types import Doubles, Faces, FaceType, Polygon
 
-# So many bad pictures are named in an error; the rest are counted.
-_NAMED: Final = 5
 # A picture's name as we give it, behind that of its clip where a side has several.
 _OURS: Final = re.compile(r"(.+_)?\d{6,}_\d+\.\w+")
 # What former versions kept in the place of the table, and how it begins.
 _FORMER_HEADER: Final = b'{"cache":"understudy faces","version":1}\n'
 # Pictures that are read at once, and ahead: what is waited for is the disk.
 _THREADS, _AHEAD = 4, 16
+# A folder whose pictures get other names meanwhile is listed again, so many times at most.
+_TRIES: Final = 3
 # Pictures between two words of how far the reading is.
 _TOLD: Final = 64
 
@@ -97,16 +98,20 @@ class FaceTable:
             BadMedia: Some pictures are no faces of ours; names them. Or there is no such folder.
             CannotRead: The folder is there, but not for this user.
         """
-        listed = list_pictures(folder)
-        reading = _TableReader(folder, listed)
-        yield from reading.run()
+        for _ in range(_TRIES):
+            listed = list_pictures(folder)
+            reading = _TableReader(folder, listed)
+            yield from reading.run()
+            if not reading.has_missed:
+                break
         problems = {**({f"{folder.name}.zip": listed.fault} if listed.fault else {})}
         problems |= reading.problems
-        if problems and not tolerant:
-            raise _bad_pictures(list(problems.values()))
         unreadable = {
             name: reason.removeprefix(f"{folder / name}: ") for name, reason in problems.items()
         }
+        if problems and not tolerant:
+            [first, *others] = problems.values()
+            raise BadMedia(f"{folder}: {name_alike(unreadable.items())}" if others else first)
         rows = reading.readable()
         return cls(
             reading.pictures if len(rows) == len(listed.names) else reading.pictures.take(rows),
@@ -147,6 +152,7 @@ class FaceTable:
         for name in ("facts", "sides", "face_from_frame", "_seconds", "_face_types"):
             setattr(self, name, getattr(self, name)[rows])
         self.names = [self.names[row] for row in rows.tolist()]
+        self.copies = {name: self.copies[name] for name in self.names if name in self.copies}
         if self.packed:
             kept = {*self.names, *itertools.chain.from_iterable(self.copies.values())}
             self.packed &= kept
@@ -238,6 +244,11 @@ class _TableReader:
             with contextlib.suppress(CannotWrite):
                 self._save()
 
+    @property
+    def has_missed(self) -> bool:
+        """Whether pictures went while they were read: deleted, or called otherwise now."""
+        return int(self._is_read.sum()) + len(self.problems) < len(self._is_read)
+
     def readable(self) -> NDArray[np.int64]:
         """The rows that are faces."""
         return np.flatnonzero(self._is_read)
@@ -311,12 +322,3 @@ class _TableReader:
                 is_former = file.readline(len(_FORMER_HEADER)) == _FORMER_HEADER
             if is_former:
                 former.unlink()
-
-
-def _bad_pictures(problems: list[str]) -> BadMedia:
-    more = (
-        f" … and {len(problems) - _NAMED} more pictures like these."
-        if len(problems) > _NAMED
-        else ""
-    )
-    return BadMedia(" ".join(problems[:_NAMED]) + more)

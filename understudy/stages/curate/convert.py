@@ -9,7 +9,7 @@ import numpy as np
 
 from understudy.errors import BadMedia
 from understudy.io.faceset import face_image, image_metadata
-from understudy.io.faceset.faceset import Faceset
+from understudy.io.faceset.faceset import Faceset, names_there
 from understudy.io.footage import stills
 from understudy.options import Options, option
 from understudy.stages.curate.faceset_notes import faceset_notes, reading_events
@@ -21,7 +21,6 @@ from understudy.stages.curate.new_pictures import (
     make_pictures,
     picture_key,
     require_made,
-    with_copies,
 )
 from understudy.stages.events import Finished, Note, Stage, Warned
 from understudy.stages.jobs import verb
@@ -52,8 +51,9 @@ def faces_convert(show: Path, side: Side, *, options: ConvertOptions) -> Stage:
         yield from faceset_notes(faceset)
         suffixes = (".png",) if options.format == "png" else (".jpg", ".jpeg")
         paths = faceset.paths
-        rows = [row for row, path in enumerate(paths) if path.suffix.lower() not in suffixes]
-        faceset.require_loose(np.isin(np.arange(len(paths)), rows))
+        is_other = np.array([path.suffix.lower() not in suffixes for path in paths], bool)
+        rows = np.flatnonzero(is_other).tolist()
+        faceset.require_loose(is_other)
         summary = {"faces": len(rows), "as_before": len(paths) - len(rows)}
         if not rows:
             yield Note(text=f"all faces are {options.format} already; nothing to do.")
@@ -84,8 +84,9 @@ def faces_convert(show: Path, side: Side, *, options: ConvertOptions) -> Stage:
         if failed is None:
             return
         require_made(faceset.folder, failed)
-        goals = free_names(faceset.folder, paths, rows, suffixes[0])
-        replaced = with_copies(faceset, rows)
+        replaced = faceset.with_copies(is_other)
+        stay = names_there(faceset.folder).difference(path.name for path in replaced)
+        goals = free_names(paths, rows, suffixes[0], stay)
         new.put_in_place(f"convert: {len(rows)} faces to {options.format}", goals, replaced)
         yield from events_after_change(faceset)
     yield Finished(stage="faces_convert", summary=summary)

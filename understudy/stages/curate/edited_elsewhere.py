@@ -14,7 +14,7 @@ import numpy as np
 from understudy.core.image import as_bytes
 from understudy.errors import BadMedia, BadOption, BadProject, NoFaces
 from understudy.io.faceset import face_image, image_metadata
-from understudy.io.faceset.faceset import Faceset
+from understudy.io.faceset.faceset import Faceset, names_there
 from understudy.io.faceset.saved_metadata import (
     SavedMetadata,
     likeness,
@@ -32,6 +32,7 @@ from understudy.stages.curate.new_pictures import (
     events_after_change,
     free_name,
     make_pictures,
+    name_failed,
     picture_key,
 )
 from understudy.stages.events import Finished, Note, Progress, Saved, Stage, Started, Stop, Warned
@@ -307,9 +308,7 @@ class _Restorer:
 
 def _warnings(failed: list[NewPicture]) -> Iterator[Warned]:
     if failed:
-        told = " ".join(each.problem for each in failed[:3])
-        more = f" … and {len(failed) - 3} more like these." if len(failed) > 3 else ""
-        yield Warned(text=f"{len(failed)} pictures are left as they are: {told}{more}")
+        yield Warned(text=f"{len(failed)} pictures are left as they are: {name_failed(failed)}")
 
 
 def _goals(
@@ -325,7 +324,7 @@ def _goals(
         former = faces / saved.names[number]
         replaced.update(dict.fromkeys(each for each in (path, former) if each.parent == faces))
     there = [each for each in replaced if each.is_file()]
-    taken = (set(os.listdir(faces)) if faces.is_dir() else set()) - {each.name for each in there}
+    taken = names_there(faces) - {each.name for each in there}
     goals = dict[int, str]()
     for at in sorted(made):
         wanted = (faces / saved.names[found[at][1]]).with_suffix(Path(made[at]).suffix)

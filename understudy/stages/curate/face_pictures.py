@@ -110,7 +110,7 @@ def _make(
     yield from unreadable_warnings(faceset)
     paths = faceset.paths
     rows = list(range(len(paths)))
-    names = free_names(Path(), paths, rows, suffix)
+    names = free_names(paths, rows, suffix)
     pictures = PictureFolder(folder, picture_key(faceset.names, faceset.facts, what, settings))
     done = pictures.open(names.values())
 

@@ -10,7 +10,7 @@ from typing import Final
 from understudy.io.faceset import face_image
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.faceset.journal import Journal
-from understudy.printable import name_some
+from understudy.printable import name_alike, name_some
 from understudy.stages.events import Event, Finished, Note, Progress, Started, Warned
 
 # Seconds that pass without a word.
@@ -66,9 +66,8 @@ def faceset_notes(faceset: Faceset) -> Iterator[Note]:
 
 def unreadable_warnings(faceset: Faceset) -> Iterator[Warned]:
     """Yield which files of a set that is read tolerantly are left out, and why."""
-    if reasons := [f"{name}: {reason}" for name, reason in faceset.unreadable.items()]:
-        more = f" … and {len(reasons) - 3} more files like these." if len(reasons) > 3 else ""
-        yield Warned(text=f"left out: {' '.join(reasons[:3])}{more}")
+    if reasons := faceset.unreadable:
+        yield Warned(text=f"left out: {name_alike(reasons.items())}")
 
 
 def _outlines(path: Path) -> tuple[face_image.PolygonRecord, ...]:

@@ -33,7 +33,7 @@ from understudy.io.provenance.manifest import Claim
 from understudy.io.provenance.marked import is_marked, written_consent
 from understudy.io.provenance.signing_key import Credentials
 from understudy.io.system import cpu_count
-from understudy.printable import name_some
+from understudy.printable import name_alike, name_some
 from understudy.stages.curate.faceset_notes import reading_events
 from understudy.stages.curate.sorted_page import renew_page
 from understudy.stages.events import Event, Note, Order, Progress, Saved, Started, Stop
@@ -127,21 +127,14 @@ def events_after_change(faceset: Faceset) -> Iterator[Event]:
     yield Saved(what="faceset", path=faceset.folder)
 
 
-def with_copies(faceset: Faceset, rows: Iterable[int]) -> list[Path]:
-    """The pictures of the rows, each with its copies, which do not count."""
-    paths, copies = faceset.paths, faceset.copies
-    return [each for row in rows for each in (paths[row], *copies.get(paths[row], ()))]
-
-
 def free_names(
-    folder: Path, made_of: Sequence[Path], numbers: Sequence[int], suffix: str
+    made_of: Sequence[Path], numbers: Sequence[int], suffix: str, others: Iterable[str] = ()
 ) -> dict[int, str]:
-    """What new pictures are called in a folder, by number: as before but for the suffix.
+    """What new pictures are called, by number: as what they are made of but for the suffix.
 
-    Where a name is taken, by a picture that is not itself replaced, it gets a number.
+    A name that one of the `others` has, or another new picture, gets a number.
     """
-    replaced = {made_of[number].name for number in numbers}
-    taken = set(os.listdir(folder)) - replaced if folder.is_dir() else set()
+    taken = set(others)
     result = dict[int, str]()
     for number in numbers:
         result[number] = free_name(made_of[number].with_suffix(suffix), taken)
@@ -289,6 +282,13 @@ def _as_file(face: Path) -> Iterator[Path]:
 def require_made(folder: Path, failed: Sequence[NewPicture]) -> None:
     """Raise BadMedia where some pictures could not be made: a set is changed as a whole."""
     if failed:
-        told = " ".join(each.problem for each in failed[:3])
-        more = f" … and {len(failed) - 3} more pictures like these." if len(failed) > 3 else ""
-        raise BadMedia(f"{folder}: nothing was changed, for not all of it can be: {told}{more}")
+        raise BadMedia(
+            f"{folder}: nothing was changed, for not all of it can be: {name_failed(failed)}"
+        )
+
+
+def name_failed(failed: Sequence[NewPicture]) -> str:
+    """Name the faces of which no picture could be made, and why."""
+    return name_alike(
+        (each.face.name, each.problem.removeprefix(f"{each.face}: ")) for each in failed
+    )

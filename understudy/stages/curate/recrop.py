@@ -30,7 +30,6 @@ from understudy.stages.curate.new_pictures import (
     make_pictures,
     picture_key,
     require_made,
-    with_copies,
 )
 from understudy.stages.events import Event, Finished, Note, Order, Stage, Warned
 from understudy.stages.extract.known_footage import match_footage
@@ -122,7 +121,7 @@ def faces_recrop(show: Path, side: Side, *, options: RecropOptions) -> Stage:
         new.put_in_place(
             f"recrop: {len(plan.rows)} faces as {what}",
             {row: faceset.paths[row].name for row in plan.rows.tolist()},
-            with_copies(faceset, plan.rows.tolist()),
+            faceset.with_copies(np.isin(np.arange(len(faceset)), plan.rows)),
         )
         yield from events_after_change(faceset)
     yield Finished(

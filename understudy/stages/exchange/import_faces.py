@@ -18,9 +18,8 @@ import numpy as np
 from understudy.core.face.align import FACE_TYPE_SCALE
 from understudy.errors import BadMedia, BadProject, NoFaces
 from understudy.io import atomic
-from understudy.io.faceset.faceset import Faceset
+from understudy.io.faceset.faceset import Faceset, names_there
 from understudy.io.faceset.journal import NEW, Journal
-from understudy.io.faceset.picture_files import list_pictures
 from understudy.io.footage.image_sequence import ImageSequence
 from understudy.options import Options, option
 from understudy.printable import name_some
@@ -142,7 +141,7 @@ def faces_import(show: Path, side: Side, path: list[Path], *, options: FacesImpo
     yield Finished(stage="read")
     with project.lock(side), atomic.explain_os_errors(faces.parent):
         run = _Import(project, side, options)
-        run.known = frozenset(_names_there(faces))
+        run.known = frozenset(names_there(faces))
         run.taken = set(run.known)
         shutil.rmtree(run.folder, ignore_errors=True)
         run.folder.mkdir(parents=True)
@@ -188,12 +187,6 @@ def _nothing(run: _Import, paths: list[Path]) -> str:
         f"{where}: nothing of it could be imported; the warnings say why of each. Nothing has"
         " changed."
     )
-
-
-def _names_there(faces: Path) -> list[str]:
-    """The names that pictures of the set have, in its folder or its pack, readable or not."""
-    loose = os.listdir(faces) if faces.is_dir() else []
-    return [*loose, *(list_pictures(faces).names if Faceset(faces).is_there else [])]
 
 
 def _bring_pictures(run: _Import, sources: Sequence[Source]) -> Told[bool]:
