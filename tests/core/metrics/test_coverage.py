@@ -14,6 +14,7 @@ from understudy.core.metrics.coverage import Shown, find_gaps
 from understudy.core.metrics.coverage_choice import choose_faces
 from understudy.core.metrics.coverage_report import (
     SideFaces,
+    describe_light,
     describe_shape,
     draw_pose_text,
     report_coverage,
@@ -157,6 +158,17 @@ def test_what_was_taken_out_of_src_is_told_and_nothing_else(
         assert report.covered == pytest.approx(
             1 - sum(gap.faces for gap in report.gaps) / 900, 0.01
         )
+
+
+def test_dark_skin_is_no_dim_light_but_a_night_is() -> None:
+    dark, night = Population(3), Population(3)
+    dark.brightness, night.brightness = dark.brightness * 0.45, night.brightness * 0.15
+    for src, dst in ((SRC, dark), (dark, DST)):
+        assert not find_gaps(src.shown(), dst.shown())
+    assert {gap.kind for gap in find_gaps(SRC.shown(), night.shown())} <= {"dim light", "darkness"}
+    assert find_gaps(SRC.shown()[SRC.brightness > 0.3], night.shown())
+    report, _ = report_coverage(dark.side_faces(), DST.side_faces(), None)
+    assert "2.5 stops darker" in describe_light(report)
 
 
 def test_what_src_shows_only_apart_is_told_beside_the_verdict() -> None:

@@ -14,17 +14,20 @@ from understudy.core.face import align
 from understudy.core.face.pose import HEAD_MODEL
 from understudy.io.faceset import face_image
 from understudy.io.faceset.order import load_order
+from understudy.stages.curate import known_faces
 from understudy.stages.events import FaceGap, Finished, read_event
 from understudy.stages.project import Project
-from understudy.types import AlignedFace, Bytes, Face
+from understudy.types import AlignedFace, Bytes, Face, Floats
 
 SKIN = np.asarray(
     cv2.GaussianBlur(np.random.default_rng(0).integers(90, 220, (64, 64, 3), np.uint8), (0, 0), 1),
     np.uint8,
 )
 
+EYES = {"lids": np.full(2, 0.2, np.float32), "gaze": np.zeros((2, 2), np.float32)}
 
-def write(folder: Path, number: int, yaw: float, dark: bool = False) -> None:
+
+def write(folder: Path, number: int, yaw: float, dark: bool = False, eyes: bool = True) -> None:
     """A face of a head that is turned so far, in degrees."""
     angle = np.radians(yaw)
     turn = np.array(
@@ -33,7 +36,7 @@ def write(folder: Path, number: int, yaw: float, dark: bool = False) -> None:
     points = ((HEAD_MODEL @ turn.T)[:, :2] * 0.5 + 100).astype(np.float32)
     box = np.concatenate([points.min(axis=0), points.max(axis=0)])
     pose = np.array([0, angle, 0], np.float32)
-    face = Face(number, box, points, 0.9, 0, pose, person=0)
+    face = Face(number, box, points, 0.9, 0, pose, person=0, **(EYES if eyes else {}))
     # No two look the same.
     image: Bytes = np.roll(SKIN, 7 * number, axis=0) // (5 if dark else 1)
     matrix = align.face_from_frame(points, "full", 64)
@@ -70,6 +73,20 @@ def test_what_src_lacks_is_told_kept_and_drawn(
     assert "--src-flip" in next(gap for gap in kept["gaps"] if gap["axis"] == "yaw")["advice"]
     page = (show / "coverage.html").read_text()
     assert kept["verdict"].split(":")[0] in page and page.count("data:image/jpeg") > 10
+
+
+def test_eyes_of_faces_from_before_are_looked_at(
+    show: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(image: Bytes, points: Floats) -> tuple[Floats, Floats]:
+        lids = np.full(2, 0.05 if image.mean() < 60 else 0.2, np.float32)
+        return np.zeros((2, 2), np.float32), lids
+
+    monkeypatch.setattr(known_faces, "load_eye_network", lambda: look)
+    for number in range(24, 30):
+        write(show / "dst" / "faces", number, 0, dark=True, eyes=False)
+    assert cli.main(["faces", "coverage", str(show)]) == 0
+    assert "src lacks closed eyes" in capsys.readouterr().out
 
 
 def test_people_read_a_map_and_a_verdict_within_80_columns(

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from understudy.core.face.pixel_measures import PixelMeasures
 from understudy.core.face.traits import FaceTraits
-from understudy.types import Doubles, Faces, Floats
+from understudy.types import Doubles, Faces
 
 Rows = NDArray[np.int64]
 
@@ -38,6 +38,8 @@ _SHUT: Final = 0.45
 # The same of closed lips, which lie this far apart at most by their points.
 _CLOSED_MOUTH: Final = 0.05
 _MOST_APART: Final = 0.2
+# Stops of light on the darkest skin in ordinary light, 0 = white: V = 0.2.
+_DARKEST_SKIN: Final = -5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,13 @@ class Shown:
         mouth: 0 = lips as close as this person has them, 1 = wide open.
         smile: How much wider the mouth is than this person's usually is.
         brows: How much higher the brows are.
-        exposure: Stops of light on the face, 0 = white.
+        exposure: Stops of light on the face, beside what this person usually has: dark skin is no
+            dim light. Where even that is darker than any skin in ordinary light, beside this.
         side: -1..1, how much brighter the face is at its right than at its left.
         below: -1..1, how much brighter it is below than above.
         look_aside, look_down: Where the irises are in the eyes, in eye widths from the middle, to
             the right and down.
+        stops: Of light on the face, 0 = white: by its light and by its skin.
     """
 
     yaw: Doubles
@@ -68,15 +72,24 @@ class Shown:
     below: Doubles
     look_aside: Doubles
     look_down: Doubles
+    stops: Doubles
 
     @classmethod
     def of(
-        cls, faces: Faces, traits: FaceTraits, pixels: PixelMeasures, *, by_lids: bool = False
+        cls,
+        faces: Faces,
+        traits: FaceTraits,
+        pixels: PixelMeasures,
+        own: NDArray[np.bool_] | None = None,
+        *,
+        by_lids: bool = False,
     ) -> Shown:
         """What faces of one person show, by all that was measured of them.
 
-        by_lids: The traits know how far the lids are apart, and not the points alone.
+        own: (N,) those that tell what is usual for this person; None = all. by_lids: The traits
+        know how far the lids are apart, and not the points alone.
         """
+        own = np.ones(len(faces), bool) if own is None else own
         shut = 0.0 if by_lids else _SHUT
         gaze = faces.gaze.astype(np.float64)
         # NaN where neither eye was measured.
@@ -84,22 +97,25 @@ class Shown:
         looks = np.where(known, gaze, 0).sum(1) / np.where(known.any(1), known.sum(1), np.nan)
         with np.errstate(divide="ignore"):
             # Of picture values with the usual gamma.
-            exposure = np.maximum(2.2 * np.log2(pixels.brightness.astype(np.float64)), -12)
-        eyes = traits.eyes_open.astype(np.float64)
-        mouth = traits.mouth_open.astype(np.float64)
-        opened = max(_quantile(eyes, _OPEN_EYES), 1e-3)
+            stops = np.maximum(2.2 * np.log2(pixels.brightness.astype(np.float64)), -12)
+        eyes, mouth, wide, brow = (
+            each.astype(np.float64)
+            for each in (traits.eyes_open, traits.mouth_open, traits.mouth_wide, traits.brow)
+        )
+        opened = max(_quantile(eyes[own], _OPEN_EYES), 1e-3)
         return cls(
             np.degrees(faces.pose[:, 1].astype(np.float64)),
             np.degrees(faces.pose[:, 0].astype(np.float64)),
             np.maximum((eyes / opened - shut) / (1 - shut), 0),
-            mouth - np.clip(_quantile(mouth, _CLOSED_MOUTH), -_MOST_APART, _MOST_APART),
-            _less_usual(traits.mouth_wide),
-            _less_usual(traits.brow),
-            exposure,
+            mouth - np.clip(_quantile(mouth[own], _CLOSED_MOUTH), -_MOST_APART, _MOST_APART),
+            wide - _quantile(wide[own], 0.5),
+            brow - _quantile(brow[own], 0.5),
+            stops - max(_quantile(stops[own], 0.5), _DARKEST_SKIN),
             pixels.light[:, 0].astype(np.float64),
             pixels.light[:, 1].astype(np.float64),
             looks[:, 0],
             looks[:, 1],
+            stops,
         )
 
     def __len__(self) -> int:
@@ -239,9 +255,9 @@ AXES: Final = (
         "exposure",
         "light",
         1.2,
-        ((-4.5, "darkness"), (-3.0, "dim light")),
+        ((-3.0, "darkness"), (-1.5, "dim light")),
         "ordinary light",
-        ((-0.8, "glaring light"),),
+        ((0.8, "glaring light"),),
         "stops",
     ),
     Axis(
@@ -442,11 +458,6 @@ def _count_near(have: Doubles, values: Doubles) -> Rows:
 
 def _enough(have: Doubles) -> int:
     return min(ENOUGH, len(have))
-
-
-def _less_usual(values: Floats) -> Doubles:
-    """Without the person's own: what is usual among them."""
-    return np.asarray(values, np.float64) - _quantile(values, 0.5)
 
 
 def _quantile(values: ArrayLike, share: float) -> float:

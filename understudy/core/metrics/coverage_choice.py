@@ -60,11 +60,12 @@ def choose_faces(src: SideFaces, dst: Shown, count: int) -> Choice:
 
 
 def _in_turn(rows: Rows, src: SideFaces) -> Rows:
-    """Faces of one kind in the order in which they are taken: sharp ones first, far apart."""
+    """Faces of one kind (rows, ascending) as they are taken: sharp ones first, far apart."""
     detail = np.nan_to_num(src.detail[rows])
     is_blurred = detail < _BLURRED * np.median(detail)
     # The first, the middle, the quarters, …: the bits of the place, read backwards.
-    at = np.argsort(np.lexsort([src.frame[rows], is_blurred])).astype(np.uint32)
+    # Rows ascend by clip and frame; frames alone would mix clips that are numbered alike.
+    at = np.argsort(np.argsort(is_blurred, kind="stable")).astype(np.uint32)
     spread = np.zeros(len(rows))
     for bit in range(max(len(rows) - 1, 1).bit_length()):
         spread += ((at >> bit) & 1) / 2.0 ** (bit + 1)

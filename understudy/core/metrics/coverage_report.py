@@ -22,7 +22,7 @@ from understudy.core.metrics.coverage import (
 )
 from understudy.core.metrics.coverage_pairs import find_pairs
 from understudy.core.metrics.shape_fit import ShapeFit
-from understudy.types import Floats
+from understudy.types import Doubles, Floats
 
 Answer = Literal["yes", "mostly", "no"]
 
@@ -42,6 +42,8 @@ _WRONG: Final = 0.02
 LEAST_SCALE: Final = 0.025
 # As wide, or as long: within this share.
 _ALIKE: Final = 0.03
+# As bright: within so many stops.
+_AS_BRIGHT: Final = 0.8
 _STEP: Final = 15
 _TOLD: Final = 3
 
@@ -54,8 +56,9 @@ class SideRow(_Part):
     """The faces of a side.
 
     duplicates: near duplicates of others. wrong_person: those that look like somebody else, None =
-    nobody can tell. width, detail: median pixels across a face in its frame, covered and seen; None
-    = not measured. unreadable: pictures that could not be read.
+    nobody can tell; no face is in both. width, detail: median pixels across a face in its frame,
+    covered and seen; light: median stops of light on the face, 0 = white; None = not measured.
+    unreadable: pictures that could not be read.
     """
 
     faces: int
@@ -63,6 +66,7 @@ class SideRow(_Part):
     wrong_person: int | None
     width: float
     detail: float | None
+    light: float | None = None
     unreadable: int = 0
 
 
@@ -275,6 +279,20 @@ def describe_sharpness(report: CoverageReport) -> str:
     )
 
 
+def describe_light(report: CoverageReport) -> str:
+    """Whether src's faces are as bright as dst's, in a sentence."""
+    ours, theirs = report.src.light, report.dst.light
+    if ours is None or theirs is None:
+        return "not measured"
+    apart = abs(ours - theirs)
+    if apart < _AS_BRIGHT:
+        return "src's faces are as bright as dst's"
+    return (
+        f"src's faces are {apart:.1f} stops {'brighter' if ours > theirs else 'darker'} than"
+        " dst's, by their skin or their light; train --ct-mode rct gives them dst's"
+    )
+
+
 def draw_pose_text(report: CoverageReport) -> list[str]:
     """Where both sides look as lines of text: a letter for every step of yaw and pitch."""
     counts: dict[tuple[int, int], tuple[int, int, int]] = {}
@@ -374,10 +392,11 @@ _ADVICE: Final = {
 def _side_row(side: SideFaces) -> SideRow:
     return SideRow(
         faces=len(side),
-        duplicates=int(side.duplicate.sum()),
+        duplicates=int((side.duplicate & side.usable).sum()),
         wrong_person=None if side.wrong is None else int(side.wrong.sum()),
-        width=round(float(np.median(side.width)), 1),
+        width=round(float(np.median(side.width[side.usable])), 1),
         detail=_rounded(_middle(side.detail[side.usable])),
+        light=_rounded(_middle(side.shown.stops[side.usable])),
         unreadable=side.unreadable,
     )
 
@@ -453,7 +472,7 @@ def _percent(share: float) -> str:
     return "under 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
 
 
-def _middle(values: Floats, share: float = 0.5) -> float | None:
+def _middle(values: Floats | Doubles, share: float = 0.5) -> float | None:
     known = values[np.isfinite(values)]
     return float(np.quantile(known, share)) if len(known) else None
 

@@ -19,6 +19,7 @@ from understudy.core.metrics.coverage_report import (
     CoverageReport,
     SideFaces,
     describe_gap,
+    describe_light,
     describe_shape,
     describe_sharpness,
     draw_pose_text,
@@ -34,6 +35,7 @@ from understudy.options import Options, option
 from understudy.parts.sorters import Sorting, sorters
 from understudy.stages.curate.coverage_page import CoveragePage, FaceSide
 from understudy.stages.curate.faceset_notes import faceset_notes
+from understudy.stages.curate.known_faces import know_eyes
 from understudy.stages.curate.measuring import measure_pixels
 from understudy.stages.curate.new_pictures import NewPicture, Signing
 from understudy.stages.curate.sort import face_order, read_faces, sort_faces
@@ -71,23 +73,18 @@ class FacesCoverageOptions(Options):
 class _Side:
     """The pictures of a side, and what their pixels show.
 
-    rows: of the faceset, those that count and can be read. person: who is meant; None = whoever is
-    seen most.
+    rows: of the faceset, those that count and can be read. faces: these, with all that is known of
+    their eyes.
     """
 
     faceset: Faceset
     pixels: PixelMeasures
     rows: NDArray[np.bool_]
-    person: int | None
-
-    @property
-    def faces(self) -> Faces:
-        """The faces that count."""
-        return self.faceset.faces[self.rows]
+    faces: Faces
 
     @property
     def knows_lids(self) -> bool:
-        """Whether extraction measured how far the eyes are open, of nearly all faces."""
+        """Whether it was measured how far the eyes are open, of nearly all faces."""
         return float(np.isfinite(self.faces.lids).any(axis=1).mean()) > _NEARLY_ALL
 
     def judged(self, *, by_lids: bool) -> _Judged:
@@ -95,14 +92,15 @@ class _Side:
         faces, pixels = self.faces, self.pixels.select(self.rows)
         faceset = self.faceset.select(self.rows)
         traits = FaceTraits.of(faces if by_lids else faces.landmarks)
+        wrong = _wrong_people(faces)
         told = SideFaces(
-            Shown.of(faces, traits, pixels, by_lids=by_lids),
+            Shown.of(faces, traits, pixels, None if wrong is None else ~wrong, by_lids=by_lids),
             faceset.names,
             faces.frame,
             face_widths(faces).astype(np.float32),
             pixels.detail,
             _duplicates(faceset, pixels),
-            _wrong_people(faces) if self.person is None else faces.person != self.person,
+            wrong,
             len(self.faceset.unreadable) + len(self.pixels.reasons),
         )
         return _Judged(faceset, faces, traits, told)
@@ -140,11 +138,16 @@ def faces_coverage(show: Path, options: FacesCoverageOptions) -> Stage:
         pixels = yield from measure_pixels(faceset)
         if pixels is None:
             return
+        faces = yield from know_eyes(faceset)
+        if faces is None:
+            return
         rows = _of_footage(project, faceset) if side == "dst" else np.ones(len(faceset), bool)
+        if (person := persons[side]) is not None:
+            rows &= faces.person == person
         rows[list(pixels.reasons)] = False
         if not rows.any():
             raise NoFaces(f"{faceset.folder}: no face can be read. Extract them again.")
-        sides.append(_Side(faceset, pixels, rows, persons[side]))
+        sides.append(_Side(faceset, pixels, rows, faces[rows]))
     by_lids = all(each.knows_lids for each in sides)
     src, dst = (each.judged(by_lids=by_lids) for each in sides)
     shape = fit_shapes(src.faces, src.traits, dst.faces, dst.traits)
@@ -263,7 +266,7 @@ def _propose(
     chosen = np.zeros(len(side.rows), bool)
     turn[rows], group[rows], chosen[rows] = choice.turn, choice.group, choice.chosen
     turned = np.concatenate([rows[choice.order], rest]).astype(np.int64)
-    sorting = Sorting(turned, turn, group, GROUPS, chosen)
+    sorting = Sorting(turned, turn, chosen=chosen).with_groups(group, GROUPS)
     folder = side.faceset.folder
     settings: dict[str, object] = {"propose": count}
     order = face_order("coverage", settings, side.faceset, sorting, side.pixels.reasons)
@@ -286,6 +289,7 @@ def _summary(report: CoverageReport) -> dict[str, object]:
         "covered": f"{100 * report.covered:.0f} % of dst's faces",
         "shape": describe_shape(report.shape),
         "sharpness": describe_sharpness(report),
+        "light": describe_light(report),
         "near_duplicates": {"src": src.duplicates, "dst": dst.duplicates},
         "look_like_somebody_else": {
             side: "not known" if row.wrong_person is None else row.wrong_person

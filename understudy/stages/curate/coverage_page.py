@@ -18,6 +18,7 @@ from understudy.core.metrics.coverage_report import (
     POSE,
     CoverageReport,
     SideFaces,
+    describe_light,
     describe_shape,
     describe_sharpness,
 )
@@ -116,6 +117,7 @@ class CoveragePage:
             else comparison.draw_two_shapes(self._shape.src, self._shape.dst),
             shape_told=describe_shape(self._report.shape),
             sharpness=describe_sharpness(self._report),
+            light=describe_light(self._report),
             others=[
                 {"what": what, "faces": self._drawn(strip, pictures)}
                 for what, strip in self._other_strips
