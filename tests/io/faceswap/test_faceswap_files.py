@@ -156,3 +156,11 @@ def test_what_others_wrote_is_read() -> None:
     assert not problems and len(found) == 4
     assert all(face.mask is not None for faces in found.values() for face in faces)
     assert read_alignments(ODD / "empty.fsa") == ({}, [])
+
+
+def test_what_would_fill_the_memory_is_not_parsed() -> None:
+    body = b"iTXt" + face_picture._MAGIC + b"[" + b"0," * 300_000 + b"]"
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    picture = bytes(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1])
+    with pytest.raises(BadMedia, match="more than 512 kB of text"):
+        face_picture.read_face(picture[:33] + chunk + picture[33:], 8, "a.png")

@@ -18,10 +18,12 @@ from understudy.core import affine
 from understudy.core.face.align import face_from_frame
 from understudy.core.synthetic.clip import PORTRAIT_LANDMARKS
 from understudy.errors import BadMedia, BadOption, NoFaces
-from understudy.io.dfl.face_picture import read_face
+from understudy.io.dfl.face_picture import read_face, write_face
 from understudy.io.faceset import face_image
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.faceset.journal import Journal
+from understudy.io.faceset.pack import PackWriter
+from understudy.io.footage import stills
 from understudy.stages.events import Event, Finished, Note, Warned
 from understudy.stages.exchange.export_faces import FacesExportOptions, faces_export
 from understudy.stages.exchange.import_faces import FacesImportOptions, faces_import
@@ -277,3 +279,31 @@ def test_what_others_made_comes_in(empty: Path, tmp_path: Path) -> None:
     assert face.mask is not None and 0.3 < face.mask.mean() < 0.7
     with pytest.raises(NoFaces, match="no face in it"):
         bring(show, ODD / "faceswap" / "empty.fsa")
+
+
+def test_a_pack_of_ours_may_have_any_name(shows: Path, empty: Path, tmp_path: Path) -> None:
+    given = tmp_path / "faces.ZIP.old"
+    faceset = Faceset(shows / "full/dst/faces")
+    with PackWriter(given) as writer:
+        for row, name in enumerate(faceset.names):
+            writer.add(name, faceset.read_bytes(row), -1)
+    assert summary(bring(empty, given))["faces"] == 3
+    assert Faceset(empty / "dst/faces").names == faceset.names
+
+
+def test_names_with_half_a_character_are_names(empty: Path, tmp_path: Path) -> None:
+    face = drawn(1, False)
+    picture = write_face(stills.encode_image(face.image, ".jpg"), face, "frame 7\ud800.png")
+    path = tmp_path / "faceset.pak"
+    with path.open("wb") as file:
+        listed = [{"filename": "a\udcff\ud800.jpg", "person_name": None}]
+        block = pickle.dumps(listed)
+        file.write(struct.pack("<QQ", 1, len(block)) + block)
+        file.write(struct.pack("<QQ", 0, len(picture)) + picture)
+    assert summary(bring(empty, path))["faces"] == 1
+    assert Faceset(empty / "dst/faces").names == ["a??.jpg"]
+
+
+def test_a_file_is_not_written_where_a_folder_lies(shows: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match="is there already"):
+        send(shows / "full", tmp_path, "pak")

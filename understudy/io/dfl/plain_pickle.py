@@ -152,5 +152,6 @@ def _tuple(numbers: list[int]) -> bytes:
 
 
 def _text(text: str) -> bytes:
-    data = text.encode()
+    # Names of files need be no text; so Python's own pickler writes them.
+    data = text.encode("utf-8", "surrogatepass")
     return b"X" + struct.pack("<I", len(data)) + data

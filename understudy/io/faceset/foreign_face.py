@@ -67,13 +67,13 @@ class ForeignRecord:
         self.where = where
 
     def text(self, name: str, default: str = "") -> str:
-        """A text; the default where there is none. Raises BadMedia."""
+        """A text as UTF-8 can hold it; the default where there is none. Raises BadMedia."""
         value = self.held.get(name)
         if value is None:
             return default
         if not isinstance(value, str | np.str_) or len(value) > 1024:
             raise self.fault(name, "no text of at most 1024 characters")
-        return str(value)
+        return str(value).encode("utf-8", "replace").decode("utf-8")
 
     def numbers(self, name: str, shape: tuple[int, ...], value: object = None) -> Doubles | None:
         """An array of finite numbers of that shape, -1 = any length; None where there is none.

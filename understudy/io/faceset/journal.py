@@ -195,12 +195,19 @@ class Journal:
         """All steps that can be taken back, the oldest first. Raises BadProject."""
         return [self._run(number, state).step() for number, state in self._numbers()]
 
+    def __len__(self) -> int:
+        """How many steps can be taken back."""
+        return len(self._numbers())
+
+    def last(self) -> Step | None:
+        """The newest step; None where there is none. Raises BadProject."""
+        last = self._last()
+        return None if last is None else last.step()
+
     def unfinished(self) -> Step | None:
         """The step that a run has begun, and neither finished nor taken back. Raises BadProject."""
         numbers = self._numbers()
-        if not numbers or numbers[-1][1] == "done":
-            return None
-        return self._run(*numbers[-1]).step()
+        return self.last() if numbers and numbers[-1][1] != "done" else None
 
     def into_trash(self, paths: Iterable[str], taken: Iterable[str] = ()) -> list[Move]:
         """The moves that bring files below `<folder>` to `<folder>_trash` beside.

@@ -128,7 +128,11 @@ def read_bytes(path: Path) -> bytes:
 
 def open_pack(folder: Path) -> Pack | None:
     """The pack of the faces in `folder`, open; None where there is none. Raises as `Pack`."""
-    path = pack_path(folder)
+    return open_pack_file(pack_path(folder))
+
+
+def open_pack_file(path: Path) -> Pack | None:
+    """The pack at `path`, open; None where there is none. Raises as `Pack`."""
     try:
         found = path.stat()
     except OSError as error:

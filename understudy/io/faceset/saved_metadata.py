@@ -71,9 +71,7 @@ class _Whole(_Line):
 class SavedMetadata:
     """The pictures in such a file.
 
-    Attributes:
-        names: Of the pictures, in the order of the file.
-        small: (N, SMALL, SMALL) uint8 grey.
+    names: Of the pictures, in the order of the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -102,7 +100,11 @@ class SavedMetadata:
             ) from None
         if len(set(self.names)) < len(self.names):
             raise BadProject(f"{path}: a picture stands in it twice. Take one of both out.")
-        self.small = np.array(small, np.uint8).reshape(-1, SMALL, SMALL)
+        self._patterns = _patterns(np.array(small, np.uint8).reshape(-1, SMALL, SMALL))
+
+    def likeness(self, small: Bytes) -> Floats:
+        """(N,) the correlation of a small picture with each that was saved; 0 of an even one."""
+        return np.asarray(self._patterns @ _patterns(small[None])[0], np.float32)
 
     def metadata(self, number: int) -> FaceMetadata:
         """What a picture said. Raises BadProject where that line is damaged."""
@@ -146,9 +148,9 @@ def small_picture(image: Bytes) -> Bytes:
     return np.asarray(np.rint(resize(grey, (SMALL, SMALL))), np.uint8)
 
 
-def likeness(small: Bytes, others: Bytes) -> Floats:
-    """(N,) the correlation of a small picture with others, (N, SMALL, SMALL); 0 of an even one."""
-    both = as_float(np.concatenate([small[None], others])).reshape(len(others) + 1, -1)
-    both -= both.mean(1, keepdims=True)
-    both /= np.maximum(np.linalg.norm(both, axis=1, keepdims=True), 1e-6)
-    return np.asarray(both[1:] @ both[0], np.float32)
+def _patterns(small: Bytes) -> Floats:
+    """(N, SMALL * SMALL) small pictures, each of mean 0 and length 1; an even one is all 0."""
+    flat = as_float(small).reshape(-1, SMALL * SMALL)
+    flat -= flat.mean(axis=1, keepdims=True)
+    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+    return flat

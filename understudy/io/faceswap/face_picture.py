@@ -18,7 +18,8 @@ from understudy.io.faceswap.face_record import head_square, read_record
 from understudy.io.image_segments import PNG, Segment, cut_out, png_chunks
 
 _MAGIC: Final = b"faceswap\0\0\0\0\0"
-_MOST_BYTES: Final = 4 << 20
+# Points, masks and identities take some 50 kB; what is parsed takes 500 times as much memory.
+_MOST_BYTES: Final = 512 << 10
 
 
 def read_face(data: bytes, size: int, where: str) -> ForeignFace | None:
@@ -60,7 +61,7 @@ def _segments(data: bytes) -> list[Segment]:
 def _literal(data: bytes, where: str) -> Any:
     """The value that a text of Python writes; nothing in it is ever run."""
     if len(data) > _MOST_BYTES:
-        raise BadMedia(f"{where}: more than {_MOST_BYTES >> 20} MB of text. Leave it out.")
+        raise BadMedia(f"{where}: more than {_MOST_BYTES >> 10} kB of text. Leave it out.")
     try:
         return ast.literal_eval(data.decode("utf-8"))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

@@ -17,7 +17,6 @@ from understudy.io.faceset import face_image, image_metadata
 from understudy.io.faceset.faceset import Faceset, names_there
 from understudy.io.faceset.saved_metadata import (
     SavedMetadata,
-    likeness,
     metadata_writer,
     small_picture,
 )
@@ -125,8 +124,9 @@ def faces_restore_metadata(show: Path, side: Side, *, options: RestoreMetadataOp
             return
         faceset.require_loose(np.isin(faceset.names, [saved.names[n] for _, n in plan.found]))
         paths = [path for path, _ in plan.found]
-        facts = np.array([(f.st_size, f.st_mtime_ns) for f in (each.stat() for each in paths)])
-        key = picture_key([str(each) for each in paths], facts, "restore", options.check)
+        made_from = [saved.path, *paths]
+        facts = np.array([(f.st_size, f.st_mtime_ns) for f in (each.stat() for each in made_from)])
+        key = picture_key([str(each) for each in made_from], facts, "restore", options.check)
         new = NewFaces(faces, paths, key)
         made = new.open()
         failed = yield from make_pictures(
@@ -295,7 +295,7 @@ class _Restorer:
     def _require_alike(self, path: Path, image: Bytes, number: int) -> None:
         if not self._check:
             return
-        alike = likeness(small_picture(image), self._saved.small)
+        alike = self._saved.likeness(small_picture(image))
         best = int(alike.argmax())
         if alike[number] < _UNLIKE:
             what = "does not look like the face of that name"

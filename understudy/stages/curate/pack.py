@@ -260,11 +260,11 @@ def _take_out(pack: Pack, folder: Path) -> Generator[Event, Order | None, list[s
                         os.utime(file, ns=(picture.stamp, picture.stamp))
             if isinstance((yield _progress("unpack", done, total)), Stop):
                 return None
-        if hasattr(os, "sync"):
-            os.sync()
+        atomic.sync_disks()
         folder.mkdir(exist_ok=True)
-        for name in os.listdir(partial.path):
-            _settle(partial.path / name, folder)
+        for name in pack.pictures:
+            if (file := partial.path / name).is_file():
+                _settle(file, folder)
     yield Finished(stage="unpack")
     return faults
 

@@ -60,20 +60,21 @@ def faces_undo(show: Path, side: Side, *, options: FacesUndoOptions) -> Stage:
         renew_page(project.faces(side))
     if taken_back < options.steps:
         yield Note(text=f"{journal.side}: no more changes that could be taken back.")
-    summary = {"taken back": str(taken_back), "left to undo": str(len(journal.steps()))}
+    summary = {"taken back": str(taken_back), "left to undo": str(len(journal))}
     yield Finished(stage="faces_undo", summary=summary)
 
 
 def _require_unpacked(folder: Path, journal: Journal) -> None:
     """Raise BadProject where pictures that the last step moved are in the pack by now."""
-    steps, pack = journal.steps(), picture_files.open_pack(folder)
-    if pack is None or not steps:
+    pack = picture_files.open_pack(folder)
+    step = None if pack is None else journal.last()
+    if pack is None or step is None:
         return
-    paths = {folder.parent / path for move in steps[-1].moves for path in move}
+    paths = {folder.parent / path for move in step.moves for path in move}
     inside = [path for path in paths if path.parent == folder and path.name in pack.pictures]
     if packed := sum(not atomic.is_there(path) for path in inside):
         raise BadProject(
-            f"{pack.path}: {packed} of the pictures that this step moved ({steps[-1].what}) are in"
+            f"{pack.path}: {packed} of the pictures that this step moved ({step.what}) are in"
             f" this pack by now. Run first: {unpack_command(pack.path)}"
         )
 

@@ -97,7 +97,7 @@ def faces_export(show: Path, side: Side, out: Path, *, options: FacesExportOptio
     """
     project = Project.load(show)
     options = project.options("faces_export", options)
-    _require_free(out)
+    _require_free(out, options.format)
     faceset = Faceset(project.faces(side), tolerant=True)
     yield from reading_events(faceset)
     yield from unreadable_warnings(faceset)
@@ -120,8 +120,9 @@ def faces_export(show: Path, side: Side, out: Path, *, options: FacesExportOptio
         whole = [each for each in made if not each.problem]
         if not whole:
             raise NoFaces(f"{faceset.folder}: none of its faces could be written.")
-        _require_free(out)
+        _require_free(out, options.format)
         if options.format == "dfl":
+            atomic.sync_disks()
             making.settle(out)
         else:
             _write_file(out, whole, options.format)
@@ -135,8 +136,10 @@ def faces_export(show: Path, side: Side, out: Path, *, options: FacesExportOptio
     yield Finished(stage="faces_export", summary=summary)
 
 
-def _require_free(out: Path) -> None:
-    if atomic.is_there(out) and not (out.is_dir() and not any(out.iterdir())):
+def _require_free(out: Path, format: Format) -> None:
+    """Raise BadOption where something is; an empty folder is room for a folder."""
+    is_empty = format == "dfl" and out.is_dir() and not any(out.iterdir())
+    if atomic.is_there(out) and not is_empty:
         # Of a run that died as it was done.
         atomic.remove_partials(out.parent)
         raise BadOption(f"{out}: is there already. Choose another name, or move it away.")

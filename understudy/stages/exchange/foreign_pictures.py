@@ -34,7 +34,8 @@ class PicturePlace:
     """Where a picture lies: a file, or a part of one.
 
     name: under which it came. person: the folder that it lay in there, "" = none. start, end: of
-    the part; end None = all of the file, which may also lie in the pack of its folder.
+    the part; end None = all of the file, which may also lie in the pack of its folder. in_pack: the
+    file is a pack of ours, and has the picture under that name.
     """
 
     path: Path
@@ -42,19 +43,29 @@ class PicturePlace:
     person: str = ""
     start: int = 0
     end: int | None = None
+    in_pack: bool = False
 
     def __str__(self) -> str:
-        return str(self.path) if self.end is None else f"{self.path}, {self.name}"
+        is_part = self.in_pack or self.end is not None
+        return f"{self.path}, {self.name}" if is_part else str(self.path)
 
     def read(self) -> bytes:
         """The bytes of the picture. Raises BadMedia, CannotRead."""
-        if self.end is None:
+        if self.in_pack:
+            data = self._read_from_pack()
+        elif self.end is None:
             data = picture_files.read_bytes(self.path)
         else:
             data = pak.read_picture(self.path, self.start, self.end)
         if not data:
             raise BadMedia(f"{self}: nothing in it: cut short, or empty. Copy it again.")
         return data
+
+    def _read_from_pack(self) -> bytes:
+        pack = picture_files.open_pack_file(self.path)
+        if pack is None:
+            raise BadMedia(f"{self.path}: deleted or moved meanwhile. Run the same command again.")
+        return pack.read(self.name)
 
 
 @dataclass(frozen=True, slots=True)

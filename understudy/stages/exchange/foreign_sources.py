@@ -62,9 +62,8 @@ def _of_file(path: Path) -> Source:
     if head.startswith((JPEG, PNG)):
         return Source(path, (PicturePlace(path, path.name),))
     if head.startswith(_ZIP):
-        folder = path.with_suffix("")
         names = sorted(Pack(path).pictures)
-        return Source(path, tuple(PicturePlace(folder / name, name) for name in names))
+        return Source(path, tuple(PicturePlace(path, name, in_pack=True) for name in names))
     if pak.is_pak(head):
         return Source(path, tuple(_of_pak(path)))
     if alignments.is_alignments(head, path.suffix):

@@ -156,6 +156,7 @@ def faces_import(show: Path, side: Side, path: list[Path], *, options: FacesImpo
             if not run.brought and not run.there:
                 raise NoFaces(_nothing(run, path))
             if run.brought:
+                atomic.sync_disks()
                 # From here on they are the journal's.
                 clearing.pop_all()
                 names = name_some([each.name for each in path])
