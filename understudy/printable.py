@@ -70,6 +70,11 @@ def name_alike(reasons: Iterable[tuple[str, str]]) -> str:
     return " ".join(told[:_SENTENCES]) + (f" … and {left} more files like these." if left else "")
 
 
+def pluralize(count: int, what: str) -> str:
+    """A count with its noun: 1 face, 2 faces."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = _VALUE
 

@@ -184,7 +184,10 @@ def test_copies_of_face_pictures_are_laid_in_once_and_told(film, clip, dfm_file)
     for path in film.faces().paths:
         shutil.copy(path, path.with_name(f"{path.stem} - Copy{path.suffix}"))
     events = list(understudy.merge(film.folder, model=str(dfm_file())))
-    assert "dst/faces: 9 face pictures are passed over as copies" in told(events)
+    assert (
+        "dst/faces: passed over as copies (same footage, frame and place as another), 9 "
+        in told(events)
+    )
     # What was rendered before is the same: nothing is new.
     assert "9 of 9 frames are there from earlier runs" in told(events)
     assert summary(events)["frames"] == alone["frames"]

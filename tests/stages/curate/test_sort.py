@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from understudy.io.faceset.faceset import Faceset
 from understudy.io.faceset.journal import Journal
 from understudy.io.faceset.order import load_order
 from understudy.parts.sorters import Sort, Sorter, SortFaces, Sorting, sorters
+from understudy.stages.curate import sorted_page
 from understudy.stages.events import Event, Finished, Note, Saved, Warned, read_event
 from understudy.stages.project import Project
 from understudy.types import AlignedFace, Face
@@ -136,7 +138,19 @@ def test_groups_are_listed_dropped_and_brought_back(
     run("faces", "drop", show, "src", "1-2", "--keep", capsys=capsys)
     assert frames_in(faces) == [0, 1, 3, 4, 5]
     listed = summary(run("faces", "undo", show, "src", "--list", capsys=capsys))
-    assert "1 files: kept only 1-2 by test-groups" in str(listed["1"])
+    assert "1 file: kept only 1-2 by test-groups" in str(listed["1"])
+
+
+def test_where_a_sort_made_no_groups_that_is_said(
+    show: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("sort", show, "src", "yaw", "--no-page", capsys=capsys)
+    assert cli.main(["faces", "drop", str(show), "src", "1"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "by yaw. It made no groups" in told and "faces trash" in told
+    told = str(run("faces", "drop", show, "src", "unchosen", capsys=capsys))
+    assert "nothing to move" in told and frames_in(show / "src/faces") == list(range(6))
+    assert "_trash: 1 file." in str(run("faces", "trash", show, "src", "1", capsys=capsys))
 
 
 @pytest.mark.parametrize("group", ["3", "0", "2-1", "lef", "1-9"])
@@ -203,6 +217,19 @@ def test_the_page_shows_each_face_once_and_follows_what_is_put_away(
     odd.unlink()
     run("faces", "undo", show, "src", capsys=capsys)
     assert page.read_text().count("<img ") == 5
+
+
+def test_what_is_closed_on_the_page_costs_a_browser_nothing(
+    show: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sorted_page, "_MOST", 2)
+    run("sort", show, "src", "yaw", capsys=capsys)
+    text = (show / "src/sorted.html").read_text()
+    # 20,000 pictures keep a browser from drawing, even where they lie in closed groups.
+    before, *closed = re.split("<template>|</template>", text)
+    assert before.count("<img ") == 2
+    assert [each.count("<img ") for each in closed] == [2, 0, 2, 0]
+    assert all(each in before for each in ("all, 1 to 2", "all, 3 to 4", "all, 5 to 6"))
 
 
 def test_a_set_that_was_never_sorted_says_how_to(

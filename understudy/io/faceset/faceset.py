@@ -18,6 +18,7 @@ from understudy.io.faceset.pack import pack_path, unpack_command
 from understudy.io.faceset.picture_columns import FootageName
 from understudy.io.faceset.picture_files import extract_command
 from understudy.io.faceset.table import FaceTable
+from understudy.printable import pluralize
 from understudy.types import AlignedFace, Doubles, Faces, FaceType, Polygon
 
 
@@ -188,7 +189,7 @@ class Faceset:
         if count := sum(name in packed for name in names):
             pack = pack_path(self.folder)
             raise BadProject(
-                f"{pack}: {count} of these faces are in this pack, and nothing in a pack is"
+                f"{pack}: it holds {pluralize(count, 'face')} of these, and nothing in a pack is"
                 f" changed. Run: {unpack_command(pack)}"
             )
 

@@ -40,7 +40,7 @@ class NearDuplicates(Sorter):
             _, group, count = np.unique(best, return_inverse=True, return_counts=True)
             # Those that are like no other are in no group.
             number = np.where(count > 1, np.cumsum(count > 1) - 1, -1)
-            names = tuple(f"{place + 1:03d}" for place in range(int((count > 1).sum())))
+            names = tuple(f"alike {place + 1}" for place in range(int((count > 1).sum())))
             chosen = best == np.arange(len(faces))
             value = np.where(pixels.is_known, count[group], np.nan)
             # The one that is kept comes first in its group.

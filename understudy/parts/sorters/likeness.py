@@ -46,7 +46,9 @@ class Hist(Sorter):
             value[rows[tour]] = steps
             group = np.full(len(faces), -1, np.int64)
             group[rows[tour]] = np.cumsum(steps > self.jump)
-            names = tuple(f"{number + 1:03d}" for number in range(int(group.max(initial=-1)) + 1))
+            names = tuple(
+                f"colours {number + 1}" for number in range(int(group.max(initial=-1)) + 1)
+            )
             return Sorting.by_order(rows[tour], value).with_groups(group, names)
 
         return sort

@@ -1,6 +1,8 @@
-"""Sorters by where the head turns: yaw, pitch and roll."""
+"""Sorters by where the head turns: yaw, pitch and roll, in degrees."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from understudy.parts.sorters import Sort, Sorter, Sorting, sorters
 
@@ -11,7 +13,7 @@ class Yaw(Sorter):
 
     def build(self) -> Sort:
         """The sorter as a function."""
-        return lambda faces: Sorting.by_value(faces.faces.pose[:, 1], descending=True)
+        return lambda faces: Sorting.by_value(np.degrees(faces.faces.pose[:, 1]), descending=True)
 
 
 @sorters.register("pitch")
@@ -20,7 +22,7 @@ class Pitch(Sorter):
 
     def build(self) -> Sort:
         """The sorter as a function."""
-        return lambda faces: Sorting.by_value(faces.faces.pose[:, 0], descending=True)
+        return lambda faces: Sorting.by_value(np.degrees(faces.faces.pose[:, 0]), descending=True)
 
 
 @sorters.register("roll")
@@ -29,4 +31,4 @@ class Roll(Sorter):
 
     def build(self) -> Sort:
         """The sorter as a function."""
-        return lambda faces: Sorting.by_value(faces.faces.pose[:, 2], descending=True)
+        return lambda faces: Sorting.by_value(np.degrees(faces.faces.pose[:, 2]), descending=True)

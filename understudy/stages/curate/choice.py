@@ -16,7 +16,7 @@ from understudy.io.faceset.faceset import Faceset
 from understudy.io.faceset.order import FaceOrder, load_order
 from understudy.io.faceset.pack import pack_path
 from understudy.options import Options, option
-from understudy.printable import name_some, quoted
+from understudy.printable import name_some, pluralize, quoted
 from understudy.stages.curate.faceset_notes import faceset_notes, reading_events
 from understudy.stages.curate.sorted_page import renew_page
 from understudy.stages.events import Event, Finished, Note, Order, Stage, Warned
@@ -97,10 +97,11 @@ class _Sorted:
         if group == UNCHOSEN:
             unchosen = {face.name for face in self.order.faces if not face.is_chosen}
             return np.array([name in unchosen for name in self.names], bool)
-        if (numbers := _range(group, len(self.listed))) is not None:
+        if self.listed and (numbers := _range(group, len(self.listed))) is not None:
             return np.isin(groups, self.listed[numbers[0] - 1 : numbers[1]])
         raise BadOption(
-            f"{quoted(group)}: no group of the last sort. There are: {_told_groups(self.listed)}."
+            f"{quoted(group)}: no group of the last sort, by {self.order.by}."
+            f" {_told_groups(self.listed)}"
         )
 
 
@@ -113,7 +114,9 @@ def faces_groups(show: Path, side: Side, *, options: FacesGroupsOptions) -> Stag
     project = Project.load(show)
     project.options("faces_groups", options)
     known = yield from _Sorted.load(project, side)
-    yield Note(text=f"sorted by {known.order.by}, {len(known.names)} faces that are there")
+    yield Note(
+        text=f"sorted by {known.order.by}, {pluralize(len(known.names), 'face')} that are there"
+    )
     summary = {
         f"{at} {name}": int(known.is_in(name).sum()) for at, name in enumerate(known.listed, 1)
     }
@@ -181,11 +184,13 @@ def _put_away(
     others = sorted(chosen.difference(faceset.names))
     moved = faceset.trash(mask, what, others)
     renew_page(faceset.folder)
-    if moved:
+    if not moved:
+        yield Note(text="nothing to move: there are no such faces.")
+    else:
         yield Note(
             text=(
-                f"{len(moved)} files are in {faceset.folder.name}_trash now. To have them back:"
-                f" understudy faces undo {project.folder} {side}"
+                f"moved to {faceset.folder.name}_trash: {pluralize(len(moved), 'file')}."
+                f" To have them back: understudy faces undo {project.folder} {side}"
             )
         )
     if moved and not len(faceset):
@@ -230,5 +235,12 @@ def _range(text: str, most: int) -> tuple[int, int] | None:
 
 
 def _told_groups(groups: Sequence[str]) -> str:
-    told = [f"{at} {name}" for at, name in enumerate(groups, 1)]
-    return f"{name_some(told) or 'none with a name'}; {UNCHOSEN}, {UNREADABLE}, {NONE}"
+    words = f"{UNCHOSEN}, {UNREADABLE}, {NONE}"
+    if not groups:
+        return (
+            f"It made no groups, so there are only: {words}. Faces go one by one, by their places:"
+            " faces trash."
+        )
+    return (
+        f"There are: {name_some([f'{at} {each}' for at, each in enumerate(groups, 1)])}; {words}."
+    )

@@ -10,7 +10,7 @@ from typing import Final
 from understudy.io.faceset import face_image
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.faceset.journal import Journal
-from understudy.printable import name_alike, name_some
+from understudy.printable import name_alike, name_some, pluralize
 from understudy.stages.events import Event, Finished, Note, Progress, Started, Warned
 
 # Seconds that pass without a word.
@@ -50,8 +50,8 @@ def faceset_notes(faceset: Faceset) -> Iterator[Note]:
     names = name_some([other.name for _, other in copies])
     yield Note(
         text=(
-            f"{faceset.folder.parent.name}/{faceset.folder.name}: {len(copies)} face pictures are"
-            f" passed over as copies (same footage, frame and place as another): {names}."
+            f"{faceset.folder.parent.name}/{faceset.folder.name}: passed over as copies (same"
+            f" footage, frame and place as another), {pluralize(len(copies), 'picture')}: {names}."
         )
     )
     differing = [other.name for path, other in copies if _outlines(path) != _outlines(other)]

@@ -13,6 +13,7 @@ from understudy.io.faceset.faceset import Faceset
 from understudy.io.faceset.journal import Journal, Move, Step
 from understudy.io.footage.fingerprint import FootageFingerprint
 from understudy.options import Options
+from understudy.printable import pluralize
 from understudy.stages.curate.faceset_notes import faceset_notes, reading_events
 from understudy.stages.curate.sorted_page import renew_page
 from understudy.stages.events import Finished, Note, Stage
@@ -106,7 +107,7 @@ def _rename(faceset: Faceset, stems: list[str], what: str) -> Step | None:
             goals.add(goal)
             if goal != old:
                 moves.append((f"{folder.name}/{old}", f"{folder.name}/{goal}"))
-    step = Journal(folder.parent).carry_out(f"{what}: {len(moves)} pictures", moves)
+    step = Journal(folder.parent).carry_out(f"{what}: {pluralize(len(moves), 'picture')}", moves)
     faceset.rescan()
     return step
 

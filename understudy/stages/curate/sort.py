@@ -23,7 +23,7 @@ from understudy.io.faceset.order import (
 from understudy.io.faceset.pack import pack_path
 from understudy.options import Options, option
 from understudy.parts.sorters import Sorter, SortFaces, Sorting, sorters
-from understudy.printable import name_some
+from understudy.printable import name_some, pluralize
 from understudy.registry import NameIn, with_parts
 from understudy.stages.curate.choice import UNCHOSEN, UNREADABLE
 from understudy.stages.curate.faceset_notes import faceset_notes, reading_events
@@ -174,23 +174,23 @@ def _tell(project: Project, side: Side, order: FaceOrder) -> Iterator[Event]:
     if unreadable := [face.name for face in order.faces if face.reason]:
         yield Warned(
             text=(
-                f"{len(unreadable)} files cannot be read and come last: {name_some(unreadable)}."
-                f" Why stands in order.json and on the page. To put them away: understudy faces"
-                f" drop {folder} {side} {UNREADABLE}"
+                f"cannot be read and come last, {pluralize(len(unreadable), 'file')}:"
+                f" {name_some(unreadable)}. Why stands in order.json and on the page."
+                f" To put them away: understudy faces drop {folder} {side} {UNREADABLE}"
             )
         )
     if chosen < len(readable):
         yield Note(
             text=(
-                f"{chosen} of {len(readable)} faces are chosen. To put the others away: understudy"
-                f" faces drop {folder} {side} {UNCHOSEN}"
+                f"chosen: {chosen} of {pluralize(len(readable), 'face')}. To put the others away:"
+                f" understudy faces drop {folder} {side} {UNCHOSEN}"
             )
         )
     if groups:
         yield Note(
             text=(
-                f"{len(groups)} groups. To list them: understudy faces groups {folder} {side}; to"
-                f" put one away: understudy faces drop {folder} {side} NUMBER"
+                f"{pluralize(len(groups), 'group')}. To list: understudy faces groups {folder}"
+                f" {side}; to put one away: understudy faces drop {folder} {side} NUMBER"
             )
         )
     summary: dict[str, Any] = {"faces": len(readable), "by": order.by}

@@ -13,22 +13,29 @@ from understudy.io import atomic
 from understudy.io.faceset.order import FaceOrder, OrderedFace, load_order
 from understudy.io.faceset.pack import pack_path, unpack_command
 from understudy.io.faceset.picture_files import list_pictures
+from understudy.printable import pluralize
 from understudy.stages.events import Event, Note, Saved
 from understudy.stages.html_page import render_page
 
 # The browser lays out so many faces at once, and only where they are looked at.
 _BLOCK = 240
-# Of a longer group each part is a group of its own, and what lies behind so many faces is closed.
-_MOST = 2400
+# Of a longer group each part is a group of its own, and what lies behind so many faces is closed:
+# a browser takes more than half a minute for 20,000 pictures, even if it loads none of them.
+_MOST = 1200
 _PLAIN = str.maketrans("", "", "._-")
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Faces that stand together. number: for `faces drop`; 0 = it has none. blocks: of faces."""
+    """Faces that stand together.
+
+    number: for `faces drop`; 0 = it has none. part: its places in the order, where it is one of
+    several of the same name. blocks: of faces.
+    """
 
     name: str
     number: int
+    part: str
     count: int
     blocks: list[list[dict[str, object]]]
     is_open: bool
@@ -71,8 +78,9 @@ def write_page(folder: Path, order: FaceOrder) -> Iterator[Event]:
     if listed.packed:
         yield Note(
             text=(
-                f"{path.name}: {len(listed.packed)} faces are in a pack, which no browser opens."
-                f" To see them: {unpack_command(pack_path(folder))}"
+                f"{path.name} shows no face of a pack, which no browser opens:"
+                f" {pluralize(len(listed.packed), 'face')}. To see them:"
+                f" {unpack_command(pack_path(folder))}"
             )
         )
 
@@ -94,12 +102,14 @@ def _iter_groups(
     shown = 0
     placed = [(at, face) for at, face in enumerate(order.faces, 1) if face.name in there]
     for name, members in itertools.groupby(placed, key=lambda each: _group_name(each[1])):
-        faces = [_shown(folder, at, face) for at, face in members]
-        for first in range(0, len(faces), _MOST):
-            part = faces[first : first + _MOST]
-            blocks = [part[start : start + _BLOCK] for start in range(0, len(part), _BLOCK)]
-            yield _Group(name, numbers.get(name, 0), len(part), blocks, shown < _MOST)
-            shown += len(part)
+        together = list(members)
+        for first in range(0, len(together), _MOST):
+            part = together[first : first + _MOST]
+            told = f"{part[0][0]:,} to {part[-1][0]:,}" if len(together) > _MOST else ""
+            faces = [_shown(folder, at, face) for at, face in part]
+            blocks = [faces[start : start + _BLOCK] for start in range(0, len(faces), _BLOCK)]
+            yield _Group(name, numbers.get(name, 0), told, len(faces), blocks, shown < _MOST)
+            shown += len(faces)
 
 
 def _group_name(face: OrderedFace) -> str:

@@ -12,7 +12,7 @@ from understudy.io.faceset import picture_files
 from understudy.io.faceset.journal import Journal, Step
 from understudy.io.faceset.pack import unpack_command
 from understudy.options import Options, option
-from understudy.printable import name_some
+from understudy.printable import name_some, pluralize
 from understudy.stages.curate.sorted_page import renew_page
 from understudy.stages.events import Event, Finished, Note, Stage, Warned
 from understudy.stages.jobs import verb
@@ -85,16 +85,16 @@ def notes_on_step(journal: Journal, step: Step) -> Iterator[Event]:
         names = name_some([Path(goal).name for _, goal in step.missing])
         yield Warned(
             text=(
-                f"{len(step.missing)} files are no longer where the step had put them, so they were"
-                f" deleted or moved by hand: {names}."
+                "no longer where the step had put them, so deleted or moved by hand,"
+                f" {pluralize(len(step.missing), 'file')}: {names}."
             )
         )
     if step.left:
         names = name_some([f"{journal.side.name}/{goal}" for _, goal in step.left])
         yield Warned(
             text=(
-                f"{len(step.left)} files stay where they are, since something else has their name"
-                f" by now: {names}."
+                "left where they are, since something else has their name by now,"
+                f" {pluralize(len(step.left), 'file')}: {names}."
             )
         )
 
@@ -102,4 +102,4 @@ def notes_on_step(journal: Journal, step: Step) -> Iterator[Event]:
 def _told(step: Step) -> str:
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(step.when))
     state = "" if step.is_done else " (cut short)"
-    return f"{when}, {len(step.moves)} files: {step.what}{state}"
+    return f"{when}, {pluralize(len(step.moves), 'file')}: {step.what}{state}"

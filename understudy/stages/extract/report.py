@@ -12,11 +12,11 @@ from understudy.core.metrics.summary import FootageInfo, Report, summarize
 from understudy.io import atomic
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.provenance.manifest import Claim
+from understudy.printable import pluralize
 from understudy.stages.extract.report_html import (
     ReportPage,
     describe_marked,
     evenly_spaced,
-    pluralize,
 )
 from understudy.stages.frame_ranges import describe_ranges
 

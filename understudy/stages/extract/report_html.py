@@ -18,6 +18,7 @@ from understudy.core.metrics.summary import FootageInfo, Report, face_widths
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.footage import stills
 from understudy.io.provenance.manifest import Claim
+from understudy.printable import pluralize
 from understudy.stages.html_page import render_page
 from understudy.types import Faces, Floats
 
@@ -254,11 +255,6 @@ def evenly_spaced(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
         if len(rows)
         else rows
     )
-
-
-def pluralize(count: int, what: str) -> str:
-    """A count with its noun: 1 face, 2 faces."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def describe_marked(counts: Mapping[str, int]) -> str:
