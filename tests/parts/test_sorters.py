@@ -176,6 +176,15 @@ def test_expressions_come_in_groups_whose_names_say_what_they_are():
         for number, name in enumerate(found.groups)
     }
     assert found.groups[0] == "usual" and len(found.groups) == 3
+    alike = make_faces(60)
+    alike.faces.landmarks[:] = faces.faces.landmarks
+    alike.faces.lids[:] = faces.faces.lids
+    eyes = alike.faces.landmarks[0, 45, 0] - alike.faces.landmarks[0, 36, 0]
+    alike.faces.landmarks[25:30, 17:27, 1] -= 0.02 * eyes
+    alike.faces.lids[43:45] = 0.03
+    names = sort("expression", alike).groups
+    mouth = next(name for name in names if name.startswith("mouth open"))
+    assert f"{mouth}, brows a little up" in names and "eyes shut, more so" in names
     opened = next(rows for name, rows in members.items() if name.startswith("mouth open"))
     assert opened == list(range(20, 30)) and members["eyes shut"] == list(range(40, 45))
     eyes, mouth = sort("eyes-open", faces), sort("mouth-open", faces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import ClassVar, Final
 
 import numpy as np
@@ -78,8 +79,7 @@ class Expression(Sorter):
             by_size = np.argsort(np.linalg.norm(centres, axis=1), kind="stable")
             group[known] = np.argsort(by_size)[member]
             value[known] = np.linalg.norm(apart - centres[member], axis=1)
-            names = _numbered([_describe(centre, usual) for centre in centres[by_size]])
-            return Sorting.by_value(value).with_groups(group, names)
+            return Sorting.by_value(value).with_groups(group, _names(centres[by_size], usual))
 
         return sort
 
@@ -157,10 +157,28 @@ def _nearest(vectors: Doubles, centres: Doubles) -> NDArray[np.int64]:
     return np.asarray(squared.argmin(axis=1), np.int64)
 
 
-def _describe(centre: Doubles, usual: Doubles) -> str:
-    """What an expression is, in words: what differs most from the set's usual one."""
+def _names(centres: Doubles, usual: Doubles) -> tuple[str, ...]:
+    """What groups are called, each otherwise: by what differs most from the set's usual expression.
+
+    Where a group before is called so already, what differs next is told, too. Where nothing more
+    does, it is further from the usual: the centres (K, D) come by that.
+    """
+    names: list[str] = []
+    for centre in centres:
+        words, told = _describe(centre, usual)
+        words = words if told else ["usual", *words]
+        calls = (", ".join(words[:count]) for count in range(max(told, 1), len(words) + 1))
+        more = ", ".join([*words, *(["more so"] if told else [])])
+        numbered = (f"{more} ({number})" for number in itertools.count(2))
+        possible = itertools.chain(calls, [more], numbered)
+        names.append(next(each for each in possible if each not in names))
+    return tuple(names)
+
+
+def _describe(centre: Doubles, usual: Doubles) -> tuple[list[str], int]:
+    """How an expression differs from the usual, in words, the most first; how many must be told."""
     is_shut, is_closed = (centre + usual)[:2].mean() < _EYES[-1], (centre + usual)[5] < _MOUTH[-1]
-    both = {
+    away = {
         "eyes": (centre[0] + centre[1]) / 2,
         "brows": (centre[2] + centre[3]) / 2,
         "mouth": centre[5],
@@ -168,27 +186,19 @@ def _describe(centre: Doubles, usual: Doubles) -> str:
         "corners": (centre[7] + centre[8]) / 2,
         "aside": centre[11],
     }
-    told = sorted(both, key=lambda each: abs(both[each]) / _TELLING[each], reverse=True)
+    far = {name: abs(value) / _TELLING[name] for name, value in away.items()}
     below = {
         "eyes": "eyes shut" if is_shut else "eyes narrow",
         "mouth": "mouth closed" if is_closed else "mouth less open",
     }
-    words = [
-        _WORDS[each][1] if both[each] > 0 else below.get(each, _WORDS[each][0])
-        for each in told
-        if abs(both[each]) > _TELLING[each]
-    ]
-    return ", ".join(words[:2]) or "usual"
-
-
-def _numbered(names: list[str]) -> tuple[str, ...]:
-    """The same names, each once: those that come again get a number."""
-    seen: dict[str, int] = {}
-    result = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return tuple(result)
+    words: list[str] = []
+    for name in sorted(far, key=lambda each: far[each], reverse=True):
+        is_more = bool(away[name] > 0)
+        if far[name] > 1:
+            words.append(_WORDS[name][1] if is_more else below.get(name, _WORDS[name][0]))
+        elif far[name] > _LITTLE:
+            words.append(_A_LITTLE[name][is_more])
+    return words, min(sum(each > 1 for each in far.values()), 2)
 
 
 # Where eyes are no more open, and then shut; where a mouth is no more wide open, and then closed.
@@ -213,4 +223,14 @@ _WORDS: Final = {
     "width": ("lips pursed", "mouth wide"),
     "corners": ("corners of the mouth down", "corners of the mouth up"),
     "aside": ("mouth to the left", "mouth to the right"),
+}
+# Less than that, from this share of it on, is told only where groups would be called alike.
+_LITTLE: Final = 0.25
+_A_LITTLE: Final = {
+    "eyes": ("eyes a little narrower", "eyes a little wider"),
+    "brows": ("brows a little down", "brows a little up"),
+    "mouth": ("mouth a little less open", "mouth a little more open"),
+    "width": ("mouth a little narrower", "mouth a little wider"),
+    "corners": ("corners of the mouth a little down", "corners of the mouth a little up"),
+    "aside": ("mouth a little to the left", "mouth a little to the right"),
 }
