@@ -99,3 +99,9 @@ def test_footage_without_a_face_has_a_report_too():
     told = made(Faces.empty())
     assert told.gaps == [(0, 20), (22, 22)] and told.people == [] and told.score is None
     assert Report.model_validate_json(told.model_dump_json()) == told
+
+
+def test_the_size_of_a_frame_that_was_not_looked_at_is_not_known():
+    every_other = FootageInfo("clip.mp4", np.arange(0, 8, 2), frame_size=(64, 48))
+    sizes = every_other.size_of(np.array([0, 3, 6, 7]))
+    assert sizes[[0, 2]].tolist() == [[64, 48]] * 2 and np.isnan(sizes[[1, 3]]).all()

@@ -8,7 +8,7 @@ from dataclasses import replace
 import cv2
 import pytest
 
-from understudy.errors import CannotWrite, WeightsMissing
+from understudy.errors import BadOption, CannotWrite, WeightsMissing
 from understudy.io.faceset import face_image
 from understudy.io.faceset.faceset import Faceset
 from understudy.stages.events import Note, Progress, Started, Stop
@@ -63,15 +63,48 @@ def test_a_full_disk_is_told_and_nothing_is_lost(film, undisturbed, monkeypatch,
     assert len(os.listdir(film.folder / "dst" / "faces")) == 16
 
 
-def test_faces_gathered_from_other_footage_are_told_when_all_is_cut_anew(film):
+def told(events):
+    return "\n".join(event.text for event in events if isinstance(event, Note))
+
+
+def test_faces_from_elsewhere_stay_when_all_is_cut_anew(film):
     film.run()
-    path = film.folder / "dst" / "faces" / "000000_0.jpg"
-    other = replace(face_image.read(path), source="other.mp4", footage="ab")
-    face_image.write(path.with_name("other.jpg"), other)
-    assert any(
-        isinstance(event, Note) and "1 of them came from other footage" in event.text
-        for event in film.run(face_type="half")
-    )
+    folder = film.folder / "dst" / "faces"
+    face = face_image.read(folder / "000000_0.jpg")
+    # As `faces import` leaves them: of another show, another tool, alignments of this footage.
+    for name, changes in {
+        "other": {"source": "other.mp4", "footage": "ab"},
+        "foreign": {"source": "", "footage": ""},
+        "aligned": {"face": replace(face.face, track=-1, frame=4)},
+    }.items():
+        face_image.write(folder / f"{name}.jpg", replace(face, **changes))
+    own = len(film.names()) - 3
+    said = told(film.run(face_type="half"))
+    assert "3 faces came from elsewhere and stay" in said and "faces recrop" in said
+    assert {"other.jpg", "foreign.jpg", "aligned.jpg"} < set(film.names())
+    assert len(film.names()) == own + 3
+    aside = film.folder / "dst" / "faces_old_1"
+    assert len(list(aside.iterdir())) == own
+
+
+def test_faces_that_were_imported_first_stay_and_the_footage_is_extracted_beside_them(film):
+    film.run("src")
+    face = face_image.read(film.folder / "src" / "faces" / "000000_0.jpg")
+    folder = film.folder / "dst" / "faces"
+    folder.mkdir(parents=True)
+    face_image.write(folder / "foreign.jpg", replace(face, source="", footage=""))
+    said = told(film.run())
+    assert "1 face came from elsewhere and stays" in said and "faces_old" not in said
+    assert sorted({*film.names()} - {"foreign.jpg"}) == sorted(film.contents("src"))
+
+
+@pytest.mark.parametrize("redo", [False, True])
+def test_a_person_that_is_none_of_them_is_refused_before_faces_are_moved(film, redo):
+    film.run()
+    old = film.contents("dst")
+    with pytest.raises(BadOption, match="not told apart"):
+        film.run(person=99, redo=redo)
+    assert film.contents("dst") == old and not (film.folder / "dst" / "faces_old_1").exists()
 
 
 def test_a_detector_whose_weights_are_missing_moves_no_faces(film, monkeypatch):

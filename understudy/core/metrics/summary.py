@@ -37,11 +37,15 @@ class FootageInfo:
     removed: Sequence[int] = ()
 
     def size_of(self, frame: NDArray[np.int64]) -> Doubles | None:
-        """(N, 2) width and height of each of these frames; None = unknown."""
+        """(N, 2) width and height of each of these frames; None = unknown.
+
+        NaN where a frame was not looked at: alignments may know faces in any.
+        """
         if self.frame_size is None:
             return None
         sizes = np.broadcast_to(np.asarray(self.frame_size, np.float64), (len(self.frames), 2))
-        return np.asarray(sizes[np.searchsorted(self.frames, frame)])
+        at = np.minimum(np.searchsorted(self.frames, frame), len(self.frames) - 1)
+        return np.where((self.frames[at] == frame)[:, None], sizes[at], np.nan)
 
 
 class _Part(BaseModel):

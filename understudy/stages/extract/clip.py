@@ -60,17 +60,15 @@ class Clip:
     def own_rows(self, faceset: Faceset, *sources: FootageFingerprint) -> NDArray[np.bool_]:
         """(N,) which of the side's faces are of this clip. sources: as it is, or was.
 
-        Those that do not say of which footage they are count as its own, too, where it is the only
-        one; of several clips they go by the name of its file.
+        Those of former versions, which say only its name, count as its own, too, where it is the
+        only one; of several clips they go by that name. Those that say nothing came from elsewhere.
         """
         keys = {each.key for each in sources}
-        if self.is_only:
-            others = [at for at, each in enumerate(faceset.footages) if each.key not in {"", *keys}]
-            return ~np.isin(faceset.faces.footage, others)
         ours = [
             at
             for at, each in enumerate(faceset.footages)
-            if each.key in keys or (not each.key and each.name == self.footage.name)
+            if each.key in keys
+            or (not each.key and (self.is_only or each.name == self.footage.name))
         ]
         return np.isin(faceset.faces.footage, ours)
 

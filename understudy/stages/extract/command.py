@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from understudy.errors import BadMedia, NoFaces
+from understudy.errors import BadMedia, BadOption, NoFaces
 from understudy.io.faceset.faceset import Faceset
 from understudy.stages.events import Event, Finished, Note, Order, Stage, Warned
 from understudy.stages.extract.clip import Clip
@@ -49,19 +49,20 @@ def extract(
 def _extract_side(project: Project, side: Side, options: ExtractOptions) -> Extractions:
     """Extract the clips of a side, one after the other; None when stopped.
 
-    Of several, one without a face is told, and the others go on. Raises NoFaces where none has any.
+    Of several, one without a face, or without the person that is wanted, is told, and the others go
+    on. Raises NoFaces, BadOption where none has any.
     """
     clips = find_clips(project, side)
     if len(clips) > 1:
         yield from _begin_several(project, side, clips, options)
-    done, faceless = list[Extraction](), list[NoFaces]()
+    done, faceless = list[Extraction](), list[NoFaces | BadOption]()
     for clip in clips:
         with project.open_footage(side, clip.footage) as footage:
             extraction = Extraction(footage, clip, side, options)
             try:
                 if not (yield from extraction.run()):
                     return None
-            except NoFaces as error:
+            except (NoFaces, BadOption) as error:
                 faceless.append(error)
                 if len(faceless) == len(clips):
                     raise

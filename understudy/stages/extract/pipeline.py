@@ -94,6 +94,8 @@ class Extraction:
         self.waits_for_marks = False
         self.failed: dict[int, str] = {}
         self._carried = CarriedMarks(footage, "extract")
+        # What the tables of a former run come to, where this one goes by the same.
+        self._known: TrackedFaces | None = None
         self.cut_faces = CutFaces.empty()
         # Rows of the faces that have pictures in the end, and of those that were removed by hand.
         self.kept = self.removed = np.zeros(0, np.int64)
@@ -110,6 +112,7 @@ class Extraction:
         ):
             # Weights that are missing end the run before the faces that are there are moved.
             make_analyser(self.options)
+        self._refuse_unknown_person(order)
         self.record, said = record.prepare_record(self.clip, self.footage, order, self.options)
         yield from footage_notes(self.footage, f"{self.label}: ")
         yield from (Note(text=f"{self.label}: {each}") for each in [*said, *self._advice()])
@@ -122,7 +125,7 @@ class Extraction:
         else:
             yield from self._prepare_eyes()
             is_done = yield from self._find()
-            solved = self._solved() if is_done else None
+            solved = (self._known or self._solved()) if is_done else None
             if solved is not None and not len(solved) and self.options.asks_for_marks:
                 return (yield from self._wait_for_marks())
             if solved is None or not (yield from self._cut(solved)):
@@ -135,6 +138,31 @@ class Extraction:
             yield from tell_of_faceset(self.side, Faceset(self.folder), self.options)
         yield Finished(stage=f"extract {self.label}", summary=self.record.summary)
         return True
+
+    def _refuse_unknown_person(self, order: ExtractRecord) -> None:
+        """End the run before the faces that are there are moved, where nobody is who is wanted.
+
+        Raises BadOption, NoFaces. Only where all frames were looked at in the same way before: else
+        nobody knows yet.
+        """
+        known = record.ExtractRecord.load(self.state)
+        if (
+            (self.options.person is None and self.options.like is None)
+            or known is None
+            or known.pending
+            or known.marks != order.marks
+            or known.differences_in_finding(order)
+            or any(
+                record.load_detections(self.state, record.chunk_name(each.frames[0]), each.frames)
+                is None
+                for each in self.chunks
+            )
+        ):
+            return
+        solved = self._solved()
+        solved.select(self.options)
+        if not self.options.redo:
+            self._known = solved
 
     def _advice(self) -> list[str]:
         said = []

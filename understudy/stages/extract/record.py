@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from understudy.errors import BadData, BadProject
@@ -287,24 +288,28 @@ def _start_anew(
     clip: Clip, known: ExtractRecord | None, order: ExtractRecord, redo: bool, why_anew: str
 ) -> tuple[ExtractRecord, list[str]]:
     said, state = list[str](), clip.state
-    if _has_pictures(clip, known, order):
-        gathered = _count_gathered(clip, known)
-        aside = _move_aside(clip, known, order)
+    making_way = _MakingWay.find(clip, known, order)
+    if making_way.has_pictures:
+        aside = _move_aside(clip, known, making_way)
         differences = "" if known is None else ", ".join(known.differences(order))
         why = (
             f"they were made with other settings ({differences})"
             if differences
             else why_anew or "there is no record of how they were made"
         )
-        said = [
+        said.append(
             f"the faces that were there are in {aside.name} now:"
             f" {'a new start was asked for' if redo else why}."
-        ]
-        if gathered:
-            said.append(
-                f"{gathered} of them came from other footage and are not cut anew here: extract"
-                " them there in the same way, and copy them here again."
-            )
+        )
+    if clip.is_only and (others := int((~making_way.rows).sum())):
+        them = (
+            "face came from elsewhere and stays"
+            if others == 1
+            else "faces came from elsewhere and stay"
+        )
+        said.append(
+            f"{others} {them}. To make all of one face type and size: understudy faces recrop."
+        )
     if known is not None and known.source != order.source and order.marks:
         said.append(
             f"marks.json was made for the footage that was there: its marks in {len(order.marks)}"
@@ -322,26 +327,36 @@ def _start_anew(
     return record, said
 
 
-def _has_pictures(clip: Clip, known: ExtractRecord | None, order: ExtractRecord) -> bool:
-    """Whether there are pictures that have to make way."""
-    if not Faceset(clip.faces).is_there:
-        return False
-    if clip.is_only:
-        return bool(list_pictures(clip.faces).names)
-    return len(_former_faces(clip, known, order)) > 0
+@dataclass(frozen=True, slots=True)
+class _MakingWay:
+    """Which of a side's faces make way for those that a clip is cut into anew.
 
+    rows: (N,) those that were extracted from it. Those of other footage, or that came by import,
+    stay: nobody could cut them again here. is_whole: the folder goes as it is, with what belongs to
+    it.
+    """
 
-def _former_faces(clip: Clip, known: ExtractRecord | None, order: ExtractRecord) -> Faceset:
-    """Of a side of several clips, the faces of this one, as it is and as it was."""
-    sources = [each.source for each in (known, order) if each is not None]
-    return clip.own_faces(*(each for each in sources if isinstance(each, FootageFingerprint)))
+    faceset: Faceset
+    rows: NDArray[np.bool_]
+    is_whole: bool
 
+    @classmethod
+    def find(cls, clip: Clip, known: ExtractRecord | None, order: ExtractRecord) -> Self:
+        faceset = Faceset(clip.faces, tolerant=True)
+        if not faceset.is_there:
+            return cls(faceset, np.zeros(0, bool), False)
+        sources = [each.source for each in (known, order) if each is not None]
+        keys = (each for each in sources if isinstance(each, FootageFingerprint))
+        rows = clip.own_rows(faceset, *keys) & (faceset.faces.track >= 0)
+        is_whole = clip.is_only and clip.state == clip.faces.parent and bool(rows.all())
+        return cls(faceset, rows, is_whole)
 
-def _count_gathered(clip: Clip, known: ExtractRecord | None) -> int:
-    """How many faces that make way are of other footage than was extracted there."""
-    if not clip.is_only or known is None or not isinstance(known.source, FootageFingerprint):
-        return 0
-    return len(Faceset(clip.faces)) - len(clip.own_faces(known.source))
+    @property
+    def has_pictures(self) -> bool:
+        """Whether there are any that have to make way."""
+        if self.is_whole:
+            return bool(list_pictures(self.faceset.folder).names)
+        return bool(self.rows.any())
 
 
 def _frames_of_marks(state: Path, known: ExtractRecord, order: ExtractRecord) -> set[int]:
@@ -480,25 +495,25 @@ def frame_sizes(state: Path, count: int) -> Doubles:
     return result
 
 
-def _move_aside(clip: Clip, known: ExtractRecord | None, order: ExtractRecord) -> Path:
+def _move_aside(clip: Clip, known: ExtractRecord | None, making_way: _MakingWay) -> Path:
     """Move the faces, and what belongs to them, to the first number that is free for all.
 
-    Where the side has several clips, the pictures of this one go alone.
+    Where others stay, the pictures go alone.
     """
-    state = clip.state
+    state, is_whole = clip.state, making_way.is_whole
     faces = state / clip.faces.name
     # Steps and order are of these very pictures. Killed behind them, the next run moves the faces.
-    curated = (Journal(state).folder, order_path(faces)) if clip.is_only else ()
+    curated = (Journal(state).folder, order_path(faces)) if is_whole else ()
     own = (*curated, faces, pack_path(faces), debug_folder(state), record_path(state))
     places = dict[Path, Path]()
     for number in itertools.count(1):
         places = {each: each.with_name(f"{each.stem}_old_{number}{each.suffix}") for each in own}
         if not any(map(atomic.is_there, places.values())):
             break
-    of_all = () if clip.is_only else (clip.faces, pack_path(clip.faces))
+    of_all = () if is_whole else (clip.faces, pack_path(clip.faces))
     with atomic.explain_os_errors(clip.faces):
-        if not clip.is_only:
-            _move_own_aside(clip, known, order, places[faces])
+        if not is_whole:
+            _move_own_aside(clip, known, making_way, places[faces])
         for each, place in places.items():
             if atomic.is_there(each) and each not in of_all:
                 each.rename(place)
@@ -506,14 +521,15 @@ def _move_aside(clip: Clip, known: ExtractRecord | None, order: ExtractRecord) -
 
 
 def _move_own_aside(
-    clip: Clip, known: ExtractRecord | None, order: ExtractRecord, aside: Path
+    clip: Clip, known: ExtractRecord | None, making_way: _MakingWay, aside: Path
 ) -> None:
-    """Move the pictures of one of several clips. Killed meanwhile, the next run moves the rest.
+    """Move some of the pictures of a side. Killed meanwhile, the next run moves the rest.
 
     Nor does it take those that are gone for removed by hand: what was cut is forgotten before.
     """
-    former = _former_faces(clip, known, order)
-    former.require_loose(np.ones(len(former), bool))
+    faceset = making_way.faceset
+    faceset.require_loose(making_way.rows)
+    former = faceset.select(making_way.rows)
     if known is not None:
         replace(CutFaces.load(clip.state), order="").save(clip.state)
         known.model_copy(update={"cut": [], "is_complete": False}).save(clip.state)
