@@ -205,19 +205,22 @@ def test_what_does_not_fit_is_listed_and_the_rest_comes_in(
     (aligned / "foreign.png").write_bytes(bytes(cv2.imencode(".png", image)[1]))
     (aligned / "empty.jpg").write_bytes(b"")
     (aligned / "short.jpg").write_bytes(good[:-40])
+    for number in range(5):
+        (aligned / f"blank {number}.jpg").write_bytes(b"")
     events = bring(empty, aligned)
-    assert summary(events) == {"faces": 4, "already_there": 0, "left_out": 6, "DeepFaceLab": 4}
+    assert summary(events) == {"faces": 4, "already_there": 0, "left_out": 11, "DeepFaceLab": 4}
     warned = told(events, Warned)
     for name, reason in (
         ("hostile.jpg", "system"),
         ("resized.jpg", "times as large"),
         ("cropped.jpg", "square"),
         ("foreign.png", "nor DeepFaceLab"),
-        ("empty.jpg", "empty"),
+        ("blank 1.jpg", "empty"),
         ("short.jpg", "cut off"),
     ):
         line = next(each for each in warned.splitlines() if name in each)
         assert reason in line and line.count(str(aligned)) == 1, line
+    assert "left out: 6 of " in warned
     # All of one face: one counts.
     assert (empty / "dst" / "faces" / "ümläut\n.jpg").is_file()
 
@@ -226,6 +229,29 @@ def test_what_does_not_fit_is_listed_and_the_rest_comes_in(
     for path in (shows / "full", shows, tmp_path / "nowhere"):
         with pytest.raises(BadMedia):
             bring(empty, path)
+
+
+def test_faces_of_another_type_than_those_there_are_told(
+    shows: Path, empty: Path, tmp_path: Path
+) -> None:
+    """And alignments are cut as most faces are."""
+    send(shows / "full", tmp_path / "out.fsa", "fsa")
+    bring(empty, shows / "full" / "dst" / "faces")
+    half = dataclasses.replace(drawn(3, False), face_type="half")
+    Faceset(empty / "dst" / "faces").add(half, suffix=".png")
+    warned = told(bring(empty, tmp_path / "out.fsa"), Warned)
+    assert "1 half" in warned and f"recrop {empty} dst --face-type full" in warned
+    types = Faceset(empty / "dst" / "faces").face_types
+    assert types.count("half") == 1 and len(types) > 4
+
+
+def test_an_empty_pack_is_told(empty: Path, tmp_path: Path) -> None:
+    head = pickle.dumps([], protocol=4)
+    path = tmp_path / "faceset.pak"
+    end = 24 + len(head)
+    path.write_bytes(struct.pack("<QQ", 1, len(head)) + head + struct.pack("<Q", end))
+    with pytest.raises(NoFaces, match="no face in it"):
+        bring(empty, path)
 
 
 def test_frames_are_those_of_the_names(empty: Path, tmp_path: Path, shows: Path) -> None:

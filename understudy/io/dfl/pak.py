@@ -154,7 +154,8 @@ def _places(
     starts = offsets[:-1].astype(np.float64)
     if (np.diff(starts) < 0).any() or (len(starts) and starts[0] != 0):
         raise _bad(path, "damaged: its offsets do not ascend")
-    ends = np.minimum(np.append(starts[1:], size), size - first)
+    # As long as the table itself: of an empty pack there are none.
+    ends = np.minimum(np.append(starts, size)[1:], size - first)
     found = []
     for at, (held, start, end) in enumerate(zip(listed, starts, ends, strict=True)):
         record = ForeignRecord(held, f"{path}, picture {at}")

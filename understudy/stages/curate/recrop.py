@@ -94,6 +94,7 @@ def faces_recrop(show: Path, side: Side, *, options: RecropOptions) -> Stage:
         yield from plan.notes()
         if not len(plan.rows):
             return
+        count = len(faceset)
         key = picture_key(
             faceset.names,
             faceset.facts,
@@ -130,7 +131,7 @@ def faces_recrop(show: Path, side: Side, *, options: RecropOptions) -> Stage:
             "faces": len(plan.rows),
             "from_footage": how[_FOOTAGE],
             "from_pictures": how[_PICTURE],
-            "as_before": len(faceset) - len(plan.rows),
+            "as_before": count - len(plan.rows),
         },
     )
 

@@ -24,6 +24,7 @@ from understudy.io.footage.image_sequence import ImageSequence
 from understudy.options import Options, option
 from understudy.printable import name_some
 from understudy.stages import events
+from understudy.stages.curate.faceset_notes import reading_events
 from understudy.stages.events import Event, Finished, Note, Saved, Stage, Started, Stop, Warned
 from understudy.stages.exchange.alignment_faces import PictureForm, cut_alignments, match_frames
 from understudy.stages.exchange.foreign_pictures import (
@@ -102,7 +103,10 @@ class _Import:
             if len(places) < _ALIKE:
                 yield from (Warned(text=f"left out: {place}: {reason}") for place in places)
             else:
-                yield Warned(text=f"left out: {len(places)} files: {reason} {name_some(places)}")
+                where = _common_place(places)
+                names = name_some([place.removeprefix(where) for place in places])
+                of = f" of {where.rstrip(', ')}" if where else ""
+                yield Warned(text=f"left out: {len(places)}{of}: {reason} {names}")
 
     def name(self, name: str, suffix: str) -> tuple[str, tuple[Path, ...]]:
         """A name for a picture that nothing has: its own, or with a number behind it.
@@ -170,6 +174,7 @@ def faces_import(show: Path, side: Side, path: list[Path], *, options: FacesImpo
         )
     if run.brought:
         yield Saved(what="faceset", path=faces)
+        yield from _warn_of_types(run)
         yield Note(text=f"To take this back: understudy faces undo {project.folder} {side}.")
     summary = {
         "faces": len(run.brought),
@@ -178,6 +183,31 @@ def faces_import(show: Path, side: Side, path: list[Path], *, options: FacesImpo
         **run.kinds,
     }
     yield Finished(stage="faces_import", summary=summary)
+
+
+def _common_place(places: Sequence[str]) -> str:
+    """What all places begin with: a folder, or a pack with the comma behind it; "" = nothing."""
+    for end in (", ", os.sep):
+        head, found, _ = places[0].rpartition(end)
+        if found and all(each.startswith(head + end) for each in places):
+            return head + end
+    return ""
+
+
+def _warn_of_types(run: _Import) -> Iterator[Event]:
+    """Warn where the set shows more than one face type now: nothing is learnt from such a one."""
+    faceset = Faceset(run.project.faces(run.side), tolerant=True)
+    yield from reading_events(faceset)
+    types = Counter(faceset.face_types).most_common()
+    if len(types) > 1:
+        told = ", ".join(f"{count} {each}" for each, count in types)
+        yield Warned(
+            text=(
+                f"{run.side} has faces of several types now ({told}), and train needs one. To make"
+                f" them alike: understudy faces recrop {run.project.folder} {run.side} --face-type"
+                f" {types[0][0]}"
+            )
+        )
 
 
 def _nothing(run: _Import, paths: list[Path]) -> str:
@@ -221,7 +251,8 @@ def _orders(run: _Import, looks: list[Look]) -> Generator[Note, None, list[Order
     """As what each picture is to come in; notes tell what was decided."""
     foreign = [each for each in looks if each.kind != OURS]
     frames, told = _frames(run, [each.frame_name for each in foreign])
-    people = [name for name, _ in Counter(each.place.person for each in foreign).most_common()]
+    counts = Counter(each.place.person for each in foreign if each.place.person)
+    people = [name for name, _ in counts.most_common()]
     types = _types(foreign)
     if foreign:
         yield Note(text=told)
@@ -234,14 +265,15 @@ def _orders(run: _Import, looks: list[Look]) -> Generator[Note, None, list[Order
                 )
             )
     if len(people) > 1:
-        numbered = ", ".join(f"{at} = {name or 'none'}" for at, name in enumerate(people))
+        numbered = ", ".join(f"{at} = {name}" for at, name in enumerate(people))
         yield Note(text=f"Faces of {len(people)} people, numbered by how many each has: {numbered}")
     return [
         Order(
             look,
             *run.name(look.place.name, look.suffix),
             frames.get(look.frame_name, 0),
-            people.index(look.place.person) if len(people) > 1 and look.kind != OURS else -1,
+            # In no folder, or in the only one, nobody said who it is.
+            people.index(look.place.person) if len(people) > 1 and look.place.person else -1,
             look.shown if look.kind == OURS else types[look.told],
         )
         for look in looks
@@ -324,11 +356,13 @@ def _bring_alignments(run: _Import, sources: Sequence[Source]) -> Told[bool]:
 def _form(run: _Import) -> PictureForm:
     """How faces are cut: as those that are there, else as `extract` is told to."""
     asked = run.project.options("extract", ExtractOptions()).preset()
-    faces = Faceset(run.project.faces(run.side))
+    faces = Faceset(run.project.faces(run.side), tolerant=True)
     if not faces.is_there or not len(faces):
         return PictureForm(asked.face_type, asked.size, f".{asked.format}", asked.jpg_quality)
     size = int(np.median(faces.sides))
-    return PictureForm(faces.face_type, size, f".{asked.format}", asked.jpg_quality)
+    # Of several, the one that most have.
+    face_type = Counter(faces.face_types).most_common(1)[0][0]
+    return PictureForm(face_type, size, f".{asked.format}", asked.jpg_quality)
 
 
 def _batches(items: Sequence[Item]) -> list[list[Item]]:
