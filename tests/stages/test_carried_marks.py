@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from understudy.errors import BadOption
+from understudy.io.dfl import face_picture as dfl_picture
 from understudy.io.faceset import face_image
 from understudy.io.footage import stills
 from understudy.io.open_footage import open_footage
@@ -21,6 +23,8 @@ from understudy.io.video.encode_options import EncodeOptions
 from understudy.io.video.writer import write_video
 from understudy.stages import jobs
 from understudy.stages.events import Note, Stop
+from understudy.stages.exchange.export_faces import FacesExportOptions, faces_export
+from understudy.stages.exchange.import_faces import FacesImportOptions, faces_import
 from understudy.types import Bytes
 
 SIZE = (64, 48)
@@ -217,3 +221,19 @@ def test_faces_and_what_was_found_in_a_marked_film_are_marked(make_film: Any, dr
     # Outlines drawn later change the file, and not that it is known as marked.
     face_image.write_polygons(film.faces().paths[0], [])
     assert is_marked(film.faces().paths[0]) and len(film.faces().paths) == 4
+
+    # Nor do they lose it on the way to other tools, or cut by what these say.
+    out = film.folder.parent / "aligned"
+    list(faces_export(film.folder, "dst", out, options=FacesExportOptions()))
+    found = sorted(out.iterdir())
+    assert len(found) == 4 and all(map(is_marked, found))
+    assert {read_manifest(each).state for each in found} == {
+        read_manifest(film.faces().paths[1]).state
+    }
+    assert all(dfl_picture.read_face(each.read_bytes(), each.name) for each in found)
+    given = film.folder.parent / "alignments.fsa"
+    as_told = FacesExportOptions(format="fsa")
+    list(faces_export(film.folder, "dst", given, options=as_told))
+    shutil.rmtree(film.folder / "dst/faces")
+    list(faces_import(film.folder, "dst", [given], options=FacesImportOptions()))
+    assert len(film.faces().paths) == 4 and all(map(is_marked, film.faces().paths))

@@ -12,6 +12,8 @@ from understudy.io.video import faults, packets
 # The comment of results of any version begins like this.
 _SAYS = COMMENT.partition(" by a trained model")[0]
 _BLOCK = 1 << 20
+# What every file with a manifest of C2PA has somewhere.
+MANIFEST = b"c2pa"
 
 
 def is_marked(file: Path) -> bool:
@@ -45,7 +47,7 @@ def _names_c2pa(file: Path) -> bool:
     with file.open("rb") as opened:
         end = b""
         while block := opened.read(_BLOCK):
-            if b"c2pa" in end + block:
+            if MANIFEST in end + block:
                 return True
             end = block[-3:]
     return False

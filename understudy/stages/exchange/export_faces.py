@@ -6,7 +6,7 @@ import contextlib
 import shutil
 from collections import Counter
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
@@ -22,6 +22,7 @@ from understudy.io.faceset.faceset import Faceset
 from understudy.io.faceswap import alignments
 from understudy.io.footage import stills
 from understudy.io.image_segments import JPEG
+from understudy.io.provenance.marked import MANIFEST
 from understudy.options import Options, option
 from understudy.stages import events
 from understudy.stages.curate.faceset_notes import (
@@ -29,6 +30,7 @@ from understudy.stages.curate.faceset_notes import (
     reading_events,
     unreadable_warnings,
 )
+from understudy.stages.curate.new_pictures import NewPicture, Signing
 from understudy.stages.events import Event, Finished, Note, Saved, Stage, Started, Stop, Warned
 from understudy.stages.exchange.foreign_pictures import FAULTS
 from understudy.stages.exchange.frame_names import FramesOfFootage, numbered_frame, stem_of
@@ -80,12 +82,17 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What became of a picture. told: what a pack or alignments say of it. problem: "" = none."""
+    """What became of a picture.
+
+    told: what a pack or alignments say of it. problem: "" = none. has_manifest: the face picture
+    says how it was made.
+    """
 
     task: _Task
     size: int = 0
     told: Pickled | None = None
     problem: str = ""
+    has_manifest: bool = False
 
 
 @verb
@@ -236,17 +243,29 @@ def _make(
 ) -> Generator[Event, events.Order | None, list[_Made] | None]:
     """What became of each picture, in their order; None when stopped."""
     batches = [tasks[at : at + _BATCH] for at in range(0, len(tasks), _BATCH)]
-    made, done = dict[str, _Made](), 0
+    made, done, signing = dict[str, _Made](), 0, Signing()
     yield Started(stage="export", total=len(tasks), unit="face")
     with contextlib.closing(map_unordered(_export, batches, workers)) as work:
         for _, result in work:
-            made.update((each.task.name, each) for each in result)
+            for each in result:
+                made[each.task.name] = yield from _marked(each, signing)
             done += len(result)
             progress = events.Progress(stage="export", done=done, total=len(tasks))
             if isinstance((yield progress), Stop):
                 return None
     yield Finished(stage="export")
     return [made[task.name] for task in tasks]
+
+
+def _marked(made: _Made, signing: Signing) -> Generator[Event, events.Order | None, _Made]:
+    """The picture, signed where that of the face says that its face was replaced."""
+    task = made.task
+    if not made.has_manifest or task.folder is None:
+        return made
+    path = task.folder / task.name
+    data = yield from signing.signed(NewPicture(task.name, path.read_bytes(), task.path))
+    path.write_bytes(data)
+    return replace(made, size=len(data))
 
 
 def _export(tasks: list[_Task]) -> list[_Made]:
@@ -267,7 +286,7 @@ def _export_one(task: _Task) -> _Made:
     told = None
     if task.format == "pak":
         told = Pickled.of(pak.contents(face, task.name, task.frame_name))
-    return _Made(task, len(picture), told)
+    return _Made(task, len(picture), told, has_manifest=MANIFEST in data)
 
 
 def _jpg(data: bytes, face: AlignedFace, task: _Task) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import os
 import shutil
@@ -24,6 +25,7 @@ from understudy.io.footage.image_sequence import ImageSequence
 from understudy.options import Options, option
 from understudy.printable import name_some
 from understudy.stages import events
+from understudy.stages.carried_marks import CarriedMarks
 from understudy.stages.curate.faceset_notes import reading_events
 from understudy.stages.events import Event, Finished, Note, Saved, Stage, Started, Stop, Warned
 from understudy.stages.exchange.alignment_faces import PictureForm, cut_alignments, match_frames
@@ -335,6 +337,7 @@ def _bring_alignments(run: _Import, sources: Sequence[Source]) -> Told[bool]:
             total = len(matched.faces)
             yield from run.leave_out(matched.problems)
             yield Started(stage="import", total=total)
+            claim = yield from CarriedMarks(matched.footage, "faces import").claim_of_all()
             cut = stack.enter_context(contextlib.closing(cut_alignments(matched, form)))
             for done, (frame, pictures, problems) in enumerate(cut, 1):
                 yield from run.leave_out(problems)
@@ -343,7 +346,8 @@ def _bring_alignments(run: _Import, sources: Sequence[Source]) -> Told[bool]:
                     if is_among(data, rivals):
                         run.there += 1
                         continue
-                    (run.folder / name).write_bytes(data)
+                    path = run.folder / name
+                    path.write_bytes(claim.sign_picture(io.BytesIO(data), path) if claim else data)
                     run.brought.append(name)
                     run.kinds["faceswap"] += 1
                 progress = events.Progress(stage="import", done=done, total=total)
