@@ -280,3 +280,11 @@ def test_a_folder_that_may_not_be_written_to_loses_nothing(
         told = " ".join(capsys.readouterr().err.split())
         assert "cannot be written to" in told
         assert frames_in(faces) == list(range(6)) and not Journal(show / "src").steps()
+
+
+def test_a_set_may_be_put_away_as_a_whole(show: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("sort", show, "src", "yaw", capsys=capsys)
+    told = run("faces", "trash", show, "src", "*", capsys=capsys)
+    assert "no face is left" in " ".join(e.text for e in told if isinstance(e, Warned))
+    assert "<img" not in sorted_page.page_path(show / "src/faces").read_text()
+    assert summary(run("faces", "undo", show, "src", capsys=capsys))["taken back"] == "1"
