@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core.face.mirrored import TOLD, compare_evenness
-from understudy.types import Bytes, Floats
+from understudy.core.face.mirrored import TOLD, compare_evenness, takes_to_compare
+from understudy.types import Bytes, Faces, Floats
 
 TAKES, EACH = 6, 12
 
@@ -52,3 +54,22 @@ def test_nothing_is_told_of_other_people_single_faces_and_profiles() -> None:
     assert np.isnan(compare_evenness(pictures, yaw, np.full(len(take), -1))).all()
     assert np.isnan(compare_evenness(pictures, yaw, np.zeros(len(take), np.int64))).all()
     assert len(compare_evenness(pictures[:0], yaw[:0], take[:0])) == 0
+
+
+def test_other_people_are_not_compared_where_it_is_known_who_they_are() -> None:
+    take = np.repeat(np.arange(4), EACH)
+    points = np.zeros((len(take), 68, 2), np.float32)
+    faces = Faces(
+        frame=np.arange(len(take)),
+        box=points[:, :2].reshape(-1, 4),
+        landmarks=points,
+        score=points[:, 0, 0],
+        track=take,
+        pose=points[:, :3, 0],
+        identity=np.eye(128, dtype=np.float32)[np.where(take == 3, 1, 0)],
+        person=np.zeros(len(take), np.int64),
+        filled=np.zeros(len(take), bool),
+        raw=points,
+    )
+    assert np.array_equal(takes_to_compare(faces), np.where(take == 3, -1, take))
+    assert np.array_equal(takes_to_compare(replace(faces, identity=None)), take)

@@ -203,6 +203,7 @@ def test_files_take_the_names_of_their_places_and_get_their_own_back(
 def test_the_page_shows_each_face_once_and_follows_what_is_put_away(
     show: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    show = show.rename(show.with_name("a show"))
     odd = show / "src/faces/<b> 50% ü.jpg"
     (show / "src/faces/000001_0.jpg").rename(odd)
     told = run("sort", show, "src", "test-groups", capsys=capsys)
@@ -211,6 +212,8 @@ def test_the_page_shows_each_face_once_and_follows_what_is_put_away(
     text = page.read_text()
     assert text.count("<img ") == text.count("loading=lazy") == 6 and "base64" not in text
     assert 'src="faces/%3Cb%3E%2050%25%20%C3%BC.jpg"' in text and "<b>" not in text
+    # What is to be typed is fit for a terminal, and stands apart from the words before.
+    assert "were not chosen. Name" in text and "faces drop &#39;a show&#39; src" in text
     assert text.index("to the left") < text.index("to the right") < text.index("in no group")
     run("faces", "drop", show, "src", "1", capsys=capsys)
     assert page.read_text().count("<img ") == 3

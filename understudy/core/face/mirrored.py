@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from understudy.types import Bytes, Doubles, Floats
+from understudy.core.face.likeness import tell_people
+from understudy.types import Bytes, Doubles, Faces, Floats
 
 # From here on, either way, it is told. Takes of one person, cut from four real clips, agree by 0.4
 # to 0.98; those of two people, of whom nothing can be told, by up to 0.43 either way.
@@ -30,6 +31,19 @@ _WIDTH, _HEIGHT, _BELOW = 0.39, 0.45, 0.03
 _EYES: Final = (-0.19, 0.0)
 # The noise that is not drawn up to the contrast of the face.
 _NOISE: Final = 0.02
+
+
+def takes_to_compare(faces: Faces) -> NDArray[np.int64]:
+    """Return the take of each face, (N,): its track; -1 = on none, or of another person.
+
+    The main person's takes count, and those of faces that do not say whose they are: another
+    person's unevenness is another one, which may be opposite by chance.
+    """
+    takes = faces.footage_tracks
+    if faces.identity is None:
+        return takes
+    others = np.isfinite(faces.identity).all(axis=1) & (tell_people(faces.identity).person != 0)
+    return np.where(others, -1, takes)
 
 
 def compare_evenness(pictures: Bytes, yaw: Floats, take: ArrayLike) -> Doubles:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from understudy.core.face.mirrored import TOLD, compare_evenness
+from understudy.core.face.mirrored import TOLD, compare_evenness, takes_to_compare
 from understudy.parts.sorters import Sort, Sorter, SortFaces, Sorting, sorters
 
 
@@ -24,7 +24,7 @@ class Mirrored(Sorter):
 def _by_evenness(faces: SortFaces) -> Sorting:
     assert faces.pixels is not None
     value = compare_evenness(
-        faces.pixels.thumbnail, faces.faces.pose[:, 1], faces.faces.footage_tracks
+        faces.pixels.thumbnail, faces.faces.pose[:, 1], takes_to_compare(faces.faces)
     )
     group = np.select([value <= -TOLD, value >= TOLD], [0, 2], 1)
     return Sorting.by_value(value).with_groups(group, ("mirrored", "cannot be told", "as the rest"))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core.face.mirrored import TOLD as MIRRORED_FROM
-from understudy.core.face.mirrored import compare_evenness
+from understudy.core.face.mirrored import compare_evenness, takes_to_compare
 from understudy.core.face.pixel_measures import PixelMeasures
 from understudy.core.metrics.outliers import OutlierBounds, find_outliers
 from understudy.errors import NoFaces
@@ -133,7 +133,7 @@ def _warn_of_mirrored(
 ) -> Iterator[Warned]:
     """Which takes look mirrored against most of the others."""
     faces = faceset.faces
-    value = compare_evenness(pixels.thumbnail, faces.pose[:, 1], faces.footage_tracks)
+    value = compare_evenness(pixels.thumbnail, faces.pose[:, 1], takes_to_compare(faces))
     mirrored = value <= -MIRRORED_FROM
     for number in np.unique(faces.footage[mirrored]):
         rows = mirrored & (faces.footage == number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -63,13 +64,15 @@ def write_page(folder: Path, order: FaceOrder) -> Iterator[Event]:
     text = render_page(
         "sorted.html",
         side=folder.parent.name,
-        show=folder.parent.parent.name,
+        # As it is typed in a terminal.
+        show=shlex.quote(folder.parent.parent.name),
         by=order.by,
         count=sum(group.count for group in groups),
         unchosen=sum(
             not (face.is_chosen or face.reason) for face in order.faces if face.name in there
         ),
         groups=groups,
+        packed=len(listed.packed),
         has_groups=bool(numbers),
     )
     path = page_path(folder)
