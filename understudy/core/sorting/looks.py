@@ -73,8 +73,12 @@ def find_duplicates(thumbnail: Bytes, difference: float, quality: Doubles) -> ND
     ranked = np.argsort(-quality, kind="stable")
     rank = np.empty(len(ranked), np.int64)
     rank[ranked] = np.arange(len(ranked))
-    left = np.arange(len(thumbnail))
     points = flat(thumbnail)
+    # Of those that equal one another every other is as near, so neighbours would tell little.
+    left, which = np.unique(points[ranked], axis=0, return_index=True, return_inverse=True)[1:]
+    left = ranked[left]
+    kept_for[ranked] = left[which.ravel()]
+    left = np.sort(left)
     # In a long run of still frames each knows only some of the others, so it takes a few rounds.
     while True:
         near = find_neighbours(points[left], _NEIGHBOURS)
