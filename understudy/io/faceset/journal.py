@@ -16,7 +16,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Final, Literal
@@ -26,7 +26,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from understudy.errors import BadData, BadProject, CannotWrite
 from understudy.io import atomic, data_files
-from understudy.io.faceset.order import follow_renames
+from understudy.io.faceset.order import follow_renames, forget_faces
 
 Move = tuple[str, str]
 _State = Literal["begin", "place", "done", "lift", "unplace", "return"]
@@ -221,6 +221,52 @@ class Journal:
             moves.append((path, goal))
         return moves
 
+    def move_for_good(self, moves: Sequence[Move]) -> None:
+        """Move files out of the set as no step: what `undo` brings back, they are not among.
+
+        Killed meanwhile, those that are left are to be moved again. Raises as `carry_out`.
+        """
+        self.forget(source for source, _ in moves)
+        with atomic.explain_os_errors(self.side):
+            for folder in {(self.side / goal).parent for _, goal in moves}:
+                folder.mkdir(parents=True, exist_ok=True)
+            for source, goal in moves:
+                (self.side / source).rename(self.side / goal)
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Take the moves of files out of all steps, and the files out of the order of the faces.
+
+        Steps of which nothing is left go. The files stay where they are.
+
+        Args:
+            paths: Where they are now, below the side's folder.
+
+        Raises:
+            BadProject: The record of a step is damaged.
+            CannotWrite: The place is read-only, or its disk fails.
+            Busy: Another run is changing the set.
+        """
+        gone = set(paths)
+        if not gone:
+            return
+        with self._alone(), atomic.explain_os_errors(self.folder):
+            self._finish()
+            shortened, names = list[_Run](), set(gone)
+            for number, state in reversed(self._numbers()):
+                run = self._run(number, state)
+                former = {goal: source for source, goal in run.step().moves if goal in gone}
+                if former:
+                    # Where they were before this step.
+                    gone = gone.difference(former) | set(former.values())
+                    names |= gone
+                    shortened.append(run.without(former))
+            # The oldest first: killed meanwhile, the newer ones still tell where files were.
+            for run in reversed(shortened):
+                run.save()
+            for folder in {_folder_of(path) for path in names}:
+                here = {PurePosixPath(path).name for path in names if _folder_of(path) == folder}
+                forget_faces(self.side / folder, here)
+
     def _finish(self) -> Step | None:
         last = self._last()
         if last is None or last.step().is_done:
@@ -298,6 +344,21 @@ class _Run:
     def is_forwards(self) -> bool:
         """Whether it is being carried out, and not taken back."""
         return self._state in ("begin", "place")
+
+    def without(self, goals: Collection[str]) -> _Run:
+        """It without the moves to these places."""
+        pairs = zip(self._moves, self._record.moves, strict=True)
+        kept = tuple(quoted for (_, goal), quoted in pairs if goal not in goals)
+        record = self._record.model_copy(update={"moves": kept})
+        return _Run(self._journal, self._number, self._state, record)
+
+    def save(self) -> None:
+        """Write it down as it is; a step without moves is none. Raises OSError, CannotWrite."""
+        path = self._journal._path(self._number, self._state)
+        if self._moves:
+            atomic.write_text(path, self._record.model_dump_json())
+        else:
+            path.unlink()
 
     def take_back(self) -> Step:
         """Turn round, and do what is left to do. Raises OSError, CannotWrite."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -127,6 +127,22 @@ def follow_renames(folder: Path, names: Mapping[str, str], key: str) -> None:
         return
     if order is not None and order.followed != key:
         save_order(folder, order.renamed(names, key))
+
+
+def forget_faces(folder: Path, names: Collection[str]) -> None:
+    """Take pictures in `folder` out of its order: others may get these names.
+
+    A damaged order stays as it is: who asks for it is told. Raises CannotWrite.
+    """
+    try:
+        order = load_order(folder)
+    except BadProject:
+        return
+    if order is None:
+        return
+    faces = tuple(face for face in order.faces if face.name not in names)
+    if len(faces) < len(order.faces):
+        save_order(folder, order.model_copy(update={"faces": faces}))
 
 
 def save_order(folder: Path, order: FaceOrder) -> None:

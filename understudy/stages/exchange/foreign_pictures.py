@@ -86,7 +86,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Incoming:
     """A picture to bring in.
 
     name: as which. rivals: pictures of the set that have the names it would have had before. frame,
@@ -110,16 +110,16 @@ def look_at(places: list[PicturePlace]) -> list[Look]:
 class Brought:
     """What became of a picture. problem: why it does not come in. is_there: the set has it."""
 
-    order: Order
+    incoming: Incoming
     problem: str = ""
     is_there: bool = False
 
 
-def bring_in(task: tuple[Path, list[Order]]) -> list[Brought]:
+def bring_in(task: tuple[Path, list[Incoming]]) -> list[Brought]:
     """Write pictures into a folder as face pictures of ours: a task for one process."""
-    folder, orders = task
+    folder, pictures = task
     done = []
-    for each in orders:
+    for each in pictures:
         try:
             data = _as_ours(each)
         except FAULTS as error:
@@ -167,18 +167,18 @@ def _look(place: PicturePlace) -> Look:
         return Look(place, _reason(error, place))
 
 
-def _as_ours(order: Order) -> bytes:
-    place = order.look.place
+def _as_ours(incoming: Incoming) -> bytes:
+    place = incoming.look.place
     data = place.read()
-    if order.look.kind == OURS:
+    if incoming.look.kind == OURS:
         return data
     face, size, image = _read_foreign(data, place)
-    aligned = _align(face, image, order)
+    aligned = _align(face, image, incoming)
     if aligned.size != size or image.shape[0] != image.shape[1]:
         # The whole frame, which is no square.
-        return face_image.encode(aligned, order.look.suffix)
+        return face_image.encode(aligned, incoming.look.suffix)
     clean = {"DeepFaceLab": dfl_picture.without_face, "faceswap": faceswap_picture.without_face}
-    return face_image.embed(clean[order.look.kind](data), aligned)
+    return face_image.embed(clean[incoming.look.kind](data), aligned)
 
 
 def _read_foreign(data: bytes, place: PicturePlace) -> tuple[ForeignFace, int, Bytes]:
@@ -202,7 +202,7 @@ def _read_foreign(data: bytes, place: PicturePlace) -> tuple[ForeignFace, int, B
     )
 
 
-def _align(face: ForeignFace, image: Bytes, order: Order) -> AlignedFace:
+def _align(face: ForeignFace, image: Bytes, incoming: Incoming) -> AlignedFace:
     """The face as one of ours. Raises DegeneratePoints."""
     matrix, polygons = face.face_from_frame, face.polygons
     assert matrix is not None
@@ -222,10 +222,10 @@ def _align(face: ForeignFace, image: Bytes, order: Order) -> AlignedFace:
     elif face.mask is not None:
         mask = warped_mask(face, matrix, side)
     return AlignedFace(
-        face=face_in_frame(face, order.frame, order.person, None),
+        face=face_in_frame(face, incoming.frame, incoming.person, None),
         image=image,
         face_from_frame=matrix,
-        face_type=order.face_type,
+        face_type=incoming.face_type,
         mask=mask,
         polygons=polygons,
     )

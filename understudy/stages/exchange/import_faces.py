@@ -31,8 +31,8 @@ from understudy.stages.events import Event, Finished, Note, Saved, Stage, Starte
 from understudy.stages.exchange.alignment_faces import PictureForm, cut_alignments, match_frames
 from understudy.stages.exchange.foreign_pictures import (
     OURS,
+    Incoming,
     Look,
-    Order,
     bring_in,
     is_among,
     look_at,
@@ -236,20 +236,20 @@ def _bring_pictures(run: _Import, sources: Sequence[Source]) -> Told[bool]:
     yield from run.leave_out([each.problem for each in looks if each.problem])
     if not fit:
         return True
-    orders = yield from _orders(run, fit)
-    tasks = [(run.folder, each) for each in _batches(orders)]
-    done = yield from _map(run, "import", bring_in, tasks, len(orders))
+    coming = yield from _plan(run, fit)
+    tasks = [(run.folder, each) for each in _batches(coming)]
+    done = yield from _map(run, "import", bring_in, tasks, len(coming))
     if done is None:
         return False
     yield from run.leave_out([each.problem for each in done if each.problem])
-    brought = [each.order for each in done if not each.problem and not each.is_there]
+    brought = [each.incoming for each in done if not each.problem and not each.is_there]
     run.there += sum(each.is_there for each in done)
     run.brought += [each.name for each in brought]
     run.kinds.update(each.look.kind for each in brought)
     return True
 
 
-def _orders(run: _Import, looks: list[Look]) -> Generator[Note, None, list[Order]]:
+def _plan(run: _Import, looks: list[Look]) -> Generator[Note, None, list[Incoming]]:
     """As what each picture is to come in; notes tell what was decided."""
     foreign = [each for each in looks if each.kind != OURS]
     frames, told = _frames(run, [each.frame_name for each in foreign])
@@ -270,7 +270,7 @@ def _orders(run: _Import, looks: list[Look]) -> Generator[Note, None, list[Order
         numbered = ", ".join(f"{at} = {name}" for at, name in enumerate(people))
         yield Note(text=f"Faces of {len(people)} people, numbered by how many each has: {numbered}")
     return [
-        Order(
+        Incoming(
             look,
             *run.name(look.place.name, look.suffix),
             frames.get(look.frame_name, 0),
