@@ -241,3 +241,12 @@ def test_clips_are_listed_added_and_removed_by_commands(shot, clips, tmp_path):
     assert names(shot) == sorted(set(before) - gone)
     with pytest.raises(BadOption, match="There are src/take, src/take-2"):
         list(clips_remove(shot.folder, "nothing", ClipsRemoveOptions()))
+
+
+def test_the_only_clip_that_is_left_starts_anew_as_well(shot, clips):
+    shot.run("src")
+    list(clips_remove(shot.folder, "take-2", ClipsRemoveOptions()))
+    list(clips_remove(shot.folder, "Take-the-2nd", ClipsRemoveOptions()))
+    assert "faces_old_1" in told(shot.run("src", size=320))
+    assert names(shot) == [f"take_{frame:06d}_0.jpg" for frame in range(4)]
+    assert set(shot.faces("src").sides.tolist()) == {320}

@@ -96,7 +96,7 @@ def test_faces_of_other_footage_are_not_laid_into_dst(
     make_show: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = make_show(tmp_path / "show")
-    project = Project.load(folder)
+    project = Project.load(folder).with_footage("dst", folder / "drawn.mp4")
     faceset = Faceset(project.faces("dst"))
     for row, path in enumerate(faceset.paths):
         stranger = dataclasses.replace(faceset.load(row), source="other.mp4")
@@ -109,6 +109,8 @@ def test_faces_of_other_footage_are_not_laid_into_dst(
     (note,) = notes_on_gathered(faceset, choose(faceset), "they are not merged")
     assert "6 faces are of other footage (other.mp4); they are not merged" in note.text
     footage.path = folder / "third.mp4"
+    project = project.with_footage("dst", footage.path)
+    choose = partial(rows_of_footage, project, "dst", footage=footage)
     with pytest.raises(
         BadProject, match=r"several clips \(drawn.mp4, other.mp4\), none of which is third"
     ):
@@ -118,6 +120,28 @@ def test_faces_of_other_footage_are_not_laid_into_dst(
         path.unlink()
     faceset.rescan()
     assert choose(faceset).all()
+
+
+def test_an_imported_face_is_laid_in_where_there_is_no_other(
+    make_show: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_show(tmp_path / "show")
+    project = Project.load(folder).with_footage("dst", folder / "drawn.mp4")
+    faceset = Faceset(project.faces("dst"))
+    for row, path in enumerate(faceset.paths):
+        # As `faces import` leaves them: of one frame the only one, of the others a second.
+        imported = dataclasses.replace(faceset.load(row), source="", footage="")
+        write(path.with_name(f"imported-{path.name}"), imported)
+    faceset.paths[0].unlink()
+    faceset.rescan()
+    footage = SimpleNamespace(path=folder / "drawn.mp4", fingerprint=SimpleNamespace(key="0" * 32))
+    ours = rows_of_footage(project, "dst", faceset, footage)
+    assert np.bincount(faceset.faces.frame[ours]).max() == 1 and ours.sum() == 6
+    assert sum(faceset.paths[row].name.startswith("imported") for row in np.flatnonzero(ours)) == 1
+    for path in faceset.folder.glob("[0-9]*"):
+        path.unlink()
+    faceset.rescan()
+    assert rows_of_footage(project, "dst", faceset, footage).all()
 
 
 def heads(dropped: Sequence[float], angle: float = 0.3) -> Faces:

@@ -51,9 +51,10 @@ class FaceTable:
     ) -> None:
         columns = pictures.columns
         own = {each.name: columns[each.name] for each in fields(Faces) if each.name in columns}
-        self.footages, footage = _number_footages(pictures.footages)
-        if len(footage):
-            own["footage"] = footage[columns["footage"]]
+        # The cache also knows those of pictures that are gone.
+        used, place = np.unique(columns["footage"], return_inverse=True)
+        self.footages, number = _number_footages([pictures.footages[at] for at in used.tolist()])
+        own["footage"] = number[place]
         self.names = pictures.names
         self.faces = Faces(**own, identity=pictures.identity)
         self.facts = pictures.facts

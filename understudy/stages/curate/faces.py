@@ -149,7 +149,7 @@ def _warn_of_mirrored(
 
 def _notes_on_footages(faceset: Faceset, table: Faces) -> Iterator[Note]:
     """What is not compared: faces without a track, and those of different footage."""
-    if (table.track < 0).all():
+    if (table.track < 0).all() and (table.footage >= 0).any():
         yield Note(
             text=(
                 f"{faceset.folder}: these faces have no tracks, so jumps and wrong sizes are not"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.core.tracking.places import match_places, places_of
 from understudy.errors import BadMedia, BadProject
 from understudy.io.faceset.faceset import Faceset
 from understudy.io.footage.base import Footage, explain_unreadable
@@ -19,7 +20,7 @@ from understudy.stages.extract.clip import Clip
 from understudy.stages.extract.clips import clip_of, find_clips
 from understudy.stages.extract.record import ExtractRecord, frame_sizes
 from understudy.stages.project import Project
-from understudy.types import Doubles, Side
+from understudy.types import Doubles, Faces, Side
 
 
 class SameShotOptions(Options):
@@ -113,7 +114,7 @@ def match_footage(
     """(N,) as `rows_of_footage`; none, where the faces are of several footages and none is this."""
     clip = clip_of(project, side, footage.path)
     if len(faceset.footages) <= 1 and clip.is_only:
-        return np.ones(len(faceset), bool)
+        return _believed(faceset.faces)
     record, keys = ExtractRecord.load(clip.state), {footage.fingerprint.key}
     known = None if record is None else record.with_source_of(footage).source
     if isinstance(known, FootageFingerprint):
@@ -124,6 +125,19 @@ def match_footage(
         if each.key in keys or (not each.key and each.name == footage.path.name)
     ]
     return np.isin(faceset.faces.footage, ours)
+
+
+def _believed(faces: Faces) -> NDArray[np.bool_]:
+    """(N,) which of these are taken to be of one footage.
+
+    All, but of those that say of none what lies where another does: the same face, imported.
+    """
+    result = faces.footage >= 0
+    unknown = np.flatnonzero(~result)
+    place = places_of(faces.landmarks, np.arange(len(faces)))
+    found = match_places(faces.frame[unknown], place[unknown], faces.frame[result], place[result])
+    result[unknown[found < 0]] = True
+    return result
 
 
 def known_frame_sizes(project: Project, side: Side, faceset: Faceset) -> Doubles:

@@ -117,7 +117,9 @@ def warn_of_several_in_faceset(verb: str, side: Side, faceset: Faceset) -> Itera
     """Warn as `warn_of_several_people`, of a faceset: frames and people count in each footage."""
     faces, crowds = faceset.faces, []
     if len(faceset.footages) <= 1:
-        yield from warn_of_several_people(verb, side, faces.frame, faces.person)
+        # Those that say of no footage count by themselves where there are no others.
+        rows = faces.footage == faces.footage.max(initial=-1)
+        yield from warn_of_several_people(verb, side, faces.frame[rows], faces.person[rows])
         return
     for number, footage in enumerate(faceset.footages):
         rows = faces.footage == number
