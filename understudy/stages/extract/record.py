@@ -301,6 +301,7 @@ def _start_anew(
             f"the faces that were there are in {aside.name} now:"
             f" {'a new start was asked for' if redo else why}."
         )
+    side = clip.faces.parent
     if clip.is_only and (others := int((~making_way.rows).sum())):
         them = (
             "face came from elsewhere and stays"
@@ -308,7 +309,9 @@ def _start_anew(
             else "faces came from elsewhere and stay"
         )
         said.append(
-            f"{others} {them}. To make all of one face type and size: understudy faces recrop."
+            f"{others} {them}. To make all of one face type and size:"
+            f" understudy faces recrop {side.parent} {side.name}"
+            f" --face-type {order.cutting['face_type']} --size {order.cutting['size']}."
         )
     if known is not None and known.source != order.source and order.marks:
         said.append(
