@@ -276,7 +276,7 @@ def _propose(
         yield from write_page(folder, order)
     yield Note(
         text=f"{int(chosen.sum()):,} of src's faces are proposed. To put the other"
-        f" {int((~chosen).sum()):,} away: understudy faces drop {project.folder} src unchosen."
+        f" {int((~chosen).sum()):,} away: understudy faces drop {project.folder} src unchosen"
     )
 
 
