@@ -12,6 +12,7 @@ import pytest
 
 from understudy import cli
 from understudy.errors import BadMedia, BadOption, BadProject, NoFaces
+from understudy.io.faceset.order import load_order
 from understudy.stages.clips import ClipsOptions, ClipsRemoveOptions, clips_add, clips_remove
 from understudy.stages.clips import clips as list_clips
 from understudy.stages.curate.faces import FacesCheckOptions, faces_check
@@ -250,3 +251,33 @@ def test_the_only_clip_that_is_left_starts_anew_as_well(shot, clips):
     assert "faces_old_1" in told(shot.run("src", size=320))
     assert names(shot) == [f"take_{frame:06d}_0.jpg" for frame in range(4)]
     assert set(shot.faces("src").sides.tolist()) == {320}
+
+
+def test_of_a_clip_that_starts_anew_undo_brings_back_no_former_picture(shot):
+    """And those of the other clips all: neither has the last sort new pictures in it."""
+    shot.run("src")
+    run("sort", shot.folder, "src", "yaw", "--rename")
+    run("faces", "recover-names", shot.folder, "src")
+    run("faces", "trash", shot.folder, "src", "take_000001*", "take-2_000001*")
+    trash = shot.folder / "src" / "faces_trash"
+    shot.run("src", size=320, restore_removed=True)
+    assert names(shot) == NAMES
+    order = load_order(shot.folder / "src" / "faces")
+    assert order is not None and not {each.name for each in order.faces} & set(NAMES)
+    before = shot.contents("src")
+    run("faces", "undo", shot.folder, "src", "--steps", "9")
+    assert shot.contents("src") == before and len(list(trash.iterdir())) == 2
+
+    # One clip alone is new: all that is of the others is taken back.
+    run("sort", shot.folder, "src", "yaw")
+    run("faces", "trash", shot.folder, "src", "take_000002*", "take-2_000002*")
+    run("sort", shot.folder, "src", "yaw", "--rename")
+    (shot.folder / "src" / "clips" / "take" / "extract.json").unlink()
+    events = shot.run("src", size=320)
+    assert "faces undo and the last sort leave them out" in told(events)
+    run("faces", "undo", shot.folder, "src", "--steps", "9")
+    assert names(shot) == NAMES
+    order = load_order(shot.folder / "src" / "faces")
+    assert order is not None
+    sorted_last = {name for name in NAMES if not name.startswith("take_")} - {"take-2_000002_0.jpg"}
+    assert {each.name for each in order.faces} == sorted_last

@@ -11,6 +11,7 @@ import pytest
 
 from understudy.core.face import align, mean_head
 from understudy.errors import BadMedia, BadProject, NoFaces
+from understudy.io.faceset.journal import Journal
 from understudy.io.open_footage import open_footage
 from understudy.parts.landmarkers import landmarkers
 from understudy.stages.curate.faces import FacesOptions, faces
@@ -53,6 +54,8 @@ def test_debug_pictures_show_every_frame_and_deleted_ones_are_done_again(film, d
         "000002_0.jpg",
         "000002_1.jpg",
     ]
+    # What was found anew is there instead, so there is nothing to take back.
+    assert not Journal(film.folder / "dst").steps()
     with pytest.raises(BadProject, match="face_type"):
         film.run(debug="jpg", redo_missing=True, face_type="half")
 

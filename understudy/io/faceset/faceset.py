@@ -214,7 +214,12 @@ class Faceset:
         return path
 
     def trash(
-        self, mask: NDArray[np.bool_], what: str = "", others: Sequence[str] = ()
+        self,
+        mask: NDArray[np.bool_],
+        what: str = "",
+        others: Sequence[str] = (),
+        *,
+        for_good: bool = False,
     ) -> list[Path]:
         """Move the rows where `mask` (N,) is true to `<folder>_trash` beside the folder.
 
@@ -225,6 +230,7 @@ class Faceset:
             mask: The faces.
             what: The sentence in the journal; "" = how many they are.
             others: Names of further files in the folder, which are no faces.
+            for_good: It is no step: others come in their places, so it cannot be taken back.
 
         Returns:
             Where they went.
@@ -236,7 +242,10 @@ class Faceset:
         self._require_loose(unwanted)
         journal = Journal(self.folder.parent)
         moves = journal.into_trash(f"{self.folder.name}/{name}" for name in unwanted)
-        journal.carry_out(what or f"{int(mask.sum())} faces removed", moves)
+        if for_good:
+            journal.move_for_good(moves)
+        else:
+            journal.carry_out(what or f"{int(mask.sum())} faces removed", moves)
         self.rescan()
         return [journal.side / goal for _, goal in moves]
 

@@ -53,6 +53,11 @@ def _checked(path: str) -> str:
 _Path = Annotated[str, AfterValidator(_checked)]
 
 
+def trash_of(folder: Path) -> Path:
+    """Where what is taken out of a folder of pictures goes."""
+    return folder.with_name(f"{folder.name}_trash")
+
+
 class _Record(BaseModel):
     """A step as it is kept. aside: how the names begin under which files wait; "" = none does.
 
@@ -246,12 +251,12 @@ class Journal:
             CannotWrite: The place is read-only, or its disk fails.
             Busy: Another run is changing the set.
         """
-        gone = set(paths)
-        if not gone:
+        given = set(paths)
+        if not given:
             return
         with self._alone(), atomic.explain_os_errors(self.folder):
             self._finish()
-            shortened, names = list[_Run](), set(gone)
+            gone, names, shortened = set(given), set(given), list[_Run]()
             for number, state in reversed(self._numbers()):
                 run = self._run(number, state)
                 former = {goal: source for source, goal in run.step().moves if goal in gone}
@@ -263,7 +268,9 @@ class Journal:
             # The oldest first: killed meanwhile, the newer ones still tell where files were.
             for run in reversed(shortened):
                 run.save()
-            for folder in {_folder_of(path) for path in names}:
+            # Others may have the names that they had once.
+            names -= {path for path in names - given if os.path.lexists(self.side / path)}
+            for folder in {_folder_of(path) for path in names} - {f"{NEW}/", f"{_TRASH}/"}:
                 here = {PurePosixPath(path).name for path in names if _folder_of(path) == folder}
                 forget_faces(self.side / folder, here)
 

@@ -283,7 +283,7 @@ class Extraction:
             self.record.save(self.state)
             faceset = self.clip.own_faces(self.film.source)
             replaced = np.isin(faceset.faces.frame, sorted(pending))
-            faceset.trash(replaced, f"extract: {int(replaced.sum())} faces found anew")
+            faceset.trash(replaced, for_good=True)
         numbers = yield from self._plan(solved, chosen)
         frames = self._frames_of_tasks(solved.frame[chosen[numbers >= 0]], pending)
         tasks = CropTasks(

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from understudy.errors import BadData, BadProject
 from understudy.io import atomic, data_files, tables
 from understudy.io.faceset.faceset import Faceset
-from understudy.io.faceset.journal import Journal
+from understudy.io.faceset.journal import Journal, trash_of
 from understudy.io.faceset.manual_marks import Mark, parse_faces
 from understudy.io.faceset.order import order_path
 from understudy.io.faceset.pack import pack_path
@@ -300,6 +300,7 @@ def _start_anew(
         said.append(
             f"the faces that were there are in {aside.name} now:"
             f" {'a new start was asked for' if redo else why}."
+            + ("" if making_way.is_whole else " faces undo and the last sort leave them out.")
         )
     side = clip.faces.parent
     if clip.is_only and (others := int((~making_way.rows).sum())):
@@ -336,12 +337,13 @@ class _MakingWay:
 
     rows: (N,) those that were extracted from it. Those of other footage, or that came by import,
     stay: nobody could cut them again here. is_whole: the folder goes as it is, with what belongs to
-    it.
+    it. in_trash: those from that clip that were put away before.
     """
 
     faceset: Faceset
     rows: NDArray[np.bool_]
     is_whole: bool
+    in_trash: tuple[Path, ...] = ()
 
     @classmethod
     def find(cls, clip: Clip, known: ExtractRecord | None, order: ExtractRecord) -> Self:
@@ -349,10 +351,17 @@ class _MakingWay:
         if not faceset.is_there:
             return cls(faceset, np.zeros(0, bool), False)
         sources = [each.source for each in (known, order) if each is not None]
-        keys = (each for each in sources if isinstance(each, FootageFingerprint))
-        rows = clip.own_rows(faceset, *keys) & (faceset.faces.track >= 0)
+        keys = [each for each in sources if isinstance(each, FootageFingerprint)]
+
+        def extracted(faces: Faceset) -> NDArray[np.bool_]:
+            return clip.own_rows(faces, *keys) & (faces.faces.track >= 0)
+
+        rows = extracted(faceset)
         is_whole = clip.is_only and clip.state == clip.faces.parent and bool(rows.all())
-        return cls(faceset, rows, is_whole)
+        trash, in_trash = Faceset(trash_of(clip.faces), tolerant=True), list[Path]()
+        if rows.any() and not is_whole and trash.is_there:
+            in_trash = trash.with_copies(extracted(trash))
+        return cls(faceset, rows, is_whole, tuple(in_trash))
 
     @property
     def has_pictures(self) -> bool:
@@ -536,9 +545,18 @@ def _move_own_aside(
     if known is not None:
         replace(CutFaces.load(clip.state), order="").save(clip.state)
         known.model_copy(update={"cut": [], "is_complete": False}).save(clip.state)
-    aside.mkdir()
-    for path in itertools.chain(former.paths, *former.copies.values()):
-        path.rename(aside / path.name)
+    side = clip.faces.parent
+    journal = Journal(side)
+    # Nor would those that were put away before fit to what is cut now.
+    journal.forget(path.relative_to(side).as_posix() for path in making_way.in_trash)
+    paths = [*itertools.chain(former.paths, *former.copies.values())]
+    goals = [aside / path.name for path in paths]
+    journal.move_for_good(
+        [
+            (path.relative_to(side).as_posix(), goal.relative_to(side).as_posix())
+            for path, goal in zip(paths, goals, strict=True)
+        ]
+    )
 
 
 def _remove_detections(state: Path, frames: int) -> None:
