@@ -185,6 +185,12 @@ def test_what_src_shows_only_apart_is_told_beside_the_verdict() -> None:
 def test_what_only_one_side_of_the_head_shows_may_come_from_a_mirror() -> None:
     gaps = find_gaps(SRC.shown()[np.degrees(SRC.yaw) < 40], DST.shown())
     assert [gap.is_mirrored for gap in gaps] == [True]
+    # However much it is, one flag gives it.
+    turned = np.degrees(DST.yaw) > 50
+    report, _ = report_coverage(
+        SRC.side_faces(np.degrees(SRC.yaw) < 40), DST.side_faces(turned), None
+    )
+    assert report.covered < 0.5 and report.answer == "mostly" and "--src-flip" in report.verdict
 
 
 def test_the_map_says_which_turns_src_lacks() -> None:

@@ -207,11 +207,13 @@ def report_coverage(
         )
         for gap in find_gaps(ours, theirs)
     ]
-    covered = 1 - float(lacking_rows(gaps, len(dst))[rows].mean()) if len(rows) else 1.0
+    covered = _covered(gaps, rows, len(dst))
+    # What src has in a mirror is one flag away.
+    flipped = _covered([gap for gap in gaps if not gap.is_mirrored], rows, len(dst))
     told = [_gap_row(gap, dst, len(rows)) for gap in gaps]
     sides = _side_row(src), _side_row(dst)
     sharpness = _sharpness(src, dst)
-    answer, verdict = _verdict(covered, told, sides, sharpness)
+    answer, verdict = _verdict((covered, flipped), told, sides, sharpness)
     report = CoverageReport(
         answer=answer,
         verdict=verdict,
@@ -319,19 +321,32 @@ def _letter(dst: int, src: int, lacks: int) -> str:
     return ("dst" if 2 * lacks > dst else "both") if dst else "src" if src else "."
 
 
+def _covered(gaps: Sequence[Gap], rows: NDArray[np.int64], count: int) -> float:
+    """The share of the rows of dst, of `count`, that fall into none of the gaps."""
+    return 1 - float(lacking_rows(gaps, count)[rows].mean()) if len(rows) else 1.0
+
+
 def _verdict(
-    covered: float, gaps: Sequence[GapRow], sides: tuple[SideRow, SideRow], sharpness: float | None
+    covered: tuple[float, float],
+    gaps: Sequence[GapRow],
+    sides: tuple[SideRow, SideRow],
+    sharpness: float | None,
 ) -> tuple[Answer, str]:
-    """The answer to "is my src good enough for this shot?", and a sentence."""
+    """The answer to "is my src good enough for this shot?", and a sentence.
+
+    covered: as src is, and with its mirror image.
+    """
     src, dst = sides
     faults: list[str] = []
-    grades = [sum(covered < bound for bound in _COVERED)]
+    as_it_is, flipped = (sum(share < bound for bound in _COVERED) for share in covered)
+    grades = [max(flipped, min(as_it_is, 1))]
     if gaps:
         named = [f"{gap.kind} ({_percent(gap.share)})" for gap in gaps[:_TOLD]]
         more = f" and {len(gaps) - _TOLD} more" if len(gaps) > _TOLD else ""
-        faults.append(
-            f"{_percent(1 - covered)} of dst's faces show what src lacks: {', '.join(named)}{more}"
-        )
+        lacking = _percent(1 - covered[0])
+        faults.append(f"{lacking} of dst's faces show what src lacks: {', '.join(named)}{more}")
+        if flipped < as_it_is:
+            faults.append("train --src-flip gives most of it")
     if sharpness is not None and sharpness < _SHARP[0]:
         grades.append(sum(sharpness < bound for bound in _SHARP))
         faults.append(f"src has only {_percent(sharpness)} of dst's detail")
