@@ -94,7 +94,8 @@ def clips_remove(show: Path, clip: str, options: ClipsRemoveOptions) -> Stage:
     cut anew without looking for them, and what was removed by hand stays removed.
     """
     project = Project.load(show)
-    with project.lock("src"), project.lock("project"):
+    with project.lock("src") as notes, project.lock("project"):
+        yield from notes
         project = Project.load(show)
         found = _find_clip(project, clip)
         rest = [each for each in project.footages("src") if each != found.footage]

@@ -14,13 +14,15 @@ from pydantic import Field
 
 from understudy.errors import BadData, BadMedia, BadOption, BadProject, Busy
 from understudy.io import atomic, data_files, settings_file
-from understudy.io.faceset.journal import Journal
+from understudy.io.faceset.journal import Journal, Step
 from understudy.io.footage.base import Footage
 from understudy.io.footage.foreign_files import is_of_system
 from understudy.io.footage.options import FootageOptions
 from understudy.io.open_footage import open_footage
 from understudy.io.provenance.manifest import LONGEST_CONSENT
 from understudy.options import Options, option
+from understudy.printable import name_some, pluralize
+from understudy.stages.events import Event, Note, Warned
 from understudy.stages.show_folders import check_folders, check_footage, remove_leftovers
 from understudy.types import Side
 
@@ -253,11 +255,12 @@ class Project:
         return self.folder / "result.mp4"
 
     @contextlib.contextmanager
-    def lock(self, part: str) -> Iterator[None]:
+    def lock(self, part: str) -> Iterator[list[Event]]:
         """Lock a part of the show: "src", "dst", "models/NAME" or "merged".
 
         A killed run lets go of it by itself, and what it left half-written goes. What it had begun
-        to change of the faces of a side is finished. Raises Busy when another run holds it.
+        to change of the faces of a side is finished; the notes that this gives tell of that. Raises
+        Busy when another run holds it.
         """
         lock = self.folder / _LOCKS / f"{part.replace('/', '-')}.lock"
         check_folders(self.folder)
@@ -266,14 +269,42 @@ class Project:
         try:
             with atomic.explain_os_errors(lock), FileLock(lock, timeout=0):
                 remove_leftovers(self.folder, part)
-                if part in ("src", "dst"):
-                    Journal(self.folder / part).finish()
-                yield
+                yield _finish_step(self.folder / part) if part in ("src", "dst") else []
         except Timeout:
             raise Busy(
                 f"{self.folder}: another run is working on {part}. Wait for it, or stop it, then"
                 " try again."
             ) from None
+
+
+def notes_on_step(journal: Journal, step: Step) -> Iterator[Event]:
+    """Tell of the files that a step could not move: nothing was deleted or overwritten."""
+    if step.missing:
+        names = name_some([Path(goal).name for _, goal in step.missing])
+        yield Warned(
+            text=(
+                "no longer where the step had put them, so deleted or moved by hand,"
+                f" {pluralize(len(step.missing), 'file')}: {names}."
+            )
+        )
+    if step.left:
+        names = name_some([f"{journal.side.name}/{goal}" for _, goal in step.left])
+        yield Warned(
+            text=(
+                "left where they are, since something else has their name by now,"
+                f" {pluralize(len(step.left), 'file')}: {names}."
+            )
+        )
+
+
+def _finish_step(side: Path) -> list[Event]:
+    """Finish what a killed run has begun to change of the faces of a side; what is told of it."""
+    journal = Journal(side)
+    if (step := journal.finish()) is None:
+        return []
+    done = "taken back" if step.is_leaving else "done"
+    text = f"{side.name}: a run that was killed had begun this; it is {done} now: {step.what}"
+    return [Note(text=text), *notes_on_step(journal, step)]
 
 
 def _require_free(folder: Path) -> None:

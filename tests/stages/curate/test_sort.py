@@ -261,6 +261,21 @@ def test_undo_that_was_killed_takes_back_no_second_step(
     told = run("faces", "undo", show, "src", capsys=capsys)
     assert frames_in(faces) == [1, 2, 3, 4, 5]
     assert summary(told) == {"taken back": "1", "left to undo": "1"}
+    assert any("it is taken back now" in each.text for each in told if isinstance(each, Note))
+
+
+def test_what_a_killed_run_began_the_next_command_finishes_and_says_so(
+    show: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("faces", "trash", show, "src", "000000*", "000001*", capsys=capsys)
+    # Killed between its two renames.
+    (show / "src/journal/000001.json").rename(show / "src/journal/000001.place.json")
+    (show / "src/faces_trash/000001_0.jpg").rename(show / "src/faces/000001_0.jpg")
+    told = run("sort", show, "src", "yaw", capsys=capsys)
+    assert frames_in(show / "src/faces") == [2, 3, 4, 5]
+    (note,) = [each for each in told if isinstance(each, Note) and "had begun this" in each.text]
+    assert "it is done now: moved away 000000*" in note.text
+    assert "had begun this" not in str(run("sort", show, "src", "yaw", capsys=capsys))
 
 
 def test_a_folder_that_may_not_be_written_to_loses_nothing(

@@ -138,7 +138,8 @@ def faces_drop(show: Path, side: Side, group: list[str], *, options: FacesDropOp
     """
     project = Project.load(show)
     options = project.options("faces_drop", options)
-    with project.lock(side):
+    with project.lock(side) as notes:
+        yield from notes
         known = yield from _Sorted.load(project, side)
         named = np.logical_or.reduce([known.is_in(each) for each in group])
         unwanted = ~named if options.keep else named
@@ -161,7 +162,8 @@ def faces_trash(show: Path, side: Side, face: list[str], *, options: FacesTrashO
     """
     project = Project.load(show)
     options = project.options("faces_trash", options)
-    with project.lock(side):
+    with project.lock(side) as notes:
+        yield from notes
         faceset = Faceset(project.faces(side), tolerant=True)
         yield from reading_events(faceset)
         order = load_order(faceset.folder)

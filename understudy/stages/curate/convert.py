@@ -45,7 +45,8 @@ def faces_convert(show: Path, side: Side, *, options: ConvertOptions) -> Stage:
     """
     project = Project.load(show)
     options = project.options("faces_convert", options)
-    with project.lock(side):
+    with project.lock(side) as notes:
+        yield from notes
         faceset = Faceset(project.faces(side))
         yield from reading_events(faceset)
         yield from faceset_notes(faceset)

@@ -270,7 +270,8 @@ def _propose(
     folder = side.faceset.folder
     settings: dict[str, object] = {"propose": count}
     order = face_order("coverage", settings, side.faceset, sorting, side.pixels.reasons)
-    with project.lock("src"):
+    with project.lock("src") as notes:
+        yield from notes
         save_order(folder, order)
         yield Saved(what="order", path=order_path(folder))
         yield from write_page(folder, order)

@@ -80,7 +80,8 @@ def faces_save_metadata(show: Path, side: Side, *, options: SaveMetadataOptions)
     """
     project = Project.load(show)
     options = project.options("faces_save_metadata", options)
-    with project.lock(side):
+    with project.lock(side) as notes:
+        yield from notes
         faceset = Faceset(project.faces(side))
         yield from reading_events(faceset)
         yield from faceset_notes(faceset)
@@ -111,7 +112,8 @@ def faces_restore_metadata(show: Path, side: Side, *, options: RestoreMetadataOp
     """
     project = Project.load(show)
     options = project.options("faces_restore_metadata", options)
-    with project.lock(side):
+    with project.lock(side) as notes:
+        yield from notes
         faces = project.faces(side)
         faceset = Faceset(faces, tolerant=True)
         yield from reading_events(faceset)

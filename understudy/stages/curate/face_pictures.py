@@ -64,7 +64,8 @@ def faces_debug(show: Path, side: Side, *, options: FacesDebugOptions) -> Stage:
     """
     project = Project.load(show)
     options = project.options("faces_debug", options)
-    with project.lock(side):
+    with project.lock(side) as notes:
+        yield from notes
         folder = project.faces(side).with_name("faces_debug")
         faceset = yield from _chosen(project, side, options)
         faceset = faceset.select(np.arange(len(faceset)) % options.every == 0)
@@ -82,7 +83,8 @@ def faces_cutout(show: Path, side: Side, out: Path, *, options: CutoutOptions) -
     options = project.options("faces_cutout", options)
     out = out.absolute()
     _require_outside(project, out)
-    with project.lock(side):
+    with project.lock(side) as notes:
+        yield from notes
         faceset = yield from _chosen(project, side, options)
         if "polygons" in options.alpha and not any(faceset.polygons):
             raise BadOption(

@@ -65,7 +65,8 @@ def faces_pack(show: Path, side: Side, *, options: PackOptions) -> Stage:
     """
     project = Project.load(show)
     options = project.options("faces_pack", options)
-    with project.lock(side):
+    with project.lock(side) as notes:
+        yield from notes
         faceset = Faceset(project.faces(side), tolerant=True)
         yield from reading_events(faceset)
         yield from faceset_notes(faceset)
@@ -102,7 +103,8 @@ def faces_unpack(show: Path, side: Side, *, options: UnpackOptions) -> Stage:
     """
     project = Project.load(show)
     options = project.options("faces_unpack", options)
-    with project.lock(side):
+    with project.lock(side) as notes:
+        yield from notes
         folder = project.faces(side)
         path = pack_path(folder)
         if not path.exists():

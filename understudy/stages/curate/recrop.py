@@ -85,7 +85,8 @@ def faces_recrop(show: Path, side: Side, *, options: RecropOptions) -> Stage:
             "faces recrop: nothing to change. Say how much the pictures shall show (--face-type"
             " head), how large they shall be (--size 768), or both."
         )
-    with project.lock(side), contextlib.ExitStack() as opened:
+    with project.lock(side) as notes, contextlib.ExitStack() as opened:
+        yield from notes
         faceset = Faceset(project.faces(side))
         yield from reading_events(faceset)
         yield from faceset_notes(faceset)

@@ -40,7 +40,8 @@ def faces_recover_names(show: Path, side: Side, *, options: FacesRecoverNamesOpt
     """
     project = Project.load(show)
     project.options("faces_recover_names", options)
-    with project.lock(side):
+    with project.lock(side) as notes:
+        yield from notes
         faceset = Faceset(project.faces(side), tolerant=True)
         yield from reading_events(faceset)
         faceset.require_loose(np.ones(len(faceset), bool))

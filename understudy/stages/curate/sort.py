@@ -67,7 +67,8 @@ def sort(
     project = Project.load(show)
     options = project.options("sort", options)
     sorter = sorters.configured(by, options)
-    with project.lock(side):
+    with project.lock(side) as notes:
+        yield from notes
         faceset = yield from read_faces(project, side)
         if options.rename:
             faceset.require_loose(np.ones(len(faceset), bool))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from understudy.errors import BadProject
@@ -12,11 +11,11 @@ from understudy.io.faceset import picture_files
 from understudy.io.faceset.journal import Journal, Step
 from understudy.io.faceset.pack import unpack_command
 from understudy.options import Options, option
-from understudy.printable import name_some, pluralize
+from understudy.printable import pluralize
 from understudy.stages.curate.sorted_page import renew_page
-from understudy.stages.events import Event, Finished, Note, Stage, Warned
+from understudy.stages.events import Finished, Note, Stage
 from understudy.stages.jobs import verb
-from understudy.stages.project import Project
+from understudy.stages.project import Project, notes_on_step
 from understudy.types import Side
 
 
@@ -45,11 +44,11 @@ def faces_undo(show: Path, side: Side, *, options: FacesUndoOptions) -> Stage:
         yield Finished(stage="faces_undo", summary=summary)
         return
     taken_back, begun = 0, journal.unfinished()
-    with project.lock(side):
+    with project.lock(side) as notes:
+        yield from notes
         if begun is not None and begun.is_leaving:
             # A run that was killed while it took this step back: the lock has finished that.
             taken_back = 1
-            yield Note(text=f"taken back: {begun.what}")
         while taken_back < options.steps:
             _require_unpacked(project.faces(side), journal)
             if (step := journal.undo()) is None:
@@ -76,26 +75,6 @@ def _require_unpacked(folder: Path, journal: Journal) -> None:
         raise BadProject(
             f"{pack.path}: {packed} of the pictures that this step moved ({step.what}) are in"
             f" this pack by now. Run first: {unpack_command(pack.path)}"
-        )
-
-
-def notes_on_step(journal: Journal, step: Step) -> Iterator[Event]:
-    """Tell of the files that a step could not move: nothing was deleted or overwritten."""
-    if step.missing:
-        names = name_some([Path(goal).name for _, goal in step.missing])
-        yield Warned(
-            text=(
-                "no longer where the step had put them, so deleted or moved by hand,"
-                f" {pluralize(len(step.missing), 'file')}: {names}."
-            )
-        )
-    if step.left:
-        names = name_some([f"{journal.side.name}/{goal}" for _, goal in step.left])
-        yield Warned(
-            text=(
-                "left where they are, since something else has their name by now,"
-                f" {pluralize(len(step.left), 'file')}: {names}."
-            )
         )
 
 

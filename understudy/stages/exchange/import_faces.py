@@ -145,7 +145,8 @@ def faces_import(show: Path, side: Side, path: list[Path], *, options: FacesImpo
         sources.append(find_source(each, faces))
         yield events.Progress(stage="read", done=len(sources), total=len(path))
     yield Finished(stage="read")
-    with project.lock(side), atomic.explain_os_errors(faces.parent):
+    with project.lock(side) as notes, atomic.explain_os_errors(faces.parent):
+        yield from notes
         run = _Import(project, side, options)
         run.known = frozenset(names_there(faces))
         run.taken = set(run.known)

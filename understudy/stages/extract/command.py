@@ -37,7 +37,8 @@ def extract(
     sides: tuple[Side, ...] = ("src", "dst") if side == "both" else (side,)
     waiting: list[Extraction] = []
     for each in sides:
-        with project.lock(each):
+        with project.lock(each) as notes:
+            yield from notes
             done = yield from _extract_side(project, each, options)
         if done is None:
             return
