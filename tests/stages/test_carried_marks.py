@@ -237,3 +237,13 @@ def test_faces_and_what_was_found_in_a_marked_film_are_marked(make_film: Any, dr
     shutil.rmtree(film.folder / "dst/faces")
     list(faces_import(film.folder, "dst", [given], options=FacesImportOptions()))
     assert len(film.faces().paths) == 4 and all(map(is_marked, film.faces().paths))
+    # Nor on the way back, where each is signed for what it is now; twice imported, each is there.
+    shutil.rmtree(film.folder / "dst/faces")
+    (film.folder / "dst/faces.safetensors").unlink()
+    list(faces_import(film.folder, "dst", [out], options=FacesImportOptions()))
+    back = film.faces().paths
+    states = {read_manifest(each).state for each in back}
+    assert len(back) == 4 and all(map(is_marked, back)) and states == {"valid"}
+    assert read_manifest(back[1]).consent == CONSENT
+    (*_, last) = faces_import(film.folder, "dst", [out], options=FacesImportOptions())
+    assert last.summary["already_there"] == 4 and len(film.faces().paths) == 4

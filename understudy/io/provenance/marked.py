@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from understudy.errors import BadMedia
+from understudy.io.image_segments import PNG, cut_out, jpeg_segments, png_chunks
 from understudy.io.picture_kinds import kind_of
 from understudy.io.provenance.manifest import COMMENT, read_manifest
 from understudy.io.video import faults, packets
@@ -41,6 +42,21 @@ def written_consent(file: Path) -> str | None:
         return None
     # What somebody changed is not signed anew as if it had been said.
     return manifest.consent or None if manifest.state != "invalid" else None
+
+
+def without_manifest(data: bytes) -> bytes:
+    """Return the file of a JPG or PNG without manifests of C2PA; all else stays. Raises Damaged.
+
+    They lie in JPEG's APP11 segments, and in a PNG chunk of their own (C2PA 2.1, A.3).
+    """
+    if MANIFEST not in data:
+        return data
+    if data.startswith(PNG):
+        return cut_out(data, [each for each in png_chunks(data) if each.kind == b"caBX"])
+    parts = jpeg_segments(data)
+    return cut_out(
+        data, [each for each in parts if each.kind == b"\xeb" and each.body.startswith(b"JP")]
+    )
 
 
 def _names_c2pa(file: Path) -> bool:

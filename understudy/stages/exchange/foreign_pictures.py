@@ -20,6 +20,7 @@ from understudy.io.faceset.foreign_face import ForeignFace
 from understudy.io.faceswap import face_picture as faceswap_picture
 from understudy.io.footage import stills
 from understudy.io.image_segments import JPEG, PNG, Damaged
+from understudy.io.provenance.marked import MANIFEST, without_manifest
 from understudy.types import AlignedFace, Bytes, Doubles, Face, FaceType, Floats, Polygon
 
 OURS: Final = "Understudy"
@@ -108,11 +109,15 @@ def look_at(places: list[PicturePlace]) -> list[Look]:
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """What became of a picture. problem: why it does not come in. is_there: the set has it."""
+    """What became of a picture. problem: why it does not come in. is_there: the set has it.
+
+    has_manifest: it said how it was made, and does not any more, since it was changed.
+    """
 
     incoming: Incoming
     problem: str = ""
     is_there: bool = False
+    has_manifest: bool = False
 
 
 def bring_in(task: tuple[Path, list[Incoming]]) -> list[Brought]:
@@ -121,24 +126,30 @@ def bring_in(task: tuple[Path, list[Incoming]]) -> list[Brought]:
     done = []
     for each in pictures:
         try:
-            data = _as_ours(each)
+            given = each.look.place.read()
+            data = _as_ours(each, given)
         except FAULTS as error:
             done.append(Brought(each, _reason(error, each.look.place)))
             continue
         is_there = is_among(data, each.rivals)
         if not is_there:
             (folder / each.name).write_bytes(data)
-        done.append(Brought(each, is_there=is_there))
+        has_manifest = each.look.kind != OURS and MANIFEST in given
+        done.append(Brought(each, is_there=is_there, has_manifest=has_manifest))
     return done
 
 
 def is_among(data: bytes, rivals: Iterable[Path]) -> bool:
-    """Whether a picture of the set is this one, byte for byte: it was brought in before."""
+    """Whether a picture of the set is this one, byte for byte: it was brought in before.
+
+    Manifests do not count: each time that a picture is signed, it is another.
+    """
+    bare = without_manifest(data)
     for path in rivals:
         try:
-            if picture_files.read_bytes(path) == data:
+            if without_manifest(picture_files.read_bytes(path)) == bare:
                 return True
-        except BadMedia:
+        except (BadMedia, Damaged):
             # Deleted this moment, or no face at all.
             continue
     return False
@@ -167,9 +178,8 @@ def _look(place: PicturePlace) -> Look:
         return Look(place, _reason(error, place))
 
 
-def _as_ours(incoming: Incoming) -> bytes:
+def _as_ours(incoming: Incoming, data: bytes) -> bytes:
     place = incoming.look.place
-    data = place.read()
     if incoming.look.kind == OURS:
         return data
     face, size, image = _read_foreign(data, place)
@@ -178,7 +188,8 @@ def _as_ours(incoming: Incoming) -> bytes:
         # The whole frame, which is no square.
         return face_image.encode(aligned, incoming.look.suffix)
     clean = {"DeepFaceLab": dfl_picture.without_face, "faceswap": faceswap_picture.without_face}
-    return face_image.embed(clean[incoming.look.kind](data), aligned)
+    # A manifest would no longer hold.
+    return face_image.embed(without_manifest(clean[incoming.look.kind](data)), aligned)
 
 
 def _read_foreign(data: bytes, place: PicturePlace) -> tuple[ForeignFace, int, Bytes]:

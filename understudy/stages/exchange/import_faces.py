@@ -7,6 +7,7 @@ import io
 import itertools
 import os
 import shutil
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,10 +28,12 @@ from understudy.printable import name_some
 from understudy.stages import events
 from understudy.stages.carried_marks import CarriedMarks
 from understudy.stages.curate.faceset_notes import reading_events
+from understudy.stages.curate.new_pictures import NewPicture, Signing
 from understudy.stages.events import Event, Finished, Note, Saved, Stage, Started, Stop, Warned
 from understudy.stages.exchange.alignment_faces import PictureForm, cut_alignments, match_frames
 from understudy.stages.exchange.foreign_pictures import (
     OURS,
+    Brought,
     Incoming,
     Look,
     bring_in,
@@ -243,11 +246,26 @@ def _bring_pictures(run: _Import, sources: Sequence[Source]) -> Told[bool]:
     if done is None:
         return False
     yield from run.leave_out([each.problem for each in done if each.problem])
+    yield from _sign_marked(run, done)
     brought = [each.incoming for each in done if not each.problem and not each.is_there]
     run.there += sum(each.is_there for each in done)
     run.brought += [each.name for each in brought]
     run.kinds.update(each.look.kind for each in brought)
     return True
+
+
+def _sign_marked(run: _Import, done: Sequence[Brought]) -> Told[None]:
+    """Sign pictures that said that their face was replaced: what they say now changed them."""
+    signing = Signing()
+    with tempfile.TemporaryDirectory(prefix="understudy-") as folder:
+        for each in done:
+            if each.has_manifest and not each.is_there:
+                name = each.incoming.name
+                given, path = Path(folder) / name, run.folder / name
+                given.write_bytes(each.incoming.look.place.read())
+                made = NewPicture(name, path.read_bytes(), given)
+                path.write_bytes((yield from signing.signed(made)))
+                given.unlink()
 
 
 def _plan(run: _Import, looks: list[Look]) -> Generator[Note, None, list[Incoming]]:
