@@ -71,6 +71,13 @@ def names(film) -> list[str]:
     return sorted(film.contents("src"))
 
 
+def test_pictures_of_a_folder_that_every_leaves_out_are_told_before_the_work(shot):
+    events = shot.run("src", every=3)
+    begins = next(at for at, each in enumerate(events) if each.event == "progress")
+    assert "of 4 2 are looked at. To look at all: --every 1" in told(events[:begins])
+    assert "--every" not in told(shot.run("dst", every=3))
+
+
 def test_each_clip_by_itself_and_the_pictures_together(shot):
     events = shot.run("src")
     assert names(shot) == NAMES

@@ -83,6 +83,16 @@ def test_what_was_removed_stays_removed(film, change):
     assert summary(events)["removed_by_hand"] == 5 and summary(events)["faces"] == 11
 
 
+def test_a_run_with_nothing_to_do_counts_what_is_there_now(film):
+    first = summary(film.run())
+    remove(film, *GONE)
+    film = replace(film, folder=film.folder.rename(film.folder.with_name("moved.show")))
+    now = summary(film.run())
+    assert (now["faces"], now["removed_by_hand"]) == (first["faces"] - 4, 4)
+    assert now["folder"] == str(film.folder / "dst" / "faces")
+    assert now["frames"] == first["frames"]
+
+
 def test_it_is_said_before_any_work(film):
     film.run()
     remove(film, (3, 1))

@@ -9,7 +9,7 @@ import io
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,6 +122,7 @@ class Extraction:
             yield from (
                 FailedFrame(frame=frame, text=reason) for frame, reason in self.record.failed
             )
+            self.record = self.record.model_copy(update={"summary": self._summary_now()})
         else:
             yield from self._prepare_eyes()
             is_done = yield from self._find()
@@ -175,6 +176,12 @@ class Extraction:
             said.append(
                 f"marks in {len(skipped)} frames are passed over, the first in frame {skipped[0]}:"
                 f" --every {self.options.every} leaves those frames out."
+            )
+        every, total = self.options.every, len(self.footage)
+        if every > 1 and self.side == "src" and isinstance(self.footage, ImageSequence):
+            said.append(
+                f"--every {every} counts pictures of a folder as frames: of {total:,}"
+                f" {len(range(0, total, every)):,} are looked at. To look at all: --every 1."
             )
         return [*said, *self._advice_on_people()]
 
@@ -503,6 +510,20 @@ class Extraction:
         self.cut_faces.finish().save(self.state)
         self.record = self.record.model_copy(update=closed)
         self.record.save(self.state)
+
+    def _summary_now(self) -> dict[str, Any]:
+        """The summary of the last run, with the faces and the folder as they are now."""
+        source = self.film.source
+        faces = self.clip.own_faces(source).faces
+        return {
+            **self.record.summary,
+            "faces": len(faces),
+            "removed_by_hand": len(CutFaces.load(self.state).removed(source)),
+            "people": len(np.unique(faces.person[faces.person >= 0])),
+            "tracks": len(np.unique(faces.track)),
+            "filled": int(faces.filled.sum()),
+            "folder": str(self.folder),
+        }
 
     def _frame_sizes(self, looked: NDArray[np.int64], solved: TrackedFaces) -> NDArray[np.int64]:
         """(F, 2) width and height of each frame, of photographs those with a face."""
