@@ -31,7 +31,6 @@ YAW = [0.3, -0.2, np.nan, 0.1, 0.6, -0.5]
 pytestmark = pytest.mark.usefixtures("one_parser")
 
 
-@sorters.register("test-groups")
 class Groups(Sorter):
     """By yaw, left and right apart; straight ones are not chosen, odd ones are in no group."""
 
@@ -48,7 +47,8 @@ class Groups(Sorter):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def no_more_sorters() -> Iterator[None]:
+def sorter_of_groups() -> Iterator[None]:
+    sorters.register("test-groups")(Groups)
     yield
     del sorters._parts["test-groups"]
 
