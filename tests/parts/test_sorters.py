@@ -129,9 +129,11 @@ def test_every_sorter_puts_last_what_it_cannot_measure(name):
     faces.pixels.histogram[[3, 30]] = 0
     faces.pixels.thumbnail[[3, 30]] = 0
     found = sort(name, faces)
-    if np.isnan(found.value).any():
-        assert set(found.order[-2:].tolist()) == {3, 30}
-        assert np.isnan(found.value[[3, 30]]).all() and np.isnan(found.value).sum() == 2
+    lacks = np.isnan(found.value)
+    if lacks.any():
+        assert lacks[[3, 30]].all() and lacks[found.order[-lacks.sum() :]].all()
+        # Nobody can tell it of other people either.
+        assert lacks.sum() == 2 or name == "mirrored"
     assert np.array_equal(np.sort(found.order), np.arange(40))
     assert sorted(sort(name, taken(faces, [3, 30])).order.tolist()) == [0, 1]
 

@@ -12,7 +12,7 @@ from understudy.parts.sorters import Sort, Sorter, SortFaces, Sorting, sorters
 
 @sorters.register("mirrored")
 class Mirrored(Sorter):
-    """Takes that are mirrored against most of the others first; -1 = surely, 1 = surely not."""
+    """Takes that are mirrored against most of the others first; last those that nobody can tell."""
 
     reads_pixels: ClassVar[bool] = True
 
@@ -26,5 +26,5 @@ def _by_evenness(faces: SortFaces) -> Sorting:
     value = compare_evenness(
         faces.pixels.thumbnail, faces.faces.pose[:, 1], takes_to_compare(faces.faces)
     )
-    group = np.select([value <= -TOLD, value >= TOLD], [0, 2], 1)
-    return Sorting.by_value(value).with_groups(group, ("mirrored", "cannot be told", "as the rest"))
+    group = np.select([value <= -TOLD, value >= TOLD], [0, 1], 2)
+    return Sorting.by_value(value).with_groups(group, ("mirrored", "as the rest", "cannot be told"))
