@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import io
 import os
 import pickle
 import struct
@@ -192,6 +193,16 @@ def test_packs_that_are_cut_short_or_hostile(face: AlignedFace, tmp_path: Path) 
         (data[: len(data) - 11 - 9], "offsets"),
     ):
         path.write_bytes(broken)
+        with pytest.raises(BadMedia, match=reason):
+            pak.list_pictures(path)
+    # Of more pictures than it lists, and of fewer.
+    for listed, reason in ((2, "more pictures than the 2"), (5, "offsets of fewer")):
+        with path.open("wb") as file:
+            table = io.BytesIO()
+            pak.write_head(
+                [pak.contents(face, "0.jpg", "1.png")] * listed, [3000, 2000, 1000], table
+            )
+            file.write(table.getvalue() + bytes(range(250)) * 24)
         with pytest.raises(BadMedia, match=reason):
             pak.list_pictures(path)
     block = pickle.dumps([Shell()])

@@ -30,6 +30,8 @@ MAX_PICTURES: Final = 5_000_000
 _HEADER = struct.Struct("<QQ")
 # Of the table of contents: 200,000 faces take 800 MB.
 _MOST_TABLE: Final = 4 << 30
+# Where a table is too short, what follows is read as offsets: eight bytes of a picture are more.
+_MOST_OFFSET: Final = 1 << 48
 # Its enumerations, as numbers of DeepFaceLab 2: a face among kinds of samples, and the face types.
 _FACE_SAMPLE: Final = 1
 _TYPE_NUMBERS: Final = {
@@ -154,6 +156,11 @@ def _places(
     starts = offsets[:-1].astype(np.float64)
     if (np.diff(starts) < 0).any() or (len(starts) and starts[0] != 0):
         raise _bad(path, "damaged: its offsets do not ascend")
+    if (offsets > _MOST_OFFSET).any():
+        raise _bad(path, f"damaged: it lists {len(listed):,} pictures, and has offsets of fewer")
+    # The last one is the end of the last picture, as DeepFaceLab has it from the file's beginning.
+    if first + int(offsets[-1]) < size:
+        raise _bad(path, f"damaged: it has more pictures than the {len(listed):,} that it lists")
     # As long as the table itself: of an empty pack there are none.
     ends = np.minimum(np.append(starts, size)[1:], size - first)
     found = []
