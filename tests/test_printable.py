@@ -13,13 +13,18 @@ from pydantic import ValidationError
 from understudy import errors
 from understudy.errors import BadMedia, BadOption, UnderstudyError
 from understudy.options import Options, option, readable
-from understudy.printable import printable, quoted, shortened
+from understudy.printable import name_some, printable, quoted, shortened
 
 KINDS = [
     each
     for each in vars(errors).values()
     if isinstance(each, type) and issubclass(each, UnderstudyError)
 ]
+
+
+def test_names_of_a_list_are_short_however_long_they_are() -> None:
+    told = name_some([f"{number}{'n' * 245}.jpg" for number in range(7)])
+    assert len(told) < 530 and told.count(".jpg, ") == 4 and told.endswith(".jpg and 2 more")
 
 
 @pytest.mark.parametrize(

@@ -52,9 +52,12 @@ def quoted(value: object) -> str:
 
 
 def name_some(names: Sequence[str]) -> str:
-    """Return the names with commas between them; of many the first five, and how many more."""
+    """Return the names with commas between them; of many the first five, and how many more.
+
+    Each is as short as a value that a message repeats.
+    """
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return ", ".join(shortened(name, _VALUE) for name in names[:_NAMED]) + more
 
 
 def name_alike(reasons: Iterable[tuple[str, str]]) -> str:
