@@ -92,6 +92,8 @@ def test_light_and_colour_are_those_of_the_face(frame):
     )
     assert lit["light"][0] > plain["light"][0] + 0.03 and lit["brightness"] < plain["brightness"]
     assert abs(blue["hue"] - 2 / 3) < 0.05
+    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2).round().astype(np.uint8)
+    assert np.isnan(measure_picture(*cut((grey, points), 256))["hue"])
     assert np.allclose(plain["histogram"].sum(axis=1), 1, atol=1e-5)
 
 

@@ -30,6 +30,8 @@ _UPRIGHT: Final = 64
 # Points along each side of a picture, of which those beyond the frame are counted.
 _GRID: Final = 32
 _BLOCK: Final = 1024
+# The mean saturation below which no hue is seen: less than one grey level of 255.
+_GREY: Final = 1 / 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class PixelMeasures:
         sharpness: (N,) float32, 0..1, the same at any size of the face.
         motion_blur: (N,) float32, 0..1: how much more it is blurred along one line than across it.
         brightness: (N,) float32, 0..1, mean of HSV's V.
-        hue: (N,) float32, 0..1, circular mean weighted by saturation.
+        hue: (N,) float32, 0..1, circular mean weighted by saturation; NaN where all is grey.
         black: (N,) float32, 0..1, share of the picture outside the screen: beyond the frame's edge.
         light: (N, 2) float32, -1..1: how much brighter right is than left, and below than above.
         histogram: (N, 4, 32) float32, each sums to 1: R, G, B, grey.
@@ -209,7 +211,8 @@ def _light_and_colour(upright: Bytes, seen: NDArray[np.bool_]) -> dict[str, Arra
     red, green, blue = pixels.T
     x, y = 2 * red - green - blue, math.sqrt(3) * (green - blue)
     saturation = chroma / (np.maximum(value, 1) * np.maximum(np.hypot(x, y), 1))
-    direction = math.atan2(float(saturation @ y), float(saturation @ x))
+    across, along = float(saturation @ y), float(saturation @ x)
+    is_grey = math.hypot(across, along) < _GREY * len(pixels)
     channels = (*cv2.split(upright), grey)
     mask = seen.astype(np.uint8)
     histogram = np.stack(
@@ -217,7 +220,7 @@ def _light_and_colour(upright: Bytes, seen: NDArray[np.bool_]) -> dict[str, Arra
     )
     return {
         "brightness": value.mean() / 255,
-        "hue": direction / (2 * math.pi) % 1,
+        "hue": math.nan if is_grey else math.atan2(across, along) / (2 * math.pi) % 1,
         "light": _light(grey, seen),
         "histogram": histogram / seen.sum(),
     }

@@ -17,7 +17,7 @@ from understudy.io.faceset.picture_files import match_pictures
 from understudy.types import Array
 
 # What was measured in another way is measured again.
-_VERSION: Final = "4"
+_VERSION: Final = "5"
 _NAMES, _FACTS = "names", "facts"
 
 
