@@ -198,6 +198,10 @@ def test_the_map_says_which_turns_src_lacks() -> None:
     ahead = next(line for line in draw_pose_text(report) if line.startswith("pitch   +0")).split()
     assert ahead[2] == "dst" and ahead[-1] == "both"
     assert max(map(len, draw_pose_text(report))) < 80
+    cell = report.map[0]
+    wide = [cell.model_copy(update={"yaw": (yaw - 7.5, yaw + 7.5)}) for yaw in (-120, 105)]
+    lines = draw_pose_text(report.model_copy(update={"map": [*report.map, *wide]}))
+    assert max(map(len, lines)) <= 80 and "stand at 90" in lines[-1]
 
 
 def test_a_wider_face_is_told_with_the_scale_that_fits() -> None:

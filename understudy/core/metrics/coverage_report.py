@@ -45,6 +45,8 @@ _ALIKE: Final = 0.03
 # As bright: within so many stops.
 _AS_BRIGHT: Final = 0.8
 _STEP: Final = 15
+# Of yaw, on the map as text: more columns would be wider than a terminal.
+_WIDEST: Final = 90
 _TOLD: Final = 3
 
 
@@ -298,8 +300,11 @@ def describe_light(report: CoverageReport) -> str:
 def draw_pose_text(report: CoverageReport) -> list[str]:
     """Where both sides look as lines of text: a letter for every step of yaw and pitch."""
     counts: dict[tuple[int, int], tuple[int, int, int]] = {}
+    is_cut = False
     for cell in report.map:
-        at = (round(sum(cell.pitch) / 2), round(sum(cell.yaw) / 2))
+        yaw = round(sum(cell.yaw) / 2)
+        at = (round(sum(cell.pitch) / 2), min(max(yaw, -_WIDEST), _WIDEST))
+        is_cut |= at[1] != yaw
         dst, src, lacks = counts.get(at, (0, 0, 0))
         counts[at] = dst + cell.dst, src + cell.src, lacks + cell.lacks
     if not counts:
@@ -314,6 +319,7 @@ def draw_pose_text(report: CoverageReport) -> list[str]:
         *lines,
         "across: turned to the picture's left, in degrees; down: from looking up to down",
         "both: dst shows it, and src or nearly so; dst: src lacks it; src: src alone",
+        *([f"faces that are turned further than {_WIDEST} degrees stand at {_WIDEST}"] * is_cut),
     ]
 
 
