@@ -12,6 +12,7 @@ from understudy.errors import BadMedia, NoFaces
 from understudy.io import tables
 from understudy.io.faceset import face_image
 from understudy.io.faceset.faceset import Faceset
+from understudy.stages.curate.faceset_notes import faceset_notes
 from understudy.types import AlignedFace, Face
 
 
@@ -221,6 +222,27 @@ def test_what_is_measured_of_some_faces_is_kept_in_the_table(tmp_path):
             assert np.allclose(getattr(table, name), value[None])
     faceset.add(face(2))
     assert np.isnan(faceset.faces.lids[1]).all() and faceset.faces.face(1).gaze is None
+
+
+def test_identities_of_another_length_are_told_and_the_many_count(tmp_path):
+    faceset = Faceset(tmp_path / "faces")
+    for number, length in enumerate((5, 0, 3, 3)):  # the odd one first
+        made = face(number)
+        vector = np.full(length, 0.5, np.float32) if length else None
+        made = dataclasses.replace(made, face=dataclasses.replace(made.face, identity=vector))
+        faceset.add(made)
+    for read in (faceset, Faceset(faceset.folder)):  # the second from the cache
+        assert np.isfinite(read.faces.identity).all(axis=1).tolist() == [False, False, True, True]
+        assert read.other_identities.tolist() == [True, False, False, False]
+        (note,) = faceset_notes(read)
+        assert "1 face" in note.text and "cannot be compared" in note.text
+    assert not read.select(np.array([False, True, True, True])).other_identities.any()
+    # More of the other kind: these are the many then, though all were in the cache.
+    for number in (4, 5):
+        made = face(number)
+        vector = np.full(5, 0.5, np.float32)
+        faceset.add(dataclasses.replace(made, face=dataclasses.replace(made.face, identity=vector)))
+    assert Faceset(faceset.folder).faces.identity.shape == (6, 5)
 
 
 def test_faces_that_are_renamed_while_they_are_read_are_not_lost(faceset, monkeypatch):

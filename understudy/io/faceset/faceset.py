@@ -128,6 +128,16 @@ class Faceset:
         return self._table().sides
 
     @property
+    def other_identities(self) -> NDArray[np.bool_]:
+        """(N,) faces whose identity is not in `faces`: it is of another length than most have.
+
+        Vectors of two networks cannot be compared.
+        """
+        lengths, identity = self._table().identity_lengths, self.faces.identity
+        most = 0 if identity is None else identity.shape[1]
+        return np.asarray((lengths > 0) & (lengths != most))
+
+    @property
     def face_from_frame(self) -> Doubles:
         """(N, 2, 3) from frame pixels to those of each picture as it is now."""
         return self._table().face_from_frame

@@ -23,7 +23,8 @@ from understudy.types import Array, FaceType, Floats, Marking, Polygon
 
 FACE_TYPES: Final[tuple[FaceType, ...]] = get_args(FaceType)
 # Of what a table on disk holds; another number = it is made anew.
-_VERSION: Final = 1
+_VERSION: Final = 2
+_IDENTITY: Final = "identity_"
 # What each column holds, and the shape of a row.
 _COLUMNS: Final[dict[str, tuple[type, tuple[int, ...]]]] = {
     "frame": (np.int64, ()),
@@ -63,8 +64,9 @@ class PictureColumns:
 
     facts: (N, 2) of `PictureList`. columns: by the names of `Faces`, in frame space; and `seconds`
     (NaN = a still), `face_type` (a place in FACE_TYPES), `side` in pixels, `face_from_frame`, and
-    `footage` (a place in `footages`). identity: (N, D) float32, a row of NaN = none; None = no row
-    has one. polygons: by row, in frame space.
+    `footage` (a place in `footages`). identities: by their length D (N, D) float32, a row of NaN =
+    none of that length: what one network tells cannot be compared with what another does. polygons:
+    by row, in frame space.
     """
 
     def __init__(self, names: list[str], facts: NDArray[np.int64]) -> None:
@@ -75,7 +77,7 @@ class PictureColumns:
         }
         for name in _MAY_LACK:
             self.columns[name][:] = np.nan
-        self.identity: Floats | None = None
+        self.identities: dict[int, Floats] = {}
         self.footages: list[FootageName] = []
         self.polygons: dict[int, tuple[Polygon, ...]] = {}
         self._footage_at: dict[FootageName, int] = {}
@@ -105,7 +107,7 @@ class PictureColumns:
         for name, value in values.items():
             columns[name][row] = value
         if face.identity is not None:
-            self._set_identity(row, face.identity)
+            self._identities_of(len(face.identity))[row] = face.identity
         if metadata.polygons:
             to_frame = affine.invert(metadata.face_from_frame)
             self.polygons[row] = metadata.polygons_in_picture(to_frame)
@@ -117,12 +119,31 @@ class PictureColumns:
         places = [self._place_of(each) for each in other.footages]
         if places:
             self.columns["footage"][rows] = np.array(places)[other.columns["footage"][others]]
-        if other.identity is not None:
-            self._make_identity(other.identity.shape[1])[rows] = other.identity[others]
+        for length, vectors in other.identities.items():
+            if np.isfinite(vectors[others]).any():
+                self._identities_of(length)[rows] = vectors[others]
         if other.polygons:
             for row, theirs in zip(rows.tolist(), others.tolist(), strict=True):
                 if theirs in other.polygons:
                     self.polygons[row] = other.polygons[theirs]
+
+    @property
+    def identity_lengths(self) -> NDArray[np.int64]:
+        """(N,) how long the identity of each is, 0 = none."""
+        lengths = np.zeros(len(self.names), np.int64)
+        for length, vectors in self.identities.items():
+            lengths[np.isfinite(vectors).all(axis=1)] = length
+        return lengths
+
+    @property
+    def identity(self) -> Floats | None:
+        """(N, D) of the length that most have, a row of NaN = none of that; None = no row has any.
+
+        Of two that as many have, the shorter.
+        """
+        lengths = self.identity_lengths
+        counts = np.bincount(lengths[lengths > 0])
+        return self.identities[int(counts.argmax())] if counts.any() else None
 
     def take(self, rows: NDArray[np.int64]) -> Self:
         """Those rows, in that order."""
@@ -157,7 +178,7 @@ class PictureColumns:
             "polygon_includes": np.array([each.includes for _, each in outlines], bool),
             "polygon_ends": np.cumsum([len(each) for each in points[1:]], dtype=np.int64),
             "polygon_points": np.concatenate(points),
-            **({} if self.identity is None else {"identity": self.identity}),
+            **{f"{_IDENTITY}{length}": each for length, each in self.identities.items()},
         }
         about = _About(version=_VERSION, layout=face_image.VERSION, footages=tuple(self.footages))
         return arrays, {"faces": about.model_dump_json()}
@@ -180,9 +201,10 @@ class PictureColumns:
         }
         for each in about.footages:
             found._place_of(each)
-        if "identity" in arrays:
-            shape = (count, *arrays["identity"].shape[1:2])
-            found.identity = _column(arrays["identity"], np.float32, shape, may_lack=True)
+        for name in filter(lambda each: each.startswith(_IDENTITY), arrays):
+            length = int(name.removeprefix(_IDENTITY))
+            vectors = _column(arrays[name], np.float32, (count, length), may_lack=True)
+            found.identities[length] = vectors
         found._set_polygons(arrays)
         limits = {"face_type": len(FACE_TYPES), "footage": len(found.footages)}
         limits["marked"] = len(Marking)
@@ -219,15 +241,10 @@ class PictureColumns:
             self.footages.append(footage)
         return place
 
-    def _set_identity(self, row: int, identity: Floats) -> None:
-        # Vectors of another length cannot be compared with these.
-        if self._make_identity(len(identity)).shape[1] == len(identity):
-            self._make_identity(len(identity))[row] = identity
-
-    def _make_identity(self, length: int) -> Floats:
-        if self.identity is None:
-            self.identity = np.full((len(self.names), length), np.nan, np.float32)
-        return self.identity
+    def _identities_of(self, length: int) -> Floats:
+        if length not in self.identities:
+            self.identities[length] = np.full((len(self.names), length), np.nan, np.float32)
+        return self.identities[length]
 
 
 def _column(values: Array, kind: type, shape: tuple[int, ...], *, may_lack: bool = False) -> Any:

@@ -34,6 +34,15 @@ _THREADS, _AHEAD = 4, 16
 _TRIES: Final = 3
 # Pictures between two words of how far the reading is.
 _TOLD: Final = 64
+# What a table has for each face beside `faces`.
+_COLUMNS: Final = (
+    "facts",
+    "sides",
+    "face_from_frame",
+    "identity_lengths",
+    "_seconds",
+    "_face_types",
+)
 
 
 class FaceTable:
@@ -41,9 +50,11 @@ class FaceTable:
 
     faces, polygons: in frame space. names, face_types, sides: of each picture. facts: (N, 2) int64
     bytes and time of change of each. face_from_frame: (N, 2, 3) to pixels of each picture as it is
-    now. footages: key and name of each that `faces.footage` numbers. copies: by the name of a
-    picture, those of others that show the same face. packed: the names of those that lie in the
-    pack, copies among them. unreadable: by the name of a file that is not read, why.
+    now. identity_lengths: (N,) of what each picture says, 0 = nothing; those of most are in
+    `faces.identity`. footages: key and name of each that `faces.footage` numbers.
+    copies: by the name of a picture, those of others that show the same face. packed: the names of
+    those that lie in the pack, copies among them. unreadable: by the name of a file that is not
+    read, why.
     """
 
     def __init__(
@@ -57,6 +68,7 @@ class FaceTable:
         own["footage"] = number[place]
         self.names = pictures.names
         self.faces = Faces(**own, identity=pictures.identity)
+        self.identity_lengths = pictures.identity_lengths
         self.facts = pictures.facts
         self.sides: NDArray[np.int64] = columns["side"]
         self.face_from_frame: Doubles = columns["face_from_frame"]
@@ -150,7 +162,14 @@ class FaceTable:
     def _take(self, rows: NDArray[np.int64]) -> None:
         """These rows, in this order."""
         self.faces = self.faces[rows]
-        for name in ("facts", "sides", "face_from_frame", "_seconds", "_face_types"):
+        for name in (
+            "facts",
+            "sides",
+            "face_from_frame",
+            "_seconds",
+            "_face_types",
+            "identity_lengths",
+        ):
             setattr(self, name, getattr(self, name)[rows])
         self.names = [self.names[row] for row in rows.tolist()]
         self.copies = {name: self.copies[name] for name in self.names if name in self.copies}

@@ -33,7 +33,8 @@ def reading_events(faceset: Faceset) -> Iterator[Event]:
 def faceset_notes(faceset: Faceset) -> Iterator[Note]:
     """Yield how many pictures are passed over as copies of others, and which of them differ.
 
-    Where a run was killed while it changed the set, that is told first.
+    And how many have an identity that cannot be compared with that of most. Where a run was killed
+    while it changed the set, that is told first.
     """
     side = faceset.folder.parent
     if (step := Journal(side).unfinished()) is not None:
@@ -42,6 +43,13 @@ def faceset_notes(faceset: Faceset) -> Iterator[Note]:
                 f"{faceset.folder}: a change of these faces was cut short ({step.what}), so they"
                 f" are partly as before. To take it back: understudy faces undo {side.parent}"
                 f" {side.name}"
+            )
+        )
+    if others := int(faceset.other_identities.sum()):
+        yield Note(
+            text=(
+                f"{side.name}: {pluralize(others, 'face')} with an identity of another length than"
+                " most have, by another network: these cannot be compared, and count as not known."
             )
         )
     copies = [(path, other) for path, others in faceset.copies.items() for other in others]
