@@ -265,3 +265,30 @@ def test_nothing_waits_outside_of_the_show(tmp_path: Path) -> None:
     with pytest.raises(BadProject, match=r"000001\.json: aside"):
         journal.undo()
     assert [each.name for each in tmp_path.iterdir()] == ["show"]
+
+
+def test_what_is_forgotten_no_step_brings_back_wherever_that_was_killed(tmp_path: Path) -> None:
+    for at in itertools.count():
+        journal = prepare(side := tmp_path / f"{at}", "trash")
+        journal.carry_out("names", [(f"faces/{a}.jpg", f"faces/{a}1.jpg") for a in "ab"])
+        journal.carry_out("trash", journal.into_trash(f"faces/{a}1.jpg" for a in "ab"))
+        with pytest.MonkeyPatch.context() as patch:
+            die_at(patch, at)
+            try:
+                journal.forget(["faces_trash/a1.jpg"])
+            except Killed:
+                pass
+            else:
+                break
+        Journal(side).forget(["faces_trash/a1.jpg"])
+        (side / "faces/a1.jpg").write_text("another of that name")
+        steps = [Journal(side).undo(), Journal(side).undo()]
+        assert not any(step is None or step.missing or step.left for step in steps)
+        assert files_of(side) == {
+            "faces/a1.jpg": "another of that name",
+            "faces/b.jpg": "B",
+            "faces/c.jpg": "C",
+            "faces_trash/a1.jpg": "A",
+        }
+        assert ordered(side) == ["B", "C"] and not Journal(side).steps()
+    assert at >= 3

@@ -265,14 +265,15 @@ class Journal:
                     gone = gone.difference(former) | set(former.values())
                     names |= gone
                     shortened.append(run.without(former))
-            # The oldest first: killed meanwhile, the newer ones still tell where files were.
-            for run in reversed(shortened):
-                run.save()
             # Others may have the names that they had once.
             names -= {path for path in names - given if os.path.lexists(self.side / path)}
             for folder in {_folder_of(path) for path in names} - {f"{NEW}/", f"{_TRASH}/"}:
                 here = {PurePosixPath(path).name for path in names if _folder_of(path) == folder}
                 forget_faces(self.side / folder, here)
+            # The order before, and the oldest step first: killed meanwhile, the newer ones still
+            # tell where files were.
+            for run in reversed(shortened):
+                run.save()
 
     def _finish(self) -> Step | None:
         last = self._last()
