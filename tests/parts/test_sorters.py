@@ -85,6 +85,7 @@ def sort(name: str, faces: SortFaces, **settings: Any) -> Sorting:
 @pytest.mark.parametrize("count", [0, 1, 2, 90])
 def test_every_sorter_gives_each_face_one_place(name, count):
     found = sort(name, make_faces(count))
+    assert sorters[name].value_told
     assert np.array_equal(np.sort(found.order), np.arange(count))
     assert found.value.shape == found.group.shape == found.chosen.shape == (count,)
     assert found.chosen.dtype == bool

@@ -190,6 +190,7 @@ def test_files_take_the_names_of_their_places_and_get_their_own_back(
     # Once more, now that the names stand in each other's way; the order follows back, too.
     run("sort", show, "src", "pitch", "--reverse", "--rename", capsys=capsys)
     page = (show / "src/sorted.html").read_text()
+    assert "its place · pitch in degrees, above 0 looking up." in page
     assert 'src="faces/00006.jpg"' in page
     run("faces", "undo", show, "src", capsys=capsys)
     assert frame_of(faces) == {f"{at:05d}.jpg": f for at, f in enumerate((4, 0, 3, 2, 1, 5), 1)}
@@ -210,6 +211,7 @@ def test_the_page_shows_each_face_once_and_follows_what_is_put_away(
     page = show / "src/sorted.html"
     assert page in [each.path for each in told if isinstance(each, Saved)]
     text = page.read_text()
+    assert "Under each face: its place · what it was sorted by." in text
     assert text.count("<img ") == text.count("loading=lazy") == 6 and "base64" not in text
     assert 'src="faces/%3Cb%3E%2050%25%20%C3%BC.jpg"' in text and "<b>" not in text
     # What is to be typed is fit for a terminal, and stands apart from the words before.

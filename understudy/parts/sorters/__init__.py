@@ -122,6 +122,9 @@ Sort = Callable[[SortFaces], Sorting]
 class Sorter(Part):
     """The options of one sorter; `build` makes it ready."""
 
+    # What `Sorting.value` is, and in which unit, for the page: "yaw in degrees"; "" = nothing to
+    # tell.
+    value_told: ClassVar[str] = ""
     # Whether it needs `SortFaces.pixels`, `SortFaces.other`, who each face is (`Faces.identity`,
     # asked of the pictures where it is not known), and how far the lids are open (`Faces.lids`).
     reads_pixels: ClassVar[bool] = False

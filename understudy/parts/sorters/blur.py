@@ -11,6 +11,7 @@ from understudy.parts.sorters import Sort, Sorter, Sorting, measured, sorters
 class Blur(Sorter):
     """Sharpest first, judged on the face alone and as a share of it, so at any size alike."""
 
+    value_told: ClassVar[str] = "sharpness from 0 to 1"
     reads_pixels: ClassVar[bool] = True
 
     def build(self) -> Sort:
@@ -22,6 +23,9 @@ class Blur(Sorter):
 class MotionBlur(Sorter):
     """Least smeared along one line first; a face that is out of focus all round is not smeared."""
 
+    value_told: ClassVar[str] = (
+        "how much more it is blurred along one line than across it, from 0 to 1"
+    )
     reads_pixels: ClassVar[bool] = True
 
     def build(self) -> Sort:

@@ -15,6 +15,7 @@ from understudy.parts.sorters import Sort, Sorter, SortFaces, Sorting, measured,
 class NearDuplicates(Sorter):
     """Faces that look the same in groups, of each the one with most detail chosen."""
 
+    value_told: ClassVar[str] = "how many faces look like it, itself among them"
     reads_pixels: ClassVar[bool] = True
 
     difference: float = option(

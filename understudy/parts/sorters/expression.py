@@ -19,6 +19,7 @@ from understudy.types import Doubles, Floats
 class EyesOpen(Sorter):
     """Eyes wide open first, shut ones last."""
 
+    value_told: ClassVar[str] = "how far the eyes are open: 0 = shut, 1 = open, more = wide open"
     reads_eyes: ClassVar[bool] = True
 
     def build(self) -> Sort:
@@ -37,6 +38,8 @@ class EyesOpen(Sorter):
 @sorters.register("mouth-open")
 class MouthOpen(Sorter):
     """Mouth wide open first, lips closed last."""
+
+    value_told: ClassVar[str] = "how far the mouth is open: 0 = closed, 1 = wide open"
 
     def build(self) -> Sort:
         """The sorter as a function."""
@@ -59,6 +62,7 @@ class Expression(Sorter):
     comes first.
     """
 
+    value_told: ClassVar[str] = "difference from the middle of its group, 0 = none"
     reads_eyes: ClassVar[bool] = True
 
     groups: int = option(12, "Into how many groups", low=1, high=100)
@@ -90,6 +94,10 @@ class FaceDissim(Sorter):
 
     So faults of the landmarker and the wrong person come first.
     """
+
+    value_told: ClassVar[str] = (
+        "how far all its points together lie from the others', in eye distances"
+    )
 
     def build(self) -> Sort:
         """The sorter as a function."""

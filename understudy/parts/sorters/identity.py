@@ -19,6 +19,7 @@ class Identity(Sorter):
     Chooses the main person.
     """
 
+    value_told: ClassVar[str] = "distance from the main person's mean identity, 0 = the same"
     reads_identity: ClassVar[bool] = True
 
     def build(self) -> Sort:

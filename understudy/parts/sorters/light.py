@@ -11,6 +11,7 @@ from understudy.parts.sorters import Sort, Sorter, Sorting, measured, sorters
 class Brightness(Sorter):
     """Brightest first."""
 
+    value_told: ClassVar[str] = "brightness from 0 to 1"
     reads_pixels: ClassVar[bool] = True
 
     def build(self) -> Sort:
@@ -22,6 +23,7 @@ class Brightness(Sorter):
 class Hue(Sorter):
     """From red over yellow, green and blue to magenta; skin lies between red and yellow."""
 
+    value_told: ClassVar[str] = "hue, once around from 0 to 1: magenta 0, red 0.17, yellow 0.33"
     reads_pixels: ClassVar[bool] = True
 
     def build(self) -> Sort:
@@ -34,6 +36,7 @@ class Hue(Sorter):
 class Black(Sorter):
     """Whole ones first, and last those of which the frame's edge cuts most off."""
 
+    value_told: ClassVar[str] = "share of the picture beyond the frame's edge, from 0 to 1"
     reads_pixels: ClassVar[bool] = True
 
     def build(self) -> Sort:

@@ -20,6 +20,9 @@ Rows = NDArray[np.int64]
 class Hist(Sorter):
     """Those of like light and colour beside each other; a group ends where they change."""
 
+    value_told: ClassVar[str] = (
+        "how much its colours differ from those of the face before it, from 0 to 3"
+    )
     reads_pixels: ClassVar[bool] = True
 
     jump: float = option(
@@ -58,6 +61,9 @@ class Hist(Sorter):
 class HistDissim(Sorter):
     """Those whose light is least like that of the others first."""
 
+    value_told: ClassVar[str] = (
+        "how much its light differs from the others' on average, from 0 to 1"
+    )
     reads_pixels: ClassVar[bool] = True
 
     def build(self) -> Sort:
@@ -77,6 +83,7 @@ class HistDissim(Sorter):
 class AbsDiff(Sorter):
     """Those that look alike point by point beside each other."""
 
+    value_told: ClassVar[str] = "mean difference from the face before it, in grey levels of 255"
     reads_pixels: ClassVar[bool] = True
 
     dissimilar: bool = option(False, "Those that differ most beside each other instead")

@@ -17,6 +17,7 @@ from understudy.types import Doubles, Floats
 class Match(Sorter):
     """Faces that look where faces of the other side look, too, first. Chooses those."""
 
+    value_told: ClassVar[str] = "degrees to the nearest pose of the other side"
     reads_other: ClassVar[bool] = True
 
     within: float = option(

@@ -14,6 +14,7 @@ from understudy.parts.sorters import Sort, Sorter, SortFaces, Sorting, sorters
 class Mirrored(Sorter):
     """Takes that are mirrored against most of the others first; last those that nobody can tell."""
 
+    value_told: ClassVar[str] = "-1 = surely mirrored, 1 = surely not"
     reads_pixels: ClassVar[bool] = True
 
     def build(self) -> Sort:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from understudy.types import Doubles
 @sorters.register("original")
 class Original(Sorter):
     """As in the footage: by clip and frame, the largest face of a frame first."""
+
+    value_told: ClassVar[str] = "number of the frame"
 
     def build(self) -> Sort:
         """The sorter as a function."""
@@ -32,6 +34,8 @@ class Original(Sorter):
 @sorters.register("one-face")
 class OneFace(Sorter):
     """Frames with one face first, then those with two, and so on. Chooses one face a frame."""
+
+    value_told: ClassVar[str] = "how many faces its frame shows"
 
     keep: Literal["largest", "alone"] = option(
         "largest",
@@ -65,6 +69,8 @@ class OneFace(Sorter):
 class SourceSize(Sorter):
     """Largest in the footage first, by the distance of the eyes' outer corners from the front."""
 
+    value_told: ClassVar[str] = "pixels of the frame between the outer corners of the eyes"
+
     def build(self) -> Sort:
         """The sorter as a function."""
         return lambda faces: Sorting.by_value(
@@ -75,6 +81,8 @@ class SourceSize(Sorter):
 @sorters.register("upscale")
 class Upscale(Sorter):
     """How many times its picture enlarges the face: those that it shrinks first."""
+
+    value_told: ClassVar[str] = "how many times its picture enlarges the face"
 
     def build(self) -> Sort:
         """The sorter as a function."""
@@ -94,6 +102,8 @@ class Upscale(Sorter):
 @sorters.register("score")
 class Score(Sorter):
     """Found with the most certainty first; those that nothing found, carried over gaps, last."""
+
+    value_told: ClassVar[str] = "certainty with which it was found, from 0 to 1"
 
     def build(self) -> Sort:
         """The sorter as a function."""

@@ -28,6 +28,7 @@ _BIN: Final = math.radians(5)
 class Varied(Sorter):
     """Each differs most from all before it: in pose, expression, light and colour."""
 
+    value_told: ClassVar[str] = "how much it differs from all before it, 0 = not at all"
     reads_pixels: ClassVar[bool] = True
 
     def build(self) -> Sort:
@@ -51,6 +52,7 @@ class Varied(Sorter):
 class BestForTraining(Sorter):
     """The best for training chosen: even over yaw and pitch, the sharpest, the most varied."""
 
+    value_told: ClassVar[str] = "how much of the face it shows, in pixels of the frame"
     reads_pixels: ClassVar[bool] = True
 
     count: int = option(2000, "So many faces are chosen", low=1)

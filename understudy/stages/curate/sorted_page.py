@@ -14,6 +14,7 @@ from understudy.io import atomic
 from understudy.io.faceset.order import FaceOrder, OrderedFace, load_order
 from understudy.io.faceset.pack import pack_path, unpack_command
 from understudy.io.faceset.picture_files import list_pictures
+from understudy.parts.sorters import sorters
 from understudy.printable import pluralize
 from understudy.stages.events import Event, Note, Saved
 from understudy.stages.html_page import render_page
@@ -67,6 +68,7 @@ def write_page(folder: Path, order: FaceOrder) -> Iterator[Event]:
         # As it is typed in a terminal.
         show=shlex.quote(folder.parent.parent.name),
         by=order.by,
+        value_told=sorters[order.by].value_told if order.by in sorters else "",
         count=sum(group.count for group in groups),
         unchosen=sum(
             not (face.is_chosen or face.reason) for face in order.faces if face.name in there
