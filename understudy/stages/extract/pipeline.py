@@ -515,8 +515,7 @@ class Extraction:
         """The summary of the last run, with the faces and the folder as they are now."""
         source = self.film.source
         faces = self.clip.own_faces(source).faces
-        return {
-            **self.record.summary,
+        now = {
             "faces": len(faces),
             "removed_by_hand": len(CutFaces.load(self.state).removed(source)),
             "people": len(np.unique(faces.person[faces.person >= 0])),
@@ -524,6 +523,8 @@ class Extraction:
             "filled": int(faces.filled.sum()),
             "folder": str(self.folder),
         }
+        # Former versions did not count all of it, nor keep what was cut.
+        return {name: now.get(name, value) for name, value in self.record.summary.items()}
 
     def _frame_sizes(self, looked: NDArray[np.int64], solved: TrackedFaces) -> NDArray[np.int64]:
         """(F, 2) width and height of each frame, of photographs those with a face."""
