@@ -1,13 +1,13 @@
 """Whether curation pays: `tiny` trained on a third of src that `final` chose, beside all of it.
 
-    python benchmarks/curation.py OUT [--iterations 1500] [--share 3]
+    python benchmarks/curation.py OUT [--iterations 1500] [--share 3] [--seed 0]
 
 Src is talker-d, dst talker-c of the test footage, extracted into OUT/show unless a show is there.
 Each contender learns from the same dst with the same seed for the same iterations: from "all" of
 src, from the share that `sort final` chooses of it, and from as many that chance chooses, as a
-control. No one learns from the held-out faces nor from those spared beside them, and all are
-measured on these: OUT/NAME.json holds what was measured, the last line printed the scores (lower is
-better) and the ratio to all.
+control. Other seeds tell how much chance does. No one learns from the held-out faces nor from those
+spared beside them, and all are measured on these: OUT/NAME-SEED.json holds what was measured, the
+last line printed the ratios of scores to that of all (lower is better).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main() -> None:
     options = arguments()
     project, scores = prepared(options.out), {}
     for name in CONTENDERS:
-        path = options.out / f"{name}.json"
+        path = options.out / f"{name}-{options.seed}.json"
         if not path.exists():
             path.write_text(json.dumps(compete(project, name, options)), encoding="utf-8")
         measured = json.loads(path.read_text(encoding="utf-8"))
@@ -72,7 +72,9 @@ def prepared(out: Path) -> Project:
 
 def compete(project: Project, name: str, asked: argparse.Namespace) -> dict[str, float]:
     """Let one contender learn, and measure it on the faces that are held out of all."""
-    flags = TrainOptions(name="curation", model="tiny", iterations=asked.iterations, device="cpu")
+    flags = TrainOptions(
+        name="curation", model="tiny", iterations=asked.iterations, seed=asked.seed, device="cpu"
+    )
     options = resolve(project, flags).options
     recipe, _ = resolve_recipe(project.model("curation"), options)
     src, dst = input_pipeline.load_faces(project, options, recipe)
@@ -121,6 +123,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--iterations", type=int, default=1500, help="of each contender")
+    parser.add_argument("--seed", type=int, default=0, help="where chance starts")
     parser.add_argument("--share", type=int, default=3, help="one face of so many is chosen")
     return parser.parse_args()
 

@@ -167,7 +167,7 @@ def test_the_help_of_a_command_names_every_argument_and_option(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    assert cli.main([*name.split("_"), "--help-all"]) == 0
+    assert cli.main([*jobs.command_words(name).split(), "--help-all"]) == 0
     told = capsys.readouterr().out
     for dotted, _, _ in options_within(jobs.options_of(VERBS[name])):
         assert f"--{dotted.replace('_', '-').rstrip('-')}" in told
@@ -180,5 +180,5 @@ def test_the_help_of_a_command_names_every_argument_and_option(
 def test_a_command_refuses_what_it_does_not_know(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main([*name.split("_"), "--no-such-option", "1"]) == 2
+    assert cli.main([*jobs.command_words(name).split(), "--no-such-option", "1"]) == 2
     assert f"understudy {jobs.command_words(name)}" in capsys.readouterr().err

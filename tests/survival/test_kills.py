@@ -42,7 +42,7 @@ def kill_at(runner: Runner, each: Scenario, expectation: Expectation, number: in
 SHORT = {
     "new": 2, "cut": 2, "denoise": 1, "frames": 2, "extract": 2, "faces": 1, "train": 3,
     "merge": 3, "copy": 2, "rename": 2, "trash": 2, "restore": 3, "history": 1,
-    "extract-anew": 1, "extract-restored": 1, "sort": 2, "faces-trash": 1, "faces-undo": 2,
+    "extract-anew": 1, "extract-restored": 1, "sort": 2, "faces-trash": 1, "faces-undo": 1,
 }  # fmt: skip
 
 
