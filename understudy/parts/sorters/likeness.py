@@ -27,7 +27,7 @@ class Hist(Sorter):
 
     jump: float = option(
         0.6,
-        "A group ends where the next face's colours differ by more, from not at all, 0, to in all, 3",
+        "A group ends where the next face's colours differ by more; at 3 they differ in all",
         low=0,
         high=3,
     )
