@@ -213,7 +213,7 @@ AXES: Final = (
         "looking up",
         8,
         ((-15, "looking down"),),
-        "level",
+        "looking level",
         ((15, "looking up"),),
         "°",
         widens=0.015,
