@@ -135,7 +135,7 @@ def test_dissimilar_neighbours_differ_as_much_as_when_each_is_compared():
     assert found.tolist() == plain
 
 
-def test_a_choice_is_even_over_poses_and_takes_the_best_of_each():
+def test_a_choice_shows_every_pose_rare_ones_more_and_takes_the_best_of_each():
     random = np.random.default_rng(7)
     pose = np.column_stack(
         [random.normal(0, 0.2, 3000), random.normal(0, 0.5, 3000), np.zeros(3000)]
@@ -146,8 +146,11 @@ def test_a_choice_is_even_over_poses_and_takes_the_best_of_each():
     chosen = choose_best(number, quality, random.normal(0, 1, (3000, 4)).astype(np.float32), 300)
     assert chosen.sum() == 300 and set(number[chosen]) == set(number)
     counts, sizes = np.bincount(number[chosen]), np.bincount(number)
-    # No bin has two more than another that is not used up.
-    assert all(counts.max() - counts[bin] <= 1 for bin in np.flatnonzero(counts < sizes))
+    # The larger a bin, the more are taken of it, and the less of a share.
+    by_size = np.argsort(sizes, kind="stable")
+    few, many = np.array_split(by_size, 2)
+    assert counts[few].mean() < counts[many].mean()
+    assert (counts / sizes)[few].mean() > 1.5 * (counts / sizes)[many].mean()
     assert quality[chosen].mean() > 0.6
     for bin in np.flatnonzero(counts == 1):
         assert quality[chosen & (number == bin)] == quality[number == bin].max()
@@ -166,6 +169,6 @@ def test_fewer_faces_than_ways_to_look_are_chosen_where_most_look():
 
 
 def test_what_one_group_lacks_goes_to_the_others():
-    assert share_out(np.array([1, 10, 4]), 9).tolist() == [1, 4, 4]
+    assert share_out(np.array([1, 10, 4]), 9).tolist() == [1, 5, 3]
     assert share_out(np.array([5, 5]), 100).tolist() == [5, 5]
     assert share_out(np.array([3, 3, 3]), 4).tolist() == [2, 1, 1]

@@ -1,4 +1,4 @@
-"""The best faces of many: even over where heads turn, the sharpest, and the most varied."""
+"""The best faces of many: all ways that heads turn, all kinds of look, the sharpest of each."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from understudy.core.sorting.spread import most_varied
 from understudy.types import Doubles, Floats
 
-# Of the sharpest so many times as many as are taken, the most varied are taken.
-_SHARPEST: Final = 4
 # A grid of poses that is as coarse as this has a bin for each way to look, and no fewer.
 _COARSEST: Final = math.radians(45)
 
@@ -43,36 +41,33 @@ def pose_bins(pose: Floats, step: float, most: int) -> tuple[Rows, float]:
 
 
 def share_out(sizes: Rows, count: int) -> Rows:
-    """How many are taken of each group, so that no group gets more while another is short of it.
+    """How many are taken of each group: one of each, then by the square roots of their sizes.
+
+    So rare groups get more than their share, and the usual stays the usual.
 
     Args:
         sizes: (G,) how many each group has.
-        count: How many are taken in all.
+        count: How many are taken in all; of fewer than G, the largest groups get one.
 
     Returns:
-        (G,) int64, at most the sizes; where it does not come out even, the largest get one more.
+        (G,) int64, at most the sizes.
     """
     taken = np.zeros(len(sizes), np.int64)
-    left = min(count, int(sizes.sum()))
-    while left:
-        hungry = np.flatnonzero(taken < sizes)
-        each = left // len(hungry)
-        if not each:
-            taken[hungry[np.argsort(-sizes[hungry], kind="stable")[:left]]] += 1
-            break
-        more = np.minimum(sizes[hungry] - taken[hungry], each)
-        taken[hungry] += more
-        left -= int(more.sum())
+    weight = np.sqrt(sizes.astype(np.float64))
+    for _ in range(min(count, int(sizes.sum()))):
+        # Who has none yet comes first (after Jefferson).
+        claim = np.where(taken, weight / (taken + 1), weight + weight.max())
+        taken[np.argmax(np.where(taken < sizes, claim, -1))] += 1
     return taken
 
 
 def choose_best(bins: Rows, quality: Doubles, vectors: Floats, count: int) -> NDArray[np.bool_]:
-    """Choose faces: as many of each bin as can be, of each the best, and of these the most varied.
+    """Choose faces: some of each bin (`share_out`), of each kind of look there the best.
 
     Args:
         bins: (N,) which bin each is in.
         quality: (N,) more is better; NaN = worst.
-        vectors: (N, D) how they look: they vary by their Euclidean distance.
+        vectors: (N, D) how they look: they are of one kind where they are near by Euclid.
         count: How many are chosen.
 
     Returns:
@@ -84,6 +79,19 @@ def choose_best(bins: Rows, quality: Doubles, vectors: Floats, count: int) -> ND
     groups = np.split(order, starts[1:]) if len(order) else []
     wanted = share_out(np.array([len(group) for group in groups], np.int64), count)
     for group, number in zip(groups, wanted.tolist(), strict=True):
-        sharpest = group[: _SHARPEST * number]
-        chosen[sharpest[most_varied(vectors[sharpest], number, first=0)]] = True
+        if number:
+            chosen[group[_best_of_kinds(vectors[group], number)]] = True
     return chosen
+
+
+def _best_of_kinds(vectors: Floats, count: int) -> Rows:
+    """Of `count` kinds, each around one of the most varied, the first row; vectors: best first."""
+    centres = most_varied(vectors, count, first=0)
+    nearest, least = np.zeros(len(vectors), np.int64), np.full(len(vectors), np.inf)
+    for kind, centre in enumerate(centres):
+        away = np.square(vectors - vectors[centre]).sum(axis=1)
+        closer = away < least
+        nearest[closer], least[closer] = kind, away[closer]
+    # Twins of a centre are nearer to the centre that came before it.
+    nearest[centres] = np.arange(len(centres))
+    return np.unique(nearest, return_index=True)[1]

@@ -50,7 +50,7 @@ class Varied(Sorter):
 
 @sorters.register("final")
 class BestForTraining(Sorter):
-    """The best for training chosen: even over yaw and pitch, the sharpest, the most varied."""
+    """The best for training chosen: of every turn and every kind of look the sharpest."""
 
     value_told: ClassVar[str] = "how much of the face it shows, in pixels of the frame"
     reads_pixels: ClassVar[bool] = True
